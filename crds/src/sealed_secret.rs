@@ -1,0 +1,153 @@
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::CustomResource;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use crate::SealedSecretCondition;
+
+/// SealedSecretSpec is the specification of a SealedSecret: what to open, and what the Secret looks like.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "bitnami.com",
+    version = "v1alpha1",
+    kind = "SealedSecret",
+    namespaced,
+    status = "SealedSecretStatus",
+    derive = "PartialEq",
+    doc = "SealedSecret is a Secret that was encrypted for one cluster: safe to publish, and opened only by the controller.",
+    printcolumn = r#"{"name":"Status","type":"string","jsonPath":".status.conditions[0].message"}"#,
+    printcolumn = r#"{"name":"Synced","type":"string","jsonPath":".status.conditions[0].status"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = as_upstream_requires)]
+pub struct SealedSecretSpec {
+    /// Template of the Secret that is created from this SealedSecret.
+    #[serde(default)]
+    pub template: SecretTemplate,
+    /// The deprecated form: a whole Secret as JSON, encrypted at once. Use encryptedData.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "byte_schema")]
+    pub data: Option<ByteString>,
+    /// The encrypted items, base64: each becomes the item of the same key in the Secret.
+    // Upstream decodes whatever is not a map of strings as empty, and so must we (compatibility 4.4).
+    #[serde(default, deserialize_with = "string_map_or_empty")]
+    #[schemars(schema_with = "encrypted_data_schema")]
+    pub encrypted_data: BTreeMap<String, String>,
+}
+
+/// SecretTemplate describes everything of the Secret that is not encrypted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretTemplate {
+    /// Labels and annotations of the Secret. Name and namespace always come from the SealedSecret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "template_metadata_schema")]
+    pub metadata: Option<ObjectMeta>,
+    /// Type of the Secret, for example kubernetes.io/dockerconfigjson; Opaque where absent.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "string_schema")]
+    pub type_: Option<String>,
+    /// If true, the data of the Secret can not be changed once it exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "boolean_schema")]
+    pub immutable: Option<bool>,
+    /// Further items of the Secret, rendered as Go templates over the decrypted items. A null drops the item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "template_data_schema")]
+    pub data: Option<BTreeMap<String, Option<String>>>,
+}
+
+/// SealedSecretStatus is what the controller last observed of a SealedSecret.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SealedSecretStatus {
+    /// The generation of the SealedSecret that the conditions speak of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "int64_schema")]
+    pub observed_generation: Option<i64>,
+    /// The latest observations of the SealedSecret's state; "Synced" comes first.
+    // Go's encoder writes a nil slice as null.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<SealedSecretCondition>,
+}
+
+fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+fn string_map_or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
+}
+
+/// Upstream's schema wants `encryptedData` and fills in nothing: a default would change stored objects by itself, which
+/// GitOps tools report as drift.
+fn as_upstream_requires(schema: &mut Schema) {
+    for property in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        if let Some(property) = property.1.as_object_mut() {
+            property.remove("default");
+        }
+    }
+    schema.insert("required".to_owned(), serde_json::json!(["encryptedData"]));
+}
+
+pub(crate) fn string_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string"})
+}
+
+pub(crate) fn date_time_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "format": "date-time"})
+}
+
+fn boolean_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "boolean"})
+}
+
+fn int64_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "integer", "format": "int64"})
+}
+
+fn byte_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "format": "byte"})
+}
+
+fn encrypted_data_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "additionalProperties": {"type": "string"},
+        "x-kubernetes-preserve-unknown-fields": true
+    })
+}
+
+fn template_data_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "nullable": true,
+        "additionalProperties": {"type": "string", "nullable": true}
+    })
+}
+
+fn template_metadata_schema(_: &mut SchemaGenerator) -> Schema {
+    let string_map = serde_json::json!({"type": "object", "additionalProperties": {"type": "string"}});
+    json_schema!({
+        "type": "object",
+        "nullable": true,
+        "properties": {
+            "annotations": string_map,
+            "finalizers": {"type": "array", "items": {"type": "string"}},
+            "labels": string_map,
+            "name": {"type": "string"},
+            "namespace": {"type": "string"}
+        },
+        "x-kubernetes-preserve-unknown-fields": true
+    })
+}
