@@ -24,7 +24,8 @@ impl Scope {
     /// (compatibility 4.2).
     #[must_use]
     pub fn from_annotations(annotations: Option<&BTreeMap<String, String>>) -> Self {
-        let says = |name: &str| annotations.and_then(|all| all.get(name)).is_some_and(|value| value == "true");
+        let says =
+            |name: &str| annotations.and_then(|all| all.get(name)).is_some_and(|value| value == "true");
         if says(CLUSTER_WIDE_ANNOTATION) {
             Self::ClusterWide
         } else if says(NAMESPACE_WIDE_ANNOTATION) {

@@ -7,7 +7,10 @@ const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/yaml/sealedsecrets.bitn
 
 fn generated() -> String {
     let crd = serde_json::to_value(SealedSecret::crd()).unwrap();
-    format!("# Generated from crds/src by `UPDATE_CRDS=1 cargo test -p sealed-secrets-crds`.\n{}", serde_saphyr::to_string(&crd).unwrap())
+    format!(
+        "# Generated from crds/src by `UPDATE_CRDS=1 cargo test -p sealed-secrets-crds`.\n{}",
+        serde_saphyr::to_string(&crd).unwrap()
+    )
 }
 
 #[test]
@@ -30,9 +33,20 @@ fn the_crd_has_upstreams_names_columns_and_required_fields() {
     assert_eq!(version["name"], "v1alpha1");
     assert_eq!(spec["required"], serde_json::json!(["encryptedData"]));
     assert_eq!(spec["properties"]["encryptedData"]["x-kubernetes-preserve-unknown-fields"], true);
-    assert_eq!(spec["properties"]["template"]["properties"]["metadata"]["x-kubernetes-preserve-unknown-fields"], true);
-    assert!(!serde_saphyr::to_string(&crd).unwrap().contains("default:"), "a default would change stored objects");
-    let columns: Vec<_> = version["additionalPrinterColumns"].as_array().unwrap().iter().map(|column| &column["name"]).collect();
+    assert_eq!(
+        spec["properties"]["template"]["properties"]["metadata"]["x-kubernetes-preserve-unknown-fields"],
+        true
+    );
+    assert!(
+        !serde_saphyr::to_string(&crd).unwrap().contains("default:"),
+        "a default would change stored objects"
+    );
+    let columns: Vec<_> = version["additionalPrinterColumns"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|column| &column["name"])
+        .collect();
     assert_eq!(columns, ["Status", "Synced", "Age"]);
 }
 

@@ -1,0 +1,43 @@
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+/// The SSH-style SHA-256 fingerprint of an RSA public key, `SHA256:` and 43 characters of unpadded base64.
+///
+/// Equal to `ssh-keygen -lf` and to what upstream logs (RFC 4253 section 6.6 for the hashed bytes).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// The fingerprint of the key with this exponent and modulus, both big-endian without sign.
+    #[must_use]
+    pub(crate) fn of_rsa(exponent: &[u8], modulus: &[u8]) -> Self {
+        let mut hasher = Sha256::new();
+        for field in [b"ssh-rsa".to_vec(), mpint(exponent), mpint(modulus)] {
+            hasher.update(u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes());
+            hasher.update(&field);
+        }
+        Self(format!("SHA256:{}", STANDARD_NO_PAD.encode(hasher.finalize())))
+    }
+
+    /// The text form.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// RFC 4251 section 5: no leading zero bytes, except one before a set highest bit.
+fn mpint(unsigned: &[u8]) -> Vec<u8> {
+    let digits: Vec<u8> = unsigned.iter().copied().skip_while(|byte| *byte == 0).collect();
+    let sign = digits.first().is_some_and(|first| first & 0x80 != 0).then_some(0);
+    sign.into_iter().chain(digits).collect()
+}

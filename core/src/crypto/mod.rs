@@ -1,0 +1,13 @@
+//! Keys, certificates and the wire format of a sealed item.
+
+pub mod envelope;
+
+mod certificate;
+mod fingerprint;
+mod key_pair;
+mod public_key;
+
+pub use certificate::{CertificateError, CertificateRequest, SealingCertificate};
+pub use fingerprint::Fingerprint;
+pub use key_pair::{KeyPair, KeyPairError, KeySize};
+pub use public_key::{PublicKey, PublicKeyError};
