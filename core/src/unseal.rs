@@ -20,7 +20,7 @@ use crate::crypto::envelope::{Envelope, FramingError};
 use crate::keyring::KeyRing;
 use crate::label::Label;
 
-/// Go's StdEncoding: padding required, surplus bits in the last character ignored.
+/// Go's `StdEncoding`: padding required, surplus bits in the last character ignored.
 const GO_STD_ENCODING: GeneralPurpose = GeneralPurpose::new(
     &STANDARD_ALPHABET,
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),

@@ -25,7 +25,7 @@ impl ConditionStatus {
     }
 }
 
-/// SealedSecretCondition describes one aspect of a SealedSecret at a certain point in time.
+/// One aspect of a SealedSecret at a certain point in time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SealedSecretCondition {

@@ -12,5 +12,5 @@ pub use condition::{ConditionStatus, SealedSecretCondition};
 pub use scope::{ParseScopeError, Scope};
 pub use sealed_secret::{SealedSecret, SealedSecretSpec, SealedSecretStatus, SecretTemplate};
 
-/// The CustomResourceDefinition of [`SealedSecret`], as it is checked in under `crds/yaml/` and installed by `deploy/`.
+/// The custom resource definition of [`SealedSecret`], as it is checked in under `crds/yaml/` and installed by `deploy/`.
 pub const SEALED_SECRET_CRD_YAML: &str = include_str!("../yaml/sealedsecrets.bitnami.com.yaml");

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::SealedSecretCondition;
 
-/// SealedSecretSpec is the specification of a SealedSecret: what to open, and what the Secret looks like.
+/// The specification of a SealedSecret: what to open, and what the Secret looks like.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "bitnami.com",
@@ -18,7 +18,7 @@ use crate::SealedSecretCondition;
     namespaced,
     status = "SealedSecretStatus",
     derive = "PartialEq",
-    doc = "SealedSecret is a Secret that was encrypted for one cluster: safe to publish, and opened only by the controller.",
+    doc = "A Secret that was encrypted for one cluster: safe to publish, and opened only by the controller.",
     printcolumn = r#"{"name":"Status","type":"string","jsonPath":".status.conditions[0].message"}"#,
     printcolumn = r#"{"name":"Synced","type":"string","jsonPath":".status.conditions[0].status"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
@@ -40,7 +40,7 @@ pub struct SealedSecretSpec {
     pub encrypted_data: BTreeMap<String, String>,
 }
 
-/// SecretTemplate describes everything of the Secret that is not encrypted.
+/// Everything of the Secret that is not encrypted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretTemplate {
@@ -62,7 +62,7 @@ pub struct SecretTemplate {
     pub data: Option<BTreeMap<String, Option<String>>>,
 }
 
-/// SealedSecretStatus is what the controller last observed of a SealedSecret.
+/// What the controller last observed of a SealedSecret.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SealedSecretStatus {

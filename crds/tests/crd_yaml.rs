@@ -1,5 +1,7 @@
 //! The checked-in CRDs are what the types say, and accept what upstream's accepts.
 
+#![cfg(test)]
+
 use kube::CustomResourceExt;
 use sealed_secrets_crds::{SEALED_SECRET_CRD_YAML, SealedSecret};
 

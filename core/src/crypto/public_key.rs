@@ -17,7 +17,7 @@ pub struct PublicKey {
 /// Why a public key cannot seal.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PublicKeyError {
-    /// Not the DER of an RSA SubjectPublicKeyInfo.
+    /// Not the DER of an RSA `SubjectPublicKeyInfo`.
     #[error("not a readable RSA public key")]
     Unreadable,
     /// Too weak, or larger than any controller opens.
@@ -26,7 +26,7 @@ pub enum PublicKeyError {
 }
 
 impl PublicKey {
-    /// Reads the DER form of an RSA SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7).
+    /// Reads the DER form of an RSA `SubjectPublicKeyInfo` (RFC 5280 section 4.1.2.7).
     ///
     /// # Errors
     /// When it is not one, or its modulus is not of 2048 to 8192 bits.
