@@ -1,1 +1,42 @@
-//! Placeholder.
+//! A real control plane for tests, the demo and benchmarks: etcd, kube-apiserver and kube-controller-manager in
+//! a network namespace of their own, and the original's programs as peers.
+//!
+//! The story of a run: [`programs`] finds or builds what is needed (the only part that uses the network),
+//! [`isolation`] starts the program again inside a namespace, [`ControlPlane`] starts there, and tests reach it
+//! through [`Cluster`]. Nothing that was started outlives the run.
+
+mod cache;
+pub mod cargo_tool;
+mod cluster;
+mod control_plane;
+mod controller_process;
+mod daemon;
+mod endpoint;
+mod envtest;
+mod error;
+mod go_module;
+mod hex;
+mod installation;
+pub mod isolation;
+mod kubeconfig;
+mod kubeseal;
+mod manifests;
+mod pki;
+mod plain_http;
+mod poll;
+mod ports;
+pub mod programs;
+mod progress;
+mod run_folder;
+pub mod workspace;
+
+pub use cluster::{Cluster, SHARED};
+pub use control_plane::{Access, ControlPlane};
+pub use controller_process::ControllerProcess;
+pub use daemon::Daemon;
+pub use error::{Error, Result};
+pub use installation::{Edition, Installation, Reach};
+pub use kubeseal::{Kubeseal, Output};
+pub use plain_http::{HttpResponse, http_request};
+pub use poll::until;
+pub use progress::timed;

@@ -1,2 +1,47 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask`: what a line of shell cannot say.
+
+mod api_tests;
+mod cluster;
+mod inside;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use sealed_secrets_tests::Result;
+
+/// Development of sealed-secrets-rs
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Cluster(cluster::Arguments),
+    Test(test::Arguments),
+    #[command(hide = true)]
+    ApiTests(api_tests::Arguments),
+}
+
+// One thread: a child that is to end with its parent ends with the thread that started it.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run(Arguments::parse().command).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Cluster(arguments) => cluster::run(&arguments).await,
+        Command::Test(arguments) => test::run(&arguments).await,
+        Command::ApiTests(arguments) => api_tests::run(&arguments).await,
+    }
+}

@@ -1,0 +1,107 @@
+//! What tests use: a control plane, shared or their own.
+
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client, ResourceExt};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::control_plane::{Access, ControlPlane};
+use crate::error::{Error, Result};
+use crate::installation::{Installation, Reach};
+use crate::programs::ControlPlanePrograms;
+
+/// Names the folder of the control plane that all tests of a run share.
+pub const SHARED: &str = "HARNESS_CLUSTER";
+
+/// Further control planes cost much: one at a time.
+static OWN: Semaphore = Semaphore::const_new(1);
+
+/// A control plane as an administrator sees it.
+pub struct Cluster {
+    client: Client,
+    access: Access,
+    _own: Option<(ControlPlane, SemaphorePermit<'static>)>,
+}
+
+impl Cluster {
+    /// The control plane that all tests of the run share. Tests keep to namespaces of their own.
+    ///
+    /// # Errors
+    /// When no control plane was started for this run.
+    pub async fn shared() -> Result<Self> {
+        let folder = std::env::var_os(SHARED).map(PathBuf::from).ok_or_else(|| {
+            Error::Invalid(
+                "no control plane to test on: use `cargo xtask test`, or `cargo test` in the shell of `cargo xtask cluster`"
+                    .into(),
+            )
+        })?;
+        let access = Access::load(&folder)?;
+        Ok(Self { client: access.client().await?, access, _own: None })
+    }
+
+    /// A control plane for this test alone, for what concerns a whole cluster. It takes seconds: most tests share.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn own() -> Result<Self> {
+        let turn = OWN.acquire().await.map_err(|closed| Error::Invalid(closed.to_string()))?;
+        let plane = ControlPlane::start(&ControlPlanePrograms::prepare()?).await?;
+        let access = plane.access().clone();
+        Ok(Self { client: access.client().await?, access, _own: Some((plane, turn)) })
+    }
+
+    /// An administrator's client.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// How programs reach the API server.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// An administrator's kubeconfig file.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.access.kubeconfig()
+    }
+
+    /// A new namespace whose name begins with `prefix`.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn namespace(&self, prefix: &str) -> Result<String> {
+        let namespaces: Api<Namespace> = Api::all(self.client());
+        let metadata = ObjectMeta { generate_name: Some(format!("{prefix}-")), ..ObjectMeta::default() };
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        Ok(namespaces.create(&PostParams::default(), &namespace).await?.name_any())
+    }
+
+    /// Applies `deploy/kustomize/base` with `namespace` (which exists) in place of `kube-system`.
+    ///
+    /// # Errors
+    /// When a manifest cannot be read or the API server refuses one.
+    pub async fn install(&self, namespace: &str, reach: Reach) -> Result<Installation> {
+        Installation::apply(self.client(), &self.access, namespace, reach).await
+    }
+
+    /// A controller's installation in a new namespace, for that namespace and the `additional` ones only.
+    ///
+    /// # Errors
+    /// As [`Self::install`].
+    pub async fn install_namespaced(&self, additional: &[&str]) -> Result<Installation> {
+        let namespace = self.namespace("sealed").await?;
+        let additional = additional.iter().map(|&name| name.to_owned()).collect();
+        self.install(&namespace, Reach::Namespaces { additional }).await
+    }
+
+    /// The folder with the logs of the control plane.
+    #[must_use]
+    pub fn logs(&self) -> &Path {
+        self.access.folder()
+    }
+}

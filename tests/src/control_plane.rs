@@ -1,0 +1,214 @@
+//! etcd, kube-apiserver and kube-controller-manager, started together and gone together.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+
+use crate::daemon::Daemon;
+use crate::error::{Error, IoContext, Result};
+use crate::isolation::Ground;
+use crate::kubeconfig::{self, Credentials};
+use crate::pki::Pki;
+use crate::ports::free_port;
+use crate::programs::ControlPlanePrograms;
+use crate::run_folder;
+
+/// Starting takes 4 s on an idle machine; many may start at once on a busy one.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A running control plane. Dropping it ends its programs.
+#[derive(Debug)]
+pub struct ControlPlane {
+    // In the order in which they must end: an API server without its etcd lingers.
+    _apiserver: Daemon,
+    _controller_manager: Daemon,
+    _etcd: Daemon,
+    access: Access,
+}
+
+impl ControlPlane {
+    /// Starts the programs and returns when the API server answers and the controller manager works.
+    ///
+    /// # Errors
+    /// [`Error::Program`] with the tail of the log of the program that did not start.
+    pub async fn start(programs: &ControlPlanePrograms) -> Result<Self> {
+        let access = Access::prepare(run_folder::part("control-plane")?, Ground::here().address())?;
+        let (mut etcd, etcd_address) = start_etcd(&programs.etcd, &access)?;
+        let mut apiserver = start_apiserver(&programs.kube_apiserver, &access, &etcd_address)?;
+        let client = access.client().await?;
+        apiserver
+            .ready(PATIENCE, async || is_ready(&client).await.then_some(()))
+            .await
+            .map_err(|error| blame(&mut etcd, error))?;
+        let mut controller_manager = start_controller_manager(&programs.kube_controller_manager, &access)?;
+        let accounts: Api<ServiceAccount> = Api::namespaced(client, "kube-system");
+        controller_manager.ready(PATIENCE, async || accounts.get("default").await.ok()).await?;
+        Ok(Self { _apiserver: apiserver, _controller_manager: controller_manager, _etcd: etcd, access })
+    }
+
+    /// How to reach it.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+}
+
+/// The way to a control plane's API server, kept as files so that other programs find it too.
+#[derive(Debug, Clone)]
+pub struct Access {
+    folder: PathBuf,
+    server: SocketAddr,
+}
+
+impl Access {
+    /// Reads what [`ControlPlane::start`] left in `folder`.
+    ///
+    /// # Errors
+    /// When there is no control plane's folder.
+    pub fn load(folder: &Path) -> Result<Self> {
+        let file = folder.join("server");
+        let server = fs::read_to_string(&file).when(|| format!("read {}", file.display()))?;
+        let server =
+            server.parse().map_err(|_| Error::Invalid(format!("{} holds no address", file.display())))?;
+        Ok(Self { folder: folder.to_owned(), server })
+    }
+
+    /// Writes keys, certificates and the administrator's kubeconfig for a server on `address`.
+    fn prepare(folder: PathBuf, address: IpAddr) -> Result<Self> {
+        let access = Self { folder, server: SocketAddr::new(address, free_port(address)?) };
+        let pki = Pki::generate(address)?;
+        access.write("server", &access.server.to_string())?;
+        access.write("ca.crt", &pki.authority)?;
+        access.write("server.crt", &pki.server.certificate)?;
+        access.write("server.key", &pki.server.key)?;
+        access.write("admin.crt", &pki.admin.certificate)?;
+        access.write("admin.key", &pki.admin.key)?;
+        access.write("token.key", &pki.token_key)?;
+        access.write("token.pub", &pki.token_public_key)?;
+        let (certificate, key) = (&access.path("admin.crt"), &access.path("admin.key"));
+        let who = Credentials::Certificate { certificate, key };
+        kubeconfig::write(&access.kubeconfig(), &access.url(), &access.authority(), &who, "default")?;
+        Ok(access)
+    }
+
+    /// The folder with keys, data and logs; [`Self::load`] takes it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The API server's address and port.
+    #[must_use]
+    pub fn server(&self) -> SocketAddr {
+        self.server
+    }
+
+    /// The API server's address, as kubeconfigs name it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("https://{}", self.server)
+    }
+
+    /// The file with the certificate authority, PEM.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.path("ca.crt")
+    }
+
+    /// The administrator's kubeconfig file.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.path("admin.kubeconfig")
+    }
+
+    /// A client that may do everything. It belongs to the async runtime it was made in.
+    ///
+    /// # Errors
+    /// When the kubeconfig is gone.
+    pub async fn client(&self) -> Result<Client> {
+        let invalid = |error: String| Error::Invalid(format!("{}: {error}", self.kubeconfig().display()));
+        let file = Kubeconfig::read_from(self.kubeconfig()).map_err(|error| invalid(error.to_string()))?;
+        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+        Ok(Client::try_from(config.map_err(|error| invalid(error.to_string()))?)?)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn write(&self, name: &str, content: &str) -> Result<()> {
+        fs::write(self.path(name), content).when(|| format!("write {}", self.path(name).display()))
+    }
+}
+
+/// Returns the address for clients beside the program.
+fn start_etcd(program: &Path, access: &Access) -> Result<(Daemon, String)> {
+    let address = access.server.ip();
+    let clients = format!("http://{}", SocketAddr::new(address, free_port(address)?));
+    let peers = format!("http://{}", SocketAddr::new(address, free_port(address)?));
+    let mut command = Command::new(program);
+    command
+        .arg("--unsafe-no-fsync")
+        .arg("--data-dir")
+        .arg(access.path(run_folder::ETCD_DATA))
+        .args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients])
+        .args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers])
+        .args(["--initial-cluster", &format!("default={peers}")]);
+    Ok((Daemon::start("etcd", &mut command, &access.path("etcd.log"))?, clients))
+}
+
+fn start_apiserver(program: &Path, access: &Access, etcd: &str) -> Result<Daemon> {
+    let (address, port) = (access.server.ip().to_string(), access.server.port().to_string());
+    let mut command = Command::new(program);
+    command
+        .args(["--etcd-servers", etcd])
+        .args(["--bind-address", &address, "--advertise-address", &address, "--secure-port", &port])
+        .args(["--service-cluster-ip-range", "10.251.0.0/16"])
+        .args(["--authorization-mode", "RBAC", "--disable-admission-plugins", "ServiceAccount"])
+        .args(["--service-account-issuer", "https://kubernetes.default.svc"])
+        .args(["--max-requests-inflight", "1000", "--max-mutating-requests-inflight", "500"])
+        .args(["--endpoint-reconciler-type", "none"]);
+    for (flag, file) in [
+        ("--client-ca-file", "ca.crt"),
+        ("--tls-cert-file", "server.crt"),
+        ("--tls-private-key-file", "server.key"),
+        ("--service-account-key-file", "token.pub"),
+        ("--service-account-signing-key-file", "token.key"),
+    ] {
+        command.arg(flag).arg(access.path(file));
+    }
+    Daemon::start("kube-apiserver", &mut command, &access.path("kube-apiserver.log"))
+}
+
+/// Without it owner references collect nothing, and namespaces never finish terminating.
+fn start_controller_manager(program: &Path, access: &Access) -> Result<Daemon> {
+    let mut command = Command::new(program);
+    command
+        .arg("--kubeconfig")
+        .arg(access.kubeconfig())
+        .args([
+            "--controllers",
+            "garbage-collector-controller,namespace-controller,serviceaccount-controller",
+        ])
+        .args(["--leader-elect=false", "--secure-port=0"]);
+    Daemon::start("kube-controller-manager", &mut command, &access.path("kube-controller-manager.log"))
+}
+
+async fn is_ready(client: &Client) -> bool {
+    let Ok(request) = http::Request::get("/readyz").body(Vec::new()) else { return false };
+    client.request_text(request).await.is_ok()
+}
+
+/// An API server that does not get ready has often lost its etcd: then that is the error.
+fn blame(etcd: &mut Daemon, error: Error) -> Error {
+    match etcd.exited() {
+        Ok(Some(status)) => Error::Program(format!("etcd ended ({status}):\n{}\n{error}", etcd.log())),
+        _ => error,
+    }
+}

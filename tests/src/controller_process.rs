@@ -1,0 +1,213 @@
+//! A controller that runs as in a cluster: its account's token, the shipped rights, no kubeconfig.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use serde_json::Value;
+
+use crate::control_plane::Access;
+use crate::daemon::Daemon;
+use crate::endpoint;
+use crate::error::{Error, IoContext, Result};
+use crate::installation::{Edition, Installation};
+use crate::isolation::Ground;
+use crate::kubeconfig::{self, Credentials};
+use crate::plain_http::{HttpResponse, http_request};
+use crate::ports::free_port;
+use crate::run_folder;
+
+/// A first key of 4096 bits takes seconds on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Puts the account's folder where a kubelet mounts it, for this process only.
+const MOUNT_ACCOUNT: &str = r#"
+mount -t tmpfs tmpfs /var/run
+mkdir -p /var/run/secrets/kubernetes.io/serviceaccount
+mount --bind "$0" /var/run/secrets/kubernetes.io/serviceaccount
+exec "$@"
+"#;
+
+/// A running controller. It is killed when dropped.
+#[derive(Debug)]
+pub struct ControllerProcess {
+    daemon: Daemon,
+    address: SocketAddr,
+    metrics_address: SocketAddr,
+    account: PathBuf,
+}
+
+impl ControllerProcess {
+    /// Starts the controller of `edition` and returns when it serves its certificate, also through the Service.
+    pub(crate) async fn start(
+        installation: &Installation,
+        edition: Edition,
+        arguments: &[&str],
+    ) -> Result<Self> {
+        let mut controller = Self::spawn(installation, edition, arguments).await?;
+        let certificate = format!("http://{}/v1/cert.pem", controller.address);
+        let serves = {
+            let address = controller.address.to_string();
+            async move || {
+                http_request(&address, "GET", "/v1/cert.pem", "")
+                    .await
+                    .ok()
+                    .filter(|answer| answer.status == 200)
+            }
+        };
+        controller
+            .daemon
+            .ready(PATIENCE, serves)
+            .await
+            .map_err(|error| Error::Program(format!("{certificate}: {error}")))?;
+        let service = name_of(installation.manifests.first("Service")?);
+        endpoint::publish(&installation.client, installation.namespace(), &service, controller.address)
+            .await?;
+        Ok(controller)
+    }
+
+    /// Starts the controller without waiting for anything: for controllers that are meant not to get ready.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn spawn(installation: &Installation, edition: Edition, arguments: &[&str]) -> Result<Self> {
+        let folder = run_folder::part("controller")?;
+        let account = write_account(installation, &folder).await?;
+        let ip = Ground::here().address();
+        let address = SocketAddr::new(ip, free_port(ip)?);
+        let metrics_address = SocketAddr::new(ip, free_port(ip)?);
+        let mut command = as_in_a_cluster(&edition.controller()?, &account, &installation.access);
+        command
+            .env("POD_NAMESPACE", installation.namespace())
+            .args([format!("--listen-addr={address}"), format!("--listen-metrics-addr={metrics_address}")])
+            .args(installation.reach.arguments())
+            .args(arguments);
+        let daemon = Daemon::start("controller", &mut command, &folder.join("controller.log"))?;
+        Ok(Self { daemon, address, metrics_address, account })
+    }
+
+    /// Where it serves its certificate.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where it serves its metrics.
+    #[must_use]
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.metrics_address
+    }
+
+    /// The folder it sees as its service account: `token`, `ca.crt`, `namespace`.
+    #[must_use]
+    pub fn account(&self) -> &Path {
+        &self.account
+    }
+
+    /// GETs a path such as `/healthz` from the controller itself.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn get(&self, path: &str) -> Result<HttpResponse> {
+        http_request(&self.address.to_string(), "GET", path, "").await
+    }
+
+    /// The certificate it serves, PEM.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn certificate(&self) -> Result<String> {
+        Ok(self.get("/v1/cert.pem").await?.body)
+    }
+
+    /// The page of its metrics.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn metrics(&self) -> Result<String> {
+        Ok(http_request(&self.metrics_address.to_string(), "GET", "/metrics", "").await?.body)
+    }
+
+    /// Everything it has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.daemon.log()
+    }
+
+    /// The process itself: its number, signals, whether it has ended.
+    pub fn process(&mut self) -> &mut Daemon {
+        &mut self.daemon
+    }
+
+    /// Sends SIGTERM and waits for a clean end.
+    ///
+    /// # Errors
+    /// [`Error::Deadline`] when it does not end in time.
+    pub async fn stop(&mut self) -> Result<ExitStatus> {
+        self.daemon.stop(Duration::from_secs(30)).await
+    }
+}
+
+/// Writes what a kubelet would mount, and a kubeconfig with the same rights for where nothing can be mounted.
+async fn write_account(installation: &Installation, folder: &Path) -> Result<PathBuf> {
+    let (namespace, access) = (installation.namespace(), &installation.access);
+    let name = name_of(installation.manifests.first("ServiceAccount")?);
+    let token = request_token(&installation.client, namespace, &name).await?;
+    let account = folder.join("serviceaccount");
+    fs::create_dir_all(&account).when(|| format!("create {}", account.display()))?;
+    let write = |file: &str, content: &[u8]| {
+        let path = account.join(file);
+        fs::write(&path, content).when(|| format!("write {}", path.display()))
+    };
+    let authority = fs::read(access.authority()).when(|| format!("read {}", access.authority().display()))?;
+    write("ca.crt", &authority)?;
+    write("namespace", namespace.as_bytes())?;
+    write("token", token.as_bytes())?;
+    let who = Credentials::Token(&token);
+    kubeconfig::write(&account.join("kubeconfig"), &access.url(), &access.authority(), &who, namespace)?;
+    Ok(account)
+}
+
+async fn request_token(client: &Client, namespace: &str, account: &str) -> Result<String> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let spec = TokenRequestSpec { expiration_seconds: Some(24 * 3600), ..TokenRequestSpec::default() };
+    let request = TokenRequest { spec, ..TokenRequest::default() };
+    let answer = accounts.create_token_request(account, &PostParams::default(), &request).await?;
+    let token = answer.status.map(|status| status.token);
+    token.ok_or_else(|| Error::Invalid(format!("the API server gave no token for {namespace}/{account}")))
+}
+
+fn as_in_a_cluster(program: &Path, account: &Path, access: &Access) -> Command {
+    let (server, search) = (access.server(), std::env::var_os("PATH").unwrap_or_default());
+    let mut command = match Ground::here() {
+        Ground::Namespaces { .. } => {
+            let mut command = Command::new("unshare");
+            command
+                .env_clear()
+                .args(["--mount", "--", "sh", "-e", "-c", MOUNT_ACCOUNT])
+                .arg(account)
+                .arg(program);
+            command
+        }
+        Ground::Outside | Ground::Loopback => {
+            let mut command = Command::new(program);
+            command.env_clear().env("KUBECONFIG", account.join("kubeconfig"));
+            command
+        }
+    };
+    command
+        .env("PATH", search)
+        .env("KUBERNETES_SERVICE_HOST", server.ip().to_string())
+        .env("KUBERNETES_SERVICE_PORT", server.port().to_string());
+    command
+}
+
+fn name_of(object: &Value) -> String {
+    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned()
+}

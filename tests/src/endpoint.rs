@@ -1,0 +1,61 @@
+//! What a kubelet and the endpoints controller would do for a running controller.
+
+use std::net::SocketAddr;
+
+use k8s_openapi::api::core::v1::{Endpoints, Pod};
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use crate::error::Result;
+use crate::installation::MANAGER;
+
+/// Makes the API server's service proxy (which follows Endpoints to an existing Pod) reach `address` by the name of
+/// the Service `service`.
+pub(crate) async fn publish(
+    client: &Client,
+    namespace: &str,
+    service: &str,
+    address: SocketAddr,
+) -> Result<()> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let endpoints: Api<Endpoints> = Api::namespaced(client.clone(), namespace);
+    let parameters = PatchParams::apply(MANAGER).force();
+    let pod = pods.patch(service, &parameters, &Patch::Apply(pod(service))).await?;
+    pods.patch_status(service, &PatchParams::default(), &Patch::Merge(running(address))).await?;
+    let target = json!({ "kind": "Pod", "name": service, "namespace": namespace, "uid": pod.metadata.uid });
+    endpoints.patch(service, &parameters, &Patch::Apply(endpoint(service, address, &target))).await?;
+    Ok(())
+}
+
+fn pod(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "name": name, "labels": { "name": name } },
+        "spec": { "nodeName": "local", "containers": [{ "name": "controller", "image": "outside-of-the-cluster" }] },
+    })
+}
+
+fn running(address: SocketAddr) -> Value {
+    json!({
+        "status": {
+            "phase": "Running",
+            "podIP": address.ip(),
+            "podIPs": [{ "ip": address.ip() }],
+            "conditions": [{ "type": "Ready", "status": "True" }],
+        },
+    })
+}
+
+fn endpoint(name: &str, address: SocketAddr, target: &Value) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Endpoints",
+        "metadata": { "name": name },
+        "subsets": [{
+            "addresses": [{ "ip": address.ip(), "nodeName": "local", "targetRef": target }],
+            "ports": [{ "name": "http", "port": address.port(), "protocol": "TCP" }],
+        }],
+    })
+}

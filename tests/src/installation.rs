@@ -1,0 +1,172 @@
+//! The shipped manifests, applied.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use kube::{Api, Client, discovery};
+use serde_json::Value;
+
+use crate::control_plane::Access;
+use crate::controller_process::ControllerProcess;
+use crate::error::{Error, Result};
+use crate::manifests::{Manifests, kind_of};
+use crate::poll::until;
+use crate::programs::UpstreamPrograms;
+use crate::workspace;
+
+/// The field manager of what the harness applies.
+pub(crate) const MANAGER: &str = "sealed-secrets-tests";
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The namespaces that a controller is responsible for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// All of them, with the cluster-wide rights that are shipped. For a test with a control plane of its own.
+    WholeCluster,
+    /// Its own namespace and these.
+    Namespaces {
+        /// Passed as `--additional-namespaces`.
+        additional: Vec<String>,
+    },
+}
+
+impl Reach {
+    /// The controller's arguments that say the same.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        match self {
+            Self::WholeCluster => Vec::new(),
+            Self::Namespaces { additional } if additional.is_empty() => vec!["--all-namespaces=false".into()],
+            Self::Namespaces { additional } => {
+                vec![
+                    "--all-namespaces=false".into(),
+                    format!("--additional-namespaces={}", additional.join(",")),
+                ]
+            }
+        }
+    }
+}
+
+/// Whose programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edition {
+    /// This workspace's.
+    Ours,
+    /// The original's.
+    Upstream,
+}
+
+impl Edition {
+    pub(crate) fn controller(self) -> Result<PathBuf> {
+        match self {
+            Self::Ours => workspace::built_program("controller"),
+            Self::Upstream => Ok(UpstreamPrograms::prepare()?.controller),
+        }
+    }
+
+    pub(crate) fn kubeseal(self) -> Result<PathBuf> {
+        match self {
+            Self::Ours => workspace::built_program("kubeseal"),
+            Self::Upstream => Ok(UpstreamPrograms::prepare()?.kubeseal),
+        }
+    }
+}
+
+/// A namespace in which a controller can start: account, rights, Service and CRDs are there.
+#[derive(Clone)]
+pub struct Installation {
+    pub(crate) client: Client,
+    pub(crate) access: Access,
+    pub(crate) reach: Reach,
+    pub(crate) manifests: Manifests,
+    namespace: String,
+}
+
+impl Installation {
+    pub(crate) async fn apply(
+        client: Client,
+        access: &Access,
+        namespace: &str,
+        reach: Reach,
+    ) -> Result<Self> {
+        let manifests = Manifests::shipped()?;
+        for object in manifests.placed(namespace, &reach) {
+            apply(&client, &object).await?;
+        }
+        Ok(Self { client, access: access.clone(), reach, manifests, namespace: namespace.to_owned() })
+    }
+
+    /// The namespace of the controller.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Starts a controller as in a cluster and returns when it serves its certificate. `arguments` come after those that
+    /// say where to listen and which namespaces to watch.
+    ///
+    /// # Errors
+    /// [`Error::Program`] with the end of its log when it does not get that far.
+    pub async fn start(&self, edition: Edition, arguments: &[&str]) -> Result<ControllerProcess> {
+        ControllerProcess::start(self, edition, arguments).await
+    }
+}
+
+/// Applies one object and returns when it can be used.
+async fn apply(client: &Client, object: &Value) -> Result<()> {
+    let dynamic: DynamicObject = serde_json::from_value(object.clone()).map_err(|error| {
+        Error::Invalid(format!("a shipped {} is no Kubernetes object: {error}", kind_of(object)))
+    })?;
+    let name = dynamic.metadata.name.clone().unwrap_or_default();
+    let api = api_for(client, &dynamic).await?;
+    let parameters = PatchParams::apply(MANAGER).force();
+    let attempt = async || match api.patch(&name, &parameters, &Patch::Apply(object)).await {
+        // Another test created the same cluster-scoped object in this moment.
+        Err(kube::Error::Api(status)) if status.code == 409 => None,
+        result => Some(result),
+    };
+    until(&format!("{} {name} can be applied", kind_of(object)), PATIENCE, attempt).await??;
+    if kind_of(object) == "CustomResourceDefinition" {
+        until_established(client, &name).await
+    } else {
+        Ok(())
+    }
+}
+
+async fn api_for(client: &Client, object: &DynamicObject) -> Result<Api<DynamicObject>> {
+    let types = object.types.as_ref().ok_or_else(|| Error::Invalid("a shipped object has no kind".into()))?;
+    let kind = GroupVersionKind::try_from(types).map_err(|error| Error::Invalid(error.to_string()))?;
+    let (resource, _) = discovery::pinned_kind(client, &kind).await?;
+    Ok(match &object.metadata.namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    })
+}
+
+async fn until_established(client: &Client, name: &str) -> Result<()> {
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let established = async || {
+        let conditions = definitions.get(name).await.ok()?.status?.conditions?;
+        conditions
+            .iter()
+            .any(|condition| condition.type_ == "Established" && condition.status == "True")
+            .then_some(())
+    };
+    until(&format!("the CRD {name} is established"), PATIENCE, established).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reach_is_told_to_the_controller() {
+        assert!(Reach::WholeCluster.arguments().is_empty());
+        let additional = vec!["a".into(), "b".into()];
+        let arguments = Reach::Namespaces { additional }.arguments();
+        assert_eq!(arguments, ["--all-namespaces=false", "--additional-namespaces=a,b"]);
+    }
+}

@@ -1,0 +1,200 @@
+//! A network, process and mount namespace for a whole run.
+//!
+//! The network namespace has a second address, because the API server's service proxy refuses loopback targets. The
+//! process namespace ends with its first process, so that nothing that was started outlives the run, however it ends.
+//! Where namespaces do not exist, the run stays on loopback and leaves out what needs them.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+
+use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::error::{IoContext, Result};
+use crate::run_folder;
+pub use crate::run_folder::RunFolder;
+
+/// The address, inside a namespace, that is not loopback.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 250, 0, 1);
+
+/// Tells a program on which ground it runs.
+const VARIABLE: &str = "HARNESS_GROUND";
+
+const LOOPBACK: &str = "loopback";
+
+/// The first process inside: its number as seen from outside is read before `/proc` is mounted anew.
+const ENTER: &str = r#"
+read -r outer _ < /proc/self/stat
+mount -t proc proc /proc 2>/dev/null || :
+ip link set lo up && ip address add "$0/32" dev lo || exit 1
+HARNESS_GROUND=$outer exec "$@"
+"#;
+
+/// On which ground this process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ground {
+    /// Not inside a run.
+    Outside,
+    /// Inside namespaces of its own.
+    Namespaces {
+        /// The first process of the namespaces, as numbered outside of them.
+        first_process: u32,
+    },
+    /// Inside a run, but on the machine's own loopback network.
+    Loopback,
+}
+
+impl Ground {
+    /// Where this process runs.
+    #[must_use]
+    pub fn here() -> Self {
+        Self::named(std::env::var(VARIABLE).ok().as_deref())
+    }
+
+    fn named(name: Option<&str>) -> Self {
+        match name {
+            None => Self::Outside,
+            Some(name) => {
+                name.parse().map_or(Self::Loopback, |first_process| Self::Namespaces { first_process })
+            }
+        }
+    }
+
+    /// The address that servers of this run listen on.
+    #[must_use]
+    pub fn address(self) -> IpAddr {
+        match self {
+            Self::Namespaces { .. } => ADDRESS.into(),
+            Self::Outside | Self::Loopback => Ipv4Addr::LOCALHOST.into(),
+        }
+    }
+}
+
+/// How this machine keeps a run apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Isolation {
+    /// Network, process and mount namespaces (and a user namespace for an ordinary user).
+    Namespaces,
+    /// Nothing but loopback.
+    Loopback {
+        /// What is missing, for a person to read.
+        why: String,
+    },
+}
+
+impl Isolation {
+    /// Tries what this machine can do.
+    pub async fn detect() -> Self {
+        match probe().await {
+            Ok(()) => Self::Namespaces,
+            Err(why) => Self::Loopback { why },
+        }
+    }
+
+    /// A command that runs `program` in an isolation of its own, with `folder` as its run folder.
+    #[must_use]
+    pub fn command(&self, program: &Path, folder: &RunFolder) -> Command {
+        let mut command = match self {
+            Self::Namespaces => isolated(program),
+            Self::Loopback { .. } => on_loopback(program),
+        };
+        command.env(run_folder::VARIABLE, folder.path()).kill_on_drop(true);
+        command
+    }
+
+    /// Runs a command of [`Self::command`] to its end, or ends it with all it started when this process is told to stop.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn run(&self, mut command: Command) -> Result<ExitStatus> {
+        let mut child = command.spawn().when(|| "start the isolated program".into())?;
+        tokio::select! {
+            status = child.wait() => return status.when(|| "wait for the isolated program".into()),
+            () = told_to_stop() => (),
+        }
+        if let (Self::Loopback { .. }, Some(id)) = (self, child.id()) {
+            // Only the program knows what it has started.
+            crate::daemon::send_signal("TERM", id)?;
+        } else {
+            child.start_kill().when(|| "end the isolated program".into())?;
+        }
+        child.wait().await.when(|| "wait for the isolated program".into())
+    }
+}
+
+/// Returns when this process gets SIGINT or SIGTERM.
+pub async fn told_to_stop() {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => (),
+        _ = terminate.recv() => (),
+    }
+}
+
+fn isolated(program: &Path) -> Command {
+    // Killed with its parent, and the namespaces with it.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", "unshare"]).args(unshare_arguments());
+    command.args(["--", "sh", "-c", ENTER]).arg(ADDRESS.to_string()).arg(program);
+    command
+}
+
+fn on_loopback(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env(VARIABLE, LOOPBACK);
+    command
+}
+
+/// An ordinary user becomes root of a user namespace; root needs none.
+fn unshare_arguments() -> Vec<&'static str> {
+    let mut arguments = vec!["--net", "--pid", "--fork", "--kill-child", "--mount"];
+    if !is_root() {
+        arguments.splice(0..0, ["--user", "--map-root-user"]);
+    }
+    arguments
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+}
+
+/// Whether this machine has what an isolation needs; else what is missing.
+async fn probe() -> std::result::Result<(), String> {
+    if !cfg!(target_os = "linux") {
+        return Err("this system has no network namespaces".into());
+    }
+    let output = isolated(Path::new("true")).stdin(Stdio::null()).output().await;
+    let output = output
+        .map_err(|error| format!("setpriv and unshare (Debian: util-linux) cannot be started: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!(
+        "namespaces cannot be used (needed: unshare of util-linux, ip of iproute2, user namespaces): {}",
+        said.trim()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ground_is_named_by_the_variable() {
+        assert_eq!(Ground::named(None), Ground::Outside);
+        assert_eq!(Ground::named(Some(LOOPBACK)), Ground::Loopback);
+        assert_eq!(Ground::named(Some("4711")), Ground::Namespaces { first_process: 4711 });
+    }
+
+    #[test]
+    fn only_a_namespace_has_the_second_address() {
+        assert!(Ground::Loopback.address().is_loopback());
+        assert!(!Ground::Namespaces { first_process: 1 }.address().is_loopback());
+    }
+}

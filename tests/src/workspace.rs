@@ -1,0 +1,27 @@
+//! Where things are in this repository.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, IoContext, Result};
+
+/// The folder with the workspace's `Cargo.toml`.
+#[must_use]
+pub fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package).to_owned()
+}
+
+/// The program `name` that Cargo built beside the running one, in the same profile.
+///
+/// # Errors
+/// [`Error::Missing`] when it was not built.
+pub fn built_program(name: &str) -> Result<PathBuf> {
+    let running = std::env::current_exe().when(|| "find the running program".into())?;
+    let folder = running.parent().unwrap_or(Path::new("."));
+    let profile = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
+    let program = profile.join(name);
+    if program.is_file() {
+        return Ok(program);
+    }
+    Err(Error::Missing(format!("{} is not built: run `cargo build --workspace` first", program.display())))
+}

@@ -1,0 +1,56 @@
+//! The ground that every other test stands on.
+
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+use sealed_secrets_tests::{Cluster, until};
+use serde_json::json;
+
+use crate::support::PATIENCE;
+
+#[tokio::test]
+async fn the_administrator_may_do_everything() {
+    let cluster = Cluster::shared().await.unwrap();
+    let reviews: Api<SelfSubjectReview> = Api::all(cluster.client());
+    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.unwrap();
+    let groups = review.status.unwrap().user_info.unwrap().groups.unwrap();
+    assert!(groups.contains(&"system:masters".to_owned()), "{groups:?}");
+}
+
+#[tokio::test]
+async fn a_deleted_namespace_goes_away() {
+    let cluster = Cluster::shared().await.unwrap();
+    let name = cluster.namespace("gone").await.unwrap();
+    let namespaces: Api<Namespace> = Api::all(cluster.client());
+    namespaces.delete(&name, &DeleteParams::default()).await.unwrap();
+    let gone = async || namespaces.get_opt(&name).await.unwrap().is_none().then_some(());
+    until("the namespace is gone", PATIENCE, gone).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_owned_object_goes_with_its_owner() {
+    let cluster = Cluster::shared().await.unwrap();
+    let namespace = cluster.namespace("owned").await.unwrap();
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client(), &namespace);
+    let create = async |object| {
+        maps.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap()
+    };
+    let owner = create(json!({ "metadata": { "name": "owner" } })).await;
+    let reference =
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner.metadata.uid });
+    create(json!({ "metadata": { "name": "owned", "ownerReferences": [reference] } })).await;
+    maps.delete("owner", &DeleteParams::default()).await.unwrap();
+    let gone = async || maps.get_opt("owned").await.unwrap().is_none().then_some(());
+    until("the owned object is gone", PATIENCE, gone).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_control_plane_of_its_own_is_another_one() {
+    let shared = Cluster::shared().await.unwrap();
+    let own = Cluster::own().await.unwrap();
+    assert_ne!(shared.access().server(), own.access().server());
+    let name = shared.namespace("only-here").await.unwrap();
+    let namespaces: Api<Namespace> = Api::all(own.client());
+    assert!(namespaces.get_opt(&name).await.unwrap().is_none());
+}

@@ -1,0 +1,57 @@
+//! What several test files need.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use sealed_secrets_tests::{Cluster, until};
+use serde_json::{Value, json};
+
+/// Longer than anything should take on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The manifest of a Secret with one item, as a person would write it.
+pub(crate) fn secret(namespace: &str, name: &str, key: &str, value: &str) -> String {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": { "name": name, "namespace": namespace },
+        "stringData": { key: value },
+    })
+    .to_string()
+}
+
+/// Server-side applies the SealedSecret that a kubeseal printed as JSON.
+pub(crate) async fn apply_sealed(cluster: &Cluster, sealed: &str) {
+    let sealed: Value = serde_json::from_str(sealed).expect("kubeseal prints JSON");
+    let text = |path: &str| sealed.pointer(path).and_then(Value::as_str).expect(path).to_owned();
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret"));
+    let api: Api<DynamicObject> = Api::namespaced_with(cluster.client(), &text("/metadata/namespace"), &kind);
+    let parameters = PatchParams::apply("tests").force();
+    api.patch(&text("/metadata/name"), &parameters, &Patch::Apply(&sealed))
+        .await
+        .expect("the SealedSecret is accepted");
+}
+
+/// Waits until the Secret exists with exactly these items.
+pub(crate) async fn until_secret(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+    items: &[(&str, &str)],
+) -> Secret {
+    let secrets: Api<Secret> = Api::namespaced(cluster.client(), namespace);
+    let wanted: BTreeMap<_, _> =
+        items.iter().map(|&(key, value)| (key.to_owned(), value.as_bytes().to_vec())).collect();
+    let what = format!("Secret {namespace}/{name} has the expected items");
+    let found = async || {
+        let secret = secrets.get_opt(name).await.expect("Secrets can be read")?;
+        let data: BTreeMap<_, _> =
+            secret.data.clone()?.into_iter().map(|(key, value)| (key, value.0)).collect();
+        (data == wanted).then_some(secret)
+    };
+    until(&what, PATIENCE, found).await.unwrap()
+}

@@ -1,0 +1,54 @@
+//! The original's programs with each other: when these fail, the ground is wrong, not our programs.
+
+use sealed_secrets_tests::{Cluster, Edition, Kubeseal};
+
+use crate::support::{apply_sealed, secret, until_secret};
+
+#[tokio::test]
+async fn upstream_opens_what_upstream_sealed_with_a_certificate_file() {
+    let cluster = Cluster::shared().await.unwrap();
+    let installation = cluster.install_namespaced(&[]).await.unwrap();
+    let controller = installation.start(Edition::Upstream, &[]).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cert.pem");
+    std::fs::write(&file, controller.certificate().await.unwrap()).unwrap();
+    let namespace = installation.namespace();
+    let arguments = ["--cert", file.to_str().unwrap()];
+    let kubeseal = Kubeseal::of(Edition::Upstream).unwrap();
+    let sealed =
+        kubeseal.run(&arguments, &secret(namespace, "db", "password", "hunter2")).unwrap().ok().unwrap();
+    apply_sealed(&cluster, &sealed).await;
+    until_secret(&cluster, namespace, "db", &[("password", "hunter2")]).await;
+}
+
+#[tokio::test]
+async fn upstream_finds_its_controller_through_the_service_proxy() {
+    let cluster = Cluster::shared().await.unwrap();
+    let installation = cluster.install_namespaced(&[]).await.unwrap();
+    let controller = installation.start(Edition::Upstream, &[]).await.unwrap();
+    let kubeseal = Kubeseal::of(Edition::Upstream).unwrap().with_kubeconfig(cluster.kubeconfig());
+    let arguments = ["--controller-namespace", installation.namespace(), "--fetch-cert"];
+    let certificate = kubeseal.run(&arguments, "").unwrap().ok().unwrap();
+    assert_eq!(certificate, controller.certificate().await.unwrap());
+}
+
+#[tokio::test]
+async fn upstream_stops_on_sigterm() {
+    let cluster = Cluster::shared().await.unwrap();
+    let installation = cluster.install_namespaced(&[]).await.unwrap();
+    let mut controller = installation.start(Edition::Upstream, &[]).await.unwrap();
+    controller.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn upstream_with_the_whole_cluster_opens_in_every_namespace() {
+    let cluster = Cluster::own().await.unwrap();
+    let installation =
+        cluster.install("kube-system", sealed_secrets_tests::Reach::WholeCluster).await.unwrap();
+    let _controller = installation.start(Edition::Upstream, &[]).await.unwrap();
+    let namespace = cluster.namespace("app").await.unwrap();
+    let kubeseal = Kubeseal::of(Edition::Upstream).unwrap().with_kubeconfig(cluster.kubeconfig());
+    let sealed = kubeseal.run(&[], &secret(&namespace, "db", "password", "hunter2")).unwrap().ok().unwrap();
+    apply_sealed(&cluster, &sealed).await;
+    until_secret(&cluster, &namespace, "db", &[("password", "hunter2")]).await;
+}

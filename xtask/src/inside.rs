@@ -1,0 +1,39 @@
+//! Running this very program again inside an isolation.
+
+use std::process::{ExitCode, ExitStatus};
+
+use sealed_secrets_tests::isolation::{Isolation, RunFolder};
+use sealed_secrets_tests::{Error, Result};
+use tokio::process::Command;
+
+/// The exit code for a signal that ended a program, by the shells' convention.
+const SIGNALLED: u8 = 128;
+
+/// Runs this program again, with the same arguments, inside an isolation, and returns its exit code.
+pub(crate) async fn again() -> Result<ExitCode> {
+    let isolation = Isolation::detect().await;
+    if let Isolation::Loopback { why } = &isolation {
+        eprintln!("On loopback, without the service proxy and the original's controller: {why}");
+    }
+    let folder = RunFolder::create()?;
+    let mut command = command(&isolation, &folder)?;
+    command.args(std::env::args_os().skip(1));
+    let status = isolation.run(command).await?;
+    if !status.success() && status.code().is_some() {
+        eprintln!("Logs of this run: {}", folder.keep_logs().display());
+    }
+    Ok(exit_code(status))
+}
+
+/// This program, to be run inside `isolation`.
+pub(crate) fn command(isolation: &Isolation, folder: &RunFolder) -> Result<Command> {
+    let program = std::env::current_exe();
+    let program =
+        program.map_err(|source| Error::Io { action: "find the running program".into(), source })?;
+    Ok(isolation.command(&program, folder))
+}
+
+/// Passes the exit code of a program on.
+pub(crate) fn exit_code(status: ExitStatus) -> ExitCode {
+    status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(SIGNALLED).into()
+}

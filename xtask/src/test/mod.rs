@@ -1,0 +1,38 @@
+//! Everything that must hold before a change lands.
+
+mod cargo_output;
+mod deny;
+mod step;
+mod steps;
+mod summary;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use sealed_secrets_tests::Result;
+
+use self::steps::Steps;
+
+/// Check format, lints, documentation, dependencies, and run all tests
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Only tests whose names contain one of these; no checks other than tests
+    filters: Vec<OsString>,
+}
+
+/// Goes through all steps, whatever fails, and ends with one summary.
+pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let mut steps = Steps::default();
+    steps.prepare().await?;
+    if arguments.filters.is_empty() {
+        steps.format().await?;
+        steps.lints().await?;
+        steps.documentation().await?;
+        steps.dependencies().await?;
+    }
+    steps.tests(&arguments.filters).await?;
+    steps.api_tests(&arguments.filters).await?;
+    let summary = steps.summary();
+    println!("{summary}");
+    Ok(if summary.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,157 @@
+//! The steps of a test run and what they counted.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use sealed_secrets_tests::Result;
+use sealed_secrets_tests::isolation::{Isolation, RunFolder};
+use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms};
+use tokio::process::Command;
+
+use super::cargo_output::counts_by_kind;
+use super::deny;
+use super::step::{Finished, cargo, closing, heading, quietly, run};
+use super::summary::{Counts, Summary};
+use crate::inside;
+
+/// The steps so far.
+pub(crate) struct Steps {
+    start: Instant,
+    rows: Vec<(String, Counts)>,
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self { start: Instant::now(), rows: Vec::new() }
+    }
+}
+
+impl Steps {
+    /// Everything that may need the network, and takes minutes the first time.
+    pub(crate) async fn prepare(&mut self) -> Result<()> {
+        let finished = run("fetch crates", &mut cargo(&["fetch", "--locked"])).await?;
+        self.count_if_failed("fetch crates", &finished);
+        self.provide("control plane", ControlPlanePrograms::prepare().map(drop));
+        self.provide("original's programs", UpstreamPrograms::prepare().map(drop));
+        Ok(())
+    }
+
+    pub(crate) async fn format(&mut self) -> Result<()> {
+        self.check("format", &mut cargo(&["fmt", "--all", "--check"])).await
+    }
+
+    pub(crate) async fn lints(&mut self) -> Result<()> {
+        let arguments =
+            ["clippy", "--workspace", "--all-targets", "--all-features", "--locked", "--", "-D", "warnings"];
+        self.check("lints", &mut cargo(&arguments)).await
+    }
+
+    pub(crate) async fn documentation(&mut self) -> Result<()> {
+        let mut command = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"]);
+        self.check("documentation", command.env("RUSTDOCFLAGS", "-D warnings")).await
+    }
+
+    /// Licences, bans and sources always; advisories where their database can be reached.
+    pub(crate) async fn dependencies(&mut self) -> Result<()> {
+        let program = match deny::prepare() {
+            Ok(program) => program,
+            Err(error) => {
+                self.provide("cargo-deny", Err(error));
+                return Ok(());
+            }
+        };
+        let check = ["check", "bans", "licenses", "sources"];
+        self.check("dependencies", &mut deny_command(&program, &check)).await?;
+        if quietly(&mut deny_command(&program, &["fetch", "db"])).await?.success {
+            self.check("advisories", &mut deny_command(&program, &["check", "--disable-fetch", "advisories"]))
+                .await
+        } else {
+            println!("advisories: not checked, their database cannot be reached from here");
+            Ok(())
+        }
+    }
+
+    /// Every test that needs no API server.
+    pub(crate) async fn tests(&mut self, filters: &[OsString]) -> Result<()> {
+        let mut command = cargo(&["test", "--workspace", "--locked", "--no-fail-fast", "--"]);
+        let finished = run("tests without an API server", command.args(filters)).await?;
+        self.count_tests("tests without an API server", &finished, filters);
+        Ok(())
+    }
+
+    /// The tests that need an API server, inside an isolation.
+    pub(crate) async fn api_tests(&mut self, filters: &[OsString]) -> Result<()> {
+        let name = "tests with an API server";
+        let built = run("build the programs", &mut cargo(&["build", "--workspace", "--locked"])).await?;
+        self.count_if_failed("build the programs", &built);
+        let arguments =
+            ["test", "-p", "sealed-secrets-tests", "--all-features", "--test", "api", "--no-run", "--locked"];
+        let built = run("build the tests with an API server", &mut cargo(&arguments)).await?;
+        self.count_if_failed("build these tests", &built);
+        let isolation = Isolation::detect().await;
+        if let Isolation::Loopback { why } = &isolation {
+            println!("on loopback, without the service proxy and the original's controller: {why}");
+        }
+        let folder = RunFolder::create()?;
+        let mut command = inside::command(&isolation, &folder)?;
+        command.arg("api-tests").arg("--").args(filters).env("CARGO_TERM_COLOR", "never");
+        let start = heading(name);
+        let finished = quietly(&mut command).await?;
+        closing(start, &finished);
+        if !finished.success {
+            println!("logs: {}", folder.keep_logs().display());
+        }
+        self.count_tests(name, &finished, filters);
+        Ok(())
+    }
+
+    pub(crate) fn summary(self) -> Summary {
+        Summary::new(self.rows, self.start.elapsed())
+    }
+
+    /// A step that counts as one.
+    async fn check(&mut self, name: &str, command: &mut Command) -> Result<()> {
+        let finished = run(name, command).await?;
+        self.rows.push((name.to_owned(), Counts::one(finished.success)));
+        Ok(())
+    }
+
+    fn count_if_failed(&mut self, name: &str, finished: &Finished) {
+        if !finished.success {
+            self.rows.push((name.to_owned(), Counts::one(false)));
+        }
+    }
+
+    /// Something that must be there for later steps: worth a row only when it is not.
+    fn provide(&mut self, name: &str, result: Result<()>) {
+        if let Err(error) = result {
+            println!("{name}: {error}");
+            self.rows.push((name.to_owned(), Counts::one(false)));
+        }
+    }
+
+    /// Adds what a test step counted. With filters, tests that these left out are not worth mentioning.
+    fn count_tests(&mut self, name: &str, finished: &Finished, filters: &[OsString]) {
+        let counts = counts_by_kind(&finished.output);
+        let ran: u32 = counts.values().map(|counts| counts.passed + counts.failed).sum();
+        let failed: u32 = counts.values().map(|counts| counts.failed).sum();
+        for (kind, mut counts) in counts {
+            if filters.is_empty() {
+                counts.skipped += counts.filtered;
+            }
+            self.rows.push((kind, counts));
+        }
+        let says_nothing = ran == 0 && filters.is_empty();
+        if failed == 0 && (says_nothing || !finished.success) {
+            self.rows.push((name.to_owned(), Counts::one(false)));
+        }
+    }
+}
+
+fn deny_command(program: &PathBuf, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(["--color", "never", "--locked", "--all-features"]).args(arguments);
+    command.current_dir(sealed_secrets_tests::workspace::root());
+    command
+}

@@ -1,0 +1,112 @@
+//! What a run of all steps found.
+
+use std::fmt;
+use std::ops::AddAssign;
+use std::time::Duration;
+
+/// Results of checks or tests.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) passed: u32,
+    pub(crate) failed: u32,
+    pub(crate) skipped: u32,
+    /// Tests that a filter left out.
+    pub(crate) filtered: u32,
+}
+
+impl Counts {
+    /// A check as a whole.
+    pub(crate) fn one(success: bool) -> Self {
+        Self { passed: u32::from(success), failed: u32::from(!success), ..Self::default() }
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+        self.filtered += other.filtered;
+    }
+}
+
+/// Everything that was counted. Its text is the closing table, whose last line is for machines.
+#[derive(Debug, Default)]
+pub(crate) struct Summary {
+    rows: Vec<(String, Counts)>,
+    duration: Duration,
+}
+
+impl Summary {
+    pub(crate) fn new(rows: Vec<(String, Counts)>, duration: Duration) -> Self {
+        Self { rows, duration }
+    }
+
+    /// Whether something passed and nothing failed.
+    pub(crate) fn is_success(&self) -> bool {
+        let total = self.total();
+        total.failed == 0 && total.passed > 0
+    }
+
+    fn total(&self) -> Counts {
+        let mut total = Counts::default();
+        for (_, counts) in &self.rows {
+            total += *counts;
+        }
+        total
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            out,
+            "\nSummary after {} min {} s",
+            self.duration.as_secs() / 60,
+            self.duration.as_secs() % 60
+        )?;
+        writeln!(out, "{:<24}{:>8}{:>8}{:>9}", "", "passed", "failed", "skipped")?;
+        for (name, counts) in &self.rows {
+            writeln!(out, "{name:<24}{:>8}{:>8}{:>9}", counts.passed, counts.failed, counts.skipped)?;
+        }
+        let Counts { passed, failed, skipped, .. } = self.total();
+        write!(out, "\n{passed} passed, {failed} failed")?;
+        if skipped > 0 { write!(out, ", {skipped} skipped") } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(rows: &[(&str, Counts)]) -> Summary {
+        Summary::new(
+            rows.iter().map(|&(name, counts)| (name.to_owned(), counts)).collect(),
+            Duration::from_secs(61),
+        )
+    }
+
+    #[test]
+    fn the_last_line_is_for_machines() {
+        let counts = Counts { passed: 3, failed: 1, ..Counts::default() };
+        let text = summary(&[("format", Counts::one(true)), ("unit", counts)]).to_string();
+        assert_eq!(text.lines().last(), Some("4 passed, 1 failed"));
+        let skipping = Counts { skipped: 2, ..counts };
+        assert_eq!(
+            summary(&[("unit", skipping)]).to_string().lines().last(),
+            Some("3 passed, 1 failed, 2 skipped")
+        );
+    }
+
+    #[test]
+    fn one_failure_anywhere_fails_all() {
+        assert!(summary(&[("format", Counts::one(true))]).is_success());
+        assert!(!summary(&[("format", Counts::one(true)), ("lints", Counts::one(false))]).is_success());
+    }
+
+    #[test]
+    fn nothing_run_is_no_success() {
+        assert!(!summary(&[("unit", Counts::default())]).is_success());
+        assert!(!summary(&[]).is_success());
+    }
+}
