@@ -1,8 +1,12 @@
 //! Black-box tests on a real API server. `cargo xtask test` runs them.
 
 #[cfg(test)]
+mod custom_resource_definition;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
 mod upstream_peers;
+#[cfg(test)]
+mod with_upstream;
