@@ -1,0 +1,300 @@
+//! The flags of upstream's controller, with their variables and defaults (compatibility 1.2), and `--kubeconfig`.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::builder::BoolValueParser;
+use clap::{ArgAction, Parser};
+use jiff::{SignedDuration, Timestamp};
+use sealed_secrets_core::crypto::KeySize;
+use sealed_secrets_core::keyring::OrderBy;
+use sealed_secrets_core::rotation::RotationPolicy;
+use sealed_secrets_core::unseal::V1Data;
+
+/// Opens SealedSecrets inside a Kubernetes cluster.
+///
+/// Every flag can also be set by a variable: `SEALED_SECRETS_` and its name in capitals with `_` for `-`.
+/// A flag beats its variable.
+#[derive(Debug, Parser)]
+#[command(name = "controller", disable_version_flag = true)]
+#[expect(clippy::struct_excessive_bools, reason = "one field per flag of upstream")]
+pub struct Args {
+    /// Kubeconfig file; by default the service account of the Pod, else what kubectl would use
+    #[arg(long, env = "SEALED_SECRETS_KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Prefix of the names of key Secrets
+    #[arg(long, env = "SEALED_SECRETS_KEY_PREFIX", default_value = "sealed-secrets-key", value_parser = key_prefix)]
+    pub key_prefix: String,
+
+    /// Size of new keys in bits: 2048, 3072, 4096 or 8192
+    #[arg(long, env = "SEALED_SECRETS_KEY_SIZE", default_value = "4096", value_parser = key_size)]
+    pub key_size: KeySize,
+
+    /// How long certificates of new keys are valid
+    #[arg(long, env = "SEALED_SECRETS_KEY_TTL", default_value = "87600h", value_parser = duration)]
+    pub key_ttl: SignedDuration,
+
+    /// Common name in certificates of new keys
+    #[arg(long, env = "SEALED_SECRETS_MY_CN", default_value = "")]
+    pub my_cn: String,
+
+    /// Age at which the newest key gets a successor; 0 for never
+    #[arg(long, env = "SEALED_SECRETS_KEY_RENEW_PERIOD", default_value = "720h", alias = "rotate-period", value_parser = duration)]
+    pub key_renew_period: SignedDuration,
+
+    /// The newest key must not be older than this moment, for example "Mon, 02 Jan 2006 15:04:05 -0700"
+    #[arg(long, env = "SEALED_SECRETS_KEY_CUTOFF_TIME", default_value = "", hide_default_value = true)]
+    pub key_cutoff_time: CutoffTime,
+
+    /// What makes a key the newest: `CertNotBefore` or `SecretCreationTimestamp`
+    #[arg(long, env = "SEALED_SECRETS_KEY_ORDER_PRIORITY", default_value = "CertNotBefore", value_parser = order_by)]
+    pub key_order_priority: OrderBy,
+
+    /// Open the deprecated field spec.data
+    #[arg(long, env = "SEALED_SECRETS_ACCEPT_DEPRECATED_V1_DATA", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = GoBool, action = ArgAction::Set)]
+    pub accept_deprecated_v1_data: bool,
+
+    /// Watch all namespaces, or only the controller's own and the additional ones
+    #[arg(long, env = "SEALED_SECRETS_ALL_NAMESPACES", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = GoBool, action = ArgAction::Set)]
+    pub all_namespaces: bool,
+
+    /// Namespaces to watch beside the controller's own; then not all are watched
+    #[arg(long, env = "SEALED_SECRETS_ADDITIONAL_NAMESPACES", value_delimiter = ',')]
+    pub additional_namespaces: Vec<String>,
+
+    /// Write conditions to the status of SealedSecrets
+    #[arg(long, env = "SEALED_SECRETS_UPDATE_STATUS", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = GoBool, action = ArgAction::Set)]
+    pub update_status: bool,
+
+    /// Where to serve the certificate: HOST:PORT or :PORT
+    #[arg(long, env = "SEALED_SECRETS_LISTEN_ADDR", default_value = ":8080", value_parser = listen_address)]
+    pub listen_addr: SocketAddr,
+
+    /// Where to serve metrics: HOST:PORT or :PORT
+    #[arg(long, env = "SEALED_SECRETS_LISTEN_METRICS_ADDR", default_value = ":8081", value_parser = listen_address)]
+    pub listen_metrics_addr: SocketAddr,
+
+    /// Least level of log lines: DEBUG, INFO, WARN or ERROR
+    #[arg(long, env = "SEALED_SECRETS_LOG_LEVEL", default_value = "INFO", ignore_case = true, value_parser = ["DEBUG", "INFO", "WARN", "ERROR"])]
+    pub log_level: String,
+
+    /// Form of log lines: text or json
+    #[arg(long, env = "SEALED_SECRETS_LOG_FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    pub log_format: String,
+
+    /// Print version and exit
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub version: bool,
+}
+
+impl Args {
+    /// What the flags ask of the key ring.
+    #[must_use]
+    pub fn rotation_policy(&self) -> RotationPolicy {
+        RotationPolicy {
+            every: (self.key_renew_period > SignedDuration::ZERO).then_some(self.key_renew_period),
+            rotate_after: self.key_cutoff_time.0,
+        }
+    }
+
+    /// Whether `spec.data` may be opened.
+    #[must_use]
+    pub fn v1_data(&self) -> V1Data {
+        if self.accept_deprecated_v1_data { V1Data::Accepted } else { V1Data::Refused }
+    }
+
+    /// The namespaces to watch, `None` for all. Naming additional ones implies that not all are watched.
+    #[must_use]
+    pub fn watched_namespaces(&self, own: &str) -> Option<Vec<String>> {
+        let additional =
+            self.additional_namespaces.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
+        let mut names: Vec<String> = additional.map(str::to_owned).collect();
+        if self.all_namespaces && names.is_empty() {
+            return None;
+        }
+        names.push(own.to_owned());
+        names.sort();
+        names.dedup();
+        Some(names)
+    }
+}
+
+/// A moment given as RFC 1123 with a numeric zone, or nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CutoffTime(Option<Timestamp>);
+
+impl std::str::FromStr for CutoffTime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        let zoned = jiff::fmt::rfc2822::parse(text)
+            .map_err(|_| "expected a time such as \"Mon, 02 Jan 2006 15:04:05 -0700\"".to_owned())?;
+        Ok(Self(Some(zoned.timestamp())))
+    }
+}
+
+/// The words that Go's `strconv.ParseBool` takes.
+#[derive(Clone, Copy, Debug)]
+struct GoBool;
+
+impl clap::builder::TypedValueParser for GoBool {
+    type Value = bool;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<bool, clap::Error> {
+        match value.to_str() {
+            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
+            Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
+            _ => BoolValueParser::new().parse_ref(command, argument, value),
+        }
+    }
+}
+
+fn key_prefix(text: &str) -> Result<String, String> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if text.is_empty() || text.len() > 245 || !text.bytes().all(allowed) {
+        return Err("a prefix has 1 to 245 characters out of a-z, 0-9 and -".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn key_size(text: &str) -> Result<KeySize, String> {
+    let bits = text.parse().ok().and_then(KeySize::from_bits);
+    bits.ok_or_else(|| "keys have 2048, 3072, 4096 or 8192 bits".to_owned())
+}
+
+fn order_by(text: &str) -> Result<OrderBy, String> {
+    match text {
+        "CertNotBefore" => Ok(OrderBy::CertNotBefore),
+        "SecretCreationTimestamp" => Ok(OrderBy::SecretCreationTimestamp),
+        _ => Err("expected CertNotBefore or SecretCreationTimestamp".to_owned()),
+    }
+}
+
+/// Go's form of durations (`720h`, `1h30m`, `0`), and `d` and `w` for days and weeks.
+fn duration(text: &str) -> Result<SignedDuration, String> {
+    if text == "0" {
+        return Ok(SignedDuration::ZERO);
+    }
+    let mut rest = text;
+    let mut total = SignedDuration::ZERO;
+    while !rest.is_empty() {
+        let (part, after) = duration_part(rest).ok_or("expected a duration such as 720h, 30d or 1h30m")?;
+        total = total.checked_add(part).ok_or("the duration is too long")?;
+        rest = after;
+    }
+    if text.is_empty() { Err("expected a duration such as 720h".to_owned()) } else { Ok(total) }
+}
+
+fn duration_part(text: &str) -> Option<(SignedDuration, &str)> {
+    const UNITS: [(&str, f64); 7] = [
+        ("ms", 1e-3),
+        ("us", 1e-6),
+        ("w", 604_800.0),
+        ("d", 86_400.0),
+        ("h", 3600.0),
+        ("m", 60.0),
+        ("s", 1.0),
+    ];
+    let digits = text.find(|character: char| !character.is_ascii_digit() && character != '.')?;
+    let (number, rest) = text.split_at_checked(digits)?;
+    let number: f64 = number.parse().ok()?;
+    let (unit, seconds) = UNITS.into_iter().find(|(unit, _)| rest.starts_with(unit))?;
+    let length = SignedDuration::try_from_secs_f64(number * seconds).ok()?;
+    Some((length, rest.strip_prefix(unit)?))
+}
+
+/// Go's form: an empty host means every address.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let any = || {
+        text.strip_prefix(':')?.parse().ok().map(|port| (IpAddr::from(Ipv6Addr::UNSPECIFIED), port).into())
+    };
+    text.parse()
+        .ok()
+        .or_else(any)
+        .ok_or_else(|| "expected HOST:PORT or :PORT, the host as an IP address".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(flags: &[&str]) -> Result<Args, clap::Error> {
+        Args::try_parse_from(["controller"].iter().chain(flags))
+    }
+
+    #[test]
+    fn the_defaults_are_upstreams() {
+        let args = parse(&[]).unwrap();
+        assert_eq!(args.key_prefix, "sealed-secrets-key");
+        assert_eq!(args.key_renew_period, SignedDuration::from_hours(720));
+        assert_eq!(args.key_ttl, SignedDuration::from_hours(87_600));
+        assert_eq!(args.listen_addr, "[::]:8080".parse().unwrap());
+        assert_eq!(args.watched_namespaces("kube-system"), None);
+        assert!(args.update_status && args.accept_deprecated_v1_data);
+    }
+
+    #[test]
+    fn booleans_take_a_value_only_after_an_equals_sign_as_pflag_does() {
+        assert!(!parse(&["--all-namespaces=false"]).unwrap().all_namespaces);
+        assert!(!parse(&["--all-namespaces=F"]).unwrap().all_namespaces);
+        assert!(parse(&["--all-namespaces"]).unwrap().all_namespaces);
+        assert!(parse(&["--all-namespaces", "false"]).is_err());
+    }
+
+    #[test]
+    fn additional_namespaces_mean_the_own_one_and_these() {
+        let args = parse(&["--additional-namespaces=b, a,,b"]).unwrap();
+        assert_eq!(args.watched_namespaces("own"), Some(vec!["a".into(), "b".into(), "own".into()]));
+        assert_eq!(
+            parse(&["--all-namespaces=false"]).unwrap().watched_namespaces("own"),
+            Some(vec!["own".into()])
+        );
+    }
+
+    #[test]
+    fn durations_are_read_as_go_writes_them() {
+        let cases = [
+            ("720h", 2_592_000),
+            ("30d", 2_592_000),
+            ("1h30m", 5400),
+            ("1.5h", 5400),
+            ("0", 0),
+            ("2w", 1_209_600),
+        ];
+        for (text, seconds) in cases {
+            assert_eq!(duration(text), Ok(SignedDuration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "h", "5", "1x", "-", "1h-"] {
+            assert!(duration(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_cutoff_time_is_rfc_1123_with_a_numeric_zone() {
+        let args = parse(&["--key-cutoff-time", "Mon, 02 Jan 2006 15:04:05 -0700"]).unwrap();
+        assert_eq!(args.rotation_policy().rotate_after, Some("2006-01-02T22:04:05Z".parse().unwrap()));
+        assert!(parse(&["--key-cutoff-time", "yesterday"]).is_err());
+    }
+
+    #[test]
+    fn a_key_prefix_is_what_may_begin_a_name() {
+        assert!(parse(&["--key-prefix", "my-keys2"]).is_ok());
+        for prefix in ["", "My", "a.b", &"a".repeat(246)] {
+            assert!(parse(&["--key-prefix", prefix]).is_err(), "{prefix:?}");
+        }
+    }
+
+    #[test]
+    fn a_renew_period_of_zero_turns_renewal_off() {
+        assert_eq!(parse(&["--key-renew-period=0"]).unwrap().rotation_policy().every, None);
+    }
+}

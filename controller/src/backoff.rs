@@ -1,0 +1,54 @@
+//! How long to wait before an object is tried again.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_millis(200);
+const LONGEST: Duration = Duration::from_mins(5);
+
+/// Counts consecutive failures by key: the wait doubles up to five minutes and never ends.
+#[derive(Debug, Default)]
+pub(crate) struct Backoff<K> {
+    failures: Mutex<HashMap<K, u32>>,
+}
+
+impl<K: Eq + Hash> Backoff<K> {
+    /// Notes a failure and returns the wait before the next attempt. `jitter` is random, 0 to 1, and takes away up to a fifth.
+    pub(crate) fn failed(&self, key: K, jitter: f64) -> Duration {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = failures.entry(key).and_modify(|count| *count = count.saturating_add(1)).or_insert(0);
+        wait(*count).mul_f64(1.0 - 0.2 * jitter.clamp(0.0, 1.0))
+    }
+
+    /// Forgets the failures of this key.
+    pub(crate) fn succeeded(&self, key: &K) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+fn wait(failures_before: u32) -> Duration {
+    FIRST.saturating_mul(2_u32.saturating_pow(failures_before)).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_doubles_up_to_five_minutes_and_stays_there() {
+        let waits: Vec<_> = [0, 1, 2, 3, 20, 4_000_000_000].map(wait).to_vec();
+        let millis = Duration::from_millis;
+        assert_eq!(waits, [millis(200), millis(400), millis(800), millis(1600), LONGEST, LONGEST]);
+    }
+
+    #[test]
+    fn success_starts_over() {
+        let backoff = Backoff::default();
+        assert_eq!(backoff.failed("a", 0.0), FIRST);
+        assert_eq!(backoff.failed("a", 0.0), FIRST * 2);
+        backoff.succeeded(&"a");
+        assert_eq!(backoff.failed("a", 0.0), FIRST);
+    }
+}

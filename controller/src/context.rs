@@ -1,0 +1,30 @@
+//! What every part of the controller shares.
+
+use std::sync::Arc;
+
+use kube::Client;
+use sealed_secrets_core::keyring::KeyRing;
+use sealed_secrets_core::unseal::V1Data;
+use tokio::sync::{Semaphore, watch};
+
+use crate::backoff::Backoff;
+use crate::metrics::Metrics;
+
+/// The latest key ring; `None` until key Secrets were read for the first time.
+pub(crate) type RingReceiver = watch::Receiver<Option<Arc<KeyRing>>>;
+
+/// Shared by all workers.
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    /// The controller's own namespace.
+    pub(crate) namespace: String,
+    pub(crate) key_prefix: String,
+    pub(crate) v1_data: V1Data,
+    pub(crate) update_status: bool,
+    pub(crate) ring: RingReceiver,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Failures by namespace and name of the SealedSecret.
+    pub(crate) backoff: Backoff<(String, String)>,
+    /// One permit per processor: decryption must not crowd out everything else.
+    pub(crate) decryption: Semaphore,
+}

@@ -1,0 +1,125 @@
+//! What can go wrong, by who can mend it.
+
+use std::net::SocketAddr;
+
+use sealed_secrets_core::unseal::UnsealError;
+use thiserror::Error;
+
+/// Why the controller cannot start or go on.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// No way to the API server is configured.
+    #[error("no cluster to work for: {0}. Run in a Pod with a service account, or give --kubeconfig")]
+    Configuration(String),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}. Choose another address with --{flag}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The flag that sets it.
+        flag: &'static str,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The asynchronous runtime cannot start.
+    #[error("cannot start: {0}")]
+    Runtime(#[from] std::io::Error),
+    /// A part that never ends has ended.
+    #[error("{0} stopped; the controller cannot go on without it")]
+    Stopped(&'static str),
+}
+
+/// Why a SealedSecret is not what its Secret is. Messages are shown in status and events; none carries plaintext.
+#[derive(Debug, Error)]
+pub(crate) enum Failure {
+    /// The object does not have the shape of a SealedSecret.
+    #[error("the object is not a valid SealedSecret: {0}")]
+    Malformed(String),
+    /// It does not open.
+    #[error("{0}")]
+    Unseal(#[from] UnsealError),
+    /// It would become a sealing key.
+    #[error("a SealedSecret in the controller's namespace must not create a sealing key: {0}")]
+    KeyPlanting(&'static str),
+    /// A Secret of that name belongs to somebody else; upstream's words.
+    #[error("Resource {0:?} already exists and is not managed by SealedSecret")]
+    NotOurs(String),
+    /// The Secret is immutable and differs.
+    #[error(
+        "the Secret is immutable and its content can not be changed: delete the Secret, and it is created anew"
+    )]
+    Immutable,
+    /// The API server refused or could not be reached.
+    #[error("{0}")]
+    Api(String),
+    /// A defect of ours; the object is tried again later.
+    #[error("internal error while handling this object; please report it")]
+    Panicked,
+}
+
+impl Failure {
+    /// The API server's answer, in its own words.
+    #[must_use]
+    pub(crate) fn api(error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status)
+                if status.message.contains("field is immutable when `immutable` is set") =>
+            {
+                Self::Immutable
+            }
+            kube::Error::Api(status) => Self::Api(status.message.clone()),
+            other => Self::Api(other.to_string()),
+        }
+    }
+
+    /// The reason of the event, one of upstream's two.
+    #[must_use]
+    pub(crate) fn event_reason(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) | Self::Unseal(_) | Self::KeyPlanting(_) | Self::Panicked => "ErrUnsealFailed",
+            Self::NotOurs(_) | Self::Immutable | Self::Api(_) => "ErrUpdateFailed",
+        }
+    }
+
+    /// The label of the error metric, one of upstream's.
+    #[must_use]
+    pub(crate) fn metric_reason(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) | Self::Unseal(_) | Self::KeyPlanting(_) | Self::Panicked => "unseal",
+            Self::NotOurs(_) => "unmanaged",
+            Self::Immutable | Self::Api(_) => "update",
+        }
+    }
+
+    /// The message of the condition: upstream prefixes what it could not write.
+    #[must_use]
+    pub(crate) fn condition_message(&self) -> String {
+        match self {
+            Self::NotOurs(_) | Self::Immutable | Self::Api(_) => format!("failed update: {self}"),
+            _ => self.to_string(),
+        }
+    }
+
+    /// The message of the event.
+    #[must_use]
+    pub(crate) fn event_message(&self) -> String {
+        match self {
+            Self::NotOurs(_) | Self::Immutable | Self::Api(_) => self.to_string(),
+            _ => format!("Failed to unseal: {self}"),
+        }
+    }
+
+    /// The reason of the condition.
+    #[must_use]
+    pub(crate) fn condition_reason(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "Malformed",
+            Self::Unseal(_) => "UnsealFailed",
+            Self::KeyPlanting(_) => "KeyPlantingRefused",
+            Self::NotOurs(_) => "NotManaged",
+            Self::Immutable => "Immutable",
+            Self::Api(_) => "UpdateFailed",
+            Self::Panicked => "InternalError",
+        }
+    }
+}

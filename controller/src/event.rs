@@ -1,0 +1,76 @@
+//! Events about a SealedSecret, core/v1 as upstream writes them: its role grants no other kind.
+
+use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{DynamicObject, ObjectMeta, PostParams};
+use kube::{Api, Client};
+use sealed_secrets_crds::names::{SEALED_SECRET_API_VERSION, SEALED_SECRET_KIND};
+
+use crate::clock;
+
+const COMPONENT: &str = "sealed-secrets";
+/// The API server refuses longer ones.
+const LONGEST_MESSAGE: usize = 1024;
+
+/// Writes one event; one that cannot be written is only logged, since it reports and decides nothing.
+pub(crate) async fn write(client: &Client, object: &DynamicObject, kind: &str, reason: &str, message: &str) {
+    let namespace = object.metadata.namespace.clone().unwrap_or_default();
+    let events: Api<Event> = Api::namespaced(client.clone(), &namespace);
+    if let Err(error) = events.create(&PostParams::default(), &event(object, kind, reason, message)).await {
+        tracing::warn!(
+            "no event for {namespace}/{}: {error}",
+            object.metadata.name.as_deref().unwrap_or_default()
+        );
+    }
+}
+
+fn event(object: &DynamicObject, kind: &str, reason: &str, message: &str) -> Event {
+    let now = Some(Time(clock::now()));
+    let metadata = &object.metadata;
+    Event {
+        metadata: ObjectMeta {
+            generate_name: metadata.name.as_ref().map(|name| format!("{}.", shortened(name, 200))),
+            namespace: metadata.namespace.clone(),
+            ..ObjectMeta::default()
+        },
+        involved_object: ObjectReference {
+            api_version: Some(SEALED_SECRET_API_VERSION.to_owned()),
+            kind: Some(SEALED_SECRET_KIND.to_owned()),
+            name: metadata.name.clone(),
+            namespace: metadata.namespace.clone(),
+            resource_version: metadata.resource_version.clone(),
+            uid: metadata.uid.clone(),
+            field_path: None,
+        },
+        type_: Some(kind.to_owned()),
+        reason: Some(reason.to_owned()),
+        message: Some(shortened(message, LONGEST_MESSAGE).to_owned()),
+        source: Some(EventSource { component: Some(COMPONENT.to_owned()), host: None }),
+        reporting_component: Some(COMPONENT.to_owned()),
+        count: Some(1),
+        first_timestamp: now.clone(),
+        last_timestamp: now,
+        ..Event::default()
+    }
+}
+
+/// The longest beginning of at most `bytes` bytes.
+fn shortened(text: &str, bytes: usize) -> &str {
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shortened;
+
+    #[test]
+    fn a_message_is_cut_between_characters() {
+        assert_eq!(shortened("aé", 2), "a");
+        assert_eq!(shortened("aé", 3), "aé");
+        assert_eq!(shortened("", 5), "");
+    }
+}

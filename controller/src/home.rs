@@ -1,0 +1,37 @@
+//! Where the controller lives: its namespace, and the UID that makes its key names its own.
+
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::PostParams;
+use kube::{Api, Client};
+
+const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// The controller's namespace as upstream finds it: `POD_NAMESPACE`, the service account's file, else `default`.
+pub(crate) fn namespace() -> String {
+    let from_environment = std::env::var("POD_NAMESPACE").ok();
+    let from_file = || std::fs::read_to_string(NAMESPACE_FILE).ok();
+    let named = from_environment.filter(|name| !name.is_empty()).or_else(from_file);
+    let named = named.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    named.unwrap_or_else(|| "default".to_owned())
+}
+
+/// The UID that goes into the names of key Secrets (key-rotation rule 3): the namespace's, or this account's own where
+/// namespaces may not be read.
+///
+/// # Errors
+/// Every other answer of the API server: a guess would make a second first key.
+pub(crate) async fn uid(client: &Client, namespace: &str) -> Result<String, kube::Error> {
+    match Api::<Namespace>::all(client.clone()).get(namespace).await {
+        Ok(found) => Ok(found.metadata.uid.unwrap_or_default()),
+        Err(kube::Error::Api(status)) if status.code == 403 => account_uid(client).await,
+        Err(error) => Err(error),
+    }
+}
+
+async fn account_uid(client: &Client) -> Result<String, kube::Error> {
+    let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
+    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
+    let user = review.status.and_then(|status| status.user_info);
+    Ok(user.and_then(|user| user.uid).unwrap_or_default())
+}

@@ -1,0 +1,22 @@
+//! The controller: keeps the sealing keys, serves their certificate, and opens SealedSecrets inside the cluster.
+//!
+//! The way of an object: [`sealed_secret`] watches and queues it, `reconcile` tells its story, `desired` decides (pure),
+//! `apply` writes the Secret, `status` and `event` tell what happened. [`keystore`] alone reads and makes key Secrets and
+//! publishes immutable rings; [`http`] serves the certificate from the latest one.
+
+pub mod args;
+mod backoff;
+mod clock;
+mod context;
+mod error;
+mod event;
+mod home;
+mod http;
+mod keystore;
+mod metrics;
+mod sealed_secret;
+mod startup;
+pub mod telemetry;
+
+pub use error::StartError;
+pub use startup::run;

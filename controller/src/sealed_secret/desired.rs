@@ -1,0 +1,84 @@
+//! What the Secret of a SealedSecret should be: pure.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt as _;
+use sealed_secrets_core::keyring::KeyRing;
+use sealed_secrets_core::unseal::{V1Data, unseal};
+use sealed_secrets_crds::SealedSecret;
+use sealed_secrets_crds::names::SEALING_KEY_LABEL;
+
+use crate::error::Failure;
+
+/// The type that the API server gives a Secret without one.
+const DEFAULT_TYPE: &str = "Opaque";
+
+/// The Secret that `sealed` describes, with the type the API server would give it. CPU-bound.
+///
+/// # Errors
+/// When it does not open.
+pub(super) fn desired(sealed: &SealedSecret, ring: &KeyRing, v1_data: V1Data) -> Result<Secret, Failure> {
+    let mut secret = unseal(sealed, ring, v1_data)?;
+    secret.type_.get_or_insert_with(|| DEFAULT_TYPE.to_owned());
+    Ok(secret)
+}
+
+/// Refuses a Secret that the keystore would take for a sealing key: in the controller's namespace one with the key label,
+/// whatever its value, or with a name that begins with the key prefix.
+///
+/// # Errors
+/// [`Failure::KeyPlanting`] with the rule that it breaks.
+pub(super) fn refuse_key_planting(
+    secret: &Secret,
+    own_namespace: &str,
+    key_prefix: &str,
+) -> Result<(), Failure> {
+    if secret.namespace().as_deref() != Some(own_namespace) {
+        return Ok(());
+    }
+    if secret.labels().contains_key(SEALING_KEY_LABEL) {
+        return Err(Failure::KeyPlanting("remove the label sealedsecrets.bitnami.com/sealed-secrets-key"));
+    }
+    if secret.name_any().starts_with(key_prefix) {
+        return Err(Failure::KeyPlanting("choose a name that does not begin with the key prefix"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use kube::api::ObjectMeta;
+
+    use super::*;
+
+    fn secret(namespace: &str, name: &str, label: Option<&str>) -> Secret {
+        let labels = label.map(|value| BTreeMap::from([(SEALING_KEY_LABEL.to_owned(), value.to_owned())]));
+        let metadata = ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some(namespace.to_owned()),
+            labels,
+            ..ObjectMeta::default()
+        };
+        Secret { metadata, ..Secret::default() }
+    }
+
+    #[test]
+    fn no_secret_in_the_controllers_namespace_may_look_like_a_key() {
+        let cases = [
+            (secret("own", "db", None), true),
+            (secret("own", "db", Some("active")), false),
+            (secret("own", "db", Some("compromised")), false),
+            (secret("own", "sealed-secrets-key", None), false),
+            (secret("own", "sealed-secrets-keyabc12", None), false),
+            (secret("app", "sealed-secrets-keyabc12", Some("active")), true),
+        ];
+        for (secret, allowed) in cases {
+            assert_eq!(
+                refuse_key_planting(&secret, "own", "sealed-secrets-key").is_ok(),
+                allowed,
+                "{secret:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Whose an existing Secret is, and what becomes of it: pure.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::ResourceExt as _;
+use kube::api::ObjectMeta;
+use sealed_secrets_crds::SealedSecret;
+use sealed_secrets_crds::names::{
+    MANAGED_ANNOTATION, PATCH_ANNOTATION, SEALED_SECRET_API_VERSION, SEALED_SECRET_KIND,
+};
+
+/// What an existing Secret is to a SealedSecret of the same name (compatibility 4.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Relation {
+    /// Controlled by it, or handed over by the annotation `managed`.
+    Ours,
+    /// Controlled by a SealedSecret of the same name with another UID: restored or created anew.
+    OursOutdated,
+    /// Annotation `patch`: items, labels and annotations are merged in.
+    Patched {
+        /// Annotation `managed` as well: ownership is taken too.
+        owned: bool,
+    },
+    /// Somebody else's.
+    Foreign,
+}
+
+/// Tells whose `existing` is.
+pub(super) fn relation(existing: &Secret, sealed: &SealedSecret) -> Relation {
+    let says = |name: &str| existing.annotations().get(name).is_some_and(|value| value == "true");
+    let owned = owner_uid(existing, sealed).is_some_and(|uid| Some(uid) == sealed.metadata.uid.as_deref());
+    match (says(PATCH_ANNOTATION), says(MANAGED_ANNOTATION)) {
+        (true, managed) => Relation::Patched { owned: managed || owned },
+        (false, true) => Relation::Ours,
+        (false, false) if owned => Relation::Ours,
+        (false, false) if owner_uid(existing, sealed).is_some() => Relation::OursOutdated,
+        (false, false) => Relation::Foreign,
+    }
+}
+
+/// The UID of the controlling owner, where that is a SealedSecret of this name.
+fn owner_uid<'a>(existing: &'a Secret, sealed: &SealedSecret) -> Option<&'a str> {
+    let is_ours = |owner: &&OwnerReference| {
+        owner.controller == Some(true)
+            && owner.api_version == SEALED_SECRET_API_VERSION
+            && owner.kind == SEALED_SECRET_KIND
+            && Some(&owner.name) == sealed.metadata.name.as_ref()
+    };
+    existing.owner_references().iter().find(is_ours).map(|owner| owner.uid.as_str())
+}
+
+/// `existing` with everything that `desired` says: data, type, labels, annotations and owner replaced. `immutable` of an
+/// existing Secret is never changed.
+pub(super) fn replaced(existing: &Secret, desired: Secret) -> Secret {
+    Secret {
+        metadata: ObjectMeta {
+            labels: desired.metadata.labels,
+            annotations: desired.metadata.annotations,
+            owner_references: desired.metadata.owner_references,
+            ..existing.metadata.clone()
+        },
+        immutable: existing.immutable,
+        ..desired
+    }
+}
+
+/// `existing` with the data, labels and annotations of `desired` merged in, and its type; its owner too if `owned`.
+pub(super) fn patched(existing: &Secret, desired: Secret, owned: bool) -> Secret {
+    let mut secret = existing.clone();
+    merge(&mut secret.data, desired.data);
+    merge(&mut secret.metadata.labels, desired.metadata.labels);
+    merge(&mut secret.metadata.annotations, desired.metadata.annotations);
+    secret.type_ = desired.type_;
+    if owned {
+        secret.metadata.owner_references = desired.metadata.owner_references;
+    }
+    secret
+}
+
+fn merge<V>(into: &mut Option<BTreeMap<String, V>>, from: Option<BTreeMap<String, V>>) {
+    into.get_or_insert_default().extend(from.unwrap_or_default());
+}
+
+/// Whether both say the same: an absent map is an empty one.
+pub(super) fn says_the_same(one: &Secret, other: &Secret) -> bool {
+    one.data.clone().unwrap_or_default() == other.data.clone().unwrap_or_default()
+        && one.type_ == other.type_
+        && one.labels() == other.labels()
+        && one.annotations() == other.annotations()
+        && one.owner_references() == other.owner_references()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+    use sealed_secrets_crds::SealedSecretSpec;
+
+    use super::*;
+
+    fn sealed() -> SealedSecret {
+        let mut sealed = SealedSecret::new("db", SealedSecretSpec::default());
+        sealed.metadata.uid = Some("current".to_owned());
+        sealed
+    }
+
+    fn owner(name: &str, uid: &str, controller: bool) -> OwnerReference {
+        OwnerReference {
+            api_version: SEALED_SECRET_API_VERSION.to_owned(),
+            kind: SEALED_SECRET_KIND.to_owned(),
+            name: name.to_owned(),
+            uid: uid.to_owned(),
+            controller: Some(controller),
+            block_owner_deletion: None,
+        }
+    }
+
+    fn existing(annotations: &[&str], owner: Option<OwnerReference>) -> Secret {
+        let annotations = annotations.iter().map(|name| ((*name).to_owned(), "true".to_owned())).collect();
+        let metadata = ObjectMeta {
+            annotations: Some(annotations),
+            owner_references: Some(owner.into_iter().collect()),
+            ..ObjectMeta::default()
+        };
+        Secret { metadata, ..Secret::default() }
+    }
+
+    #[test]
+    fn a_secret_is_ours_by_its_owner_or_by_its_annotations_and_by_nothing_else() {
+        let other_kind = OwnerReference { kind: "Deployment".to_owned(), ..owner("db", "current", true) };
+        let other_group =
+            OwnerReference { api_version: "example.com/v1".to_owned(), ..owner("db", "current", true) };
+        let cases = [
+            (existing(&[], Some(owner("db", "current", true))), Relation::Ours),
+            (existing(&[], Some(owner("db", "former", true))), Relation::OursOutdated),
+            (existing(&[], Some(owner("other", "current", true))), Relation::Foreign),
+            (existing(&[], Some(owner("db", "current", false))), Relation::Foreign),
+            (existing(&[], Some(other_kind)), Relation::Foreign),
+            (existing(&[], Some(other_group)), Relation::Foreign),
+            (existing(&[], None), Relation::Foreign),
+            (existing(&[MANAGED_ANNOTATION], None), Relation::Ours),
+            (existing(&[PATCH_ANNOTATION], None), Relation::Patched { owned: false }),
+            (existing(&[PATCH_ANNOTATION, MANAGED_ANNOTATION], None), Relation::Patched { owned: true }),
+            (
+                existing(&[PATCH_ANNOTATION], Some(owner("db", "current", true))),
+                Relation::Patched { owned: true },
+            ),
+        ];
+        for (secret, expected) in cases {
+            assert_eq!(relation(&secret, &sealed()), expected, "{:?}", secret.metadata);
+        }
+    }
+
+    #[test]
+    fn only_the_literal_true_hands_a_secret_over() {
+        let mut secret = existing(&[MANAGED_ANNOTATION], None);
+        secret.annotations_mut().insert(MANAGED_ANNOTATION.to_owned(), "yes".to_owned());
+        assert_eq!(relation(&secret, &sealed()), Relation::Foreign);
+    }
+
+    fn with_item(key: &str, value: &str) -> Secret {
+        let data = BTreeMap::from([(key.to_owned(), ByteString(value.as_bytes().to_vec()))]);
+        Secret { data: Some(data), type_: Some("Opaque".to_owned()), ..Secret::default() }
+    }
+
+    #[test]
+    fn replacing_drops_other_items_and_patching_keeps_them() {
+        let keys = |secret: &Secret| secret.data.clone().unwrap_or_default().into_keys().collect::<Vec<_>>();
+        assert_eq!(keys(&replaced(&with_item("old", "1"), with_item("new", "2"))), ["new"]);
+        assert_eq!(keys(&patched(&with_item("old", "1"), with_item("new", "2"), false)), ["new", "old"]);
+    }
+
+    #[test]
+    fn replacing_keeps_the_identity_of_the_existing_object() {
+        let mut secret = with_item("old", "1");
+        secret.metadata.uid = Some("u".to_owned());
+        secret.metadata.resource_version = Some("7".to_owned());
+        let replaced = replaced(&secret, with_item("new", "2"));
+        assert_eq!(replaced.metadata.uid.as_deref(), Some("u"));
+        assert_eq!(replaced.metadata.resource_version.as_deref(), Some("7"));
+    }
+}

@@ -1,0 +1,107 @@
+//! From flags to a running controller, and to its clean end.
+
+use std::sync::Arc;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use sealed_secrets_crds::names::DEFAULT_CONTROLLER_NAME;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::Args;
+use crate::backoff::Backoff;
+use crate::context::Context;
+use crate::error::StartError;
+use crate::keystore::Keystore;
+use crate::metrics::Metrics;
+use crate::{home, http, sealed_secret};
+
+/// Runs until SIGTERM or SIGINT, then finishes what is in flight.
+///
+/// # Errors
+/// When it cannot start, or a part of it ends by itself.
+pub fn run(args: Args) -> Result<(), StartError> {
+    if args.version {
+        return print_version();
+    }
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(args))
+}
+
+fn print_version() -> Result<(), StartError> {
+    use std::io::Write as _;
+    Ok(writeln!(std::io::stdout(), "controller version: {}", env!("CARGO_PKG_VERSION"))?)
+}
+
+async fn serve(args: Args) -> Result<(), StartError> {
+    let stop = stop_on_signal()?;
+    let listener = http::listen(args.listen_addr, "listen-addr").await?;
+    let metrics_listener = http::listen(args.listen_metrics_addr, "listen-metrics-addr").await?;
+    let client = connect(&args).await?;
+    let namespace = home::namespace();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace, "{DEFAULT_CONTROLLER_NAME} starts");
+
+    let metrics = Arc::new(Metrics::new());
+    let keystore = Keystore::new(client.clone(), &args, &namespace);
+    let ring = keystore.subscribe();
+    let context = Arc::new(Context {
+        client,
+        key_prefix: args.key_prefix.clone(),
+        v1_data: args.v1_data(),
+        update_status: args.update_status,
+        ring: ring.clone(),
+        metrics: Arc::clone(&metrics),
+        backoff: Backoff::default(),
+        decryption: Semaphore::new(processors()),
+        namespace: namespace.clone(),
+    });
+    let watched = args.watched_namespaces(&namespace);
+    let servers = tokio::spawn(http::serve(listener, ring, stop.clone()));
+    let metrics_server = tokio::spawn(http::serve_metrics(metrics_listener, metrics, stop.clone()));
+    let work = tokio::spawn(sealed_secret::run(context, watched, stop.clone()));
+
+    tokio::select! {
+        // Its loop never ends; only a panic would.
+        _ = tokio::spawn(keystore.run()) => return Err(StartError::Stopped("the keystore")),
+        ended = work => ended.map_err(|_| StartError::Stopped("the unsealer"))?,
+    }
+    drop(tokio::join!(servers, metrics_server));
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn connect(args: &Args) -> Result<Client, StartError> {
+    let unusable = |error: &dyn std::error::Error| StartError::Configuration(error.to_string());
+    let config = match &args.kubeconfig {
+        Some(path) => {
+            let file = Kubeconfig::read_from(path).map_err(|error| unusable(&error))?;
+            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+                .await
+                .map_err(|error| unusable(&error))
+        }
+        None if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => {
+            Config::incluster().map_err(|error| unusable(&error))
+        }
+        None => Config::infer().await.map_err(|error| unusable(&error)),
+    }?;
+    Client::try_from(config).map_err(|error| unusable(&error))
+}
+
+/// A token that is cancelled by the first SIGTERM or SIGINT.
+fn stop_on_signal() -> Result<CancellationToken, StartError> {
+    let stop = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let cancel = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        }
+        cancel.cancel();
+    });
+    Ok(stop)
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

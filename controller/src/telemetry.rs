@@ -1,0 +1,21 @@
+//! Log lines: text or JSON, informational ones to standard output, warnings and errors to standard error, as upstream.
+
+use std::io;
+
+use tracing::Level;
+use tracing_subscriber::fmt::writer::MakeWriterExt as _;
+
+use crate::args::Args;
+
+/// Installs the logger for the whole process. A second call has no effect.
+pub fn init(args: &Args) {
+    let level = args.log_level.parse().unwrap_or(Level::INFO);
+    let split = io::stderr.with_max_level(Level::WARN).or_else(io::stdout.with_max_level(level));
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .with_ansi(false)
+        .with_writer(split);
+    let installed = if args.log_format == "json" { builder.json().try_init() } else { builder.try_init() };
+    drop(installed);
+}
