@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
 
 /// Goes through all steps, whatever fails, and ends with one summary.
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let mut steps = Steps::default();
+    let mut steps = Steps::start()?;
     steps.prepare().await?;
     if arguments.filters.is_empty() {
         steps.format().await?;

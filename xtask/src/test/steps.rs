@@ -19,15 +19,14 @@ use crate::inside;
 pub(crate) struct Steps {
     start: Instant,
     rows: Vec<(String, Counts)>,
-}
-
-impl Default for Steps {
-    fn default() -> Self {
-        Self { start: Instant::now(), rows: Vec::new() }
-    }
+    this_program: PathBuf,
 }
 
 impl Steps {
+    pub(crate) fn start() -> Result<Self> {
+        Ok(Self { start: Instant::now(), rows: Vec::new(), this_program: inside::this_program()? })
+    }
+
     /// Everything that may need the network, and takes minutes the first time.
     pub(crate) async fn prepare(&mut self) -> Result<()> {
         let finished = run("fetch crates", &mut cargo(&["fetch", "--locked"])).await?;
@@ -94,7 +93,7 @@ impl Steps {
             println!("on loopback, without the service proxy and the original's controller: {why}");
         }
         let folder = RunFolder::create()?;
-        let mut command = inside::command(&isolation, &folder)?;
+        let mut command = isolation.command(&self.this_program, &folder);
         command.arg("api-tests").arg("--").args(filters).env("CARGO_TERM_COLOR", "never");
         let start = heading(name);
         let finished = quietly(&mut command).await?;
@@ -136,7 +135,7 @@ impl Steps {
         let counts = counts_by_kind(&finished.output);
         let ran: u32 = counts.values().map(|counts| counts.passed + counts.failed).sum();
         let failed: u32 = counts.values().map(|counts| counts.failed).sum();
-        for (kind, mut counts) in counts {
+        for (kind, mut counts) in counts.into_iter().filter(|(_, counts)| *counts != Counts::default()) {
             if filters.is_empty() {
                 counts.skipped += counts.filtered;
             }
