@@ -2,7 +2,7 @@
 
 mod cargo_output;
 mod deny;
-mod step;
+pub(crate) mod step;
 mod steps;
 mod summary;
 
