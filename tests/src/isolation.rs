@@ -124,8 +124,8 @@ impl Isolation {
             () = told_to_stop() => (),
         }
         if let (Self::Loopback { .. }, Some(id)) = (self, child.id()) {
-            // Only the program knows what it has started.
-            crate::daemon::send_signal("TERM", id)?;
+            // Only the program knows what it has started. It may be ending already, by the same ctrl-C.
+            let _ = crate::daemon::send_signal("TERM", id);
         } else {
             child.start_kill().when(|| "end the isolated program".into())?;
         }

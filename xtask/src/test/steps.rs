@@ -13,6 +13,7 @@ use super::cargo_output::counts_by_kind;
 use super::deny;
 use super::step::{Finished, cargo, closing, heading, quietly, run};
 use super::summary::{Counts, Summary};
+use crate::api_tests::SELECTION;
 use crate::inside;
 
 /// The steps so far.
@@ -84,9 +85,8 @@ impl Steps {
         let name = "tests with an API server";
         let built = run("build the programs", &mut cargo(&["build", "--workspace", "--locked"])).await?;
         self.count_if_failed("build the programs", &built);
-        let arguments =
-            ["test", "-p", "sealed-secrets-tests", "--all-features", "--test", "api", "--no-run", "--locked"];
-        let built = run("build the tests with an API server", &mut cargo(&arguments)).await?;
+        let mut command = cargo(&["test", "--no-run"]);
+        let built = run("build the tests with an API server", command.args(SELECTION)).await?;
         self.count_if_failed("build these tests", &built);
         let isolation = Isolation::detect().await;
         if let Isolation::Loopback { why } = &isolation {
