@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
@@ -74,4 +75,36 @@ fn by_name(objects: Vec<Value>) -> BTreeMap<String, Value> {
         .into_iter()
         .map(|object| (format!("{} {}", object["kind"], object["metadata"]["name"]), object))
         .collect()
+}
+
+/// Whether the controller's account of the installation in `home` may do this.
+async fn may(cluster: &Cluster, home: &str, verb: &str, resource: &str, namespace: &str) -> bool {
+    let attributes = ResourceAttributes {
+        verb: Some(verb.into()),
+        resource: Some(resource.into()),
+        namespace: Some(namespace.into()),
+        ..ResourceAttributes::default()
+    };
+    let spec = SubjectAccessReviewSpec {
+        user: Some(format!("system:serviceaccount:{home}:sealed-secrets-controller")),
+        resource_attributes: Some(attributes),
+        ..SubjectAccessReviewSpec::default()
+    };
+    let reviews: Api<SubjectAccessReview> = Api::all(cluster.client());
+    let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+    reviews.create(&PostParams::default(), &review).await.unwrap().status.unwrap().allowed
+}
+
+#[tokio::test]
+async fn a_namespaced_installation_has_the_shipped_rights_in_its_namespaces_only() {
+    let cluster = Cluster::shared().await.unwrap();
+    let additional = cluster.namespace("additional").await.unwrap();
+    let installation = cluster.install_namespaced(&[&additional]).await.unwrap();
+    let home = installation.namespace();
+    for namespace in [home, &additional] {
+        assert!(may(&cluster, home, "update", "secrets", namespace).await, "{namespace}");
+        assert!(!may(&cluster, home, "delete", "pods", namespace).await, "{namespace}");
+    }
+    assert!(!may(&cluster, home, "get", "secrets", "default").await);
+    assert!(!may(&cluster, home, "list", "namespaces", "").await);
 }
