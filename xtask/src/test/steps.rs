@@ -135,11 +135,11 @@ impl Steps {
         let counts = counts_by_kind(&finished.output);
         let ran: u32 = counts.values().map(|counts| counts.passed + counts.failed).sum();
         let failed: u32 = counts.values().map(|counts| counts.failed).sum();
-        for (kind, mut counts) in counts.into_iter().filter(|(_, counts)| *counts != Counts::default()) {
-            if filters.is_empty() {
-                counts.skipped += counts.filtered;
+        for (kind, mut counts) in counts {
+            counts.skipped += if filters.is_empty() { counts.filtered } else { 0 };
+            if counts.passed + counts.failed + counts.skipped > 0 {
+                self.rows.push((kind, counts));
             }
-            self.rows.push((kind, counts));
         }
         let says_nothing = ran == 0 && filters.is_empty();
         if failed == 0 && (says_nothing || !finished.success) {
