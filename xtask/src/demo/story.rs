@@ -7,13 +7,14 @@ use super::laptop::Laptop;
 /// What has been told so far.
 pub(crate) struct Story {
     chapters: u32,
+    steps: u32,
 }
 
 impl Story {
     /// Begins with its one-line summary.
     pub(crate) fn begin(summary: &str) -> Self {
         println!("{summary}");
-        Self { chapters: 0 }
+        Self { chapters: 0, steps: 0 }
     }
 
     /// A heading.
@@ -23,8 +24,8 @@ impl Story {
     }
 
     /// A tick for what succeeded; what failed is named before its error ends the story.
-    #[expect(clippy::unused_self, reason = "a step belongs to a story that has begun")]
     pub(crate) fn step<T>(&mut self, what: &str, result: Result<T>) -> Result<T> {
+        self.steps += 1;
         println!("   {} {what}", if result.is_ok() { "✓" } else { "✗" });
         result
     }
@@ -34,9 +35,13 @@ impl Story {
         self.step(&format!("$ {line}"), laptop.shell(line))
     }
 
-    /// Output worth seeing.
-    #[expect(clippy::unused_self, reason = "a quotation belongs to a story that has begun")]
-    pub(crate) fn quote(&mut self, text: &str) {
-        println!("       {}", text.trim());
+    /// The end that only a story without a failed step has.
+    pub(crate) fn end(self) {
+        println!("\nAll {} steps succeeded.", self.steps);
     }
+}
+
+/// Output worth seeing.
+pub(crate) fn quote(text: &str) {
+    println!("       {}", text.trim());
 }
