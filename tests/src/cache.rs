@@ -23,6 +23,12 @@ impl Cache {
         Ok(Self { folder })
     }
 
+    /// A cache in a folder that exists.
+    #[cfg(test)]
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
     /// Where the program `name` is, or will be.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
@@ -102,7 +108,7 @@ mod tests {
     #[test]
     fn a_program_is_there_only_after_it_was_published() {
         let home = tempfile::tempdir().unwrap();
-        let cache = Cache { folder: home.path().to_owned() };
+        let cache = Cache::at(home.path());
         let scratch = cache.scratch().unwrap();
         let half = scratch.path().join("etcd");
         fs::write(&half, "program").unwrap();

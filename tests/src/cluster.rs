@@ -37,8 +37,15 @@ impl Cluster {
                     .into(),
             )
         })?;
-        let access = Access::load(&folder)?;
-        Ok(Self { client: access.client().await?, access, _own: None })
+        Self::at(&Access::load(&folder)?).await
+    }
+
+    /// A control plane that somebody else keeps.
+    ///
+    /// # Errors
+    /// When its kubeconfig is gone.
+    pub async fn at(access: &Access) -> Result<Self> {
+        Ok(Self { client: access.client().await?, access: access.clone(), _own: None })
     }
 
     /// A control plane for this test alone, for what concerns a whole cluster. It takes seconds: most tests share.
@@ -48,8 +55,8 @@ impl Cluster {
     pub async fn own() -> Result<Self> {
         let turn = OWN.acquire().await.map_err(|closed| Error::Invalid(closed.to_string()))?;
         let plane = ControlPlane::start(&ControlPlanePrograms::prepare()?).await?;
-        let access = plane.access().clone();
-        Ok(Self { client: access.client().await?, access, _own: Some((plane, turn)) })
+        let cluster = Self::at(plane.access()).await?;
+        Ok(Self { _own: Some((plane, turn)), ..cluster })
     }
 
     /// An administrator's client.

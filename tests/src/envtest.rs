@@ -15,7 +15,8 @@ use crate::progress::timed;
 
 const INDEX: &str =
     "https://raw.githubusercontent.com/kubernetes-sigs/controller-tools/HEAD/envtest-releases.yaml";
-const PROGRAMS: [&str; 3] = ["etcd", "kube-apiserver", "kubectl"];
+/// What the archives hold.
+pub(crate) const PROGRAMS: [&str; 3] = ["etcd", "kube-apiserver", "kubectl"];
 
 /// The published list: release, archive name, where and with which digest.
 #[derive(Debug, Deserialize)]

@@ -22,13 +22,18 @@ const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 250, 0, 1);
 const VARIABLE: &str = "HARNESS_GROUND";
 
 const LOOPBACK: &str = "loopback";
+const ROOT: &str = "root";
+const USER: &str = "user";
 
 /// The first process inside: its number as seen from outside is read before `/proc` is mounted anew.
+/// Arguments: the second address, whose namespaces they are, the program and its arguments.
 const ENTER: &str = r#"
 read -r outer _ < /proc/self/stat
 mount -t proc proc /proc 2>/dev/null || :
 ip link set lo up && ip address add "$0/32" dev lo || exit 1
-HARNESS_GROUND=$outer exec "$@"
+export HARNESS_GROUND="$1 $outer"
+shift
+exec "$@"
 "#;
 
 /// On which ground this process runs.
@@ -40,6 +45,8 @@ pub enum Ground {
     Namespaces {
         /// The first process of the namespaces, as numbered outside of them.
         first_process: u32,
+        /// Whether they belong to a user namespace: an ordinary user started the run.
+        of_user: bool,
     },
     /// Inside a run, but on the machine's own loopback network.
     Loopback,
@@ -55,10 +62,13 @@ impl Ground {
     fn named(name: Option<&str>) -> Self {
         match name {
             None => Self::Outside,
-            Some(name) => {
-                name.parse().map_or(Self::Loopback, |first_process| Self::Namespaces { first_process })
-            }
+            Some(name) => Self::namespaces(name).unwrap_or(Self::Loopback),
         }
+    }
+
+    fn namespaces(name: &str) -> Option<Self> {
+        let (whose, first_process) = name.split_once(' ')?;
+        Some(Self::Namespaces { first_process: first_process.parse().ok()?, of_user: whose == USER })
     }
 
     /// The address that servers of this run listen on.
@@ -114,8 +124,8 @@ impl Isolation {
             () = told_to_stop() => (),
         }
         if let (Self::Loopback { .. }, Some(id)) = (self, child.id()) {
-            // Only the program knows what it has started.
-            crate::daemon::send_signal("TERM", id)?;
+            // Only the program knows what it has started. It may be ending already, by the same ctrl-C.
+            let _ = crate::daemon::send_signal("TERM", id);
         } else {
             child.start_kill().when(|| "end the isolated program".into())?;
         }
@@ -140,7 +150,8 @@ fn isolated(program: &Path) -> Command {
     // Killed with its parent, and the namespaces with it.
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--", "unshare"]).args(unshare_arguments());
-    command.args(["--", "sh", "-c", ENTER]).arg(ADDRESS.to_string()).arg(program);
+    let whose = if is_root() { ROOT } else { USER };
+    command.args(["--", "sh", "-c", ENTER, &ADDRESS.to_string(), whose]).arg(program);
     command
 }
 
@@ -189,12 +200,14 @@ mod tests {
     fn the_ground_is_named_by_the_variable() {
         assert_eq!(Ground::named(None), Ground::Outside);
         assert_eq!(Ground::named(Some(LOOPBACK)), Ground::Loopback);
-        assert_eq!(Ground::named(Some("4711")), Ground::Namespaces { first_process: 4711 });
+        let namespaces = |of_user| Ground::Namespaces { first_process: 4711, of_user };
+        assert_eq!(Ground::named(Some("user 4711")), namespaces(true));
+        assert_eq!(Ground::named(Some("root 4711")), namespaces(false));
     }
 
     #[test]
     fn only_a_namespace_has_the_second_address() {
         assert!(Ground::Loopback.address().is_loopback());
-        assert!(!Ground::Namespaces { first_process: 1 }.address().is_loopback());
+        assert!(!Ground::Namespaces { first_process: 1, of_user: false }.address().is_loopback());
     }
 }

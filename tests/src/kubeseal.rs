@@ -58,28 +58,33 @@ impl Kubeseal {
     /// # Errors
     /// When it cannot be started; a failure of its own is in the [`Output`].
     pub fn run(&self, arguments: &[&str], input: &str) -> Result<Output> {
-        let mut command = Command::new(&self.program);
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Every flag of kubeseal has a variable; those of the developer are not meant.
-        for (name, _) in
-            std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"SEALED_SECRETS_"))
-        {
-            command.env_remove(name);
-        }
-        match &self.kubeconfig {
-            Some(kubeconfig) => command.env("KUBECONFIG", kubeconfig),
-            None => command.env_remove("KUBECONFIG"),
-        };
-        let mut child = command.spawn().when(|| format!("start {}", self.program.display()))?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // A program may end without reading its input.
-            let _ = stdin.write_all(input.as_bytes());
-        }
-        let output = child.wait_with_output().when(|| "read the output of kubeseal".into())?;
+        let mut child =
+            self.command(arguments).spawn().when(|| format!("start {}", self.program.display()))?;
+        let stdin = child.stdin.take();
+        let output = std::thread::scope(|scope| {
+            // Beside the reading, so that neither waits for the other; a program may end without reading its input.
+            scope.spawn(|| stdin.map(|mut stdin| stdin.write_all(input.as_bytes())));
+            child.wait_with_output()
+        });
+        let output = output.when(|| "read the output of kubeseal".into())?;
         Ok(Output {
             status: output.status,
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
+    }
+
+    /// Only what a test says counts, not the developer's variables, kubeconfig or cluster.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", "/nonexistent");
+        if let Some(kubeconfig) = &self.kubeconfig {
+            command.env("KUBECONFIG", kubeconfig);
+        }
+        command
     }
 }

@@ -37,6 +37,7 @@ pub use daemon::Daemon;
 pub use error::{Error, Result};
 pub use installation::{Edition, Installation, Reach};
 pub use kubeseal::{Kubeseal, Output};
+pub use manifests::shipped_manifests;
 pub use plain_http::{HttpResponse, http_request};
 pub use poll::until;
 pub use progress::timed;

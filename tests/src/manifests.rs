@@ -58,6 +58,14 @@ impl Manifests {
     }
 }
 
+/// The objects that the tests apply where a person says `kubectl apply -k deploy/kustomize/base`.
+///
+/// # Errors
+/// When a manifest cannot be read, or says something that this reader would have to ignore.
+pub fn shipped_manifests() -> Result<Vec<Value>> {
+    Ok(Manifests::shipped()?.placed("kube-system", &Reach::WholeCluster))
+}
+
 fn place(object: &Value, namespace: &str, reach: &Reach) -> Vec<Value> {
     let mut object = object.clone();
     for subject in object.get_mut("subjects").and_then(Value::as_array_mut).into_iter().flatten() {

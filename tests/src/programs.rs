@@ -1,7 +1,7 @@
 //! Where the programs of a run come from. The only part of the harness that uses the network; once it has
 //! succeeded, the cache answers.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::cache::Cache;
 use crate::envtest;
@@ -52,22 +52,23 @@ impl ControlPlanePrograms {
     /// [`Error::Missing`], saying what to install, when no way is left.
     pub fn prepare() -> Result<Self> {
         let module = GoModule::read("control-plane")?;
-        let version = module.version_of(KUBERNETES)?;
-        let flags = kubernetes_linker_flags(version);
-        let cache = module.cache(&format!("control-plane-{version}"), &flags)?;
+        let version = module.version_of(KUBERNETES)?.to_owned();
+        let flags = kubernetes_linker_flags(&version);
         let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
-        let in_assets =
-            |name: &str| assets.as_ref().map(|folder| folder.join(name)).filter(|path| path.is_file());
-        let missing = |name: &str| in_assets(name).is_none() && !cache.has(name);
-        if CONTROL_PLANE.iter().any(|program| missing(program.name)) {
-            fill(&module, &flags, &cache, &CONTROL_PLANE, &missing, Some(version))?;
-        }
-        let find = |name: &str| in_assets(name).unwrap_or_else(|| cache.path(name));
+        let cache = module.cache(&format!("control-plane-{version}"), &flags)?;
+        let toolbox = Toolbox { module, flags, cache, programs: &CONTROL_PLANE, assets };
+        toolbox.fill(|| {
+            if envtest::PROGRAMS.iter().any(|name| toolbox.find(name).is_none())
+                && let Err(reason) = envtest::fetch(&version, &toolbox.cache)
+            {
+                eprintln!("no published programs: {reason}; building them instead");
+            }
+        })?;
         Ok(Self {
-            etcd: find("etcd"),
-            kube_apiserver: find("kube-apiserver"),
-            kube_controller_manager: find("kube-controller-manager"),
-            kubectl: find("kubectl"),
+            etcd: toolbox.require("etcd")?,
+            kube_apiserver: toolbox.require("kube-apiserver")?,
+            kube_controller_manager: toolbox.require("kube-controller-manager")?,
+            kubectl: toolbox.require("kubectl")?,
         })
     }
 }
@@ -91,44 +92,60 @@ impl UpstreamPrograms {
         let version = module.version_of(ORIGINAL)?;
         let flags = format!("-s -w -X main.VERSION={version}");
         let cache = module.cache(&format!("upstream-{version}"), &flags)?;
-        let missing = |name: &str| !cache.has(name);
-        if UPSTREAM.iter().any(|program| missing(program.name)) {
-            fill(&module, &flags, &cache, &UPSTREAM, &missing, None)?;
-        }
-        Ok(Self { controller: cache.path("controller"), kubeseal: cache.path("kubeseal") })
+        let toolbox = Toolbox { module, flags, cache, programs: &UPSTREAM, assets: None };
+        toolbox.fill(|| ())?;
+        Ok(Self { controller: toolbox.require("controller")?, kubeseal: toolbox.require("kubeseal")? })
     }
 }
 
-/// Gets what is missing, one run at a time. `published` is the Kubernetes version to look for in the envtest archives.
-fn fill(
-    module: &GoModule,
-    flags: &str,
-    cache: &Cache,
-    programs: &[GoProgram],
-    missing: &dyn Fn(&str) -> bool,
-    published: Option<&str>,
-) -> Result<()> {
-    let _lock = cache.lock()?;
-    if let Some(version) = published
-        && let Err(reason) = envtest::fetch(version, cache)
-    {
-        eprintln!("no published programs: {reason}; building them instead");
-    }
-    for program in programs.iter().filter(|program| missing(program.name)) {
-        if !go_is_installed() {
-            return Err(nothing_left(program.name, cache.path(program.name).as_path()));
-        }
-        module.build(program, flags, cache)?;
-    }
-    Ok(())
+/// The programs of one Go module, and the places where they may be.
+struct Toolbox {
+    module: GoModule,
+    flags: String,
+    cache: Cache,
+    programs: &'static [GoProgram],
+    /// A folder of the user's own, which goes before the cache.
+    assets: Option<PathBuf>,
 }
 
-fn nothing_left(name: &str, cached: &Path) -> Error {
-    Error::Missing(format!(
-        "{name} is neither in KUBEBUILDER_ASSETS nor at {}, and cannot be built without Go.\n\
-         Install Go 1.26 or newer, or set KUBEBUILDER_ASSETS to a folder that holds it.",
-        cached.display()
-    ))
+impl Toolbox {
+    fn find(&self, name: &str) -> Option<PathBuf> {
+        let own = self.assets.as_ref().map(|folder| folder.join(name));
+        own.into_iter().chain([self.cache.path(name)]).find(|path| path.is_file())
+    }
+
+    fn require(&self, name: &str) -> Result<PathBuf> {
+        self.find(name).ok_or_else(|| self.nothing_left(name))
+    }
+
+    fn missing(&self) -> impl Iterator<Item = &GoProgram> {
+        self.programs.iter().filter(|program| self.find(program.name).is_none())
+    }
+
+    /// Gets what is missing: `fetch` may bring some of it, the rest is built. One run at a time; another one that
+    /// does the same is waited for.
+    fn fill(&self, fetch: impl FnOnce()) -> Result<()> {
+        if self.missing().next().is_none() {
+            return Ok(());
+        }
+        let _lock = self.cache.lock()?;
+        fetch();
+        for program in self.missing() {
+            if !go_is_installed() {
+                return Err(self.nothing_left(program.name));
+            }
+            self.module.build(program, &self.flags, &self.cache)?;
+        }
+        Ok(())
+    }
+
+    fn nothing_left(&self, name: &str) -> Error {
+        Error::Missing(format!(
+            "{name} is not at {}, and cannot be built without Go.\n\
+             Install Go 1.26 or newer, or set KUBEBUILDER_ASSETS to a folder that holds the control plane.",
+            self.cache.path(name).display()
+        ))
+    }
 }
 
 /// Without these a client sees version v0.0.0 and thinks the server ancient.
@@ -143,6 +160,9 @@ fn kubernetes_linker_flags(version: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -155,13 +175,47 @@ mod tests {
         );
     }
 
+    fn toolbox(home: &Path) -> Toolbox {
+        Toolbox {
+            module: GoModule::read("control-plane").unwrap(),
+            flags: String::new(),
+            cache: Cache::at(&home.join("cache")),
+            programs: &CONTROL_PLANE,
+            assets: Some(home.join("assets")),
+        }
+    }
+
+    fn put(file: PathBuf) {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, "program").unwrap();
+    }
+
+    #[test]
+    fn the_users_own_folder_goes_before_the_cache() {
+        let home = tempfile::tempdir().unwrap();
+        let toolbox = toolbox(home.path());
+        assert_eq!(toolbox.find("etcd"), None);
+        put(home.path().join("cache/etcd"));
+        assert_eq!(toolbox.find("etcd"), Some(home.path().join("cache/etcd")));
+        put(home.path().join("assets/etcd"));
+        assert_eq!(toolbox.find("etcd"), Some(home.path().join("assets/etcd")));
+    }
+
+    #[test]
+    fn what_the_users_own_folder_lacks_is_missing() {
+        let home = tempfile::tempdir().unwrap();
+        for name in envtest::PROGRAMS {
+            put(home.path().join("assets").join(name));
+        }
+        let toolbox = toolbox(home.path());
+        let missing: Vec<_> = toolbox.missing().map(|program| program.name).collect();
+        assert_eq!(missing, ["kube-controller-manager"]);
+    }
+
     #[test]
     fn a_missing_program_says_what_to_install() {
-        let message = nothing_left("etcd", Path::new("/cache/etcd")).to_string();
-        assert!(
-            message.contains("Install Go")
-                && message.contains("KUBEBUILDER_ASSETS")
-                && message.contains("/cache/etcd")
-        );
+        let home = tempfile::tempdir().unwrap();
+        let message = toolbox(home.path()).require("etcd").unwrap_err().to_string();
+        assert!(message.contains("Install Go") && message.contains("KUBEBUILDER_ASSETS"), "{message}");
     }
 }

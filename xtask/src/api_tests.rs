@@ -13,6 +13,11 @@ use crate::inside;
 /// What needs namespaces: the service proxy, and a controller that takes no kubeconfig.
 const LEFT_OUT_ON_LOOPBACK: [&str; 2] = ["service_proxy", "upstream"];
 
+/// How Cargo is told which tests these are. The whole workspace, so that shared dependencies have the same features
+/// as in every other step, and are built once.
+pub(crate) const SELECTION: [&str; 6] =
+    ["--workspace", "--locked", "--features", "sealed-secrets-tests/control-plane", "--test", "api"];
+
 /// Run only the tests that need an API server (all programs must be built)
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -42,8 +47,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 fn test_command(arguments: &[OsString]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["test", "--offline", "--locked", "--package", "sealed-secrets-tests"]);
-    command.args(["--features", "control-plane", "--test", "api", "--"]).args(arguments);
+    command.args(["test", "--offline"]).args(SELECTION).arg("--").args(arguments);
     if Ground::here() == Ground::Loopback {
         command.args(LEFT_OUT_ON_LOOPBACK.iter().flat_map(|name| ["--skip", name]));
     }

@@ -39,10 +39,11 @@ pub(crate) async fn run(_: &Arguments) -> Result<ExitCode> {
 pub(crate) fn how_to_enter(kubeconfig: &Path) -> String {
     let export = format!("export KUBECONFIG={}", kubeconfig.display());
     match Ground::here() {
-        Ground::Namespaces { first_process } => format!(
-            "From another terminal: nsenter --all --preserve-credentials --target {first_process}\n\
-             and there: {export}"
-        ),
+        Ground::Namespaces { first_process, of_user } => {
+            let user = if of_user { "--user --preserve-credentials " } else { "" };
+            let line = format!("nsenter {user}--net --pid --mount --target {first_process}");
+            format!("From another terminal: {line}\nand there: {export}")
+        }
         Ground::Outside | Ground::Loopback => format!("From another terminal: {export}"),
     }
 }

@@ -1,10 +1,10 @@
 //! Running this very program again inside an isolation.
 
+use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
 
 use sealed_secrets_tests::isolation::{Isolation, RunFolder};
 use sealed_secrets_tests::{Error, Result};
-use tokio::process::Command;
 
 /// The exit code for a signal that ended a program, by the shells' convention.
 const SIGNALLED: u8 = 128;
@@ -16,7 +16,7 @@ pub(crate) async fn again() -> Result<ExitCode> {
         eprintln!("On loopback, without the service proxy and the original's controller: {why}");
     }
     let folder = RunFolder::create()?;
-    let mut command = command(&isolation, &folder)?;
+    let mut command = isolation.command(&this_program()?, &folder);
     command.args(std::env::args_os().skip(1));
     let status = isolation.run(command).await?;
     if !status.success() && status.code().is_some() {
@@ -25,12 +25,9 @@ pub(crate) async fn again() -> Result<ExitCode> {
     Ok(exit_code(status))
 }
 
-/// This program, to be run inside `isolation`.
-pub(crate) fn command(isolation: &Isolation, folder: &RunFolder) -> Result<Command> {
-    let program = std::env::current_exe();
-    let program =
-        program.map_err(|source| Error::Io { action: "find the running program".into(), source })?;
-    Ok(isolation.command(&program, folder))
+/// Where this program is. To be asked before a build can replace it.
+pub(crate) fn this_program() -> Result<PathBuf> {
+    std::env::current_exe().map_err(|source| Error::Io { action: "find the running program".into(), source })
 }
 
 /// Passes the exit code of a program on.

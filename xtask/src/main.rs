@@ -2,6 +2,7 @@
 
 mod api_tests;
 mod cluster;
+mod demo;
 mod inside;
 mod test;
 
@@ -21,6 +22,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Cluster(cluster::Arguments),
+    Demo(demo::Arguments),
     Test(test::Arguments),
     #[command(hide = true)]
     ApiTests(api_tests::Arguments),
@@ -41,6 +43,7 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Cluster(arguments) => cluster::run(&arguments).await,
+        Command::Demo(arguments) => demo::run(&arguments).await,
         Command::Test(arguments) => test::run(&arguments).await,
         Command::ApiTests(arguments) => api_tests::run(&arguments).await,
     }

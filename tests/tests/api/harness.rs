@@ -1,11 +1,16 @@
 //! The ground that every other test stands on.
 
+use std::collections::BTreeMap;
+use std::process::Command;
+
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
-use sealed_secrets_tests::{Cluster, until};
-use serde_json::json;
+use sealed_secrets_tests::programs::ControlPlanePrograms;
+use sealed_secrets_tests::{Cluster, shipped_manifests, until, workspace};
+use serde_json::{Value, json};
 
 use crate::support::PATIENCE;
 
@@ -53,4 +58,53 @@ async fn a_control_plane_of_its_own_is_another_one() {
     let name = shared.namespace("only-here").await.unwrap();
     let namespaces: Api<Namespace> = Api::all(own.client());
     assert!(namespaces.get_opt(&name).await.unwrap().is_none());
+}
+
+#[test]
+fn the_tests_apply_what_kubectl_applies() {
+    let kubectl = ControlPlanePrograms::prepare().unwrap().kubectl;
+    let folder = workspace::root().join("deploy/kustomize/base");
+    let output = Command::new(kubectl).arg("kustomize").arg(folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let theirs: Vec<Value> = serde_saphyr::from_multiple(&String::from_utf8(output.stdout).unwrap()).unwrap();
+    assert_eq!(by_name(shipped_manifests().unwrap()), by_name(theirs));
+}
+
+fn by_name(objects: Vec<Value>) -> BTreeMap<String, Value> {
+    objects
+        .into_iter()
+        .map(|object| (format!("{} {}", object["kind"], object["metadata"]["name"]), object))
+        .collect()
+}
+
+/// Whether the controller's account of the installation in `home` may do this.
+async fn may(cluster: &Cluster, home: &str, verb: &str, resource: &str, namespace: &str) -> bool {
+    let attributes = ResourceAttributes {
+        verb: Some(verb.into()),
+        resource: Some(resource.into()),
+        namespace: Some(namespace.into()),
+        ..ResourceAttributes::default()
+    };
+    let spec = SubjectAccessReviewSpec {
+        user: Some(format!("system:serviceaccount:{home}:sealed-secrets-controller")),
+        resource_attributes: Some(attributes),
+        ..SubjectAccessReviewSpec::default()
+    };
+    let reviews: Api<SubjectAccessReview> = Api::all(cluster.client());
+    let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+    reviews.create(&PostParams::default(), &review).await.unwrap().status.unwrap().allowed
+}
+
+#[tokio::test]
+async fn a_namespaced_installation_has_the_shipped_rights_in_its_namespaces_only() {
+    let cluster = Cluster::shared().await.unwrap();
+    let additional = cluster.namespace("additional").await.unwrap();
+    let installation = cluster.install_namespaced(&[&additional]).await.unwrap();
+    let home = installation.namespace();
+    for namespace in [home, &additional] {
+        assert!(may(&cluster, home, "update", "secrets", namespace).await, "{namespace}");
+        assert!(!may(&cluster, home, "delete", "pods", namespace).await, "{namespace}");
+    }
+    assert!(!may(&cluster, home, "get", "secrets", "default").await);
+    assert!(!may(&cluster, home, "list", "namespaces", "").await);
 }

@@ -52,3 +52,17 @@ async fn upstream_with_the_whole_cluster_opens_in_every_namespace() {
     apply_sealed(&cluster, &sealed).await;
     until_secret(&cluster, &namespace, "db", &[("password", "hunter2")]).await;
 }
+
+#[tokio::test]
+async fn upstream_opens_in_an_additional_namespace() {
+    let cluster = Cluster::shared().await.unwrap();
+    let additional = cluster.namespace("additional").await.unwrap();
+    let installation = cluster.install_namespaced(&[&additional]).await.unwrap();
+    let controller = installation.start(Edition::Upstream, &[]).await.unwrap();
+    let kubeseal = Kubeseal::of(Edition::Upstream).unwrap();
+    let certificate = format!("http://{}/v1/cert.pem", controller.address());
+    let input = secret(&additional, "db", "password", "hunter2");
+    let sealed = kubeseal.run(&["--cert", &certificate], &input).unwrap().ok().unwrap();
+    apply_sealed(&cluster, &sealed).await;
+    until_secret(&cluster, &additional, "db", &[("password", "hunter2")]).await;
+}

@@ -23,6 +23,8 @@ pub(crate) fn counts_by_kind(output: &str) -> BTreeMap<String, Counts> {
     counts
 }
 
+const PROPERTY: &str = "property";
+
 /// A test program that has started.
 struct Program {
     kind: String,
@@ -39,7 +41,7 @@ fn add(counts: &mut BTreeMap<String, Counts>, program: Option<Program>, result: 
     if program.properties > 0 {
         let properties = program.properties.min(result.passed);
         result.passed -= properties;
-        *counts.entry("property".into()).or_default() += Counts { passed: properties, ..Counts::default() };
+        *counts.entry(PROPERTY.into()).or_default() += Counts { passed: properties, ..Counts::default() };
     }
     *counts.entry(program.kind).or_default() += result;
 }
@@ -57,6 +59,7 @@ fn kind_of_program(line: &str) -> Option<String> {
     let name = path.strip_prefix("tests/")?.split(['/', '.']).next()?;
     Some(match name {
         "api" => "API server".into(),
+        name if name.contains("propert") => PROPERTY.into(),
         name if name.contains("transcript") => "CLI transcript".into(),
         name => name.replace('_', " "),
     })

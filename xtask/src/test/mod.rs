@@ -2,7 +2,7 @@
 
 mod cargo_output;
 mod deny;
-mod step;
+pub(crate) mod step;
 mod steps;
 mod summary;
 
@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use sealed_secrets_tests::Result;
+use sealed_secrets_tests::isolation::told_to_stop;
 
 use self::steps::Steps;
 
@@ -20,9 +21,17 @@ pub(crate) struct Arguments {
     filters: Vec<OsString>,
 }
 
-/// Goes through all steps, whatever fails, and ends with one summary.
+/// Runs all steps, unless it is told to stop; what the current step has started ends with it then.
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let mut steps = Steps::default();
+    tokio::select! {
+        code = all_steps(arguments) => code,
+        () = told_to_stop() => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// Goes through all steps, whatever fails, and ends with one summary.
+async fn all_steps(arguments: &Arguments) -> Result<ExitCode> {
+    let mut steps = Steps::start()?;
     steps.prepare().await?;
     if arguments.filters.is_empty() {
         steps.format().await?;

@@ -40,8 +40,16 @@ pub(crate) fn closing(start: Instant, finished: &Finished) {
     let word = if finished.success { "ok" } else { "FAILED" };
     println!("{word:<7}{:>6.1} s", start.elapsed().as_secs_f64());
     if !finished.success {
-        println!("{}", finished.output.trim_end());
+        for line in finished.output.lines().filter(|line| !is_progress(line)) {
+            println!("{line}");
+        }
     }
+}
+
+/// Cargo names every package on its way; of a failure these lines say nothing.
+fn is_progress(line: &str) -> bool {
+    let first = line.trim_start().split(' ').next();
+    line.starts_with("   ") && matches!(first, Some("Checking" | "Compiling" | "Downloaded" | "Documenting"))
 }
 
 /// Runs `command` to its end under the heading `name`.

@@ -13,21 +13,21 @@ use super::cargo_output::counts_by_kind;
 use super::deny;
 use super::step::{Finished, cargo, closing, heading, quietly, run};
 use super::summary::{Counts, Summary};
+use crate::api_tests::SELECTION;
 use crate::inside;
 
 /// The steps so far.
 pub(crate) struct Steps {
     start: Instant,
     rows: Vec<(String, Counts)>,
-}
-
-impl Default for Steps {
-    fn default() -> Self {
-        Self { start: Instant::now(), rows: Vec::new() }
-    }
+    this_program: PathBuf,
 }
 
 impl Steps {
+    pub(crate) fn start() -> Result<Self> {
+        Ok(Self { start: Instant::now(), rows: Vec::new(), this_program: inside::this_program()? })
+    }
+
     /// Everything that may need the network, and takes minutes the first time.
     pub(crate) async fn prepare(&mut self) -> Result<()> {
         let finished = run("fetch crates", &mut cargo(&["fetch", "--locked"])).await?;
@@ -85,16 +85,15 @@ impl Steps {
         let name = "tests with an API server";
         let built = run("build the programs", &mut cargo(&["build", "--workspace", "--locked"])).await?;
         self.count_if_failed("build the programs", &built);
-        let arguments =
-            ["test", "-p", "sealed-secrets-tests", "--all-features", "--test", "api", "--no-run", "--locked"];
-        let built = run("build the tests with an API server", &mut cargo(&arguments)).await?;
+        let mut command = cargo(&["test", "--no-run"]);
+        let built = run("build the tests with an API server", command.args(SELECTION)).await?;
         self.count_if_failed("build these tests", &built);
         let isolation = Isolation::detect().await;
         if let Isolation::Loopback { why } = &isolation {
             println!("on loopback, without the service proxy and the original's controller: {why}");
         }
         let folder = RunFolder::create()?;
-        let mut command = inside::command(&isolation, &folder)?;
+        let mut command = isolation.command(&self.this_program, &folder);
         command.arg("api-tests").arg("--").args(filters).env("CARGO_TERM_COLOR", "never");
         let start = heading(name);
         let finished = quietly(&mut command).await?;
@@ -137,10 +136,10 @@ impl Steps {
         let ran: u32 = counts.values().map(|counts| counts.passed + counts.failed).sum();
         let failed: u32 = counts.values().map(|counts| counts.failed).sum();
         for (kind, mut counts) in counts {
-            if filters.is_empty() {
-                counts.skipped += counts.filtered;
+            counts.skipped += if filters.is_empty() { counts.filtered } else { 0 };
+            if counts.passed + counts.failed + counts.skipped > 0 {
+                self.rows.push((kind, counts));
             }
-            self.rows.push((kind, counts));
         }
         let says_nothing = ran == 0 && filters.is_empty();
         if failed == 0 && (says_nothing || !finished.success) {

@@ -1,0 +1,66 @@
+//! The direction of dependencies, as ARCHITECTURE.md draws it.
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::process::Command;
+
+    use sealed_secrets_tests::workspace;
+    use serde_json::Value;
+
+    /// Which packages of this workspace each one may use outside of its own tests.
+    const DIRECTION: [(&str, &[&str]); 6] = [
+        ("sealed-secrets-crds", &[]),
+        ("sealed-secrets-core", &["sealed-secrets-crds"]),
+        ("sealed-secrets-controller", &["sealed-secrets-core", "sealed-secrets-crds"]),
+        ("kubeseal", &["sealed-secrets-core", "sealed-secrets-crds"]),
+        ("sealed-secrets-tests", &[]),
+        ("xtask", &["sealed-secrets-tests"]),
+    ];
+
+    /// What could reach files, network, time or the environment from the package that decides without them.
+    const NEVER_IN_CORE: [&str; 6] = ["kube", "tokio", "hyper", "tempfile", "tracing", "futures"];
+
+    /// The names of the normal and build dependencies of each package of the workspace.
+    fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+        let arguments = ["metadata", "--no-deps", "--format-version", "1", "--offline"];
+        let output =
+            Command::new(env!("CARGO")).args(arguments).current_dir(workspace::root()).output().unwrap();
+        let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let packages = metadata["packages"].as_array().unwrap().iter();
+        packages.map(|package| (package["name"].as_str().unwrap().to_owned(), used_by(package))).collect()
+    }
+
+    fn used_by(package: &Value) -> BTreeSet<String> {
+        let dependencies = package["dependencies"].as_array().unwrap().iter();
+        let shipped = dependencies.filter(|dependency| dependency["kind"] != "dev");
+        shipped.map(|dependency| dependency["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn every_package_has_its_place() {
+        let known: BTreeSet<_> = DIRECTION.iter().map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!(dependencies().into_keys().collect::<BTreeSet<_>>(), known);
+    }
+
+    #[test]
+    fn dependencies_point_one_way() {
+        let dependencies = dependencies();
+        for (name, allowed) in DIRECTION {
+            let own: Vec<_> = dependencies[name]
+                .iter()
+                .filter(|used| DIRECTION.iter().any(|(own, _)| own == used))
+                .collect();
+            let forbidden: Vec<_> =
+                own.into_iter().filter(|used| !allowed.contains(&used.as_str())).collect();
+            assert!(forbidden.is_empty(), "{name} must not use {forbidden:?}");
+        }
+    }
+
+    #[test]
+    fn the_core_cannot_reach_the_world() {
+        let used = &dependencies()["sealed-secrets-core"];
+        let forbidden: Vec<_> = NEVER_IN_CORE.into_iter().filter(|name| used.contains(*name)).collect();
+        assert!(forbidden.is_empty(), "sealed-secrets-core must not use {forbidden:?}");
+    }
+}
