@@ -1,9 +1,17 @@
 //! Black-box tests on a real API server. `cargo xtask test` runs them.
 
 #[cfg(test)]
+mod controller_keys;
+#[cfg(test)]
+mod controller_refuses;
+#[cfg(test)]
+mod controller_unseals;
+#[cfg(test)]
 mod custom_resource_definition;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod scene;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -1,0 +1,127 @@
+//! The key Secrets: made once, adopted from the original, followed live, and never trusted blindly.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt as _;
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use sealed_secrets_core::crypto::{KeyPair, KeySize};
+use sealed_secrets_tests::{Cluster, Edition, until};
+use serde_json::{Value, json};
+
+use crate::scene::{CANARY, Scene, seal_with};
+use crate::support::PATIENCE;
+
+const LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
+const EC_KEY: &str = include_str!("../../../core/tests/data/ec-sec1.pem");
+const KEY: &str = include_str!("../../../core/tests/data/rsa2048-pkcs1.pem");
+const CERTIFICATE: &str = include_str!("../../../core/tests/data/rsa2048.crt");
+
+fn key_secret(name: &str, key: &str, certificate: &str) -> Secret {
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": name, "labels": {LABEL: "active"}},
+        "stringData": {"tls.key": key, "tls.crt": certificate}
+    });
+    serde_json::from_value(secret).unwrap()
+}
+
+async fn active_keys(scene: &Scene) -> Vec<Secret> {
+    scene.secrets().list(&ListParams::default().labels(&format!("{LABEL}=active"))).await.unwrap().items
+}
+
+async fn relabel(scene: &Scene, name: &str, value: &str) {
+    let change: Value = json!({"metadata": {"labels": {LABEL: value}}});
+    scene.secrets().patch(name, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_first_key_is_one_secret_that_upstream_reads_and_nobody_can_alter() {
+    let scene = Scene::set().await;
+    let keys = active_keys(&scene).await;
+    let [key] = keys.as_slice() else { panic!("one key, not {}", keys.len()) };
+    assert_eq!(key.type_.as_deref(), Some("kubernetes.io/tls"));
+    assert_eq!(key.immutable, Some(true));
+    assert!(key.owner_references().is_empty());
+    let suffix = key.name_any().strip_prefix("sealed-secrets-key").unwrap().to_owned();
+    assert!(
+        suffix.len() == 8
+            && suffix.bytes().all(|byte| byte.is_ascii_lowercase() || (b'2'..=b'7').contains(&byte)),
+        "{suffix}"
+    );
+    let pem = String::from_utf8(key.data.as_ref().unwrap()["tls.key"].0.clone()).unwrap();
+    assert!(pem.starts_with("-----BEGIN RSA PRIVATE KEY-----\n"));
+    assert!(!scene.controller.log().contains("PRIVATE KEY"));
+}
+
+#[tokio::test]
+async fn three_controllers_that_start_together_make_one_key() {
+    let cluster = Cluster::shared().await.unwrap();
+    let installation = cluster.install_namespaced(&[]).await.unwrap();
+    let start = || installation.start(Edition::Ours, &[]);
+    let (one, two, three) = tokio::join!(start(), start(), start());
+    let controllers = [one.unwrap(), two.unwrap(), three.unwrap()];
+    let certificate = controllers[0].certificate().await.unwrap();
+    for controller in &controllers {
+        assert_eq!(controller.certificate().await.unwrap(), certificate);
+    }
+    let [controller, ..] = controllers;
+    let scene = Scene { cluster, installation, controller };
+    assert_eq!(active_keys(&scene).await.len(), 1);
+}
+
+#[tokio::test]
+async fn broken_key_secrets_are_named_and_passed_over() {
+    let cluster = Cluster::shared().await.unwrap();
+    let installation = cluster.install_namespaced(&[]).await.unwrap();
+    let secrets: kube::Api<Secret> = kube::Api::namespaced(cluster.client(), installation.namespace());
+    let mismatched = KeyPair::generate(KeySize::Rsa2048).unwrap().expose_pkcs1_pem().unwrap();
+    let broken = [
+        key_secret("rubbish", "not a key", CERTIFICATE),
+        key_secret("elliptic", EC_KEY, CERTIFICATE),
+        key_secret("mismatched", &mismatched, CERTIFICATE),
+        key_secret("no-key", "", CERTIFICATE),
+    ];
+    for secret in &broken {
+        secrets.create(&PostParams::default(), secret).await.unwrap();
+    }
+    secrets.create(&PostParams::default(), &key_secret("good", KEY, CERTIFICATE)).await.unwrap();
+    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
+    let scene = Scene { cluster, installation, controller };
+    let namespace = scene.namespace();
+    for line in [
+        format!("key Secret {namespace}/rubbish: field data[\"tls.key\"]: no PEM private key found"),
+        format!("key Secret {namespace}/elliptic: field data[\"tls.key\"]: private key is not an RSA key"),
+        format!("key Secret {namespace}/mismatched: field data[\"tls.crt\"] does not match the private key"),
+        format!("key Secret {namespace}/no-key: field data[\"tls.key\"] is missing"),
+    ] {
+        scene.until_logged(&line).await;
+    }
+    assert_eq!(scene.controller.certificate().await.unwrap(), CERTIFICATE, "the good key leads");
+    scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
+    scene.until_synced("db", "True").await;
+    assert_eq!(active_keys(&scene).await.len(), 5, "no key was made beside the good one");
+}
+
+#[tokio::test]
+async fn a_key_that_is_added_live_opens_what_waited_for_it() {
+    let scene = Scene::set().await;
+    scene.create(&seal_with(CERTIFICATE, &scene.secret("db", "password", CANARY))).await;
+    assert_eq!(scene.until_synced("db", "False").await, "no key could decrypt secret (password)");
+    scene.secrets().create(&PostParams::default(), &key_secret("added", KEY, CERTIFICATE)).await.unwrap();
+    scene.until_synced("db", "True").await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_relabelled_leaves_the_ring_and_comes_back() {
+    let scene = Scene::set().await;
+    let own = scene.controller.certificate().await.unwrap();
+    let name = active_keys(&scene).await[0].name_any();
+    relabel(&scene, &name, "compromised").await;
+    let replaced = async || {
+        scene.controller.certificate().await.ok().filter(|served| served.contains("BEGIN") && *served != own)
+    };
+    until("another key leads", PATIENCE, replaced).await.unwrap();
+    scene.create(&seal_with(&own, &scene.secret("db", "password", CANARY))).await;
+    scene.until_synced("db", "False").await;
+    relabel(&scene, &name, "active").await;
+    scene.until_synced("db", "True").await;
+}

@@ -1,0 +1,161 @@
+//! What the controller does not do, and what it says instead. Whatever is wrong with one object, the others go on.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt as _;
+use kube::api::{DeleteParams, PostParams};
+use serde_json::{Value, json};
+
+use crate::scene::{CANARY, Scene, is_owned_by, item};
+
+/// A Secret that is there before, with these annotations.
+async fn plant(scene: &Scene, name: &str, annotations: Value) -> Secret {
+    let mut secret = scene.secret(name, "old", "value");
+    secret["metadata"]["annotations"] = annotations;
+    let secret = serde_json::from_value(secret).unwrap();
+    scene.secrets().create(&PostParams::default(), &secret).await.unwrap()
+}
+
+/// An object that is fine opens now, whatever came before it.
+async fn others_go_on(scene: &Scene) {
+    scene.seal_and_create(&scene.secret("fine", "password", "fine")).await;
+    scene.until_synced("fine", "True").await;
+}
+
+async fn no_plaintext_is_told(scene: &Scene, name: &str) {
+    let object = scene.sealed_secrets().get(name).await.unwrap();
+    assert!(!serde_json::to_string(&object).unwrap().contains(CANARY));
+    assert!(!scene.controller.log().contains(CANARY));
+}
+
+#[tokio::test]
+async fn a_secret_of_somebody_else_is_left_alone_until_it_is_gone() {
+    let scene = Scene::set().await;
+    let planted = plant(&scene, "db", json!({})).await;
+    scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
+    let message = scene.until_synced("db", "False").await;
+    assert_eq!(message, "failed update: Resource \"db\" already exists and is not managed by SealedSecret");
+    let event = scene.until_event("db", "ErrUpdateFailed").await;
+    assert_eq!(event, "Resource \"db\" already exists and is not managed by SealedSecret");
+    assert_eq!(scene.secrets().get("db").await.unwrap().resource_version(), planted.resource_version());
+    others_go_on(&scene).await;
+    scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();
+    scene.until_synced("db", "True").await;
+    no_plaintext_is_told(&scene, "db").await;
+}
+
+#[tokio::test]
+async fn a_secret_that_is_handed_over_is_taken_over() {
+    let scene = Scene::set().await;
+    plant(&scene, "db", json!({"sealedsecrets.bitnami.com/managed": "true"})).await;
+    let sealed = scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
+    let secret = scene.until_secret("db", "is taken over", |secret| item(secret, "password").is_some()).await;
+    assert!(is_owned_by(&secret, &sealed));
+    assert_eq!(item(&secret, "old"), None);
+}
+
+#[tokio::test]
+async fn a_secret_that_is_to_be_patched_keeps_its_items_and_its_owner() {
+    let scene = Scene::set().await;
+    plant(&scene, "db", json!({"sealedsecrets.bitnami.com/patch": "true"})).await;
+    scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
+    let secret = scene.until_secret("db", "is patched", |secret| item(secret, "password").is_some()).await;
+    assert_eq!(item(&secret, "old").as_deref(), Some("value"));
+    assert!(secret.owner_references().is_empty());
+}
+
+#[tokio::test]
+async fn items_that_do_not_open_are_named_and_nothing_is_written() {
+    let scene = Scene::set().await;
+    let good = scene.seal(&scene.secret("db", "a", CANARY)).await["spec"]["encryptedData"]["a"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let foreign =
+        scene.seal(&scene.secret("other-name", "a", CANARY)).await["spec"]["encryptedData"]["a"].clone();
+    let bytes = STANDARD.decode(&good).unwrap();
+    let cases = [
+        (
+            "truncated",
+            json!(STANDARD.encode(&bytes[..100])),
+            "no key could decrypt secret (truncated)\nspec.encryptedData[\"truncated\"]: it is cut short: 100 bytes, and at least 530 are needed",
+        ),
+        (
+            "over-long",
+            json!(STANDARD.encode([&bytes[..], b"surplus"].concat())),
+            "no key could decrypt secret (over-long)",
+        ),
+        ("not-base64", json!("%%%"), "illegal base64 data at input byte 0 (not-base64)"),
+        ("wrong-label", foreign, "no key could decrypt secret (wrong-label)"),
+        (
+            "wrong-key",
+            json!(STANDARD.encode([&bytes[..2], &[7; 600][..]].concat())),
+            "no key could decrypt secret (wrong-key)",
+        ),
+    ];
+    for (name, text, expected) in cases {
+        let mut sealed = scene.seal(&scene.secret(name, "good", CANARY)).await;
+        sealed["spec"]["encryptedData"][name] = text;
+        scene.create(&sealed).await;
+        assert_eq!(scene.until_synced(name, "False").await, expected);
+        assert_eq!(scene.until_event(name, "ErrUnsealFailed").await, format!("Failed to unseal: {expected}"));
+        assert!(
+            scene.secrets().get_opt(name).await.unwrap().is_none(),
+            "nothing is written, not even the good item"
+        );
+        no_plaintext_is_told(&scene, name).await;
+    }
+    others_go_on(&scene).await;
+}
+
+#[tokio::test]
+async fn an_object_of_another_shape_is_told_so_and_blocks_no_other() {
+    let scene = Scene::set().await;
+    let mut sealed = scene.seal(&scene.secret("odd", "password", CANARY)).await;
+    sealed["spec"]["template"]["metadata"]["ownerReferences"] = json!("not a list");
+    scene.create(&sealed).await;
+    let message = scene.until_synced("odd", "False").await;
+    assert!(message.starts_with("the object is not a valid SealedSecret: "), "{message}");
+    others_go_on(&scene).await;
+}
+
+#[tokio::test]
+async fn a_template_is_refused_with_a_clear_message() {
+    let scene = Scene::set().await;
+    let mut sealed = scene.seal(&scene.secret("db", "password", CANARY)).await;
+    sealed["spec"]["template"]["data"] = json!({"config": "{{ .password }}"});
+    scene.create(&sealed).await;
+    let message = scene.until_synced("db", "False").await;
+    assert!(message.starts_with("spec.template.data is not supported by this version"), "{message}");
+}
+
+#[tokio::test]
+async fn no_sealed_secret_can_plant_a_sealing_key() {
+    let scene = Scene::set().await;
+    let mut labelled = scene.secret("db", "tls.key", CANARY);
+    labelled["metadata"]["labels"] = json!({"sealedsecrets.bitnami.com/sealed-secrets-key": "active"});
+    for secret in [labelled, scene.secret("sealed-secrets-keyevil", "tls.key", CANARY)] {
+        let name = secret["metadata"]["name"].as_str().unwrap().to_owned();
+        scene.seal_and_create(&secret).await;
+        let message = scene.until_synced(&name, "False").await;
+        assert!(
+            message.starts_with("a SealedSecret in the controller's namespace must not create a sealing key"),
+            "{message}"
+        );
+        assert!(scene.secrets().get_opt(&name).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn owner_references_and_finalizers_of_a_template_do_not_reach_the_secret() {
+    let scene = Scene::set().await;
+    let mut sealed = scene.seal(&scene.secret("db", "password", CANARY)).await;
+    sealed["spec"]["template"]["metadata"]["finalizers"] = json!(["example.com/forever"]);
+    sealed["spec"]["template"]["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "x", "controller": true}]);
+    let sealed = scene.create(&sealed).await;
+    let secret = scene.until_secret("db", "is there", |secret| item(secret, "password").is_some()).await;
+    assert!(is_owned_by(&secret, &sealed));
+    assert!(secret.finalizers().is_empty());
+}

@@ -1,0 +1,136 @@
+//! A namespace with our controller in it, and the original's kubeseal as the laptop: what it seals is a known answer.
+
+use k8s_openapi::api::core::v1::{Event, Secret};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Api, ResourceExt as _};
+use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Installation, Kubeseal, until};
+use serde_json::{Value, json};
+
+use crate::support::PATIENCE;
+
+/// Plaintext that must never be seen outside a Secret.
+pub(crate) const CANARY: &str = "canary-4f1d9c";
+
+/// What a test of the controller needs.
+pub(crate) struct Scene {
+    pub(crate) cluster: Cluster,
+    pub(crate) installation: Installation,
+    pub(crate) controller: ControllerProcess,
+}
+
+impl Scene {
+    /// Our controller in a namespace of its own on the shared control plane.
+    pub(crate) async fn set() -> Self {
+        let cluster = Cluster::shared().await.unwrap();
+        let installation = cluster.install_namespaced(&[]).await.unwrap();
+        let controller = installation.start(Edition::Ours, &[]).await.unwrap();
+        Self { cluster, installation, controller }
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        self.installation.namespace()
+    }
+
+    pub(crate) fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.cluster.client(), self.namespace())
+    }
+
+    pub(crate) fn sealed_secrets(&self) -> Api<DynamicObject> {
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret"));
+        Api::namespaced_with(self.cluster.client(), self.namespace(), &kind)
+    }
+
+    /// A SealedSecret of this Secret, sealed by the original's kubeseal for this controller.
+    pub(crate) async fn seal(&self, secret: &Value) -> Value {
+        seal_with(&self.controller.certificate().await.unwrap(), secret)
+    }
+
+    /// A Secret with one item, in this namespace.
+    pub(crate) fn secret(&self, name: &str, key: &str, value: &str) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": name, "namespace": self.namespace()},
+            "stringData": {key: value}
+        })
+    }
+
+    pub(crate) async fn create(&self, sealed: &Value) -> DynamicObject {
+        let object = serde_json::from_value(sealed.clone()).unwrap();
+        self.sealed_secrets().create(&PostParams::default(), &object).await.unwrap()
+    }
+
+    pub(crate) async fn seal_and_create(&self, secret: &Value) -> DynamicObject {
+        self.create(&self.seal(secret).await).await
+    }
+
+    pub(crate) async fn merge(&self, name: &str, change: &Value) {
+        self.sealed_secrets().patch(name, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
+    }
+
+    /// Waits until the condition Synced of the current generation has this status, and returns its message.
+    pub(crate) async fn until_synced(&self, name: &str, status: &str) -> String {
+        let what = format!("Synced of {name} is {status}");
+        let found = async || {
+            let object = self.sealed_secrets().get_opt(name).await.unwrap()?;
+            let condition = &object.data["status"]["conditions"][0];
+            let current = object.data["status"]["observedGeneration"].as_i64() == object.metadata.generation;
+            let matches = current && condition["type"] == "Synced" && condition["status"] == status;
+            matches.then(|| condition["message"].as_str().unwrap_or_default().to_owned())
+        };
+        until(&what, PATIENCE, found).await.unwrap()
+    }
+
+    /// Waits until the Secret exists and this is true of it.
+    pub(crate) async fn until_secret(
+        &self,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&Secret) -> bool,
+    ) -> Secret {
+        let what = format!("Secret {name}: {what}");
+        let found = async || self.secrets().get_opt(name).await.unwrap().filter(|secret| holds(secret));
+        until(&what, PATIENCE, found).await.unwrap()
+    }
+
+    /// Waits until there is an event of this reason about the object, and returns its message.
+    pub(crate) async fn until_event(&self, name: &str, reason: &str) -> String {
+        let events: Api<Event> = Api::namespaced(self.cluster.client(), self.namespace());
+        let about = ListParams::default().fields(&format!("involvedObject.name={name},reason={reason}"));
+        let found = async || events.list(&about).await.unwrap().items.pop();
+        let event = until(&format!("event {reason} of {name}"), PATIENCE, found).await.unwrap();
+        assert_eq!(event.source.unwrap().component.as_deref(), Some("sealed-secrets"));
+        event.message.unwrap()
+    }
+
+    /// Waits until the controller has logged a line with this text.
+    pub(crate) async fn until_logged(&self, text: &str) {
+        let found = async || self.controller.log().contains(text).then_some(());
+        until(&format!("the log says {text:?}"), PATIENCE, found).await.unwrap();
+    }
+}
+
+/// Seals with the original's kubeseal for the holder of this certificate.
+pub(crate) fn seal_with(certificate: &str, secret: &Value) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cert.pem");
+    std::fs::write(&file, certificate).unwrap();
+    let kubeseal = Kubeseal::of(Edition::Upstream).unwrap();
+    let sealed =
+        kubeseal.run(&["--cert", file.to_str().unwrap()], &secret.to_string()).unwrap().ok().unwrap();
+    serde_json::from_str(&sealed).unwrap()
+}
+
+/// The text of an item of a Secret.
+pub(crate) fn item(secret: &Secret, key: &str) -> Option<String> {
+    let value = secret.data.as_ref()?.get(key)?;
+    Some(String::from_utf8_lossy(&value.0).into_owned())
+}
+
+/// Whether the controlling owner of the Secret is this object.
+pub(crate) fn is_owned_by(secret: &Secret, sealed: &DynamicObject) -> bool {
+    let owners = secret.owner_references();
+    owners.len() == 1
+        && Some(&owners[0].uid) == sealed.metadata.uid.as_ref()
+        && owners[0].controller == Some(true)
+}
