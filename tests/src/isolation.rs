@@ -36,6 +36,10 @@ shift
 exec "$@"
 "#;
 
+/// What a person can do about namespaces that cannot be used.
+const REMEDY: &str = "namespaces need `unshare` and `setpriv` (util-linux), `ip` (iproute2), and either root or user \
+                      namespaces for ordinary users (Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0)";
+
 /// On which ground this process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ground {
@@ -186,10 +190,7 @@ async fn probe() -> std::result::Result<(), String> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!(
-        "namespaces cannot be used (needed: unshare of util-linux, ip of iproute2, user namespaces): {}",
-        said.trim()
-    ))
+    Err(format!("{}; {REMEDY}", said.trim()))
 }
 
 #[cfg(test)]
