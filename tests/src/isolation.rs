@@ -184,8 +184,7 @@ async fn probe() -> std::result::Result<(), String> {
         return Err("this system has no network namespaces".into());
     }
     let output = isolated(Path::new("true")).stdin(Stdio::null()).output().await;
-    let output = output
-        .map_err(|error| format!("setpriv and unshare (Debian: util-linux) cannot be started: {error}"))?;
+    let output = output.map_err(|error| format!("setpriv cannot be started ({error}); {REMEDY}"))?;
     if output.status.success() {
         return Ok(());
     }
