@@ -20,7 +20,7 @@ async fn install(cluster: &Cluster, yaml: &str) {
     // As `kubectl replace` does, so that nothing of the other's schema stays.
     match crds.get_opt(name).await.unwrap() {
         None => {
-            drop(crds.create(&PostParams::default(), &serde_json::from_value(crd).unwrap()).await.unwrap())
+            drop(crds.create(&PostParams::default(), &serde_json::from_value(crd).unwrap()).await.unwrap());
         }
         Some(present) => {
             let mut crd: CustomResourceDefinition = serde_json::from_value(crd).unwrap();
