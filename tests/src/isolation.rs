@@ -36,6 +36,10 @@ shift
 exec "$@"
 "#;
 
+/// What a person can do about namespaces that cannot be used.
+const REMEDY: &str = "namespaces need `unshare` and `setpriv` (util-linux), `ip` (iproute2), and either root or user \
+                      namespaces for ordinary users (Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0)";
+
 /// On which ground this process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ground {
@@ -180,16 +184,12 @@ async fn probe() -> std::result::Result<(), String> {
         return Err("this system has no network namespaces".into());
     }
     let output = isolated(Path::new("true")).stdin(Stdio::null()).output().await;
-    let output = output
-        .map_err(|error| format!("setpriv and unshare (Debian: util-linux) cannot be started: {error}"))?;
+    let output = output.map_err(|error| format!("setpriv cannot be started ({error}); {REMEDY}"))?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!(
-        "namespaces cannot be used (needed: unshare of util-linux, ip of iproute2, user namespaces): {}",
-        said.trim()
-    ))
+    Err(format!("{}; {REMEDY}", said.trim()))
 }
 
 #[cfg(test)]

@@ -73,7 +73,8 @@ fn tell(story: &mut Story, laptop: &Laptop) -> Result<()> {
     laptop.shell(&format!("kubectl create namespace {NAMESPACE}"))?;
     story.command(laptop, "kubeseal --fetch-cert > cert.pem")?;
     story.command(laptop, &sealing(FIRST))?;
-    quote(&laptop.shell("grep --only-matching 'password: Ag.*' git/database.yaml | cut -c -72")?);
+    let sealed = laptop.shell("grep --only-matching 'password: Ag.\\{60\\}' git/database.yaml");
+    quote(&story.step("the file for Git holds the sealed form", sealed)?);
 
     story.chapter("Git carries");
     story.command(laptop, "cd git && git add . && git commit --quiet --message 'database password'")?;

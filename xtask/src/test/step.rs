@@ -49,7 +49,7 @@ pub(crate) fn closing(start: Instant, finished: &Finished) {
 /// Cargo names every package on its way; of a failure these lines say nothing.
 fn is_progress(line: &str) -> bool {
     let first = line.trim_start().split(' ').next();
-    line.starts_with("   ") && matches!(first, Some("Checking" | "Compiling" | "Downloaded" | "Documenting"))
+    line.starts_with(' ') && matches!(first, Some("Checking" | "Compiling" | "Downloaded" | "Documenting"))
 }
 
 /// Runs `command` to its end under the heading `name`.
