@@ -6,6 +6,7 @@
 pub mod crypto;
 pub mod keyring;
 pub mod label;
+pub mod manifest;
 pub mod rotation;
 pub mod seal;
 pub mod unseal;

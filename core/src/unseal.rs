@@ -209,7 +209,8 @@ fn owner_references(sealed: &SealedSecret) -> Option<Vec<OwnerReference>> {
     Some(vec![owner])
 }
 
-fn decode(text: &str) -> Result<Vec<u8>, OpenError> {
+/// Go's base64: CR and LF are ignored.
+pub(crate) fn decode(text: &str) -> Result<Vec<u8>, OpenError> {
     let kept = |(_, byte): &(usize, u8)| !matches!(byte, b'\r' | b'\n');
     let characters = || text.bytes().enumerate().filter(kept);
     let bytes: Vec<u8> = characters().map(|(_, byte)| byte).collect();

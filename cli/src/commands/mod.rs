@@ -1,0 +1,4 @@
+//! One file per thing that `kubeseal` does.
+
+pub(crate) mod fetch_cert;
+pub(crate) mod seal;

@@ -1,0 +1,16 @@
+//! Manifests as people keep them: several YAML or JSON documents in one text.
+//!
+//! Reading follows kubectl: YAML 1.1 words, JSON as a subset. Where Go's reader would silently turn a text into another one,
+//! reading fails and says which line to quote. Writing gives upstream's bytes. This is the only room that names a YAML crate.
+
+mod emit;
+mod node;
+mod read;
+mod scalar;
+mod split;
+mod write;
+
+pub use node::{Node, NodeError, NodeKind};
+pub use read::{ReadError, read_sealed_secret, read_secret, sealed_secrets_of, secrets_of};
+pub use split::{Document, ManifestError, documents};
+pub use write::{Format, UnknownFormat, sealed_secret_text, secret_text};

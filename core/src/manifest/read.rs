@@ -1,0 +1,340 @@
+//! Nodes to Secrets and SealedSecrets.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use sealed_secrets_crds::names::{SEALED_SECRET_API_VERSION, SEALED_SECRET_KIND};
+use sealed_secrets_crds::{SealedSecret, SealedSecretSpec, SecretTemplate};
+use thiserror::Error;
+
+use super::node::{Node, NodeKind};
+use super::scalar::{Resolved, go_text, resolve};
+use super::split::Document;
+use crate::unseal::{OpenError, decode};
+
+/// An object cannot be read. Names document, line and field; never quotes a value.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("document {document}, line {line}: {field}{cause}")]
+pub struct ReadError {
+    /// Number among the documents that are not empty, from 1.
+    pub document: usize,
+    /// Line of the whole text, from 1.
+    pub line: usize,
+    /// Field with a colon and a space, or nothing for the object itself.
+    pub field: String,
+    /// What is wrong.
+    pub cause: ReadCause,
+}
+
+/// What is wrong with a field.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ReadCause {
+    /// The object is of another kind.
+    #[error("expected a {expected} but found {found}")]
+    Kind {
+        /// The kind that is wanted, with its apiVersion.
+        expected: &'static str,
+        /// What stands there.
+        found: String,
+    },
+    /// Not a mapping.
+    #[error("must be a mapping of keys to values")]
+    NotMapping,
+    /// Not a list.
+    #[error("must be a list")]
+    NotList,
+    /// Not a text.
+    #[error("must be text")]
+    NotText,
+    /// Not a truth value.
+    #[error("must be true or false")]
+    NotBool,
+    /// Go's readers would take another text from it.
+    #[error("kubectl and other YAML 1.1 readers see something else in this unquoted word; put it in quotes")]
+    Unquoted,
+    /// A number or truth value where base64 is wanted.
+    #[error("must be base64 text; put it in quotes")]
+    UnquotedBase64,
+    /// Go's words.
+    #[error("illegal base64 data at input byte {0}")]
+    NotBase64(usize),
+}
+
+/// All Secrets of these documents: a document is one Secret or a List of them.
+///
+/// # Errors
+/// At the first object that is no Secret, or has a field that cannot be read.
+pub fn secrets_of(documents: &[Document]) -> Result<Vec<Secret>, ReadError> {
+    let objects = documents.iter().flat_map(objects);
+    objects.map(|object| read_secret(object.document, object.node)).collect()
+}
+
+/// All SealedSecrets of these documents, in the order of the text: a document is one SealedSecret or a List of them.
+///
+/// # Errors
+/// At the first object that is no SealedSecret, or has a field that cannot be read.
+pub fn sealed_secrets_of(documents: &[Document]) -> Result<Vec<SealedSecret>, ReadError> {
+    let objects = documents.iter().flat_map(objects);
+    objects.map(|object| read_sealed_secret(object.document, object.node)).collect()
+}
+
+/// An object with the document it stands in.
+#[derive(Clone, Copy)]
+pub(super) struct Object<'a> {
+    pub(super) document: &'a Document,
+    pub(super) node: &'a Node,
+}
+
+/// The objects of a document: itself, or the items of a List.
+pub(super) fn objects(document: &Document) -> Vec<Object<'_>> {
+    let kind = document.root.get("kind").and_then(Node::text).unwrap_or_default();
+    match document.root.get("items").map(|items| &items.kind) {
+        Some(NodeKind::Sequence(items)) if kind.ends_with("List") => {
+            items.iter().map(|node| Object { document, node }).collect()
+        }
+        _ => vec![Object { document, node: &document.root }],
+    }
+}
+
+/// Reads one Secret. Only what sealing keeps is read; other fields may hold anything.
+///
+/// # Errors
+/// When it is of another kind, or a field has a value of the wrong sort.
+pub fn read_secret(document: &Document, node: &Node) -> Result<Secret, ReadError> {
+    let reader = Reader { document };
+    reader.expect_kind(node, "Secret", "v1", "Secret (apiVersion v1)")?;
+    Ok(Secret {
+        metadata: reader.metadata(node, "metadata")?.unwrap_or_default(),
+        type_: reader.text_at(node, "type", "type")?,
+        immutable: reader.bool_at(node, "immutable", "immutable")?,
+        data: reader.map_at(node, "data", "data", Reader::bytes)?,
+        string_data: reader.map_at(node, "stringData", "stringData", Reader::text)?,
+    })
+}
+
+/// Reads one SealedSecret. `encryptedData` that is no map of texts reads as empty, as upstream reads it; `status` is left out.
+///
+/// # Errors
+/// When it is of another kind, or a field has a value of the wrong sort.
+pub fn read_sealed_secret(document: &Document, node: &Node) -> Result<SealedSecret, ReadError> {
+    let reader = Reader { document };
+    let expected = "SealedSecret (apiVersion bitnami.com/v1alpha1)";
+    reader.expect_kind(node, SEALED_SECRET_KIND, SEALED_SECRET_API_VERSION, expected)?;
+    let metadata = reader.metadata(node, "metadata")?.unwrap_or_default();
+    let absent = Node::absent();
+    let spec = node.get("spec").unwrap_or(&absent);
+    let data = match spec.get("data") {
+        Some(data) => reader.optional(data, "spec.data", Reader::bytes)?,
+        None => None,
+    };
+    let encrypted = reader.map_at(spec, "encryptedData", "spec.encryptedData", Reader::text)?;
+    let template = spec.get("template").unwrap_or(&absent);
+    let spec = SealedSecretSpec {
+        template: reader.template(template)?,
+        data,
+        encrypted_data: encrypted.unwrap_or_default(),
+    };
+    let mut sealed = SealedSecret::new("", spec);
+    sealed.metadata = metadata;
+    Ok(sealed)
+}
+
+struct Reader<'a> {
+    document: &'a Document,
+}
+
+impl Reader<'_> {
+    fn error(&self, node: &Node, field: &str, cause: ReadCause) -> ReadError {
+        let field = if field.is_empty() { String::new() } else { format!("{field}: ") };
+        let line = self.document.lines_before + node.line;
+        ReadError { document: self.document.number, line, field, cause }
+    }
+
+    fn expect_kind(
+        &self,
+        node: &Node,
+        kind: &str,
+        api_version: &str,
+        expected: &'static str,
+    ) -> Result<(), ReadError> {
+        if !matches!(node.kind, NodeKind::Mapping(_)) {
+            let found = "something that is no object".to_owned();
+            return Err(self.error(node, "", ReadCause::Kind { expected, found }));
+        }
+        let word = |key: &str| node.get(key).and_then(Node::text).filter(|text| !text.is_empty());
+        // Upstream looks at neither, so a missing one is no error.
+        let right = word("kind").is_none_or(|found| found == kind)
+            && word("apiVersion").is_none_or(|found| found == api_version);
+        if right {
+            return Ok(());
+        }
+        let found = match (word("kind"), word("apiVersion")) {
+            (Some(kind), Some(version)) => format!("a {kind} (apiVersion {version})"),
+            (Some(kind), None) => format!("a {kind}"),
+            (None, version) => format!("an object of apiVersion {}", version.unwrap_or_default()),
+        };
+        Err(self.error(node, "", ReadCause::Kind { expected, found }))
+    }
+
+    fn metadata(&self, parent: &Node, field: &str) -> Result<Option<ObjectMeta>, ReadError> {
+        let Some(node) = parent.get("metadata").filter(|node| !is_null(node)) else { return Ok(None) };
+        self.mapping(node, field)?;
+        let text = |key: &str| self.text_at(node, key, &format!("{field}.{key}"));
+        let texts = |key: &str| self.map_at(node, key, &format!("{field}.{key}"), Self::text);
+        Ok(Some(ObjectMeta {
+            name: text("name")?,
+            generate_name: text("generateName")?,
+            namespace: text("namespace")?,
+            labels: texts("labels")?,
+            annotations: texts("annotations")?,
+            ..ObjectMeta::default()
+        }))
+    }
+
+    fn template(&self, node: &Node) -> Result<SecretTemplate, ReadError> {
+        let nullable = |reader: &Self, node: &Node, field: &str| reader.optional(node, field, Self::text);
+        Ok(SecretTemplate {
+            metadata: self.metadata(node, "spec.template.metadata")?,
+            type_: self.text_at(node, "type", "spec.template.type")?,
+            immutable: self.bool_at(node, "immutable", "spec.template.immutable")?,
+            data: self.map_at(node, "data", "spec.template.data", nullable)?,
+        })
+    }
+
+    fn mapping<'n>(&self, node: &'n Node, field: &str) -> Result<&'n [(Node, Node)], ReadError> {
+        match &node.kind {
+            NodeKind::Mapping(entries) => Ok(entries),
+            _ => Err(self.error(node, field, ReadCause::NotMapping)),
+        }
+    }
+
+    fn map_at<T>(
+        &self,
+        parent: &Node,
+        key: &str,
+        field: &str,
+        read: impl Fn(&Self, &Node, &str) -> Result<T, ReadError>,
+    ) -> Result<Option<BTreeMap<String, T>>, ReadError> {
+        let Some(node) = parent.get(key).filter(|node| !is_null(node)) else { return Ok(None) };
+        let entries = self.mapping(node, field)?.iter().map(|(key, value)| {
+            let shown = format!("{field}[{:?}]", key.text().unwrap_or_default());
+            Ok((self.text(key, &format!("{shown}, the key itself"))?, read(self, value, &shown)?))
+        });
+        entries.collect::<Result<_, _>>().map(Some)
+    }
+
+    fn optional<T>(
+        &self,
+        node: &Node,
+        field: &str,
+        read: impl Fn(&Self, &Node, &str) -> Result<T, ReadError>,
+    ) -> Result<Option<T>, ReadError> {
+        if is_null(node) { Ok(None) } else { read(self, node, field).map(Some) }
+    }
+
+    fn text_at(&self, parent: &Node, key: &str, field: &str) -> Result<Option<String>, ReadError> {
+        parent.get(key).map_or(Ok(None), |node| self.optional(node, field, Self::text))
+    }
+
+    /// A text, if every reader sees the text that the author wrote.
+    fn text(&self, node: &Node, field: &str) -> Result<String, ReadError> {
+        match &node.kind {
+            NodeKind::Scalar { text, plain: false } => Ok(text.clone()),
+            NodeKind::Scalar { text, plain: true } if self.document.json && text == "null" => {
+                Ok(String::new())
+            }
+            NodeKind::Scalar { text, plain: true } if go_text(text) == *text => Ok(text.clone()),
+            NodeKind::Scalar { .. } => Err(self.error(node, field, ReadCause::Unquoted)),
+            _ => Err(self.error(node, field, ReadCause::NotText)),
+        }
+    }
+
+    fn bytes(&self, node: &Node, field: &str) -> Result<ByteString, ReadError> {
+        let text = match &node.kind {
+            NodeKind::Scalar { plain: true, .. } if is_null(node) => return Ok(ByteString::default()),
+            NodeKind::Scalar { text, plain } if !plain || resolve(text) == Resolved::Text => text,
+            NodeKind::Scalar { .. } => return Err(self.error(node, field, ReadCause::UnquotedBase64)),
+            _ => return Err(self.error(node, field, ReadCause::NotText)),
+        };
+        decode(text).map(ByteString).map_err(|cause| {
+            let at = if let OpenError::NotBase64(at) = cause { at } else { 0 };
+            self.error(node, field, ReadCause::NotBase64(at))
+        })
+    }
+
+    fn bool_at(&self, parent: &Node, key: &str, field: &str) -> Result<Option<bool>, ReadError> {
+        let Some(node) = parent.get(key).filter(|node| !is_null(node)) else { return Ok(None) };
+        match &node.kind {
+            NodeKind::Scalar { text, plain: true } => match resolve(text) {
+                Resolved::Bool(value) => Ok(Some(value)),
+                _ => Err(self.error(node, field, ReadCause::NotBool)),
+            },
+            _ => Err(self.error(node, field, ReadCause::NotBool)),
+        }
+    }
+}
+
+fn is_null(node: &Node) -> bool {
+    matches!(&node.kind, NodeKind::Scalar { text, plain: true } if resolve(text) == Resolved::Null)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::split::documents;
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<Secret>, ReadError> {
+        secrets_of(&documents(text).unwrap())
+    }
+
+    fn refused(text: &str) -> String {
+        read(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_scalar_whose_text_survives_is_taken_as_written() {
+        let secrets = read("stringData:\n  port: 5432\n  flag: true\n  ratio: 0.5\n  empty:\n").unwrap();
+        let items = secrets[0].string_data.clone().unwrap();
+        assert_eq!((items["port"].as_str(), items["flag"].as_str()), ("5432", "true"));
+        assert_eq!((items["ratio"].as_str(), items["empty"].as_str()), ("0.5", ""));
+    }
+
+    #[test]
+    fn a_scalar_that_go_would_change_is_refused_by_line_and_key_without_its_value() {
+        for word in ["y", "012", "1e3", "~", "1_000", "0x1f", "3.141592653589793"] {
+            let error = refused(&format!("kind: Secret\nstringData:\n  a: ok\n  pin: {word}\n"));
+            assert!(error.starts_with("document 1, line 4: stringData[\"pin\"]: "), "{error}");
+            assert!(error.ends_with("put it in quotes"), "{error}");
+        }
+        assert!(refused("stringData:\n  n: x\n").contains("stringData[\"n\"], the key itself"));
+    }
+
+    #[test]
+    fn another_kind_is_refused_by_document_and_kind() {
+        let text = "kind: Secret\n---\napiVersion: v1\nkind: ConfigMap\n";
+        let wanted =
+            "document 2, line 3: expected a Secret (apiVersion v1) but found a ConfigMap (apiVersion v1)";
+        assert_eq!(refused(text), wanted);
+        assert!(refused("just text").contains("something that is no object"));
+    }
+
+    #[test]
+    fn a_list_is_its_items_and_one_foreign_item_refuses_it() {
+        let list = |kind: &str| {
+            format!(
+                "apiVersion: v1\nkind: List\nitems:\n- kind: Secret\n  data: {{a: YQ==}}\n- kind: {kind}\n"
+            )
+        };
+        assert_eq!(read(&list("Secret")).unwrap().len(), 2);
+        assert!(refused(&list("Pod")).contains("line 6: expected a Secret"));
+    }
+
+    #[test]
+    fn base64_is_judged_as_go_judges_it() {
+        assert_eq!(read("data: {a: \"YW\\nJj\"}").unwrap()[0].data.as_ref().unwrap()["a"].0, b"abc");
+        assert!(refused("data:\n  a: \"!\"\n").ends_with("illegal base64 data at input byte 0"));
+        assert!(refused("data:\n  a: 1234\n").contains("must be base64 text"));
+    }
+}

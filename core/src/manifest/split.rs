@@ -1,0 +1,138 @@
+//! One text to its documents.
+
+use std::ops::Range;
+
+use thiserror::Error;
+
+use super::node::{Node, NodeError};
+
+/// One document that is not empty, and where it stands in the whole text.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Number among the documents that are not empty, from 1.
+    pub number: usize,
+    /// Its bytes in the whole text, without a leading `---`.
+    pub range: Range<usize>,
+    /// Lines of the text before it.
+    pub lines_before: usize,
+    /// Whether it is written as JSON.
+    pub json: bool,
+    /// Its content.
+    pub root: Node,
+}
+
+/// A document cannot be read.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("document {document}, line {line}: {cause}")]
+pub struct ManifestError {
+    /// Number among the documents that are not empty, from 1.
+    pub document: usize,
+    /// Line of the whole text, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub cause: NodeError,
+}
+
+/// Splits a text into documents and parses each. YAML documents are separated by lines that begin with `---`; JSON
+/// documents also simply follow each other. Empty documents (nothing but comments) are left out.
+///
+/// # Errors
+/// At the first document that cannot be parsed.
+pub fn documents(text: &str) -> Result<Vec<Document>, ManifestError> {
+    let mut found = Vec::new();
+    for chunk in chunks(text) {
+        for range in json_values(text, chunk) {
+            let source = text.get(range.clone()).unwrap_or_default();
+            let lines_before = text.get(..range.start).unwrap_or_default().matches('\n').count();
+            let document = found.len() + 1;
+            let parsed = Node::parse(source).map_err(|(cause, line)| ManifestError {
+                document,
+                line: lines_before + line,
+                cause,
+            })?;
+            if let Some(root) = parsed {
+                let json = source.trim_start().starts_with('{');
+                found.push(Document { number: document, range, lines_before, json, root });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Byte ranges between the document markers of YAML.
+fn chunks(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let mut at = start;
+    for line in text.get(start..).unwrap_or_default().split_inclusive('\n') {
+        if is_marker(line, "---") {
+            found.push(start..at);
+            start = at + "---".len();
+        } else if is_marker(line, "...") {
+            found.push(start..at);
+            start = at + line.len();
+        }
+        at += line.len();
+    }
+    found.push(start..text.len());
+    found
+}
+
+fn is_marker(line: &str, marker: &str) -> bool {
+    line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+}
+
+/// A chunk that is a run of JSON values becomes one range per value; anything else stays whole, for the YAML parser to judge.
+fn json_values(text: &str, chunk: Range<usize>) -> Vec<Range<usize>> {
+    let source = text.get(chunk.clone()).unwrap_or_default();
+    if !source.trim_start().starts_with('{') {
+        return vec![chunk];
+    }
+    let mut stream = serde_json::Deserializer::from_str(source).into_iter::<serde::de::IgnoredAny>();
+    let mut ranges = Vec::new();
+    let mut start = 0;
+    while let Some(value) = stream.next() {
+        if value.is_err() {
+            return vec![chunk];
+        }
+        ranges.push(chunk.start + start..chunk.start + stream.byte_offset());
+        start = stream.byte_offset();
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(text: &str) -> usize {
+        documents(text).unwrap().len()
+    }
+
+    #[test]
+    fn documents_are_separated_by_markers_or_simply_follow_in_json() {
+        assert_eq!(count("a: 1\n---\nb: 2\n"), 2);
+        assert_eq!(count("{\"a\":1}{\"b\":2}\n{\"c\":3}"), 3);
+        assert_eq!(count("{\"a\":1}\n---\n{\"b\":2}\n"), 2);
+        assert_eq!(count("--- {a: 1}\n---\tb\n"), 2);
+    }
+
+    #[test]
+    fn empty_documents_do_not_count() {
+        assert_eq!(count(""), 0);
+        assert_eq!(count("---\n# only a comment\n---\na: 1\n...\n---\n"), 1);
+        assert_eq!(count("\u{feff}a: 1"), 1);
+    }
+
+    #[test]
+    fn a_marker_within_a_line_or_word_separates_nothing() {
+        assert_eq!(count("a: x---\nb: |\n  ---\n  text\n----: c\n"), 1);
+    }
+
+    #[test]
+    fn an_error_names_the_document_and_the_line_of_the_whole_text() {
+        let error = documents("a: 1\n---\nb: 2\nb: 3\n").unwrap_err();
+        assert_eq!((error.document, error.line), (2, 4));
+        assert_eq!(error.cause, NodeError::DuplicateKey("b".to_owned()));
+    }
+}

@@ -1,0 +1,191 @@
+//! Secrets and SealedSecrets to text, byte for byte as upstream writes them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::str::FromStr;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use sealed_secrets_crds::names::{SEALED_SECRET_API_VERSION, SEALED_SECRET_KIND};
+use sealed_secrets_crds::{SealedSecret, SecretTemplate};
+use serde::Serialize;
+use serde_json::Value;
+use thiserror::Error;
+
+use super::emit::emit;
+
+/// Notation of a manifest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// JSON, indented by two spaces.
+    #[default]
+    Json,
+    /// YAML, each document after `---`.
+    Yaml,
+}
+
+/// The word names no format; upstream's words.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("unsupported output format: {0}")]
+pub struct UnknownFormat(String);
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(word: &str) -> Result<Self, UnknownFormat> {
+        match word.to_ascii_lowercase().as_str() {
+            "" | "json" => Ok(Self::Json),
+            "yaml" => Ok(Self::Yaml),
+            _ => Err(UnknownFormat(word.to_owned())),
+        }
+    }
+}
+
+/// The text of a SealedSecret with a final newline. Written are name, namespace, labels and annotations of its metadata and
+/// the whole spec; no status.
+#[must_use]
+pub fn sealed_secret_text(sealed: &SealedSecret, format: Format) -> String {
+    let object = SealedObject {
+        kind: SEALED_SECRET_KIND,
+        api_version: SEALED_SECRET_API_VERSION,
+        metadata: Metadata::of(&sealed.metadata),
+        spec: SealedSpec {
+            template: Template::of(&sealed.spec.template),
+            data: sealed.spec.data.as_ref(),
+            encrypted_data: &sealed.spec.encrypted_data,
+        },
+    };
+    text(&object, format)
+}
+
+/// The text of a Secret with a final newline: name, namespace, labels and annotations of its metadata, and its content. The
+/// text holds the plaintext (as base64).
+#[must_use]
+pub fn secret_text(secret: &Secret, format: Format) -> String {
+    let object = SecretObject {
+        kind: "Secret",
+        api_version: "v1",
+        metadata: Metadata::of(&secret.metadata),
+        immutable: secret.immutable,
+        data: secret.data.as_ref().filter(|data| !data.is_empty()),
+        type_: secret.type_.as_deref(),
+    };
+    text(&object, format)
+}
+
+// Declared in the order in which upstream writes the fields.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SealedObject<'a> {
+    kind: &'static str,
+    api_version: &'static str,
+    metadata: Metadata<'a>,
+    spec: SealedSpec<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SealedSpec<'a> {
+    template: Template<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a ByteString>,
+    encrypted_data: &'a BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct Template<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Metadata<'a>>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    type_: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    immutable: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a BTreeMap<String, Option<String>>>,
+}
+
+impl<'a> Template<'a> {
+    fn of(template: &'a SecretTemplate) -> Self {
+        Self {
+            metadata: template.metadata.as_ref().map(Metadata::of),
+            type_: template.type_.as_deref(),
+            immutable: template.immutable,
+            data: template.data.as_ref(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SecretObject<'a> {
+    kind: &'static str,
+    api_version: &'static str,
+    metadata: Metadata<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    immutable: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a BTreeMap<String, ByteString>>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    type_: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generate_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<&'a BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<&'a BTreeMap<String, String>>,
+}
+
+impl<'a> Metadata<'a> {
+    fn of(metadata: &'a ObjectMeta) -> Self {
+        Self {
+            name: filled(metadata.name.as_ref()),
+            generate_name: filled(metadata.generate_name.as_ref()),
+            namespace: filled(metadata.namespace.as_ref()),
+            labels: metadata.labels.as_ref().filter(|labels| !labels.is_empty()),
+            annotations: metadata.annotations.as_ref().filter(|annotations| !annotations.is_empty()),
+        }
+    }
+}
+
+fn filled(text: Option<&String>) -> Option<&str> {
+    text.map(String::as_str).filter(|text| !text.is_empty())
+}
+
+fn text(object: &impl Serialize, format: Format) -> String {
+    match format {
+        Format::Json => {
+            // Serializing these types cannot fail: all keys are texts.
+            let json = serde_json::to_string_pretty(object).unwrap_or_default();
+            html_escaped(&json) + "\n"
+        }
+        Format::Yaml => match serde_json::to_value(object) {
+            Ok(Value::Object(mapping)) => format!("---\n{}", emit(&mapping)),
+            _ => String::new(),
+        },
+    }
+}
+
+/// Go's JSON encoder escapes what HTML or JavaScript would trip over; outside of texts none of it occurs.
+fn html_escaped(json: &str) -> String {
+    let mut output = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                // Writing to a String does not fail.
+                let _ = write!(output, "\\u{:04x}", u32::from(character));
+            }
+            other => output.push(other),
+        }
+    }
+    output
+}
