@@ -40,15 +40,13 @@ fn seal(arguments: &[&str], input: &str) -> Ran {
 /// The same text with every ciphertext of a 2048 bit key replaced.
 fn masked(text: &str) -> String {
     let is_base64 = |character: char| character.is_ascii_alphanumeric() || "+/=".contains(character);
-    let mask = |word: &str| {
-        if word.len() > 300 && word.starts_with("AQ") { "AQ…".to_owned() } else { word.to_owned() }
-    };
-    text.split_inclusive(|character| !is_base64(character))
-        .map(|piece| {
-            let word = piece.trim_end_matches(|character| !is_base64(character));
-            format!("{}{}", mask(word), piece.strip_prefix(word).unwrap_or_default())
-        })
-        .collect()
+    let mut masked = String::new();
+    for piece in text.split_inclusive(|character| !is_base64(character)) {
+        let word = piece.trim_end_matches(|character| !is_base64(character));
+        masked.push_str(if word.len() > 300 && word.starts_with("AQ") { "AQ…" } else { word });
+        masked.push_str(piece.strip_prefix(word).unwrap_or_default());
+    }
+    masked
 }
 
 fn fails(arguments: &[&str], input: &str, expected: &str) {
