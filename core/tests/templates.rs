@@ -42,7 +42,8 @@ struct Case {
 }
 
 pub fn render(template: &str, data: &BTreeMap<String, String>) -> Result<Vec<u8>, TemplateError> {
-    let items: Data = data.iter().map(|(key, value)| (key.clone(), Zeroizing::new(value.clone().into_bytes()))).collect();
+    let items: Data =
+        data.iter().map(|(key, value)| (key.clone(), Zeroizing::new(value.clone().into_bytes()))).collect();
     Ok(render_text("case", template, &items, &Budget::default(), &mut Fixed(1))?.to_vec())
 }
 
@@ -59,7 +60,13 @@ fn every_recorded_case_gives_what_go_gave() {
             _ => false,
         };
         if !agrees {
-            wrong.push(format!("{}: {} gave {:?}, Go {:?}", case.name, case.tpl, rendered.map(|out| String::from_utf8_lossy(&out).into_owned()), case.out));
+            wrong.push(format!(
+                "{}: {} gave {:?}, Go {:?}",
+                case.name,
+                case.tpl,
+                rendered.map(|out| String::from_utf8_lossy(&out).into_owned()),
+                case.out
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

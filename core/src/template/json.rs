@@ -253,7 +253,8 @@ impl Decoder<'_, '_, '_> {
         }
         let mut output = self.cx.buffer();
         loop {
-            let plain = self.rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).ok_or(INVALID)?;
+            let plain =
+                self.rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).ok_or(INVALID)?;
             let (text, rest) = self.rest.split_at(plain);
             for rune in runes(text) {
                 output.push_char(rune.char)?;
@@ -314,7 +315,9 @@ impl Decoder<'_, '_, '_> {
 
 /// The length of the number at the start of `text`, if it follows JSON's grammar.
 fn number_length(text: &[u8]) -> Option<usize> {
-    let digits_at = |from: usize| text.get(from..).map_or(0, |rest| rest.iter().take_while(|byte| byte.is_ascii_digit()).count());
+    let digits_at = |from: usize| {
+        text.get(from..).map_or(0, |rest| rest.iter().take_while(|byte| byte.is_ascii_digit()).count())
+    };
     let sign = usize::from(text.first() == Some(&b'-'));
     let whole = digits_at(sign);
     if whole == 0 || (whole > 1 && text.get(sign) == Some(&b'0')) {

@@ -86,7 +86,8 @@ pub fn render_secret(
             continue;
         };
         cx.used_volatile = false;
-        let output = render(&mut cx, key, text, budget, &context).map_err(|failure| failure.in_text(key, text))?;
+        let output =
+            render(&mut cx, key, text, budget, &context).map_err(|failure| failure.in_text(key, text))?;
         if items.contains_key(key) {
             continue;
         }
@@ -112,7 +113,8 @@ pub fn render_text(
     let mut cx = Cx::new(Meter::new(budget), sources);
     let mut own = Heap::default();
     let context = Value::Map(own.map(MapType::Text, self::context(&BTreeMap::new(), context)));
-    let output = render(&mut cx, key, text, budget, &context).map_err(|failure| failure.in_text(key, text))?;
+    let output =
+        render(&mut cx, key, text, budget, &context).map_err(|failure| failure.in_text(key, text))?;
     Ok(output.into_zeroizing())
 }
 

@@ -42,10 +42,6 @@ impl Buffer {
         Ok(())
     }
 
-    pub(crate) fn truncate(&mut self, length: usize) {
-        self.bytes.truncate(length);
-    }
-
     pub(crate) fn into_bytes(mut self) -> Vec<u8> {
         std::mem::take(&mut *self.bytes)
     }

@@ -25,18 +25,23 @@ pub(super) fn literal(operand: &Operand, parameter: Ty) -> Option<Outcome<Value>
         (Operand::Nil, _) => wrong("nil given where a value is needed"),
         (Operand::Bool(_) | Operand::Number(_) | Operand::Text(_), Ty::Any) => None,
         (Operand::Bool(_), Ty::Bool) | (Operand::Text(_), Ty::Text) => None,
-        (Operand::Number(number), Ty::Int | Ty::Int64 | Ty::Duration | Ty::Month) => {
+        (Operand::Number(number), Ty::Int | Ty::Duration) => {
             let of = parameter.int_type();
             Some(number.int.map(|int| Value::Int(int, of)).ok_or(Failure::wrong_type("expected an integer")))
         }
         (Operand::Number(number), Ty::Uint32) => {
-            let fits = number.uint.filter(|uint| u32::try_from(*uint).is_ok()).and_then(|uint| i64::try_from(uint).ok());
+            let fits = number
+                .uint
+                .filter(|uint| u32::try_from(*uint).is_ok())
+                .and_then(|uint| i64::try_from(uint).ok());
             Some(fits.map(Value::int64).ok_or(Failure::wrong_type("expected an unsigned integer")))
         }
         (Operand::Number(number), Ty::Float) => {
             Some(number.float.map(Value::Float).ok_or(Failure::wrong_type("expected a float")))
         }
-        (Operand::Bool(_) | Operand::Number(_) | Operand::Text(_), _) => wrong("a constant of the wrong type"),
+        (Operand::Bool(_) | Operand::Number(_) | Operand::Text(_), _) => {
+            wrong("a constant of the wrong type")
+        }
         _ => None,
     }
 }
@@ -53,7 +58,7 @@ pub(crate) fn validate(value: Value, parameter: Ty) -> Outcome<Value> {
         | (Value::Certificate(_), Ty::Certificate)
         | (Value::Version(_, Reference::Pointer), Ty::Version)
         | (Value::Nil, Ty::Map | Ty::List | Ty::Version | Ty::Zone) => true,
-        (Value::Int(_, of), Ty::Int | Ty::Int64 | Ty::Duration | Ty::Month) => *of == parameter.int_type(),
+        (Value::Int(_, of), Ty::Int | Ty::Duration) => *of == parameter.int_type(),
         (Value::Map(map), Ty::Map) => map.of == MapType::Any,
         (Value::List(list), Ty::List) => list.of == ListType::Any,
         _ => false,
@@ -66,19 +71,13 @@ pub(crate) fn validate(value: Value, parameter: Ty) -> Outcome<Value> {
 
 impl Ty {
     fn int_type(self) -> IntType {
-        match self {
-            Self::Int64 => IntType::Int64,
-            Self::Duration => IntType::Duration,
-            Self::Month => IntType::Month,
-            _ => IntType::Int,
-        }
+        if self == Self::Duration { IntType::Duration } else { IntType::Int }
     }
 
     fn expectation(self) -> &'static str {
         match self {
             Self::Any => "expected a value",
             Self::Int => "expected a value of type int",
-            Self::Int64 => "expected a value of type int64",
             Self::Uint32 => "expected a value of type uint32",
             Self::Float => "expected a value of type float64",
             Self::Bool => "expected a value of type bool",
@@ -88,7 +87,6 @@ impl Ty {
             Self::Time => "expected a value of type time.Time",
             Self::Zone => "expected a value of type *time.Location",
             Self::Duration => "expected a value of type time.Duration",
-            Self::Month => "expected a value of type time.Month",
             Self::Version => "expected a value of type *semver.Version",
             Self::Certificate => "expected a certificate made by one of the gen functions",
         }

@@ -31,7 +31,9 @@ impl<'t> Executor<'t, '_, '_> {
         let located = |failure| Located::new(command.head.offset, failure);
         self.cx.step(1).map_err(located)?;
         match &command.head.operand {
-            Operand::Function(name) => self.function(name, command.head.offset, &command.arguments, dot, last),
+            Operand::Function(name) => {
+                self.function(name, command.head.offset, &command.arguments, dot, last)
+            }
             Operand::Field(names) => self.fields(dot.clone(), names, command, dot, last),
             Operand::Variable(name, names) => {
                 let receiver = self.variable_value(name, command.head.offset)?;
@@ -136,7 +138,11 @@ impl<'t> Executor<'t, '_, '_> {
         if let Some(last) = last {
             let offset = terms.first().map_or(0, |term| term.offset);
             let checked = validate(last, function.parameter(values.len()));
-            values.push(checked.map_err(|failure| Located { offset, function: Some(function.name.to_owned()), failure })?);
+            values.push(checked.map_err(|failure| Located {
+                offset,
+                function: Some(function.name.to_owned()),
+                failure,
+            })?);
         }
         Ok(values)
     }

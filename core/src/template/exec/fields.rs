@@ -20,7 +20,10 @@ impl<'t> Executor<'t, '_, '_> {
         let offset = command.head.offset;
         let Some((final_name, path)) = names.split_last() else {
             if last.is_some() || !command.arguments.is_empty() {
-                return Err(Located::new(offset, Failure::wrong_type("arguments given to something that is not a function")));
+                return Err(Located::new(
+                    offset,
+                    Failure::wrong_type("arguments given to something that is not a function"),
+                ));
             }
             return Ok(receiver);
         };
@@ -31,7 +34,12 @@ impl<'t> Executor<'t, '_, '_> {
         Ok(self.field(receiver, final_name, offset, &command.arguments, dot, last)?.unwrap_or(Value::Nil))
     }
 
-    pub(super) fn read_fields(&mut self, receiver: Value, names: &'t [String], offset: usize) -> Evaluated<Value> {
+    pub(super) fn read_fields(
+        &mut self,
+        receiver: Value,
+        names: &'t [String],
+        offset: usize,
+    ) -> Evaluated<Value> {
         let mut receiver = Some(receiver).filter(|receiver| !matches!(receiver, Value::Nil));
         for name in names {
             receiver = self.field(receiver, name, offset, &[], &Value::Nil, None)?;

@@ -184,7 +184,8 @@ impl<'t> Executor<'t, '_, '_> {
             Value::Map(map) => {
                 let entries = map.entries.borrow();
                 self.cx.pay_for_elements(entries.len())?;
-                let copies: Vec<_> = entries.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+                let copies: Vec<_> =
+                    entries.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
                 Ok(Items::Map(copies.into_iter()))
             }
             Value::Int(end, of) => Ok(Items::Ints { next: 0, end, of }),

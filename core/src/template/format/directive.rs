@@ -125,7 +125,9 @@ impl Directives<'_, '_, '_> {
         };
         let digits = self.rest.get(1..closing).unwrap_or_default();
         self.rest = self.rest.get(closing + 1..).unwrap_or_default();
-        let chosen = parse_count(digits).and_then(|number| usize::try_from(number).ok()).and_then(|number| number.checked_sub(1));
+        let chosen = parse_count(digits)
+            .and_then(|number| usize::try_from(number).ok())
+            .and_then(|number| number.checked_sub(1));
         self.after_index = parse_count(digits).is_some();
         match chosen.filter(|chosen| *chosen < self.arguments.len()) {
             Some(chosen) => self.next = chosen,
@@ -182,7 +184,8 @@ impl Directives<'_, '_, '_> {
         let length = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let digits = self.rest.get(..length).filter(|digits| !digits.is_empty())?;
         let count = parse_count(digits);
-        self.rest = self.rest.get(if count.is_some() { length } else { self.rest.len() }..).unwrap_or_default();
+        self.rest =
+            self.rest.get(if count.is_some() { length } else { self.rest.len() }..).unwrap_or_default();
         usize::try_from(count?).ok()
     }
 
@@ -220,5 +223,6 @@ impl Directives<'_, '_, '_> {
 
 fn parse_count(digits: &[u8]) -> Option<i64> {
     let text = str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
-    text.parse().ok().filter(|count| *count <= LARGEST)
+    // Go looks at the size before it adds the last digit.
+    text.parse::<i64>().ok().filter(|count| *count / 10 <= LARGEST)
 }

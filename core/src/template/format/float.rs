@@ -12,7 +12,12 @@ struct Decimal {
 }
 
 /// Formats `value` in the styles e, E, f, g, G, b, x, X; without precision, with as few digits as tell it apart.
-pub(crate) fn format_float(value: f64, style: char, precision: Option<usize>, room: usize) -> Outcome<String> {
+pub(crate) fn format_float(
+    value: f64,
+    style: char,
+    precision: Option<usize>,
+    room: usize,
+) -> Outcome<String> {
     if value.is_nan() {
         return Ok("NaN".to_owned());
     }

@@ -7,9 +7,16 @@ use super::printer::Flags;
 use super::quote::quote_char;
 
 /// The text of an integer without padding to the width. `negative` is none for unsigned types. None if the verb does not fit.
-pub(super) fn integer(flags: &Flags, magnitude: u64, negative: Option<bool>, verb: char) -> Option<Outcome<Vec<u8>>> {
+pub(super) fn integer(
+    flags: &Flags,
+    magnitude: u64,
+    negative: Option<bool>,
+    verb: char,
+) -> Option<Outcome<Vec<u8>>> {
     let digits = match verb {
-        'v' if flags.sharp_v && negative.is_none() => return Some(Ok(format!("{magnitude:#x}").into_bytes())),
+        'v' if flags.sharp_v && negative.is_none() => {
+            return Some(Ok(format!("{magnitude:#x}").into_bytes()));
+        }
         'v' | 'd' => magnitude.to_string(),
         'b' => format!("{magnitude:b}"),
         'o' | 'O' => format!("{magnitude:o}"),
@@ -42,7 +49,8 @@ fn assemble(flags: &Flags, digits: &str, least: usize, verb: char, is_negative: 
         'X' if flags.sharp => "0X",
         _ => "",
     };
-    let octal_mark = if verb == 'O' && flags.sharp && zeros == 0 && !digits.starts_with('0') { "0" } else { "" };
+    let octal_mark =
+        if verb == 'O' && flags.sharp && zeros == 0 && !digits.starts_with('0') { "0" } else { "" };
     let sign = match (is_negative, flags.plus, flags.space) {
         (true, ..) => "-",
         (_, true, _) => "+",
@@ -62,7 +70,8 @@ fn unicode(flags: &Flags, magnitude: u64, negative: Option<bool>) -> Vec<u8> {
     let least = flags.precision.unwrap_or(4).max(4);
     let hex = format!("{code:X}");
     let mut text = format!("U+{}{hex}", "0".repeat(least.saturating_sub(hex.len())));
-    let shown = u32::try_from(code).ok().and_then(char::from_u32).filter(|char| flags.sharp && is_graphic(*char));
+    let shown =
+        u32::try_from(code).ok().and_then(char::from_u32).filter(|char| flags.sharp && is_graphic(*char));
     if let Some(char) = shown {
         text.push_str(&format!(" '{char}'"));
     }

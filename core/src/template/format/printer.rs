@@ -55,7 +55,9 @@ impl<'c, 's> Printer<'c, 's> {
         }
         match value {
             Value::Nil => self.output.push(if self.flags.sharp_v { b"interface {}(nil)" } else { b"<nil>" }),
-            Value::Bool(bool) if matches!(verb, 't' | 'v') => self.pad(if *bool { b"true" } else { b"false" }),
+            Value::Bool(bool) if matches!(verb, 't' | 'v') => {
+                self.pad(if *bool { b"true" } else { b"false" })
+            }
             Value::Int(int, _) => match integer(&self.flags, int.unsigned_abs(), Some(*int < 0), verb) {
                 Some(text) => self.write_integer(&text?),
                 None => self.bad_verb(value, verb),
@@ -72,7 +74,11 @@ impl<'c, 's> Printer<'c, 's> {
             Value::Version(version, reference) => self.version(version, *reference, verb),
             Value::Certificate(certificate) => {
                 let fields = [("Cert", &certificate.certificate), ("Key", &certificate.key)];
-                self.structure("sprig.certificate", &fields.map(|(name, text)| (name, Value::Text(text.clone()))), verb)
+                self.structure(
+                    "sprig.certificate",
+                    &fields.map(|(name, text)| (name, Value::Text(text.clone()))),
+                    verb,
+                )
             }
             Value::Bool(_) | Value::Float(_) | Value::Complex(..) | Value::Time(_) | Value::Zone(_) => {
                 self.bad_verb(value, verb)
@@ -136,7 +142,8 @@ impl<'c, 's> Printer<'c, 's> {
     }
 
     fn truncated<'t>(&self, text: &'t [u8]) -> &'t [u8] {
-        let end = self.flags.precision.and_then(|precision| runes(text).nth(precision)).map(|rune| rune.start);
+        let end =
+            self.flags.precision.and_then(|precision| runes(text).nth(precision)).map(|rune| rune.start);
         end.and_then(|end| text.get(..end)).unwrap_or(text)
     }
 
@@ -180,7 +187,8 @@ impl<'c, 's> Printer<'c, 's> {
         }
         let unsigned = text.get(1..).unwrap_or_default().to_owned();
         if !value.is_finite() {
-            let shown = if value.is_nan() && !self.flags.space && !self.flags.plus { &unsigned } else { &text };
+            let shown =
+                if value.is_nan() && !self.flags.space && !self.flags.plus { &unsigned } else { &text };
             return self.write_integer(shown.as_bytes());
         }
         if !self.flags.plus && text.starts_with('+') {
@@ -314,7 +322,8 @@ fn with_decimal_point(text: &str, style: char, precision: Option<usize>) -> Stri
     };
     let exponents: &[char] = if matches!(style, 'x' | 'X') { &['p', 'P'] } else { &['e', 'E'] };
     let (digits, tail) = text.split_at(text.find(exponents).unwrap_or(text.len()));
-    let significant = digits.chars().skip(1).filter(|char| *char != '.').skip_while(|char| *char == '0').count();
+    let significant =
+        digits.chars().skip(1).filter(|char| *char != '.').skip_while(|char| *char == '0').count();
     missing -= i64::try_from(significant).unwrap_or(0);
     let mut result = digits.to_owned();
     if !digits.contains('.') {

@@ -33,7 +33,10 @@ fn quote_with(text: &[u8], ascii: bool, room: usize) -> Outcome<Buffer> {
 pub(crate) fn quote_char(char: char, ascii: bool) -> String {
     let mut quoted = Buffer::new(16);
     // Twelve bytes at most: the buffer cannot overflow.
-    let _ = quoted.push(b"'").and_then(|()| push_escaped(&mut quoted, char, '\'', ascii)).and_then(|()| quoted.push(b"'"));
+    let _ = quoted
+        .push(b"'")
+        .and_then(|()| push_escaped(&mut quoted, char, '\'', ascii))
+        .and_then(|()| quoted.push(b"'"));
     String::from_utf8_lossy(quoted.as_slice()).into_owned()
 }
 
@@ -63,6 +66,10 @@ fn push_escaped(output: &mut Buffer, char: char, quote: char, ascii: bool) -> Ou
 /// Whether a string can stand between backquotes unchanged.
 pub(crate) fn can_backquote(text: &[u8]) -> bool {
     runes(text).all(|rune| {
-        !rune.is_invalid() && rune.char != '\u{feff}' && rune.char != '`' && rune.char != '\x7f' && (rune.char >= ' ' || rune.char == '\t')
+        !rune.is_invalid()
+            && rune.char != '\u{feff}'
+            && rune.char != '`'
+            && rune.char != '\x7f'
+            && (rune.char >= ' ' || rune.char == '\t')
     })
 }

@@ -127,10 +127,14 @@ fn text_of(cx: &mut Cx, args: &Args) -> Outcome<Vec<u8>> {
     if let [Value::Text(text)] = args.from(0) {
         return Ok(text.to_vec());
     }
-    let shown: Vec<Value> = args.from(0).iter().map(|value| match value {
-        Value::Nil => Value::text("<no value>"),
-        other => other.clone(),
-    }).collect();
+    let shown: Vec<Value> = args
+        .from(0)
+        .iter()
+        .map(|value| match value {
+            Value::Nil => Value::text("<no value>"),
+            other => other.clone(),
+        })
+        .collect();
     Ok(sprint(cx, &shown)?.into_bytes())
 }
 

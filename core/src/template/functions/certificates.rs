@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use aws_lc_rs::rsa::KeySize;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_RSA_SHA256, SanType, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, SanType, SerialNumber, date_time_ymd,
 };
 use zeroize::Zeroizing;
 
@@ -55,7 +55,8 @@ pub(super) fn signed(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     parameters.use_authority_key_identifier_extension = true;
     let (key, pem) = key_pair(args, 5)?;
     let authority_key = KeyPair::from_pem(as_text(&authority.key)?).map_err(|_| BAD_KEY)?;
-    let issuer = Issuer::from_ca_cert_pem(as_text(&authority.certificate)?, authority_key).map_err(|_| FAILED)?;
+    let issuer =
+        Issuer::from_ca_cert_pem(as_text(&authority.certificate)?, authority_key).map_err(|_| FAILED)?;
     let certificate = parameters.signed_by(&key, &issuer).map_err(|_| FAILED)?;
     made(cx, &certificate.pem(), &pem)
 }
@@ -64,7 +65,8 @@ pub(super) fn signed(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 pub(super) fn build_custom(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let decoded = |position| decode_base64(args.text(position)).map_err(|_| Failure::function("not base64"));
     let (certificate, key) = (decoded(0)?, Zeroizing::new(decoded(1)?));
-    let (_, block) = x509_parser::pem::parse_x509_pem(&certificate).map_err(|_| Failure::function("not a PEM certificate"))?;
+    let (_, block) = x509_parser::pem::parse_x509_pem(&certificate)
+        .map_err(|_| Failure::function("not a PEM certificate"))?;
     block.parse_x509().map_err(|_| Failure::function("not a certificate"))?;
     KeyPair::from_pem(as_text(&key)?).map_err(|_| BAD_KEY)?;
     let certificate = String::from_utf8(certificate).map_err(|_| FAILED)?;
@@ -89,12 +91,16 @@ fn parameters(cx: &mut Cx, name: &str, days: i64) -> Outcome<CertificateParams> 
     parameters.serial_number = Some(SerialNumber::from_slice(&serial));
     let now = u64::try_from(cx.now().unix()).map_err(|_| FAILED)?;
     // Beyond the year 9999 a certificate cannot say when it ends.
-    let days = u64::try_from(days).ok().filter(|days| *days <= 2_900_000).ok_or(Failure::function("the days are out of range"))?;
+    let days = u64::try_from(days)
+        .ok()
+        .filter(|days| *days <= 2_900_000)
+        .ok_or(Failure::function("the days are out of range"))?;
     let epoch = date_time_ymd(1970, 1, 1);
     parameters.not_before = epoch + Duration::from_secs(now);
     parameters.not_after = epoch + Duration::from_secs(now + days * 86_400);
     parameters.key_usages = vec![KeyUsagePurpose::KeyEncipherment, KeyUsagePurpose::DigitalSignature];
-    parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    parameters.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     parameters.is_ca = IsCa::ExplicitNoCa;
     Ok(parameters)
 }

@@ -23,7 +23,9 @@ pub(super) fn to_int(value: &Value) -> i64 {
         Value::Int(value, of) if *of != IntType::Duration => *value,
         Value::Uint(value, _) => i64::from_ne_bytes(value.to_ne_bytes()),
         Value::Float(value) => truncate(*value),
-        Value::Text(text) => str::from_utf8(text).ok().and_then(|text| parse_int(without_zero_decimals(text))).unwrap_or(0),
+        Value::Text(text) => {
+            str::from_utf8(text).ok().and_then(|text| parse_int(without_zero_decimals(text))).unwrap_or(0)
+        }
         Value::Bool(value) => i64::from(*value),
         _ => 0,
     }
@@ -70,9 +72,15 @@ pub(super) fn atoi(_: &mut Cx, args: &Args) -> Outcome<Value> {
     Ok(Value::int(parse_decimal(args.text(0)).unwrap_or(0)))
 }
 
-/// An integer in base 10 without underscores.
+/// An integer in base 10 without underscores; one that is too large becomes the largest, as in Go.
 pub(super) fn parse_decimal(text: &[u8]) -> Option<i64> {
-    str::from_utf8(text).ok()?.parse().ok()
+    use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+    match str::from_utf8(text).ok()?.parse::<i64>() {
+        Ok(value) => Some(value),
+        Err(error) if *error.kind() == PosOverflow => Some(i64::MAX),
+        Err(error) if *error.kind() == NegOverflow => Some(i64::MIN),
+        Err(_) => None,
+    }
 }
 
 pub(super) fn to_decimal(cx: &mut Cx, args: &Args) -> Outcome<Value> {

@@ -103,7 +103,8 @@ pub(super) fn round_to(nanoseconds: i64, unit: i64) -> i64 {
     if rest.unsigned_abs() * 2 < unit.unsigned_abs() {
         return towards_zero;
     }
-    let rounded = if nanoseconds < 0 { towards_zero.checked_sub(unit) } else { towards_zero.checked_add(unit) };
+    let rounded =
+        if nanoseconds < 0 { towards_zero.checked_sub(unit) } else { towards_zero.checked_add(unit) };
     rounded.unwrap_or(if nanoseconds < 0 { i64::MIN } else { i64::MAX })
 }
 

@@ -25,7 +25,8 @@ impl Decimal {
         let (mantissa, exponent) = text.split_once('e').ok_or(NOT_FINITE)?;
         let decimals = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len());
         let coefficient = mantissa.replace('.', "").parse().map_err(|_| NOT_FINITE)?;
-        let exponent = exponent.parse::<i32>().map_err(|_| NOT_FINITE)? - i32::try_from(decimals).unwrap_or(0);
+        let exponent =
+            exponent.parse::<i32>().map_err(|_| NOT_FINITE)? - i32::try_from(decimals).unwrap_or(0);
         Ok(Self { coefficient, exponent })
     }
 

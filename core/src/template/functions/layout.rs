@@ -82,14 +82,20 @@ pub(super) fn next_part(layout: &str) -> (&str, Option<Part>, &str) {
             return (before, Some(Part::LongYear), rest.get(5..).unwrap_or_default());
         }
         if let Some((part, length)) = part_at(rest) {
-            return (layout.get(..start).unwrap_or_default(), Some(part), rest.get(length..).unwrap_or_default());
+            return (
+                layout.get(..start).unwrap_or_default(),
+                Some(part),
+                rest.get(length..).unwrap_or_default(),
+            );
         }
     }
     (layout, None, "")
 }
 
 fn part_at(rest: &str) -> Option<(Part, usize)> {
-    let is_alone = |length: usize| !rest.get(length..).is_some_and(|next| next.starts_with(|next: char| next.is_ascii_lowercase()));
+    let is_alone = |length: usize| {
+        !rest.get(length..).is_some_and(|next| next.starts_with(|next: char| next.is_ascii_lowercase()))
+    };
     match rest.as_bytes().first()? {
         b'J' if rest.starts_with("January") => Some((Part::LongMonth, 7)),
         b'J' if rest.starts_with("Jan") && is_alone(3) => Some((Part::Month, 3)),
@@ -104,7 +110,12 @@ fn part_at(rest: &str) -> Option<(Part, usize)> {
 fn offset_at(rest: &str, has_z: bool) -> Option<(Part, usize)> {
     let found = OFFSETS.iter().find(|(text, ..)| rest.starts_with(text));
     found.map(|(text, has_colons, has_minutes, has_seconds)| {
-        let form = OffsetForm { has_z, has_colons: *has_colons, has_minutes: *has_minutes, has_seconds: *has_seconds };
+        let form = OffsetForm {
+            has_z,
+            has_colons: *has_colons,
+            has_minutes: *has_minutes,
+            has_seconds: *has_seconds,
+        };
         (Part::Offset(form), text.len() + 1)
     })
 }

@@ -230,8 +230,13 @@ impl Found {
         if let Some(offset) = self.offset {
             let shifted = time.shifted_by_seconds(-i64::from(offset)).in_zone(local.clone());
             let at = shifted.civil();
-            let is_local = at.offset == i64::from(offset) && (self.zone_name.is_empty() || self.zone_name == at.abbreviation);
-            return Some(if is_local { shifted } else { shifted.in_zone(Zone::Fixed(offset, self.zone_name)) });
+            let is_local = at.offset == i64::from(offset)
+                && (self.zone_name.is_empty() || self.zone_name == at.abbreviation);
+            return Some(if is_local {
+                shifted
+            } else {
+                shifted.in_zone(Zone::Fixed(offset, self.zone_name))
+            });
         }
         if self.zone_name.is_empty() {
             return Some(time.reinterpreted_in(local.clone()));
@@ -240,7 +245,9 @@ impl Found {
     }
 
     fn month_and_day(&self) -> Option<(i64, i64)> {
-        let length = |month: i64| if month == 12 { 31 } else { days_to(self.year, month + 1, 1) - days_to(self.year, month, 1) };
+        let length = |month: i64| {
+            if month == 12 { 31 } else { days_to(self.year, month + 1, 1) - days_to(self.year, month, 1) }
+        };
         let Some(mut rest) = self.day_of_year else {
             let (month, day) = (self.month.unwrap_or(1), self.day.unwrap_or(1));
             return within(day, 1..=length(month)).map(|day| (month, day));
@@ -250,7 +257,8 @@ impl Found {
         }
         for month in 1..=12 {
             if rest <= length(month) {
-                let agrees = self.month.is_none_or(|given| given == month) && self.day.is_none_or(|given| given == rest);
+                let agrees = self.month.is_none_or(|given| given == month)
+                    && self.day.is_none_or(|given| given == rest);
                 return agrees.then_some((month, rest));
             }
             rest -= length(month);

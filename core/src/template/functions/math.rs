@@ -50,19 +50,28 @@ pub(super) fn min(_: &mut Cx, args: &Args) -> Outcome<Value> {
 
 pub(super) fn maxf(_: &mut Cx, args: &Args) -> Outcome<Value> {
     fold_floats(args, |left, right| {
-        if left.is_nan() || right.is_nan() { keep_infinity(left, right, f64::INFINITY) } else { left.max(right) }
+        if left.is_nan() || right.is_nan() {
+            keep_infinity(left, right, f64::INFINITY)
+        } else {
+            left.max(right)
+        }
     })
 }
 
 pub(super) fn minf(_: &mut Cx, args: &Args) -> Outcome<Value> {
     fold_floats(args, |left, right| {
-        if left.is_nan() || right.is_nan() { keep_infinity(left, right, f64::NEG_INFINITY) } else { left.min(right) }
+        if left.is_nan() || right.is_nan() {
+            keep_infinity(left, right, f64::NEG_INFINITY)
+        } else {
+            left.min(right)
+        }
     })
 }
 
 /// Go's `math.Max` and `math.Min` prefer their infinity to NaN.
 fn keep_infinity(left: f64, right: f64, infinity: f64) -> f64 {
-    let is_infinity = |value: f64| value.is_infinite() && value.is_sign_positive() == infinity.is_sign_positive();
+    let is_infinity =
+        |value: f64| value.is_infinite() && value.is_sign_positive() == infinity.is_sign_positive();
     if is_infinity(left) || is_infinity(right) { infinity } else { f64::NAN }
 }
 
@@ -139,8 +148,8 @@ pub(super) fn until_step(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     cx.list(ListType::Int, items)
 }
 
-fn count_by(cx: &mut Cx, start: i64, stop: i64, step: i64) -> Outcome<Vec<Value>> {
-    let distance = i128::from(stop) - i128::from(start);
+fn count_by(cx: &mut Cx, start: i64, end: i64, step: i64) -> Outcome<Vec<Value>> {
+    let distance = i128::from(end) - i128::from(start);
     if step == 0 || (distance < 0) != (step < 0) || distance == 0 {
         return Ok(Vec::new());
     }

@@ -30,11 +30,11 @@ mod urls;
 mod words;
 mod wrapping;
 
+use super::Sources;
 use super::budget::Meter;
 use super::error::{Failure, Outcome};
 use super::value::{Bytes, Entries, Heap, List, ListType, Map, MapType, Value};
 use super::zeroizing::Buffer;
-use super::Sources;
 
 pub(crate) use self::certificates::Certificate;
 pub(crate) use self::semver::Version;
@@ -46,7 +46,6 @@ pub(crate) use self::time::{Time, Zone, format_duration};
 pub(crate) enum Ty {
     Any,
     Int,
-    Int64,
     Uint32,
     Float,
     Bool,
@@ -56,7 +55,6 @@ pub(crate) enum Ty {
     Time,
     Zone,
     Duration,
-    Month,
     Version,
     Certificate,
 }
@@ -103,7 +101,13 @@ pub(crate) struct Cx<'s> {
 
 impl<'s> Cx<'s> {
     pub(crate) fn new(meter: Meter, sources: &'s mut dyn Sources) -> Self {
-        Self { meter, heap: Heap::default(), sources, patterns: patterns::Cache::default(), used_volatile: false }
+        Self {
+            meter,
+            heap: Heap::default(),
+            sources,
+            patterns: patterns::Cache::default(),
+            used_volatile: false,
+        }
     }
 
     /// Counts steps and looks at the clock from time to time.
@@ -215,8 +219,6 @@ impl<'s> Cx<'s> {
 
 /// The arguments of one call. They have been checked against the function's parameters, so a getter finds what it asks for.
 pub(crate) struct Args(Vec<Value>);
-
-
 
 impl Args {
     pub(crate) fn new(values: Vec<Value>) -> Self {

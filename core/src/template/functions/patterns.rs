@@ -142,7 +142,9 @@ fn escape(rest: &str, in_class: bool) -> Outcome<(String, usize)> {
             return Ok((literal, (2 + end + 2).min(rest.len())));
         }
         'u' | 'U' | 'b' | 'B' | 'E' | 'C' | '<' | '>' | '8' | '9' => return Err(INVALID),
-        '1'..='7' if !rest.get(2..3).is_some_and(|next| next.starts_with(|digit: char| digit.is_digit(8))) => {
+        '1'..='7'
+            if !rest.get(2..3).is_some_and(|next| next.starts_with(|digit: char| digit.is_digit(8))) =>
+        {
             return Err(INVALID);
         }
         _ => rest.get(..1 + escaped.len_utf8()).unwrap_or_default().to_owned(),
@@ -171,7 +173,9 @@ fn bounds(rest: &str) -> Option<(&str, usize)> {
 
 fn has_too_many_repetitions(rest: &str) -> bool {
     let numbers = bounds(rest).map_or("", |(inner, _)| inner).split(',');
-    numbers.filter(|number| !number.is_empty()).any(|number| !number.parse::<u32>().is_ok_and(|number| number <= 1000))
+    numbers
+        .filter(|number| !number.is_empty())
+        .any(|number| !number.parse::<u32>().is_ok_and(|number| number <= 1000))
 }
 
 /// Flags that the `regex` crate knows and Go does not.
@@ -308,11 +312,14 @@ fn group_name(rest: &[u8]) -> Option<(&str, usize)> {
     let in_braces = rest.strip_prefix(b"{");
     let text = in_braces.unwrap_or(rest);
     let mut length = 0;
-    while let Some((char, width)) = text.get(length..).and_then(decode_rune).filter(|(char, _)| is_alphanumeric(*char)) {
+    while let Some((char, width)) =
+        text.get(length..).and_then(decode_rune).filter(|(char, _)| is_alphanumeric(*char))
+    {
         debug_assert!(char.len_utf8() == width, "only valid characters are alphanumeric");
         length += width;
     }
-    let name = text.get(..length).filter(|name| !name.is_empty()).and_then(|name| str::from_utf8(name).ok())?;
+    let name =
+        text.get(..length).filter(|name| !name.is_empty()).and_then(|name| str::from_utf8(name).ok())?;
     match in_braces {
         None => Some((name, length)),
         Some(inner) => (inner.get(length) == Some(&b'}')).then_some((name, length + 2)),

@@ -46,12 +46,21 @@ impl Version {
             *slot = number.parse().ok().filter(|_| is_number).ok_or(INVALID)?;
         }
         let [major, minor, patch] = parts;
-        Ok(Self { major, minor, patch, prerelease: prerelease.to_owned(), metadata: metadata.to_owned(), original })
+        Ok(Self {
+            major,
+            minor,
+            patch,
+            prerelease: prerelease.to_owned(),
+            metadata: metadata.to_owned(),
+            original,
+        })
     }
 
     pub(super) fn compare(&self, other: &Self) -> Ordering {
         let numbers = |version: &Self| (version.major, version.minor, version.patch);
-        numbers(self).cmp(&numbers(other)).then_with(|| compare_prereleases(&self.prerelease, &other.prerelease))
+        numbers(self)
+            .cmp(&numbers(other))
+            .then_with(|| compare_prereleases(&self.prerelease, &other.prerelease))
     }
 
     /// Go's struct fields, for verbs that print them.
@@ -111,14 +120,17 @@ impl fmt::Display for Version {
 }
 
 fn are_identifiers(text: &str) -> bool {
-    let is_identifier = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let is_identifier = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
     text.split('.').all(is_identifier)
 }
 
 /// Identifiers of which no number begins with a zero.
 fn is_prerelease(text: &str) -> bool {
     let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    are_identifiers(text) && !text.split('.').any(|part| part.len() > 1 && part.starts_with('0') && is_number(part))
+    are_identifiers(text)
+        && !text.split('.').any(|part| part.len() > 1 && part.starts_with('0') && is_number(part))
 }
 
 /// A version without a pre-release comes after those with one.
@@ -178,6 +190,10 @@ pub(super) static METHODS: &[Function] = &[
     method_of("LessThan", &[Ty::Version], |_, args| Ok(Value::Bool(order(args)? == Ordering::Less))),
     method_of("LessThanEqual", &[Ty::Version], |_, args| Ok(Value::Bool(order(args)? != Ordering::Greater))),
 ];
+
+/// Methods that Go gives to pointers only, so that what another method returned does not have them.
+pub(super) const NEEDS_POINTER: [&str; 7] =
+    ["Original", "Compare", "Equal", "GreaterThan", "GreaterThanEqual", "LessThan", "LessThanEqual"];
 
 fn receiver(args: &Args) -> Rc<Version> {
     match args.any(0) {

@@ -192,11 +192,7 @@ fn numbered(cx: &mut Cx, pieces: Vec<Value>) -> Outcome<Value> {
 }
 
 /// Texts of all values that are not nil, each changed by `change`, with spaces between.
-fn spaced(
-    cx: &mut Cx,
-    args: &Args,
-    change: impl Fn(&mut Cx, Bytes) -> Outcome<Bytes>,
-) -> Outcome<Value> {
+fn spaced(cx: &mut Cx, args: &Args, change: impl Fn(&mut Cx, Bytes) -> Outcome<Bytes>) -> Outcome<Value> {
     let mut output = cx.buffer();
     for (position, value) in args.from(0).iter().filter(|value| !matches!(value, Value::Nil)).enumerate() {
         if position > 0 {

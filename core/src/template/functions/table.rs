@@ -6,11 +6,11 @@ use std::sync::LazyLock;
 use super::Nature::{Costly, CostlyAndVolatile, Pure, Volatile};
 use super::Ty::{Any, Bool, Certificate, Float, Int, List, Map, Text, Time, Uint32};
 use super::{
-    Body, Function, Nature, Ty, builtins, certificates, conversion, crypto, dates, dicts, encoding, flow, keys, lists, math,
-    merge, passwords, paths, patterns, random, reflection, semver, semver_constraint, strings, time_methods, urls, words,
-    wrapping,
+    Body, Function, Nature, Ty, builtins, certificates, conversion, crypto, dates, dicts, encoding, flow,
+    keys, lists, math, merge, passwords, paths, patterns, random, reflection, semver, semver_constraint,
+    strings, time_methods, urls, words, wrapping,
 };
-use crate::template::value::{IntType, Value};
+use crate::template::value::{IntType, Reference, Value};
 
 const fn f(name: &'static str, parameters: &'static [Ty], run: Body) -> Function {
     Function { name, parameters, variadic: None, nature: Pure, run }
@@ -283,6 +283,7 @@ pub(crate) fn method(receiver: &Value, name: &str) -> Option<&'static Function> 
         Value::Zone(_) => time_methods::OF_ZONE,
         Value::Int(_, IntType::Duration) => time_methods::OF_DURATION,
         Value::Int(_, IntType::Month | IntType::Weekday) => time_methods::OF_NAMED_NUMBER,
+        Value::Version(_, Reference::Direct) if semver::NEEDS_POINTER.contains(&name) => return None,
         Value::Version(..) => semver::METHODS,
         _ => return None,
     };

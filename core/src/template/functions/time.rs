@@ -8,9 +8,21 @@ use jiff::tz::TimeZone;
 use super::layout::format_time;
 
 pub(super) const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
-pub(super) const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+pub(super) const WEEKDAYS: [&str; 7] =
+    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 const SECONDS_PER_DAY: i64 = 86_400;
 /// Seconds from the year 1 to 1970.
@@ -123,7 +135,8 @@ impl Time {
     pub(super) fn from_civil(date: (i64, i64, i64), clock: (i64, i64, i64), nanoseconds: u32) -> Self {
         let (year, month, day) = date;
         let year = year.wrapping_add((month - 1).div_euclid(12));
-        let days = days_to(year.clamp(-290_000_000_000, 290_000_000_000), (month - 1).rem_euclid(12) + 1, 1).wrapping_add(day - 1);
+        let days = days_to(year.clamp(-290_000_000_000, 290_000_000_000), (month - 1).rem_euclid(12) + 1, 1)
+            .wrapping_add(day - 1);
         let (hour, minute, second) = clock;
         let seconds = days.wrapping_mul(SECONDS_PER_DAY).wrapping_add(hour * 3600 + minute * 60 + second);
         Self { seconds, nanoseconds, zone: Zone::Utc }
@@ -160,7 +173,10 @@ impl Time {
     pub(super) fn plus(&self, nanoseconds: i64) -> Self {
         let total = i64::from(self.nanoseconds) + nanoseconds % 1_000_000_000;
         Self {
-            seconds: self.seconds.wrapping_add(nanoseconds / 1_000_000_000).wrapping_add(total.div_euclid(1_000_000_000)),
+            seconds: self
+                .seconds
+                .wrapping_add(nanoseconds / 1_000_000_000)
+                .wrapping_add(total.div_euclid(1_000_000_000)),
             nanoseconds: u32::try_from(total.rem_euclid(1_000_000_000)).unwrap_or(0),
             zone: self.zone.clone(),
         }
@@ -169,7 +185,8 @@ impl Time {
     /// Nanoseconds from `other` to this time, as far as they can be counted.
     pub(super) fn since(&self, other: &Self) -> i64 {
         let seconds = i128::from(self.seconds) - i128::from(other.seconds);
-        let difference = seconds * 1_000_000_000 + i128::from(self.nanoseconds) - i128::from(other.nanoseconds);
+        let difference =
+            seconds * 1_000_000_000 + i128::from(self.nanoseconds) - i128::from(other.nanoseconds);
         i64::try_from(difference).unwrap_or(if difference < 0 { i64::MIN } else { i64::MAX })
     }
 
@@ -219,7 +236,10 @@ impl Time {
     }
 
     pub(crate) fn month_name(month: i64) -> String {
-        let name = month.checked_sub(1).and_then(|index| usize::try_from(index).ok()).and_then(|index| MONTHS.get(index));
+        let name = month
+            .checked_sub(1)
+            .and_then(|index| usize::try_from(index).ok())
+            .and_then(|index| MONTHS.get(index));
         name.map_or_else(|| format!("%!Month({month})"), |name| (*name).to_owned())
     }
 
@@ -289,7 +309,11 @@ pub(super) fn parse_duration(text: &str) -> Option<i64> {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the fraction is less than one unit, as in Go")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the fraction is less than one unit, as in Go"
+)]
 fn parse_duration_part(text: &str) -> Option<(u64, &str)> {
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     let (whole, after) = text.split_at_checked(digits(text))?;
@@ -311,10 +335,13 @@ fn parse_duration_part(text: &str) -> Option<(u64, &str)> {
         "h" => 3_600_000_000_000,
         _ => return None,
     };
-    let whole = if whole.is_empty() { 0 } else { whole.parse::<u64>().ok().filter(|whole| *whole <= 1 << 63)? };
+    let whole =
+        if whole.is_empty() { 0 } else { whole.parse::<u64>().ok().filter(|whole| *whole <= 1 << 63)? };
     let (mut numerator, mut scale) = (0_u64, 1.0_f64);
     for digit in fraction.bytes() {
-        let Some(next) = numerator.checked_mul(10).and_then(|value| value.checked_add(u64::from(digit - b'0'))) else {
+        let Some(next) =
+            numerator.checked_mul(10).and_then(|value| value.checked_add(u64::from(digit - b'0')))
+        else {
             break;
         };
         if next > 1 << 63 {

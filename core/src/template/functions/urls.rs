@@ -50,7 +50,8 @@ impl User {
 fn is_plain(byte: u8, mode: Mode) -> bool {
     match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => true,
-        b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'[' | b']' | b'<' | b'>' | b'"'
+        b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'[' | b']'
+        | b'<' | b'>' | b'"'
             if matches!(mode, Mode::Host | Mode::Zone) =>
         {
             true
@@ -96,7 +97,9 @@ fn unescape(text: &[u8], mode: Mode) -> Outcome<Vec<u8>> {
             continue;
         }
         let (digits, after) = rest.split_at_checked(2).ok_or(INVALID)?;
-        let digits = str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let digits = str::from_utf8(digits)
+            .ok()
+            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
         let digits = digits.ok_or(INVALID)?;
         let byte = u8::from_str_radix(digits, 16).map_err(|_| INVALID)?;
         let is_allowed = match mode {
@@ -181,7 +184,9 @@ impl Url {
     fn hostname(&self) -> &[u8] {
         let host = self.host.as_slice();
         let without_port = match host.iter().rposition(|byte| *byte == b':') {
-            Some(colon) if is_port(host.get(colon..).unwrap_or_default()) => host.get(..colon).unwrap_or_default(),
+            Some(colon) if is_port(host.get(colon..).unwrap_or_default()) => {
+                host.get(..colon).unwrap_or_default()
+            }
             _ => host,
         };
         without_port.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]")).unwrap_or(without_port)

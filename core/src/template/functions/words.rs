@@ -109,14 +109,15 @@ pub(super) fn swapcase(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     }))
 }
 
+/// Like `nospace`, this looks at bytes as if they were characters.
 pub(super) fn initials(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    let mut letters = Vec::new();
+    let mut letters = String::new();
     let mut after_space = true;
-    for rune in runes(args.text(0)) {
-        if !rune.char.is_whitespace() && after_space {
-            push_rune(&mut letters, rune.char);
+    for char in args.text(0).iter().copied().map(char::from) {
+        if !char.is_whitespace() && after_space {
+            letters.push(char);
         }
-        after_space = rune.char.is_whitespace();
+        after_space = char.is_whitespace();
     }
     cx.text(letters)
 }
@@ -127,7 +128,8 @@ pub(super) fn nospace(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     if !text.iter().any(|byte| char::from(*byte).is_whitespace()) {
         return cx.text(text);
     }
-    let kept: String = text.iter().map(|byte| char::from(*byte)).filter(|char| !char.is_whitespace()).collect();
+    let kept: String =
+        text.iter().map(|byte| char::from(*byte)).filter(|char| !char.is_whitespace()).collect();
     cx.text(kept)
 }
 
@@ -289,7 +291,9 @@ fn next_word(text: &[u8]) -> (WordKind, usize) {
         return (Nothing, 0);
     };
     let run = |belongs: fn(char) -> bool| {
-        runes(text).find(|rune| !belongs(rune.char) || rune.is_invalid()).map_or(text.len(), |rune| rune.start)
+        runes(text)
+            .find(|rune| !belongs(rune.char) || rune.is_invalid())
+            .map_or(text.len(), |rune| rune.start)
     };
     match first {
         char::REPLACEMENT_CHARACTER => (Invalid, width),

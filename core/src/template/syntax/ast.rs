@@ -54,7 +54,6 @@ pub(crate) struct Pipe {
 /// An operand or function, with its arguments.
 #[derive(Debug, Clone)]
 pub(crate) struct Command {
-    pub(crate) offset: usize,
     pub(crate) head: Term,
     pub(crate) arguments: Vec<Term>,
 }

@@ -170,7 +170,11 @@ impl<'t> Expressions<'t> {
                 }
             }
         }
-        if names.is_empty() { Ok((names, false)) } else { Err(self.syntax("expected := or = after a variable")) }
+        if names.is_empty() {
+            Ok((names, false))
+        } else {
+            Err(self.syntax("expected := or = after a variable"))
+        }
     }
 
     /// Takes the token after `after` if that was a space.
@@ -187,7 +191,6 @@ impl<'t> Expressions<'t> {
 
     fn command(&mut self, is_first: bool) -> Parsed<Command> {
         let mut terms: Vec<Term> = Vec::new();
-        let offset = self.peek_non_space()?.offset;
         loop {
             self.skip_space()?;
             if let Some(term) = self.operand()? {
@@ -209,7 +212,7 @@ impl<'t> Expressions<'t> {
         if !is_first && is_constant(&head.operand) {
             return Err(self.syntax("non executable command in pipeline"));
         }
-        Ok(Command { offset, head, arguments: terms.collect() })
+        Ok(Command { head, arguments: terms.collect() })
     }
 
     fn skip_space(&mut self) -> Parsed<()> {

@@ -11,7 +11,13 @@ pub(crate) fn parse_number(text: &str) -> Outcome<Number> {
     if let Some(imaginary) = text.strip_suffix('i') {
         return parse_imaginary(imaginary);
     }
-    let mut number = Number { int: parse_int(text), uint: parse_uint(text), float: None, imaginary: None, looks_like_float: false };
+    let mut number = Number {
+        int: parse_int(text),
+        uint: parse_uint(text),
+        float: None,
+        imaginary: None,
+        looks_like_float: false,
+    };
     if number.int == Some(0) {
         number.uint = Some(0);
     }
@@ -28,7 +34,9 @@ pub(crate) fn parse_number(text: &str) -> Outcome<Number> {
         number.int = number.int.or(float_to_int(float));
         number.uint = number.uint.or(float_to_uint(float));
     }
-    let is_hex = text.len() > 2 && text.starts_with(['0']) && text.get(1..2).is_some_and(|mark| mark == "x" || mark == "X");
+    let is_hex = text.len() > 2
+        && text.starts_with(['0'])
+        && text.get(1..2).is_some_and(|mark| mark == "x" || mark == "X");
     let is_hex_int = is_hex && !text.contains(['p', 'P']);
     number.looks_like_float = !is_hex_int && text.contains(['.', 'e', 'E', 'p', 'P']);
     if number.int.is_none() && number.uint.is_none() && number.float.is_none() {
@@ -90,7 +98,8 @@ fn underscores_ok(text: &str) -> bool {
         return true;
     }
     let unsigned = text.trim_start_matches(['+', '-']);
-    let has_prefix = unsigned.starts_with('0') && unsigned.get(1..2).is_some_and(|mark| "xXbBoO".contains(mark));
+    let has_prefix =
+        unsigned.starts_with('0') && unsigned.get(1..2).is_some_and(|mark| "xXbBoO".contains(mark));
     let digits = if has_prefix { unsigned.get(2..).unwrap_or_default() } else { unsigned };
     let is_hex = has_prefix && unsigned.get(1..2).is_some_and(|mark| mark.eq_ignore_ascii_case("x"));
     let mut previous = if has_prefix { '0' } else { '!' };
@@ -121,7 +130,9 @@ pub(crate) fn parse_float(text: &str) -> Option<f64> {
     let plain = lower.replace('_', "");
     let value = match plain.strip_prefix("0x") {
         Some(hex) => parse_hex_float(hex)?,
-        None if plain.chars().all(|next| next.is_ascii_digit() || ".e+-".contains(next)) => plain.parse().ok()?,
+        None if plain.chars().all(|next| next.is_ascii_digit() || ".e+-".contains(next)) => {
+            plain.parse().ok()?
+        }
         None => return None,
     };
     value.is_finite().then_some(sign * value)
@@ -164,7 +175,11 @@ pub(crate) const fn uint_to_float(value: u64) -> f64 {
     value as f64
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::float_cmp, reason = "the result is compared with the original")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::float_cmp,
+    reason = "the result is compared with the original"
+)]
 fn float_to_int(value: f64) -> Option<i64> {
     let int = value as i64;
     (int_to_float(int) == value && int != i64::MAX).then_some(int)

@@ -14,7 +14,12 @@ pub(crate) type Parsed<T> = Result<T, Located>;
 /// Parses `text`, which defines the template `name` and perhaps others.
 ///
 /// `is_function` tells which functions exist; `nesting` is how deep blocks and parentheses may go.
-pub(crate) fn parse(name: &str, text: &str, nesting: usize, is_function: fn(&str) -> bool) -> Parsed<Templates> {
+pub(crate) fn parse(
+    name: &str,
+    text: &str,
+    nesting: usize,
+    is_function: fn(&str) -> bool,
+) -> Parsed<Templates> {
     let mut parser = Parser {
         tokens: Expressions::new(text, nesting, is_function),
         open: vec![Block::new(Opener::Define(name.to_owned()), 0)],
@@ -266,8 +271,13 @@ impl Parser<'_> {
     fn jump(&mut self, node: Node) -> Parsed<()> {
         self.tokens.next_word()?;
         self.tokens.expect_close()?;
-        let innermost = self.open.iter().rev().take_while(|block| !matches!(block.opener, Opener::Define(_) | Opener::Block(_)));
-        let is_in_range = innermost.into_iter().any(|block| matches!(block.opener, Opener::Range) && !block.in_else);
+        let innermost = self
+            .open
+            .iter()
+            .rev()
+            .take_while(|block| !matches!(block.opener, Opener::Define(_) | Opener::Block(_)));
+        let is_in_range =
+            innermost.into_iter().any(|block| matches!(block.opener, Opener::Range) && !block.in_else);
         if !is_in_range {
             return Err(self.syntax("{{break}} or {{continue}} outside {{range}}"));
         }
@@ -284,7 +294,11 @@ fn is_empty(body: &[Node]) -> bool {
 }
 
 /// Every function that `text` names, in any of the templates it defines. Empty if the text is no template.
-pub(crate) fn functions_named_in(text: &str, nesting: usize, is_function: fn(&str) -> bool) -> BTreeSet<String> {
+pub(crate) fn functions_named_in(
+    text: &str,
+    nesting: usize,
+    is_function: fn(&str) -> bool,
+) -> BTreeSet<String> {
     let mut tokens = Expressions::new(text, nesting, is_function);
     let mut names = BTreeSet::new();
     while let Ok(token) = tokens.next() {
@@ -299,7 +313,8 @@ pub(crate) fn functions_named_in(text: &str, nesting: usize, is_function: fn(&st
 
 impl Located {
     pub(crate) fn unknown_function(offset: usize, name: &str) -> Self {
-        let failure = Failure { class: Class::UnknownFunction, reason: "no such function, or it is not allowed" };
+        let failure =
+            Failure { class: Class::UnknownFunction, reason: "no such function, or it is not allowed" };
         Self { offset, function: Some(name.chars().take(64).collect()), failure }
     }
 }

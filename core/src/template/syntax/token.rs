@@ -151,7 +151,9 @@ impl<'t> Lexer<'t> {
     fn space(&mut self, rest: &str) -> Token<'t> {
         let all = rest.len() - rest.trim_start_matches(SPACES).len();
         // The last space of " -}}" belongs to the delimiter.
-        let belongs_to_delimiter = rest.get(all - 1..).is_some_and(|rest| rest.starts_with([' ', '\t', '\r', '\n']) && closes(rest).is_some());
+        let belongs_to_delimiter = rest
+            .get(all - 1..)
+            .is_some_and(|rest| rest.starts_with([' ', '\t', '\r', '\n']) && closes(rest).is_some());
         self.take(Kind::Space, if belongs_to_delimiter { all - 1 } else { all })
     }
 
@@ -160,11 +162,18 @@ impl<'t> Lexer<'t> {
             self.parentheses += 1;
             return Ok(self.take(Kind::LeftParenthesis, 1));
         }
-        self.parentheses = self.parentheses.checked_sub(1).ok_or_else(|| self.failure("unexpected right parenthesis"))?;
+        self.parentheses =
+            self.parentheses.checked_sub(1).ok_or_else(|| self.failure("unexpected right parenthesis"))?;
         Ok(self.take(Kind::RightParenthesis, 1))
     }
 
-    fn quoted(&mut self, rest: &str, quote: char, kind: Kind, unterminated: &'static str) -> Lexed<Token<'t>> {
+    fn quoted(
+        &mut self,
+        rest: &str,
+        quote: char,
+        kind: Kind,
+        unterminated: &'static str,
+    ) -> Lexed<Token<'t>> {
         let mut characters = rest.char_indices().skip(1);
         while let Some((offset, character)) = characters.next() {
             match character {

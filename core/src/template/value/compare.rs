@@ -16,7 +16,8 @@ pub(crate) fn equal(left: &Value, right: &Value) -> Outcome<bool> {
         (Value::Bool(left), Value::Bool(right)) => Ok(left == right),
         (Value::Int(left, _), Value::Int(right, _)) => Ok(left == right),
         (Value::Uint(left, _), Value::Uint(right, _)) => Ok(left == right),
-        (Value::Int(signed, _), Value::Uint(unsigned, _)) | (Value::Uint(unsigned, _), Value::Int(signed, _)) => {
+        (Value::Int(signed, _), Value::Uint(unsigned, _))
+        | (Value::Uint(unsigned, _), Value::Int(signed, _)) => {
             Ok(u64::try_from(*signed).is_ok_and(|signed| signed == *unsigned))
         }
         (Value::Float(left), Value::Float(right)) => Ok(left.partial_cmp(right) == Some(Ordering::Equal)),
@@ -28,7 +29,9 @@ pub(crate) fn equal(left: &Value, right: &Value) -> Outcome<bool> {
 }
 
 fn same_complex(left: &Value, right: &Value) -> bool {
-    let (Value::Complex(left_real, left_imaginary), Value::Complex(right_real, right_imaginary)) = (left, right) else {
+    let (Value::Complex(left_real, left_imaginary), Value::Complex(right_real, right_imaginary)) =
+        (left, right)
+    else {
         return false;
     };
     left_real.partial_cmp(right_real) == Some(Ordering::Equal)
@@ -40,13 +43,21 @@ fn equal_compound(left: &Value, right: &Value) -> Outcome<bool> {
         return Err(INCOMPATIBLE);
     }
     match (left, right) {
-        (Value::List(left), Value::List(right)) if left.is_nil || right.is_nil => Ok(left.is_nil == right.is_nil),
+        (Value::List(left), Value::List(right)) if left.is_nil || right.is_nil => {
+            Ok(left.is_nil == right.is_nil)
+        }
         (Value::Time(left), Value::Time(right)) => Ok(left == right),
         (Value::Zone(left), Value::Zone(right)) => Ok(left == right),
         (Value::Certificate(left), Value::Certificate(right)) => Ok(left == right),
-        (Value::Version(left, Reference::Pointer), Value::Version(right, Reference::Pointer)) => Ok(Rc::ptr_eq(left, right)),
-        (Value::Version(left, Reference::Direct), Value::Version(right, Reference::Direct)) => Ok(left == right),
-        _ if left.kind_name() == right.kind_name() && !matches!(left, Value::List(_) | Value::Map(_)) => Ok(false),
+        (Value::Version(left, Reference::Pointer), Value::Version(right, Reference::Pointer)) => {
+            Ok(Rc::ptr_eq(left, right))
+        }
+        (Value::Version(left, Reference::Direct), Value::Version(right, Reference::Direct)) => {
+            Ok(left == right)
+        }
+        _ if left.kind_name() == right.kind_name() && !matches!(left, Value::List(_) | Value::Map(_)) => {
+            Ok(false)
+        }
         _ => Err(NOT_COMPARABLE),
     }
 }
@@ -54,7 +65,12 @@ fn equal_compound(left: &Value, right: &Value) -> Outcome<bool> {
 fn is_basic(value: &Value) -> bool {
     matches!(
         value,
-        Value::Bool(_) | Value::Int(..) | Value::Uint(..) | Value::Float(_) | Value::Complex(..) | Value::Text(_)
+        Value::Bool(_)
+            | Value::Int(..)
+            | Value::Uint(..)
+            | Value::Float(_)
+            | Value::Complex(..)
+            | Value::Text(_)
     )
 }
 
@@ -83,7 +99,9 @@ pub(crate) fn deep_equal(cx: &mut Cx, left: &Value, right: &Value, depth: usize)
         (Value::Version(left, left_reference), Value::Version(right, right_reference)) => {
             Ok(left_reference == right_reference && left == right)
         }
-        (Value::Int(..) | Value::Uint(..), Value::Int(..) | Value::Uint(..)) if left.type_name() != right.type_name() => {
+        (Value::Int(..) | Value::Uint(..), Value::Int(..) | Value::Uint(..))
+            if left.type_name() != right.type_name() =>
+        {
             Ok(false)
         }
         (Value::Nil, _) | (_, Value::Nil) => Ok(false),

@@ -34,7 +34,9 @@ impl Value {
             Self::Map(_) => "map",
             Self::Zone(_) | Self::Version(_, Reference::Pointer) => "ptr",
             Self::Time(_) | Self::Version(_, Reference::Direct) | Self::Certificate(_) => "struct",
-            Self::Bool(_) | Self::Uint(..) | Self::Float(_) | Self::Complex(..) | Self::Text(_) => self.type_name(),
+            Self::Bool(_) | Self::Uint(..) | Self::Float(_) | Self::Complex(..) | Self::Text(_) => {
+                self.type_name()
+            }
         }
     }
 }

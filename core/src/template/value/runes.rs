@@ -31,7 +31,10 @@ pub(crate) fn decode_rune(bytes: &[u8]) -> Option<(char, usize)> {
         0xF0..=0xF4 => 4,
         _ => return Some((char::REPLACEMENT_CHARACTER, 1)),
     };
-    let decoded = bytes.get(..expected).and_then(|bytes| str::from_utf8(bytes).ok()).and_then(|text| text.chars().next());
+    let decoded = bytes
+        .get(..expected)
+        .and_then(|bytes| str::from_utf8(bytes).ok())
+        .and_then(|text| text.chars().next());
     Some(decoded.map_or((char::REPLACEMENT_CHARACTER, 1), |char| (char, expected)))
 }
 
