@@ -41,7 +41,7 @@ struct Case {
     ok: bool,
 }
 
-pub fn render(template: &str, data: &BTreeMap<String, String>) -> Result<Vec<u8>, TemplateError> {
+fn render(template: &str, data: &BTreeMap<String, String>) -> Result<Vec<u8>, TemplateError> {
     let items: Data =
         data.iter().map(|(key, value)| (key.clone(), Zeroizing::new(value.clone().into_bytes()))).collect();
     Ok(render_text("case", template, &items, &Budget::default(), &mut Fixed(1))?.to_vec())

@@ -86,8 +86,7 @@ pub fn render_secret(
             continue;
         };
         cx.used_volatile = false;
-        let output =
-            render(&mut cx, key, text, budget, &context).map_err(|failure| failure.in_text(key, text))?;
+        let output = render(&mut cx, key, text, &context).map_err(|failure| failure.in_text(key, text))?;
         if items.contains_key(key) {
             continue;
         }
@@ -113,8 +112,7 @@ pub fn render_text(
     let mut cx = Cx::new(Meter::new(budget), sources);
     let mut own = Heap::default();
     let context = Value::Map(own.map(MapType::Text, self::context(&BTreeMap::new(), context)));
-    let output =
-        render(&mut cx, key, text, budget, &context).map_err(|failure| failure.in_text(key, text))?;
+    let output = render(&mut cx, key, text, &context).map_err(|failure| failure.in_text(key, text))?;
     Ok(output.into_zeroizing())
 }
 
@@ -123,7 +121,7 @@ pub fn render_text(
 /// A sibling's text is seen as it is written and not run, so volatility does not pass from one key to another.
 #[must_use]
 pub fn is_volatile(template: &str) -> bool {
-    let names = syntax::functions_named_in(template, Budget::default().nesting, functions::is_function);
+    let names = syntax::functions_named_in(template, functions::is_function);
     names.iter().any(|name| functions::is_volatile(name))
 }
 
@@ -133,8 +131,8 @@ fn context(templates: &BTreeMap<String, Option<String>>, items: &Data) -> Entrie
     texts.chain(items).map(|(key, value)| (Bytes::from(key.as_str()), Value::Text(value.into()))).collect()
 }
 
-fn render(cx: &mut Cx, key: &str, text: &str, budget: &Budget, context: &Value) -> Result<Buffer, Located> {
+fn render(cx: &mut Cx, key: &str, text: &str, context: &Value) -> Result<Buffer, Located> {
     cx.work(text.len()).map_err(|failure| Located::new(0, failure))?;
-    let templates = syntax::parse(key, text, budget.nesting, functions::is_function)?;
+    let templates = syntax::parse(key, text, &mut cx.meter, functions::is_function)?;
     execute(cx, &templates, key, context)
 }

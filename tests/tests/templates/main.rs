@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
-use sealed_secrets_core::template::{Budget, Data, Sources, TemplateError, render_text};
+use sealed_secrets_core::template::{Budget, Class, Data, Sources, TemplateError, render_text};
 use zeroize::Zeroizing;
 
 use self::oracle::{Answer, Oracle};
@@ -55,8 +55,23 @@ fn ours(template: &str, data: &Data) -> Result<Vec<u8>, TemplateError> {
     render_text("case", template, data, &Budget::default(), &mut Still).map(|output| output.to_vec())
 }
 
+/// Go would take all of the machine's memory or time for it.
+fn exceeds_the_budget(template: &str, data: &Data) -> bool {
+    ours(template, data).is_err_and(|error| error.class == Class::Budget)
+}
+
+/// Go prints pointers inside of lists as addresses.
+fn shows_an_address(output: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(output).to_lowercase();
+    let hex_after = |start: &str| start.chars().take_while(char::is_ascii_hexdigit).count();
+    text.split("0x").skip(1).any(|after| hex_after(after) >= 9)
+}
+
 /// Says how the two answers differ, if they do. That both fail is enough: error texts are our own.
 fn difference(template: &str, data: &Data, go: &Answer) -> Option<String> {
+    if shows_an_address(&go.output) {
+        return None;
+    }
     let ours = ours(template, data);
     let agrees = match &ours {
         Ok(output) => go.ok && *output == go.output,
@@ -101,6 +116,7 @@ fn generated_templates_give_what_go_gives() {
         ..ProptestConfig::default()
     };
     proptest!(config, |(template in generator::template())| {
+        prop_assume!(!exceeds_the_budget(&template, &data));
         let go = oracle.lock().unwrap().ask(&template, &data);
         if let Some(difference) = difference(&template, &data, &go) {
             return Err(TestCaseError::fail(difference));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use regex::bytes::{Captures, Regex, RegexBuilder};
+use regex::bytes::{Captures, Match, Regex, RegexBuilder};
 
 use super::{Args, Cx};
 use crate::template::error::{Failure, Outcome};
@@ -208,12 +208,18 @@ pub(super) fn find(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     cx.text(found.unwrap_or_default())
 }
 
+/// False for an empty match inside of a character, which Go does not find.
+fn is_between_characters(text: &[u8], hit: &Match) -> bool {
+    !hit.is_empty() || text.get(hit.start()).is_none_or(|byte| !matches!(byte, 0x80..0xC0))
+}
+
 pub(super) fn find_all(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let regex = compile(cx, args.text(0))?;
     cx.work(args.text(1).len())?;
     let limit = usize::try_from(args.int(2)).unwrap_or(usize::MAX);
     let mut found = Vec::new();
-    for hit in regex.find_iter(args.text(1)).take(limit) {
+    let hits = regex.find_iter(args.text(1)).filter(|hit| is_between_characters(args.text(1), hit));
+    for hit in hits.take(limit) {
         cx.pay_for_elements(1)?;
         found.push(cx.text(hit.as_bytes())?);
     }
@@ -234,7 +240,7 @@ pub(super) fn split(cx: &mut Cx, args: &Args) -> Outcome<Value> {
         let empty = cx.text("")?;
         return cx.list(ListType::Text, vec![empty]);
     }
-    for hit in regex.find_iter(text) {
+    for hit in regex.find_iter(text).filter(|hit| is_between_characters(text, hit)) {
         if pieces.len() + 1 >= limit {
             break;
         }
@@ -263,7 +269,7 @@ fn replace(
     let mut last = 0;
     for captures in regex.captures_iter(text) {
         cx.step(1)?;
-        if let Some(whole) = captures.get(0) {
+        if let Some(whole) = captures.get(0).filter(|whole| is_between_characters(text, whole)) {
             output.push(text.get(last..whole.start()).unwrap_or_default())?;
             expand(&mut output, &captures)?;
             last = whole.end();

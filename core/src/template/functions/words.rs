@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::{Args, Cx};
 use crate::template::error::Outcome;
-use crate::template::value::{Rune, Value, decode_rune, map_runes, push_rune, runes};
+use crate::template::value::{Rune, Value, map_runes, push_rune, runes};
 
 /// Go's one-to-one upper case; the few letters whose full mapping differs are listed.
 fn to_upper(char: char) -> char {
@@ -286,20 +286,33 @@ fn push_lower(output: &mut Vec<u8>, kind: WordKind, word: &[u8], connector: char
     }
 }
 
+/// Characters as `xstrings` reads them: bytes that are no UTF-8 belong to the next character, at the end to the last one.
+fn readable(text: &[u8], previous: char) -> impl Iterator<Item = Rune> {
+    let (mut start, mut previous) = (0, previous);
+    std::iter::from_fn(move || {
+        let rest = text.get(start..).filter(|rest| !rest.is_empty())?;
+        let valid = runes(rest).find(|rune| rune.char != char::REPLACEMENT_CHARACTER);
+        let (char, width) = valid.map_or((previous, rest.len()), |rune| (rune.char, rune.start + rune.width));
+        let rune = Rune { start, char, width };
+        start += width;
+        previous = char;
+        Some(rune)
+    })
+}
+
 fn next_word(text: &[u8]) -> (WordKind, usize) {
-    let Some((first, width)) = decode_rune(text) else {
+    let Some(Rune { char: first, width, .. }) = readable(text, char::REPLACEMENT_CHARACTER).next() else {
         return (Nothing, 0);
     };
     let run = |belongs: fn(char) -> bool| {
-        runes(text)
-            .find(|rune| !belongs(rune.char) || rune.is_invalid())
-            .map_or(text.len(), |rune| rune.start)
+        let end = readable(text, first).find(|rune| !belongs(rune.char));
+        end.map_or(text.len(), |rune| rune.start)
     };
     match first {
         char::REPLACEMENT_CHARACTER => (Invalid, width),
         _ if is_connector(first) => (Connector, run(is_connector)),
         _ if is_punctuation(first) => (Punctuation, run(is_punctuation)),
-        _ if is_upper(first) => (Upper, upper_word(text, width)),
+        _ if is_upper(first) => (Upper, upper_word(text, first, width)),
         _ if is_alphabetic(first) => (Alphabetic, run(|char| is_alphabetic(char) && !is_upper(char))),
         _ if is_number(first) => (Number, run(is_number)),
         _ => (Other, run(is_other)),
@@ -311,15 +324,17 @@ fn is_other(char: char) -> bool {
 }
 
 /// `Word` is one word; of `HTTPStatus` the word is `HTTP`.
-fn upper_word(text: &[u8], first_width: usize) -> usize {
+fn upper_word(text: &[u8], first: char, first_width: usize) -> usize {
     let rest = text.get(first_width..).unwrap_or_default();
-    let capitals: Vec<Rune> = runes(rest).take_while(|rune| is_upper(rune.char)).collect();
+    let capitals: Vec<Rune> = readable(rest, first).take_while(|rune| is_upper(rune.char)).collect();
     let Some(last) = capitals.last() else {
-        let small = runes(rest).find(|rune| !is_alphabetic(rune.char) || is_upper(rune.char));
+        let small = readable(rest, first).find(|rune| !is_alphabetic(rune.char) || is_upper(rune.char));
         return first_width + small.map_or(rest.len(), |rune| rune.start);
     };
     let end = last.start + last.width;
-    let letter_follows = rest.get(end..).and_then(decode_rune).is_some_and(|(char, _)| is_alphabetic(char));
+    let letter_follows = readable(rest.get(end..).unwrap_or_default(), last.char)
+        .next()
+        .is_some_and(|rune| is_alphabetic(rune.char));
     first_width + if letter_follows { last.start } else { end }
 }
 

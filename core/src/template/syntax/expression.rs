@@ -1,5 +1,6 @@
 //! The parser of what stands inside an action: pipelines, commands and operands.
 
+use super::super::budget::Meter;
 use super::super::error::{Failure, Located};
 use super::super::value::Bytes;
 use super::ast::{Command, Operand, Pipe, Term};
@@ -11,19 +12,19 @@ const KEYWORDS: [&str; 12] =
     ["block", "break", "continue", "define", "else", "end", "if", "nil", "range", "template", "with", "true"];
 
 /// Tokens with look-ahead, and the variables in scope.
-pub(crate) struct Expressions<'t> {
+pub(crate) struct Expressions<'t, 'm> {
     lexer: Lexer<'t>,
     ahead: Vec<Token<'t>>,
     offset: usize,
     variables: Vec<String>,
     outer_variables: Option<Vec<String>>,
     depth: usize,
-    nesting: usize,
+    meter: &'m mut Meter,
     is_function: fn(&str) -> bool,
 }
 
-impl<'t> Expressions<'t> {
-    pub(crate) fn new(text: &'t str, nesting: usize, is_function: fn(&str) -> bool) -> Self {
+impl<'t, 'm> Expressions<'t, 'm> {
+    pub(crate) fn new(text: &'t str, meter: &'m mut Meter, is_function: fn(&str) -> bool) -> Self {
         Self {
             lexer: Lexer::new(text),
             ahead: Vec::new(),
@@ -31,7 +32,7 @@ impl<'t> Expressions<'t> {
             variables: vec!["$".to_owned()],
             outer_variables: None,
             depth: 0,
-            nesting,
+            meter,
             is_function,
         }
     }
@@ -42,6 +43,16 @@ impl<'t> Expressions<'t> {
 
     pub(crate) fn syntax(&self, reason: &'static str) -> Located {
         Located::new(self.offset, Failure::syntax(reason))
+    }
+
+    /// Pays for a part of the parsed template.
+    pub(crate) fn pay_for<T>(&mut self, text: usize) -> Parsed<()> {
+        let paid = self.meter.allocate(size_of::<T>() + text + 64);
+        paid.map_err(|failure| Located::new(self.offset, failure))
+    }
+
+    pub(crate) fn check_depth(&self, depth: usize) -> Parsed<()> {
+        self.meter.nesting(depth).map_err(|failure| Located::new(self.offset, failure))
     }
 
     pub(crate) fn mark(&self) -> usize {
@@ -119,6 +130,7 @@ impl<'t> Expressions<'t> {
     /// Declarations, commands, and the delimiter or parenthesis that ends them (which is left to the caller).
     pub(crate) fn pipeline(&mut self, most_variables: usize) -> Parsed<Pipe> {
         let offset = self.peek_non_space()?.offset;
+        self.pay_for::<Pipe>(0)?;
         let (variables, assigns) = self.declarations(most_variables)?;
         let mut commands: Vec<Command> = Vec::new();
         loop {
@@ -207,6 +219,11 @@ impl<'t> Expressions<'t> {
                 _ => return Err(self.syntax("unexpected token in operand")),
             }
         }
+        self.finished_command(terms, is_first)
+    }
+
+    fn finished_command(&mut self, terms: Vec<Term>, is_first: bool) -> Parsed<Command> {
+        self.pay_for::<Command>(0)?;
         let mut terms = terms.into_iter();
         let head = terms.next().ok_or_else(|| self.syntax("empty command"))?;
         if !is_first && is_constant(&head.operand) {
@@ -226,8 +243,12 @@ impl<'t> Expressions<'t> {
         let Some(term) = self.term()? else {
             return Ok(None);
         };
+        self.with_fields(term).map(Some)
+    }
+
+    fn with_fields(&mut self, term: Term) -> Parsed<Term> {
         if self.peek()?.kind != Kind::Field {
-            return Ok(Some(term));
+            return Ok(term);
         }
         let mut fields = Vec::new();
         while self.peek()?.kind == Kind::Field {
@@ -248,11 +269,21 @@ impl<'t> Expressions<'t> {
             }
             operand => Operand::Chain(Box::new(Term { offset, operand }), fields),
         };
-        Ok(Some(Term { offset, operand }))
+        Ok(Term { offset, operand })
     }
 
+    /// Parentheses are kept apart from the simple terms: they recurse, and the others need a large stack frame.
     fn term(&mut self) -> Parsed<Option<Term>> {
+        if self.peek()?.kind == Kind::LeftParenthesis {
+            let offset = self.next()?.offset;
+            return self.parenthesis().map(|pipe| Some(Term { offset, operand: Operand::Pipe(pipe) }));
+        }
+        self.simple_term()
+    }
+
+    fn simple_term(&mut self) -> Parsed<Option<Term>> {
         let token = self.next()?;
+        self.pay_for::<Term>(token.text.len())?;
         let located = |failure| Located::new(token.offset, failure);
         let operand = match token.kind {
             Kind::Identifier => self.word(token)?,
@@ -263,7 +294,6 @@ impl<'t> Expressions<'t> {
             Kind::Number => Operand::Number(parse_number(token.text).map_err(located)?),
             Kind::QuotedText => Operand::Text(unquote(token.text).map_err(located)?.into()),
             Kind::RawText => Operand::Text(Bytes::from(token.text.trim_matches('`').replace('\r', ""))),
-            Kind::LeftParenthesis => self.parenthesis()?,
             _ => {
                 self.ahead.push(token);
                 return Ok(None);
@@ -290,18 +320,16 @@ impl<'t> Expressions<'t> {
         Err(self.syntax("undefined variable"))
     }
 
-    fn parenthesis(&mut self) -> Parsed<Operand> {
+    fn parenthesis(&mut self) -> Parsed<Box<Pipe>> {
         self.depth += 1;
-        if self.depth > self.nesting {
-            return Err(Located::new(self.offset, Failure::budget("nested too deeply")));
-        }
+        self.check_depth(self.depth)?;
         let pipe = self.pipeline(1)?;
         match self.next_non_space()?.kind {
             Kind::RightParenthesis => {}
             _ => return Err(self.syntax("unclosed left parenthesis")),
         }
         self.depth -= 1;
-        Ok(Operand::Pipe(Box::new(pipe)))
+        Ok(Box::new(pipe))
     }
 }
 

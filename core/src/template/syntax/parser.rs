@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::super::budget::{Budget, Meter};
 use super::super::error::{Class, Failure, Located};
 use super::super::value::Bytes;
 use super::ast::{Branch, Call, Node, Pipe, Range, Templates};
@@ -13,28 +14,26 @@ pub(crate) type Parsed<T> = Result<T, Located>;
 
 /// Parses `text`, which defines the template `name` and perhaps others.
 ///
-/// `is_function` tells which functions exist; `nesting` is how deep blocks and parentheses may go.
+/// `is_function` tells which functions exist; `meter` limits depth and memory.
 pub(crate) fn parse(
     name: &str,
     text: &str,
-    nesting: usize,
+    meter: &mut Meter,
     is_function: fn(&str) -> bool,
 ) -> Parsed<Templates> {
     let mut parser = Parser {
-        tokens: Expressions::new(text, nesting, is_function),
+        tokens: Expressions::new(text, meter, is_function),
         open: vec![Block::new(Opener::Define(name.to_owned()), 0)],
         done: Templates::new(),
-        nesting,
     };
     parser.run()?;
     Ok(parser.done)
 }
 
-struct Parser<'t> {
-    tokens: Expressions<'t>,
+struct Parser<'t, 'm> {
+    tokens: Expressions<'t, 'm>,
     open: Vec<Block>,
     done: Templates,
-    nesting: usize,
 }
 
 /// A block that waits for its end.
@@ -70,13 +69,16 @@ impl Block {
     }
 }
 
-impl Parser<'_> {
+impl Parser<'_, '_> {
     fn run(&mut self) -> Parsed<()> {
         loop {
             let token = self.tokens.next()?;
             match token.kind {
                 Kind::Text if token.text.is_empty() => {}
-                Kind::Text => self.push(Node::Text(Bytes::from(token.text))),
+                Kind::Text => {
+                    self.tokens.pay_for::<Node>(token.text.len())?;
+                    self.push(Node::Text(Bytes::from(token.text)));
+                }
                 Kind::LeftDelimiter => self.action()?,
                 _ => return self.finish(),
             }
@@ -101,6 +103,7 @@ impl Parser<'_> {
     }
 
     fn action(&mut self) -> Parsed<()> {
+        self.tokens.pay_for::<Node>(0)?;
         let word = self.tokens.peek_word()?;
         match word {
             "if" => self.branch(Opener::If),
@@ -123,9 +126,7 @@ impl Parser<'_> {
     }
 
     fn enter(&mut self, block: Block) -> Parsed<()> {
-        if self.open.len() > self.nesting {
-            return Err(Located::new(self.tokens.offset(), Failure::budget("nested too deeply")));
-        }
+        self.tokens.check_depth(self.open.len())?;
         self.open.push(block);
         Ok(())
     }
@@ -294,12 +295,9 @@ fn is_empty(body: &[Node]) -> bool {
 }
 
 /// Every function that `text` names, in any of the templates it defines. Empty if the text is no template.
-pub(crate) fn functions_named_in(
-    text: &str,
-    nesting: usize,
-    is_function: fn(&str) -> bool,
-) -> BTreeSet<String> {
-    let mut tokens = Expressions::new(text, nesting, is_function);
+pub(crate) fn functions_named_in(text: &str, is_function: fn(&str) -> bool) -> BTreeSet<String> {
+    let mut meter = Meter::new(&Budget::default());
+    let mut tokens = Expressions::new(text, &mut meter, is_function);
     let mut names = BTreeSet::new();
     while let Ok(token) = tokens.next() {
         match token.kind {
