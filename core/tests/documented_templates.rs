@@ -1,5 +1,11 @@
 //! Every example in docs/templates.md gives what the page says.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;

@@ -1,5 +1,7 @@
 //! Templates written to do harm: each ends with a budget error, in little memory, on a test thread's small stack.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -40,6 +42,7 @@ fn nested(open: &str, middle: &str, close: &str, depth: usize) -> String {
 
 const LOOP: &str = "{{range until 100000}}";
 
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn hostile() -> Vec<String> {
     let mut templates: Vec<String> = [
         // Endless work.

@@ -1,5 +1,7 @@
 //! Templates against Go's own output.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;

@@ -23,8 +23,9 @@ pub(super) fn literal(operand: &Operand, parameter: Ty) -> Option<Outcome<Value>
     match (operand, parameter) {
         (Operand::Nil, Ty::Any | Ty::Map | Ty::List | Ty::Version | Ty::Zone) => Some(Ok(Value::Nil)),
         (Operand::Nil, _) => wrong("nil given where a value is needed"),
-        (Operand::Bool(_) | Operand::Number(_) | Operand::Text(_), Ty::Any) => None,
-        (Operand::Bool(_), Ty::Bool) | (Operand::Text(_), Ty::Text) => None,
+        (Operand::Bool(_) | Operand::Number(_) | Operand::Text(_), Ty::Any)
+        | (Operand::Bool(_), Ty::Bool)
+        | (Operand::Text(_), Ty::Text) => None,
         (Operand::Number(number), Ty::Int | Ty::Duration) => {
             let of = parameter.int_type();
             Some(number.int.map(|int| Value::Int(int, of)).ok_or(Failure::wrong_type("expected an integer")))

@@ -88,17 +88,15 @@ impl<'t> Executor<'t, '_, '_> {
     fn run(&mut self) -> Evaluated<()> {
         while let Some(frame) = self.frames.last_mut() {
             match frame {
-                Frame::Body { nodes, dot, mark } => match nodes.next() {
-                    Some(node) => {
+                Frame::Body { nodes, dot, mark } => {
+                    if let Some(node) = nodes.next() {
                         let dot = dot.clone();
                         self.node(node, &dot)?;
-                    }
-                    None => {
-                        let mark = *mark;
-                        self.variables.truncate(mark);
+                    } else {
+                        self.variables.truncate(*mark);
                         self.frames.pop();
                     }
-                },
+                }
                 Frame::Loop { .. } => self.iterate()?,
                 Frame::Call { base, mark } => {
                     let (base, mark) = (*base, *mark);

@@ -108,7 +108,7 @@ fn plain(decimal: &Decimal) -> String {
         return format!("0.{}{digits}", "0".repeat(zeros));
     };
     match digits.split_at_checked(whole) {
-        Some((whole, "")) if whole.is_empty() => "0".to_owned(),
+        Some(("", "")) => "0".to_owned(),
         Some((whole, "")) => whole.to_owned(),
         Some(("", fraction)) => format!("0.{fraction}"),
         Some((whole, fraction)) => format!("{whole}.{fraction}"),

@@ -73,7 +73,7 @@ fn unicode(flags: &Flags, magnitude: u64, negative: Option<bool>) -> Vec<u8> {
     let shown =
         u32::try_from(code).ok().and_then(char::from_u32).filter(|char| flags.sharp && is_graphic(*char));
     if let Some(char) = shown {
-        text.push_str(&format!(" '{char}'"));
+        text.extend([' ', '\'', char, '\'']);
     }
     text.into_bytes()
 }

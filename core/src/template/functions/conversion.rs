@@ -8,13 +8,11 @@ use crate::template::value::{Bytes, IntType, ListType, Value};
 
 /// What a value prints as with `%v`.
 pub(crate) fn to_text(cx: &mut Cx, value: &Value) -> Outcome<Bytes> {
-    match value {
-        Value::Text(text) => Ok(text.clone()),
-        _ => {
-            let printed = sprint(cx, std::slice::from_ref(value))?;
-            cx.bytes(printed.into_bytes())
-        }
+    if let Value::Text(text) = value {
+        return Ok(text.clone());
     }
+    let printed = sprint(cx, std::slice::from_ref(value))?;
+    cx.bytes(printed.into_bytes())
 }
 
 /// `cast.ToInt64`: what cannot be converted is 0.

@@ -16,7 +16,10 @@ use crate::template::value::Value;
 const AES_FAILED: Failure = Failure::function("the text cannot be decrypted with this password");
 
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    halves.filter_map(|half| DIGITS.get(usize::from(half))).collect()
 }
 
 fn digested(cx: &mut Cx, args: &Args, algorithm: &'static Algorithm) -> Outcome<Value> {

@@ -26,7 +26,7 @@ pub(super) fn any(_: &mut Cx, args: &Args) -> Outcome<Value> {
 }
 
 pub(super) fn ternary(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    Ok(args.any(if args.bool(2) { 0 } else { 1 }).clone())
+    Ok(args.any(usize::from(!args.bool(2))).clone())
 }
 
 pub(super) fn fail(_: &mut Cx, _: &Args) -> Outcome<Value> {

@@ -61,7 +61,7 @@ fn new_ed25519() -> Outcome<Zeroizing<String>> {
 pub(super) fn pem(label: &str, der: &[u8]) -> Zeroizing<String> {
     let body = Zeroizing::new(base64(der));
     let mut text = Zeroizing::new(String::with_capacity(body.len() + body.len() / 32 + 128));
-    text.push_str(&format!("-----BEGIN {label}-----\n"));
+    text.extend(["-----BEGIN ", label, "-----\n"]);
     let mut rest = body.as_str();
     while !rest.is_empty() {
         let (line, after) = rest.split_at_checked(64).unwrap_or((rest, ""));
@@ -69,6 +69,6 @@ pub(super) fn pem(label: &str, der: &[u8]) -> Zeroizing<String> {
         text.push('\n');
         rest = after;
     }
-    text.push_str(&format!("-----END {label}-----\n"));
+    text.extend(["-----END ", label, "-----\n"]);
     text
 }

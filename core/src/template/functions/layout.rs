@@ -35,6 +35,7 @@ pub(super) enum Part {
 
 /// How an offset from UTC is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each says whether a part is written")]
 pub(super) struct OffsetForm {
     /// UTC is `Z`.
     pub(super) has_z: bool,
@@ -187,14 +188,10 @@ fn written_offset(offset: i64, form: OffsetForm) -> String {
     let minutes = (offset / 60).abs();
     let sign = if offset / 60 < 0 { '-' } else { '+' };
     let colon = if form.has_colons { ":" } else { "" };
-    let mut text = format!("{sign}{:02}", minutes / 60);
-    if form.has_minutes {
-        text.push_str(&format!("{colon}{:02}", minutes % 60));
-    }
-    if form.has_seconds {
-        text.push_str(&format!("{colon}{:02}", offset.abs() % 60));
-    }
-    text
+    let hours = format!("{sign}{:02}", minutes / 60);
+    let minute = if form.has_minutes { format!("{colon}{:02}", minutes % 60) } else { String::new() };
+    let second = if form.has_seconds { format!("{colon}{:02}", offset.abs() % 60) } else { String::new() };
+    [hours, minute, second].concat()
 }
 
 fn written_fraction(nanoseconds: u32, digits: usize, trims: bool, separator: char) -> String {

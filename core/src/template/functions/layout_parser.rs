@@ -241,7 +241,7 @@ impl Found {
         if self.zone_name.is_empty() {
             return Some(time.reinterpreted_in(local.clone()));
         }
-        Some(in_zone_named(time, self.zone_name, local))
+        Some(in_zone_named(&time, self.zone_name, local))
     }
 
     fn month_and_day(&self) -> Option<(i64, i64)> {
@@ -268,7 +268,7 @@ impl Found {
 }
 
 /// An abbreviation is the local zone's own, or one whose offset is not known.
-fn in_zone_named(time: Time, name: String, local: &Zone) -> Time {
+fn in_zone_named(time: &Time, name: String, local: &Zone) -> Time {
     let as_local = time.clone().reinterpreted_in(local.clone());
     if as_local.civil().abbreviation == name {
         return as_local;

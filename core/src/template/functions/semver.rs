@@ -202,7 +202,6 @@ fn receiver(args: &Args) -> Rc<Version> {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the shape of a function body")]
 fn direct(version: Version) -> Outcome<Value> {
     Ok(Value::Version(Rc::new(version), Reference::Direct))
 }

@@ -23,7 +23,6 @@ const SPACE: &str = r"[\t\n\x0C\r ]";
 
 macro_rules! pattern {
     ($name:ident, $pattern:expr) => {
-        #[expect(clippy::unwrap_used, reason = "a constant pattern")]
         static $name: LazyLock<Regex> = LazyLock::new(|| Regex::new(&$pattern).unwrap());
     };
 }

@@ -113,7 +113,7 @@ pub(super) fn replace(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 }
 
 pub(super) fn plural(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    cx.text(args.text(if args.int(2) == 1 { 0 } else { 1 }))
+    cx.text(args.text(usize::from(args.int(2) != 1)))
 }
 
 pub(super) fn indent(cx: &mut Cx, args: &Args) -> Outcome<Value> {

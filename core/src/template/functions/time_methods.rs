@@ -56,22 +56,18 @@ pub(super) static OF_DURATION: &[Function] = &[
     method_of("Truncate", &[Ty::Duration], |_, args| duration(truncate(args.int(0), args.int(1)))),
 ];
 
-#[expect(clippy::unnecessary_wraps, reason = "the shape of a function body")]
 fn time(time: Time) -> Outcome<Value> {
     Ok(Value::Time(time))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the shape of a function body")]
 fn int(value: i64) -> Outcome<Value> {
     Ok(Value::int(value))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the shape of a function body")]
 fn truth(value: bool) -> Outcome<Value> {
     Ok(Value::Bool(value))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the shape of a function body")]
 fn duration(nanoseconds: i64) -> Outcome<Value> {
     Ok(Value::Int(nanoseconds, IntType::Duration))
 }

@@ -261,10 +261,9 @@ fn parse_host(host: &[u8]) -> Outcome<Vec<u8>> {
     if host.contains(&b'[') {
         return Err(INVALID);
     }
-    if let Some(colon) = host.iter().position(|byte| *byte == b':') {
-        if !is_port(host.get(colon..).unwrap_or_default()) {
-            return Err(INVALID);
-        }
+    let port = host.iter().position(|byte| *byte == b':').and_then(|colon| host.get(colon..));
+    if !is_port(port.unwrap_or_default()) {
+        return Err(INVALID);
     }
     unescape(host, Mode::Host)
 }

@@ -47,7 +47,6 @@ fn single(mut mapped: impl Iterator<Item = char>, otherwise: char) -> char {
 macro_rules! class {
     ($name:ident, $pattern:literal) => {
         fn $name(char: char) -> bool {
-            #[expect(clippy::unwrap_used, reason = "a constant pattern")]
             static CLASS: LazyLock<Regex> = LazyLock::new(|| Regex::new($pattern).unwrap());
             CLASS.is_match(char.encode_utf8(&mut [0; 4]))
         }
