@@ -9,4 +9,5 @@ pub mod label;
 pub mod manifest;
 pub mod rotation;
 pub mod seal;
+pub mod template;
 pub mod unseal;

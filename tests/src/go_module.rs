@@ -39,6 +39,12 @@ impl GoModule {
         })
     }
 
+    /// A source file of the module, for programs that are our own.
+    pub(crate) fn source(&self, name: &str) -> Result<Vec<u8>> {
+        let path = self.folder.join(name);
+        fs::read(&path).when(|| format!("read {}", path.display()))
+    }
+
     /// The version that `go.mod` requires of `module`, such as `v1.36.3`.
     pub(crate) fn version_of(&self, module: &str) -> Result<&str> {
         required_version(&self.definition, module).ok_or_else(|| {

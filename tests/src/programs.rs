@@ -98,6 +98,30 @@ impl UpstreamPrograms {
     }
 }
 
+const TEMPLATE_ORACLE: [GoProgram; 1] =
+    [GoProgram { name: "template-oracle", package: ".", usually: "10 s" }];
+
+/// Our own small Go program that answers what Go's text/template with sprig makes of a template.
+///
+/// # Errors
+/// [`Error::Missing`], saying what to install, when it was never built and Go is not there.
+pub fn template_oracle() -> Result<PathBuf> {
+    let module = GoModule::read("template-oracle")?;
+    let flags = "-s -w".to_owned();
+    let version = fingerprint(&module.source("main.go")?);
+    let cache = module.cache(&format!("template-oracle-{version:016x}"), &flags)?;
+    let toolbox = Toolbox { module, flags, cache, programs: &TEMPLATE_ORACLE, assets: None };
+    toolbox.fill(|| ())?;
+    toolbox.require("template-oracle")
+}
+
+/// Tells versions of a source file apart.
+fn fingerprint(source: &[u8]) -> u64 {
+    source
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+}
+
 /// The programs of one Go module, and the places where they may be.
 struct Toolbox {
     module: GoModule,

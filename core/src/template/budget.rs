@@ -1,0 +1,118 @@
+//! What one object's templates may cost, and the meter that counts it.
+//!
+//! Every limit but the wall clock is deterministic: the same templates over the same items end the same way everywhere.
+
+use super::error::{Failure, Outcome};
+
+/// Limits on the templates of one object. All of one object's data keys share them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Budget {
+    /// Nodes evaluated, functions called and, in proportion to size, bytes and elements handled.
+    pub steps: u64,
+    /// Bytes of all rendered values together.
+    pub output: usize,
+    /// Bytes of one value: a string, or a list or map with its own overhead but not what its elements hold.
+    pub value: usize,
+    /// Bytes allocated for values over the whole rendering, whether still in use or not.
+    pub memory: usize,
+    /// Depth of `{{template}}` calls.
+    pub recursion: usize,
+    /// Depth of blocks and parentheses in a template, and of lists and maps inside each other.
+    pub nesting: usize,
+    /// Calls of functions that are slow by design: making keys, bcrypt, scrypt.
+    pub costly: u32,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            steps: 2_000_000,
+            output: 1 << 20,
+            value: 4 << 20,
+            memory: 32 << 20,
+            recursion: 500,
+            nesting: 200,
+            costly: 4,
+        }
+    }
+}
+
+/// How often the caller's clock is asked whether time is up, in steps.
+const STEPS_BETWEEN_LOOKS_AT_THE_CLOCK: u64 = 256;
+
+/// Counts what a rendering uses up.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    budget: Budget,
+    steps: u64,
+    memory: usize,
+    output: usize,
+    costly: u32,
+    next_look: u64,
+}
+
+impl Meter {
+    pub(crate) fn new(budget: &Budget) -> Self {
+        Self { budget: budget.clone(), steps: 0, memory: 0, output: 0, costly: 0, next_look: 0 }
+    }
+
+    /// Counts `count` steps. True when it is time to look at the clock.
+    pub(crate) fn step(&mut self, count: u64) -> Outcome<bool> {
+        self.steps = self.steps.saturating_add(count);
+        if self.steps > self.budget.steps {
+            return Err(Failure::budget("too many steps"));
+        }
+        let due = self.steps >= self.next_look;
+        if due {
+            self.next_look = self.steps.saturating_add(STEPS_BETWEEN_LOOKS_AT_THE_CLOCK);
+        }
+        Ok(due)
+    }
+
+    /// Asks for `bytes` of memory before they are allocated.
+    pub(crate) fn allocate(&mut self, bytes: usize) -> Outcome<()> {
+        if bytes > self.budget.value {
+            return Err(Failure::budget("a value is too large"));
+        }
+        self.memory = self.memory.saturating_add(bytes);
+        if self.memory > self.budget.memory {
+            return Err(Failure::budget("too much memory"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn print(&mut self, bytes: usize) -> Outcome<()> {
+        self.output = self.output.saturating_add(bytes);
+        if self.output > self.budget.output {
+            return Err(Failure::budget("too much output"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn costly(&mut self) -> Outcome<()> {
+        self.costly += 1;
+        if self.costly > self.budget.costly {
+            return Err(Failure::budget("too many calls of costly functions"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn recursion(&self, depth: usize) -> Outcome<()> {
+        if depth > self.budget.recursion {
+            return Err(Failure::budget("templates call each other too deeply"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn nesting(&self, depth: usize) -> Outcome<()> {
+        if depth > self.budget.nesting {
+            return Err(Failure::budget("nested too deeply"));
+        }
+        Ok(())
+    }
+
+    /// The largest value that may still be made.
+    pub(crate) fn room(&self) -> usize {
+        self.budget.value.min(self.budget.memory.saturating_sub(self.memory))
+    }
+}

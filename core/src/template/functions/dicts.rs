@@ -1,0 +1,121 @@
+//! Maps with string keys.
+
+use super::conversion::to_text;
+use super::{Args, Cx, as_map};
+use crate::template::error::{Failure, Outcome};
+use crate::template::value::{Bytes, Entries, ListType, Map, MapType, Value};
+
+const NIL_MAP: Failure = Failure::function("the map is nil");
+const NOT_A_DICT: Failure = Failure::function("expected a dict");
+
+pub(super) fn dict(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let mut entries = Entries::new();
+    for pair in args.from(0).chunks(2) {
+        let (key, value) = match pair {
+            [key, value] => (key, value.clone()),
+            [key] => (key, Value::text("")),
+            _ => continue,
+        };
+        entries.insert(to_text(cx, key)?, value);
+    }
+    cx.map(MapType::Any, entries)
+}
+
+pub(super) fn get(_: &mut Cx, args: &Args) -> Outcome<Value> {
+    let found = args.map(0).and_then(|map| map.get(args.text(1)));
+    Ok(found.unwrap_or_else(|| Value::text("")))
+}
+
+pub(super) fn set(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let map = args.map(0).ok_or(NIL_MAP)?;
+    cx.pay_for_entry()?;
+    let key = cx.bytes(args.text(1))?;
+    map.entries.borrow_mut().insert(key, args.any(2).clone());
+    Ok(Value::Map(map.clone()))
+}
+
+pub(super) fn unset(_: &mut Cx, args: &Args) -> Outcome<Value> {
+    let Some(map) = args.map(0) else {
+        return Ok(Value::Nil);
+    };
+    map.entries.borrow_mut().remove(args.text(1));
+    Ok(Value::Map(map.clone()))
+}
+
+pub(super) fn has_key(_: &mut Cx, args: &Args) -> Outcome<Value> {
+    Ok(Value::Bool(args.map(0).is_some_and(|map| map.get(args.text(1)).is_some())))
+}
+
+pub(super) fn pluck(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let found = args.from(1).iter().filter_map(as_map).filter_map(|map| map.get(args.text(0)));
+    let found = found.collect();
+    cx.list(ListType::Any, found)
+}
+
+/// The keys in order; Go gives them in no order.
+pub(super) fn keys(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let mut keys = Vec::new();
+    for map in args.from(0).iter().filter_map(as_map) {
+        cx.pay_for_elements(map.entries.borrow().len())?;
+        keys.extend(map.keys().into_iter().map(Value::Text));
+    }
+    cx.list(ListType::Text, keys)
+}
+
+/// The values in the order of their keys; Go gives them in no order.
+pub(super) fn values(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let values = args.map(0).map_or_else(Vec::new, |map| map.entries.borrow().values().cloned().collect());
+    cx.list(ListType::Any, values)
+}
+
+pub(super) fn pick(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    select(cx, args, |key, named| named.contains(&key))
+}
+
+pub(super) fn omit(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    select(cx, args, |key, named| !named.contains(&key))
+}
+
+fn select(cx: &mut Cx, args: &Args, keeps: fn(&[u8], &[&[u8]]) -> bool) -> Outcome<Value> {
+    let named: Vec<&[u8]> = (1..=args.from(1).len()).map(|position| args.text(position)).collect();
+    let mut kept = Entries::new();
+    if let Some(map) = args.map(0) {
+        for (key, value) in map.entries.borrow().iter() {
+            cx.step(u64::try_from(named.len()).unwrap_or(u64::MAX))?;
+            if keeps(key, &named) {
+                cx.pay_for_entry()?;
+                kept.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    cx.map(MapType::Any, kept)
+}
+
+pub(super) fn dig(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let [path @ .., default, dict] = args.from(0) else {
+        return Err(Failure::function("needs at least three arguments"));
+    };
+    if path.is_empty() {
+        return Err(Failure::function("needs at least three arguments"));
+    }
+    let mut path_keys: Vec<Bytes> = Vec::new();
+    for key in path {
+        match key {
+            Value::Text(key) => path_keys.push(key.clone()),
+            _ => return Err(Failure::function("keys must be strings")),
+        }
+    }
+    let mut current = dict.clone();
+    for key in path_keys {
+        cx.step(1)?;
+        let Some(next) = any_map(&current).ok_or(NOT_A_DICT)?.get(&key) else {
+            return Ok(default.clone());
+        };
+        current = next;
+    }
+    Ok(current)
+}
+
+fn any_map(value: &Value) -> Option<&Map> {
+    as_map(value).filter(|map| map.of == MapType::Any)
+}

@@ -1,0 +1,193 @@
+//! Base64, base32 and JSON.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Args, Cx};
+use crate::template::error::{Failure, Outcome};
+use crate::template::json::{Style, decode, encode};
+use crate::template::value::Value;
+use crate::template::zeroizing::Buffer;
+
+pub(super) fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+pub(super) fn b64enc(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    cx.text(base64(args.text(0)))
+}
+
+/// What cannot be decoded gives Go's error text.
+pub(super) fn b64dec(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    match decode_base64(args.text(0)) {
+        Ok(bytes) => cx.text(bytes),
+        Err(position) => cx.text(format!("illegal base64 data at input byte {position}")),
+    }
+}
+
+/// Go's decoder: newlines are skipped, padding is required, trailing bits may be anything. The error is where it gave up.
+pub(super) fn decode_base64(text: &[u8]) -> Result<Vec<u8>, usize> {
+    let mut letters = text.iter().copied().enumerate().filter(|(_, letter)| !matches!(letter, b'\r' | b'\n'));
+    let mut output = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut count, mut last) = (0_u32, 0_usize, 0_usize);
+    while let Some((position, letter)) = letters.next() {
+        last = position + 1;
+        if let Some(value) = base64_value(letter) {
+            bits = (bits << 6) | u32::from(value);
+            count += 1;
+            if count == 4 {
+                output.extend(bits.to_be_bytes().iter().skip(1));
+                (bits, count) = (0, 0);
+            }
+            continue;
+        }
+        if letter != b'=' || count < 2 {
+            return Err(position);
+        }
+        if count == 2 {
+            let (second, letter) = letters.next().ok_or(text.len())?;
+            if letter != b'=' {
+                return Err(second - 1);
+            }
+        }
+        output.extend((bits << (6 * (4 - count))).to_be_bytes().iter().skip(1).take(count - 1));
+        return letters.next().map_or(Ok(output), |(garbage, _)| Err(garbage));
+    }
+    if count == 0 { Ok(output) } else { Err(last - count) }
+}
+
+/// As for base64, but the error counts without newlines.
+fn decode_base32(text: &[u8]) -> Result<Vec<u8>, usize> {
+    let letters: Vec<u8> = text.iter().copied().filter(|letter| !matches!(letter, b'\r' | b'\n')).collect();
+    let mut output = Vec::with_capacity(letters.len() / 8 * 5);
+    for (number, group) in letters.chunks(8).enumerate() {
+        let start = number * 8;
+        let after = letters.len() - start;
+        let mut bits = 0_u64;
+        let mut count = 0;
+        for (position, letter) in group.iter().enumerate() {
+            if *letter == b'=' && position >= 2 && after - position - 1 < 8 {
+                break;
+            }
+            bits = (bits << 5) | u64::from(base32_value(*letter).ok_or(start + position)?);
+            count += 1;
+        }
+        check_base32_padding(&letters, start, count)?;
+        let whole = count * 5 / 8;
+        let bytes = (bits << (40 - 5 * count)).to_be_bytes();
+        output.extend(bytes.iter().skip(3).take(whole));
+        if count < 8 {
+            break;
+        }
+    }
+    Ok(output)
+}
+
+fn check_base32_padding(letters: &[u8], start: usize, count: usize) -> Result<(), usize> {
+    let padding = letters.get(start + count..).unwrap_or_default();
+    if count == 8 {
+        return Ok(());
+    }
+    if padding.is_empty() {
+        return Err(start);
+    }
+    if padding.len() + count < 8 {
+        return Err(letters.len());
+    }
+    let stray = padding.iter().take(8 - count).position(|letter| *letter != b'=');
+    if let Some(stray) = stray {
+        return Err(start + count + stray - 1);
+    }
+    if matches!(count, 1 | 3 | 6) { Err(start + count) } else { Ok(()) }
+}
+
+pub(super) fn b32enc(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let mut output = cx.buffer();
+    for chunk in args.text(0).chunks(5) {
+        let mut group = [0; 8];
+        for (slot, byte) in group.iter_mut().skip(3).zip(chunk) {
+            *slot = *byte;
+        }
+        let bits = u64::from_be_bytes(group);
+        let letters = (chunk.len() * 8).div_ceil(5);
+        for position in 0..8 {
+            let index = usize::try_from((bits >> (35 - 5 * position)) & 31).unwrap_or(0);
+            let letter = LETTERS.get(index).copied().unwrap_or_default();
+            output.push(&[if position < letters { letter } else { b'=' }])?;
+        }
+    }
+    cx.finish(output)
+}
+
+pub(super) fn b32dec(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    match decode_base32(args.text(0)) {
+        Ok(bytes) => cx.text(bytes),
+        Err(position) => cx.text(format!("illegal base32 data at input byte {position}")),
+    }
+}
+
+fn base64_value(letter: u8) -> Option<u8> {
+    match letter {
+        b'A'..=b'Z' => Some(letter - b'A'),
+        b'a'..=b'z' => Some(letter - b'a' + 26),
+        b'0'..=b'9' => Some(letter - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    }
+}
+
+fn base32_value(letter: u8) -> Option<u8> {
+    match letter {
+        b'A'..=b'Z' => Some(letter - b'A'),
+        b'2'..=b'7' => Some(letter - b'2' + 26),
+        _ => None,
+    }
+}
+
+/// What cannot be written as JSON gives an empty string.
+fn or_empty(cx: &mut Cx, encoded: Outcome<Buffer>) -> Outcome<Value> {
+    match encoded {
+        Ok(json) => cx.finish(json),
+        Err(failure) if failure.class == crate::template::Class::FunctionFailed => cx.text(""),
+        Err(failure) => Err(failure),
+    }
+}
+
+pub(super) fn to_json(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let encoded = encode(cx, args.any(0), Style::Compact);
+    or_empty(cx, encoded)
+}
+
+pub(super) fn to_pretty_json(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let encoded = encode(cx, args.any(0), Style::Pretty);
+    or_empty(cx, encoded)
+}
+
+pub(super) fn must_to_json(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let json = encode(cx, args.any(0), Style::Compact)?;
+    cx.finish(json)
+}
+
+pub(super) fn must_to_pretty_json(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let json = encode(cx, args.any(0), Style::Pretty)?;
+    cx.finish(json)
+}
+
+pub(super) fn must_to_raw_json(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let json = encode(cx, args.any(0), Style::Raw)?;
+    cx.finish(json)
+}
+
+/// What is no JSON gives nil.
+pub(super) fn from_json(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    match decode(cx, args.text(0)) {
+        Err(Failure { class: crate::template::Class::FunctionFailed, .. }) => Ok(Value::Nil),
+        decoded => decoded,
+    }
+}
+
+pub(super) fn must_from_json(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    decode(cx, args.text(0))
+}

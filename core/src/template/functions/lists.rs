@@ -1,0 +1,184 @@
+//! Lists.
+
+use super::conversion::{texts_of, to_int};
+use super::{Args, Cx};
+use crate::template::error::{Failure, Outcome};
+use crate::template::value::{List, ListType, Value, deep_equal};
+
+const NOT_A_LIST: Failure = Failure::function("expected a list");
+const OUT_OF_RANGE: Failure = Failure::function("out of range");
+
+fn list_of(value: &Value) -> Outcome<&List> {
+    match value {
+        Value::List(list) => Ok(list),
+        _ => Err(NOT_A_LIST),
+    }
+}
+
+fn items(cx: &mut Cx, args: &Args, position: usize) -> Outcome<Vec<Value>> {
+    let list = list_of(args.any(position))?;
+    cx.pay_for_elements(list.len())?;
+    Ok(list.to_vec())
+}
+
+pub(super) fn list(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    cx.list(ListType::Any, args.from(0).to_vec())
+}
+
+pub(super) fn push(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let mut items = items(cx, args, 0)?;
+    items.push(args.any(1).clone());
+    cx.list(ListType::Any, items)
+}
+
+pub(super) fn prepend(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let mut items = items(cx, args, 0)?;
+    items.insert(0, args.any(1).clone());
+    cx.list(ListType::Any, items)
+}
+
+pub(super) fn concat(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let mut all = Vec::new();
+    for position in 0..args.from(0).len() {
+        all.append(&mut items(cx, args, position)?);
+    }
+    if all.is_empty() { cx.nil_list(ListType::Any) } else { cx.list(ListType::Any, all) }
+}
+
+pub(super) fn first(_: &mut Cx, args: &Args) -> Outcome<Value> {
+    Ok(list_of(args.any(0))?.get(0).unwrap_or(Value::Nil))
+}
+
+pub(super) fn last(_: &mut Cx, args: &Args) -> Outcome<Value> {
+    let list = list_of(args.any(0))?;
+    Ok(list.len().checked_sub(1).and_then(|last| list.get(last)).unwrap_or(Value::Nil))
+}
+
+pub(super) fn rest(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let mut items = items(cx, args, 0)?;
+    if items.is_empty() {
+        return cx.nil_list(ListType::Any);
+    }
+    items.remove(0);
+    cx.list(ListType::Any, items)
+}
+
+pub(super) fn initial(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let mut items = items(cx, args, 0)?;
+    match items.pop() {
+        None => cx.nil_list(ListType::Any),
+        Some(_) => cx.list(ListType::Any, items),
+    }
+}
+
+pub(super) fn reverse(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let mut items = items(cx, args, 0)?;
+    items.reverse();
+    cx.list(ListType::Any, items)
+}
+
+pub(super) fn compact(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let mut items = items(cx, args, 0)?;
+    items.retain(Value::is_true);
+    cx.list(ListType::Any, items)
+}
+
+fn is_among(cx: &mut Cx, items: &[Value], wanted: &Value) -> Outcome<bool> {
+    for item in items {
+        if deep_equal(cx, wanted, item, 0)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+pub(super) fn uniq(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let mut kept = Vec::new();
+    for item in items(cx, args, 0)? {
+        if !is_among(cx, &kept, &item)? {
+            kept.push(item);
+        }
+    }
+    cx.list(ListType::Any, kept)
+}
+
+pub(super) fn without(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let mut kept = Vec::new();
+    for item in items(cx, args, 0)? {
+        if !is_among(cx, args.from(1), &item)? {
+            kept.push(item);
+        }
+    }
+    cx.list(ListType::Any, kept)
+}
+
+pub(super) fn has(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    if matches!(args.any(1), Value::Nil) {
+        return Ok(Value::Bool(false));
+    }
+    let items = items(cx, args, 1)?;
+    is_among(cx, &items, args.any(0)).map(Value::Bool)
+}
+
+pub(super) fn slice(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let list = list_of(args.any(0))?;
+    let length = list.len();
+    if length == 0 {
+        return Ok(Value::Nil);
+    }
+    let index = |position| usize::try_from(to_int(args.any(position))).map_err(|_| OUT_OF_RANGE);
+    let start = if args.from(1).is_empty() { 0 } else { index(1)? };
+    let end = if args.from(2).is_empty() { length } else { index(2)? };
+    let part = list.items.borrow().get(start..end).ok_or(OUT_OF_RANGE)?.to_vec();
+    cx.list(list.of, part)
+}
+
+pub(super) fn chunk(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let items = items(cx, args, 1)?;
+    let Some(size) = usize::try_from(args.int(0)).ok().filter(|size| *size > 0) else {
+        return chunk_of_no_size(cx, args.int(0), items.len());
+    };
+    let mut chunks = Vec::new();
+    for chunk in items.chunks(size) {
+        chunks.push(cx.list(ListType::Any, chunk.to_vec())?);
+    }
+    cx.list(ListType::Lists, chunks)
+}
+
+/// With a size below zero Go computes a count of chunks that is none or that it cannot make.
+fn chunk_of_no_size(cx: &mut Cx, size: i64, length: usize) -> Outcome<Value> {
+    let last = i128::try_from(length).unwrap_or(0) - 1;
+    if size != 0 && last > 0 && last <= -i128::from(size) {
+        return cx.list(ListType::Lists, Vec::new());
+    }
+    Err(OUT_OF_RANGE)
+}
+
+pub(super) fn sort_alpha(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let Value::List(list) = args.any(0) else {
+        let texts = texts_of(cx, args.any(0))?;
+        let texts = if texts.is_empty() { vec!["<nil>".into()] } else { texts };
+        return cx.list(ListType::Text, texts.into_iter().map(Value::Text).collect());
+    };
+    let mut texts = texts_of(cx, args.any(0))?;
+    let count = u64::try_from(texts.len()).unwrap_or(u64::MAX);
+    cx.step(count.saturating_mul(u64::from(count.max(1).ilog2()) + 1))?;
+    texts.sort();
+    let sorted: Vec<Value> = texts.into_iter().map(Value::Text).collect();
+    if list.of == ListType::Text {
+        list.items.replace(sorted);
+        return Ok(Value::List(list.clone()));
+    }
+    cx.list(ListType::Text, sorted)
+}
+
+pub(super) fn join(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let mut output = cx.buffer();
+    for (position, text) in texts_of(cx, args.any(1))?.iter().enumerate() {
+        if position > 0 {
+            output.push(args.text(0))?;
+        }
+        output.push(text)?;
+    }
+    cx.finish(output)
+}

@@ -1,0 +1,285 @@
+//! The functions that templates may call. `table` lists them all; each family has a file of its own.
+
+#![expect(clippy::unnecessary_wraps, reason = "all bodies have one type, so that one table can hold them")]
+
+mod builtins;
+mod certificates;
+mod conversion;
+mod crypto;
+mod dates;
+mod decimal;
+mod dicts;
+mod encoding;
+mod flow;
+mod keys;
+mod layout;
+mod layout_parser;
+mod lists;
+mod math;
+mod merge;
+mod passwords;
+mod paths;
+mod patterns;
+mod random;
+mod reflection;
+mod semver;
+mod semver_constraint;
+mod strings;
+mod table;
+mod time;
+mod time_methods;
+mod urls;
+mod words;
+mod wrapping;
+
+use super::Sources;
+use super::budget::Meter;
+use super::error::{Failure, Outcome};
+use super::value::{Bytes, Entries, Heap, List, ListType, Map, MapType, Value};
+use super::zeroizing::Buffer;
+
+pub(crate) use self::certificates::Certificate;
+pub(crate) use self::semver::Version;
+pub(crate) use self::table::{is_function, is_volatile, lookup, method};
+pub(crate) use self::time::{Time, Zone, format_duration};
+
+/// The type of a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ty {
+    Any,
+    Int,
+    Uint32,
+    Float,
+    Bool,
+    Text,
+    Map,
+    List,
+    Time,
+    Zone,
+    Duration,
+    Version,
+    Certificate,
+}
+
+/// What a function is like, apart from what it computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nature {
+    /// The same arguments give the same result.
+    Pure,
+    /// Uses the clock or random bytes.
+    Volatile,
+    /// Slow by design; may be called only a few times.
+    Costly,
+    /// Both.
+    CostlyAndVolatile,
+}
+
+pub(crate) type Body = fn(&mut Cx, &Args) -> Outcome<Value>;
+
+/// A function or method. A method's receiver is its argument 0 and not among its parameters.
+pub(crate) struct Function {
+    pub(crate) name: &'static str,
+    pub(crate) parameters: &'static [Ty],
+    pub(crate) variadic: Option<Ty>,
+    pub(crate) nature: Nature,
+    pub(crate) run: Body,
+}
+
+impl Function {
+    pub(crate) fn parameter(&self, position: usize) -> Ty {
+        self.parameters.get(position).copied().or(self.variadic).unwrap_or(Ty::Any)
+    }
+}
+
+/// What functions work with: the budget, the owner of lists and maps, and the caller's clock and randomness.
+pub(crate) struct Cx<'s> {
+    pub(crate) meter: Meter,
+    heap: Heap,
+    sources: &'s mut dyn Sources,
+    pub(crate) patterns: patterns::Cache,
+    /// Whether the clock or random bytes were used.
+    pub(crate) used_volatile: bool,
+}
+
+impl<'s> Cx<'s> {
+    pub(crate) fn new(meter: Meter, sources: &'s mut dyn Sources) -> Self {
+        Self {
+            meter,
+            heap: Heap::default(),
+            sources,
+            patterns: patterns::Cache::default(),
+            used_volatile: false,
+        }
+    }
+
+    /// Counts steps and looks at the clock from time to time.
+    pub(crate) fn step(&mut self, count: u64) -> Outcome<()> {
+        if self.meter.step(count)? && self.sources.expired() {
+            return Err(Failure::expired());
+        }
+        Ok(())
+    }
+
+    /// Counts the work of reading `bytes` bytes.
+    pub(crate) fn work(&mut self, bytes: usize) -> Outcome<()> {
+        self.step(u64::try_from(bytes / 64).unwrap_or(u64::MAX) + 1)
+    }
+
+    pub(crate) fn enter(&mut self, function: &Function) -> Outcome<()> {
+        if matches!(function.nature, Nature::Volatile | Nature::CostlyAndVolatile) {
+            self.used_volatile = true;
+        }
+        if matches!(function.nature, Nature::Costly | Nature::CostlyAndVolatile) {
+            self.meter.costly()?;
+            if self.sources.expired() {
+                return Err(Failure::expired());
+            }
+        }
+        self.step(1)
+    }
+
+    pub(crate) fn buffer(&self) -> Buffer {
+        Buffer::new(self.meter.room())
+    }
+
+    /// Makes a string, paid for by its length.
+    pub(crate) fn text(&mut self, bytes: impl Into<Bytes>) -> Outcome<Value> {
+        Ok(Value::Text(self.bytes(bytes)?))
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: impl Into<Bytes>) -> Outcome<Bytes> {
+        let bytes = bytes.into();
+        self.meter.allocate(bytes.len() + 48)?;
+        self.work(bytes.len())?;
+        Ok(bytes)
+    }
+
+    pub(crate) fn finish(&mut self, buffer: Buffer) -> Outcome<Value> {
+        self.text(buffer.into_bytes())
+    }
+
+    /// Pays for a list of `count` elements before it is built.
+    pub(crate) fn pay_for_elements(&mut self, count: usize) -> Outcome<()> {
+        self.meter.allocate(count.saturating_mul(size_of::<Value>()).saturating_add(64))?;
+        self.step(u64::try_from(count / 8).unwrap_or(u64::MAX))
+    }
+
+    pub(crate) fn list(&mut self, of: ListType, items: Vec<Value>) -> Outcome<Value> {
+        self.new_list(of, items).map(Value::List)
+    }
+
+    pub(crate) fn new_list(&mut self, of: ListType, items: Vec<Value>) -> Outcome<List> {
+        self.pay_for_elements(items.len())?;
+        Ok(self.heap.list(of, items))
+    }
+
+    pub(crate) fn nil_list(&mut self, of: ListType) -> Outcome<Value> {
+        self.meter.allocate(64)?;
+        Ok(Value::List(self.heap.nil_list(of)))
+    }
+
+    pub(crate) fn map(&mut self, of: MapType, entries: Entries) -> Outcome<Value> {
+        self.new_map(of, entries).map(Value::Map)
+    }
+
+    pub(crate) fn new_map(&mut self, of: MapType, entries: Entries) -> Outcome<Map> {
+        self.meter.allocate(64)?;
+        for _ in &entries {
+            self.pay_for_entry()?;
+        }
+        Ok(self.heap.map(of, entries))
+    }
+
+    /// Pays for one more entry of a map.
+    pub(crate) fn pay_for_entry(&mut self) -> Outcome<()> {
+        self.meter.allocate(128)?;
+        self.step(1)
+    }
+
+    pub(crate) fn now(&mut self) -> Time {
+        self.used_volatile = true;
+        Time::from_timestamp(self.sources.now(), self.local_zone())
+    }
+
+    pub(crate) fn local_zone(&mut self) -> Zone {
+        Zone::Local(self.sources.local_zone())
+    }
+
+    pub(crate) fn zone(&mut self, name: &str) -> Option<Zone> {
+        match name {
+            "" | "UTC" => Some(Zone::Utc),
+            "Local" => Some(self.local_zone()),
+            _ => self.sources.zone(name).map(Zone::Named),
+        }
+    }
+
+    pub(crate) fn fill_random(&mut self, bytes: &mut [u8]) {
+        self.used_volatile = true;
+        self.sources.fill_random(bytes);
+    }
+}
+
+/// The arguments of one call. They have been checked against the function's parameters, so a getter finds what it asks for.
+pub(crate) struct Args(Vec<Value>);
+
+impl Args {
+    pub(crate) fn new(values: Vec<Value>) -> Self {
+        Self(values)
+    }
+
+    pub(crate) fn any(&self, position: usize) -> &Value {
+        self.0.get(position).unwrap_or(&Value::Nil)
+    }
+
+    pub(crate) fn from(&self, position: usize) -> &[Value] {
+        self.0.get(position..).unwrap_or_default()
+    }
+
+    pub(crate) fn text(&self, position: usize) -> &[u8] {
+        match self.any(position) {
+            Value::Text(text) => text,
+            _ => &[],
+        }
+    }
+
+    pub(crate) fn string(&self, position: usize) -> String {
+        String::from_utf8_lossy(self.text(position)).into_owned()
+    }
+
+    pub(crate) fn int(&self, position: usize) -> i64 {
+        match self.any(position) {
+            Value::Int(value, _) => *value,
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn bool(&self, position: usize) -> bool {
+        matches!(self.any(position), Value::Bool(true))
+    }
+
+    /// None for Go's nil map.
+    pub(crate) fn map(&self, position: usize) -> Option<&Map> {
+        as_map(self.any(position))
+    }
+
+    pub(crate) fn list(&self, position: usize) -> Vec<Value> {
+        match self.any(position) {
+            Value::List(list) => list.to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(crate) fn time(&self, position: usize) -> Time {
+        match self.any(position) {
+            Value::Time(time) => time.clone(),
+            _ => Time::default(),
+        }
+    }
+}
+
+pub(crate) fn as_map(value: &Value) -> Option<&Map> {
+    match value {
+        Value::Map(map) => Some(map),
+        _ => None,
+    }
+}

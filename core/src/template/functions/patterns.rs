@@ -1,0 +1,344 @@
+//! Regular expressions in Go's syntax, run by the `regex` crate, which like Go's takes linear time.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use regex::bytes::{Captures, Match, Regex, RegexBuilder};
+
+use super::{Args, Cx};
+use crate::template::error::{Failure, Outcome};
+use crate::template::value::{ListType, Value, decode_rune, is_alphanumeric};
+use crate::template::zeroizing::Buffer;
+
+/// Bytes that a compiled expression may take.
+const COMPILED_SIZE: usize = 512 << 10;
+/// How many compiled expressions are kept.
+const MOST_COMPILED: usize = 8;
+/// Bytes of an expression's text.
+const MOST_TEXT: usize = 16 << 10;
+/// Steps that compiling costs at least.
+const STEPS_TO_COMPILE: u64 = 2000;
+
+const INVALID: Failure = Failure::function("the regular expression is not valid");
+
+/// Expressions that were compiled for this rendering.
+#[derive(Default)]
+pub(crate) struct Cache(HashMap<Vec<u8>, Rc<Regex>>);
+
+fn compile(cx: &mut Cx, pattern: &[u8]) -> Outcome<Rc<Regex>> {
+    if let Some(known) = cx.patterns.0.get(pattern) {
+        return Ok(Rc::clone(known));
+    }
+    if pattern.len() > MOST_TEXT {
+        return Err(Failure::budget("a regular expression is too large"));
+    }
+    cx.step(STEPS_TO_COMPILE + u64::try_from(pattern.len()).unwrap_or(0) * 16)?;
+    let text = str::from_utf8(pattern).map_err(|_| INVALID)?;
+    let translated = translate(text)?;
+    let built = RegexBuilder::new(&translated)
+        .octal(true)
+        .size_limit(COMPILED_SIZE)
+        .dfa_size_limit(COMPILED_SIZE)
+        .nest_limit(100)
+        .build();
+    let regex = Rc::new(built.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => Failure::budget("a regular expression is too large"),
+        _ => INVALID,
+    })?);
+    if cx.patterns.0.len() >= MOST_COMPILED {
+        cx.patterns.0.clear();
+    }
+    cx.patterns.0.insert(pattern.to_vec(), Rc::clone(&regex));
+    Ok(regex)
+}
+
+/// Rewrites what Go and the `regex` crate read differently: classes are ASCII in Go, `\Q…\E` quotes, set operations do not exist.
+fn translate(pattern: &str) -> Outcome<String> {
+    let mut output = String::with_capacity(pattern.len() + 16);
+    let mut rest = pattern;
+    let mut in_class = false;
+    let mut repeated = false;
+    while let Some(first) = rest.chars().next() {
+        if let Some(length) = repetition(rest).filter(|_| !in_class) {
+            if repeated || has_too_many_repetitions(rest) {
+                return Err(INVALID);
+            }
+            repeated = true;
+            let (operator, after) = rest.split_at_checked(length).unwrap_or((rest, ""));
+            output.push_str(operator);
+            rest = after;
+            continue;
+        }
+        repeated = false;
+        if !in_class && first == '{' {
+            output.push_str("\\{");
+            rest = rest.get(1..).unwrap_or_default();
+            continue;
+        }
+        if !in_class && first == '(' && has_foreign_flags(rest) {
+            return Err(INVALID);
+        }
+        let (piece, length) = match first {
+            '\\' => escape(rest, in_class)?,
+            '[' if in_class => class_in_class(rest),
+            '[' => class_opening(rest),
+            '&' | '~' | '-' if in_class && rest.get(1..).is_some_and(|next| next.starts_with(first)) => {
+                (format!("\\{first}"), 1)
+            }
+            _ => (first.to_string(), first.len_utf8()),
+        };
+        in_class = match first {
+            '[' if !in_class => true,
+            ']' => false,
+            _ => in_class,
+        };
+        output.push_str(&piece);
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    Ok(output)
+}
+
+/// `[`, `[^`, and a `]` or `-` that stands first in the class.
+fn class_opening(rest: &str) -> (String, usize) {
+    let negated = usize::from(rest.get(1..).is_some_and(|rest| rest.starts_with('^')));
+    let opening = rest.get(..=negated).unwrap_or("[");
+    match rest.get(negated + 1..).and_then(|rest| rest.chars().next()) {
+        Some(literal @ (']' | '-')) => (format!("{opening}\\{literal}"), negated + 2),
+        _ => (opening.to_owned(), negated + 1),
+    }
+}
+
+/// In a class `[` is literal unless it begins `[:name:]`.
+fn class_in_class(rest: &str) -> (String, usize) {
+    let named = rest.strip_prefix("[:").and_then(|inner| inner.find(":]")).map(|end| end + 4);
+    match named.and_then(|length| rest.get(..length).map(|text| (text.to_owned(), length))) {
+        Some(class) => class,
+        None => ("\\[".to_owned(), 1),
+    }
+}
+
+fn escape(rest: &str, in_class: bool) -> Outcome<(String, usize)> {
+    let Some(escaped) = rest.chars().nth(1) else {
+        return Err(INVALID);
+    };
+    let (digits, words, spaces) = ("0-9", "0-9A-Za-z_", "\\t\\n\\x0C\\r ");
+    let class = |set: &str, negated: bool| match (in_class, negated) {
+        (true, false) => set.to_owned(),
+        (_, true) => format!("[^{set}]"),
+        (false, false) => format!("[{set}]"),
+    };
+    let text = match escaped {
+        'd' => class(digits, false),
+        'D' => class(digits, true),
+        'w' => class(words, false),
+        'W' => class(words, true),
+        's' => class(spaces, false),
+        'S' => class(spaces, true),
+        'b' | 'B' if !in_class => format!("(?-u:\\{escaped})"),
+        'Q' => {
+            let inner = rest.get(2..).unwrap_or_default();
+            let end = inner.find("\\E").unwrap_or(inner.len());
+            let literal = regex::escape(inner.get(..end).unwrap_or_default());
+            return Ok((literal, (2 + end + 2).min(rest.len())));
+        }
+        'u' | 'U' | 'b' | 'B' | 'E' | 'C' | '<' | '>' | '8' | '9' => return Err(INVALID),
+        '1'..='7'
+            if !rest.get(2..3).is_some_and(|next| next.starts_with(|digit: char| digit.is_digit(8))) =>
+        {
+            return Err(INVALID);
+        }
+        _ => rest.get(..1 + escaped.len_utf8()).unwrap_or_default().to_owned(),
+    };
+    Ok((text, 1 + escaped.len_utf8()))
+}
+
+/// The length of a repetition operator at the start, with the `?` that makes it lazy.
+fn repetition(rest: &str) -> Option<usize> {
+    let length = match rest.chars().next()? {
+        '*' | '+' | '?' => 1,
+        '{' => bounds(rest)?.1,
+        _ => return None,
+    };
+    let lazy = rest.get(length..).is_some_and(|rest| rest.starts_with('?'));
+    Some(length + usize::from(lazy))
+}
+
+/// The text inside `{n}`, `{n,}` or `{n,m}` and its length with the braces; other braces are literal in Go.
+fn bounds(rest: &str) -> Option<(&str, usize)> {
+    let (inner, _) = rest.strip_prefix('{')?.split_once('}')?;
+    let (low, high) = inner.split_once(',').unwrap_or((inner, ""));
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    (!low.is_empty() && is_number(low) && is_number(high)).then_some((inner, inner.len() + 2))
+}
+
+fn has_too_many_repetitions(rest: &str) -> bool {
+    let numbers = bounds(rest).map_or("", |(inner, _)| inner).split(',');
+    numbers
+        .filter(|number| !number.is_empty())
+        .any(|number| !number.parse::<u32>().is_ok_and(|number| number <= 1000))
+}
+
+/// Flags that the `regex` crate knows and Go does not.
+fn has_foreign_flags(rest: &str) -> bool {
+    let Some(flags) = rest.strip_prefix("(?") else {
+        return false;
+    };
+    let length = flags.find(|char: char| !char.is_ascii_alphabetic() && char != '-').unwrap_or(flags.len());
+    let is_flags = flags.get(length..).is_some_and(|rest| rest.starts_with([':', ')']));
+    is_flags && flags.get(..length).is_some_and(|flags| flags.contains(['u', 'x', 'R']))
+}
+
+pub(super) fn is_match(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let regex = compile(cx, args.text(0))?;
+    cx.work(args.text(1).len())?;
+    Ok(Value::Bool(regex.is_match(args.text(1))))
+}
+
+pub(super) fn is_match_or_false(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    match is_match(cx, args) {
+        Err(failure) if failure == INVALID => Ok(Value::Bool(false)),
+        matched => matched,
+    }
+}
+
+pub(super) fn find(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let regex = compile(cx, args.text(0))?;
+    cx.work(args.text(1).len())?;
+    let found = regex.find(args.text(1)).map(|found| found.as_bytes());
+    cx.text(found.unwrap_or_default())
+}
+
+/// False for an empty match inside of a character, which Go does not find.
+fn is_between_characters(text: &[u8], hit: &Match) -> bool {
+    !hit.is_empty() || text.get(hit.start()).is_none_or(|byte| !matches!(byte, 0x80..0xC0))
+}
+
+pub(super) fn find_all(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let regex = compile(cx, args.text(0))?;
+    cx.work(args.text(1).len())?;
+    let limit = usize::try_from(args.int(2)).unwrap_or(usize::MAX);
+    let mut found = Vec::new();
+    let hits = regex.find_iter(args.text(1)).filter(|hit| is_between_characters(args.text(1), hit));
+    for hit in hits.take(limit) {
+        cx.pay_for_elements(1)?;
+        found.push(cx.text(hit.as_bytes())?);
+    }
+    if found.is_empty() { cx.nil_list(ListType::Text) } else { cx.list(ListType::Text, found) }
+}
+
+pub(super) fn split(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let regex = compile(cx, args.text(0))?;
+    let (text, limit) = (args.text(1), args.int(2));
+    cx.work(text.len())?;
+    if limit == 0 {
+        return cx.nil_list(ListType::Text);
+    }
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut pieces = Vec::new();
+    let (mut start, mut end) = (0, 0);
+    if text.is_empty() && !args.text(0).is_empty() {
+        let empty = cx.text("")?;
+        return cx.list(ListType::Text, vec![empty]);
+    }
+    for hit in regex.find_iter(text).filter(|hit| is_between_characters(text, hit)) {
+        if pieces.len() + 1 >= limit {
+            break;
+        }
+        end = hit.start();
+        if hit.end() != 0 {
+            cx.pay_for_elements(1)?;
+            pieces.push(cx.text(text.get(start..end).unwrap_or_default())?);
+        }
+        start = hit.end();
+    }
+    if end != text.len() {
+        pieces.push(cx.text(text.get(start..).unwrap_or_default())?);
+    }
+    cx.list(ListType::Text, pieces)
+}
+
+fn replace(
+    cx: &mut Cx,
+    args: &Args,
+    expand: impl Fn(&mut Buffer, &Captures) -> Outcome<()>,
+) -> Outcome<Value> {
+    let regex = compile(cx, args.text(0))?;
+    let text = args.text(1);
+    cx.work(text.len())?;
+    let mut output = cx.buffer();
+    let mut last = 0;
+    for captures in regex.captures_iter(text) {
+        cx.step(1)?;
+        if let Some(whole) = captures.get(0).filter(|whole| is_between_characters(text, whole)) {
+            output.push(text.get(last..whole.start()).unwrap_or_default())?;
+            expand(&mut output, &captures)?;
+            last = whole.end();
+        }
+    }
+    output.push(text.get(last..).unwrap_or_default())?;
+    cx.finish(output)
+}
+
+pub(super) fn replace_all(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    replace(cx, args, |output, captures| expand(output, args.text(2), captures))
+}
+
+pub(super) fn replace_all_literal(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    replace(cx, args, |output, _| output.push(args.text(2)))
+}
+
+/// `$1`, `$name`, `${name}` and `$$`.
+fn expand(output: &mut Buffer, template: &[u8], captures: &Captures) -> Outcome<()> {
+    let mut rest = template;
+    while let Some(dollar) = rest.iter().position(|byte| *byte == b'$') {
+        output.push(rest.get(..dollar).unwrap_or_default())?;
+        rest = rest.get(dollar + 1..).unwrap_or_default();
+        if let Some(after) = rest.strip_prefix(b"$") {
+            output.push(b"$")?;
+            rest = after;
+            continue;
+        }
+        match group_name(rest) {
+            Some((name, length)) => {
+                let group = match name.parse::<usize>() {
+                    Ok(number) => captures.get(number),
+                    Err(_) => captures.name(name),
+                };
+                output.push(group.map(|group| group.as_bytes()).unwrap_or_default())?;
+                rest = rest.get(length..).unwrap_or_default();
+            }
+            None => output.push(b"$")?,
+        }
+    }
+    output.push(rest)
+}
+
+/// The name after a `$` and the length of its text, braces included.
+fn group_name(rest: &[u8]) -> Option<(&str, usize)> {
+    let in_braces = rest.strip_prefix(b"{");
+    let text = in_braces.unwrap_or(rest);
+    let mut length = 0;
+    while let Some((char, width)) =
+        text.get(length..).and_then(decode_rune).filter(|(char, _)| is_alphanumeric(*char))
+    {
+        debug_assert!(char.len_utf8() == width, "only valid characters are alphanumeric");
+        length += width;
+    }
+    let name =
+        text.get(..length).filter(|name| !name.is_empty()).and_then(|name| str::from_utf8(name).ok())?;
+    match in_braces {
+        None => Some((name, length)),
+        Some(inner) => (inner.get(length) == Some(&b'}')).then_some((name, length + 2)),
+    }
+}
+
+pub(super) fn quote_meta(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let mut output = cx.buffer();
+    for byte in args.text(0) {
+        if b"\\.+*?()|[]{}^$".contains(byte) {
+            output.push(b"\\")?;
+        }
+        output.push(&[*byte])?;
+    }
+    cx.finish(output)
+}

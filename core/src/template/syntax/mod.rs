@@ -1,0 +1,9 @@
+//! Text into templates.
+
+pub(crate) mod ast;
+mod expression;
+pub(crate) mod number;
+mod parser;
+mod token;
+
+pub(crate) use self::parser::{functions_named_in, parse};

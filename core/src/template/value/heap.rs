@@ -1,0 +1,44 @@
+//! The owner of all lists and maps of one rendering.
+//!
+//! Templates can tie maps into rings (`set $d "self" $d`) and nest lists without end. Because the heap holds every container
+//! and empties them one by one, rings do not leak and dropping never recurses.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::{Entries, List, ListType, Map, MapType, Value};
+
+#[derive(Default)]
+pub(crate) struct Heap {
+    lists: Vec<Rc<RefCell<Vec<Value>>>>,
+    maps: Vec<Rc<RefCell<Entries>>>,
+}
+
+impl Heap {
+    pub(crate) fn list(&mut self, of: ListType, items: Vec<Value>) -> List {
+        let items = Rc::new(RefCell::new(items));
+        self.lists.push(Rc::clone(&items));
+        List { of, is_nil: false, items }
+    }
+
+    pub(crate) fn nil_list(&mut self, of: ListType) -> List {
+        List { is_nil: true, ..self.list(of, Vec::new()) }
+    }
+
+    pub(crate) fn map(&mut self, of: MapType, entries: Entries) -> Map {
+        let entries = Rc::new(RefCell::new(entries));
+        self.maps.push(Rc::clone(&entries));
+        Map { of, entries }
+    }
+}
+
+impl Drop for Heap {
+    fn drop(&mut self) {
+        for list in &self.lists {
+            drop(list.take());
+        }
+        for map in &self.maps {
+            drop(map.take());
+        }
+    }
+}

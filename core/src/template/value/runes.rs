@@ -1,0 +1,83 @@
+//! Bytes read as UTF-8 the way Go does it: an invalid byte counts as U+FFFD of width one.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// A decoded character: where it starts, what it is, how many bytes it took.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Rune {
+    pub(crate) start: usize,
+    pub(crate) char: char,
+    pub(crate) width: usize,
+}
+
+impl Rune {
+    /// True for a byte that is not part of valid UTF-8.
+    pub(crate) const fn is_invalid(self) -> bool {
+        self.char == char::REPLACEMENT_CHARACTER && self.width == 1
+    }
+}
+
+/// The first character of `bytes`; none if empty.
+pub(crate) fn decode_rune(bytes: &[u8]) -> Option<(char, usize)> {
+    let first = *bytes.first()?;
+    if first.is_ascii() {
+        return Some((char::from(first), 1));
+    }
+    let expected = match first {
+        0xC2..=0xDF => 2,
+        0xE0..=0xEF => 3,
+        0xF0..=0xF4 => 4,
+        _ => return Some((char::REPLACEMENT_CHARACTER, 1)),
+    };
+    let decoded = bytes
+        .get(..expected)
+        .and_then(|bytes| str::from_utf8(bytes).ok())
+        .and_then(|text| text.chars().next());
+    Some(decoded.map_or((char::REPLACEMENT_CHARACTER, 1), |char| (char, expected)))
+}
+
+/// All characters of `bytes`.
+pub(crate) fn runes(bytes: &[u8]) -> impl Iterator<Item = Rune> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let (char, width) = decode_rune(bytes.get(start..)?)?;
+        let rune = Rune { start, char, width };
+        start += width;
+        Some(rune)
+    })
+}
+
+pub(crate) fn push_rune(output: &mut Vec<u8>, char: char) {
+    output.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+}
+
+/// `strings.Map` with a function that keeps every character.
+pub(crate) fn map_runes(bytes: &[u8], mut change: impl FnMut(char) -> char) -> Vec<u8> {
+    let mut output = Vec::with_capacity(bytes.len());
+    for rune in runes(bytes) {
+        push_rune(&mut output, change(rune.char));
+    }
+    output
+}
+
+/// Go's `unicode.IsPrint`: letters, marks, numbers, punctuation, symbols and the ASCII space.
+pub(crate) fn is_graphic(char: char) -> bool {
+    #[expect(clippy::unwrap_used, reason = "a constant pattern")]
+    static GRAPHIC: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^[\pL\pM\pN\pP\pS ]$").unwrap());
+    if char.is_ascii() {
+        return char == ' ' || char.is_ascii_graphic();
+    }
+    GRAPHIC.is_match(char.encode_utf8(&mut [0; 4]))
+}
+
+/// What may be part of a name in a template: letters, digits and the underscore.
+pub(crate) fn is_alphanumeric(char: char) -> bool {
+    #[expect(clippy::unwrap_used, reason = "a constant pattern")]
+    static ALPHANUMERIC: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^[\pL\p{Nd}]$").unwrap());
+    if char.is_ascii() {
+        return char == '_' || char.is_ascii_alphanumeric();
+    }
+    ALPHANUMERIC.is_match(char.encode_utf8(&mut [0; 4]))
+}

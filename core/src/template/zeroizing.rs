@@ -1,0 +1,67 @@
+//! A growing byte buffer with a limit, wiped when dropped.
+
+use zeroize::{Zeroize, Zeroizing};
+
+use super::error::{Failure, Outcome};
+
+/// Bytes being put together, never more than the room they were given.
+#[derive(Default)]
+pub(crate) struct Buffer {
+    bytes: Zeroizing<Vec<u8>>,
+    room: usize,
+}
+
+impl Buffer {
+    pub(crate) fn new(room: usize) -> Self {
+        Self { bytes: Zeroizing::default(), room }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Outcome<()> {
+        self.reserve(bytes.len())?;
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    pub(crate) fn push_char(&mut self, char: char) -> Outcome<()> {
+        self.push(char.encode_utf8(&mut [0; 4]).as_bytes())
+    }
+
+    pub(crate) fn push_repeated(&mut self, bytes: &[u8], count: usize) -> Outcome<()> {
+        self.reserve(bytes.len().saturating_mul(count))?;
+        for _ in 0..count {
+            self.bytes.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
+        std::mem::take(&mut *self.bytes)
+    }
+
+    pub(crate) fn into_zeroizing(self) -> Zeroizing<Vec<u8>> {
+        self.bytes
+    }
+
+    /// Grows by copying, so that the bytes left behind are wiped.
+    fn reserve(&mut self, more: usize) -> Outcome<()> {
+        let needed = self.bytes.len().saturating_add(more);
+        if needed > self.room {
+            return Err(Failure::budget("a value is too large"));
+        }
+        if needed > self.bytes.capacity() {
+            let mut grown = Vec::with_capacity(needed.max(self.bytes.len().saturating_mul(2)).min(self.room));
+            grown.extend_from_slice(&self.bytes);
+            std::mem::swap(&mut *self.bytes, &mut grown);
+            grown.zeroize();
+        }
+        Ok(())
+    }
+}

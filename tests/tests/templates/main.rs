@@ -1,0 +1,131 @@
+//! Our template engine and Go's, side by side: the recorded cases and thousands of generated ones, compared byte for byte.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
+mod generator;
+mod oracle;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+use sealed_secrets_core::template::{Budget, Class, Data, Sources, TemplateError, render_text};
+use zeroize::Zeroizing;
+
+use self::oracle::{Answer, Oracle};
+
+/// A clock that stands still and numbers that are not random: no generated template uses either.
+struct Still;
+
+impl Sources for Still {
+    fn now(&mut self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+    fn local_zone(&mut self) -> TimeZone {
+        TimeZone::UTC
+    }
+    fn zone(&mut self, name: &str) -> Option<TimeZone> {
+        TimeZone::get(name).ok().filter(|zone| zone.iana_name() == Some(name))
+    }
+    fn fill_random(&mut self, bytes: &mut [u8]) {
+        bytes.fill(7);
+    }
+    fn expired(&mut self) -> bool {
+        false
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Recorded {
+    tpl: String,
+    data: BTreeMap<String, String>,
+}
+
+fn recorded() -> Vec<Recorded> {
+    serde_json::from_str(include_str!("../../../core/tests/data/go-templates.json")).unwrap()
+}
+
+fn context() -> Data {
+    let recorded = recorded().swap_remove(0);
+    recorded.data.into_iter().map(|(key, value)| (key, Zeroizing::new(value.into_bytes()))).collect()
+}
+
+fn ours(template: &str, data: &Data) -> Result<Vec<u8>, TemplateError> {
+    render_text("case", template, data, &Budget::default(), &mut Still).map(|output| output.to_vec())
+}
+
+/// Go would take all of the machine's memory or time for it.
+fn exceeds_the_budget(template: &str, data: &Data) -> bool {
+    ours(template, data).is_err_and(|error| error.class == Class::Budget)
+}
+
+/// Go prints pointers inside of lists as addresses.
+fn shows_an_address(output: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(output).to_lowercase();
+    let hex_after = |start: &str| start.chars().take_while(char::is_ascii_hexdigit).count();
+    text.split("0x").skip(1).any(|after| hex_after(after) >= 9)
+}
+
+/// Says how the two answers differ, if they do. That both fail is enough: error texts are our own.
+fn difference(template: &str, data: &Data, go: &Answer) -> Option<String> {
+    if shows_an_address(&go.output) {
+        return None;
+    }
+    let ours = ours(template, data);
+    let agrees = match &ours {
+        Ok(output) => go.ok && *output == go.output,
+        Err(_) => !go.ok,
+    };
+    (!agrees).then(|| {
+        let ours = ours
+            .map(|output| String::from_utf8_lossy(&output).into_owned())
+            .map_err(|error| error.to_string());
+        format!("{template}\nours: {ours:?}\nGo:   {:?} {}", String::from_utf8_lossy(&go.output), go.error)
+    })
+}
+
+#[test]
+fn go_still_answers_the_recorded_cases_as_we_do() {
+    let mut oracle = Oracle::start();
+    // These print something random or the time.
+    let is_stable = |case: &&Recorded| !case.tpl.contains("ago");
+    let differences: Vec<_> = recorded()
+        .iter()
+        .filter(is_stable)
+        .filter_map(|case| {
+            let data = case
+                .data
+                .iter()
+                .map(|(key, value)| (key.clone(), Zeroizing::new(value.clone().into_bytes())))
+                .collect();
+            difference(&case.tpl, &data, &oracle.ask(&case.tpl, &data))
+        })
+        .collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n\n"));
+}
+
+#[test]
+fn generated_templates_give_what_go_gives() {
+    let oracle = Mutex::new(Oracle::start());
+    let data = context();
+    let config = ProptestConfig {
+        cases: 2500,
+        max_shrink_iters: 4000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |(template in generator::template())| {
+        prop_assume!(!exceeds_the_budget(&template, &data));
+        let go = oracle.lock().unwrap().ask(&template, &data);
+        if let Some(difference) = difference(&template, &data, &go) {
+            return Err(TestCaseError::fail(difference));
+        }
+    });
+}
