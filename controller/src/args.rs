@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use sealed_secrets_core::crypto::KeySize;
 use sealed_secrets_core::keyring::OrderBy;
 use sealed_secrets_core::rotation::RotationPolicy;
+use sealed_secrets_core::template::Budget;
 use sealed_secrets_core::unseal::V1Data;
 
 /// Opens SealedSecrets inside a Kubernetes cluster.
@@ -75,6 +76,10 @@ pub struct Args {
     #[arg(long, env = "SEALED_SECRETS_LISTEN_METRICS_ADDR", default_value = ":8081", value_parser = listen_address)]
     pub listen_metrics_addr: SocketAddr,
 
+    /// Multiplies what the templates of one object may cost: steps, output, memory and slow functions
+    #[arg(long, env = "SEALED_SECRETS_TEMPLATE_BUDGET", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub template_budget: u32,
+
     /// Least level of log lines: DEBUG, INFO, WARN or ERROR
     #[arg(long, env = "SEALED_SECRETS_LOG_LEVEL", default_value = "INFO", ignore_case = true, value_parser = ["DEBUG", "INFO", "WARN", "ERROR"])]
     pub log_level: String,
@@ -96,6 +101,12 @@ impl Args {
             every: (self.key_renew_period > SignedDuration::ZERO).then_some(self.key_renew_period),
             rotate_after: self.key_cutoff_time.0,
         }
+    }
+
+    /// What the templates of one object may cost.
+    #[must_use]
+    pub fn template_budget(&self) -> Budget {
+        Budget::default().times(self.template_budget)
     }
 
     /// Whether `spec.data` may be opened.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kube::Client;
 use sealed_secrets_core::keyring::KeyRing;
+use sealed_secrets_core::template::Budget;
 use sealed_secrets_core::unseal::V1Data;
 use tokio::sync::{Semaphore, watch};
 
@@ -27,4 +28,7 @@ pub(crate) struct Context {
     pub(crate) backoff: Backoff<(String, String)>,
     /// One permit per processor: decryption must not crowd out everything else.
     pub(crate) decryption: Semaphore,
+    /// The same for objects with templates.
+    pub(crate) rendering: Semaphore,
+    pub(crate) template_budget: Budget,
 }

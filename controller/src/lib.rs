@@ -16,6 +16,7 @@ mod keystore;
 mod metrics;
 mod sealed_secret;
 mod startup;
+mod surroundings;
 pub mod telemetry;
 
 pub use error::StartError;

@@ -53,6 +53,8 @@ async fn serve(args: Args) -> Result<(), StartError> {
         metrics: Arc::clone(&metrics),
         backoff: Backoff::default(),
         decryption: Semaphore::new(processors()),
+        rendering: Semaphore::new(processors()),
+        template_budget: args.template_budget(),
         namespace: namespace.clone(),
     });
     let watched = args.watched_namespaces(&namespace);

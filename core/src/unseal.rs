@@ -1,6 +1,6 @@
 //! SealedSecret to Secret.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use base64::Engine as _;
@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use crate::crypto::envelope::{Envelope, FramingError};
 use crate::keyring::KeyRing;
 use crate::label::Label;
+use crate::template::{Budget, Rendered, Sources, TemplateError, render_secret};
 
 /// Go's `StdEncoding`: padding required, surplus bits in the last character ignored.
 const GO_STD_ENCODING: GeneralPurpose = GeneralPurpose::new(
@@ -107,11 +108,9 @@ pub enum UnsealError {
     /// Upstream's words.
     #[error("using deprecated 'data' field, use 'encryptedData' or flip the feature flag")]
     V1Refused,
-    /// Templates are not rendered by this version.
-    #[error(
-        "spec.template.data is not supported by this version; remove it, or seal the rendered values instead"
-    )]
-    Template,
+    /// A template of `spec.template.data` fails.
+    #[error("spec.{0}")]
+    Template(#[from] TemplateError),
 }
 
 /// Opens one item: base64 text as it stands in `spec.encryptedData`. CR and LF within it are ignored, as Go does.
@@ -141,41 +140,72 @@ pub fn open_items(sealed: &SealedSecret, ring: &KeyRing) -> Result<OpenedItems, 
     if failed.is_empty() { Ok(opened) } else { Err(ItemErrors(failed)) }
 }
 
+/// What rendering templates may cost, and where it takes time and randomness from.
+pub struct Renderer<'a> {
+    /// Limits on the templates of one object.
+    pub budget: &'a Budget,
+    /// Clock, time zones and randomness.
+    pub sources: &'a mut dyn Sources,
+}
+
+/// What an object opens to.
+pub struct Unsealed {
+    /// The Secret.
+    pub secret: Secret,
+    /// Keys of its data that another rendering would change, because their templates use the clock or randomness.
+    pub volatile: BTreeSet<String>,
+}
+
 /// The Secret that a SealedSecret describes (compatibility 4.4): labels, annotations, type and immutable of the template, the
-/// opened items, and the name and namespace of the SealedSecret. It is owned by the SealedSecret when that has a uid and the
-/// template does not ask otherwise; ownerReferences and finalizers of a template are ignored.
+/// opened items with the rendered templates, and the name and namespace of the SealedSecret. It is owned by the SealedSecret
+/// when that has a uid and the template does not ask otherwise; ownerReferences and finalizers of a template are ignored.
 ///
 /// # Errors
-/// When anything in it does not open; there is no partial result.
-pub fn unseal(sealed: &SealedSecret, ring: &KeyRing, v1_data: V1Data) -> Result<Secret, UnsealError> {
-    if sealed.spec.template.data.as_ref().is_some_and(|templates| !templates.is_empty()) {
-        return Err(UnsealError::Template);
-    }
-    let mut secret = match (&sealed.spec.data, sealed.spec.encrypted_data.is_empty(), v1_data) {
+/// When anything in it does not open or render; there is no partial result.
+pub fn unseal(
+    sealed: &SealedSecret,
+    ring: &KeyRing,
+    v1_data: V1Data,
+    renderer: &mut Renderer<'_>,
+) -> Result<Unsealed, UnsealError> {
+    let mut unsealed = match (&sealed.spec.data, sealed.spec.encrypted_data.is_empty(), v1_data) {
         (None, _, _) => {
-            from_items(&sealed.spec.template, open_items(sealed, ring).map_err(UnsealError::Items)?)
+            let items = open_items(sealed, ring).map_err(UnsealError::Items)?;
+            from_items(&sealed.spec.template, items, renderer)?
         }
         (Some(_), _, V1Data::Refused) => return Err(UnsealError::V1Refused),
         (Some(_), false, V1Data::Accepted) => return Err(UnsealError::BothFields),
-        (Some(item), true, V1Data::Accepted) => from_v1(sealed, &item.0, ring)?,
+        (Some(item), true, V1Data::Accepted) => {
+            Unsealed { secret: from_v1(sealed, &item.0, ring)?, volatile: BTreeSet::new() }
+        }
     };
-    secret.metadata.name.clone_from(&sealed.metadata.name);
-    secret.metadata.namespace.clone_from(&sealed.metadata.namespace);
-    secret.metadata.owner_references = owner_references(sealed);
-    Ok(secret)
+    let metadata = &mut unsealed.secret.metadata;
+    metadata.name.clone_from(&sealed.metadata.name);
+    metadata.namespace.clone_from(&sealed.metadata.namespace);
+    metadata.owner_references = owner_references(sealed);
+    Ok(unsealed)
 }
 
-fn from_items(template: &SecretTemplate, items: OpenedItems) -> Secret {
+fn from_items(
+    template: &SecretTemplate,
+    items: OpenedItems,
+    renderer: &mut Renderer<'_>,
+) -> Result<Unsealed, UnsealError> {
+    let Rendered { data, volatile } = match template.data.as_ref().filter(|templates| !templates.is_empty()) {
+        Some(templates) => render_secret(templates, &items, renderer.budget, renderer.sources)?,
+        None => Rendered { data: items, volatile: BTreeSet::new() },
+    };
     // The plaintext leaves its wiped buffers here: the API type has none.
     let data =
-        items.into_iter().map(|(key, mut value)| (key, ByteString(std::mem::take(&mut *value)))).collect();
-    Secret {
+        data.into_iter().map(|(key, mut value)| (key, ByteString(std::mem::take(&mut *value)))).collect();
+    let secret = Secret {
         metadata: kept_metadata(template.metadata.clone().unwrap_or_default()),
         type_: template.type_.clone().filter(|kind| !kind.is_empty()),
         immutable: template.immutable,
         data: Some(data),
         string_data: None,
-    }
+    };
+    Ok(Unsealed { secret, volatile })
 }
 
 fn from_v1(sealed: &SealedSecret, item: &[u8], ring: &KeyRing) -> Result<Secret, UnsealError> {

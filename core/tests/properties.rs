@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -18,8 +19,9 @@ use sealed_secrets_core::crypto::{CertificateRequest, KeyPair, KeySize, SealingC
 use sealed_secrets_core::keyring::{KeyRing, OrderBy, SealingKey};
 use sealed_secrets_core::label::Label;
 use sealed_secrets_core::seal::{seal_secret, seal_value};
-use sealed_secrets_core::unseal::{OpenError, UnsealError, V1Data, open_value, unseal};
-use sealed_secrets_crds::Scope;
+use sealed_secrets_core::template::{Budget, Sources};
+use sealed_secrets_core::unseal::{OpenError, Renderer, UnsealError, V1Data, open_value, unseal};
+use sealed_secrets_crds::{Scope, SealedSecret};
 
 struct Installation {
     certificate: SealingCertificate,
@@ -45,6 +47,32 @@ fn installation(name: &str) -> Installation {
 
 static OURS: LazyLock<Installation> = LazyLock::new(|| installation("ours"));
 static THEIRS: LazyLock<Installation> = LazyLock::new(|| installation("theirs"));
+
+/// A world in which nothing moves.
+struct Still;
+
+impl Sources for Still {
+    fn now(&mut self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+    fn local_zone(&mut self) -> TimeZone {
+        TimeZone::UTC
+    }
+    fn zone(&mut self, _: &str) -> Option<TimeZone> {
+        None
+    }
+    fn fill_random(&mut self, bytes: &mut [u8]) {
+        bytes.fill(7);
+    }
+    fn expired(&mut self) -> bool {
+        false
+    }
+}
+
+fn open(sealed: &SealedSecret) -> Result<Secret, UnsealError> {
+    let mut renderer = Renderer { budget: &Budget::default(), sources: &mut Still };
+    unseal(sealed, &OURS.ring, V1Data::Accepted, &mut renderer).map(|unsealed| unsealed.secret)
+}
 
 fn any_scope() -> impl Strategy<Value = Scope> {
     prop::sample::select(Scope::ALL.to_vec())
@@ -97,7 +125,7 @@ proptest! {
     fn any_secret_survives_sealing_and_unsealing(secret in any_secret(), seed in any::<u64>()) {
         let mut rng = StdRng::seed_from_u64(seed);
         let sealed = seal_secret(&mut rng, OURS.certificate.public_key(), secret.clone()).unwrap();
-        let opened = unseal(&sealed, &OURS.ring, V1Data::Accepted).unwrap();
+        let opened = open(&sealed).unwrap();
         prop_assert_eq!(opened.data.as_ref(), Some(&merged_data(&secret)));
         prop_assert_eq!(&opened.type_, &secret.type_);
         prop_assert_eq!(opened.immutable, secret.immutable);
@@ -183,7 +211,7 @@ fn every_item_that_does_not_open_is_named_after_upstreams_sentence() {
     let mut sealed = seal_secret(&mut rng, THEIRS.certificate.public_key(), secret).unwrap();
     sealed.spec.encrypted_data.insert("c".into(), "%%%".into());
     sealed.spec.encrypted_data.insert("d".into(), "AgA=".into());
-    let UnsealError::Items(errors) = unseal(&sealed, &OURS.ring, V1Data::Accepted).unwrap_err() else {
+    let UnsealError::Items(errors) = open(&sealed).unwrap_err() else {
         panic!("items do not open");
     };
     assert_eq!(

@@ -1,11 +1,13 @@
 //! The only writer of Secrets.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt as _};
 use sealed_secrets_crds::SealedSecret;
 
-use super::ownership::{Relation, patched, relation, replaced, says_the_same};
+use super::ownership::{Relation, keeping, patched, relation, replaced, says_the_same};
 use crate::error::Failure;
 
 /// A write that lost against another one is decided anew this often before the object has to wait.
@@ -15,9 +17,16 @@ const ATTEMPTS: usize = 5;
 ///
 /// Decided on the very object that is written: the PUT carries its uid and resourceVersion.
 ///
+/// Of an existing Secret of ours the items named in `kept` stay as they are.
+///
 /// # Errors
 /// When the existing Secret is not ours or the API server refuses.
-pub(super) async fn apply(client: &Client, sealed: &SealedSecret, desired: Secret) -> Result<(), Failure> {
+pub(super) async fn apply(
+    client: &Client,
+    sealed: &SealedSecret,
+    desired: Secret,
+    kept: &BTreeSet<String>,
+) -> Result<(), Failure> {
     let namespace = desired.namespace().unwrap_or_default();
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
     for attempt in 1.. {
@@ -26,7 +35,7 @@ pub(super) async fn apply(client: &Client, sealed: &SealedSecret, desired: Secre
             Err(error) if is(&error, 409) => {}
             Err(error) => return Err(Failure::api(&error)),
         }
-        match update(client, &secrets, sealed, &desired).await {
+        match update(client, &secrets, sealed, &desired, kept).await {
             Err(Attempt::Again(_)) if attempt < ATTEMPTS => {}
             Err(Attempt::Again(failure) | Attempt::Failed(failure)) => return Err(failure),
             Ok(()) => return Ok(()),
@@ -46,11 +55,12 @@ async fn update(
     secrets: &Api<Secret>,
     sealed: &SealedSecret,
     desired: &Secret,
+    kept: &BTreeSet<String>,
 ) -> Result<(), Attempt> {
     let name = desired.name_any();
     let existing = secrets.get(&name).await.map_err(|error| again_if(&error, 404))?;
     let target = match relation(&existing, sealed) {
-        Relation::Ours => replaced(&existing, desired.clone()),
+        Relation::Ours => keeping(&existing, kept, replaced(&existing, desired.clone())),
         Relation::Patched { owned } => patched(&existing, desired.clone(), owned),
         Relation::OursOutdated if is_current(client, sealed).await => replaced(&existing, desired.clone()),
         // With skip-set-owner-references nothing marks the Secret as ours but its content.

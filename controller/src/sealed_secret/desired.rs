@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::unseal::{V1Data, unseal};
+use sealed_secrets_core::unseal::{Renderer, Unsealed, V1Data, unseal};
 use sealed_secrets_crds::SealedSecret;
 use sealed_secrets_crds::names::SEALING_KEY_LABEL;
 
@@ -16,10 +16,23 @@ const DEFAULT_TYPE: &str = "Opaque";
 ///
 /// # Errors
 /// When it does not open.
-pub(super) fn desired(sealed: &SealedSecret, ring: &KeyRing, v1_data: V1Data) -> Result<Secret, Failure> {
-    let mut secret = unseal(sealed, ring, v1_data)?;
-    secret.type_.get_or_insert_with(|| DEFAULT_TYPE.to_owned());
-    Ok(secret)
+pub(super) fn desired(
+    sealed: &SealedSecret,
+    ring: &KeyRing,
+    v1_data: V1Data,
+    renderer: &mut Renderer<'_>,
+) -> Result<Unsealed, Failure> {
+    let mut unsealed = unseal(sealed, ring, v1_data, renderer)?;
+    unsealed.secret.type_.get_or_insert_with(|| DEFAULT_TYPE.to_owned());
+    Ok(unsealed)
+}
+
+/// Whether the current generation of the object has opened before: then values of volatile templates that are there stay.
+pub(super) fn has_opened_before(sealed: &SealedSecret) -> bool {
+    let status = sealed.status.as_ref();
+    let current = status.is_some_and(|status| status.observed_generation == sealed.metadata.generation);
+    let conditions = status.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    current && conditions.iter().any(|condition| condition.type_ == "Synced" && condition.status == "True")
 }
 
 /// Refuses a Secret that the keystore would take for a sealing key: in the controller's namespace one with the key label,

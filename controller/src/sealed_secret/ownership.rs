@@ -1,6 +1,6 @@
 //! Whose an existing Secret is, and what becomes of it: pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -64,6 +64,13 @@ pub(super) fn replaced(existing: &Secret, desired: Secret) -> Secret {
         immutable: existing.immutable,
         ..desired
     }
+}
+
+/// `target` with the items named in `kept` as they are in `existing`: their templates would give another value each time.
+pub(super) fn keeping(existing: &Secret, kept: &BTreeSet<String>, mut target: Secret) -> Secret {
+    let present = existing.data.iter().flatten().filter(|(key, _)| kept.contains(*key));
+    target.data.get_or_insert_default().extend(present.map(|(key, value)| (key.clone(), value.clone())));
+    target
 }
 
 /// `existing` with the data, labels and annotations of `desired` merged in, and its type; its owner too if `owned`.
@@ -169,6 +176,15 @@ mod tests {
         let keys = |secret: &Secret| secret.data.clone().unwrap_or_default().into_keys().collect::<Vec<_>>();
         assert_eq!(keys(&replaced(&with_item("old", "1"), with_item("new", "2"))), ["new"]);
         assert_eq!(keys(&patched(&with_item("old", "1"), with_item("new", "2"), false)), ["new", "old"]);
+    }
+
+    #[test]
+    fn only_named_items_that_are_there_are_kept() {
+        let kept = BTreeSet::from(["token".to_owned(), "absent".to_owned()]);
+        let target = keeping(&with_item("token", "old"), &kept, with_item("token", "new"));
+        assert_eq!(target, with_item("token", "old"));
+        let target = keeping(&with_item("other", "old"), &kept, with_item("token", "new"));
+        assert_eq!(target, with_item("token", "new"));
     }
 
     #[test]

@@ -1,20 +1,22 @@
 //! The story of one SealedSecret: open it, write its Secret, tell what happened.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
 use sealed_secrets_core::keyring::KeyRing;
+use sealed_secrets_core::unseal::{Renderer, Unsealed};
 use sealed_secrets_crds::SealedSecret;
 
 use super::{apply, desired, status};
 use crate::context::Context;
 use crate::error::Failure;
+use crate::surroundings::Surroundings;
 
 /// Until the key Secrets have been read nothing can be said of any object; the first ring queues them all again.
 const NO_RING_YET: Duration = Duration::from_secs(5);
@@ -59,9 +61,10 @@ async fn unseal_and_apply(
     context: &Context,
 ) -> Result<(), Failure> {
     let sealed = Arc::new(decode(object)?);
-    let secret = open(Arc::clone(&sealed), Arc::clone(ring), context).await?;
+    let Unsealed { secret, volatile } = open(Arc::clone(&sealed), Arc::clone(ring), context).await?;
     desired::refuse_key_planting(&secret, &context.namespace, &context.key_prefix)?;
-    apply::apply(&context.client, &sealed, secret).await
+    let kept = if desired::has_opened_before(&sealed) { volatile } else { BTreeSet::new() };
+    apply::apply(&context.client, &sealed, secret, &kept).await
 }
 
 /// The typed object. The cause is the decoder's: it names the field, and everything in the object is public.
@@ -70,11 +73,19 @@ fn decode(object: &DynamicObject) -> Result<SealedSecret, Failure> {
     serde_json::from_value(value).map_err(|error| Failure::Malformed(error.to_string()))
 }
 
-/// Decrypts on a thread that may block, on no more of them than there are processors.
-async fn open(sealed: Arc<SealedSecret>, ring: Arc<KeyRing>, context: &Context) -> Result<Secret, Failure> {
-    let permit = context.decryption.acquire().await.map_err(|_| Failure::Panicked)?;
-    let v1_data = context.v1_data;
-    let opened = tokio::task::spawn_blocking(move || desired::desired(&sealed, &ring, v1_data)).await;
+/// Decrypts and renders on a thread that may block. Objects with templates wait for each other only, so that slow ones never
+/// stop those without.
+async fn open(sealed: Arc<SealedSecret>, ring: Arc<KeyRing>, context: &Context) -> Result<Unsealed, Failure> {
+    let has_templates = sealed.spec.template.data.as_ref().is_some_and(|templates| !templates.is_empty());
+    let turn = if has_templates { &context.rendering } else { &context.decryption };
+    let permit = turn.acquire().await.map_err(|_| Failure::Panicked)?;
+    let (v1_data, budget) = (context.v1_data, context.template_budget.clone());
+    let work = move || {
+        let mut surroundings = Surroundings::from_now();
+        let mut renderer = Renderer { budget: &budget, sources: &mut surroundings };
+        desired::desired(&sealed, &ring, v1_data, &mut renderer)
+    };
+    let opened = tokio::task::spawn_blocking(work).await;
     drop(permit);
     opened.map_err(|_| Failure::Panicked)?
 }

@@ -37,6 +37,22 @@ impl Default for Budget {
     }
 }
 
+impl Budget {
+    /// This budget with all amounts multiplied; depths stay, since they guard the stack.
+    #[must_use]
+    pub fn times(&self, factor: u32) -> Self {
+        let size = |amount: usize| amount.saturating_mul(usize::try_from(factor).unwrap_or(usize::MAX));
+        Self {
+            steps: self.steps.saturating_mul(u64::from(factor)),
+            output: size(self.output),
+            value: size(self.value),
+            memory: size(self.memory),
+            costly: self.costly.saturating_mul(factor),
+            ..self.clone()
+        }
+    }
+}
+
 /// How often the caller's clock is asked whether time is up, in steps.
 const STEPS_BETWEEN_LOOKS_AT_THE_CLOCK: u64 = 256;
 

@@ -121,16 +121,6 @@ async fn an_object_of_another_shape_is_told_so_and_blocks_no_other() {
 }
 
 #[tokio::test]
-async fn a_template_is_refused_with_a_clear_message() {
-    let scene = Scene::set().await;
-    let mut sealed = scene.seal(&scene.secret("db", "password", CANARY)).await;
-    sealed["spec"]["template"]["data"] = json!({"config": "{{ .password }}"});
-    scene.create(&sealed).await;
-    let message = scene.until_synced("db", "False").await;
-    assert!(message.starts_with("spec.template.data is not supported by this version"), "{message}");
-}
-
-#[tokio::test]
 async fn no_sealed_secret_can_plant_a_sealing_key() {
     let scene = Scene::set().await;
     let mut labelled = scene.secret("db", "tls.key", CANARY);
