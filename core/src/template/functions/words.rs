@@ -146,7 +146,9 @@ pub(super) fn camelcase(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     }
     let Some(first) = rest.next() else {
         // `xstrings` writes the last of nothing but connectors twice.
-        last.into_iter().for_each(|last| push_rune(&mut output, last));
+        if let Some(last) = last {
+            push_rune(&mut output, last);
+        }
         return cx.text(output);
     };
     let mut in_upper_case = is_upper(first);
