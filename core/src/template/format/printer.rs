@@ -71,6 +71,9 @@ impl<'c, 's> Printer<'c, 's> {
             Value::Text(text) => self.string(value, text, verb),
             Value::List(list) => self.list(list, verb),
             Value::Map(map) => self.map(map, verb),
+            Value::Version(_, Reference::Pointer) if self.depth > 0 && !self.complaining => {
+                self.bad_verb(value, verb)
+            }
             Value::Version(version, reference) => self.version(version, *reference, verb),
             Value::Certificate(certificate) => {
                 let fields = [("Cert", &certificate.certificate), ("Key", &certificate.key)];

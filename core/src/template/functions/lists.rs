@@ -136,7 +136,7 @@ pub(super) fn slice(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 pub(super) fn chunk(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let items = items(cx, args, 1)?;
     let Some(size) = usize::try_from(args.int(0)).ok().filter(|size| *size > 0) else {
-        return chunk_of_no_size(cx, args.int(0), items.len());
+        return chunk_of_no_size(cx, args.int(0), items);
     };
     let mut chunks = Vec::new();
     for chunk in items.chunks(size) {
@@ -145,13 +145,16 @@ pub(super) fn chunk(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     cx.list(ListType::Lists, chunks)
 }
 
-/// With a size below zero Go computes a count of chunks that is none or that it cannot make.
-fn chunk_of_no_size(cx: &mut Cx, size: i64, length: usize) -> Outcome<Value> {
-    let last = i128::try_from(length).unwrap_or(0) - 1;
-    if size != 0 && last > 0 && last <= -i128::from(size) {
-        return cx.list(ListType::Lists, Vec::new());
+/// What Go computes with a size below zero: the only element, no chunk, or a length it cannot make.
+fn chunk_of_no_size(cx: &mut Cx, size: i64, items: Vec<Value>) -> Outcome<Value> {
+    let last = i128::try_from(items.len()).unwrap_or(0) - 1;
+    let mut chunks = Vec::new();
+    if last == 0 && size < -1 {
+        chunks.push(cx.list(ListType::Any, items)?);
+    } else if size == 0 || last <= 0 || last > -i128::from(size) {
+        return Err(OUT_OF_RANGE);
     }
-    Err(OUT_OF_RANGE)
+    cx.list(ListType::Lists, chunks)
 }
 
 pub(super) fn sort_alpha(cx: &mut Cx, args: &Args) -> Outcome<Value> {

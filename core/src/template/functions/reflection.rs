@@ -1,5 +1,7 @@
 //! Types, kinds, copies and deep equality.
 
+use std::rc::Rc;
+
 use super::{Args, Cx};
 use crate::template::error::{Failure, Outcome};
 use crate::template::value::{Entries, Value, deep_equal};
@@ -54,6 +56,8 @@ fn copy(cx: &mut Cx, value: &Value, depth: usize) -> Outcome<Value> {
             }
             cx.map(map.of, entries)
         }
+        // Go's copier does not see the private fields of a version.
+        Value::Version(_, reference) => Ok(Value::Version(Rc::default(), *reference)),
         other => Ok(other.clone()),
     }
 }

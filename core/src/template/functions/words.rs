@@ -139,10 +139,16 @@ fn is_connector(char: char) -> bool {
 pub(super) fn camelcase(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let mut output = Vec::new();
     let mut rest = runes(args.text(0)).map(|rune| rune.char).peekable();
+    let mut last = None;
     while let Some(connector) = rest.next_if(|char| is_connector(*char)) {
         push_rune(&mut output, connector);
+        last = Some(connector);
     }
     let Some(first) = rest.next() else {
+        // `xstrings` writes the last of nothing but connectors twice.
+        if let Some(last) = last {
+            push_rune(&mut output, last);
+        }
         return cx.text(output);
     };
     let mut in_upper_case = is_upper(first);
