@@ -17,6 +17,8 @@ use crate::keystore::Keystore;
 use crate::metrics::Metrics;
 use crate::{home, http, sealed_secret};
 
+const STACK: usize = 8 << 20;
+
 /// Runs until SIGTERM or SIGINT, then finishes what is in flight.
 ///
 /// # Errors
@@ -25,7 +27,10 @@ pub fn run(args: Args) -> Result<(), StartError> {
     if args.version {
         return print_version();
     }
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(args))
+    // The deepest template that is allowed needs 1.6 MiB in an unoptimized build.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build()?;
+    runtime.block_on(serve(args))
 }
 
 fn print_version() -> Result<(), StartError> {

@@ -34,7 +34,8 @@ impl Sources for Surroundings {
     }
 
     fn zone(&mut self, name: &str) -> Option<TimeZone> {
-        TimeZone::get(name).ok()
+        // Go tells upper from lower case in these names.
+        TimeZone::get(name).ok().filter(|zone| zone.iana_name() == Some(name))
     }
 
     fn fill_random(&mut self, bytes: &mut [u8]) {

@@ -6,6 +6,7 @@ use sealed_secrets_tests::{Cluster, Edition};
 use serde_json::{Value, json};
 
 use crate::scene::{CANARY, Scene, item};
+use crate::support::{apply_sealed, until_secret};
 
 /// Starts a controller, seals these items, adds these templates, and returns the Secret that comes of it.
 async fn opened_by(edition: Edition, items: &Value, templates: &Value) -> Secret {
@@ -81,8 +82,12 @@ async fn a_failing_template_is_named_with_its_place_and_without_a_value() {
 }
 
 #[tokio::test]
-async fn hostile_templates_end_with_a_budget_error_while_other_objects_go_on() {
-    let scene = Scene::set().await;
+async fn hostile_templates_end_with_a_budget_error_while_another_namespace_goes_on() {
+    let cluster = Cluster::shared().await.unwrap();
+    let neighbour = cluster.namespace("neighbour").await.unwrap();
+    let installation = cluster.install_namespaced(&[&neighbour]).await.unwrap();
+    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
+    let scene = Scene { cluster, installation, controller };
     let hostile = [
         "{{ range until 100000000 }}x{{ end }}",
         "{{ define \"t\" }}{{ template \"t\" . }}{{ end }}{{ template \"t\" . }}",
@@ -96,12 +101,27 @@ async fn hostile_templates_end_with_a_budget_error_while_other_objects_go_on() {
         sealed["spec"]["template"]["data"] = json!({"bomb": template});
         scene.create(&sealed).await;
     }
-    scene.seal_and_create(&scene.secret("fine", "password", "fine")).await;
-    scene.until_synced("fine", "True").await;
+    let mut fine = scene.secret("fine", "password", "fine");
+    fine["metadata"]["namespace"] = json!(neighbour);
+    let mut sealed = scene.seal(&fine).await;
+    sealed["spec"]["template"]["data"] = json!({"url": "https://{{ .password }}", "password": null});
+    apply_sealed(&scene.cluster, &sealed.to_string()).await;
+    until_secret(&scene.cluster, &neighbour, "fine", &[("url", "https://fine")]).await;
     for number in 0..hostile.len() {
         let message = scene.until_synced(&format!("hostile{number}"), "False").await;
         assert!(message.contains("budget") || message.contains("time"), "{message}");
     }
+}
+
+#[tokio::test]
+async fn dates_in_named_zones_need_no_zone_files_and_are_gos() {
+    let items = json!({"user": "u"});
+    let template =
+        "{{ dateInZone \"2006-01-02 15:04 MST\" (toDate \"2006-01-02\" \"2024-07-01\") \"Europe/Berlin\" }}";
+    let templates = json!({"berlin": template});
+    let ours = opened_by(Edition::Ours, &items, &templates).await;
+    assert_eq!(item(&ours, "berlin").as_deref(), Some("2024-07-01 02:00 CEST"));
+    assert_eq!(ours.data, opened_by(Edition::Upstream, &items, &templates).await.data);
 }
 
 #[tokio::test]
