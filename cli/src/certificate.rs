@@ -16,7 +16,9 @@ use crate::{io, web};
 pub(crate) fn load(flags: &Flags) -> Result<SealingCertificate, Error> {
     let certificate = SealingCertificate::from_pem(&bytes(flags)?).map_err(|cause| match cause {
         CertificateError::NoPem => Error::NoCertificate,
-        other => Error::Certificate(other),
+        other => {
+            Error::Certificate(flags.text("cert").unwrap_or("the controller's certificate").to_owned(), other)
+        }
     })?;
     if certificate.not_after() < Timestamp::now() {
         let day = certificate.not_after().to_zoned(TimeZone::UTC).strftime("%B %-d, %Y").to_string();

@@ -105,8 +105,8 @@ pub(crate) enum Error {
     #[error("data does not contain any valid RSA or ECDSA certificates")]
     NoCertificate,
     /// A certificate that cannot seal.
-    #[error("{0}")]
-    Certificate(CertificateError),
+    #[error("{0}: {1}")]
+    Certificate(String, CertificateError),
     /// The certificate's time is over.
     #[error("failed to encrypt using an expired certificate on {0}")]
     ExpiredCertificate(String),

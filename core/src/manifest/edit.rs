@@ -171,6 +171,7 @@ impl Editor<'_> {
             let at = self.after_colon(key);
             return Splice { range: at..at, text: format!(" {}", scalar(&self.change.value)) };
         }
+        let range = self.with_block_header(key, value).unwrap_or(range);
         let old = self.text.get(range.clone()).unwrap_or_default();
         let quote = old.chars().next();
         let new = match quote {
@@ -180,6 +181,17 @@ impl Editor<'_> {
             _ => scalar(&self.change.value),
         };
         Splice { range: range.start..range.start + old.trim_end().len(), text: new }
+    }
+
+    /// The range of a block scalar with its `|` or `>`, which the parser leaves out.
+    fn with_block_header(&self, key: &Node, value: &Node) -> Option<Range<usize>> {
+        let range = self.range(value);
+        if !value.flow || self.text.get(range.clone())?.starts_with(['"', '\'']) {
+            return None;
+        }
+        let start = self.after_colon(key);
+        let header = self.text.get(start..range.start)?.find(['|', '>'])?;
+        Some(start + header..range.end)
     }
 
     fn after_colon(&self, key: &Node) -> usize {
@@ -393,9 +405,9 @@ mod tests {
 
     #[test]
     fn line_ends_stay_what_they_are() {
-        let edited = edit("a:\r\n  b: x\r\n", "a.c", "y").unwrap();
-        assert_eq!(edited, "a:\r\n  b: x\r\n  c: y\r\n");
-        assert_eq!(edit("a:\n  b: x", "a.c", "y").unwrap(), "a:\n  b: x\n  c: y");
+        let edited = edit("a:\r\n  b: x\r\n", "a.c", "z").unwrap();
+        assert_eq!(edited, "a:\r\n  b: x\r\n  c: z\r\n");
+        assert_eq!(edit("a:\n  b: x", "a.c", "z").unwrap(), "a:\n  b: x\n  c: z");
     }
 
     #[test]
