@@ -1,107 +1,115 @@
-//! The API server, reached only when something in the cluster is asked for.
+//! The controller, through the API server's service proxy: old RBAC grants just that.
 
-use std::future::Future;
-
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
 use k8s_openapi::api::core::v1::Service;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
+use kube::Client;
+use kube::client::Body;
+use sealed_secrets_crds::names::{DEFAULT_CONTROLLER_NAME, DEFAULT_CONTROLLER_NAMESPACE};
+use tokio::runtime::Runtime;
 
-use crate::args::Args;
-use crate::error::{Error, Result};
+use crate::error::Error;
+use crate::flags::Flags;
+use crate::kubeconfig;
+use crate::web::causes;
 
-/// The certificate of the controller, through the API server's service proxy: `http:NAME:PORT`, where PORT is the name of
-/// the Service's first port, which is what upstream's roles allow.
-///
-/// # Errors
-/// When the API server, the Service or the controller does not answer.
-pub(crate) fn fetch_certificate(args: &Args) -> Result<String> {
-    wait(async {
-        let client = client(config(args).await?)?;
-        let (namespace, name) = (&args.controller_namespace, &args.controller_name);
-        let services: Api<Service> = Api::namespaced(client.clone(), namespace);
-        let service = services.get(name).await.map_err(|error| Error::Service(sentence(&error)))?;
-        let ports = service.spec.and_then(|spec| spec.ports).unwrap_or_default();
-        let port = ports.into_iter().next().and_then(|port| port.name).unwrap_or_default();
-        let path = format!("/api/v1/namespaces/{namespace}/services/http:{name}:{port}/proxy/v1/cert.pem");
-        get(&client, &path).await.map_err(Error::Fetch)
-    })
+/// The controller's endpoints.
+pub(crate) struct Cluster {
+    runtime: Runtime,
+    client: Client,
+    proxy_path: String,
 }
 
-/// What a web server has at this URL. Proxy variables are heeded.
-///
-/// # Errors
-/// When it does not answer with success.
-pub(crate) fn download(url: &str) -> Result<String> {
-    let failed = |text: String| Error::CertificateFile(url.to_owned(), text);
-    wait(async {
-        let uri: http::Uri = url.parse().map_err(|_| failed("not a URL".to_owned()))?;
-        let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
-        let origin = format!(
-            "{}://{}",
-            uri.scheme_str().unwrap_or_default(),
-            uri.authority().map_or("", |host| host.as_str())
-        );
-        let file = kubeconfig_for(&origin).map_err(failed)?;
-        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
-        let config = config.map_err(|error| failed(error.to_string()))?;
-        get(&client(config)?, &path).await.map_err(failed)
-    })
+/// A status and a body.
+pub(crate) struct Answer {
+    /// The status.
+    pub(crate) status: StatusCode,
+    /// The body.
+    pub(crate) body: Vec<u8>,
 }
 
-/// A kubeconfig that knows nothing but this server: the loader then takes the proxy from the environment.
-fn kubeconfig_for(origin: &str) -> std::result::Result<Kubeconfig, String> {
-    let file = serde_json::json!({
-        "clusters": [{"name": "web", "cluster": {"server": origin}}],
-        "contexts": [{"name": "web", "context": {"cluster": "web", "user": ""}}],
-        "current-context": "web"
-    });
-    serde_json::from_value(file).map_err(|error| error.to_string())
-}
-
-/// The namespace of the current context, as kubectl sees it: none where there is no kubeconfig.
-pub(crate) fn current_namespace(args: &Args) -> Option<String> {
-    wait(async { config(args).await.map(|config| config.default_namespace) }).ok()
-}
-
-async fn config(args: &Args) -> Result<Config> {
-    let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
-    let loaded = match &args.kubeconfig {
-        Some(path) => {
-            let file = Kubeconfig::read_from(path).map_err(|error| Error::Kubeconfig(chain(&error)))?;
-            Config::from_custom_kubeconfig(file, &options).await
+impl Answer {
+    /// What a failed request says, in one line.
+    pub(crate) fn failure(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        let status: Option<serde_json::Value> = serde_json::from_slice(&self.body).ok();
+        let message = status.as_ref().and_then(|status| status.get("message")?.as_str());
+        match message.or_else(|| text.lines().next().filter(|line| !line.is_empty())) {
+            Some(message) => format!("{message} ({})", self.status),
+            None => self.status.to_string(),
         }
-        None => Config::from_kubeconfig(&options).await,
-    };
-    loaded.map_err(|error| Error::Kubeconfig(chain(&error)))
-}
-
-fn client(config: Config) -> Result<Client> {
-    Client::try_from(config).map_err(|error| Error::Kubeconfig(chain(&error)))
-}
-
-async fn get(client: &Client, path: &str) -> std::result::Result<String, String> {
-    let request = http::Request::get(path).body(Vec::new()).map_err(|error| error.to_string())?;
-    client.request_text(request).await.map_err(|error| sentence(&error))
-}
-
-/// An API server's answer in its own words, or every cause of a connection that failed.
-fn sentence(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.clone(),
-        other => chain(other),
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let mut texts: Vec<String> = causes.map(ToString::to_string).collect();
-    // A cause that its effect already quotes is not worth repeating.
-    texts.dedup_by(|cause, effect| effect.contains(cause.as_str()));
-    texts.join(": ")
+/// A runtime for the few requests of one command.
+pub(crate) fn runtime() -> Result<Runtime, Error> {
+    let failed = |cause| Error::File { operation: "start", path: "async runtime".to_owned(), cause };
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)
 }
 
-/// Runs to the end on this thread.
-fn wait<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Error::Kubeconfig(error.to_string()))?.block_on(work)
+impl Cluster {
+    /// Finds the controller's Service and its first port.
+    ///
+    /// # Errors
+    /// When there is no kubeconfig, or the Service cannot be read.
+    pub(crate) fn connect(flags: &Flags) -> Result<Self, Error> {
+        let runtime = runtime()?;
+        let config = runtime.block_on(kubeconfig::config(flags))?;
+        let cluster_url = config.cluster_url.to_string();
+        let namespace = flags.text("controller-namespace").unwrap_or(DEFAULT_CONTROLLER_NAMESPACE);
+        let name = flags.text("controller-name").unwrap_or(DEFAULT_CONTROLLER_NAME);
+        let path = format!("/api/v1/namespaces/{namespace}/services/{name}");
+        let connected = {
+            let _guard = runtime.enter();
+            Client::try_from(config).map_err(|cause| Error::Kubeconfig(causes(&cause)))?
+        };
+        let failed = |cause: String| Error::Service(cause);
+        let shown = format!("Get {:?}", format!("{}{path}", cluster_url.trim_end_matches('/')));
+        let answer = runtime
+            .block_on(send(&connected, Method::GET, &path, Vec::new()))
+            .map_err(|cause| failed(format!("{shown}: {cause}")))?;
+        if !answer.status.is_success() {
+            return Err(failed(answer.failure()));
+        }
+        let service: Service = serde_json::from_slice(&answer.body)
+            .map_err(|_| failed("the answer is not a Service".to_owned()))?;
+        let port = service.spec.and_then(|spec| spec.ports?.into_iter().next()).and_then(|port| port.name);
+        let port = port.unwrap_or_default();
+        let proxy_path = format!("/api/v1/namespaces/{namespace}/services/http:{name}:{port}/proxy");
+        Ok(Self { runtime, client: connected, proxy_path })
+    }
+
+    /// The certificate that the controller serves.
+    ///
+    /// # Errors
+    /// When it serves none.
+    pub(crate) fn certificate(&self) -> Result<Vec<u8>, Error> {
+        let answer =
+            self.request(Method::GET, "/v1/cert.pem", Vec::new()).map_err(Error::FetchCertificate)?;
+        if !answer.status.is_success() {
+            return Err(Error::FetchCertificate(answer.failure()));
+        }
+        Ok(answer.body)
+    }
+
+    /// Posts one SealedSecret.
+    ///
+    /// # Errors
+    /// When the controller cannot be reached; any status is an answer.
+    pub(crate) fn post(&self, path: &str, body: Vec<u8>) -> Result<Answer, String> {
+        self.request(Method::POST, path, body)
+    }
+
+    fn request(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Answer, String> {
+        self.runtime.block_on(send(&self.client, method, &format!("{}{path}", self.proxy_path), body))
+    }
+}
+
+async fn send(client: &Client, method: Method, path: &str, body: Vec<u8>) -> Result<Answer, String> {
+    let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+    let request = request.body(Body::from(body)).map_err(|cause| cause.to_string())?;
+    let response = client.send(request).await.map_err(|cause| causes(&cause))?;
+    let status = response.status();
+    let body = response.into_body().collect().await.map_err(|cause| causes(&cause))?;
+    Ok(Answer { status, body: body.to_bytes().to_vec() })
 }

@@ -1,60 +1,188 @@
-//! What can go wrong, told so that a person knows what to do.
+//! What goes wrong, in the words that scripts know from upstream.
 
 use std::io;
-use std::path::PathBuf;
 
-use sealed_secrets_core::crypto::CertificateError;
+use sealed_secrets_core::crypto::envelope::SealValueError;
+use sealed_secrets_core::crypto::{CertificateError, KeyPairError};
+use sealed_secrets_core::manifest::edit::EditError;
 use sealed_secrets_core::manifest::{ManifestError, ReadError, UnknownFormat};
 use sealed_secrets_core::seal::SealError;
+use sealed_secrets_core::unseal::UnsealError;
+use sealed_secrets_crds::ParseScopeError;
 use thiserror::Error;
 
-pub(crate) type Result<T> = std::result::Result<T, Error>;
-
-/// Every failure of `kubeseal`. The sentences that scripts match on are upstream's.
+/// Why the command fails; printed after `error: `, exit code 1. No variant carries plaintext or key material.
 #[derive(Debug, Error)]
 pub(crate) enum Error {
-    #[error("Could not read file specified with --secret-file: {path}: {cause}", path = .0.display(), cause = .1)]
-    SecretFile(PathBuf, io::Error),
-    #[error("cannot read standard input: {0}")]
-    Input(io::Error),
-    #[error("no secrets found. Ensure the input is valid and UTF-8 encoded")]
-    NoSecrets,
-    #[error("{0}: not UTF-8 text; save it as UTF-8")]
-    NotText(String),
+    /// `-f` names nothing that can be read.
+    #[error("Could not read file specified with --secret-file")]
+    SecretFile,
+    /// An operation on a file fails.
+    #[error("{operation} {path}: {}", go_words(.cause))]
+    File {
+        /// `open`, `write`, `rename`.
+        operation: &'static str,
+        /// The file.
+        path: String,
+        /// The system's answer.
+        cause: io::Error,
+    },
+    /// The input is no text.
+    #[error("{name}: not UTF-8 text at byte {at}; save it as UTF-8")]
+    NotUtf8 {
+        /// The input.
+        name: String,
+        /// Offset of the first byte at fault.
+        at: usize,
+    },
+    /// A document cannot be parsed.
     #[error("{0}: {1}")]
     Manifest(String, ManifestError),
+    /// A document holds something else than it should.
     #[error("{0}: {1}")]
     Read(String, ReadError),
+    /// Nothing to seal.
+    #[error("no secrets found. Ensure the input is valid and UTF-8 encoded")]
+    NoSecrets,
+    /// Nothing to validate, re-encrypt or decrypt.
+    #[error("{0}: no SealedSecret found in the input")]
+    NoSealedSecrets(String),
+    /// No items.
     #[error(
         "secret.data is empty in input Secret, assuming this is an error and aborting. To work with empty data, --allow-empty-data can be used"
     )]
     EmptyData,
+    /// No name.
     #[error("missing metadata.name in input Secret")]
     NoName,
-    #[error("namespace mismatch: input secret is in namespace {0:?} but {1:?} was specified")]
-    NamespaceMismatch(String, String),
-    #[error(transparent)]
-    Seal(#[from] SealError),
-    #[error(transparent)]
+    /// `-n` says something else than the Secret.
+    #[error("namespace mismatch: input secret is in namespace {input:?} but {flag:?} was specified")]
+    NamespaceMismatch {
+        /// What the Secret says.
+        input: String,
+        /// What the flag says.
+        flag: String,
+    },
+    /// `--from-file` alone.
+    #[error("--from-file requires --raw")]
+    FromFileWithoutRaw,
+    /// Several `--from-file`.
+    #[error("must provide only one --from-file when encrypting a single item with --raw")]
+    SeveralFromFile,
+    /// `--raw` without a namespace.
+    #[error("must provide the --namespace flag with --raw and --scope {0}")]
+    RawNamespace(&'static str),
+    /// `--raw` without a name.
+    #[error("must provide the --name flag with --raw and --scope strict")]
+    RawName,
+    /// Several Secrets for one file.
+    #[error("--merge-into takes one Secret, but the input holds {0}")]
+    MergeCount(usize),
+    /// The target is not one SealedSecret.
+    #[error("{path}: --merge-into needs a file with one SealedSecret, but this holds {count}")]
+    MergeTarget {
+        /// The target.
+        path: String,
+        /// How many it holds.
+        count: usize,
+    },
+    /// Two actions at once would need two outputs.
+    #[error("--sealed-secret-file cannot be used with {0}")]
+    NoOutputFile(&'static str),
+    /// The word names no format.
+    #[error("{0}")]
     Format(#[from] UnknownFormat),
-    #[error("cannot write {path}: {cause}", path = .0.display(), cause = .1)]
-    Write(PathBuf, io::Error),
-    #[error("cannot write to standard output: {0}")]
-    Output(io::Error),
-    #[error("cannot read the certificate {0}: {1}")]
-    CertificateFile(String, String),
+    /// The word names no scope.
+    #[error("{0}")]
+    Scope(#[from] ParseScopeError),
+    /// Sealing fails.
+    #[error("{0}")]
+    Seal(#[from] SealError),
+    /// Sealing one value fails.
+    #[error("{0}")]
+    SealValue(#[from] SealValueError),
+    /// Not a certificate.
+    #[error("data does not contain any valid RSA or ECDSA certificates")]
+    NoCertificate,
+    /// A certificate that cannot seal.
     #[error("{0}: {1}")]
     Certificate(String, CertificateError),
+    /// The certificate's time is over.
     #[error("failed to encrypt using an expired certificate on {0}")]
-    Expired(String),
-    #[error("cannot use the kubeconfig: {0}")]
+    ExpiredCertificate(String),
+    /// The address of a certificate cannot be used.
+    #[error("Get {url:?}: {cause}")]
+    Url {
+        /// The address.
+        url: String,
+        /// Why.
+        cause: String,
+    },
+    /// The server has no certificate there.
+    #[error("cannot fetch {url:?}: {status}")]
+    UrlStatus {
+        /// The address.
+        url: String,
+        /// Its answer.
+        status: http::StatusCode,
+    },
+    /// The kubeconfig cannot be used.
+    #[error("{0}")]
     Kubeconfig(String),
+    /// `--request-timeout`.
+    #[error(
+        "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a corresponding time unit (e.g. 1s | 2m | 3h)"
+    )]
+    Timeout,
+    /// The controller's Service cannot be found.
     #[error(
         "cannot get sealed secret service: {0}.\nPlease, use the flag --controller-name and --controller-namespace to set up the name and namespace of the sealed secrets controller"
     )]
     Service(String),
-    #[error(
-        "cannot fetch certificate: {0}.\nPlease, use the flag --controller-name and --controller-namespace to set up the name and namespace of the sealed secrets controller"
-    )]
-    Fetch(String),
+    /// The controller's certificate cannot be fetched.
+    #[error("cannot fetch certificate: {0}")]
+    FetchCertificate(String),
+    /// The controller cannot decrypt it.
+    #[error("unable to decrypt sealed secret: {0}")]
+    CannotDecrypt(String),
+    /// The controller gives no verdict.
+    #[error("cannot validate sealed secret: {0}")]
+    Validate(String),
+    /// The controller cannot decrypt it.
+    #[error("unable to rotate secret")]
+    CannotRotate,
+    /// The controller gives no new items.
+    #[error("cannot re-encrypt secret: {0}")]
+    ReEncrypt(String),
+    /// A private-key file.
+    #[error("{path}: {cause}")]
+    PrivateKey {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        cause: KeyPairError,
+    },
+    /// A key Secret without key.
+    #[error("secret must contain a 'tls.data' key")]
+    KeySecret,
+    /// Decrypting fails.
+    #[error("{0}")]
+    Unseal(#[from] UnsealError),
+    /// The file cannot be edited without touching more than it should.
+    #[error("{0}: {1}")]
+    Edit(String, EditError),
+    /// The file is not what it was when it was read.
+    #[error("{0}: the file changed while it was being edited; nothing was written, try again")]
+    Changed(String),
+    /// A shell that is not known.
+    #[error("completion needs one of: bash, zsh, fish")]
+    Shell,
+}
+
+/// The system's words as Go prints them.
+fn go_words(cause: &io::Error) -> String {
+    let text = cause.to_string();
+    let words = text.split(" (os error").next().unwrap_or_default();
+    let mut characters = words.chars();
+    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
 }

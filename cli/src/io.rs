@@ -1,86 +1,110 @@
-//! Input, output and files.
+//! Files, stdin and stdout: everything is read at once, and written at once or not at all.
 
 use std::fs;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use sealed_secrets_core::manifest::{Document, documents};
 use tempfile::NamedTempFile;
+use zeroize::Zeroizing;
 
-use crate::error::{Error, Result};
+use crate::error::Error;
+use crate::platform;
 
-/// Reads the file, or standard input; returns what to call it in messages, and its text.
-///
-/// # Errors
-/// When it cannot be read or is not UTF-8.
-pub(crate) fn read_input(file: Option<&Path>) -> Result<(String, String)> {
-    let (name, bytes) = match file {
-        Some(path) => {
-            let bytes = fs::read(path).map_err(|cause| Error::SecretFile(path.to_owned(), cause))?;
-            (path.display().to_string(), bytes)
+/// What was read, and what to call it in messages.
+pub(crate) struct Input {
+    /// The file's path, or `standard input`.
+    pub(crate) name: String,
+    /// Its content; may hold plaintext.
+    pub(crate) text: Zeroizing<String>,
+}
+
+impl Input {
+    /// Reads the file, or stdin where there is none; on a terminal says what it waits for.
+    pub(crate) fn read(file: Option<&str>) -> Result<Self, Error> {
+        match file {
+            Some(path) => {
+                let bytes = fs::read(path).map_err(|_| Error::SecretFile)?;
+                Self::from_bytes(path, bytes)
+            }
+            None => Self::from_bytes("standard input", read_stdin("json/yaml k8s resource")?),
         }
-        None => ("standard input".to_owned(), read_standard_input()?),
-    };
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok((name, text)),
-        Err(_) => Err(Error::NotText(name)),
+    }
+
+    /// Reads a file that is to be edited.
+    pub(crate) fn read_target(path: &str) -> Result<Self, Error> {
+        Self::from_bytes(path, read_file(path)?)
+    }
+
+    fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self, Error> {
+        let name = name.to_owned();
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Self { name, text: Zeroizing::new(text) }),
+            Err(error) => Err(Error::NotUtf8 { name, at: error.utf8_error().valid_up_to() }),
+        }
+    }
+
+    /// Its documents.
+    pub(crate) fn documents(&self) -> Result<Vec<Document>, Error> {
+        documents(&self.text).map_err(|cause| Error::Manifest(self.name.clone(), cause))
     }
 }
 
-fn read_standard_input() -> Result<Vec<u8>> {
-    if io::stdin().is_terminal() {
-        tell("(tty detected: expecting a Secret as YAML or JSON on standard input; end it with ctrl-D)");
+/// Reads a file whole.
+pub(crate) fn read_file(path: &str) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|cause| Error::File { operation: "open", path: path.to_owned(), cause })
+}
+
+/// Reads stdin whole; on a terminal says what it waits for.
+pub(crate) fn read_stdin(wanted: &str) -> Result<Vec<u8>, Error> {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        eprintln!("(tty detected: expecting {wanted} in stdin)");
     }
     let mut bytes = Vec::new();
-    io::stdin().read_to_end(&mut bytes).map_err(Error::Input)?;
+    let failed = |cause| Error::File { operation: "read", path: "stdin".to_owned(), cause };
+    stdin.lock().read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
 }
 
-/// Writes the text to the file, which is replaced as a whole or not at all, or to standard output.
-///
-/// # Errors
-/// When it cannot be written; an existing file is then as it was.
-pub(crate) fn write_output(file: Option<&Path>, text: &str) -> Result<()> {
+/// Writes to the file, or to stdout where there is none.
+pub(crate) fn write(file: Option<&str>, bytes: &[u8]) -> Result<(), Error> {
     match file {
-        Some(path) => replace(path, text).map_err(|cause| Error::Write(path.to_owned(), cause)),
-        None => print(text),
+        Some(path) => replace(path, bytes),
+        None => {
+            let mut stdout = io::stdout().lock();
+            let failed = |cause| Error::File { operation: "write", path: "stdout".to_owned(), cause };
+            stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(failed)
+        }
     }
 }
 
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = NamedTempFile::new_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    fs::set_permissions(file.path(), permissions(path)?)?;
-    file.persist(path)?;
+/// Replaces a file as a whole: readers see the old content or the new, also after a crash. Mode and, where the system lets
+/// us, owner stay; a new file is readable by its owner only. A symbolic link keeps pointing at the file that is replaced.
+pub(crate) fn replace(path: &str, bytes: &[u8]) -> Result<(), Error> {
+    let failed = |operation| move |cause| Error::File { operation, path: path.to_owned(), cause };
+    let target = fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
+    let before = fs::metadata(&target).ok();
+    if before.as_ref().is_some_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+        return fs::write(&target, bytes).map_err(failed("write"));
+    }
+    if before.as_ref().is_some_and(fs::Metadata::is_dir) {
+        return Err(failed("open")(io::ErrorKind::IsADirectory.into()));
+    }
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut new = NamedTempFile::with_prefix_in(".kubeseal-", folder).map_err(failed("open"))?;
+    new.write_all(bytes).and_then(|()| new.as_file().sync_all()).map_err(failed("write"))?;
+    if let Some(before) = before {
+        platform::copy_mode_and_owner(&before, new.as_file(), new.path()).map_err(failed("chmod"))?;
+    }
+    new.persist(&target).map_err(|error| failed("rename")(error.error))?;
     Ok(())
 }
 
-/// Those of the file that is replaced, else what any new file of this user gets.
-fn permissions(path: &Path) -> io::Result<fs::Permissions> {
-    if let Ok(present) = fs::metadata(path) {
-        return Ok(present.permissions());
+/// Replaces a file that was read and edited, unless somebody else changed it meanwhile.
+pub(crate) fn replace_edited(before: &Input, text: &str) -> Result<(), Error> {
+    if read_file(&before.name)? != before.text.as_bytes() {
+        return Err(Error::Changed(before.name.clone()));
     }
-    // A SealedSecret is public: the umask decides, as for any file that a shell redirects to.
-    let made = fs::File::create(path)?;
-    let permissions = made.metadata()?.permissions();
-    fs::remove_file(path)?;
-    Ok(permissions)
-}
-
-/// Writes to standard output; a reader that went away is no failure of ours.
-///
-/// # Errors
-/// When it cannot be written.
-pub(crate) fn print(text: &str) -> Result<()> {
-    let mut output = io::stdout().lock();
-    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
-        Err(cause) => Err(Error::Output(cause)),
-        Ok(()) => Ok(()),
-    }
-}
-
-/// Writes a line to standard error, where possible.
-pub(crate) fn tell(line: &str) {
-    drop(writeln!(io::stderr(), "{line}"));
+    replace(&before.name, text.as_bytes())
 }

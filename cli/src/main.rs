@@ -1,33 +1,50 @@
 //! `kubeseal`: seals Kubernetes Secrets so that they can be kept in Git.
 
-mod args;
-mod cert_source;
+mod certificate;
 mod cluster;
 mod commands;
 mod error;
+mod flags;
+mod help;
 mod io;
+mod kubeconfig;
+mod platform;
+mod web;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
-use crate::args::Args;
-use crate::error::Result;
+use crate::flags::{Flags, UsageError};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    match run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
+    let mut words = std::env::args();
+    let program = words.next().unwrap_or_else(|| "kubeseal".to_owned());
+    let words: Vec<String> = words.collect();
+    if let Some(run) = commands::subcommand(&words) {
+        return finish(run());
+    }
+    match Flags::parse(words) {
+        Ok(mut flags) => {
+            for ignored in flags.fill_from(|name| std::env::var(name).ok()) {
+                eprintln!("warning: {ignored}");
+            }
+            finish(commands::run(&flags, &program))
+        }
+        Err(UsageError::Help) => finish(io::write(None, help::text(&program).as_bytes())),
         Err(error) => {
-            io::tell(&format!("error: {error}"));
-            ExitCode::FAILURE
+            // Scripts find the message where upstream puts it: last on stdout. People find it on stderr.
+            let _ = io::write(None, format!("{}{error}\n", help::text(&program)).as_bytes());
+            eprintln!("error: {error}");
+            ExitCode::from(2)
         }
     }
 }
 
-fn run(args: &Args) -> Result<()> {
-    if args.version {
-        return io::print(&format!("kubeseal version: {}\n", env!("CARGO_PKG_VERSION")));
+fn finish(result: Result<(), error::Error>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
     }
-    if args.fetch_cert { commands::fetch_cert::run(args) } else { commands::seal::run(args) }
 }

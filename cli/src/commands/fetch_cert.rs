@@ -1,10 +1,12 @@
-//! `kubeseal --fetch-cert`: prints the certificate, byte for byte as it is served.
+//! `--fetch-cert`: print the certificate, expired or not.
 
-use crate::args::Args;
-use crate::error::Result;
-use crate::{cert_source, io};
+use crate::commands::output;
+use crate::error::Error;
+use crate::flags::Flags;
+use crate::{certificate, io};
 
-pub(crate) fn run(args: &Args) -> Result<()> {
-    let (_, pem) = cert_source::fetch(args)?;
-    io::print(&pem)
+/// # Errors
+/// When there is no certificate to be had.
+pub(super) fn run(flags: &Flags) -> Result<(), Error> {
+    io::write(output::file(flags), &certificate::bytes(flags)?)
 }

@@ -1,4 +1,62 @@
-//! One file per thing that `kubeseal` does.
+//! One file per verb.
 
-pub(crate) mod fetch_cert;
-pub(crate) mod seal;
+mod completion;
+mod fetch_cert;
+mod man;
+mod merge_into;
+mod output;
+mod raw;
+mod re_encrypt;
+mod recovery_unseal;
+mod seal;
+mod validate;
+
+use crate::error::Error;
+use crate::flags::Flags;
+use crate::{help, io};
+
+/// What a subcommand word runs; none when the first word is a flag or nothing.
+pub(crate) fn subcommand(words: &[String]) -> Option<Box<dyn FnOnce() -> Result<(), Error>>> {
+    match words.first().map(String::as_str) {
+        Some("completion") => {
+            let shell = words.get(1).cloned();
+            Some(Box::new(move || completion::run(shell.as_deref())))
+        }
+        Some("man") => Some(Box::new(man::run)),
+        _ => None,
+    }
+}
+
+/// Runs what the flags ask for; sealing where they ask for nothing else.
+///
+/// # Errors
+/// Whatever the verb's own function says.
+pub(crate) fn run(flags: &Flags, program: &str) -> Result<(), Error> {
+    if flags.is_on("version") {
+        return io::write(None, format!("kubeseal version: {}\n", env!("CARGO_PKG_VERSION")).as_bytes());
+    }
+    if flags.is_on("help") {
+        return io::write(None, help::text(program).as_bytes());
+    }
+    if flags.is_on("rotate") {
+        eprintln!("Flag --rotate has been deprecated, please use --re-encrypt instead");
+    }
+    if !flags.texts("from-file").is_empty() && !flags.is_on("raw") {
+        return Err(Error::FromFileWithoutRaw);
+    }
+    if flags.is_on("validate") {
+        validate::run(flags)
+    } else if flags.is_on("re-encrypt") || flags.is_on("rotate") {
+        re_encrypt::run(flags)
+    } else if flags.is_on("recovery-unseal") {
+        recovery_unseal::run(flags)
+    } else if flags.is_on("fetch-cert") {
+        fetch_cert::run(flags)
+    } else if flags.text("merge-into").is_some() {
+        merge_into::run(flags)
+    } else if flags.is_on("raw") {
+        raw::run(flags)
+    } else {
+        seal::run(flags)
+    }
+}

@@ -1,89 +1,89 @@
-//! `kubeseal` without a mode: Secrets in, SealedSecrets out. Nothing is written unless everything could be sealed.
-
-use std::collections::BTreeMap;
+//! The verb without a flag: seal Secrets.
 
 use k8s_openapi::api::core::v1::Secret;
-use sealed_secrets_core::crypto::PublicKey;
-use sealed_secrets_core::manifest::{Format, documents, sealed_secret_text, secrets_of};
+use sealed_secrets_core::crypto::SealingCertificate;
+use sealed_secrets_core::manifest::{sealed_secret_text, secrets_of};
 use sealed_secrets_core::seal::seal_secret;
-use sealed_secrets_crds::Scope;
+use sealed_secrets_crds::{Scope, SealedSecret};
 
-use crate::args::Args;
-use crate::error::{Error, Result};
-use crate::{cert_source, cluster, io};
+use crate::commands::output;
+use crate::error::Error;
+use crate::flags::Flags;
+use crate::io::Input;
+use crate::{certificate, io, kubeconfig};
 
-pub(crate) fn run(args: &Args) -> Result<()> {
-    let format = output_format(args)?;
-    let (name, text) = io::read_input(args.secret_file.as_deref())?;
-    let documents = documents(&text).map_err(|error| Error::Manifest(name.clone(), error))?;
-    let secrets = secrets_of(&documents).map_err(|error| Error::Read(name, error))?;
-    if secrets.is_empty() {
-        return Err(Error::NoSecrets);
-    }
-    let certificate = cert_source::load(args)?;
-    let mut output = String::new();
+/// # Errors
+/// When the input holds anything but Secrets, or one cannot be sealed; then nothing is written.
+pub(super) fn run(flags: &Flags) -> Result<(), Error> {
+    let format = output::format(flags)?;
+    let input = Input::read(flags.text("secret-file"))?;
+    let certificate = certificate::load(flags)?;
+    let secrets = secrets(&input)?;
+    let mut text = String::new();
     for secret in secrets {
-        output.push_str(&seal(args, certificate.public_key(), secret, format)?);
+        let sealed = seal(flags, &certificate, prepared(flags, secret)?)?;
+        text += &sealed_secret_text(&sealed, format);
     }
-    io::write_output(args.sealed_secret_file.as_deref(), &output)
+    io::write(output::file(flags), text.as_bytes())
 }
 
-fn seal(args: &Args, key: &PublicKey, secret: Secret, format: Format) -> Result<String> {
-    let secret = prepare(args, secret, || cluster::current_namespace(args))?;
-    let sealed = seal_secret(&mut rand::rng(), key, secret)?;
-    Ok(sealed_secret_text(&sealed, format))
+/// The Secrets of the input; at least one.
+pub(super) fn secrets(input: &Input) -> Result<Vec<Secret>, Error> {
+    let documents = input.documents()?;
+    let secrets = secrets_of(&documents).map_err(|cause| Error::Read(input.name.clone(), cause))?;
+    if secrets.is_empty() { Err(Error::NoSecrets) } else { Ok(secrets) }
 }
 
-/// `-w` with a name of YAML beats `-o`.
-fn output_format(args: &Args) -> Result<Format> {
-    let extension = args.sealed_secret_file.as_ref().and_then(|path| path.extension()?.to_str());
-    if matches!(extension, Some("yaml" | "yml")) {
-        return Ok(Format::Yaml);
-    }
-    Ok(args.format.parse()?)
-}
-
-/// The Secret with the name, namespace and scope that the flags ask for (compatibility 4.2).
-fn prepare(
-    args: &Args,
-    mut secret: Secret,
-    current_namespace: impl FnOnce() -> Option<String>,
-) -> Result<Secret> {
-    if let Some(name) = args.name.as_ref().filter(|name| !name.is_empty()) {
-        secret.metadata.name = Some(name.clone());
-    }
-    if secret.metadata.name.as_deref().unwrap_or_default().is_empty() {
-        return Err(Error::NoName);
-    }
-    if is_empty(&secret) && !args.allow_empty_data {
+/// Seals one Secret whose name, namespace and scope are settled.
+pub(super) fn seal(
+    flags: &Flags,
+    certificate: &SealingCertificate,
+    secret: Secret,
+) -> Result<SealedSecret, Error> {
+    let items = secret.data.as_ref().map_or(0, |data| data.len())
+        + secret.string_data.as_ref().map_or(0, |data| data.len());
+    if items == 0 && !flags.is_on("allow-empty-data") {
         return Err(Error::EmptyData);
     }
-    if args.scope != Scope::Strict {
-        args.scope.write_to(secret.metadata.annotations.get_or_insert_default());
+    if secret.metadata.name.as_deref().is_none_or(str::is_empty) {
+        return Err(Error::NoName);
     }
-    let scope = Scope::from_annotations(secret.metadata.annotations.as_ref());
-    if scope != Scope::ClusterWide {
-        secret.metadata.namespace = namespace(args, secret.metadata.namespace, current_namespace)?;
+    Ok(seal_secret(&mut rand::rng(), certificate.public_key(), secret)?)
+}
+
+/// Settles name, scope and namespace by the flags (compatibility 4.2).
+fn prepared(flags: &Flags, mut secret: Secret) -> Result<Secret, Error> {
+    if let Some(name) = flags.text("name") {
+        secret.metadata.name = Some(name.to_owned());
+    }
+    let scope = settle_scope(flags, &mut secret)?;
+    let own = secret.metadata.namespace.clone().filter(|namespace| !namespace.is_empty());
+    let flag = flags.text("namespace");
+    match (own, flag) {
+        _ if scope == Scope::ClusterWide => {}
+        (Some(input), Some(flag)) if input != flag => {
+            return Err(Error::NamespaceMismatch { input, flag: flag.to_owned() });
+        }
+        (Some(_), _) => {}
+        (None, Some(flag)) => secret.metadata.namespace = Some(flag.to_owned()),
+        // Sealing must work without any kubeconfig: its errors mean that it names no namespace.
+        (None, None) => secret.metadata.namespace = kubeconfig::namespace(flags).ok(),
     }
     Ok(secret)
 }
 
-/// The input's own, else `-n`, else the current context's. One that `-n` contradicts is an error.
-fn namespace(
-    args: &Args,
-    declared: Option<String>,
-    current: impl FnOnce() -> Option<String>,
-) -> Result<Option<String>> {
-    let declared = declared.filter(|name| !name.is_empty());
-    let given = args.namespace.clone().filter(|name| !name.is_empty());
-    match (declared, given) {
-        (Some(declared), Some(given)) if declared != given => Err(Error::NamespaceMismatch(declared, given)),
-        (Some(name), _) | (None, Some(name)) => Ok(Some(name)),
-        (None, None) => Ok(current()),
+/// A scope of the flag other than strict replaces what the Secret says.
+pub(super) fn settle_scope(flags: &Flags, secret: &mut Secret) -> Result<Scope, Error> {
+    let said = Scope::from_annotations(secret.metadata.annotations.as_ref());
+    let asked: Scope = flags.text("scope").unwrap_or_default().parse()?;
+    if asked != Scope::Strict {
+        asked.write_to(secret.metadata.annotations.get_or_insert_default());
+        return Ok(asked);
     }
-}
-
-fn is_empty(secret: &Secret) -> bool {
-    secret.data.as_ref().is_none_or(BTreeMap::is_empty)
-        && secret.string_data.as_ref().is_none_or(BTreeMap::is_empty)
+    if said != Scope::Strict && flags.was_given("scope") {
+        eprintln!(
+            "warning: the Secret's own annotation makes it {said}, --scope strict does not undo that; remove the annotation"
+        );
+    }
+    Ok(said)
 }

@@ -1,8 +1,10 @@
 //! Manifests as people keep them: several YAML or JSON documents in one text.
 //!
 //! Reading follows kubectl: YAML 1.1 words, JSON as a subset. Where Go's reader would silently turn a text into another one,
-//! reading fails and says which line to quote. Writing gives upstream's bytes. This is the only room that names a YAML crate.
+//! reading fails and says which line to quote. Writing gives upstream's bytes. Editing
+//! ([`edit`]) changes what it is asked to and nothing else. This is the only room that names a YAML crate.
 
+pub mod edit;
 mod emit;
 mod node;
 mod read;

@@ -1,0 +1,80 @@
+//! Where the certificate comes from: a file, an address, or the controller.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use sealed_secrets_core::crypto::{CertificateError, SealingCertificate};
+
+use crate::cluster::Cluster;
+use crate::error::Error;
+use crate::flags::Flags;
+use crate::{io, web};
+
+/// The certificate that is to seal: of `--cert`, else of the controller.
+///
+/// # Errors
+/// When it cannot be read, is not for sealing, or has expired.
+pub(crate) fn load(flags: &Flags) -> Result<SealingCertificate, Error> {
+    let certificate = SealingCertificate::from_pem(&bytes(flags)?).map_err(|cause| match cause {
+        CertificateError::NoPem => Error::NoCertificate,
+        other => {
+            Error::Certificate(flags.text("cert").unwrap_or("the controller's certificate").to_owned(), other)
+        }
+    })?;
+    if certificate.not_after() < Timestamp::now() {
+        let day = certificate.not_after().to_zoned(TimeZone::UTC).strftime("%B %-d, %Y").to_string();
+        return Err(Error::ExpiredCertificate(day));
+    }
+    Ok(certificate)
+}
+
+/// The bytes behind `--cert`, else what the controller serves.
+///
+/// # Errors
+/// When they cannot be read or fetched.
+pub(crate) fn bytes(flags: &Flags) -> Result<Vec<u8>, Error> {
+    match flags.text("cert").map(Source::of) {
+        Some(Source::File(path)) => io::read_file(&path),
+        Some(Source::Url(url)) => web::get(&url),
+        None => Cluster::connect(flags)?.certificate(),
+    }
+}
+
+/// What the text after `--cert` names.
+#[derive(Debug, PartialEq, Eq)]
+enum Source {
+    /// A file.
+    File(String),
+    /// An address.
+    Url(String),
+}
+
+impl Source {
+    /// A text with a scheme is an address; a scheme of one letter is a drive of Windows.
+    fn of(text: &str) -> Self {
+        let scheme = text.split_once(':').map(|(scheme, _)| scheme).filter(|scheme| {
+            scheme.len() > 1
+                && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+        });
+        match scheme {
+            None => Self::File(text.to_owned()),
+            Some("file") => {
+                let path = text.trim_start_matches("file:");
+                Self::File(path.strip_prefix("//").unwrap_or(path).to_owned())
+            }
+            Some(_) => Self::Url(text.to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scheme_of_one_letter_is_a_drive() {
+        assert_eq!(Source::of("C:\\x.pem"), Source::File("C:\\x.pem".to_owned()));
+        assert_eq!(Source::of("a/b:c.pem"), Source::File("a/b:c.pem".to_owned()));
+        assert_eq!(Source::of("file:///x.pem"), Source::File("/x.pem".to_owned()));
+        assert_eq!(Source::of("https://h/x"), Source::Url("https://h/x".to_owned()));
+    }
+}

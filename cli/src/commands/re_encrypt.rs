@@ -1,0 +1,55 @@
+//! `--re-encrypt`: have the controller encrypt every item again with its newest key.
+
+use http::StatusCode;
+use sealed_secrets_core::manifest::edit::{Change, apply};
+use sealed_secrets_core::manifest::{Format, sealed_secret_text, sealed_secrets_of};
+use sealed_secrets_crds::SealedSecret;
+
+use crate::cluster::Cluster;
+use crate::commands::{output, validate};
+use crate::error::Error;
+use crate::flags::Flags;
+use crate::io;
+use crate::io::Input;
+
+/// Changes ciphertext only: of the controller's answer nothing is taken but items that the input has. The output keeps the
+/// input's format, and goes to `-w`, else back into the file of `-f`, else to stdout.
+///
+/// # Errors
+/// When there is nothing to re-encrypt, or the controller refuses; then nothing is written.
+pub(super) fn run(flags: &Flags) -> Result<(), Error> {
+    let file = flags.text("secret-file");
+    let input = Input::read(file)?;
+    let sealed = validate::sealed_secrets(&input)?;
+    let cluster = Cluster::connect(flags)?;
+    let mut changes = Vec::new();
+    for (object, sealed) in sealed.iter().enumerate() {
+        changes.extend(re_encrypt(&cluster, object, sealed)?);
+    }
+    let edited = apply(&input.text, &changes).map_err(|cause| Error::Edit(input.name.clone(), cause))?;
+    match (output::file(flags), file) {
+        (None, Some(_)) => io::replace_edited(&input, &edited),
+        (output, _) => io::write(output, edited.as_bytes()),
+    }
+}
+
+fn re_encrypt(cluster: &Cluster, object: usize, sealed: &SealedSecret) -> Result<Vec<Change>, Error> {
+    let body = sealed_secret_text(sealed, Format::Json).into_bytes();
+    let answer = cluster.post("/v1/rotate", body).map_err(Error::ReEncrypt)?;
+    match answer.status {
+        StatusCode::OK => {}
+        StatusCode::CONFLICT => return Err(Error::CannotRotate),
+        _ => return Err(Error::ReEncrypt(answer.failure())),
+    }
+    let unreadable = || Error::ReEncrypt("the controller's answer is not a SealedSecret".to_owned());
+    let text = String::from_utf8(answer.body).map_err(|_| unreadable())?;
+    let documents = sealed_secrets_core::manifest::documents(&text).map_err(|_| unreadable())?;
+    let renewed = sealed_secrets_of(&documents).ok().and_then(|mut all| all.pop()).ok_or_else(unreadable)?;
+    let items = sealed.spec.encrypted_data.keys().map(|key| {
+        let value = renewed.spec.encrypted_data.get(key).cloned();
+        let missing = || Error::ReEncrypt(format!("the controller's answer lacks the item {key:?}"));
+        let path = vec!["spec".to_owned(), "encryptedData".to_owned(), key.clone()];
+        Ok(Change { object, path, value: value.ok_or_else(missing)? })
+    });
+    items.collect()
+}

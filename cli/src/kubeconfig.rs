@@ -1,0 +1,242 @@
+//! The cluster that kubeconfig and flags name, as kubectl sees it. Read only when somebody asks.
+
+use std::env;
+use std::path::Path;
+use std::time::Duration;
+
+use kube::Config;
+use kube::config::{
+    AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext,
+};
+
+use crate::error::Error;
+use crate::flags::Flags;
+use crate::web::proxy_for;
+
+const CHOSEN: &str = "kubeseal";
+const NO_CONFIGURATION: &str = "invalid configuration: no configuration has been provided, try setting KUBERNETES_MASTER environment variable";
+
+/// The namespace of the current context; `default` where it names none.
+///
+/// # Errors
+/// When there is no usable configuration.
+pub(crate) fn namespace(flags: &Flags) -> Result<String, Error> {
+    match read(flags)? {
+        Some(kubeconfig) => {
+            let context = current_context(&kubeconfig, flags)?;
+            let named =
+                context.and_then(|context| context.namespace).filter(|namespace| !namespace.is_empty());
+            Ok(named.unwrap_or_else(|| "default".to_owned()))
+        }
+        None => in_cluster().map(|config| config.default_namespace),
+    }
+}
+
+/// Everything that a client needs.
+///
+/// # Errors
+/// When there is no usable configuration.
+pub(crate) async fn config(flags: &Flags) -> Result<Config, Error> {
+    let timeout = flags.text("request-timeout").map_or(Ok(None), timeout)?;
+    let mut config = match read(flags)? {
+        Some(kubeconfig) => {
+            let chosen = chosen(&kubeconfig, flags)?;
+            let has_own_proxy = chosen.clusters.iter().any(|named| {
+                named
+                    .cluster
+                    .as_ref()
+                    .is_some_and(|cluster| cluster.proxy_url.as_ref().is_some_and(|url| !url.is_empty()))
+            });
+            let config = Config::from_custom_kubeconfig(chosen, &KubeConfigOptions::default()).await;
+            let mut config = config.map_err(|cause| Error::Kubeconfig(cause.to_string()))?;
+            if !has_own_proxy {
+                config.proxy_url = proxy_for(&config.cluster_url, |name| env::var(name).ok());
+            }
+            config
+        }
+        None => in_cluster()?,
+    };
+    config.read_timeout = timeout.or(config.read_timeout);
+    config.disable_compression |= flags.is_on("disable-compression");
+    Ok(config)
+}
+
+fn in_cluster() -> Result<Config, Error> {
+    Config::incluster().map_err(|_| Error::Kubeconfig(NO_CONFIGURATION.to_owned()))
+}
+
+/// The files that flag and environment name, merged; `None` when there are none and no flag stands in for them.
+fn read(flags: &Flags) -> Result<Option<Kubeconfig>, Error> {
+    let read_file = |path: &Path| {
+        Kubeconfig::read_from(path).map_err(|cause| {
+            Error::Kubeconfig(format!("error loading config file {:?}: {cause}", path.display().to_string()))
+        })
+    };
+    if let Some(path) = flags.text("kubeconfig") {
+        if !Path::new(path).exists() {
+            return Err(Error::Kubeconfig(format!("stat {path}: no such file or directory")));
+        }
+        return read_file(Path::new(path)).map(Some);
+    }
+    let listed: Vec<_> = match env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
+        Some(list) => env::split_paths(&list).collect(),
+        None => env::home_dir().map(|home| home.join(".kube").join("config")).into_iter().collect(),
+    };
+    let mut merged: Option<Kubeconfig> = None;
+    for path in listed.iter().filter(|path| path.exists()) {
+        let next = read_file(path)?;
+        merged = Some(match merged {
+            Some(before) => before.merge(next).map_err(|cause| Error::Kubeconfig(cause.to_string()))?,
+            None => next,
+        });
+    }
+    let named = ["server", "cluster", "context", "user"].iter().any(|name| flags.text(name).is_some());
+    Ok(merged.or_else(|| named.then(Kubeconfig::default)))
+}
+
+fn current_context(kubeconfig: &Kubeconfig, flags: &Flags) -> Result<Option<Context>, Error> {
+    let asked = flags.text("context");
+    let Some(name) = asked.or(kubeconfig.current_context.as_deref()).filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    let found = kubeconfig.contexts.iter().find(|context| context.name == name);
+    match found {
+        Some(found) => Ok(found.context.clone()),
+        None => Err(Error::Kubeconfig(format!("context {name:?} does not exist"))),
+    }
+}
+
+/// A kubeconfig of one context: what the current one and the flags choose.
+fn chosen(kubeconfig: &Kubeconfig, flags: &Flags) -> Result<Kubeconfig, Error> {
+    let context = current_context(kubeconfig, flags)?;
+    let cluster_name = flags.text("cluster").or(context.as_ref().map(|context| context.cluster.as_str()));
+    let user_name = flags.text("user").or(context.as_ref().and_then(|context| context.user.as_deref()));
+    let missing = |kind: &str, name: &str| Error::Kubeconfig(format!("{kind} {name:?} does not exist"));
+    let cluster = match cluster_name.filter(|name| !name.is_empty()) {
+        Some(name) => {
+            let found = kubeconfig.clusters.iter().find(|cluster| cluster.name == name);
+            found.ok_or_else(|| missing("cluster", name))?.cluster.clone().unwrap_or_default()
+        }
+        None => Cluster::default(),
+    };
+    let user = match user_name.filter(|name| !name.is_empty()) {
+        Some(name) => {
+            let found = kubeconfig.auth_infos.iter().find(|user| user.name == name);
+            found.ok_or_else(|| missing("auth info", name))?.auth_info.clone().unwrap_or_default()
+        }
+        None => AuthInfo::default(),
+    };
+    let cluster = with_cluster_flags(cluster, flags);
+    if cluster.server.as_deref().is_none_or(str::is_empty) {
+        return Err(Error::Kubeconfig(NO_CONFIGURATION.to_owned()));
+    }
+    let named = CHOSEN.to_owned();
+    let context = Context {
+        cluster: named.clone(),
+        user: Some(named.clone()),
+        namespace: context.and_then(|context| context.namespace),
+        ..Context::default()
+    };
+    Ok(Kubeconfig {
+        current_context: Some(named.clone()),
+        clusters: vec![NamedCluster {
+            name: named.clone(),
+            cluster: Some(cluster),
+            ..NamedCluster::default()
+        }],
+        auth_infos: vec![NamedAuthInfo {
+            name: named.clone(),
+            auth_info: Some(with_user_flags(user, flags)),
+            ..NamedAuthInfo::default()
+        }],
+        contexts: vec![NamedContext { name: named, context: Some(context), ..NamedContext::default() }],
+        ..Kubeconfig::default()
+    })
+}
+
+fn with_cluster_flags(mut cluster: Cluster, flags: &Flags) -> Cluster {
+    let text = |name: &str| flags.text(name).map(str::to_owned);
+    if let Some(file) = text("certificate-authority") {
+        cluster.certificate_authority = Some(file);
+        cluster.certificate_authority_data = None;
+    }
+    if flags.was_given("insecure-skip-tls-verify") {
+        cluster.insecure_skip_tls_verify = Some(flags.is_on("insecure-skip-tls-verify"));
+    }
+    cluster.server = text("server").map(with_scheme).or(cluster.server);
+    cluster.proxy_url = text("proxy-url").or(cluster.proxy_url);
+    cluster.tls_server_name = text("tls-server-name").or(cluster.tls_server_name);
+    cluster
+}
+
+/// client-go's rule: a bare host is asked over http.
+fn with_scheme(server: String) -> String {
+    if server.contains("://") { server } else { format!("http://{server}") }
+}
+
+fn with_user_flags(mut user: AuthInfo, flags: &Flags) -> AuthInfo {
+    let text = |name: &str| flags.text(name).map(str::to_owned);
+    if let Some(file) = text("client-certificate") {
+        user.client_certificate = Some(file);
+        user.client_certificate_data = None;
+    }
+    if let Some(file) = text("client-key") {
+        user.client_key = Some(file);
+        user.client_key_data = None;
+    }
+    if let Some(token) = text("token") {
+        user.token = Some(token.into());
+        user.token_file = None;
+    }
+    user.username = text("username").or(user.username);
+    user.password = text("password").map(Into::into).or(user.password);
+    user.impersonate = text("as").or(user.impersonate);
+    user.impersonate_uid = text("as-uid").or(user.impersonate_uid);
+    if flags.was_given("as-group") {
+        user.impersonate_groups = Some(flags.texts("as-group").to_vec());
+    }
+    user
+}
+
+/// Seconds, or Go's durations of one or more units; zero means none.
+fn timeout(text: &str) -> Result<Option<Duration>, Error> {
+    let seconds = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => units(text).ok_or(Error::Timeout)?,
+    };
+    Ok((!seconds.is_zero()).then_some(seconds))
+}
+
+fn units(text: &str) -> Option<Duration> {
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|character: char| !character.is_ascii_digit())?;
+        let number: u64 = rest.get(..digits)?.parse().ok()?;
+        rest = rest.get(digits..)?;
+        let end = rest.find(|character: char| character.is_ascii_digit()).unwrap_or(rest.len());
+        let unit = match rest.get(..end)? {
+            "ms" => Duration::from_millis(1),
+            "s" => Duration::from_secs(1),
+            "m" => Duration::from_secs(60),
+            "h" => Duration::from_secs(3600),
+            _ => return None,
+        };
+        total = total.checked_add(unit.checked_mul(u32::try_from(number).ok()?)?)?;
+        rest = rest.get(end..)?;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_seconds_or_go_durations() {
+        assert_eq!(timeout("0").unwrap(), None);
+        assert_eq!(timeout("30").unwrap(), Some(Duration::from_secs(30)));
+        assert_eq!(timeout("1m30s").unwrap(), Some(Duration::from_secs(90)));
+        assert!(timeout("x").is_err() && timeout("5d").is_err() && timeout("s").is_err());
+    }
+}

@@ -1,0 +1,132 @@
+//! Fetching from an address, through the proxy that the environment names.
+
+use http::{Method, Request, Uri, header};
+use http_body_util::BodyExt as _;
+use kube::client::Body;
+use kube::{Client, Config};
+
+use crate::cluster::runtime;
+use crate::error::Error;
+
+const MOST_REDIRECTS: usize = 10;
+
+/// Fetches an address.
+///
+/// # Errors
+/// When it cannot be reached, or answers with anything but success.
+pub(crate) fn get(url: &str) -> Result<Vec<u8>, Error> {
+    runtime()?.block_on(follow(url))
+}
+
+async fn follow(first: &str) -> Result<Vec<u8>, Error> {
+    let mut url = first.to_owned();
+    for _ in 0..=MOST_REDIRECTS {
+        let failed = |cause: String| Error::Url { url: url.clone(), cause };
+        let uri: Uri = url.parse().map_err(|_| failed("not a valid URL".to_owned()))?;
+        let response = send(&uri).await.map_err(failed)?;
+        let status = response.status();
+        let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+        match location.filter(|_| status.is_redirection()) {
+            Some(location) => url = resolve(&uri, location),
+            None if !status.is_success() => return Err(Error::UrlStatus { url: url.clone(), status }),
+            None => {
+                let body = response.into_body().collect().await.map_err(|cause| failed(cause.to_string()))?;
+                return Ok(body.to_bytes().to_vec());
+            }
+        }
+    }
+    Err(Error::Url { url: first.to_owned(), cause: "stopped after 10 redirects".to_owned() })
+}
+
+async fn send(uri: &Uri) -> Result<http::Response<Body>, String> {
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(format!("unsupported protocol scheme {:?}", uri.scheme_str().unwrap_or_default()));
+    }
+    let authority = uri.authority().ok_or("no host in the URL")?;
+    let base: Uri = format!("{}://{authority}", uri.scheme_str().unwrap_or_default())
+        .parse()
+        .map_err(|_| "not a valid URL")?;
+    let mut config = Config::new(base);
+    config.proxy_url = proxy_for(uri, |name| std::env::var(name).ok());
+    let client = Client::try_from(config).map_err(|cause| cause.to_string())?;
+    let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let request = Request::builder().method(Method::GET).uri(path).body(Body::empty());
+    let request = request.map_err(|cause| cause.to_string())?;
+    client.send(request).await.map_err(|cause| causes(&cause))
+}
+
+fn resolve(base: &Uri, location: &str) -> String {
+    if !location.starts_with('/') {
+        return location.to_owned();
+    }
+    let scheme = base.scheme_str().unwrap_or("http");
+    let authority = base.authority().map_or("", http::uri::Authority::as_str);
+    format!("{scheme}://{authority}{location}")
+}
+
+/// An error with all that caused it, the way Go prints them: the innermost says what happened.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text += &format!(": {words}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// The proxy for a target: `HTTPS_PROXY` or `HTTP_PROXY` by scheme, in either case, unless `NO_PROXY` names the host. The
+/// local machine is never asked through a proxy.
+pub(crate) fn proxy_for(target: &Uri, variable: impl Fn(&str) -> Option<String>) -> Option<Uri> {
+    let either = |name: &str| {
+        variable(name).or_else(|| variable(&name.to_lowercase())).filter(|value| !value.is_empty())
+    };
+    let host = target.host().unwrap_or_default().trim_matches(['[', ']']);
+    let local =
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    if local
+        || either("NO_PROXY")
+            .is_some_and(|list| list.split(',').any(|pattern| excludes(pattern.trim(), host)))
+    {
+        return None;
+    }
+    let proxy = match target.scheme_str() {
+        Some("https") => either("HTTPS_PROXY")?,
+        _ => either("HTTP_PROXY")?,
+    };
+    let proxy = if proxy.contains("://") { proxy } else { format!("http://{proxy}") };
+    proxy.parse().ok()
+}
+
+/// Go's rules: `*`, a host, or a domain with or without a leading dot; a port is not looked at.
+fn excludes(pattern: &str, host: &str) -> bool {
+    let pattern = pattern.split(':').next().unwrap_or_default();
+    let domain = pattern.trim_start_matches("*.").trim_start_matches('.');
+    let within = || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
+    pattern == "*" || (!domain.is_empty() && ((!pattern.starts_with('.') && host == domain) || within()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_names_the_proxy_and_its_exceptions() {
+        let environment = |name: &str| match name {
+            "https_proxy" => Some("proxy:3128".to_owned()),
+            "NO_PROXY" => Some("internal, .example.com".to_owned()),
+            _ => None,
+        };
+        let proxy = |url: &str| proxy_for(&url.parse().unwrap(), environment).map(|uri| uri.to_string());
+        assert_eq!(proxy("https://host/x").as_deref(), Some("http://proxy:3128/"));
+        for direct in
+            ["http://host/x", "https://internal/x", "https://a.example.com/x", "https://127.0.0.1/x"]
+        {
+            assert_eq!(proxy(direct), None, "{direct}");
+        }
+        assert!(proxy("https://example.com").is_some());
+    }
+}

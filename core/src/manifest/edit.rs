@@ -1,0 +1,432 @@
+//! Changes to a manifest that leave every other byte alone.
+//!
+//! A change sets one scalar. Where its place exists only its own text is replaced; else one entry is added. Comments, order,
+//! quoting, indentation, line ends, other documents: all stay. The result is parsed again and must mean what the text meant
+//! before, but for the changes; else nothing is returned.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use thiserror::Error;
+
+use super::node::{Node, NodeKind};
+use super::read::{Object, objects};
+use super::scalar::{Resolved, resolve, wants_quotes};
+use super::split::{Document, ManifestError, documents};
+
+/// Sets the scalar at `path` (keys from the object's root) of the object with this index to a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Index among the objects of the text, items of Lists counted one by one, from 0.
+    pub object: usize,
+    /// Keys from the object's root, at least one.
+    pub path: Vec<String>,
+    /// The new text.
+    pub value: String,
+}
+
+/// The text cannot be edited. Names places, never values.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum EditError {
+    /// The text itself cannot be read.
+    #[error("{0}")]
+    Unreadable(#[from] ManifestError),
+    /// There is no such object.
+    #[error("there is no object number {0}")]
+    NoObject(usize),
+    /// The place is used more than once, or has an anchor or a tag.
+    #[error("line {line}: {path} is an alias, or has an anchor or tag; write it out first")]
+    Shared {
+        /// Keys joined by dots.
+        path: String,
+        /// Line of the whole text, from 1.
+        line: usize,
+    },
+    /// Something else stands where the path leads.
+    #[error("line {line}: {path} is not what kubeseal writes there")]
+    Unexpected {
+        /// Keys joined by dots.
+        path: String,
+        /// Line of the whole text, from 1.
+        line: usize,
+    },
+    /// The edited text would mean something else than wanted.
+    #[error("the file is written in a way that cannot be edited safely; nothing was changed")]
+    Unsafe,
+}
+
+/// Makes the changes.
+///
+/// # Errors
+/// When a place cannot be edited, or the result would not mean exactly what it should.
+pub fn apply(text: &str, changes: &[Change]) -> Result<String, EditError> {
+    let before = documents(text)?;
+    let mut wanted: Vec<Content> = before.iter().map(|document| Content::of(&document.root)).collect();
+    let mut splices = Vec::new();
+    let mut additions = Vec::new();
+    for change in changes {
+        match place(text, &before, change)? {
+            Place::Replace(splice) => splices.push(splice),
+            Place::Add(_) => additions.push(change),
+        }
+        set(&mut wanted, change).ok_or(EditError::Unsafe)?;
+    }
+    splices.sort_by_key(|splice| std::cmp::Reverse(splice.range.start));
+    let mut edited = splices.into_iter().try_fold(text.to_owned(), |edited, splice| splice.made(edited))?;
+    for change in additions {
+        let current = documents(&edited)?;
+        let (Place::Replace(splice) | Place::Add(splice)) = place(&edited, &current, change)?;
+        edited = splice.made(edited)?;
+    }
+    let after = documents(&edited).map_err(|_| EditError::Unsafe)?;
+    let meant: Vec<Content> = after.iter().map(|document| Content::of(&document.root)).collect();
+    if meant == wanted { Ok(edited) } else { Err(EditError::Unsafe) }
+}
+
+/// New text for a range of the whole text.
+struct Splice {
+    range: Range<usize>,
+    text: String,
+}
+
+impl Splice {
+    fn made(self, mut before: String) -> Result<String, EditError> {
+        before.get(self.range.clone()).ok_or(EditError::Unsafe)?;
+        before.replace_range(self.range, &self.text);
+        Ok(before)
+    }
+}
+
+enum Place {
+    Replace(Splice),
+    Add(Splice),
+}
+
+fn place(text: &str, documents: &[Document], change: &Change) -> Result<Place, EditError> {
+    let mut all = documents.iter().flat_map(objects);
+    let object = all.nth(change.object).ok_or(EditError::NoObject(change.object))?;
+    let editor = Editor { text, object, change };
+    let mut node = object.node;
+    for (depth, key) in change.path.iter().enumerate() {
+        editor.expect_own(node, depth)?;
+        let Some((name, value)) = node.entries().iter().find(|(name, _)| name.text() == Some(key)) else {
+            return editor.add_to(node, depth).map(Place::Add);
+        };
+        let last = depth + 1 == change.path.len();
+        match &value.kind {
+            NodeKind::Scalar { .. } if last => {
+                editor.expect_own(value, depth + 1)?;
+                return Ok(Place::Replace(editor.replace(name, value)));
+            }
+            NodeKind::Mapping(entries) if !last && (!entries.is_empty() || is_flow(node)) => node = value,
+            NodeKind::Mapping(_) if !last => return Ok(Place::Add(editor.fill(name, value, depth + 1))),
+            NodeKind::Scalar { .. } if is_null(value) && !last => {
+                return Ok(Place::Add(editor.fill(name, value, depth + 1)));
+            }
+            _ => return Err(editor.unexpected(value, depth + 1)),
+        }
+    }
+    Err(EditError::Unsafe)
+}
+
+struct Editor<'a> {
+    text: &'a str,
+    object: Object<'a>,
+    change: &'a Change,
+}
+
+impl Editor<'_> {
+    fn shown(&self, depth: usize) -> String {
+        self.change.path.get(..depth).unwrap_or_default().join(".")
+    }
+
+    fn line(&self, node: &Node) -> usize {
+        self.object.document.lines_before + node.line
+    }
+
+    fn expect_own(&self, node: &Node, depth: usize) -> Result<(), EditError> {
+        if node.shared {
+            return Err(EditError::Shared { path: self.shown(depth), line: self.line(node) });
+        }
+        Ok(())
+    }
+
+    fn unexpected(&self, node: &Node, depth: usize) -> EditError {
+        EditError::Unexpected { path: self.shown(depth), line: self.line(node) }
+    }
+
+    /// Bytes of the whole text.
+    fn range(&self, node: &Node) -> Range<usize> {
+        let start = self.object.document.range.start;
+        start + node.range.start..start + node.range.end
+    }
+
+    fn newline(&self) -> &'static str {
+        if self.text.contains("\r\n") { "\r\n" } else { "\n" }
+    }
+
+    fn replace(&self, key: &Node, value: &Node) -> Splice {
+        let range = self.range(value);
+        if range.is_empty() {
+            let at = self.after_colon(key);
+            return Splice { range: at..at, text: format!(" {}", scalar(&self.change.value)) };
+        }
+        let range = self.with_block_header(key, value).unwrap_or(range);
+        let old = self.text.get(range.clone()).unwrap_or_default();
+        let quote = old.chars().next();
+        let new = match quote {
+            Some('"') => quoted(&self.change.value),
+            _ if self.object.document.json => quoted(&self.change.value),
+            Some('\'') if !self.change.value.contains(['\'', '\n']) => format!("'{}'", self.change.value),
+            _ => scalar(&self.change.value),
+        };
+        Splice { range: range.start..range.start + old.trim_end().len(), text: new }
+    }
+
+    /// The range of a block scalar with its `|` or `>`, which the parser leaves out.
+    fn with_block_header(&self, key: &Node, value: &Node) -> Option<Range<usize>> {
+        let range = self.range(value);
+        if !value.flow || self.text.get(range.clone())?.starts_with(['"', '\'']) {
+            return None;
+        }
+        let start = self.after_colon(key);
+        let header = self.text.get(start..range.start)?.find(['|', '>'])?;
+        Some(start + header..range.end)
+    }
+
+    fn after_colon(&self, key: &Node) -> usize {
+        let end = self.range(key).end;
+        let rest = self.text.get(end..).unwrap_or_default();
+        rest.find(':').map_or(end, |colon| end + colon + 1)
+    }
+
+    /// An entry more in a mapping that has some.
+    fn add_to(&self, mapping: &Node, depth: usize) -> Result<Splice, EditError> {
+        let entries = mapping.entries();
+        let key = self.change.path.get(depth).map_or("", String::as_str);
+        let Some((name, value)) = predecessor(entries, key) else {
+            if is_flow(mapping) {
+                return Ok(Splice {
+                    range: self.range(mapping),
+                    text: format!("{{{}}}", self.flow_entry(depth)),
+                });
+            }
+            return Err(self.unexpected(mapping, depth));
+        };
+        let end = if value.range.is_empty() { self.range(name).end } else { self.range(value).end };
+        if is_flow(mapping) {
+            let first = entries.first().map_or(0, |(first, _)| self.range(first).start);
+            let space = self.text.get(self.range(mapping).start + 1..first).unwrap_or_default();
+            let space = if space.is_empty() { " " } else { space };
+            let text = format!(",{space}{}", self.flow_entry(depth));
+            return Ok(Splice { range: end..end, text });
+        }
+        let at = self.end_of_line(end);
+        let text = format!("{}{}", self.newline(), self.block_entry(depth, name.column));
+        Ok(Splice { range: at..at, text })
+    }
+
+    /// A mapping for a key that has none yet: `key:`, `key: null` or `key: {}`.
+    fn fill(&self, key: &Node, value: &Node, depth: usize) -> Splice {
+        let at = self.after_colon(key);
+        let end = self.end_of_line(at);
+        let start = if value.range.is_empty() { at } else { self.range(value).end };
+        let kept = self.text.get(start..end).unwrap_or_default().trim_end();
+        let entry = self.block_entry(depth, key.column + 2);
+        Splice { range: at..end, text: format!("{kept}{}{entry}", self.newline()) }
+    }
+
+    /// Where the line ends whose last character that is no space comes before `end`.
+    fn end_of_line(&self, end: usize) -> usize {
+        let last = self.text.get(..end).unwrap_or_default().trim_end().len();
+        let rest = self.text.get(last..).unwrap_or_default();
+        let line = rest.find('\n').map_or(rest, |newline| rest.get(..newline).unwrap_or_default());
+        last + line.strip_suffix('\r').unwrap_or(line).len()
+    }
+
+    fn rest(&self, depth: usize) -> &[String] {
+        self.change.path.get(depth..).unwrap_or_default()
+    }
+
+    fn block_entry(&self, depth: usize, column: usize) -> String {
+        let mut lines = Vec::new();
+        for (level, key) in self.rest(depth).iter().enumerate() {
+            lines.push(format!("{}{}:", " ".repeat(column + 2 * level), scalar(key)));
+        }
+        format!("{} {}", lines.join(self.newline()), scalar(&self.change.value))
+    }
+
+    fn flow_entry(&self, depth: usize) -> String {
+        let inner = self
+            .rest(depth)
+            .iter()
+            .rev()
+            .fold(quoted(&self.change.value), |inner, key| format!("{{{}: {inner}}}", quoted(key)));
+        inner.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')).unwrap_or(&inner).to_owned()
+    }
+}
+
+/// The entry to add after: in a sorted mapping the last smaller one, else the last.
+fn predecessor<'a>(entries: &'a [(Node, Node)], key: &str) -> Option<&'a (Node, Node)> {
+    let own: Vec<&(Node, Node)> = entries.iter().filter(|(name, _)| !name.shared).collect();
+    let sorted = own.is_sorted_by_key(|(name, _)| name.text().unwrap_or_default());
+    let smaller = own.iter().rev().find(|(name, _)| name.text().unwrap_or_default() < key).copied();
+    smaller.filter(|_| sorted).or_else(|| own.last().copied())
+}
+
+fn is_flow(node: &Node) -> bool {
+    node.flow
+}
+
+fn is_null(node: &Node) -> bool {
+    matches!(&node.kind, NodeKind::Scalar { text, plain: true } if resolve(text) == Resolved::Null)
+}
+
+/// A text as a scalar of one line: bare where every reader reads it back, else in double quotes.
+fn scalar(text: &str) -> String {
+    let bare = text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=._-".contains(&byte))
+        && !wants_quotes(text);
+    if bare { text.to_owned() } else { quoted(text) }
+}
+
+/// JSON's notation, which is YAML's double-quoted one as well.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// What a document means, whatever its notation.
+#[derive(Clone, Debug, PartialEq)]
+enum Content {
+    Text(String),
+    /// An unquoted word that is no text to YAML 1.1.
+    Word(String),
+    List(Vec<Content>),
+    Map(BTreeMap<String, Content>),
+}
+
+impl Content {
+    fn of(node: &Node) -> Self {
+        match &node.kind {
+            NodeKind::Scalar { text, plain: true } if resolve(text) != Resolved::Text => {
+                Self::Word(text.clone())
+            }
+            NodeKind::Scalar { text, .. } => Self::Text(text.clone()),
+            NodeKind::Sequence(items) => Self::List(items.iter().map(Self::of).collect()),
+            NodeKind::Mapping(entries) => Self::Map(
+                entries
+                    .iter()
+                    .map(|(key, value)| (key.text().unwrap_or_default().to_owned(), Self::of(value)))
+                    .collect(),
+            ),
+        }
+    }
+
+    /// The objects of a document, as [`objects`] counts them.
+    fn objects(&mut self) -> Vec<&mut Self> {
+        let is_list = matches!(self, Self::Map(map)
+            if matches!(map.get("items"), Some(Self::List(_)))
+                && matches!(map.get("kind"), Some(Self::Text(kind)) if kind.ends_with("List")));
+        if !is_list {
+            return vec![self];
+        }
+        let Self::Map(map) = self else { return Vec::new() };
+        match map.get_mut("items") {
+            Some(Self::List(items)) => items.iter_mut().collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn set(documents: &mut [Content], change: &Change) -> Option<()> {
+    let mut content = documents.iter_mut().flat_map(Content::objects).nth(change.object)?;
+    for key in &change.path {
+        if !matches!(content, Content::Map(_)) {
+            *content = Content::Map(BTreeMap::new());
+        }
+        let Content::Map(map) = content else { return None };
+        content = map.entry(key.clone()).or_insert_with(|| Content::Map(BTreeMap::new()));
+    }
+    *content = Content::Text(change.value.clone());
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edit(text: &str, path: &str, value: &str) -> Result<String, EditError> {
+        let path = path.split('.').map(str::to_owned).collect();
+        apply(text, &[Change { object: 0, path, value: value.to_owned() }])
+    }
+
+    const COMMENTED: &str = "# top\nspec:   # s\n    encryptedData:\n        # about a\n        a: AgX  # why\n        c: 'AgY'\n    template: {type: Opaque}\n";
+
+    #[test]
+    fn a_replaced_item_changes_its_own_text_only() {
+        assert_eq!(
+            edit(COMMENTED, "spec.encryptedData.a", "AgNew").unwrap(),
+            COMMENTED.replace("AgX", "AgNew")
+        );
+        assert_eq!(
+            edit(COMMENTED, "spec.encryptedData.c", "Ag+/=").unwrap(),
+            COMMENTED.replace("AgY", "Ag+/=")
+        );
+    }
+
+    #[test]
+    fn an_added_item_is_one_line_more_in_the_order_of_the_others() {
+        let added = edit(COMMENTED, "spec.encryptedData.b", "AgZ").unwrap();
+        assert_eq!(added, COMMENTED.replace("# why\n", "# why\n        b: AgZ\n"));
+        let added = edit(COMMENTED, "spec.encryptedData.z", "AgZ").unwrap();
+        assert_eq!(added, COMMENTED.replace("'AgY'\n", "'AgY'\n        z: AgZ\n"));
+    }
+
+    #[test]
+    fn json_stays_json() {
+        let json = "{\n  \"spec\": {\n    \"encryptedData\": {\n      \"a\": \"AgX\"\n    }\n  }\n}\n";
+        let wanted = json.replace("\"AgX\"", "\"AgX\",\n      \"b\": \"AgY\"");
+        assert_eq!(edit(json, "spec.encryptedData.b", "AgY").unwrap(), wanted);
+        assert_eq!(edit("{\"a\":{}}", "a.b.c", "1").unwrap(), "{\"a\":{\"b\": {\"c\": \"1\"}}}");
+    }
+
+    #[test]
+    fn absent_maps_are_made() {
+        assert_eq!(
+            edit("spec:\n  x: 1\n", "spec.template.metadata.labels.a", "yes").unwrap(),
+            "spec:\n  x: 1\n  template:\n    metadata:\n      labels:\n        a: \"yes\"\n"
+        );
+        for empty in ["{}", "null", "~", ""] {
+            let text = format!("spec:\n  encryptedData: {empty} # c\n  z: 1\n");
+            let edited = edit(&text, "spec.encryptedData.a", "AgX").unwrap();
+            assert!(edited.ends_with(" # c\n    a: AgX\n  z: 1\n"), "{edited}");
+        }
+    }
+
+    #[test]
+    fn line_ends_stay_what_they_are() {
+        let edited = edit("a:\r\n  b: x\r\n", "a.c", "z").unwrap();
+        assert_eq!(edited, "a:\r\n  b: x\r\n  c: z\r\n");
+        assert_eq!(edit("a:\n  b: x", "a.c", "z").unwrap(), "a:\n  b: x\n  c: z");
+    }
+
+    #[test]
+    fn a_block_scalar_gives_way_and_its_neighbours_stay() {
+        let text = "a:\n  b: >-\n    Ag\n    X\n\n  # next\n  c: 1\n";
+        assert_eq!(edit(text, "a.b", "AgNew").unwrap(), "a:\n  b: AgNew\n\n  # next\n  c: 1\n");
+    }
+
+    #[test]
+    fn what_is_shared_is_refused() {
+        assert!(matches!(edit("x: &x {b: 1}\na: *x\n", "a.b", "2"), Err(EditError::Shared { line: 2, .. })));
+        assert!(matches!(edit("a: &x\n  b: 1\nc: *x\n", "a.b", "2"), Err(EditError::Shared { .. })));
+        assert!(matches!(edit("a: [b]\n", "a.b", "2"), Err(EditError::Unexpected { .. })));
+    }
+
+    #[test]
+    fn only_the_object_that_is_meant_is_touched() {
+        let text = "a: 1\n---\n# two\na: 1\n";
+        let change = Change { object: 1, path: vec!["a".to_owned()], value: "AgX".to_owned() };
+        assert_eq!(apply(text, &[change]).unwrap(), "a: 1\n---\n# two\na: AgX\n");
+    }
+}
