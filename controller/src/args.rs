@@ -1,6 +1,8 @@
 //! The flags of upstream's controller, with their variables and defaults (compatibility 1.2), and `--kubeconfig`.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::builder::BoolValueParser;
@@ -88,6 +90,66 @@ pub struct Args {
     #[arg(long, env = "SEALED_SECRETS_LOG_FORMAT", default_value = "text", value_parser = ["text", "json"])]
     pub log_format: String,
 
+    /// Print lines of level INFO to standard output; otherwise every line goes to standard error
+    #[arg(long, env = "SEALED_SECRETS_LOG_INFO_STDOUT", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = GoBool, action = ArgAction::Set)]
+    pub log_info_stdout: bool,
+
+    /// Only SealedSecrets with these labels, for example "app=shop,tier!=test"
+    #[arg(long, env = "SEALED_SECRETS_LABEL_SELECTOR", default_value = "")]
+    pub label_selector: String,
+
+    /// Requests per second to verify and rotate that are answered in the long run
+    #[arg(long, env = "SEALED_SECRETS_RATE_LIMIT", default_value = "2")]
+    pub rate_limit: NonZeroU32,
+
+    /// Requests to verify and rotate that are answered at once
+    #[arg(long, env = "SEALED_SECRETS_RATE_LIMIT_BURST", default_value = "2")]
+    pub rate_limit_burst: NonZeroU32,
+
+    /// Tries of a failing object before it waits for a change; by default it is tried again for ever
+    #[arg(long, env = "SEALED_SECRETS_MAX_UNSEAL_RETRIES")]
+    pub max_unseal_retries: Option<u32>,
+
+    /// Annotations on new key Secrets: KEY=VALUE, comma-separated
+    #[arg(long, env = "SEALED_SECRETS_PRIVATEKEY_ANNOTATIONS", default_value = "", hide_default_value = true, value_parser = pairs)]
+    pub privatekey_annotations: Pairs,
+
+    /// Labels on new key Secrets: KEY=VALUE, comma-separated
+    #[arg(long, env = "SEALED_SECRETS_PRIVATEKEY_LABELS", default_value = "", hide_default_value = true, value_parser = pairs)]
+    pub privatekey_labels: Pairs,
+
+    /// Follow changes of key Secrets; this controller always does
+    #[arg(long, env = "SEALED_SECRETS_WATCH_FOR_SECRETS", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = GoBool, action = ArgAction::Set)]
+    pub watch_for_secrets: bool,
+
+    /// Do not put Secrets back that were deleted or edited
+    #[arg(long, env = "SEALED_SECRETS_SKIP_RECREATE", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = GoBool, action = ArgAction::Set)]
+    pub skip_recreate: bool,
+
+    /// Delete the Secret of a deleted SealedSecret here; not offered: the cluster's garbage collector does it
+    #[arg(long, env = "SEALED_SECRETS_OLD_GC_BEHAVIOR", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = GoBool, action = ArgAction::Set)]
+    pub old_gc_behavior: bool,
+
+    /// Requests per second to the API server; unlimited by default and where negative
+    #[arg(long, env = "SEALED_SECRETS_KUBECLIENT_QPS", allow_hyphen_values = true)]
+    pub kubeclient_qps: Option<f32>,
+
+    /// Requests to the API server that are sent at once where --kubeclient-qps limits them
+    #[arg(long, env = "SEALED_SECRETS_KUBECLIENT_BURST", default_value = "10", allow_hyphen_values = true)]
+    pub kubeclient_burst: i32,
+
+    /// How long reading a request may take
+    #[arg(long, env = "SEALED_SECRETS_READ_TIMEOUT", default_value = "2m", value_parser = duration)]
+    pub read_timeout: SignedDuration,
+
+    /// How long answering a request may take
+    #[arg(long, env = "SEALED_SECRETS_WRITE_TIMEOUT", default_value = "2m", value_parser = duration)]
+    pub write_timeout: SignedDuration,
+
+    /// Keep namespaces and names of SealedSecrets out of the metrics
+    #[arg(long, env = "SEALED_SECRETS_METRICS_OMIT_SECRET_LABELS", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = GoBool, action = ArgAction::Set)]
+    pub metrics_omit_secret_labels: bool,
+
     /// Print version and exit
     #[arg(long, action = ArgAction::SetTrue)]
     pub version: bool,
@@ -130,6 +192,9 @@ impl Args {
         Some(names)
     }
 }
+
+/// Labels or annotations by key.
+type Pairs = BTreeMap<String, String>;
 
 /// A moment given as RFC 1123 with a numeric zone, or nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -223,6 +288,16 @@ fn duration_part(text: &str) -> Option<(SignedDuration, &str)> {
     Some((length, rest.strip_prefix(unit)?))
 }
 
+/// `k=v,k=v`; what is empty is nothing.
+fn pairs(text: &str) -> Result<Pairs, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let pair = |part: &str| {
+        let (key, value) = part.split_once('=').ok_or_else(|| format!("expected KEY=VALUE, not {part:?}"))?;
+        Ok((key.trim().to_owned(), value.trim().to_owned()))
+    };
+    parts.map(pair).collect()
+}
+
 /// Go's form: an empty host means every address.
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let any = || {
@@ -302,6 +377,38 @@ mod tests {
         for prefix in ["", "My", "a.b", &"a".repeat(246)] {
             assert!(parse(&["--key-prefix", prefix]).is_err(), "{prefix:?}");
         }
+    }
+
+    #[test]
+    fn labels_of_keys_are_pairs() {
+        let args = parse(&["--privatekey-labels", "team=a, env=prod"]).unwrap();
+        let expected = BTreeMap::from([("team".to_owned(), "a".to_owned()), ("env".into(), "prod".into())]);
+        assert_eq!(args.privatekey_labels, expected);
+        assert!(parse(&["--privatekey-labels", "team"]).is_err());
+    }
+
+    #[test]
+    fn every_flag_of_the_original_is_taken_in_the_form_its_chart_writes() {
+        let flags = [
+            "--update-status",
+            "--log-info-stdout=true",
+            "--label-selector=a=b",
+            "--rate-limit=10",
+            "--rate-limit-burst=20",
+            "--max-unseal-retries=7",
+            "--privatekey-annotations=a=b",
+            "--watch-for-secrets",
+            "--skip-recreate",
+            "--old-gc-behavior=false",
+            "--kubeclient-qps=-1",
+            "--kubeclient-burst=-1",
+            "--read-timeout=1m30s",
+            "--write-timeout=1m30s",
+            "--metrics-omit-secret-labels",
+        ];
+        let args = parse(&flags).unwrap();
+        assert_eq!((args.rate_limit.get(), args.max_unseal_retries), (10, Some(7)));
+        assert!(args.skip_recreate && args.metrics_omit_secret_labels && !args.old_gc_behavior);
     }
 
     #[test]

@@ -22,6 +22,12 @@ impl<K: Eq + Hash> Backoff<K> {
         wait(*count).mul_f64(1.0 - 0.2 * jitter.clamp(0.0, 1.0))
     }
 
+    /// How often this key has failed since its last success.
+    pub(crate) fn failures(&self, key: &K) -> u32 {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.get(key).map_or(0, |count| count.saturating_add(1))
+    }
+
     /// Forgets the failures of this key.
     pub(crate) fn succeeded(&self, key: &K) {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(key);

@@ -22,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) key_prefix: String,
     pub(crate) v1_data: V1Data,
     pub(crate) update_status: bool,
+    /// Tries of a failing object before it waits for a change; `None` for no limit.
+    pub(crate) max_retries: Option<u32>,
     pub(crate) ring: RingReceiver,
     pub(crate) metrics: Arc<Metrics>,
     /// Failures by namespace and name of the SealedSecret.

@@ -50,8 +50,13 @@ pub(crate) enum Failure {
     )]
     Immutable,
     /// The API server refused or could not be reached.
-    #[error("{0}")]
-    Api(String),
+    #[error("{message}")]
+    Api {
+        /// What it said.
+        message: String,
+        /// Whether it may say otherwise when asked again for the same.
+        transient: bool,
+    },
     /// A defect of ours; the object is tried again later.
     #[error("internal error while handling this object; please report it")]
     Panicked,
@@ -67,9 +72,30 @@ impl Failure {
             {
                 Self::Immutable
             }
-            kube::Error::Api(status) => Self::Api(status.message.clone()),
-            other => Self::Api(other.to_string()),
+            kube::Error::Api(status) => Self::Api {
+                message: status.message.clone(),
+                transient: !matches!(status.code, 400 | 413 | 422),
+            },
+            other => Self::temporary(other.to_string()),
         }
+    }
+
+    /// A failure that may be gone at the next attempt.
+    #[must_use]
+    pub(crate) fn temporary(message: String) -> Self {
+        Self::Api { message, transient: true }
+    }
+
+    /// Whether the next attempt may succeed although nothing that we watch has changed.
+    #[must_use]
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self, Self::Panicked | Self::Api { transient: true, .. })
+    }
+
+    /// Whether only a change of the SealedSecret or of the key ring can help.
+    #[must_use]
+    pub(crate) fn waits_for_a_change(&self) -> bool {
+        matches!(self, Self::Malformed(_) | Self::Unseal(_) | Self::KeyPlanting(_))
     }
 
     /// The reason of the event, one of upstream's two.
@@ -77,7 +103,7 @@ impl Failure {
     pub(crate) fn event_reason(&self) -> &'static str {
         match self {
             Self::Malformed(_) | Self::Unseal(_) | Self::KeyPlanting(_) | Self::Panicked => "ErrUnsealFailed",
-            Self::NotOurs(_) | Self::Immutable | Self::Api(_) => "ErrUpdateFailed",
+            Self::NotOurs(_) | Self::Immutable | Self::Api { .. } => "ErrUpdateFailed",
         }
     }
 
@@ -87,7 +113,7 @@ impl Failure {
         match self {
             Self::Malformed(_) | Self::Unseal(_) | Self::KeyPlanting(_) | Self::Panicked => "unseal",
             Self::NotOurs(_) => "unmanaged",
-            Self::Immutable | Self::Api(_) => "update",
+            Self::Immutable | Self::Api { .. } => "update",
         }
     }
 
@@ -95,7 +121,7 @@ impl Failure {
     #[must_use]
     pub(crate) fn condition_message(&self) -> String {
         match self {
-            Self::NotOurs(_) | Self::Immutable | Self::Api(_) => format!("failed update: {self}"),
+            Self::NotOurs(_) | Self::Immutable | Self::Api { .. } => format!("failed update: {self}"),
             _ => self.to_string(),
         }
     }
@@ -104,7 +130,7 @@ impl Failure {
     #[must_use]
     pub(crate) fn event_message(&self) -> String {
         match self {
-            Self::NotOurs(_) | Self::Immutable | Self::Api(_) => self.to_string(),
+            Self::NotOurs(_) | Self::Immutable | Self::Api { .. } => self.to_string(),
             _ => format!("Failed to unseal: {self}"),
         }
     }
@@ -118,7 +144,7 @@ impl Failure {
             Self::KeyPlanting(_) => "KeyPlantingRefused",
             Self::NotOurs(_) => "NotManaged",
             Self::Immutable => "Immutable",
-            Self::Api(_) => "UpdateFailed",
+            Self::Api { .. } => "UpdateFailed",
             Self::Panicked => "InternalError",
         }
     }

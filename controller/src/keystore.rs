@@ -20,6 +20,7 @@ use sealed_secrets_core::keyring::{KeyRing, OrderBy, SealingKey};
 use sealed_secrets_core::rotation::{Occasion, RotationPolicy, plan, successor_name};
 use sealed_secrets_crds::names::{SEALING_KEY_ACTIVE, SEALING_KEY_LABEL, SEALING_KEY_PENDING};
 use thiserror::Error;
+use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
 use crate::args::Args;
@@ -61,6 +62,8 @@ pub(crate) struct Keystore {
     common_name: String,
     order_by: OrderBy,
     policy: RotationPolicy,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
     publisher: watch::Sender<Option<Arc<KeyRing>>>,
     /// Complaints already made, by Secret and version: each is logged once.
     reported: HashSet<(String, String)>,
@@ -78,6 +81,8 @@ impl Keystore {
             common_name: args.my_cn.clone(),
             order_by: args.key_order_priority,
             policy: args.rotation_policy(),
+            labels: args.privatekey_labels.clone(),
+            annotations: args.privatekey_annotations.clone(),
             publisher: watch::Sender::new(None),
             reported: HashSet::new(),
         }
@@ -88,8 +93,9 @@ impl Keystore {
         self.publisher.subscribe()
     }
 
-    /// Never ends: a turn whenever a key Secret changes, the plan says so, or the polling interval is over.
-    pub(crate) async fn run(mut self) {
+    /// Never ends: a turn whenever a key Secret changes, the plan says so, or the polling interval is over. A signal of
+    /// `asked` asks for a key that is not older than that moment.
+    pub(crate) async fn run(mut self, mut asked: Signal) {
         let changes = changes(&self.client, &self.namespace);
         futures::pin_mut!(changes);
         loop {
@@ -101,7 +107,14 @@ impl Keystore {
                 }
             };
             // A change and the end of the wait lead to the same turn.
-            drop(tokio::time::timeout(wait, changes.next()).await);
+            tokio::select! {
+                _ = changes.next() => {}
+                () = tokio::time::sleep(wait) => {}
+                _ = asked.recv() => {
+                    tracing::info!("SIGUSR1: a new key is asked for");
+                    self.policy.rotate_after = self.policy.rotate_after.max(Some(clock::now()));
+                }
+            }
         }
     }
 
@@ -122,7 +135,9 @@ impl Keystore {
 
     fn publish(&self, ring: Arc<KeyRing>) {
         let names = |ring: &KeyRing| {
-            ring.iter().map(|key| (key.name().to_owned(), key.may_lead())).collect::<Vec<_>>()
+            ring.iter()
+                .map(|key| (key.name().to_owned(), key.fingerprint().clone(), key.may_lead()))
+                .collect::<Vec<_>>()
         };
         self.publisher.send_if_modified(|published| {
             let changed = published.as_ref().is_none_or(|old| names(old) != names(&ring));
@@ -181,7 +196,7 @@ impl Keystore {
         let fields = self.generate().await?;
         for n in 0..MAX_NAMES {
             let name = successor_name(&self.prefix, &uid, newest, n);
-            match self.secrets.create(&PostParams::default(), &key_secret(&name, &fields)).await {
+            match self.secrets.create(&PostParams::default(), &self.key_secret(&name, &fields)).await {
                 Ok(_) => {
                     tracing::info!(?occasion, "new key written to Secret {}/{name}", self.namespace);
                     return Ok(());
@@ -201,6 +216,25 @@ impl Keystore {
     async fn is_usable(&mut self, name: &str) -> Result<bool, KeystoreError> {
         let found = self.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await?;
         Ok(found.iter().any(|secret| is_on_the_ring(secret) && self.read(secret).is_some()))
+    }
+
+    /// A key Secret as upstream reads it (compatibility 4.6), with a name that is not random and fields that cannot change. No
+    /// label that was asked for replaces the one that marks a key.
+    fn key_secret(&self, name: &str, fields: &BTreeMap<String, ByteString>) -> Secret {
+        let mut labels = self.labels.clone();
+        labels.insert(SEALING_KEY_LABEL.to_owned(), SEALING_KEY_ACTIVE.to_owned());
+        Secret {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                labels: Some(labels),
+                annotations: Some(self.annotations.clone()),
+                ..ObjectMeta::default()
+            },
+            type_: Some("kubernetes.io/tls".to_owned()),
+            immutable: Some(true),
+            data: Some(fields.clone()),
+            string_data: None,
+        }
     }
 
     async fn check_clock(&self) -> Result<(), KeystoreError> {
@@ -259,16 +293,4 @@ fn new_key(
     let private = key.expose_pkcs1_pem().map_err(|error| making(&error))?;
     let field = |name: &str, value: &str| (name.to_owned(), ByteString(value.as_bytes().to_vec()));
     Ok(BTreeMap::from([field("tls.key", &private), field("tls.crt", certificate.pem())]))
-}
-
-/// A key Secret as upstream reads it (compatibility 4.6), with a name that is not random and fields that cannot change.
-fn key_secret(name: &str, fields: &BTreeMap<String, ByteString>) -> Secret {
-    let labels = BTreeMap::from([(SEALING_KEY_LABEL.to_owned(), SEALING_KEY_ACTIVE.to_owned())]);
-    Secret {
-        metadata: ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() },
-        type_: Some("kubernetes.io/tls".to_owned()),
-        immutable: Some(true),
-        data: Some(fields.clone()),
-        string_data: None,
-    }
 }

@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::error::StartError;
 use crate::keystore::Keystore;
 use crate::metrics::Metrics;
+use crate::sealed_secret::Selection;
 use crate::{home, http, sealed_secret};
 
 const STACK: usize = 8 << 20;
@@ -40,13 +41,15 @@ fn print_version() -> Result<(), StartError> {
 
 async fn serve(args: Args) -> Result<(), StartError> {
     let stop = stop_on_signal()?;
+    let asked_for_key = signal(SignalKind::user_defined1())?;
     let listener = http::listen(args.listen_addr, "listen-addr").await?;
     let metrics_listener = http::listen(args.listen_metrics_addr, "listen-metrics-addr").await?;
     let client = connect(&args).await?;
     let namespace = home::namespace();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace, "{DEFAULT_CONTROLLER_NAME} starts");
 
-    let metrics = Arc::new(Metrics::new());
+    tell_what_flags_do_not_do(&args);
+    let metrics = Arc::new(Metrics::new(args.metrics_omit_secret_labels));
     let keystore = Keystore::new(client.clone(), &args, &namespace);
     let ring = keystore.subscribe();
     let context = Arc::new(Context {
@@ -54,6 +57,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
         key_prefix: args.key_prefix.clone(),
         v1_data: args.v1_data(),
         update_status: args.update_status,
+        max_retries: args.max_unseal_retries,
         ring: ring.clone(),
         metrics: Arc::clone(&metrics),
         backoff: Backoff::default(),
@@ -62,19 +66,35 @@ async fn serve(args: Args) -> Result<(), StartError> {
         template_budget: args.template_budget(),
         namespace: namespace.clone(),
     });
-    let watched = args.watched_namespaces(&namespace);
+    let selection = Selection {
+        namespaces: args.watched_namespaces(&namespace),
+        labels: args.label_selector.clone(),
+        repair: !args.skip_recreate,
+    };
     let servers = tokio::spawn(http::serve(listener, ring, stop.clone()));
     let metrics_server = tokio::spawn(http::serve_metrics(metrics_listener, metrics, stop.clone()));
-    let work = tokio::spawn(sealed_secret::run(context, watched, stop.clone()));
+    let work = tokio::spawn(sealed_secret::run(context, selection, stop.clone()));
 
     tokio::select! {
         // Its loop never ends; only a panic would.
-        _ = tokio::spawn(keystore.run()) => return Err(StartError::Stopped("the keystore")),
+        _ = tokio::spawn(keystore.run(asked_for_key)) => return Err(StartError::Stopped("the keystore")),
         ended = work => ended.map_err(|_| StartError::Stopped("the unsealer"))?,
     }
     drop(tokio::join!(servers, metrics_server));
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Flags of upstream that are taken, so that its charts work, and have no effect.
+fn tell_what_flags_do_not_do(args: &Args) {
+    if args.old_gc_behavior {
+        tracing::warn!(
+            "--old-gc-behavior has no effect: the cluster deletes the Secret of a deleted SealedSecret"
+        );
+    }
+    if args.kubeclient_qps.is_some_and(|limit| limit >= 0.0) {
+        tracing::warn!("--kubeclient-qps has no effect: the API server's own limits apply");
+    }
 }
 
 async fn connect(args: &Args) -> Result<Client, StartError> {

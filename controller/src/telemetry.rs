@@ -10,7 +10,8 @@ use crate::args::Args;
 /// Installs the logger for the whole process. A second call has no effect.
 pub fn init(args: &Args) {
     let level = args.log_level.parse().unwrap_or(Level::INFO);
-    let split = io::stderr.with_max_level(Level::WARN).or_else(io::stdout.with_max_level(level));
+    let least_to_stderr = if args.log_info_stdout { Level::WARN } else { level };
+    let split = io::stderr.with_max_level(least_to_stderr).or_else(io::stdout.with_max_level(level));
     let builder = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_target(false)

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use sealed_secrets_crds::names::{SEALING_KEY_LABEL, SEALING_KEY_PENDING};
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -180,6 +183,15 @@ impl KeyRing {
     /// The keys, newest first.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<SealingKey>> {
         self.keys.iter()
+    }
+
+    /// Names the set of keys: equal for rings of the same keys whatever their Secrets, and for no others (base64 of a SHA-256).
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let mut fingerprints: Vec<&str> = self.keys.iter().map(|key| key.fingerprint().as_str()).collect();
+        fingerprints.sort_unstable();
+        let digest = Sha256::digest(fingerprints.join("\n"));
+        STANDARD_NO_PAD.encode(digest)
     }
 
     /// How many keys there are.

@@ -10,7 +10,7 @@ mod sealed_secret;
 
 pub use condition::{ConditionStatus, SealedSecretCondition};
 pub use scope::{ParseScopeError, Scope};
-pub use sealed_secret::{SealedSecret, SealedSecretSpec, SealedSecretStatus, SecretTemplate};
+pub use sealed_secret::{LastSuccess, SealedSecret, SealedSecretSpec, SealedSecretStatus, SecretTemplate};
 
 /// The custom resource definition of [`SealedSecret`], as it is checked in under `crds/yaml/` and installed by `deploy/`.
 pub const SEALED_SECRET_CRD_YAML: &str = include_str!("../yaml/sealedsecrets.bitnami.com.yaml");

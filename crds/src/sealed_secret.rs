@@ -74,6 +74,29 @@ pub struct SealedSecretStatus {
     // Go's encoder writes a nil slice as null.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<SealedSecretCondition>,
+    /// What the last success was made of, so that a restarted controller has nothing to do where all of it is unchanged. It may
+    /// save work and never permits a write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "last_success_schema")]
+    pub last_success: Option<LastSuccess>,
+}
+
+/// Everything that the result of opening a SealedSecret depends on, as it was at the last success.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastSuccess {
+    /// UID of the SealedSecret.
+    pub uid: String,
+    /// Generation of the SealedSecret.
+    pub generation: i64,
+    /// Scope of the SealedSecret.
+    pub scope: String,
+    /// UID of the Secret.
+    pub secret_uid: String,
+    /// resourceVersion of the Secret.
+    pub secret_resource_version: String,
+    /// Identity of the key ring.
+    pub ring: String,
 }
 
 fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -116,6 +139,22 @@ fn boolean_schema(_: &mut SchemaGenerator) -> Schema {
 
 fn int64_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "integer", "format": "int64"})
+}
+
+fn last_success_schema(_: &mut SchemaGenerator) -> Schema {
+    let text = serde_json::json!({"type": "string"});
+    json_schema!({
+        "type": "object",
+        "nullable": true,
+        "properties": {
+            "uid": text,
+            "generation": {"type": "integer", "format": "int64"},
+            "scope": text,
+            "secretUid": text,
+            "secretResourceVersion": text,
+            "ring": text
+        }
+    })
 }
 
 fn byte_schema(_: &mut SchemaGenerator) -> Schema {

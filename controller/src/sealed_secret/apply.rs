@@ -7,17 +7,40 @@ use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt as _};
 use sealed_secrets_crds::SealedSecret;
 
-use super::ownership::{Relation, keeping, patched, relation, replaced, says_the_same};
+use super::ownership::{Relation, keeping, patched, relation, repaired, replaced, says_the_same};
+use super::versions::Version;
 use crate::error::Failure;
 
 /// A write that lost against another one is decided anew this often before the object has to wait.
 const ATTEMPTS: usize = 5;
 
+/// What an existing Secret is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// The SealedSecret is new or has changed: labels and annotations are replaced too.
+    Replace,
+    /// It has opened before in this form: labels and annotations of others stay.
+    Repair {
+        /// Keys of items whose templates give another value each time: those of an existing Secret of ours stay.
+        volatile: BTreeSet<String>,
+    },
+}
+
+/// What had to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    Created,
+    /// With the name of whoever had changed the Secret last, where that is recorded.
+    Updated {
+        changed_by: Option<String>,
+    },
+    Nothing,
+}
+
 /// Makes the Secret of `sealed` say what `desired` says: creates it, or replaces what is there if that is ours.
 ///
-/// Decided on the very object that is written: the PUT carries its uid and resourceVersion.
-///
-/// Of an existing Secret of ours the items named in `kept` stay as they are.
+/// Returns what was done, and the version that the Secret now has. Decided on the very object that is written: the PUT
+/// carries its uid and resourceVersion.
 ///
 /// # Errors
 /// When the existing Secret is not ours or the API server refuses.
@@ -25,23 +48,23 @@ pub(super) async fn apply(
     client: &Client,
     sealed: &SealedSecret,
     desired: Secret,
-    kept: &BTreeSet<String>,
-) -> Result<(), Failure> {
+    mode: &Mode,
+) -> Result<(Done, Version), Failure> {
     let namespace = desired.namespace().unwrap_or_default();
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
-    for attempt in 1.. {
+    let mut attempt = 1;
+    loop {
         match secrets.create(&PostParams::default(), &desired).await {
-            Ok(_) => return Ok(()),
+            Ok(created) => return Ok((Done::Created, Version::of(&created.metadata))),
             Err(error) if is(&error, 409) => {}
             Err(error) => return Err(Failure::api(&error)),
         }
-        match update(client, &secrets, sealed, &desired, kept).await {
-            Err(Attempt::Again(_)) if attempt < ATTEMPTS => {}
+        match update(client, &secrets, sealed, &desired, mode).await {
+            Err(Attempt::Again(_)) if attempt < ATTEMPTS => attempt += 1,
             Err(Attempt::Again(failure) | Attempt::Failed(failure)) => return Err(failure),
-            Ok(()) => return Ok(()),
+            Ok(done) => return Ok(done),
         }
     }
-    Ok(())
 }
 
 enum Attempt {
@@ -55,23 +78,39 @@ async fn update(
     secrets: &Api<Secret>,
     sealed: &SealedSecret,
     desired: &Secret,
-    kept: &BTreeSet<String>,
-) -> Result<(), Attempt> {
+    mode: &Mode,
+) -> Result<(Done, Version), Attempt> {
     let name = desired.name_any();
     let existing = secrets.get(&name).await.map_err(|error| again_if(&error, 404))?;
-    let target = match relation(&existing, sealed) {
-        Relation::Ours => keeping(&existing, kept, replaced(&existing, desired.clone())),
-        Relation::Patched { owned } => patched(&existing, desired.clone(), owned),
-        Relation::OursOutdated if is_current(client, sealed).await => replaced(&existing, desired.clone()),
+    let target = match (relation(&existing, sealed), mode) {
+        (Relation::Ours, Mode::Repair { volatile }) => {
+            keeping(&existing, volatile, repaired(&existing, desired.clone()))
+        }
+        (Relation::Ours, Mode::Replace) => replaced(&existing, desired.clone()),
+        (Relation::Patched { owned }, _) => patched(&existing, desired.clone(), owned),
+        (Relation::OursOutdated, _) if is_current(client, sealed).await => {
+            replaced(&existing, desired.clone())
+        }
         // With skip-set-owner-references nothing marks the Secret as ours but its content.
-        _ if says_the_same(&existing, desired) => return Ok(()),
-        Relation::OursOutdated | Relation::Foreign => return Err(Attempt::Failed(Failure::NotOurs(name))),
+        _ if says_the_same(&existing, desired) => {
+            return Ok((Done::Nothing, Version::of(&existing.metadata)));
+        }
+        (Relation::OursOutdated | Relation::Foreign, _) => {
+            return Err(Attempt::Failed(Failure::NotOurs(name)));
+        }
     };
     if says_the_same(&existing, &target) {
-        return Ok(());
+        return Ok((Done::Nothing, Version::of(&existing.metadata)));
     }
-    secrets.replace(&name, &PostParams::default(), &target).await.map_err(|error| again_if(&error, 409))?;
-    Ok(())
+    let updated = secrets.replace(&name, &PostParams::default(), &target).await;
+    let updated = updated.map_err(|error| again_if(&error, 409))?;
+    Ok((Done::Updated { changed_by: last_manager(&existing) }, Version::of(&updated.metadata)))
+}
+
+/// Who has changed the Secret last, in the words of its managedFields.
+fn last_manager(secret: &Secret) -> Option<String> {
+    let last = secret.managed_fields().iter().max_by_key(|entry| entry.time.as_ref().map(|time| time.0))?;
+    last.manager.clone()
 }
 
 /// Whether the API server still knows this very SealedSecret, and not only our cache.

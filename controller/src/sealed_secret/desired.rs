@@ -27,14 +27,6 @@ pub(super) fn desired(
     Ok(unsealed)
 }
 
-/// Whether the current generation of the object has opened before: then values of volatile templates that are there stay.
-pub(super) fn has_opened_before(sealed: &SealedSecret) -> bool {
-    let status = sealed.status.as_ref();
-    let current = status.is_some_and(|status| status.observed_generation == sealed.metadata.generation);
-    let conditions = status.map(|status| status.conditions.as_slice()).unwrap_or_default();
-    current && conditions.iter().any(|condition| condition.type_ == "Synced" && condition.status == "True")
-}
-
 /// Refuses a Secret that the keystore would take for a sealing key: in the controller's namespace one with the key label,
 /// whatever its value, or with a name that begins with the key prefix.
 ///

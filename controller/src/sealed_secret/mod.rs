@@ -6,13 +6,17 @@ mod apply;
 mod desired;
 mod ownership;
 mod reconcile;
+mod repairs;
+mod room;
+mod secret_watch;
 mod status;
+mod versions;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use futures::stream::{self, BoxStream};
-use futures::{FutureExt as _, StreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use kube::runtime::controller::Config;
@@ -25,44 +29,115 @@ use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
+use room::Room;
 
 /// Objects in work at the same time: most of them wait for the API server.
 const WORKERS: u16 = 32;
 
 type Queue = BoxStream<'static, Result<ObjectRef<DynamicObject>, watcher::Error>>;
 
-/// Works until `stop`, then finishes what is in flight. `namespaces` of `None` are all.
-pub(crate) async fn run(context: Arc<Context>, namespaces: Option<Vec<String>>, stop: CancellationToken) {
-    let kind = ApiResource::erase::<SealedSecret>(&());
-    let apis = match namespaces {
-        None => vec![Api::all_with(context.client.clone(), &kind)],
-        Some(names) => {
-            let api = |name: String| Api::namespaced_with(context.client.clone(), &name, &kind);
-            names.into_iter().map(api).collect()
-        }
+/// What to watch.
+#[derive(Clone, Debug)]
+pub(crate) struct Selection {
+    /// `None` are all.
+    pub(crate) namespaces: Option<Vec<String>>,
+    /// A label selector for SealedSecrets, not for Secrets; empty for all.
+    pub(crate) labels: String,
+    /// Whether Secrets that were edited or deleted are put back.
+    pub(crate) repair: bool,
+}
+
+/// Works until `stop`, then finishes what is in flight.
+pub(crate) async fn run(context: Arc<Context>, selection: Selection, stop: CancellationToken) {
+    let namespaces = match &selection.namespaces {
+        None => vec![None],
+        Some(names) => names.iter().cloned().map(Some).collect(),
     };
-    let workers = apis.into_iter().map(|api| work(Arc::clone(&context), api, kind.clone(), stop.clone()));
+    let workers = namespaces.into_iter().map(|namespace| work(&context, namespace, &selection, stop.clone()));
     futures::future::join_all(workers).await;
 }
 
-async fn work(context: Arc<Context>, api: Api<DynamicObject>, kind: ApiResource, stop: CancellationToken) {
-    let writer = Writer::new(kind.clone());
+/// The work of one namespace, or of all. Where a namespace is not there yet, its objects are seen as soon as it is.
+async fn work(
+    context: &Arc<Context>,
+    namespace: Option<String>,
+    selection: &Selection,
+    stop: CancellationToken,
+) {
+    let room = Arc::new(Room::new(Arc::clone(context)));
+    let writer = Writer::new(object_kind());
     let store = writer.as_reader();
-    let changed = watcher(api, watcher::Config::default())
+    let triggers = [
+        changed_objects(sealed_secrets(context, namespace.as_deref()), selection, writer, Arc::clone(&room)),
+        all_on_new_ring(context, store.clone()),
+        changed_secrets(context, namespace.as_deref(), selection, &room, store.clone()),
+    ];
+    let queue = stream::select_all(triggers).take_until(stop.cancelled_owned()).boxed();
+    let reconcile = |object, room| reconcile::reconcile(object, room).boxed();
+    let config = Config::default().concurrency(WORKERS);
+    let retry = |object: Arc<_>, failure: &_, room: Arc<_>| reconcile::retry(&object, failure, &room);
+    let results = applier(reconcile, retry, room, store, queue, config);
+    results.for_each(async |result| log(result)).await;
+}
+
+fn sealed_secrets(context: &Context, namespace: Option<&str>) -> Api<DynamicObject> {
+    match namespace {
+        None => Api::all_with(context.client.clone(), &object_kind()),
+        Some(name) => Api::namespaced_with(context.client.clone(), name, &object_kind()),
+    }
+}
+
+/// SealedSecrets that are new or have changed in what matters. Fills the store behind `writer`.
+fn changed_objects(
+    api: Api<DynamicObject>,
+    selection: &Selection,
+    writer: Writer<DynamicObject>,
+    room: Arc<Room>,
+) -> Queue {
+    let mut config = watcher::Config::default();
+    if !selection.labels.is_empty() {
+        config = config.labels(&selection.labels);
+    }
+    let forget_deleted = move |event: &watcher::Event<DynamicObject>| {
+        if let watcher::Event::Delete(object) = event {
+            room.forget(object);
+        }
+    };
+    watcher(api, config)
         .default_backoff()
+        .inspect_ok(forget_deleted)
         .modify(drop_what_is_not_needed)
         .reflect(writer)
         .applied_objects()
         .predicate_filter(|object: &DynamicObject| Some(what_matters(object)), PredicateConfig::default())
-        .map(move |object| object.map(|object| ObjectRef::from_obj_with(&object, kind.clone())));
-    let queue: Queue = stream::select(changed, all_on_new_ring(&context, store.clone()))
-        .take_until(stop.cancelled_owned())
-        .boxed();
-    let reconcile = |object, context| reconcile::reconcile(object, context).boxed();
-    let config = Config::default().concurrency(WORKERS);
-    let retry = |object: Arc<_>, failure: &_, context: Arc<_>| reconcile::retry(&object, failure, &context);
-    let results = applier(reconcile, retry, context, store, queue, config);
-    results.for_each(async |result| log(result)).await;
+        .map(|object| object.map(|object| ObjectRef::from_obj_with(&object, object_kind())))
+        .boxed()
+}
+
+/// SealedSecrets whose Secret has changed or gone: to repair it, or because the obstacle may be gone.
+fn changed_secrets(
+    context: &Context,
+    namespace: Option<&str>,
+    selection: &Selection,
+    room: &Room,
+    store: Store<DynamicObject>,
+) -> Queue {
+    let secrets = match namespace {
+        None => Api::all(context.client.clone()),
+        Some(name) => Api::namespaced(context.client.clone(), name),
+    };
+    let repair = selection.repair;
+    let wanted = {
+        let store = store.clone();
+        move |object: &ObjectRef<DynamicObject>| {
+            let opened = |object: &DynamicObject| {
+                status::has_opened(&status::read(object), object.metadata.generation)
+            };
+            let wanted = repair || !store.get(object).is_some_and(|object| opened(&object));
+            std::future::ready(wanted)
+        }
+    };
+    secret_watch::changes(secrets, store, Arc::clone(&room.versions)).filter(wanted).map(Ok).boxed()
 }
 
 type Outcome = Result<

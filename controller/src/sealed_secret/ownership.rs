@@ -73,6 +73,19 @@ pub(super) fn keeping(existing: &Secret, kept: &BTreeSet<String>, mut target: Se
     target
 }
 
+/// `existing` with its data, type and owner as `desired` says, and the labels and annotations of `desired` as well: those that
+/// others have added stay.
+pub(super) fn repaired(existing: &Secret, desired: Secret) -> Secret {
+    let (mut labels, mut annotations) =
+        (existing.metadata.labels.clone(), existing.metadata.annotations.clone());
+    merge(&mut labels, desired.metadata.labels.clone());
+    merge(&mut annotations, desired.metadata.annotations.clone());
+    let mut secret = replaced(existing, desired);
+    secret.metadata.labels = labels;
+    secret.metadata.annotations = annotations;
+    secret
+}
+
 /// `existing` with the data, labels and annotations of `desired` merged in, and its type; its owner too if `owned`.
 pub(super) fn patched(existing: &Secret, desired: Secret, owned: bool) -> Secret {
     let mut secret = existing.clone();
@@ -185,6 +198,18 @@ mod tests {
         assert_eq!(target, with_item("token", "old"));
         let target = keeping(&with_item("other", "old"), &kept, with_item("token", "new"));
         assert_eq!(target, with_item("token", "new"));
+    }
+
+    #[test]
+    fn a_repair_keeps_the_labels_of_others_and_puts_ours_back() {
+        let labelled = |labels: &[(&str, &str)]| {
+            let mut secret = with_item("a", "1");
+            secret.labels_mut().extend(labels.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())));
+            secret
+        };
+        let repaired =
+            repaired(&labelled(&[("ours", "changed"), ("theirs", "x")]), labelled(&[("ours", "y")]));
+        assert_eq!(repaired.labels(), labelled(&[("ours", "y"), ("theirs", "x")]).labels());
     }
 
     #[test]

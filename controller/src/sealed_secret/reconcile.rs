@@ -1,21 +1,23 @@
 //! The story of one SealedSecret: open it, write its Secret, tell what happened.
 
-use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
-use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::unseal::{Renderer, Unsealed};
 use sealed_secrets_crds::SealedSecret;
 
+use super::apply::{Done, Mode};
+use super::room::{Room, key_of, success};
+use super::versions::Version;
 use super::{apply, desired, status};
 use crate::context::Context;
 use crate::error::Failure;
+use crate::event;
 use crate::surroundings::Surroundings;
 
 /// Until the key Secrets have been read nothing can be said of any object; the first ring queues them all again.
@@ -25,46 +27,89 @@ const NO_RING_YET: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Why the Secret is not so; [`retry`] says when to try again.
-pub(super) async fn reconcile(object: Arc<DynamicObject>, context: Arc<Context>) -> Result<Action, Failure> {
+pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Result<Action, Failure> {
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    let Some(ring) = context.ring.borrow().clone() else {
+    let Some(ring) = room.context.ring.borrow().clone() else {
         return Ok(Action::requeue(NO_RING_YET));
     };
-    context.metrics.attempted();
+    room.versions.listed().await;
+    if room.nothing_has_changed(&object, &ring) {
+        room.context.metrics.condition(&object, true);
+        return Ok(Action::await_change());
+    }
+    if let Some(rest) = room.repairs.wait(&key_of(&object), Instant::now()) {
+        return Ok(Action::requeue(rest));
+    }
+    room.context.metrics.attempted();
     // A defect that one object uncovers must not stop the others.
-    let attempt = AssertUnwindSafe(unseal_and_apply(&object, &ring, &context)).catch_unwind();
+    let attempt = AssertUnwindSafe(unseal_and_apply(&object, &ring, &room)).catch_unwind();
     let outcome = attempt.await.unwrap_or(Err(Failure::Panicked));
-    log(&object, &outcome);
-    status::report(&context, &object, outcome.as_ref().err()).await?;
-    outcome.map(|()| {
-        context.backoff.succeeded(&key_of(&object));
-        Action::await_change()
-    })
+    finish(&object, &ring, &room, outcome).await
 }
 
-/// When to try an object again that has failed: sooner the first times, and never later than five minutes.
-pub(super) fn retry(object: &DynamicObject, failure: &Failure, context: &Context) -> Action {
-    let namespace = object.namespace().unwrap_or_default();
-    context.metrics.failed(failure.metric_reason(), &namespace);
-    Action::requeue(context.backoff.failed(key_of(object), rand::random()))
+/// Tells what came of the attempt, and remembers it.
+async fn finish(
+    object: &DynamicObject,
+    ring: &KeyRing,
+    room: &Room,
+    outcome: Result<Version, Failure>,
+) -> Result<Action, Failure> {
+    log(object, outcome.as_ref().err());
+    let success = outcome.map(|version| success(object, &version, ring));
+    if success.is_err() {
+        room.failed(object);
+    }
+    status::report(&room.context, object, success.as_ref().map(Clone::clone)).await?;
+    room.succeeded(object, success?);
+    Ok(Action::await_change())
 }
 
-fn key_of(object: &DynamicObject) -> (String, String) {
-    (object.namespace().unwrap_or_default(), object.name_any())
+/// When to try an object again that has failed: sooner the first times, and never later than five minutes. What only a change
+/// can mend waits for it.
+pub(super) fn retry(object: &DynamicObject, failure: &Failure, room: &Room) -> Action {
+    let (context, key) = (&room.context, key_of(object));
+    context.metrics.failed(failure.metric_reason(), &key.0);
+    let wait = context.backoff.failed(key.clone(), rand::random());
+    let given_up = context.max_retries.is_some_and(|most| context.backoff.failures(&key) > most);
+    if failure.waits_for_a_change() || given_up { Action::await_change() } else { Action::requeue(wait) }
 }
 
 async fn unseal_and_apply(
     object: &DynamicObject,
     ring: &Arc<KeyRing>,
-    context: &Context,
-) -> Result<(), Failure> {
+    room: &Room,
+) -> Result<Version, Failure> {
+    let context = &room.context;
     let sealed = Arc::new(decode(object)?);
     let Unsealed { secret, volatile } = open(Arc::clone(&sealed), Arc::clone(ring), context).await?;
     desired::refuse_key_planting(&secret, &context.namespace, &context.key_prefix)?;
-    let kept = if desired::has_opened_before(&sealed) { volatile } else { BTreeSet::new() };
-    apply::apply(&context.client, &sealed, secret, &kept).await
+    let opened_before = status::has_opened(&status::read(object), object.metadata.generation);
+    let mode = if opened_before { Mode::Repair { volatile } } else { Mode::Replace };
+    let (done, version) = apply::apply(&context.client, &sealed, secret, &mode).await?;
+    room.versions.note(key_of(object), version.clone());
+    if opened_before {
+        tell_repair(object, room, done).await;
+    }
+    Ok(version)
+}
+
+/// A Secret that had opened before and was not as it should be: somebody else has changed it.
+async fn tell_repair(object: &DynamicObject, room: &Room, done: Done) {
+    let message = match done {
+        Done::Nothing => return,
+        Done::Created => "the Secret had been deleted and was created again".to_owned(),
+        Done::Updated { changed_by } => format!(
+            "the Secret had been changed by {} and was put back",
+            changed_by.as_deref().unwrap_or("somebody unknown")
+        ),
+    };
+    let (namespace, name) = key_of(object);
+    tracing::warn!(namespace, name, "{message}");
+    room.repairs.made((namespace.clone(), name), Instant::now());
+    room.context.metrics.repaired(&namespace);
+    event::write(&room.context.client, object, "Normal", "SecretRepaired", &message).await;
 }
 
 /// The typed object. The cause is the decoder's: it names the field, and everything in the object is public.
@@ -90,10 +135,10 @@ async fn open(sealed: Arc<SealedSecret>, ring: Arc<KeyRing>, context: &Context) 
     opened.map_err(|_| Failure::Panicked)?
 }
 
-fn log(object: &DynamicObject, outcome: &Result<(), Failure>) {
+fn log(object: &DynamicObject, failure: Option<&Failure>) {
     let (namespace, name) = key_of(object);
-    match outcome {
-        Ok(()) => tracing::info!(namespace, name, "SealedSecret unsealed"),
-        Err(failure) => tracing::error!(namespace, name, "{}", failure.event_message()),
+    match failure {
+        None => tracing::info!(namespace, name, "SealedSecret unsealed"),
+        Some(failure) => tracing::error!(namespace, name, "{}", failure.event_message()),
     }
 }

@@ -5,7 +5,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DynamicObject, PostParams};
 use kube::core::ApiResource;
 use kube::{Api, ResourceExt as _};
-use sealed_secrets_crds::{ConditionStatus, SealedSecret, SealedSecretCondition, SealedSecretStatus};
+use sealed_secrets_crds::{
+    ConditionStatus, LastSuccess, SealedSecret, SealedSecretCondition, SealedSecretStatus,
+};
 
 use crate::context::Context;
 use crate::error::Failure;
@@ -14,6 +16,12 @@ use crate::{clock, event};
 const SYNCED: &str = "Synced";
 const ATTEMPTS: usize = 5;
 
+/// The condition types that are ours; `Synced` is upstream's, the others are what kstatus reads.
+const READY: &str = "Ready";
+const STALLED: &str = "Stalled";
+const RECONCILING: &str = "Reconciling";
+const OURS: [&str; 4] = [SYNCED, READY, STALLED, RECONCILING];
+
 /// Writes what came of an attempt: condition and event, unless the object says so already.
 ///
 /// # Errors
@@ -21,25 +29,47 @@ const ATTEMPTS: usize = 5;
 pub(super) async fn report(
     context: &Context,
     object: &DynamicObject,
-    failure: Option<&Failure>,
+    outcome: Result<LastSuccess, &Failure>,
 ) -> Result<(), Failure> {
     let before = read(object);
-    let after = next(&before, object.metadata.generation, failure, clock::now());
+    let failure = outcome.as_ref().err().copied();
+    let after = next(&before, object.metadata.generation, outcome, clock::now());
+    context.metrics.condition(object, synced(&after));
     if same_but_for_time(&before, &after) {
         return Ok(());
     }
-    let (kind, reason, message) = match failure {
-        None => ("Normal", "Unsealed", "SealedSecret unsealed successfully".to_owned()),
-        Some(failure) => ("Warning", failure.event_reason(), failure.event_message()),
-    };
-    event::write(&context.client, object, kind, reason, &message).await;
+    if !same_conditions(&before, &after) {
+        let (kind, reason, message) = match failure {
+            None => ("Normal", "Unsealed", "SealedSecret unsealed successfully".to_owned()),
+            Some(failure) => ("Warning", failure.event_reason(), failure.event_message()),
+        };
+        event::write(&context.client, object, kind, reason, &message).await;
+    }
     if context.update_status { write(context, object, &after).await } else { Ok(()) }
 }
 
 /// The status as it is stored; one that cannot be read is written anew.
-fn read(object: &DynamicObject) -> SealedSecretStatus {
+pub(super) fn read(object: &DynamicObject) -> SealedSecretStatus {
     let stored = object.data.get("status").cloned();
     stored.and_then(|status| serde_json::from_value(status).ok()).unwrap_or_default()
+}
+
+/// Whether the generation that `object` has now has opened before.
+pub(super) fn has_opened(status: &SealedSecretStatus, generation: Option<i64>) -> bool {
+    status.observed_generation == generation && synced(status)
+}
+
+/// What the last success was made of, while nothing has failed since.
+pub(super) fn last_success(object: &DynamicObject) -> Option<LastSuccess> {
+    let status = read(object);
+    let mut ours = status.conditions.iter().filter(|condition| OURS.contains(&condition.type_.as_str()));
+    let holds = ours.all(|condition| condition.status == ConditionStatus::True.as_str());
+    status.last_success.filter(|_| holds && status.observed_generation == object.metadata.generation)
+}
+
+fn synced(status: &SealedSecretStatus) -> bool {
+    let is_true = |condition: &SealedSecretCondition| condition.status == ConditionStatus::True.as_str();
+    status.conditions.iter().any(|condition| condition.type_ == SYNCED && is_true(condition))
 }
 
 /// The status after an attempt: message, reason and observedGeneration are always of this one; `Synced` stays first, and
@@ -47,25 +77,48 @@ fn read(object: &DynamicObject) -> SealedSecretStatus {
 fn next(
     before: &SealedSecretStatus,
     generation: Option<i64>,
-    failure: Option<&Failure>,
+    outcome: Result<LastSuccess, &Failure>,
     now: Timestamp,
 ) -> SealedSecretStatus {
-    let status = if failure.is_none() { ConditionStatus::True } else { ConditionStatus::False }.as_str();
-    let old = before.conditions.iter().find(|condition| condition.type_ == SYNCED);
-    let unflipped = old.filter(|old| old.status == status).and_then(|old| old.last_transition_time.clone());
-    let synced = SealedSecretCondition {
-        type_: SYNCED.to_owned(),
-        status: status.to_owned(),
-        last_update_time: Some(Time(now)),
-        last_transition_time: unflipped.or(Some(Time(now))),
-        reason: Some(failure.map_or("Unsealed", Failure::condition_reason).to_owned()),
-        message: failure.map(Failure::condition_message),
+    let failure = outcome.as_ref().err().copied();
+    let condition = |(type_, holds): (&str, bool)| {
+        let status = if holds { ConditionStatus::True } else { ConditionStatus::False }.as_str();
+        let old = before.conditions.iter().find(|condition| condition.type_ == type_);
+        let unflipped =
+            old.filter(|old| old.status == status).and_then(|old| old.last_transition_time.clone());
+        SealedSecretCondition {
+            type_: type_.to_owned(),
+            status: status.to_owned(),
+            last_update_time: Some(Time(now)),
+            last_transition_time: unflipped.or(Some(Time(now))),
+            reason: Some(failure.map_or("Unsealed", Failure::condition_reason).to_owned()),
+            message: failure.map(Failure::condition_message),
+        }
     };
-    let others = before.conditions.iter().filter(|condition| condition.type_ != SYNCED).cloned();
+    let ours = verdicts(failure, has_opened(before, generation)).into_iter().map(condition);
+    let others = before.conditions.iter().filter(|condition| !OURS.contains(&condition.type_.as_str()));
     SealedSecretStatus {
         observed_generation: generation,
-        conditions: std::iter::once(synced).chain(others).collect(),
+        conditions: ours.chain(others.cloned()).collect(),
+        last_success: outcome.ok().or_else(|| before.last_success.clone()),
     }
+}
+
+/// What our conditions say. `Stalled` and `Reconciling` are there only while they hold, as kstatus expects.
+fn verdicts(failure: Option<&Failure>, opened_before: bool) -> Vec<(&'static str, bool)> {
+    match failure {
+        None => vec![(SYNCED, true), (READY, true)],
+        Some(failure) if failure.is_transient() => {
+            vec![(SYNCED, opened_before), (READY, false), (RECONCILING, true)]
+        }
+        Some(_) => vec![(SYNCED, false), (READY, false), (STALLED, true)],
+    }
+}
+
+fn same_conditions(before: &SealedSecretStatus, after: &SealedSecretStatus) -> bool {
+    let without_hint =
+        |status: &SealedSecretStatus| SealedSecretStatus { last_success: None, ..status.clone() };
+    same_but_for_time(&without_hint(before), &without_hint(after))
 }
 
 fn same_but_for_time(before: &SealedSecretStatus, after: &SealedSecretStatus) -> bool {
@@ -88,7 +141,7 @@ async fn write(
     let kind = ApiResource::erase::<SealedSecret>(&());
     let namespace = object.namespace().unwrap_or_default();
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &kind);
-    let status = serde_json::to_value(status).map_err(|error| Failure::Api(error.to_string()))?;
+    let status = serde_json::to_value(status).map_err(|error| Failure::temporary(error.to_string()))?;
     let mut current = object.clone();
     for _ in 0..ATTEMPTS {
         if let Some(fields) = current.data.as_object_mut() {
@@ -107,7 +160,7 @@ async fn write(
             Err(error) => return Err(Failure::api(&error)),
         }
     }
-    Err(Failure::Api("the status changed underneath each time it was to be written".to_owned()))
+    Err(Failure::temporary("the status changed underneath each time it was to be written".to_owned()))
 }
 
 #[cfg(test)]
@@ -119,22 +172,49 @@ mod tests {
     }
 
     fn failed(text: &str) -> Failure {
-        Failure::Api(text.to_owned())
+        Failure::Api { message: text.to_owned(), transient: false }
+    }
+
+    fn after_failure(before: &SealedSecretStatus, generation: i64, failure: &Failure) -> SealedSecretStatus {
+        next(before, Some(generation), Err(failure), at(9))
+    }
+
+    fn conditions(status: &SealedSecretStatus) -> Vec<(&str, &str)> {
+        status.conditions.iter().map(|one| (one.type_.as_str(), one.status.as_str())).collect()
+    }
+
+    #[test]
+    fn a_transient_failure_leaves_synced_only_to_what_has_opened_in_this_generation() {
+        let opened = next(&SealedSecretStatus::default(), Some(1), Ok(LastSuccess::default()), at(1));
+        assert_eq!(conditions(&opened), [("Synced", "True"), ("Ready", "True")]);
+        let transient = Failure::temporary("down".to_owned());
+        let same = after_failure(&opened, 1, &transient);
+        assert_eq!(conditions(&same), [("Synced", "True"), ("Ready", "False"), ("Reconciling", "True")]);
+        let newer = after_failure(&opened, 2, &transient);
+        assert_eq!(conditions(&newer), [("Synced", "False"), ("Ready", "False"), ("Reconciling", "True")]);
+    }
+
+    #[test]
+    fn a_permanent_failure_is_stalled_and_success_clears_it() {
+        let stalled = after_failure(&SealedSecretStatus::default(), 1, &failed("no"));
+        assert_eq!(conditions(&stalled), [("Synced", "False"), ("Ready", "False"), ("Stalled", "True")]);
+        let opened = next(&stalled, Some(1), Ok(LastSuccess::default()), at(10));
+        assert_eq!(conditions(&opened), [("Synced", "True"), ("Ready", "True")]);
     }
 
     #[test]
     fn the_message_is_always_of_the_last_attempt() {
-        let first = next(&SealedSecretStatus::default(), Some(1), Some(&failed("one")), at(1));
-        let second = next(&first, Some(1), Some(&failed("two")), at(2));
+        let first = next(&SealedSecretStatus::default(), Some(1), Err(&failed("one")), at(1));
+        let second = next(&first, Some(1), Err(&failed("two")), at(2));
         assert_eq!(second.conditions[0].message.as_deref(), Some("failed update: two"));
         assert!(!same_but_for_time(&first, &second));
     }
 
     #[test]
     fn the_transition_time_moves_only_when_the_status_flips() {
-        let first = next(&SealedSecretStatus::default(), Some(1), None, at(1));
-        let second = next(&first, Some(2), None, at(2));
-        let third = next(&second, Some(2), Some(&failed("x")), at(3));
+        let first = next(&SealedSecretStatus::default(), Some(1), Ok(LastSuccess::default()), at(1));
+        let second = next(&first, Some(2), Ok(LastSuccess::default()), at(2));
+        let third = next(&second, Some(2), Err(&failed("x")), at(3));
         let transitions =
             [&first, &second, &third].map(|status| status.conditions[0].last_transition_time.clone());
         assert_eq!(transitions, [Some(Time(at(1))), Some(Time(at(1))), Some(Time(at(3)))]);
@@ -142,17 +222,20 @@ mod tests {
 
     #[test]
     fn an_equal_outcome_of_the_same_generation_is_not_written_again() {
-        let first = next(&SealedSecretStatus::default(), Some(1), None, at(1));
-        assert!(same_but_for_time(&first, &next(&first, Some(1), None, at(99))));
-        assert!(!same_but_for_time(&first, &next(&first, Some(2), None, at(99))));
+        let first = next(&SealedSecretStatus::default(), Some(1), Ok(LastSuccess::default()), at(1));
+        assert!(same_but_for_time(&first, &next(&first, Some(1), Ok(LastSuccess::default()), at(99))));
+        assert!(!same_but_for_time(&first, &next(&first, Some(2), Ok(LastSuccess::default()), at(99))));
     }
 
     #[test]
     fn synced_comes_first_and_conditions_of_others_stay() {
         let other = SealedSecretCondition { type_: "Other".to_owned(), ..SealedSecretCondition::default() };
-        let before = SealedSecretStatus { observed_generation: None, conditions: vec![other] };
-        let types: Vec<_> =
-            next(&before, None, None, at(1)).conditions.into_iter().map(|one| one.type_).collect();
-        assert_eq!(types, ["Synced", "Other"]);
+        let before = SealedSecretStatus { conditions: vec![other], ..SealedSecretStatus::default() };
+        let types: Vec<_> = next(&before, None, Ok(LastSuccess::default()), at(1))
+            .conditions
+            .into_iter()
+            .map(|one| one.type_)
+            .collect();
+        assert_eq!(types, ["Synced", "Ready", "Other"]);
     }
 }

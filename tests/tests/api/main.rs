@@ -5,6 +5,8 @@ mod controller_keys;
 #[cfg(test)]
 mod controller_refuses;
 #[cfg(test)]
+mod controller_repairs;
+#[cfg(test)]
 mod controller_templates;
 #[cfg(test)]
 mod controller_unseals;

@@ -1,0 +1,80 @@
+//! How soon a Secret that is changed again and again may be put back again.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::versions::Key;
+
+const FIRST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_mins(5);
+/// A Secret that was left in peace this long starts over.
+const PEACE: Duration = Duration::from_mins(10);
+
+#[derive(Clone, Copy, Debug)]
+struct Repaired {
+    times: u32,
+    last: Instant,
+}
+
+/// Repairs by Secret. The first one is made at once, each further one waits twice as long, up to five minutes.
+#[derive(Debug, Default)]
+pub(super) struct Repairs {
+    made: Mutex<HashMap<Key, Repaired>>,
+}
+
+impl Repairs {
+    /// How long this Secret must still wait, if at all.
+    pub(super) fn wait(&self, key: &Key, now: Instant) -> Option<Duration> {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let repaired = made.get(key)?;
+        let pause = pause_after(repaired.times);
+        pause.checked_sub(now.duration_since(repaired.last)).filter(|rest| !rest.is_zero())
+    }
+
+    /// Notes a repair, and forgets those of Secrets that were left in peace.
+    pub(super) fn made(&self, key: Key, now: Instant) {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.retain(|_, repaired| now.duration_since(repaired.last) < PEACE);
+        let times = made.get(&key).map_or(0, |repaired| repaired.times).saturating_add(1);
+        made.insert(key, Repaired { times, last: now });
+    }
+}
+
+fn pause_after(times: u32) -> Duration {
+    FIRST.saturating_mul(2_u32.saturating_pow(times.saturating_sub(1))).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_repair_is_made_at_once_and_each_further_one_waits_longer() {
+        let (repairs, start) = (Repairs::default(), Instant::now());
+        let key = ("shop".to_owned(), "db".to_owned());
+        assert_eq!(repairs.wait(&key, start), None);
+        repairs.made(key.clone(), start);
+        assert_eq!(repairs.wait(&key, start), Some(FIRST));
+        assert_eq!(repairs.wait(&key, start + FIRST), None);
+        repairs.made(key.clone(), start + FIRST);
+        assert_eq!(repairs.wait(&key, start + FIRST), Some(FIRST * 2));
+    }
+
+    #[test]
+    fn a_secret_that_was_left_in_peace_starts_over() {
+        let (repairs, start) = (Repairs::default(), Instant::now());
+        let key = ("shop".to_owned(), "db".to_owned());
+        for second in 0..5 {
+            repairs.made(key.clone(), start + Duration::from_secs(second));
+        }
+        let later = start + PEACE * 2;
+        repairs.made(key.clone(), later);
+        assert_eq!(repairs.wait(&key, later), Some(FIRST));
+    }
+
+    #[test]
+    fn no_pause_is_longer_than_five_minutes() {
+        assert_eq!(pause_after(u32::MAX), LONGEST);
+    }
+}

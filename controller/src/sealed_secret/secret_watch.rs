@@ -1,0 +1,94 @@
+//! Secrets that change or go away: their SealedSecrets are queued again. Metadata only, and nothing of it is kept but versions.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt as _, stream};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::DynamicObject;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt as _, watcher as watch};
+use kube::{Api, ResourceExt as _};
+
+use super::object_kind;
+use super::versions::{Key, Version, Versions};
+
+/// The keys of SealedSecrets in `store` whose Secret is not as it was. Where Secrets cannot be watched: none, and one line in
+/// the log.
+pub(super) fn changes(
+    secrets: Api<PartialObjectMeta<Secret>>,
+    store: Store<DynamicObject>,
+    versions: Arc<Versions>,
+) -> impl Stream<Item = ObjectRef<DynamicObject>> {
+    let mut follower = Follower { store: store.clone(), versions, seen: HashSet::new(), told: false };
+    // The store comes first: it says which Secrets matter.
+    let events = stream::once(async move { store.wait_until_ready().await })
+        .flat_map(move |_| watch(secrets.clone(), watcher::Config::default()).default_backoff());
+    events.flat_map(move |event| stream::iter(follower.follow(event)))
+}
+
+struct Follower {
+    store: Store<DynamicObject>,
+    versions: Arc<Versions>,
+    /// What the list that is being read has shown so far.
+    seen: HashSet<Key>,
+    told: bool,
+}
+
+impl Follower {
+    fn follow(
+        &mut self,
+        event: Result<Event<PartialObjectMeta<Secret>>, watcher::Error>,
+    ) -> Vec<ObjectRef<DynamicObject>> {
+        let changed = match event {
+            Ok(Event::Init) => {
+                self.seen.clear();
+                Vec::new()
+            }
+            Ok(Event::InitApply(secret)) => {
+                self.seen.insert(key_of(&secret));
+                self.note(&secret)
+            }
+            Ok(Event::InitDone) => {
+                self.versions.set_listed();
+                let seen = std::mem::take(&mut self.seen);
+                self.versions.retain(|key| seen.contains(key))
+            }
+            Ok(Event::Apply(secret)) => self.note(&secret),
+            Ok(Event::Delete(secret)) => {
+                let key = key_of(&secret);
+                self.versions.forget(&key);
+                vec![key]
+            }
+            Err(error) => self.tell(&error),
+        };
+        changed.into_iter().map(reference).filter(|object| self.store.get(object).is_some()).collect()
+    }
+
+    fn note(&self, secret: &PartialObjectMeta<Secret>) -> Vec<Key> {
+        let key = key_of(secret);
+        let matters = self.store.get(&reference(key.clone())).is_some();
+        let changed = matters && self.versions.note(key.clone(), Version::of(&secret.metadata));
+        if changed { vec![key] } else { Vec::new() }
+    }
+
+    fn tell(&mut self, error: &watcher::Error) -> Vec<Key> {
+        self.versions.set_listed();
+        if !std::mem::replace(&mut self.told, true) {
+            tracing::warn!(
+                "Secrets cannot be watched, so edited ones are put back only after a restart: {error}"
+            );
+        }
+        Vec::new()
+    }
+}
+
+fn key_of(secret: &PartialObjectMeta<Secret>) -> Key {
+    (secret.namespace().unwrap_or_default(), secret.name_any())
+}
+
+fn reference((namespace, name): Key) -> ObjectRef<DynamicObject> {
+    ObjectRef::new_with(&name, object_kind()).within(&namespace)
+}

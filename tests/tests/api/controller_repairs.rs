@@ -1,0 +1,200 @@
+//! What happens after a SealedSecret has opened: its Secret is kept as it should be, and nothing is done twice.
+
+use kube::ResourceExt as _;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use sealed_secrets_tests::{Cluster, Edition, until};
+use serde_json::{Value, json};
+
+use crate::scene::{CANARY, Scene, item};
+use crate::support::PATIENCE;
+
+async fn scene_with(arguments: &[&str]) -> Scene {
+    let cluster = Cluster::shared().await.unwrap();
+    let installation = cluster.install_namespaced(&[]).await.unwrap();
+    let controller = installation.start(Edition::Ours, arguments).await.unwrap();
+    Scene { cluster, installation, controller }
+}
+
+async fn opened(scene: &Scene, name: &str) {
+    scene.seal_and_create(&scene.secret(name, "password", CANARY)).await;
+    scene.until_synced(name, "True").await;
+}
+
+async fn edit(scene: &Scene, name: &str, change: &Value) {
+    let parameters = PatchParams { field_manager: Some("an-intruder".to_owned()), ..PatchParams::default() };
+    scene.secrets().patch(name, &parameters, &Patch::Merge(change)).await.unwrap();
+}
+
+/// The value of a metric's first line that has all these parts.
+async fn metric(scene: &Scene, parts: &[&str]) -> Option<f64> {
+    let page = scene.controller.metrics().await.unwrap();
+    let line = page.lines().find(|line| parts.iter().all(|part| line.contains(part)))?.to_owned();
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+#[tokio::test]
+async fn a_deleted_secret_is_created_again() {
+    let scene = Scene::set().await;
+    opened(&scene, "db").await;
+    let first = scene.secrets().get("db").await.unwrap();
+    scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();
+    let again = scene.until_secret("db", "is another one", |secret| secret.uid() != first.uid()).await;
+    assert_eq!(item(&again, "password").as_deref(), Some(CANARY));
+    assert_eq!(
+        scene.until_event("db", "SecretRepaired").await,
+        "the Secret had been deleted and was created again"
+    );
+    assert_eq!(metric(&scene, &["secret_repairs_total", scene.namespace()]).await, Some(1.0));
+}
+
+#[tokio::test]
+async fn an_edited_secret_is_put_back_and_what_others_have_added_stays() {
+    let scene = Scene::set().await;
+    opened(&scene, "db").await;
+    let change = json!({
+        "metadata": {"labels": {"added-by": "others"}},
+        "stringData": {"password": "forged", "further": "x"}
+    });
+    edit(&scene, "db", &change).await;
+    let repaired = scene
+        .until_secret("db", "has its own password", |secret| {
+            item(secret, "password").as_deref() == Some(CANARY)
+        })
+        .await;
+    assert_eq!(item(&repaired, "further"), None);
+    assert_eq!(repaired.labels().get("added-by").map(String::as_str), Some("others"));
+    assert_eq!(
+        scene.until_event("db", "SecretRepaired").await,
+        "the Secret had been changed by an-intruder and was put back"
+    );
+}
+
+#[tokio::test]
+async fn a_foreign_label_alone_is_no_drift() {
+    let scene = Scene::set().await;
+    opened(&scene, "db").await;
+    edit(&scene, "db", &json!({"metadata": {"labels": {"added-by": "others"}}})).await;
+    opened(&scene, "later").await;
+    assert_eq!(metric(&scene, &["secret_repairs_total", scene.namespace()]).await, None);
+    assert!(scene.secrets().get("db").await.unwrap().labels().contains_key("added-by"));
+}
+
+#[tokio::test]
+async fn skip_recreate_leaves_a_deleted_secret_deleted() {
+    let scene = scene_with(&["--skip-recreate"]).await;
+    opened(&scene, "db").await;
+    scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();
+    opened(&scene, "later").await;
+    assert!(scene.secrets().get_opt("db").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_restarted_controller_opens_nothing_that_is_unchanged() {
+    let mut scene = Scene::set().await;
+    for name in ["one", "two", "three"] {
+        opened(&scene, name).await;
+    }
+    scene.secrets().delete("three", &DeleteParams::default()).await.unwrap();
+    scene.until_event("three", "SecretRepaired").await;
+    scene.controller.stop().await.unwrap();
+    scene.controller = scene.installation.start(Edition::Ours, &[]).await.unwrap();
+    for name in ["one", "two", "three"] {
+        let name = format!("name=\"{name}\"");
+        let known = async || metric(&scene, &["condition_info", &name]).await.filter(|value| *value > 0.0);
+        until(&format!("the new process knows {name}"), PATIENCE, known).await.unwrap();
+    }
+    assert_eq!(metric(&scene, &["unseal_requests_total"]).await, Some(0.0));
+}
+
+#[tokio::test]
+async fn what_changed_while_no_controller_ran_is_put_back_at_the_start() {
+    let mut scene = Scene::set().await;
+    opened(&scene, "edited").await;
+    opened(&scene, "deleted").await;
+    scene.controller.stop().await.unwrap();
+    edit(&scene, "edited", &json!({"stringData": {"password": "forged"}})).await;
+    scene.secrets().delete("deleted", &DeleteParams::default()).await.unwrap();
+    scene.controller = scene.installation.start(Edition::Ours, &[]).await.unwrap();
+    for name in ["edited", "deleted"] {
+        let is_back = |secret: &_| item(secret, "password").as_deref() == Some(CANARY);
+        scene.until_secret(name, "has its own password", is_back).await;
+    }
+}
+
+#[tokio::test]
+async fn a_forged_memory_in_the_status_does_not_make_a_secret_ours() {
+    let scene = Scene::set().await;
+    opened(&scene, "db").await;
+    let status = scene.sealed_secrets().get("db").await.unwrap().data["status"].clone();
+    let foreign = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "other"}, "stringData": {"theirs": "x"}
+    });
+    let foreign = serde_json::from_value(foreign).unwrap();
+    scene.secrets().create(&kube::api::PostParams::default(), &foreign).await.unwrap();
+    scene.seal_and_create(&scene.secret("other", "password", CANARY)).await;
+    scene.until_synced("other", "False").await;
+    let change = Patch::Merge(json!({"status": status}));
+    scene.sealed_secrets().patch_status("other", &PatchParams::default(), &change).await.unwrap();
+    scene.merge("other", &json!({"spec": {"template": {"type": "Opaque"}}})).await;
+    scene.until_synced("other", "False").await;
+    let secret = scene.secrets().get("other").await.unwrap();
+    assert_eq!((item(&secret, "theirs").as_deref(), item(&secret, "password")), (Some("x"), None));
+}
+
+fn conditions(object: &kube::api::DynamicObject) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let conditions = object.data["status"]["conditions"].as_array().unwrap().iter();
+    conditions.map(|condition| (text(&condition["type"]), text(&condition["status"]))).collect()
+}
+
+#[tokio::test]
+async fn the_conditions_say_what_gitops_tools_read() {
+    let scene = Scene::set().await;
+    let good = scene.seal(&scene.secret("db", "password", CANARY)).await;
+    let mut sealed = good.clone();
+    sealed["spec"]["encryptedData"]["password"] = json!("AAAA");
+    scene.create(&sealed).await;
+    scene.until_synced("db", "False").await;
+    let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|&(one, other)| (one.to_owned(), other.to_owned())).collect()
+    };
+    let stalled = scene.sealed_secrets().get("db").await.unwrap();
+    assert_eq!(conditions(&stalled), pairs(&[("Synced", "False"), ("Ready", "False"), ("Stalled", "True")]));
+    scene.merge("db", &json!({"spec": good["spec"]})).await;
+    scene.until_synced("db", "True").await;
+    let opened = scene.sealed_secrets().get("db").await.unwrap();
+    assert_eq!(conditions(&opened), pairs(&[("Synced", "True"), ("Ready", "True")]));
+}
+
+#[tokio::test]
+async fn a_label_selector_selects_sealed_secrets_and_does_not_hide_their_secrets() {
+    let scene = scene_with(&["--label-selector=team=a"]).await;
+    let mut selected = scene.seal(&scene.secret("selected", "password", CANARY)).await;
+    selected["metadata"]["labels"] = json!({"team": "a"});
+    scene.seal_and_create(&scene.secret("ignored", "password", CANARY)).await;
+    scene.create(&selected).await;
+    scene.until_synced("selected", "True").await;
+    let first = scene.secrets().get("selected").await.unwrap();
+    scene.secrets().delete("selected", &DeleteParams::default()).await.unwrap();
+    scene.until_secret("selected", "is another one", |secret| secret.uid() != first.uid()).await;
+    assert!(scene.secrets().get_opt("ignored").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn sigusr1_makes_a_new_key_with_the_labels_that_were_asked_for() {
+    let mut scene = scene_with(&["--privatekey-labels=team=a", "--privatekey-annotations=why=test"]).await;
+    let first = scene.controller.certificate().await.unwrap();
+    // A key of the same second is new enough, so the question is put until it is not.
+    let process = scene.controller.process().id();
+    let renewed = async || {
+        let kill = std::process::Command::new("kill").args(["-USR1", &process.to_string()]).status();
+        assert!(kill.unwrap().success());
+        scene.controller.certificate().await.ok().filter(|served| *served != first)
+    };
+    until("another key is served", PATIENCE, renewed).await.unwrap();
+    let labelled =
+        kube::api::ListParams::default().labels("team=a,sealedsecrets.bitnami.com/sealed-secrets-key=active");
+    let keys = scene.secrets().list(&labelled).await.unwrap().items;
+    assert!(keys.len() >= 2, "{} keys", keys.len());
+    assert!(keys.iter().all(|key| key.annotations().get("why").map(String::as_str) == Some("test")));
+}
