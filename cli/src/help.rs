@@ -37,7 +37,7 @@ Every flag but the last group can be set by a variable: SEALED_SECRETS_CONTROLLE
 pub(crate) fn text(program: &str) -> String {
     let mut output = format!("Usage of {program}:\n\n{INTRODUCTION}\n");
     for group in Group::ALL {
-        output += &format!("\n{}:\n", group.heading());
+        output.extend(["\n", group.heading(), ":\n"]);
         for flag in FLAGS.iter().filter(|flag| flag.group == group) {
             output += &line(flag);
         }

@@ -69,14 +69,12 @@ pub(crate) fn read_stdin(wanted: &str) -> Result<Vec<u8>, Error> {
 
 /// Writes to the file, or to stdout where there is none.
 pub(crate) fn write(file: Option<&str>, bytes: &[u8]) -> Result<(), Error> {
-    match file {
-        Some(path) => replace(path, bytes),
-        None => {
-            let mut stdout = io::stdout().lock();
-            let failed = |cause| Error::File { operation: "write", path: "stdout".to_owned(), cause };
-            stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(failed)
-        }
+    if let Some(path) = file {
+        return replace(path, bytes);
     }
+    let mut stdout = io::stdout().lock();
+    let failed = |cause| Error::File { operation: "write", path: "stdout".to_owned(), cause };
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(failed)
 }
 
 /// Replaces a file as a whole: readers see the old content or the new, also after a crash. Mode and, where the system lets

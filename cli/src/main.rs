@@ -9,6 +9,7 @@ mod help;
 mod io;
 mod kubeconfig;
 mod platform;
+mod surroundings;
 mod web;
 
 use std::process::ExitCode;

@@ -71,7 +71,7 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     while let Some(cause) = source {
         let words = cause.to_string();
         if !text.contains(&words) {
-            text += &format!(": {words}");
+            text.extend([": ", &words]);
         }
         source = cause.source();
     }

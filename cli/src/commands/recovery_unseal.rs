@@ -5,7 +5,8 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Secret;
 use sealed_secrets_core::keyring::{KeyRing, KeySecretError, OrderBy, SealingKey};
 use sealed_secrets_core::manifest::{secret_text, secrets_of};
-use sealed_secrets_core::unseal::{V1Data, unseal};
+use sealed_secrets_core::template::Budget;
+use sealed_secrets_core::unseal::{Renderer, V1Data, unseal};
 use zeroize::Zeroizing;
 
 use crate::commands::{output, validate};
@@ -13,6 +14,7 @@ use crate::error::Error;
 use crate::flags::Flags;
 use crate::io;
 use crate::io::Input;
+use crate::surroundings::Surroundings;
 
 /// # Errors
 /// When a key cannot be read, or a SealedSecret not be decrypted; then nothing is written.
@@ -22,8 +24,10 @@ pub(super) fn run(flags: &Flags) -> Result<(), Error> {
     let ring = ring(flags.texts("recovery-private-key"))?;
     let mut text = Zeroizing::new(String::new());
     for sealed in validate::sealed_secrets(&input)? {
-        let secret = unseal(&sealed, &ring, V1Data::Accepted)?;
-        text.push_str(&Zeroizing::new(secret_text(&secret, format)));
+        let mut surroundings = Surroundings::from_now();
+        let mut renderer = Renderer { budget: &Budget::default(), sources: &mut surroundings };
+        let unsealed = unseal(&sealed, &ring, V1Data::Accepted, &mut renderer)?;
+        text.push_str(&Zeroizing::new(secret_text(&unsealed.secret, format)));
     }
     io::write(output::file(flags), text.as_bytes())
 }

@@ -1,5 +1,7 @@
 //! The verb without a flag: seal Secrets.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::Secret;
 use sealed_secrets_core::crypto::SealingCertificate;
 use sealed_secrets_core::manifest::{sealed_secret_text, secrets_of};
@@ -40,8 +42,8 @@ pub(super) fn seal(
     certificate: &SealingCertificate,
     secret: Secret,
 ) -> Result<SealedSecret, Error> {
-    let items = secret.data.as_ref().map_or(0, |data| data.len())
-        + secret.string_data.as_ref().map_or(0, |data| data.len());
+    let items =
+        secret.data.as_ref().map_or(0, BTreeMap::len) + secret.string_data.as_ref().map_or(0, BTreeMap::len);
     if items == 0 && !flags.is_on("allow-empty-data") {
         return Err(Error::EmptyData);
     }

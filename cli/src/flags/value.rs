@@ -10,11 +10,10 @@ pub(super) fn check(kind: Kind, text: &str) -> Result<Vec<String>, String> {
     match kind {
         Kind::Text | Kind::Repeated => Ok(one()),
         Kind::List => list(text),
-        Kind::Bool if truth(text).is_some() => Ok(one()),
+        Kind::Bool | Kind::LogBool if truth(text).is_some() => Ok(one()),
         Kind::Bool => Err(format!("strconv.ParseBool: parsing {text:?}: invalid syntax")),
         Kind::Scope if text.parse::<Scope>().is_ok() => Ok(one()),
         Kind::Scope => Err("must be one of: strict, namespace-wide, cluster-wide".to_owned()),
-        Kind::LogBool if truth(text).is_some() => Ok(one()),
         Kind::LogSize if text.parse::<u64>().is_ok() => Ok(one()),
         Kind::LogBool | Kind::LogSize => Err("parse error".to_owned()),
         Kind::LogLevel if text.parse::<i32>().is_ok() => Ok(one()),
