@@ -4,6 +4,7 @@
 
 mod apply;
 mod desired;
+mod gate;
 mod ownership;
 mod reconcile;
 mod repairs;
@@ -98,6 +99,12 @@ fn changed_objects(
     if !selection.labels.is_empty() {
         config = config.labels(&selection.labels);
     }
+    let listed = Arc::clone(&room);
+    let open_when_listed = move |event: &watcher::Event<DynamicObject>| {
+        if matches!(event, watcher::Event::InitDone) {
+            listed.objects_listed.open();
+        }
+    };
     let forget_deleted = move |event: &watcher::Event<DynamicObject>| {
         if let watcher::Event::Delete(object) = event {
             room.forget(object);
@@ -108,6 +115,7 @@ fn changed_objects(
         .inspect_ok(forget_deleted)
         .modify(drop_what_is_not_needed)
         .reflect(writer)
+        .inspect_ok(open_when_listed)
         .applied_objects()
         .predicate_filter(|object: &DynamicObject| Some(what_matters(object)), PredicateConfig::default())
         .map(|object| object.map(|object| ObjectRef::from_obj_with(&object, object_kind())))
@@ -119,7 +127,7 @@ fn changed_secrets(
     context: &Context,
     namespace: Option<&str>,
     selection: &Selection,
-    room: &Room,
+    room: &Arc<Room>,
     store: Store<DynamicObject>,
 ) -> Queue {
     let secrets = match namespace {
@@ -137,7 +145,7 @@ fn changed_secrets(
             std::future::ready(wanted)
         }
     };
-    secret_watch::changes(secrets, store, Arc::clone(&room.versions)).filter(wanted).map(Ok).boxed()
+    secret_watch::changes(secrets, store, room).filter(wanted).map(Ok).boxed()
 }
 
 type Outcome = Result<

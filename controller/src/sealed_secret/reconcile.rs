@@ -34,7 +34,7 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
     let Some(ring) = room.context.ring.borrow().clone() else {
         return Ok(Action::requeue(NO_RING_YET));
     };
-    room.versions.listed().await;
+    room.versions.listed.opened().await;
     if room.nothing_has_changed(&object, &ring) {
         room.context.metrics.condition(&object, true);
         return Ok(Action::await_change());

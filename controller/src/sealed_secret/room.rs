@@ -8,6 +8,7 @@ use kube::api::DynamicObject;
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_crds::{LastSuccess, Scope};
 
+use super::gate::Gate;
 use super::repairs::Repairs;
 use super::status;
 use super::versions::{Key, Version, Versions};
@@ -18,6 +19,8 @@ pub(super) struct Room {
     pub(super) context: Arc<Context>,
     pub(super) versions: Arc<Versions>,
     pub(super) repairs: Repairs,
+    /// Open when the first list of SealedSecrets is in the store.
+    pub(super) objects_listed: Gate,
     successes: Mutex<HashMap<Key, LastSuccess>>,
 }
 
@@ -27,6 +30,7 @@ impl Room {
             context,
             versions: Arc::new(Versions::new()),
             repairs: Repairs::default(),
+            objects_listed: Gate::closed(),
             successes: Mutex::default(),
         }
     }

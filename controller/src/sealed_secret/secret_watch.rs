@@ -13,6 +13,7 @@ use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use kube::{Api, ResourceExt as _};
 
 use super::object_kind;
+use super::room::Room;
 use super::versions::{Key, Version, Versions};
 
 /// The keys of SealedSecrets in `store` whose Secret is not as it was. Where Secrets cannot be watched: none, and one line in
@@ -20,12 +21,14 @@ use super::versions::{Key, Version, Versions};
 pub(super) fn changes(
     secrets: Api<PartialObjectMeta<Secret>>,
     store: Store<DynamicObject>,
-    versions: Arc<Versions>,
-) -> impl Stream<Item = ObjectRef<DynamicObject>> {
-    let mut follower = Follower { store: store.clone(), versions, seen: HashSet::new(), told: false };
+    room: &Arc<Room>,
+) -> impl Stream<Item = ObjectRef<DynamicObject>> + use<> {
+    let versions = Arc::clone(&room.versions);
+    let mut follower = Follower { store, versions, seen: HashSet::new(), told: false };
+    let room = Arc::clone(room);
     // The store comes first: it says which Secrets matter.
-    let events = stream::once(async move { store.wait_until_ready().await })
-        .flat_map(move |_| watch(secrets.clone(), watcher::Config::default()).default_backoff());
+    let events = stream::once(async move { room.objects_listed.opened().await })
+        .flat_map(move |()| watch(secrets.clone(), watcher::Config::default()).default_backoff());
     events.flat_map(move |event| stream::iter(follower.follow(event)))
 }
 
@@ -52,7 +55,7 @@ impl Follower {
                 self.note(&secret)
             }
             Ok(Event::InitDone) => {
-                self.versions.set_listed();
+                self.versions.listed.open();
                 let seen = std::mem::take(&mut self.seen);
                 self.versions.retain(|key| seen.contains(key))
             }
@@ -75,7 +78,7 @@ impl Follower {
     }
 
     fn tell(&mut self, error: &watcher::Error) -> Vec<Key> {
-        self.versions.set_listed();
+        self.versions.listed.open();
         if !std::mem::replace(&mut self.told, true) {
             tracing::warn!(
                 "Secrets cannot be watched, so edited ones are put back only after a restart: {error}"

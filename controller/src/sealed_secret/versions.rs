@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kube::api::ObjectMeta;
-use tokio::sync::watch;
+
+use super::gate::Gate;
 
 /// Namespace and name.
 pub(super) type Key = (String, String);
@@ -29,23 +30,13 @@ impl Version {
 #[derive(Debug)]
 pub(super) struct Versions {
     known: Mutex<HashMap<Key, Version>>,
-    listed: watch::Sender<bool>,
+    /// Open when the first list of Secrets is complete, or cannot be had.
+    pub(super) listed: Gate,
 }
 
 impl Versions {
     pub(super) fn new() -> Self {
-        Self { known: Mutex::default(), listed: watch::Sender::new(false) }
-    }
-
-    /// Returns when the first list is complete, or cannot be had.
-    pub(super) async fn listed(&self) {
-        // An error means that the sender is gone, and it is in `self`.
-        drop(self.listed.subscribe().wait_for(|listed| *listed).await);
-    }
-
-    /// Ends the waiting in [`listed`](Self::listed).
-    pub(super) fn set_listed(&self) {
-        self.listed.send_replace(true);
+        Self { known: Mutex::default(), listed: Gate::closed() }
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Version> {
