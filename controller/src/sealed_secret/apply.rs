@@ -11,6 +11,9 @@ use super::ownership::{Relation, keeping, patched, relation, repaired, replaced,
 use super::versions::Version;
 use crate::error::Failure;
 
+/// Our name in the managedFields of Secrets.
+const MANAGER: &str = "sealed-secrets-controller";
+
 /// A write that lost against another one is decided anew this often before the object has to wait.
 const ATTEMPTS: usize = 5;
 
@@ -54,7 +57,7 @@ pub(super) async fn apply(
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
     let mut attempt = 1;
     loop {
-        match secrets.create(&PostParams::default(), &desired).await {
+        match secrets.create(&written_by_us(), &desired).await {
             Ok(created) => return Ok((Done::Created, Version::of(&created.metadata))),
             Err(error) if is(&error, 409) => {}
             Err(error) => return Err(Failure::api(&error)),
@@ -102,15 +105,20 @@ async fn update(
     if says_the_same(&existing, &target) {
         return Ok((Done::Nothing, Version::of(&existing.metadata)));
     }
-    let updated = secrets.replace(&name, &PostParams::default(), &target).await;
+    let updated = secrets.replace(&name, &written_by_us(), &target).await;
     let updated = updated.map_err(|error| again_if(&error, 409))?;
     Ok((Done::Updated { changed_by: last_manager(&existing) }, Version::of(&updated.metadata)))
 }
 
-/// Who has changed the Secret last, in the words of its managedFields.
+fn written_by_us() -> PostParams {
+    PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() }
+}
+
+/// Who else has changed the Secret last, in the words of its managedFields. Their times are whole seconds, so that our own
+/// write may seem as late.
 fn last_manager(secret: &Secret) -> Option<String> {
-    let last = secret.managed_fields().iter().max_by_key(|entry| entry.time.as_ref().map(|time| time.0))?;
-    last.manager.clone()
+    let others = secret.managed_fields().iter().filter(|entry| entry.manager.as_deref() != Some(MANAGER));
+    others.max_by_key(|entry| entry.time.as_ref().map(|time| time.0))?.manager.clone()
 }
 
 /// Whether the API server still knows this very SealedSecret, and not only our cache.

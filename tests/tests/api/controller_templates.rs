@@ -134,7 +134,8 @@ async fn a_random_value_stays_until_the_spec_changes() {
     let before = scene.secrets().get("app").await.unwrap();
     scene.controller.stop().await.unwrap();
     scene.controller = scene.installation.start(Edition::Ours, &[]).await.unwrap();
-    scene.until_logged("SealedSecret unsealed").await;
+    scene.seal_and_create(&scene.secret("later", "password", "p")).await;
+    scene.until_synced("later", "True").await;
     let after = scene.secrets().get("app").await.unwrap();
     assert_eq!(after.resource_version(), before.resource_version(), "a restart rewrites nothing");
     let change = json!({"spec": {"template": {"data": {"token": "{{ randAlphaNum 33 }}"}}}});

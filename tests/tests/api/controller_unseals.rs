@@ -111,7 +111,8 @@ async fn a_restarted_controller_keeps_its_key_and_writes_nothing_again() {
     let certificate = scene.controller.certificate().await.unwrap();
     scene.controller.stop().await.unwrap();
     scene.controller = scene.installation.start(Edition::Ours, &[]).await.unwrap();
-    scene.until_logged("SealedSecret unsealed").await;
+    scene.seal_and_create(&scene.secret("later", "password", "p")).await;
+    scene.until_synced("later", "True").await;
     assert_eq!(scene.controller.certificate().await.unwrap(), certificate);
     assert_eq!(scene.secrets().get("db").await.unwrap().resource_version(), before.resource_version());
     assert_eq!(scene.sealed_secrets().get("db").await.unwrap().resource_version(), object.resource_version());
