@@ -36,6 +36,8 @@ impl Output {
 pub struct Kubeseal {
     program: PathBuf,
     kubeconfig: Option<PathBuf>,
+    folder: Option<PathBuf>,
+    variables: Vec<(String, String)>,
 }
 
 impl Kubeseal {
@@ -44,13 +46,26 @@ impl Kubeseal {
     /// # Errors
     /// [`Error::Missing`] when it was not built.
     pub fn of(edition: Edition) -> Result<Self> {
-        Ok(Self { program: edition.kubeseal()?, kubeconfig: None })
+        Ok(Self { program: edition.kubeseal()?, kubeconfig: None, folder: None, variables: Vec::new() })
     }
 
     /// The same, with a kubeconfig in its environment.
     #[must_use]
     pub fn with_kubeconfig(self, kubeconfig: PathBuf) -> Self {
         Self { kubeconfig: Some(kubeconfig), ..self }
+    }
+
+    /// The same, working in `folder`.
+    #[must_use]
+    pub fn in_folder(self, folder: PathBuf) -> Self {
+        Self { folder: Some(folder), ..self }
+    }
+
+    /// The same, with a variable more in its environment.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Runs it with `arguments` and `input` on its standard input.
@@ -82,6 +97,10 @@ impl Kubeseal {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", "/nonexistent");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
         if let Some(kubeconfig) = &self.kubeconfig {
             command.env("KUBECONFIG", kubeconfig);
         }

@@ -13,6 +13,10 @@ mod controller_unseals;
 #[cfg(test)]
 mod custom_resource_definition;
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
+mod differential_cases;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod scene;
