@@ -1,7 +1,9 @@
 //! From flags to a running controller, and to its clean end.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use sealed_secrets_crds::names::DEFAULT_CONTROLLER_NAME;
@@ -11,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
 use crate::backoff::Backoff;
-use crate::context::Context;
+use crate::context::{Context, RingReceiver};
 use crate::error::StartError;
+use crate::http::{Desk, Limits, RateLimiter};
 use crate::keystore::Keystore;
 use crate::metrics::Metrics;
 use crate::sealed_secret::Selection;
@@ -71,7 +74,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
         labels: args.label_selector.clone(),
         repair: !args.skip_recreate,
     };
-    let servers = tokio::spawn(http::serve(listener, ring, stop.clone()));
+    let servers = tokio::spawn(http::serve(listener, ring.clone(), desk(&args, ring), stop.clone()));
     let metrics_server = tokio::spawn(http::serve_metrics(metrics_listener, metrics, stop.clone()));
     let work = tokio::spawn(sealed_secret::run(context, selection, stop.clone()));
 
@@ -83,6 +86,17 @@ async fn serve(args: Args) -> Result<(), StartError> {
     drop(tokio::join!(servers, metrics_server));
     tracing::info!("stopped");
     Ok(())
+}
+
+fn desk(args: &Args, ring: RingReceiver) -> Desk {
+    let limits =
+        Limits { per_second: args.rate_limit.get().into(), burst: args.rate_limit_burst.get().into() };
+    // A timeout of 0 or less means none, as in Go.
+    let limit = |timeout: SignedDuration| {
+        Duration::try_from(timeout).ok().filter(|limit| !limit.is_zero()).unwrap_or(Duration::MAX)
+    };
+    let limiter = RateLimiter::new(limits, Instant::now());
+    Desk::new(ring, args.v1_data(), limiter, limit(args.read_timeout), limit(args.write_timeout))
 }
 
 /// Flags of upstream that are taken, so that its charts work, and have no effect.

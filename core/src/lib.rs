@@ -7,6 +7,7 @@ pub mod crypto;
 pub mod keyring;
 pub mod label;
 pub mod manifest;
+pub mod rewrap;
 pub mod rotation;
 pub mod seal;
 pub mod template;

@@ -1,0 +1,55 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use sealed_secrets_core::keyring::KeyRing;
+use sealed_secrets_core::manifest::{Format, sealed_secret_text};
+use sealed_secrets_core::rewrap::{Rewrapped, rewrap};
+use sealed_secrets_core::unseal::V1Data;
+use serde_json::{Value, json};
+
+use super::desk::{Desk, Refusal, sealed_secret};
+
+/// `POST /v1/rotate`: the SealedSecret of the body as JSON, its items sealed anew with the primary key and without status;
+/// everything else in it stays. 500 when anything in it does not open.
+pub(super) async fn rotate(
+    State(desk): State<Arc<Desk>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    let v1_data = desk.v1_data;
+    match desk.handle(peer, request, move |text, ring| rotated(text, &ring, v1_data)).await {
+        Ok(Some(sealed)) => ([(CONTENT_TYPE, "application/json")], sealed.to_string()).into_response(),
+        Ok(None) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "the SealedSecret cannot be decrypted\n").into_response()
+        }
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+fn rotated(text: &str, ring: &KeyRing, v1_data: V1Data) -> Result<Option<Value>, Refusal> {
+    let sealed = sealed_secret(text)?;
+    let primary = ring.primary().ok_or(Refusal::NoKey)?;
+    let rewrapped = rewrap(&mut rand::rng(), &sealed, ring, v1_data, primary.key_pair().public_key());
+    let json = sealed_secret_text(&sealed, Format::Json);
+    // What was sent as JSON is given back as it was, with fields that we do not know.
+    let sent = serde_json::from_str(text).or_else(|_| serde_json::from_str(&json));
+    let sent = sent.map_err(|_| Refusal::NotOneSealedSecret)?;
+    Ok(rewrapped.map(|rewrapped| with_items(sent, rewrapped)))
+}
+
+fn with_items(mut sealed: Value, rewrapped: Rewrapped) -> Value {
+    if let Some(object) = sealed.as_object_mut() {
+        object.remove("status");
+        if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+            match rewrapped.data {
+                Some(data) => drop(spec.insert("data".to_owned(), json!(data))),
+                None => drop(spec.insert("encryptedData".to_owned(), json!(rewrapped.encrypted_data))),
+            }
+        }
+    }
+    sealed
+}
