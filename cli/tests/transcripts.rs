@@ -245,3 +245,109 @@ fn a_flag_that_does_not_exist_ends_with_2() {
 fn the_version_is_printed_in_upstreams_form() {
     assert_eq!(seal(&["--version"], "").stdout, format!("kubeseal version: {}\n", env!("CARGO_PKG_VERSION")));
 }
+
+/// A SealedSecret file as a person keeps it.
+fn kept_file(folder: &Path) -> String {
+    let ran = kubeseal(folder, &["--cert", CERTIFICATE, "-o", "yaml"], SECRET.as_bytes());
+    let text =
+        ran.stdout.replace("spec:\n", "spec:   # the sealed part\n").replace("---\n", "# of the shop\n");
+    std::fs::write(folder.join("db.yaml"), &text).unwrap();
+    text
+}
+
+fn merge(folder: &Path, secret: &str) -> String {
+    let ran = kubeseal(folder, &["--cert", CERTIFICATE, "--merge-into", "db.yaml"], secret.as_bytes());
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (Some(0), "", ""));
+    std::fs::read_to_string(folder.join("db.yaml")).unwrap()
+}
+
+#[test]
+fn merging_a_new_item_adds_one_line_and_an_old_one_changes_one() {
+    let folder = TempDir::new().unwrap();
+    let before = kept_file(folder.path());
+    let added = merge(folder.path(), "kind: Secret\nstringData: {user: admin}\n");
+    let without: Vec<&str> = added.lines().filter(|line| !line.starts_with("    user: AQ")).collect();
+    assert_eq!(without, before.lines().collect::<Vec<_>>());
+    let replaced = merge(folder.path(), "kind: Secret\nstringData: {password: changed}\n");
+    let changed: Vec<_> = added.lines().zip(replaced.lines()).filter(|(old, new)| old != new).collect();
+    assert_eq!(changed.len(), 1);
+    assert!(changed[0].1.starts_with("    password: AQ"));
+}
+
+#[test]
+fn what_cannot_be_merged_leaves_the_file_alone() {
+    let folder = TempDir::new().unwrap();
+    let before = kept_file(folder.path());
+    for input in ["", "kind: ConfigMap\n", "kind: Secret\n", "kind: Secret\nstringData: {a: 012}\n", "{"] {
+        let ran =
+            kubeseal(folder.path(), &["--cert", CERTIFICATE, "--merge-into", "db.yaml"], input.as_bytes());
+        assert_eq!(ran.code, Some(1), "{input}");
+        assert_eq!(std::fs::read_to_string(folder.path().join("db.yaml")).unwrap(), before);
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+#[cfg(unix)]
+fn an_edited_file_keeps_its_mode_and_a_link_stays_a_link() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let folder = TempDir::new().unwrap();
+    kept_file(folder.path());
+    let real = folder.path().join("real.yaml");
+    std::fs::rename(folder.path().join("db.yaml"), &real).unwrap();
+    std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("real.yaml", folder.path().join("db.yaml")).unwrap();
+    merge(folder.path(), "kind: Secret\nstringData: {user: admin}\n");
+    assert!(std::fs::symlink_metadata(folder.path().join("db.yaml")).unwrap().is_symlink());
+    assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+    assert!(std::fs::read_to_string(&real).unwrap().contains("    user: AQ"));
+}
+
+#[test]
+fn hostile_input_is_refused_with_document_line_and_field() {
+    let level = |level: u32| {
+        let before = format!("*a{}", level - 1);
+        format!("a{level}: &a{level} [{}]\n", vec![before; 10].join(", "))
+    };
+    let laughs = ["a0: &a0 [x]\n".to_owned()].into_iter().chain((1..12).map(level)).collect::<String>();
+    let cases = [
+        (laughs.as_str(), "too large or too deeply nested"),
+        ("kind: Secret\ndata: {a: YQ==, a: Yg==}\n", "document 1, line 2: the key \"a\" is there twice"),
+        ("kind: Secret\ndata:\n\ta: YQ==\n", "document 1, line 3: not valid YAML or JSON"),
+        ("kind: List\nitems:\n- kind: Secret\n- kind: Pod\n", "document 1, line 4: expected a Secret"),
+        ("kind: Secret\nstringData: {a: [b]}\n", "stringData[\"a\"]: must be text"),
+    ];
+    for (input, expected) in cases {
+        let ran = seal(&[], input);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""));
+        assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_target_is_an_error() {
+    let ran = seal(&["-w", "/dev/full"], SECRET);
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (Some(1), "error: write /dev/full: no space left on device\n")
+    );
+}
+
+#[test]
+fn completions_and_the_manual_page_name_every_action() {
+    for arguments in [&["completion", "bash"][..], &["completion", "zsh"], &["completion", "fish"], &["man"]]
+    {
+        let ran = seal_free(arguments);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+        for action in ["validate", "merge", "recovery"] {
+            assert!(ran.stdout.contains(action), "{arguments:?} {action}");
+        }
+    }
+    assert_eq!(seal_free(&["completion", "tcsh"]).code, Some(1));
+}
+
+fn seal_free(arguments: &[&str]) -> Ran {
+    let folder = TempDir::new().unwrap();
+    kubeseal(folder.path(), arguments, b"")
+}

@@ -222,7 +222,7 @@ impl Editor<'_> {
             return Ok(Splice { range: end..end, text });
         }
         let at = self.end_of_line(end);
-        let text = format!("{}{}", self.newline(), self.block_entry(depth, name.column));
+        let text = format!("{}{}", self.newline(), self.block_entry(depth, mapping.column));
         Ok(Splice { range: at..at, text })
     }
 

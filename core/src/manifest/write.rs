@@ -175,12 +175,13 @@ fn text(object: &impl Serialize, format: Format) -> String {
     }
 }
 
-/// Go's JSON encoder escapes what HTML or JavaScript would trip over; outside of texts none of it occurs.
+/// Go's JSON encoder escapes what HTML or JavaScript would trip over; so do we with what YAML
+/// readers refuse. Outside of texts none of it occurs.
 fn html_escaped(json: &str) -> String {
     let mut output = String::with_capacity(json.len());
     for character in json.chars() {
         match character {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => {
                 // Writing to a String does not fail.
                 let _ = write!(output, "\\u{:04x}", u32::from(character));
             }

@@ -21,6 +21,8 @@ mod differential_cases;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod kubeseal_edits;
+#[cfg(test)]
 mod scene;
 #[cfg(test)]
 mod support;
