@@ -29,12 +29,17 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// What the API server says of a failed request: the message of its Status.
+    fn message(&self) -> Option<String> {
+        let status: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
+        status.get("message")?.as_str().map(str::to_owned)
+    }
+
     /// What a failed request says, in one line.
     pub(crate) fn failure(&self) -> String {
         let text = String::from_utf8_lossy(&self.body);
-        let status: Option<serde_json::Value> = serde_json::from_slice(&self.body).ok();
-        let message = status.as_ref().and_then(|status| status.get("message")?.as_str());
-        match message.or_else(|| text.lines().next().filter(|line| !line.is_empty())) {
+        let line = || text.lines().next().filter(|line| !line.is_empty()).map(str::to_owned);
+        match self.message().or_else(line) {
             Some(message) => format!("{message} ({})", self.status),
             None => self.status.to_string(),
         }
@@ -69,7 +74,7 @@ impl Cluster {
             .block_on(send(&connected, Method::GET, &path, Vec::new()))
             .map_err(|cause| failed(format!("{shown}: {cause}")))?;
         if !answer.status.is_success() {
-            return Err(failed(answer.failure()));
+            return Err(failed(answer.message().unwrap_or_else(|| answer.failure())));
         }
         let service: Service = serde_json::from_slice(&answer.body)
             .map_err(|_| failed("the answer is not a Service".to_owned()))?;

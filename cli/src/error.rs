@@ -8,7 +8,7 @@ use sealed_secrets_core::manifest::edit::EditError;
 use sealed_secrets_core::manifest::{ManifestError, ReadError, UnknownFormat};
 use sealed_secrets_core::seal::SealError;
 use sealed_secrets_core::unseal::UnsealError;
-use sealed_secrets_crds::ParseScopeError;
+use sealed_secrets_crds::{ParseScopeError, Scope};
 use thiserror::Error;
 
 /// Why the command fails; printed after `error: `, exit code 1. No variant carries plaintext or key material.
@@ -28,12 +28,12 @@ pub(crate) enum Error {
         cause: io::Error,
     },
     /// The input is no text.
-    #[error("{name}: not UTF-8 text at byte {at}; save it as UTF-8")]
+    #[error("{name}: line {line}: not UTF-8 text; save it as UTF-8")]
     NotUtf8 {
         /// The input.
         name: String,
-        /// Offset of the first byte at fault.
-        at: usize,
+        /// Line of the first byte at fault, from 1.
+        line: usize,
     },
     /// A document cannot be parsed.
     #[error("{0}: {1}")]
@@ -85,6 +85,16 @@ pub(crate) enum Error {
         path: String,
         /// How many it holds.
         count: usize,
+    },
+    /// Items would not open under the target's scope.
+    #[error("{path} is {scope}, so it cannot hold items of --scope {asked}; leave the flag out")]
+    MergeScope {
+        /// The target.
+        path: String,
+        /// Its scope.
+        scope: Scope,
+        /// The flag's.
+        asked: Scope,
     },
     /// Two actions at once would need two outputs.
     #[error("--sealed-secret-file cannot be used with {0}")]

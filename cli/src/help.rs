@@ -10,8 +10,8 @@ Seals Kubernetes Secrets so that they can be kept in Git: reads Secrets (YAML or
 stdin or -f, encrypts each item with the certificate of the cluster's sealed-secrets
 controller, and prints SealedSecrets. Only that controller can decrypt them.";
 
-const EXAMPLES: &str = "\
-  kubectl create secret generic db --dry-run=client --from-literal=password=x -o yaml \\
+const EXAMPLES: &str =
+    "  kubectl create secret generic db --dry-run=client --from-literal=password=x -o yaml \\
     | kubeseal -n shop -w db.yaml                  seal with the certificate of the cluster
   kubeseal --fetch-cert > cluster.pem              keep the certificate
   kubeseal --cert cluster.pem -f secret.yaml -w db.yaml
@@ -25,8 +25,8 @@ const EXAMPLES: &str = "\
   kubeseal --recovery-unseal --recovery-private-key backup.yaml < db.yaml
                                                    decrypt without a cluster, from a backup of the keys";
 
-const SUBCOMMANDS: &str = "\
-  kubeseal completion bash|zsh|fish                print a completion script for the shell
+const SUBCOMMANDS: &str =
+    "  kubeseal completion bash|zsh|fish                print a completion script for the shell
   kubeseal man                                     print the manual page";
 
 const ENVIRONMENT: &str = "\
@@ -101,6 +101,11 @@ mod tests {
                 .filter(|line| line.contains(&format!("--{} ", flag.name)) && line.starts_with("  "));
             assert!(mentions.count() >= 1, "{}", flag.name);
         }
+    }
+
+    #[test]
+    fn every_line_of_the_examples_is_indented() {
+        assert!(EXAMPLES.lines().chain(SUBCOMMANDS.lines()).all(|line| line.starts_with("  ")));
     }
 
     #[test]

@@ -40,7 +40,10 @@ impl Input {
         let name = name.to_owned();
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Self { name, text: Zeroizing::new(text) }),
-            Err(error) => Err(Error::NotUtf8 { name, at: error.utf8_error().valid_up_to() }),
+            Err(error) => {
+                let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+                Err(Error::NotUtf8 { name, line: good.filter(|byte| **byte == b'\n').count() + 1 })
+            }
         }
     }
 
@@ -59,12 +62,17 @@ pub(crate) fn read_file(path: &str) -> Result<Vec<u8>, Error> {
 pub(crate) fn read_stdin(wanted: &str) -> Result<Vec<u8>, Error> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
-        eprintln!("(tty detected: expecting {wanted} in stdin)");
+        tell(&format!("(tty detected: expecting {wanted} in stdin)"));
     }
     let mut bytes = Vec::new();
     let failed = |cause| Error::File { operation: "read", path: "stdin".to_owned(), cause };
     stdin.lock().read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
+}
+
+/// Says one line on stderr. Where nobody can hear it any more the work goes on.
+pub(crate) fn tell(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 /// Writes to the file, or to stdout where there is none.

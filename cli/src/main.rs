@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     match Flags::parse(words) {
         Ok(mut flags) => {
             for ignored in flags.fill_from(|name| std::env::var(name).ok()) {
-                eprintln!("warning: {ignored}");
+                io::tell(&format!("warning: {ignored}"));
             }
             finish(commands::run(&flags, &program))
         }
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Scripts find the message where upstream puts it: last on stdout. People find it on stderr.
             let _ = io::write(None, format!("{}{error}\n", help::text(&program)).as_bytes());
-            eprintln!("error: {error}");
+            io::tell(&format!("error: {error}"));
             ExitCode::from(2)
         }
     }
@@ -44,7 +44,7 @@ fn finish(result: Result<(), error::Error>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            io::tell(&format!("error: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -68,6 +68,11 @@ fn resolve(base: &Uri, location: &str) -> String {
 pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
+    // kube's own word for "the request failed", which says nothing.
+    if let Some(inner) = source.filter(|_| text.starts_with("ServiceError: ")) {
+        text = inner.to_string();
+        source = inner.source();
+    }
     while let Some(cause) = source {
         let words = cause.to_string();
         if !text.contains(&words) {

@@ -1,5 +1,6 @@
 //! `--merge-into`: seal, and put the items into an existing file.
 
+use k8s_openapi::api::core::v1::Secret;
 use sealed_secrets_core::manifest::edit::{Change, apply};
 use sealed_secrets_core::manifest::sealed_secrets_of;
 use sealed_secrets_crds::{Scope, SealedSecret};
@@ -21,24 +22,30 @@ pub(super) fn run(flags: &Flags) -> Result<(), Error> {
     }
     let path = flags.text("merge-into").unwrap_or_default();
     let input = Input::read(flags.text("secret-file"))?;
-    let certificate = certificate::load(flags)?;
     let target = Input::read_target(path)?;
+    let certificate = certificate::load(flags)?;
     let mut secrets = seal::secrets(&input)?;
-    let (Some(mut secret), true) = (secrets.pop(), secrets.is_empty()) else {
+    let (Some(secret), true) = (secrets.pop(), secrets.is_empty()) else {
         return Err(Error::MergeCount(secrets.len() + 1));
     };
-    let existing = existing(&target)?;
-    secret.metadata.name.clone_from(&existing.metadata.name);
-    secret.metadata.namespace.clone_from(&existing.metadata.namespace);
-    seal::settle_scope(flags, &mut secret)?;
-    let scope = Scope::from_annotations(existing.metadata.annotations.as_ref());
-    if scope != Scope::Strict || !flags.was_given("scope") {
-        scope.write_to(secret.metadata.annotations.get_or_insert_default());
-    }
-    let sealed = seal::seal(flags, &certificate, secret)?;
+    let secret = moved(flags, secret, &existing(&target)?, path)?;
+    let sealed = seal::seal(flags, &certificate, seal::with_namespace(flags, secret)?)?;
     let edited =
         apply(&target.text, &changes(&sealed)).map_err(|cause| Error::Edit(path.to_owned(), cause))?;
     io::replace_edited(&target, &edited)
+}
+
+/// The Secret with name, namespace and scope of the target, under which its items will be opened.
+fn moved(flags: &Flags, mut secret: Secret, existing: &SealedSecret, path: &str) -> Result<Secret, Error> {
+    let scope = Scope::from_annotations(existing.metadata.annotations.as_ref());
+    let asked: Scope = flags.text("scope").unwrap_or_default().parse()?;
+    if flags.was_given("scope") && asked != scope {
+        return Err(Error::MergeScope { path: path.to_owned(), scope, asked });
+    }
+    scope.write_to(secret.metadata.annotations.get_or_insert_default());
+    secret.metadata.name.clone_from(&existing.metadata.name);
+    secret.metadata.namespace.clone_from(&existing.metadata.namespace);
+    Ok(secret)
 }
 
 fn existing(target: &Input) -> Result<SealedSecret, Error> {

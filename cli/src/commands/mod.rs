@@ -39,7 +39,7 @@ pub(crate) fn run(flags: &Flags, program: &str) -> Result<(), Error> {
         return io::write(None, help::text(program).as_bytes());
     }
     if flags.is_on("rotate") {
-        eprintln!("Flag --rotate has been deprecated, please use --re-encrypt instead");
+        io::tell("Flag --rotate has been deprecated, please use --re-encrypt instead");
     }
     if !flags.texts("from-file").is_empty() && !flags.is_on("raw") {
         return Err(Error::FromFileWithoutRaw);

@@ -58,7 +58,13 @@ fn prepared(flags: &Flags, mut secret: Secret) -> Result<Secret, Error> {
     if let Some(name) = flags.text("name") {
         secret.metadata.name = Some(name.to_owned());
     }
-    let scope = settle_scope(flags, &mut secret)?;
+    settle_scope(flags, &mut secret)?;
+    with_namespace(flags, secret)
+}
+
+/// The Secret with the namespace that the flag or the kubeconfig names, where it says none itself.
+pub(super) fn with_namespace(flags: &Flags, mut secret: Secret) -> Result<Secret, Error> {
+    let scope = Scope::from_annotations(secret.metadata.annotations.as_ref());
     let own = secret.metadata.namespace.clone().filter(|namespace| !namespace.is_empty());
     let flag = flags.text("namespace");
     match (own, flag) {
@@ -75,17 +81,17 @@ fn prepared(flags: &Flags, mut secret: Secret) -> Result<Secret, Error> {
 }
 
 /// A scope of the flag other than strict replaces what the Secret says.
-pub(super) fn settle_scope(flags: &Flags, secret: &mut Secret) -> Result<Scope, Error> {
+fn settle_scope(flags: &Flags, secret: &mut Secret) -> Result<(), Error> {
     let said = Scope::from_annotations(secret.metadata.annotations.as_ref());
     let asked: Scope = flags.text("scope").unwrap_or_default().parse()?;
     if asked != Scope::Strict {
         asked.write_to(secret.metadata.annotations.get_or_insert_default());
-        return Ok(asked);
+        return Ok(());
     }
     if said != Scope::Strict && flags.was_given("scope") {
-        eprintln!(
+        io::tell(&format!(
             "warning: the Secret's own annotation makes it {said}, --scope strict does not undo that; remove the annotation"
-        );
+        ));
     }
-    Ok(said)
+    Ok(())
 }

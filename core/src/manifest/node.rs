@@ -10,6 +10,8 @@ use thiserror::Error;
 const MAX_NODES: usize = 500_000;
 const MAX_DEPTH: usize = 64;
 
+const YAML_TAGS: &str = "tag:yaml.org,2002:";
+
 /// Why a document cannot be parsed. Carries keys at most, never values.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum NodeError {
@@ -28,6 +30,9 @@ pub enum NodeError {
     /// The tag `!!binary`.
     #[error("the tag !!binary is not supported; write base64 under data instead")]
     BinaryTag,
+    /// `!!timestamp` and the like.
+    #[error("a tag that Kubernetes manifests do not use; remove it, and put texts in quotes")]
+    ForeignTag,
     /// An alias without an anchor before it.
     #[error("an alias names no anchor")]
     UnknownAlias,
@@ -289,11 +294,12 @@ fn syntax_text(error: &granit_parser::ScanError) -> String {
 
 /// A tag other than `!!str` asks for the eyes of YAML even on a quoted scalar.
 fn is_plain(style: ScalarStyle, tag: Option<&Tag>) -> Result<bool, NodeError> {
-    match tag.map(Tag::core_suffix) {
-        None => Ok(style == ScalarStyle::Plain),
-        Some(Some("binary")) => Err(NodeError::BinaryTag),
-        Some(Some("str") | None) => Ok(false),
-        Some(Some(_)) => Ok(true),
+    let Some(tag) = tag else { return Ok(style == ScalarStyle::Plain) };
+    match tag.suffix_in_namespace(YAML_TAGS).as_deref() {
+        None | Some("str") => Ok(false),
+        Some("null" | "bool" | "int" | "float") => Ok(true),
+        Some("binary") => Err(NodeError::BinaryTag),
+        Some(_) => Err(NodeError::ForeignTag),
     }
 }
 
@@ -357,6 +363,18 @@ mod tests {
         assert_eq!(refused("[a]: 1\n"), NodeError::KeyNotScalar);
         assert!(matches!(refused("a: b: c\n"), NodeError::Syntax(_)));
         assert!(matches!(refused("a:\n\tb: c\n"), NodeError::Syntax(_)));
+    }
+
+    #[test]
+    fn a_tag_that_changes_what_a_scalar_means_is_refused() {
+        assert_eq!(refused("a: !!binary aGk="), NodeError::BinaryTag);
+        assert_eq!(refused("a: !<tag:yaml.org,2002:binary> 'aGk='"), NodeError::BinaryTag);
+        assert_eq!(refused("a: !!timestamp 2024-01-01"), NodeError::ForeignTag);
+        let plain = |source: &str| match &parse(source).get("a").unwrap().kind {
+            NodeKind::Scalar { plain, .. } => *plain,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((plain("a: !!str 5"), plain("a: !!int '5'"), plain("a: !own 5")), (false, true, false));
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub struct ReadError {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ReadCause {
     /// The object is of another kind.
-    #[error("expected a {expected} but found {found}")]
+    #[error("expected a {expected} but found {found}; take it out of the input")]
     Kind {
         /// The kind that is wanted, with its apiVersion.
         expected: &'static str,
@@ -58,7 +58,7 @@ pub enum ReadCause {
     #[error("must be base64 text; put it in quotes")]
     UnquotedBase64,
     /// Go's words.
-    #[error("illegal base64 data at input byte {0}")]
+    #[error("illegal base64 data at input byte {0}; text that is not base64 goes under stringData")]
     NotBase64(usize),
 }
 
@@ -314,8 +314,7 @@ mod tests {
     #[test]
     fn another_kind_is_refused_by_document_and_kind() {
         let text = "kind: Secret\n---\napiVersion: v1\nkind: ConfigMap\n";
-        let wanted =
-            "document 2, line 3: expected a Secret (apiVersion v1) but found a ConfigMap (apiVersion v1)";
+        let wanted = "document 2, line 3: expected a Secret (apiVersion v1) but found a ConfigMap (apiVersion v1); take it out of the input";
         assert_eq!(refused(text), wanted);
         assert!(refused("just text").contains("something that is no object"));
     }
@@ -334,7 +333,7 @@ mod tests {
     #[test]
     fn base64_is_judged_as_go_judges_it() {
         assert_eq!(read("data: {a: \"YW\\nJj\"}").unwrap()[0].data.as_ref().unwrap()["a"].0, b"abc");
-        assert!(refused("data:\n  a: \"!\"\n").ends_with("illegal base64 data at input byte 0"));
+        assert!(refused("data:\n  a: \"!\"\n").contains("illegal base64 data at input byte 0"));
         assert!(refused("data:\n  a: 1234\n").contains("must be base64 text"));
     }
 }

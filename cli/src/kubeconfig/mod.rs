@@ -1,7 +1,8 @@
 //! The cluster that kubeconfig and flags name, as kubectl sees it. Read only when somebody asks.
 
+mod file;
+
 use std::env;
-use std::path::Path;
 use std::time::Duration;
 
 use kube::Config;
@@ -21,7 +22,7 @@ const NO_CONFIGURATION: &str = "invalid configuration: no configuration has been
 /// # Errors
 /// When there is no usable configuration.
 pub(crate) fn namespace(flags: &Flags) -> Result<String, Error> {
-    match read(flags)? {
+    match file::read(flags)? {
         Some(kubeconfig) => {
             let context = current_context(&kubeconfig, flags)?;
             let named =
@@ -38,7 +39,7 @@ pub(crate) fn namespace(flags: &Flags) -> Result<String, Error> {
 /// When there is no usable configuration.
 pub(crate) async fn config(flags: &Flags) -> Result<Config, Error> {
     let timeout = flags.text("request-timeout").map_or(Ok(None), timeout)?;
-    let mut config = match read(flags)? {
+    let mut config = match file::read(flags)? {
         Some(kubeconfig) => {
             let chosen = chosen(&kubeconfig, flags)?;
             let has_own_proxy = chosen.clusters.iter().any(|named| {
@@ -63,35 +64,6 @@ pub(crate) async fn config(flags: &Flags) -> Result<Config, Error> {
 
 fn in_cluster() -> Result<Config, Error> {
     Config::incluster().map_err(|_| Error::Kubeconfig(NO_CONFIGURATION.to_owned()))
-}
-
-/// The files that flag and environment name, merged; `None` when there are none and no flag stands in for them.
-fn read(flags: &Flags) -> Result<Option<Kubeconfig>, Error> {
-    let read_file = |path: &Path| {
-        Kubeconfig::read_from(path).map_err(|cause| {
-            Error::Kubeconfig(format!("error loading config file {:?}: {cause}", path.display().to_string()))
-        })
-    };
-    if let Some(path) = flags.text("kubeconfig") {
-        if !Path::new(path).exists() {
-            return Err(Error::Kubeconfig(format!("stat {path}: no such file or directory")));
-        }
-        return read_file(Path::new(path)).map(Some);
-    }
-    let listed: Vec<_> = match env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
-        Some(list) => env::split_paths(&list).collect(),
-        None => env::home_dir().map(|home| home.join(".kube").join("config")).into_iter().collect(),
-    };
-    let mut merged: Option<Kubeconfig> = None;
-    for path in listed.iter().filter(|path| path.exists()) {
-        let next = read_file(path)?;
-        merged = Some(match merged {
-            Some(before) => before.merge(next).map_err(|cause| Error::Kubeconfig(cause.to_string()))?,
-            None => next,
-        });
-    }
-    let named = ["server", "cluster", "context", "user"].iter().any(|name| flags.text(name).is_some());
-    Ok(merged.or_else(|| named.then(Kubeconfig::default)))
 }
 
 fn current_context(kubeconfig: &Kubeconfig, flags: &Flags) -> Result<Option<Context>, Error> {
@@ -184,9 +156,12 @@ fn with_user_flags(mut user: AuthInfo, flags: &Flags) -> AuthInfo {
         user.client_key = Some(file);
         user.client_key_data = None;
     }
+    // client-go's rule: the file wins, but for the flag.
     if let Some(token) = text("token") {
         user.token = Some(token.into());
         user.token_file = None;
+    } else if user.token_file.as_deref().is_some_and(|path| !path.is_empty()) {
+        user.token = None;
     }
     user.username = text("username").or(user.username);
     user.password = text("password").map(Into::into).or(user.password);

@@ -1,0 +1,111 @@
+//! The files that flag and environment name.
+
+use std::env;
+use std::path::{MAIN_SEPARATOR, Path};
+
+use kube::config::{AuthInfo, Kubeconfig};
+use sealed_secrets_core::manifest::{documents, json_of};
+
+use crate::error::Error;
+use crate::flags::Flags;
+
+/// The files merged, the first one to say something wins; `None` when there are none and no flag stands in for them.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub(super) fn read(flags: &Flags) -> Result<Option<Kubeconfig>, Error> {
+    if let Some(path) = flags.text("kubeconfig") {
+        if !Path::new(path).exists() {
+            return Err(Error::Kubeconfig(format!("stat {path}: no such file or directory")));
+        }
+        return load(Path::new(path)).map(Some);
+    }
+    let listed: Vec<_> = match env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
+        Some(list) => env::split_paths(&list).collect(),
+        None => env::home_dir().map(|home| home.join(".kube").join("config")).into_iter().collect(),
+    };
+    let mut merged: Option<Kubeconfig> = None;
+    for path in listed.iter().filter(|path| path.exists()) {
+        let next = load(path)?;
+        merged = Some(match merged {
+            Some(before) => before.merge(next).map_err(|cause| Error::Kubeconfig(cause.to_string()))?,
+            None => next,
+        });
+    }
+    let named = ["server", "cluster", "context", "user"].iter().any(|name| flags.text(name).is_some());
+    Ok(merged.or_else(|| named.then(Kubeconfig::default)))
+}
+
+fn load(path: &Path) -> Result<Kubeconfig, Error> {
+    let failed = |cause: String| {
+        Error::Kubeconfig(format!("error loading config file \"{}\": {cause}", path.display()))
+    };
+    let text = std::fs::read_to_string(path).map_err(|cause| failed(cause.to_string()))?;
+    let documents = documents(&text).map_err(|cause| failed(cause.to_string()))?;
+    let Some(document) = documents.first() else { return Ok(Kubeconfig::default()) };
+    // The library's own reader is another YAML; its words may quote a token.
+    let mut kubeconfig: Kubeconfig = serde_json::from_value(json_of(&document.root))
+        .map_err(|_| failed("a field does not hold what a kubeconfig has there".to_owned()))?;
+    if let Some(folder) = path.parent() {
+        resolve_paths(&mut kubeconfig, folder);
+    }
+    Ok(kubeconfig)
+}
+
+/// Paths within the file are relative to its folder.
+fn resolve_paths(kubeconfig: &mut Kubeconfig, folder: &Path) {
+    for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+        resolve(cluster.certificate_authority.as_mut(), folder);
+    }
+    for user in kubeconfig.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
+        let AuthInfo { client_certificate, client_key, token_file, exec, .. } = user;
+        for path in [client_certificate, client_key, token_file] {
+            resolve(path.as_mut(), folder);
+        }
+        // A bare word is looked up in PATH.
+        let command = exec.as_mut().and_then(|exec| exec.command.as_mut());
+        resolve(command.filter(|command| command.contains(MAIN_SEPARATOR)), folder);
+    }
+}
+
+fn resolve(path: Option<&mut String>, folder: &Path) {
+    if let Some(path) = path.filter(|path| !path.is_empty()) {
+        *path = folder.join(&*path).to_string_lossy().into_owned();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_relative_to_the_file_that_names_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        let text = "clusters: [{name: 12, cluster: {server: s, certificate-authority: ca.crt}}]\nusers:\n\
+                    - {name: a, user: {exec: {command: ./plugin, apiVersion: v}, tokenFile: /abs}}\n\
+                    - {name: b, user: {exec: {command: plugin, apiVersion: v}}}\n";
+        std::fs::write(&file, text).unwrap();
+        let read = load(&file).unwrap();
+        let within = |name: &str| Some(folder.path().join(name).to_str().unwrap().to_owned());
+        let cluster = read.clusters[0].cluster.clone().unwrap();
+        assert_eq!((read.clusters[0].name.as_str(), cluster.certificate_authority), ("12", within("ca.crt")));
+        let user = |at: usize| read.auth_infos[at].auth_info.clone().unwrap();
+        assert_eq!(
+            (user(0).exec.unwrap().command, user(0).token_file),
+            (within("./plugin"), Some("/abs".into()))
+        );
+        assert_eq!(user(1).exec.unwrap().command.as_deref(), Some("plugin"));
+    }
+
+    #[test]
+    fn no_message_about_a_kubeconfig_quotes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        for text in ["users: [{name: a, user: {token: [hunter2]}}]", "token: 'hunter2", "a: hunter2: x"] {
+            std::fs::write(&file, text).unwrap();
+            let error = load(&file).unwrap_err().to_string();
+            assert!(error.starts_with("error loading config file") && !error.contains("hunter2"), "{error}");
+        }
+    }
+}

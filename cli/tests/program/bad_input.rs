@@ -1,0 +1,210 @@
+//! Everything that can be wrong with what goes in: a message that says where and what to do, and no file harmed.
+
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::run::{CERTIFICATE, PROGRAM, SECRET, fails, kubeseal, seal};
+
+/// A certificate of the tests' data.
+macro_rules! certificate {
+    ($name:literal) => {
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/data/", $name)
+    };
+}
+
+#[test]
+fn bad_input_is_named_with_document_and_line() {
+    let none = "error: no secrets found. Ensure the input is valid and UTF-8 encoded\n";
+    fails(&[], "", none);
+    fails(&[], "---\n# only a comment\n---\n", none);
+    let kind = "error: standard input: document 2, line 6: expected a Secret (apiVersion v1) but found a ConfigMap (apiVersion v1); take it out of the input\n";
+    fails(&[], &format!("{SECRET}---\napiVersion: v1\nkind: ConfigMap\n"), kind);
+    let base64 = "error: standard input: document 1, line 4: data[\"a\"]: illegal base64 data at input byte 0; text that is not base64 goes under stringData\n";
+    fails(
+        &[],
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: shop}\ndata: {a: '%%'}\n",
+        base64,
+    );
+    let empty = "error: secret.data is empty in input Secret, assuming this is an error and aborting. To work with empty data, --allow-empty-data can be used\n";
+    fails(&[], "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: shop}\n", empty);
+    fails(&["-oxml"], SECRET, "error: unsupported output format: xml\n");
+    fails(
+        &[],
+        "apiVersion: v1\nkind: Secret\nstringData: {a: b}\n",
+        "error: missing metadata.name in input Secret\n",
+    );
+    fails(
+        &[],
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {a: b}\n",
+        "error: secret must declare a namespace\n",
+    );
+}
+
+#[test]
+fn input_that_is_not_utf_8_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let ran = kubeseal(folder.path(), &["--cert", CERTIFICATE], b"apiVersion: v1\n\xff\xfe");
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (Some(1), "error: standard input: line 2: not UTF-8 text; save it as UTF-8\n")
+    );
+}
+
+#[test]
+fn no_value_of_a_secret_is_repeated_in_an_error() {
+    let ran = seal(
+        &[],
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: shop}\nstringData:\n  a: hunter2\n   b: hunter2\n",
+    );
+    assert_eq!(ran.code, Some(1));
+    assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_certificate_that_cannot_seal_is_refused_with_the_reason() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("rubbish"), [0_u8, 159, 146, 150]).unwrap();
+    let elliptic = certificate!("ec.crt");
+    let weak = certificate!("rsa1024.crt");
+    let none = "error: data does not contain any valid RSA or ECDSA certificates\n";
+    let cases = [
+        (elliptic, format!("error: {elliptic}: expected RSA public key but found ECDSA\n")),
+        (
+            weak,
+            format!(
+                "error: {weak}: the certificate holds an RSA key of 1024 bits; sealing keys have 2048 to 8192 bits\n"
+            ),
+        ),
+        (
+            certificate!("expired.crt"),
+            "error: failed to encrypt using an expired certificate on January 2, 2006\n".to_owned(),
+        ),
+        ("rubbish", none.to_owned()),
+        (certificate!("rsa2048-pkcs1.pem"), none.to_owned()),
+        ("missing.pem", "error: open missing.pem: no such file or directory\n".to_owned()),
+    ];
+    for (certificate, expected) in cases {
+        let ran = kubeseal(folder.path(), &["--cert", certificate, "-w", "out.yaml"], SECRET.as_bytes());
+        assert_eq!((ran.code, ran.stderr), (Some(1), expected));
+        assert!(!folder.path().join("out.yaml").exists());
+    }
+}
+
+const SEALED: &str = "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: db, namespace: shop}\n\
+                      spec: {encryptedData: {a: AgX}}\n";
+
+#[test]
+fn a_cluster_out_of_reach_is_named_with_its_address_and_what_to_look_at() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("sealed.yaml"), SEALED).unwrap();
+    let actions = [
+        (&["--fetch-cert"][..], ""),
+        (&["-w", "out.yaml"], SECRET),
+        (&["--validate", "-f", "sealed.yaml"], ""),
+        (&["--re-encrypt", "-f", "sealed.yaml"], ""),
+    ];
+    for (arguments, input) in actions {
+        let server = [arguments, &["--server", "http://127.0.0.1:1"]].concat();
+        let ran = kubeseal(folder.path(), &server, input.as_bytes());
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""));
+        let expected = "error: cannot get sealed secret service: Get \"http://127.0.0.1:1/api/v1/namespaces/kube-system/services/sealed-secrets-controller\": ";
+        assert!(ran.stderr.starts_with(expected), "{}", ran.stderr);
+        assert!(ran.stderr.contains("Please, use the flag --controller-name and --controller-namespace"));
+    }
+    assert!(!folder.path().join("out.yaml").exists());
+    assert_eq!(std::fs::read_to_string(folder.path().join("sealed.yaml")).unwrap(), SEALED);
+}
+
+#[test]
+fn a_broken_kubeconfig_does_not_matter_where_no_cluster_is_asked() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("broken"), "clusters: [").unwrap();
+    let broken = |arguments: &[&str]| {
+        kubeseal(folder.path(), &[&["--kubeconfig", "broken"], arguments].concat(), SECRET.as_bytes())
+    };
+    assert_eq!(broken(&["--cert", CERTIFICATE]).code, Some(0));
+    let asked = broken(&["--fetch-cert"]);
+    assert_eq!(asked.code, Some(1));
+    assert!(asked.stderr.starts_with("error: error loading config file \"broken\": document 1, line 1: "));
+}
+
+#[test]
+fn a_target_that_cannot_be_written_is_an_error() {
+    let folder = TempDir::new().unwrap();
+    let sealing = |target: &str| {
+        let ran = kubeseal(folder.path(), &["--cert", CERTIFICATE, "-w", target], SECRET.as_bytes());
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""));
+        ran.stderr
+    };
+    assert_eq!(sealing("."), "error: open .: is a directory\n");
+    assert_eq!(sealing("no/out.yaml"), "error: open no/out.yaml: no such file or directory\n");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// A pipe that nobody reads any more.
+fn cut_pipe() -> std::io::PipeWriter {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer
+}
+
+#[test]
+fn a_cut_pipe_ends_the_program_without_a_panic() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("s.yaml"), SECRET).unwrap();
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(PROGRAM);
+        command.current_dir(folder.path()).env_clear().args(arguments).stdin(Stdio::null());
+        command
+    };
+    for arguments in
+        [&["--cert", CERTIFICATE, "-f", "s.yaml"][..], &["--help"], &["completion", "bash"], &["man"]]
+    {
+        let output = command(arguments).stdout(cut_pipe()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), said.as_str()), (Some(1), "error: write stdout: broken pipe\n"));
+    }
+    for (arguments, code) in
+        [(&["-f", "nofile"][..], 1), (&["--bogus"], 2), (&["--rotate", "-f", "nofile"], 1)]
+    {
+        let output = command(arguments).stdout(cut_pipe()).stderr(cut_pipe()).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+    }
+}
+
+#[test]
+fn hostile_input_is_refused_with_document_line_and_field() {
+    let level = |level: u32| {
+        let before = format!("*a{}", level - 1);
+        format!("a{level}: &a{level} [{}]\n", vec![before; 10].join(", "))
+    };
+    let laughs = ["a0: &a0 [x]\n".to_owned()].into_iter().chain((1..12).map(level)).collect::<String>();
+    let cases = [
+        (laughs.as_str(), "too large or too deeply nested"),
+        ("kind: Secret\ndata: {a: YQ==, a: Yg==}\n", "document 1, line 2: the key \"a\" is there twice"),
+        ("kind: Secret\ndata:\n\ta: YQ==\n", "document 1, line 3: not valid YAML or JSON"),
+        ("kind: List\nitems:\n- kind: Secret\n- kind: Pod\n", "document 1, line 4: expected a Secret"),
+        ("kind: Secret\nstringData: {a: [b]}\n", "stringData[\"a\"]: must be text"),
+    ];
+    for (input, expected) in cases {
+        let ran = seal(&[], input);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""));
+        assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_target_is_an_error() {
+    let ran = seal(&["-w", "/dev/full"], SECRET);
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (Some(1), "error: write /dev/full: no space left on device\n")
+    );
+}
+
+#[test]
+fn an_unclosed_brace_ends_with_an_error() {
+    fails(&[], "{", "error: standard input: document 1, line 1: not valid YAML or JSON: unclosed bracket\n");
+}

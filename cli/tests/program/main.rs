@@ -1,0 +1,8 @@
+//! The program itself, without a cluster.
+
+#![cfg(test)]
+
+mod bad_input;
+mod edits;
+mod run;
+mod transcripts;

@@ -1,0 +1,83 @@
+//! The program, run with nothing around it but what a test says.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
+
+use tempfile::TempDir;
+
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_kubeseal");
+pub(crate) const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/data/rsa2048.crt");
+pub(crate) const SECRET: &str =
+    "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: shop}\nstringData: {password: hunter2}\n";
+
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs kubeseal in `folder`, without a kubeconfig and without variables of the developer.
+pub(crate) fn kubeseal(folder: &Path, arguments: &[&str], input: &[u8]) -> Ran {
+    let mut command = Command::new(PROGRAM);
+    command.current_dir(folder).env_clear().env("KUBECONFIG", folder.join("none")).args(arguments);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // The program may end without reading everything.
+    drop(child.stdin.take().unwrap().write_all(input));
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+pub(crate) fn seal(arguments: &[&str], input: &str) -> Ran {
+    let folder = TempDir::new().unwrap();
+    kubeseal(folder.path(), &[&["--cert", CERTIFICATE], arguments].concat(), input.as_bytes())
+}
+
+/// The same text with every ciphertext of a 2048 bit key replaced.
+pub(crate) fn masked(text: &str) -> String {
+    let is_base64 = |character: char| character.is_ascii_alphanumeric() || "+/=".contains(character);
+    let mut masked = String::new();
+    for piece in text.split_inclusive(|character| !is_base64(character)) {
+        let word = piece.trim_end_matches(|character| !is_base64(character));
+        masked.push_str(if word.len() > 300 && word.starts_with("AQ") { "AQ…" } else { word });
+        masked.push_str(piece.strip_prefix(word).unwrap_or_default());
+    }
+    masked
+}
+
+pub(crate) fn fails(arguments: &[&str], input: &str, expected: &str) {
+    let ran = seal(arguments, input);
+    assert_eq!(
+        (ran.code, ran.stderr.as_str(), ran.stdout.as_str()),
+        (Some(1), expected, ""),
+        "{arguments:?}"
+    );
+}
+
+pub(crate) fn seal_free(arguments: &[&str]) -> Ran {
+    let folder = TempDir::new().unwrap();
+    kubeseal(folder.path(), arguments, b"")
+}
+
+/// An address that answers one request with this body, after doing something; the thread returns the request's first line.
+pub(crate) fn serve_once(
+    body: Vec<u8>,
+    before_answer: impl FnOnce() + Send + 'static,
+) -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let mut request = [0; 1024];
+        let length = connection.read(&mut request).unwrap();
+        before_answer();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+        connection.write_all(&[head.as_bytes(), &body].concat()).unwrap();
+        String::from_utf8_lossy(&request[..length]).lines().next().unwrap_or_default().to_owned()
+    });
+    (format!("http://{address}/v1/cert.pem?x=1"), server)
+}

@@ -1,0 +1,44 @@
+//! One invocation, and what comparing it should find.
+
+use super::differences::Difference;
+
+/// What the comparison should find.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Verdict {
+    /// Exit code, streams and files are equal.
+    Same,
+    /// Ours differs on purpose: its exit code, a text of its streams or files, and the row of
+    /// docs/differences.md that gives the reason.
+    Differs { code: i32, says: &'static str, difference: Difference },
+}
+
+/// One invocation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Case {
+    /// Words after the program's name.
+    pub(crate) line: &'static str,
+    /// Standard input.
+    pub(crate) input: &'static str,
+    /// Environment.
+    pub(crate) variables: &'static [(&'static str, &'static str)],
+    /// What the comparison should find.
+    pub(crate) verdict: Verdict,
+}
+
+pub(crate) const fn same(line: &'static str, input: &'static str) -> Case {
+    Case { line, input, variables: &[], verdict: Verdict::Same }
+}
+
+pub(crate) const fn with(variables: &'static [(&'static str, &'static str)], case: Case) -> Case {
+    Case { variables, ..case }
+}
+
+pub(crate) const fn differs(
+    line: &'static str,
+    input: &'static str,
+    code: i32,
+    says: &'static str,
+    difference: Difference,
+) -> Case {
+    Case { line, input, variables: &[], verdict: Verdict::Differs { code, says, difference } }
+}

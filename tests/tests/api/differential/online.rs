@@ -1,0 +1,93 @@
+//! Invocations against a controller that serves.
+
+use super::case::{Case, differs, same, with};
+use super::differences as why;
+use super::files::*;
+
+/// With a controller in a namespace, which is told by further arguments.
+pub(crate) const ONLINE: &[Case] = &[
+    // The certificate of the controller.
+    same("--fetch-cert", ""),
+    same("--fetch-cert -w out.pem", ""),
+    same("--fetch-cert -o yaml --allow-empty-data", ""),
+    same("--fetch-cert --request-timeout 30s --disable-compression", ""),
+    same("", S),
+    same("-o yaml", TWICE),
+    same("-w out.yaml -f s.yaml", ""),
+    same("", NO_NAMESPACE),
+    same("-n given", NO_NAMESPACE),
+    same("--raw --scope cluster-wide", "x"),
+    same("--raw --name n", "x"),
+    same("--raw --scope namespace-wide", "x"),
+    same("--merge-into sealed.json", ITEM),
+    same("--cert nofile", S),
+    // Who one is.
+    same("--fetch-cert --kubeconfig token.config", ""),
+    same("--fetch-cert --kubeconfig tokenfile.config", ""),
+    same("--fetch-cert --kubeconfig exec.config", ""),
+    same("--kubeconfig exec.config", NO_NAMESPACE),
+    same("--fetch-cert --kubeconfig named.config", ""),
+    differs(
+        "--fetch-cert --kubeconfig nobody.config",
+        "",
+        1,
+        "User \"system:anonymous\" cannot get",
+        why::CLIENT,
+    ),
+    same("--fetch-cert --kubeconfig wrong.config", ""),
+    same("--fetch-cert --kubeconfig basic.config", ""),
+    same("--fetch-cert --as system:anonymous", ""),
+    same("--fetch-cert --as someone --as-group a --as-group b --as-uid 7", ""),
+    same("--fetch-cert --kubeconfig token.config --token wrong", ""),
+    with(&[("KUBECONFIG", "nofile:first.config:token.config")], same("", NO_NAMESPACE)),
+    with(&[("SEALED_SECRETS_KUBECONFIG", "token.config")], same("", NO_NAMESPACE)),
+    same("--fetch-cert --kubeconfig foreign.config --insecure-skip-tls-verify", ""),
+    differs(
+        "--fetch-cert --kubeconfig foreign.config",
+        "",
+        1,
+        "error: cannot get sealed secret service: ",
+        why::CLIENT,
+    ),
+    differs("--fetch-cert --kubeconfig failing.config", "", 1, "error: ", why::CLIENT),
+    differs("--fetch-cert --server http://127.0.0.1:1", "", 1, "Get \"http://127.0.0.1:1/", why::CLIENT),
+    // Which controller.
+    same("--fetch-cert --controller-name nope", ""),
+    same("--controller-namespace nope", S),
+    // Can it be decrypted?
+    same("--validate -f own.json", ""),
+    same("--validate -f own.yaml", ""),
+    same("--validate", SEALED),
+    same("--validate -f mixed.yaml", ""),
+    same("--validate -f nofile", ""),
+    differs("--validate", "", 1, "no SealedSecret found", why::NOTHING),
+    differs("--validate -f s.json", "", 1, "expected a SealedSecret", why::NO_SECRET),
+    differs("--validate -f own.json -w s.json", "", 1, "cannot be used with --validate", why::LEFT_EMPTY),
+    // Encrypted again.
+    differs(
+        "--re-encrypt -f commented.yaml",
+        "",
+        0,
+        "      url: 'x://{{ .a }}' # kept too\n",
+        why::REWRITTEN,
+    ),
+    differs("--rotate -f own.json -w out.json", "", 0, "Flag --rotate has been deprecated", why::ROTATE),
+    differs("--re-encrypt -f empty", "", 1, "no SealedSecret found", why::NOTHING),
+    differs("--re-encrypt -f s.json", "", 1, "expected a SealedSecret", why::NO_SECRET),
+    differs("--re-encrypt", SEALED, 1, "cannot re-encrypt secret: ", why::CLIENT),
+    differs("--re-encrypt -f mixed.yaml", "", 1, "cannot re-encrypt secret: ", why::CLIENT),
+];
+
+/// What upstream's controller makes of it: it drops what stands in the template.
+pub(crate) const ONLINE_WITH_UPSTREAMS_CONTROLLER: &[Case] = &[
+    differs("--re-encrypt -f own.json", "", 0, "\"team\": \"a\"", why::RENDERED),
+    differs("--re-encrypt -f own.json -w out.json", "", 0, "\"team\": \"a\"", why::RENDERED),
+    differs("--re-encrypt -f own.yaml", "", 0, "        team: a\n", why::RENDERED),
+];
+
+/// Ours answers with everything in its place.
+pub(crate) const ONLINE_WITH_OUR_CONTROLLER: &[Case] = &[
+    same("--re-encrypt -f own.json", ""),
+    same("--re-encrypt -f own.json -w out.json", ""),
+    same("--re-encrypt -f own.yaml", ""),
+];
