@@ -11,9 +11,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::crypto::envelope::Envelope;
 use crate::crypto::{CertificateError, Fingerprint, KeyPair, KeyPairError, SealingCertificate};
-use crate::label::Label;
 
 const PRIVATE_KEY_FIELD: &str = "tls.key";
 const CERTIFICATE_FIELD: &str = "tls.crt";
@@ -194,6 +192,13 @@ impl KeyRing {
         STANDARD_NO_PAD.encode(digest)
     }
 
+    /// Whether the keys with these fingerprints are all on the ring.
+    #[must_use]
+    pub fn has_all(&self, fingerprints: &[String]) -> bool {
+        let has = |text: &String| self.keys.iter().any(|key| key.fingerprint().as_str() == text);
+        fingerprints.iter().all(has)
+    }
+
     /// How many keys there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -204,22 +209,6 @@ impl KeyRing {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
-    }
-
-    /// Opens an item with the first key that can, `first_try` before the others, then newest first. At most one private-key
-    /// operation per key whose modulus fits the item. Returns the plaintext and the key that opened it.
-    #[must_use]
-    pub fn open(
-        &self,
-        envelope: &Envelope<'_>,
-        label: &Label,
-        first_try: Option<&Fingerprint>,
-    ) -> Option<(Zeroizing<Vec<u8>>, &Arc<SealingKey>)> {
-        let hinted = |key: &&Arc<SealingKey>| Some(key.fingerprint()) == first_try;
-        let candidates = self.keys.iter().filter(hinted).chain(self.keys.iter().filter(|key| !hinted(key)));
-        candidates
-            .filter(|key| key.key_pair().public_key().block_len() == envelope.block_len())
-            .find_map(|key| envelope.open(key.key_pair(), label).map(|plaintext| (plaintext, key)))
     }
 }
 

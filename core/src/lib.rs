@@ -4,11 +4,14 @@
 //! `clippy.toml` enforces it). Plaintexts and private keys live in zeroized buffers whose `Debug` shows nothing.
 
 pub mod crypto;
+pub mod diagnosis;
 pub mod keyring;
 pub mod label;
 pub mod manifest;
+pub mod opening;
 pub mod rewrap;
 pub mod rotation;
 pub mod seal;
 pub mod template;
+mod trial;
 pub mod unseal;

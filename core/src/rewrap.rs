@@ -4,7 +4,6 @@
 //! Work is bounded: it ends at the first item that does not open, and after `max(items + keys, 200)` private-key operations.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,9 +13,10 @@ use zeroize::Zeroizing;
 
 use crate::crypto::PublicKey;
 use crate::crypto::envelope::{self, Envelope};
-use crate::keyring::{KeyRing, SealingKey};
+use crate::keyring::KeyRing;
 use crate::label::Label;
-use crate::unseal::{V1Data, decode};
+use crate::opening::{V1Data, decode};
+use crate::trial::{KeyOrder, Trial};
 
 /// An ordinary object may use this many operations however many keys its items need.
 const FREE_OPERATIONS: usize = 200;
@@ -77,31 +77,21 @@ fn ciphertexts(sealed: &SealedSecret, v1_data: V1Data) -> Option<Vec<(Option<Str
 
 /// Opens one ciphertext after the other; the key that worked last is tried first.
 struct Opener {
-    keys: Vec<Arc<SealingKey>>,
+    keys: KeyOrder,
     operations_left: usize,
 }
 
 impl Opener {
     fn new(ring: &KeyRing, items: usize) -> Self {
         let operations_left = items.saturating_add(ring.len()).max(FREE_OPERATIONS);
-        Self { keys: ring.iter().cloned().collect(), operations_left }
+        Self { keys: KeyOrder::new(ring, &[]), operations_left }
     }
 
     fn open(&mut self, ciphertext: &[u8], label: &Label) -> Option<Zeroizing<Vec<u8>>> {
         let envelope = Envelope::parse(ciphertext).ok()?;
-        let mut opened = None;
-        for (index, key) in self.keys.iter().enumerate() {
-            if key.key_pair().public_key().block_len() != envelope.block_len() {
-                continue;
-            }
-            self.operations_left = self.operations_left.checked_sub(1)?;
-            if let Some(plaintext) = envelope.open(key.key_pair(), label) {
-                opened = Some((index, plaintext));
-                break;
-            }
+        match self.keys.open(&envelope, label, &mut 0, &mut self.operations_left) {
+            Trial::Opened(plaintext, _) => Some(plaintext),
+            Trial::NoKey | Trial::OutOfOperations => None,
         }
-        let (index, plaintext) = opened?;
-        self.keys.get_mut(..=index)?.rotate_right(1);
-        Some(plaintext)
     }
 }

@@ -11,7 +11,7 @@ use sealed_secrets_core::crypto::{
 };
 use sealed_secrets_core::keyring::{CertificateProblem, KeyRing, KeySecretError, OrderBy, SealingKey};
 use sealed_secrets_core::label::Label;
-use sealed_secrets_core::unseal::{OpenError, open_value};
+use sealed_secrets_core::opening::{OpenError, open_value};
 use sealed_secrets_crds::Scope;
 
 const PKCS1: &str = include_str!("data/rsa2048-pkcs1.pem");

@@ -13,9 +13,10 @@ use rand::rngs::StdRng;
 use sealed_secrets_core::crypto::KeyPair;
 use sealed_secrets_core::keyring::{KeyRing, OrderBy, SealingKey};
 use sealed_secrets_core::label::Label;
+use sealed_secrets_core::opening::{V1Data, open_value};
 use sealed_secrets_core::rewrap::{opens, rewrap};
 use sealed_secrets_core::seal::seal_value;
-use sealed_secrets_core::unseal::{V1Data, open_value};
+
 use sealed_secrets_crds::{Scope, SealedSecret, SealedSecretSpec};
 
 const KEY: &str = include_str!("data/rsa2048-pkcs1.pem");

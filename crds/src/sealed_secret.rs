@@ -76,7 +76,8 @@ pub struct SealedSecretStatus {
     pub conditions: Vec<SealedSecretCondition>,
     /// What the last success was made of, so that a restarted controller has nothing to do where all of it is unchanged. It may
     /// save work and never permits a write.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    // One of another shape is as good as none.
+    #[serde(default, deserialize_with = "none_if_unreadable", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "last_success_schema")]
     pub last_success: Option<LastSuccess>,
 }
@@ -95,8 +96,8 @@ pub struct LastSuccess {
     pub secret_uid: String,
     /// resourceVersion of the Secret.
     pub secret_resource_version: String,
-    /// Identity of the key ring.
-    pub ring: String,
+    /// Fingerprints of the keys that opened it, the last one first. What these open no other key changes.
+    pub keys: Vec<String>,
 }
 
 fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -105,6 +106,10 @@ where
     T: Default + Deserialize<'de>,
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+fn none_if_unreadable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<LastSuccess>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).unwrap_or_default())
 }
 
 fn string_map_or_empty<'de, D: Deserializer<'de>>(
@@ -152,7 +157,7 @@ fn last_success_schema(_: &mut SchemaGenerator) -> Schema {
             "scope": text,
             "secretUid": text,
             "secretResourceVersion": text,
-            "ring": text
+            "keys": {"type": "array", "items": text}
         }
     })
 }

@@ -7,7 +7,7 @@ use sealed_secrets_core::crypto::envelope::Envelope;
 use sealed_secrets_core::crypto::{KeyPair, SealingCertificate};
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::label::Label;
-use sealed_secrets_core::unseal::open_value;
+use sealed_secrets_core::opening::open_value;
 use sealed_secrets_crds::Scope;
 
 fuzz_target!(|data: &[u8]| {

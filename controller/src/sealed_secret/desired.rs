@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
-use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::unseal::{Renderer, Unsealed, V1Data, unseal};
+use sealed_secrets_core::opening::Content;
+use sealed_secrets_core::unseal::{Renderer, Unsealed, secret_of};
 use sealed_secrets_crds::SealedSecret;
 use sealed_secrets_crds::names::SEALING_KEY_LABEL;
 
@@ -15,14 +15,13 @@ const DEFAULT_TYPE: &str = "Opaque";
 /// The Secret that `sealed` describes, with the type the API server would give it. CPU-bound.
 ///
 /// # Errors
-/// When it does not open.
+/// When its content or a template makes no Secret.
 pub(super) fn desired(
     sealed: &SealedSecret,
-    ring: &KeyRing,
-    v1_data: V1Data,
+    content: Content,
     renderer: &mut Renderer<'_>,
 ) -> Result<Unsealed, Failure> {
-    let mut unsealed = unseal(sealed, ring, v1_data, renderer)?;
+    let mut unsealed = secret_of(sealed, content, renderer)?;
     unsealed.secret.type_.get_or_insert_with(|| DEFAULT_TYPE.to_owned());
     Ok(unsealed)
 }

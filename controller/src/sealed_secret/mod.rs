@@ -5,6 +5,7 @@
 mod apply;
 mod desired;
 mod gate;
+mod open;
 mod ownership;
 mod reconcile;
 mod repairs;

@@ -8,17 +8,15 @@ use futures::FutureExt as _;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
 use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::unseal::{Renderer, Unsealed};
-use sealed_secrets_crds::SealedSecret;
+use sealed_secrets_core::unseal::Unsealed;
+use sealed_secrets_crds::{LastSuccess, SealedSecret};
 
 use super::apply::{Done, Mode};
+use super::open::{Job, open};
 use super::room::{Room, key_of, success};
-use super::versions::Version;
 use super::{apply, desired, status};
-use crate::context::Context;
 use crate::error::Failure;
 use crate::event;
-use crate::surroundings::Surroundings;
 
 /// Until the key Secrets have been read nothing can be said of any object; the first ring queues them all again.
 const NO_RING_YET: Duration = Duration::from_secs(5);
@@ -46,18 +44,16 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
     // A defect that one object uncovers must not stop the others.
     let attempt = AssertUnwindSafe(unseal_and_apply(&object, &ring, &room)).catch_unwind();
     let outcome = attempt.await.unwrap_or(Err(Failure::Panicked));
-    finish(&object, &ring, &room, outcome).await
+    finish(&object, &room, outcome).await
 }
 
 /// Tells what came of the attempt, and remembers it.
 async fn finish(
     object: &DynamicObject,
-    ring: &KeyRing,
     room: &Room,
-    outcome: Result<Version, Failure>,
+    success: Result<LastSuccess, Failure>,
 ) -> Result<Action, Failure> {
-    log(object, outcome.as_ref().err());
-    let success = outcome.map(|version| success(object, &version, ring));
+    log(object, success.as_ref().err());
     if success.is_err() {
         room.failed(object);
     }
@@ -80,10 +76,18 @@ async fn unseal_and_apply(
     object: &DynamicObject,
     ring: &Arc<KeyRing>,
     room: &Room,
-) -> Result<Version, Failure> {
+) -> Result<LastSuccess, Failure> {
     let context = &room.context;
     let sealed = Arc::new(decode(object)?);
-    let Unsealed { secret, volatile } = open(Arc::clone(&sealed), Arc::clone(ring), context).await?;
+    let job = Job {
+        sealed: Arc::clone(&sealed),
+        ring: Arc::clone(ring),
+        preferred: room.keys_that_worked(object),
+        v1_data: context.v1_data,
+        budget: context.template_budget.clone(),
+    };
+    let opened = open(job, context).await?;
+    let Unsealed { secret, volatile } = opened.unsealed;
     desired::refuse_key_planting(&secret, &context.namespace, &context.key_prefix)?;
     let opened_before = status::has_opened(&status::read(object), object.metadata.generation);
     let mode = if opened_before { Mode::Repair { volatile } } else { Mode::Replace };
@@ -92,7 +96,7 @@ async fn unseal_and_apply(
     if opened_before {
         tell_repair(object, room, done).await;
     }
-    Ok(version)
+    Ok(success(object, version, opened.keys.iter().map(ToString::to_string).collect()))
 }
 
 /// A Secret that had opened before and was not as it should be: somebody else has changed it.
@@ -116,23 +120,6 @@ async fn tell_repair(object: &DynamicObject, room: &Room, done: Done) {
 fn decode(object: &DynamicObject) -> Result<SealedSecret, Failure> {
     let value = serde_json::to_value(object).map_err(|error| Failure::Malformed(error.to_string()))?;
     serde_json::from_value(value).map_err(|error| Failure::Malformed(error.to_string()))
-}
-
-/// Decrypts and renders on a thread that may block. Objects with templates wait for each other only, so that slow ones never
-/// stop those without.
-async fn open(sealed: Arc<SealedSecret>, ring: Arc<KeyRing>, context: &Context) -> Result<Unsealed, Failure> {
-    let has_templates = sealed.spec.template.data.as_ref().is_some_and(|templates| !templates.is_empty());
-    let turn = if has_templates { &context.rendering } else { &context.decryption };
-    let permit = turn.acquire().await.map_err(|_| Failure::Panicked)?;
-    let (v1_data, budget) = (context.v1_data, context.template_budget.clone());
-    let work = move || {
-        let mut surroundings = Surroundings::from_now();
-        let mut renderer = Renderer { budget: &budget, sources: &mut surroundings };
-        desired::desired(&sealed, &ring, v1_data, &mut renderer)
-    };
-    let opened = tokio::task::spawn_blocking(work).await;
-    drop(permit);
-    opened.map_err(|_| Failure::Panicked)?
 }
 
 fn log(object: &DynamicObject, failure: Option<&Failure>) {

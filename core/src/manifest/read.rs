@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::node::{Node, NodeKind};
 use super::scalar::{Resolved, go_text, resolve};
 use super::split::Document;
-use crate::unseal::{OpenError, decode};
+use crate::opening::{OpenError, decode};
 
 /// An object cannot be read. Names document, line and field; never quotes a value.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

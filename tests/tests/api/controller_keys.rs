@@ -125,3 +125,41 @@ async fn a_key_that_is_relabelled_leaves_the_ring_and_comes_back() {
     relabel(&scene, &name, "active").await;
     scene.until_synced("db", "True").await;
 }
+
+async fn unseal_requests(scene: &Scene) -> Option<String> {
+    let page = scene.controller.metrics().await.unwrap();
+    let line =
+        page.lines().find(|line| line.starts_with("sealed_secrets_controller_unseal_requests_total "))?;
+    line.split_whitespace().nth(1).map(str::to_owned)
+}
+
+#[tokio::test]
+async fn a_key_that_is_added_opens_nothing_again_that_is_open() {
+    let scene = Scene::set().await;
+    scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
+    scene.until_synced("db", "True").await;
+    scene.secrets().create(&PostParams::default(), &key_secret("added", KEY, CERTIFICATE)).await.unwrap();
+    scene.until_logged("keys=2").await;
+    scene.create(&seal_with(CERTIFICATE, &scene.secret("later", "password", CANARY))).await;
+    scene.until_synced("later", "True").await;
+    assert_eq!(unseal_requests(&scene).await.as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn what_only_a_removed_key_opens_is_told_and_its_secret_stays() {
+    let scene = Scene::set().await;
+    let name = active_keys(&scene).await[0].name_any();
+    scene.secrets().create(&PostParams::default(), &key_secret("added", KEY, CERTIFICATE)).await.unwrap();
+    scene.create(&seal_with(CERTIFICATE, &scene.secret("on-added", "password", CANARY))).await;
+    scene.seal_and_create(&scene.secret("on-first", "password", CANARY)).await;
+    for object in ["on-added", "on-first"] {
+        scene.until_synced(object, "True").await;
+    }
+    let before = scene.secrets().get("on-first").await.unwrap();
+    relabel(&scene, &name, "compromised").await;
+    scene.until_synced("on-first", "False").await;
+    scene.until_synced("on-added", "True").await;
+    assert_eq!(scene.secrets().get("on-first").await.unwrap().data, before.data);
+    relabel(&scene, &name, "active").await;
+    scene.until_synced("on-first", "True").await;
+}

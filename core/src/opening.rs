@@ -1,0 +1,275 @@
+//! Opening what is sealed in one object: in slices, so that an object with many items, or a ring with many keys, does not keep
+//! others waiting, and with the key first that worked last.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD as STANDARD_ALPHABET;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use sealed_secrets_crds::SealedSecret;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::crypto::Fingerprint;
+use crate::crypto::envelope::{Envelope, FramingError};
+use crate::keyring::KeyRing;
+use crate::label::Label;
+use crate::trial::{KeyOrder, Trial};
+
+/// Private-key operations after which an opening should make way for others.
+pub const SLICE: usize = 200;
+
+/// Go's `StdEncoding`: padding required, surplus bits in the last character ignored.
+const GO_STD_ENCODING: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD_ALPHABET,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
+
+/// Plaintext items by key. Wiped when dropped; deliberately without `Debug`.
+pub type OpenedItems = BTreeMap<String, Zeroizing<Vec<u8>>>;
+
+/// Whether the deprecated field `spec.data` (one ciphertext for a whole Secret) may be opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum V1Data {
+    /// As upstream's controller does by default.
+    #[default]
+    Accepted,
+    /// As with `--accept-deprecated-v1-data=false`.
+    Refused,
+}
+
+/// Why one item does not open. Display is the sentence upstream uses.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum OpenError {
+    /// Not the standard, padded alphabet; the offset is that of the first byte at fault.
+    #[error("illegal base64 data at input byte {0}")]
+    NotBase64(usize),
+    /// Not framed as an item, so no key was tried.
+    #[error("no key could decrypt secret")]
+    Framing(FramingError),
+    /// Every key of the ring was tried.
+    #[error("no key could decrypt secret")]
+    NoKey,
+}
+
+/// The items of an object that do not open, by key. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemErrors(BTreeMap<String, OpenError>);
+
+impl ItemErrors {
+    /// Keys and causes, by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &OpenError)> {
+        self.0.iter().map(|(key, cause)| (key.as_str(), cause))
+    }
+
+    /// Whether a key that is not on the ring might open one of them.
+    #[must_use]
+    pub fn may_lack_a_key(&self) -> bool {
+        self.0.values().any(|cause| *cause == OpenError::NoKey)
+    }
+
+    /// Upstream's text: equal sentences grouped, `sentence (key, key)`, one line each.
+    fn sentences(&self) -> Vec<String> {
+        let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for (key, cause) in self.iter() {
+            groups.entry(cause.to_string()).or_default().push(key);
+        }
+        let sentence = |(text, keys): (String, Vec<&str>)| format!("{text} ({})", keys.join(", "));
+        // "no key" first: health checks match the beginning of the message.
+        groups.into_iter().rev().map(sentence).collect()
+    }
+
+    fn details(&self) -> impl Iterator<Item = String> {
+        self.iter().filter_map(|(key, cause)| match cause {
+            OpenError::Framing(framing) => Some(format!("spec.encryptedData[{key:?}]: {framing}")),
+            OpenError::NotBase64(_) | OpenError::NoKey => None,
+        })
+    }
+}
+
+impl fmt::Display for ItemErrors {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.sentences().into_iter().chain(self.details()).collect();
+        formatter.write_str(&lines.join("\n"))
+    }
+}
+
+/// Why what is sealed in an object does not open. No variant carries plaintext.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum OpeningError {
+    /// Some items do not open.
+    #[error("{0}")]
+    Items(ItemErrors),
+    /// The deprecated `spec.data` does not open.
+    #[error("{0}")]
+    V1(OpenError),
+    /// Upstream's words.
+    #[error("cannot use the field 'encryptedData' and the deprecated field 'data' at the same time")]
+    BothFields,
+    /// Upstream's words.
+    #[error("using deprecated 'data' field, use 'encryptedData' or flip the feature flag")]
+    V1Refused,
+}
+
+/// The plaintext of an object. Wiped when dropped; deliberately without `Debug`.
+pub struct Opened {
+    /// What was sealed.
+    pub content: Content,
+    /// Fingerprints of the keys that were needed, the last one first.
+    pub keys: Vec<Fingerprint>,
+}
+
+/// What was sealed in an object. Deliberately without `Debug`.
+pub enum Content {
+    /// The items of `spec.encryptedData`.
+    Items(OpenedItems),
+    /// A whole Secret as JSON, from the deprecated `spec.data`.
+    V1(Zeroizing<Vec<u8>>),
+}
+
+/// What a slice of an opening has led to.
+pub enum Step {
+    /// There is more to do.
+    Unfinished(Opening),
+    /// The plaintext, or every item that does not open: then there is no partial result.
+    Finished(Result<Opened, OpeningError>),
+}
+
+/// The bytes of an item, or why there are none.
+type Ciphertext = Result<Vec<u8>, OpenError>;
+
+/// An object that is being opened under its own label, one slice of private-key operations at a time.
+pub struct Opening {
+    keys: KeyOrder,
+    label: Label,
+    waiting: VecDeque<(Option<String>, Ciphertext)>,
+    /// Place of the next key for the first ciphertext that waits.
+    tried: usize,
+    /// What is without a name here stands in `spec.data`.
+    opened: BTreeMap<Option<String>, Zeroizing<Vec<u8>>>,
+    failed: BTreeMap<Option<String>, OpenError>,
+    used: Vec<Fingerprint>,
+}
+
+impl Opening {
+    /// Begins with `sealed`. Keys whose fingerprints are in `preferred` are tried before the others, which come newest first;
+    /// from then on the key that opened the previous item comes first, so that a long ring costs what a short one does.
+    ///
+    /// # Errors
+    /// When the object says in two ways what is sealed, or in a way that is `Refused`.
+    pub fn new(
+        sealed: &SealedSecret,
+        ring: &KeyRing,
+        v1_data: V1Data,
+        preferred: &[String],
+    ) -> Result<Self, OpeningError> {
+        let items = &sealed.spec.encrypted_data;
+        let waiting = match (&sealed.spec.data, v1_data) {
+            (None, _) => items.iter().map(|(key, text)| (Some(key.clone()), decode(text))).collect(),
+            (Some(_), V1Data::Refused) => return Err(OpeningError::V1Refused),
+            (Some(_), V1Data::Accepted) if !items.is_empty() => return Err(OpeningError::BothFields),
+            (Some(data), V1Data::Accepted) => VecDeque::from([(None, Ok(data.0.clone()))]),
+        };
+        Ok(Self {
+            keys: KeyOrder::new(ring, preferred),
+            label: Label::of(sealed),
+            waiting,
+            tried: 0,
+            opened: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            used: Vec::new(),
+        })
+    }
+
+    /// Goes on with at most this many private-key operations. CPU-bound.
+    #[must_use]
+    pub fn advance(mut self, mut operations: usize) -> Step {
+        while let Some((name, ciphertext)) = self.waiting.pop_front() {
+            match self.open(&ciphertext, &mut operations) {
+                Ok(Trial::OutOfOperations) => {
+                    self.waiting.push_front((name, ciphertext));
+                    return Step::Unfinished(self);
+                }
+                Ok(Trial::Opened(plaintext, key)) => {
+                    self.note_use(key);
+                    self.opened.insert(name, plaintext);
+                }
+                Ok(Trial::NoKey) => drop(self.failed.insert(name, OpenError::NoKey)),
+                Err(cause) => drop(self.failed.insert(name, cause)),
+            }
+            self.tried = 0;
+        }
+        Step::Finished(self.finish())
+    }
+
+    fn open(&mut self, ciphertext: &Ciphertext, operations: &mut usize) -> Result<Trial, OpenError> {
+        let bytes = ciphertext.as_ref().map_err(|cause| *cause)?;
+        let envelope = Envelope::parse(bytes).map_err(OpenError::Framing)?;
+        Ok(self.keys.open(&envelope, &self.label, &mut self.tried, operations))
+    }
+
+    fn note_use(&mut self, key: Fingerprint) {
+        self.used.retain(|used| *used != key);
+        self.used.insert(0, key);
+    }
+
+    fn finish(mut self) -> Result<Opened, OpeningError> {
+        if let Some(cause) = self.failed.remove(&None) {
+            return Err(OpeningError::V1(cause));
+        }
+        if !self.failed.is_empty() {
+            return Err(OpeningError::Items(ItemErrors(named(self.failed))));
+        }
+        let v1 = self.opened.remove(&None);
+        let content = v1.map_or_else(|| Content::Items(named(self.opened)), Content::V1);
+        Ok(Opened { content, keys: self.used })
+    }
+}
+
+fn named<T>(all: BTreeMap<Option<String>, T>) -> BTreeMap<String, T> {
+    all.into_iter().filter_map(|(name, value)| Some((name?, value))).collect()
+}
+
+/// Opens everything that is sealed in an object, without a pause.
+///
+/// # Errors
+/// As [`Opening`].
+pub fn open_all(sealed: &SealedSecret, ring: &KeyRing, v1_data: V1Data) -> Result<Opened, OpeningError> {
+    let mut opening = Opening::new(sealed, ring, v1_data, &[])?;
+    loop {
+        match opening.advance(usize::MAX) {
+            Step::Unfinished(more) => opening = more,
+            Step::Finished(outcome) => return outcome,
+        }
+    }
+}
+
+/// Opens one item: base64 text as it stands in `spec.encryptedData`. CR and LF within it are ignored, as Go does.
+///
+/// # Errors
+/// When it is not base64, not an item, or no key of the ring opens it under this label.
+pub fn open_value(ring: &KeyRing, label: &Label, text: &str) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    let bytes = decode(text)?;
+    let envelope = Envelope::parse(&bytes).map_err(OpenError::Framing)?;
+    let (mut tried, mut operations) = (0, usize::MAX);
+    match KeyOrder::new(ring, &[]).open(&envelope, label, &mut tried, &mut operations) {
+        Trial::Opened(plaintext, _) => Ok(plaintext),
+        Trial::NoKey | Trial::OutOfOperations => Err(OpenError::NoKey),
+    }
+}
+
+/// Go's base64: CR and LF are ignored.
+pub(crate) fn decode(text: &str) -> Result<Vec<u8>, OpenError> {
+    let kept = |(_, byte): &(usize, u8)| !matches!(byte, b'\r' | b'\n');
+    let characters = || text.bytes().enumerate().filter(kept);
+    let bytes: Vec<u8> = characters().map(|(_, byte)| byte).collect();
+    GO_STD_ENCODING.decode(bytes).map_err(|cause| {
+        let at = match cause {
+            base64::DecodeError::InvalidByte(at, _)
+            | base64::DecodeError::InvalidLastSymbol { offset: at, .. } => at,
+            _ => usize::MAX,
+        };
+        OpenError::NotBase64(characters().nth(at).map_or(text.len(), |(offset, _)| offset))
+    })
+}
