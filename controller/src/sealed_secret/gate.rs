@@ -15,6 +15,10 @@ impl Gate {
         self.0.send_replace(true);
     }
 
+    pub(super) fn is_open(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Returns once the gate is open.
     pub(super) async fn opened(&self) {
         // An error means that the sender is gone, and it is in `self`.

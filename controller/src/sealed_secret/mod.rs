@@ -5,36 +5,43 @@
 mod apply;
 mod desired;
 mod gate;
+mod lanes;
+mod object_watch;
 mod open;
 mod ownership;
 mod reconcile;
 mod repairs;
 mod room;
 mod secret_watch;
+mod seen;
 mod status;
 mod versions;
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::{self, BoxStream};
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+use futures::{FutureExt as _, Stream, StreamExt as _};
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use kube::runtime::controller::Config;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::{PredicateConfig, WatchStreamExt as _, applier, watcher};
+use kube::runtime::{WatchStreamExt as _, applier, watcher};
 use kube::{Api, ResourceExt as _};
-use sealed_secrets_crds::{Scope, SealedSecret};
+use sealed_secrets_crds::SealedSecret;
 use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use room::Room;
+use room::{Room, key_of, reference};
 
 /// Objects in work at the same time: most of them wait for the API server.
 const WORKERS: u16 = 32;
+
+/// How long the reports that were put off may take at the end; Kubernetes waits 30 seconds. What is left is done after the
+/// next start, since those objects do not say that they are opened.
+const LAST_REPORTS: Duration = Duration::from_secs(10);
 
 type Queue = BoxStream<'static, Result<ObjectRef<DynamicObject>, watcher::Error>>;
 
@@ -69,17 +76,21 @@ async fn work(
     let room = Arc::new(Room::new(Arc::clone(context)));
     let writer = Writer::new(object_kind());
     let store = writer.as_reader();
+    let watched = sealed_secrets(context, namespace.as_deref());
     let triggers = [
-        changed_objects(sealed_secrets(context, namespace.as_deref()), selection, writer, Arc::clone(&room)),
-        all_on_new_ring(context, store.clone()),
+        changed_objects(watched, selection, writer, store.clone(), &room),
         changed_secrets(context, namespace.as_deref(), selection, &room, store.clone()),
+        Arc::clone(&room.lanes).turns().map(|key| Ok(reference(key))).boxed(),
     ];
-    let queue = stream::select_all(triggers).take_until(stop.cancelled_owned()).boxed();
+    let queue = stream::select_all(triggers).take_until(stop.clone().cancelled_owned()).boxed();
     let reconcile = |object, room| reconcile::reconcile(object, room).boxed();
     let config = Config::default().concurrency(WORKERS);
     let retry = |object: Arc<_>, failure: &_, room: Arc<_>| reconcile::retry(&object, failure, &room);
-    let results = applier(reconcile, retry, room, store, queue, config);
-    results.for_each(async |result| log(result)).await;
+    let results = applier(reconcile, retry, Arc::clone(&room), store.clone(), queue, config);
+    let results = results.for_each(|result| std::future::ready(note_end(&room, result)));
+    let all_again = all_on_new_ring(&room, &store).take_until(stop.cancelled_owned()).collect::<()>();
+    tokio::join!(results, all_again);
+    report_the_rest(&room, &store).await;
 }
 
 fn sealed_secrets(context: &Context, namespace: Option<&str>) -> Api<DynamicObject> {
@@ -89,37 +100,25 @@ fn sealed_secrets(context: &Context, namespace: Option<&str>) -> Api<DynamicObje
     }
 }
 
-/// SealedSecrets that are new or have changed in what matters. Fills the store behind `writer`.
+/// SealedSecrets that are new or have changed in what matters; what a list shows joins the backlog. Fills the store behind
+/// `writer`.
 fn changed_objects(
     api: Api<DynamicObject>,
     selection: &Selection,
     writer: Writer<DynamicObject>,
-    room: Arc<Room>,
+    store: Store<DynamicObject>,
+    room: &Arc<Room>,
 ) -> Queue {
     let mut config = watcher::Config::default();
     if !selection.labels.is_empty() {
         config = config.labels(&selection.labels);
     }
-    let listed = Arc::clone(&room);
-    let open_when_listed = move |event: &watcher::Event<DynamicObject>| {
-        if matches!(event, watcher::Event::InitDone) {
-            listed.objects_listed.open();
-        }
-    };
-    let forget_deleted = move |event: &watcher::Event<DynamicObject>| {
-        if let watcher::Event::Delete(object) = event {
-            room.forget(object);
-        }
-    };
+    let mut follower = object_watch::Follower::new(store, Arc::clone(room));
     watcher(api, config)
         .default_backoff()
-        .inspect_ok(forget_deleted)
         .modify(drop_what_is_not_needed)
         .reflect(writer)
-        .inspect_ok(open_when_listed)
-        .applied_objects()
-        .predicate_filter(|object: &DynamicObject| Some(what_matters(object)), PredicateConfig::default())
-        .map(|object| object.map(|object| ObjectRef::from_obj_with(&object, object_kind())))
+        .filter_map(move |event| std::future::ready(follower.follow(event).transpose()))
         .boxed()
 }
 
@@ -154,20 +153,40 @@ type Outcome = Result<
     kube::runtime::controller::Error<crate::error::Failure, watcher::Error>,
 >;
 
-/// Failures of objects are in their status, event and log line already; here it is about the watch.
-fn log(outcome: Outcome) {
-    if let Err(kube::runtime::controller::Error::QueueError(error)) = outcome {
-        tracing::warn!("watching SealedSecrets: {error}");
+/// Makes room in the lanes. Failures of objects are in their status, event and log line already; what is logged here is about
+/// the watch.
+fn note_end(room: &Room, outcome: Outcome) {
+    use kube::runtime::controller::Error::{ObjectNotFound, QueueError, ReconcilerFailed, RunnerError};
+    let key = |namespace: Option<String>, name| (namespace.unwrap_or_default(), name);
+    match outcome {
+        Ok((object, _)) => room.lanes.done(&key(object.namespace, object.name)),
+        Err(ReconcilerFailed(_, object) | ObjectNotFound(object)) => {
+            room.lanes.done(&key(object.namespace, object.name));
+        }
+        Err(QueueError(error)) => tracing::warn!("watching SealedSecrets: {error}"),
+        Err(RunnerError(error)) => tracing::error!("the queue of SealedSecrets: {error}"),
     }
 }
 
 /// Every object once more, whenever the key ring has changed.
-fn all_on_new_ring(context: &Context, store: Store<DynamicObject>) -> Queue {
-    let changes = WatchStream::from_changes(context.ring.clone());
-    let all = move |_| {
-        stream::iter(store.state()).map(|object| Ok(ObjectRef::from_obj_with(&*object, object_kind())))
-    };
-    changes.flat_map(all).boxed()
+fn all_on_new_ring(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
+    let (room, store) = (Arc::clone(room), store.clone());
+    WatchStream::from_changes(room.context.ring.clone())
+        .map(move |_| room.lanes.open_later(store.state().iter().map(|object| key_of(object))))
+}
+
+/// Tells the successes that were put off being told.
+async fn report_the_rest(room: &Room, store: &Store<DynamicObject>) {
+    let all = stream::iter(room.all_unreported()).for_each_concurrent(
+        usize::from(WORKERS),
+        async |(key, success)| {
+            if let Some(object) = store.get(&reference(key)) {
+                // Failing is no loss: see above.
+                let _ = reconcile::report(&object, room, success).await;
+            }
+        },
+    );
+    let _ = tokio::time::timeout(LAST_REPORTS, all).await;
 }
 
 fn object_kind() -> ApiResource {
@@ -178,13 +197,4 @@ fn object_kind() -> ApiResource {
 fn drop_what_is_not_needed(object: &mut DynamicObject) {
     object.managed_fields_mut().clear();
     object.annotations_mut().remove(sealed_secrets_crds::names::KUBECTL_LAST_APPLIED_ANNOTATION);
-}
-
-/// Changes of anything else, above all of the status that we write, are no reason to work.
-fn what_matters(object: &DynamicObject) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    let metadata = &object.metadata;
-    (&metadata.uid, metadata.generation, metadata.deletion_timestamp.is_some()).hash(&mut hasher);
-    Scope::from_annotations(metadata.annotations.as_ref()).hash(&mut hasher);
-    hasher.finish()
 }

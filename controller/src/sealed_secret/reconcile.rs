@@ -13,7 +13,7 @@ use sealed_secrets_crds::{LastSuccess, SealedSecret};
 
 use super::apply::{Done, Mode};
 use super::open::{Job, open};
-use super::room::{Room, key_of, success};
+use super::room::{Room, key_of, success_with};
 use super::{apply, desired, status};
 use crate::error::Failure;
 use crate::event;
@@ -33,6 +33,9 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
         return Ok(Action::requeue(NO_RING_YET));
     };
     room.versions.listed.opened().await;
+    if let Some(success) = room.unreported(&object, &ring) {
+        return report(&object, &room, success).await;
+    }
     if room.nothing_has_changed(&object, &ring) {
         room.context.metrics.condition(&object, true);
         return Ok(Action::await_change());
@@ -47,18 +50,38 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
     finish(&object, &room, outcome).await
 }
 
-/// Tells what came of the attempt, and remembers it.
+/// Tells what came of the attempt, and remembers it. Of a backlog all Secrets come first: their success is told afterwards.
 async fn finish(
     object: &DynamicObject,
     room: &Room,
     success: Result<LastSuccess, Failure>,
 ) -> Result<Action, Failure> {
     log(object, success.as_ref().err());
-    if success.is_err() {
-        room.failed(object);
+    match success {
+        Ok(success) if room.lanes.others_come_first(&key_of(object)) => {
+            room.report_later(object, success);
+            Ok(Action::await_change())
+        }
+        Ok(success) => report(object, room, success).await,
+        Err(failure) => {
+            room.failed(object);
+            status::report(&room.context, object, Err(&failure)).await?;
+            Err(failure)
+        }
     }
-    status::report(&room.context, object, success.as_ref().map(Clone::clone)).await?;
-    room.succeeded(object, success?);
+}
+
+/// Tells that `object` was opened.
+///
+/// # Errors
+/// When the status cannot be written.
+pub(super) async fn report(
+    object: &DynamicObject,
+    room: &Room,
+    success: LastSuccess,
+) -> Result<Action, Failure> {
+    status::report(&room.context, object, Ok(success.clone())).await?;
+    room.succeeded(object, success);
     Ok(Action::await_change())
 }
 
@@ -96,7 +119,7 @@ async fn unseal_and_apply(
     if opened_before {
         tell_repair(object, room, done).await;
     }
-    Ok(success(object, version, opened.keys.iter().map(ToString::to_string).collect()))
+    Ok(success_with(object, version, opened.keys.iter().map(ToString::to_string).collect()))
 }
 
 /// A Secret that had opened before and was not as it should be: somebody else has changed it.

@@ -1,25 +1,37 @@
 //! What the workers of one watch share and remember.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
+use kube::runtime::reflector::ObjectRef;
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_crds::{LastSuccess, Scope};
 
 use super::gate::Gate;
+use super::lanes::Lanes;
 use super::repairs::Repairs;
-use super::status;
+use super::seen::Seen;
 use super::versions::{Key, Version, Versions};
+use super::{object_kind, status};
 use crate::context::Context;
 
 /// What this process knows of the last success of an object.
 #[derive(Debug)]
 struct Remembered {
     success: LastSuccess,
-    /// Nothing has failed since.
-    holds: bool,
+    since: Since,
+}
+
+/// What has become of a success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Since {
+    /// Status and event are still to be written.
+    Unreported,
+    Reported,
+    /// An attempt has failed.
+    Failed,
 }
 
 /// The shared context, and the memory of this watch.
@@ -27,6 +39,8 @@ pub(super) struct Room {
     pub(super) context: Arc<Context>,
     pub(super) versions: Arc<Versions>,
     pub(super) repairs: Repairs,
+    pub(super) seen: Seen,
+    pub(super) lanes: Arc<Lanes>,
     /// Open when the first list of SealedSecrets is in the store.
     pub(super) objects_listed: Gate,
     successes: Mutex<HashMap<Key, Remembered>>,
@@ -38,6 +52,8 @@ impl Room {
             context,
             versions: Arc::new(Versions::new()),
             repairs: Repairs::default(),
+            seen: Seen::default(),
+            lanes: Arc::default(),
             objects_listed: Gate::closed(),
             successes: Mutex::default(),
         }
@@ -47,15 +63,32 @@ impl Room {
     /// was made of, and the keys that opened it are on the ring. A key that was added cannot change it, since an item opens
     /// with one key only. What this process remembers counts before what the status says.
     pub(super) fn nothing_has_changed(&self, object: &DynamicObject, ring: &KeyRing) -> bool {
-        let key = key_of(object);
-        let Some(version) = self.versions.get(&key) else { return false };
-        let last = match self.lock().get(&key) {
-            Some(remembered) => remembered.holds.then(|| remembered.success.clone()),
+        let last = match self.lock().get(&key_of(object)) {
+            Some(last) => (last.since == Since::Reported).then(|| last.success.clone()),
             None => status::last_success(object),
         };
-        last.is_some_and(|last| {
-            ring.has_all(&last.keys) && last == success(object, version, last.keys.clone())
-        })
+        last.is_some_and(|last| self.is_still_so(&last, object, ring))
+    }
+
+    /// The success for `object` that was put off being reported, if it still holds.
+    pub(super) fn unreported(&self, object: &DynamicObject, ring: &KeyRing) -> Option<LastSuccess> {
+        let known = self.lock();
+        let last = known.get(&key_of(object)).filter(|last| last.since == Since::Unreported)?;
+        let success = last.success.clone();
+        drop(known);
+        self.is_still_so(&success, object, ring).then_some(success)
+    }
+
+    /// Every success that was put off being reported.
+    pub(super) fn all_unreported(&self) -> Vec<(Key, LastSuccess)> {
+        let known = self.lock();
+        let unreported = known.iter().filter(|(_, last)| last.since == Since::Unreported);
+        unreported.map(|(key, last)| (key.clone(), last.success.clone())).collect()
+    }
+
+    fn is_still_so(&self, success: &LastSuccess, object: &DynamicObject, ring: &KeyRing) -> bool {
+        let Some(version) = self.versions.get(&key_of(object)) else { return false };
+        ring.has_all(&success.keys) && *success == success_with(object, version, success.keys.clone())
     }
 
     /// Fingerprints of the keys that opened `object` the last time. Nothing but work depends on them.
@@ -65,16 +98,22 @@ impl Room {
         remembered.or_else(told).unwrap_or_default()
     }
 
+    /// Remembers a success whose report is put off; a later one takes its place.
+    pub(super) fn report_later(&self, object: &DynamicObject, success: LastSuccess) {
+        self.lock().insert(key_of(object), Remembered { success, since: Since::Unreported });
+        self.lanes.report_later(key_of(object));
+    }
+
     /// Remembers a success, which has then been reported.
     pub(super) fn succeeded(&self, object: &DynamicObject, success: LastSuccess) {
         self.context.backoff.succeeded(&key_of(object));
-        self.lock().insert(key_of(object), Remembered { success, holds: true });
+        self.lock().insert(key_of(object), Remembered { success, since: Since::Reported });
     }
 
     /// From now on the last success says nothing but which keys worked.
     pub(super) fn failed(&self, object: &DynamicObject) {
         if let Some(remembered) = self.lock().get_mut(&key_of(object)) {
-            remembered.holds = false;
+            remembered.since = Since::Failed;
         }
     }
 
@@ -83,11 +122,12 @@ impl Room {
         let key = key_of(object);
         self.context.backoff.succeeded(&key);
         self.context.metrics.forget(object);
+        self.seen.forget(&key);
         self.lock().remove(&key);
         self.versions.forget(&key);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Remembered>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Remembered>> {
         self.successes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -97,8 +137,13 @@ pub(super) fn key_of(object: &DynamicObject) -> Key {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
+/// The object of that namespace and name.
+pub(super) fn reference((namespace, name): Key) -> ObjectRef<DynamicObject> {
+    ObjectRef::new_with(&name, object_kind()).within(&namespace)
+}
+
 /// What a success with this Secret and these keys is made of.
-pub(super) fn success(object: &DynamicObject, version: Version, keys: Vec<String>) -> LastSuccess {
+pub(super) fn success_with(object: &DynamicObject, version: Version, keys: Vec<String>) -> LastSuccess {
     let metadata = &object.metadata;
     LastSuccess {
         uid: metadata.uid.clone().unwrap_or_default(),

@@ -12,8 +12,7 @@ use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use kube::{Api, ResourceExt as _};
 
-use super::object_kind;
-use super::room::Room;
+use super::room::{Room, reference};
 use super::versions::{Key, Version, Versions};
 
 /// The keys of SealedSecrets in `store` whose Secret is not as it was. Where Secrets cannot be watched: none, and one line in
@@ -52,7 +51,9 @@ impl Follower {
             }
             Ok(Event::InitApply(secret)) => {
                 self.seen.insert(key_of(&secret));
-                self.note(&secret)
+                let changed = self.note(&secret);
+                // Until the first list is complete no object is decided, so none has to be looked at again.
+                if self.versions.listed.is_open() { changed } else { Vec::new() }
             }
             Ok(Event::InitDone) => {
                 self.versions.listed.open();
@@ -90,8 +91,4 @@ impl Follower {
 
 fn key_of(secret: &PartialObjectMeta<Secret>) -> Key {
     (secret.namespace().unwrap_or_default(), secret.name_any())
-}
-
-fn reference((namespace, name): Key) -> ObjectRef<DynamicObject> {
-    ObjectRef::new_with(&name, object_kind()).within(&namespace)
 }

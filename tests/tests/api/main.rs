@@ -1,6 +1,8 @@
 //! Black-box tests on a real API server. `cargo xtask test` runs them.
 
 #[cfg(test)]
+mod controller_first_sync;
+#[cfg(test)]
 mod controller_http;
 #[cfg(test)]
 mod controller_keys;

@@ -1,0 +1,113 @@
+//! A controller that finds hundreds of SealedSecrets. What came first is read off the resourceVersions.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt as _, stream};
+use kube::ResourceExt as _;
+use kube::api::ListParams;
+use sealed_secrets_tests::{Edition, until};
+use serde_json::{Value, json};
+
+use crate::scene::{CANARY, Scene};
+use crate::support::PATIENCE;
+
+const BACKLOG: usize = 300;
+const ITEMS: usize = 10;
+
+/// The resourceVersion of each object: a later one was written later.
+type Written = BTreeMap<String, u64>;
+
+fn written<K: kube::Resource>(objects: impl IntoIterator<Item = K>) -> Written {
+    let version = |object: &K| object.resource_version().unwrap().parse().unwrap();
+    objects.into_iter().map(|object| (object.name_any(), version(&object))).collect()
+}
+
+impl Scene {
+    /// As [`Scene::set`], with a stopped controller, hundreds of SealedSecrets, and one of the same kind that was not created.
+    async fn with_backlog() -> (Self, Value) {
+        let mut scene = Scene::set().await;
+        let mut secret = scene.secret("later", "item0", CANARY);
+        secret["metadata"]["annotations"] = json!({"sealedsecrets.bitnami.com/cluster-wide": "true"});
+        let mut sealed = scene.seal(&secret).await;
+        // Opening is to take longer than everything else.
+        let item = sealed["spec"]["encryptedData"]["item0"].clone();
+        let items = (0..ITEMS).map(|number| (format!("item{number}"), item.clone()));
+        sealed["spec"]["encryptedData"] = Value::Object(items.collect());
+        scene.controller.stop().await.unwrap();
+        let create = async |number| drop(scene.create(&named(&sealed, &format!("backlog-{number}"))).await);
+        stream::iter(0..BACKLOG).for_each_concurrent(16, create).await;
+        (scene, sealed)
+    }
+
+    async fn start(&mut self) {
+        self.controller = self.installation.start(Edition::Ours, &[]).await.unwrap();
+    }
+
+    async fn secrets_written(&self) -> Written {
+        let mut secrets = self.secrets().list(&ListParams::default()).await.unwrap().items;
+        secrets.retain(|secret| !secret.owner_references().is_empty());
+        written(secrets)
+    }
+
+    async fn until_secrets(&self, at_least: usize) -> Written {
+        let found = async || Some(self.secrets_written().await).filter(|secrets| secrets.len() >= at_least);
+        until(&format!("{at_least} Secrets"), PATIENCE, found).await.unwrap()
+    }
+
+    /// When each SealedSecret that is synced was written: by then its Secret was there.
+    async fn synced_written(&self) -> Written {
+        let mut objects = self.sealed_secrets().list(&ListParams::default()).await.unwrap().items;
+        objects.retain(|object| object.data["status"]["conditions"][0]["status"] == "True");
+        written(objects)
+    }
+
+    async fn until_synced_are(&self, count: usize) -> Written {
+        let found = async || Some(self.synced_written().await).filter(|objects| objects.len() == count);
+        until(&format!("{count} synced"), PATIENCE, found).await.unwrap()
+    }
+}
+
+fn named(sealed: &Value, name: &str) -> Value {
+    let mut sealed = sealed.clone();
+    sealed["metadata"]["name"] = json!(name);
+    sealed["spec"]["template"]["metadata"]["name"] = json!(name);
+    sealed
+}
+
+#[tokio::test]
+async fn a_new_object_does_not_wait_for_a_first_sync() {
+    let (mut scene, later) = Scene::with_backlog().await;
+    scene.start().await;
+    scene.until_secrets(1).await;
+    scene.create(&later).await;
+    let secrets = scene.until_secrets(BACKLOG + 1).await;
+    let after = secrets.values().filter(|version| **version > secrets["later"]).count();
+    assert!(after > 0, "the new object was opened last");
+}
+
+#[tokio::test]
+async fn a_first_sync_writes_secrets_before_it_reports() {
+    let (mut scene, _) = Scene::with_backlog().await;
+    scene.start().await;
+    let objects = scene.until_synced_are(BACKLOG).await;
+    let secrets = scene.secrets_written().await;
+    let last_secret = *secrets.values().max().unwrap();
+    let reported_before = objects.values().filter(|version| **version < last_secret).count();
+    assert!(reported_before <= 32, "{reported_before} of {BACKLOG} were reported before the last Secret");
+}
+
+#[tokio::test]
+async fn what_was_opened_is_reported_before_sigterm_ends_it_and_not_opened_again() {
+    let (mut scene, _) = Scene::with_backlog().await;
+    scene.start().await;
+    scene.until_secrets(20).await;
+    scene.controller.stop().await.unwrap();
+    let secrets = scene.secrets_written().await;
+    let objects = scene.synced_written().await;
+    assert!(secrets.len() < BACKLOG, "it had finished before it was stopped");
+    assert_eq!(secrets.keys().collect::<Vec<_>>(), objects.keys().collect::<Vec<_>>());
+    scene.start().await;
+    scene.until_synced_are(BACKLOG).await;
+    let now = scene.secrets_written().await;
+    assert!(secrets.iter().all(|(name, version)| now[name] == *version), "a Secret was written again");
+}
