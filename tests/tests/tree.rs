@@ -15,7 +15,7 @@ mod tests {
         ("sealed-secrets-controller", &["sealed-secrets-core", "sealed-secrets-crds"]),
         ("kubeseal", &["sealed-secrets-core", "sealed-secrets-crds"]),
         ("sealed-secrets-tests", &[]),
-        ("xtask", &["sealed-secrets-tests"]),
+        ("xtask", &["sealed-secrets-core", "sealed-secrets-crds", "sealed-secrets-tests"]),
     ];
 
     /// What could reach files, network, time or the environment from the package that decides without them.

@@ -1,6 +1,6 @@
 //! Running this very program again inside an isolation.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 
 use sealed_secrets_tests::isolation::{Isolation, RunFolder};
@@ -11,12 +11,17 @@ const SIGNALLED: u8 = 128;
 
 /// Runs this program again, with the same arguments, inside an isolation, and returns its exit code.
 pub(crate) async fn again() -> Result<ExitCode> {
+    again_as(&this_program()?).await
+}
+
+/// The same with another build of this program.
+pub(crate) async fn again_as(program: &Path) -> Result<ExitCode> {
     let isolation = Isolation::detect().await;
     if let Isolation::Loopback { why } = &isolation {
         eprintln!("On loopback, without the service proxy and the original's controller: {why}");
     }
     let folder = RunFolder::create()?;
-    let mut command = isolation.command(&this_program()?, &folder);
+    let mut command = isolation.command(program, &folder);
     command.args(std::env::args_os().skip(1));
     let status = isolation.run(command).await?;
     if !status.success() && status.code().is_some() {

@@ -1,6 +1,7 @@
 //! `cargo xtask`: what a line of shell cannot say.
 
 mod api_tests;
+mod bench;
 mod cluster;
 mod demo;
 mod inside;
@@ -21,6 +22,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Bench(bench::Arguments),
     Cluster(cluster::Arguments),
     Demo(demo::Arguments),
     Test(test::Arguments),
@@ -42,6 +44,7 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<ExitCode> {
     match command {
+        Command::Bench(arguments) => bench::run(&arguments).await,
         Command::Cluster(arguments) => cluster::run(&arguments).await,
         Command::Demo(arguments) => demo::run(&arguments).await,
         Command::Test(arguments) => test::run(&arguments).await,

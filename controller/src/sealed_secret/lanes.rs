@@ -51,6 +51,11 @@ impl Lanes {
         state.in_work.contains(object) && !state.backlog.is_empty()
     }
 
+    /// Whether `object` waits to be reported.
+    pub(super) fn will_report(&self, object: &Key) -> bool {
+        self.lock().reports.contains(object)
+    }
+
     /// Notes the end of an attempt at `object`, whoever had asked for it.
     pub(super) fn done(&self, object: &Key) {
         if self.lock().in_work.remove(object) {
@@ -98,12 +103,12 @@ mod tests {
 
     use super::*;
 
-    fn key(name: impl ToString) -> Key {
-        ("shop".to_owned(), name.to_string())
+    fn key(name: &str) -> Key {
+        ("shop".to_owned(), name.to_owned())
     }
 
-    fn keys(names: std::ops::Range<usize>) -> impl Iterator<Item = Key> {
-        names.map(key)
+    fn keys(count: usize) -> impl Iterator<Item = Key> {
+        (0..count).map(|number| key(&number.to_string()))
     }
 
     fn take_all(lanes: &Lanes) -> Vec<Key> {
@@ -113,7 +118,7 @@ mod tests {
     #[test]
     fn no_more_than_the_limit_is_in_work_and_each_end_lets_one_in() {
         let lanes = Lanes::default();
-        lanes.open_later(keys(0..100));
+        lanes.open_later(keys(100));
         let first = take_all(&lanes);
         assert_eq!(first.len(), IN_WORK);
         lanes.done(&key("somebody else's"));
@@ -127,21 +132,23 @@ mod tests {
         let lanes = Lanes::default();
         lanes.report_later(key("a report"));
         lanes.open_later([key("an object")]);
+        assert!(lanes.will_report(&key("a report")));
         assert_eq!(take_all(&lanes), [key("an object"), key("a report")]);
+        assert!(!lanes.will_report(&key("a report")));
     }
 
     #[test]
     fn too_many_reports_go_before_secrets() {
         let lanes = Lanes::default();
-        keys(0..REPORTS_BEHIND).for_each(|object| lanes.report_later(object));
+        keys(REPORTS_BEHIND).for_each(|object| lanes.report_later(object));
         lanes.open_later([key("an object")]);
-        assert_eq!(take_all(&lanes)[..2], [key(0), key("an object")]);
+        assert_eq!(take_all(&lanes)[..2], [key("0"), key("an object")]);
     }
 
     #[test]
     fn only_what_is_of_the_backlog_reports_later_and_only_while_others_wait() {
         let lanes = Lanes::default();
-        lanes.open_later(keys(0..IN_WORK + 1));
+        lanes.open_later(keys(IN_WORK + 1));
         let first = take_all(&lanes);
         assert!(lanes.others_come_first(&first[0]));
         assert!(!lanes.others_come_first(&key("urgent")));

@@ -87,7 +87,10 @@ async fn work(
     let config = Config::default().concurrency(WORKERS);
     let retry = |object: Arc<_>, failure: &_, room: Arc<_>| reconcile::retry(&object, failure, &room);
     let results = applier(reconcile, retry, Arc::clone(&room), store.clone(), queue, config);
-    let results = results.for_each(|result| std::future::ready(note_end(&room, result)));
+    let results = results.for_each(|result| {
+        note_end(&room, result);
+        std::future::ready(())
+    });
     let all_again = all_on_new_ring(&room, &store).take_until(stop.cancelled_owned()).collect::<()>();
     tokio::join!(results, all_again);
     report_the_rest(&room, &store).await;

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::FutureExt as _;
 use kube::api::DynamicObject;
@@ -18,9 +18,6 @@ use super::{apply, desired, status};
 use crate::error::Failure;
 use crate::event;
 
-/// Until the key Secrets have been read nothing can be said of any object; the first ring queues them all again.
-const NO_RING_YET: Duration = Duration::from_secs(5);
-
 /// Brings the Secret of `object` to what the object describes. Every attempt ends with its status.
 ///
 /// # Errors
@@ -29,12 +26,15 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
+    // Until the key Secrets have been read nothing can be said of any object; the first ring queues them all again.
     let Some(ring) = room.context.ring.borrow().clone() else {
-        return Ok(Action::requeue(NO_RING_YET));
+        return Ok(Action::await_change());
     };
     room.versions.listed.opened().await;
     if let Some(success) = room.unreported(&object, &ring) {
-        return report(&object, &room, success).await;
+        // The watch has shown the Secret that we wrote: no reason to report out of turn.
+        let has_a_turn = room.lanes.will_report(&key_of(&object));
+        return if has_a_turn { Ok(Action::await_change()) } else { report(&object, &room, success).await };
     }
     if room.nothing_has_changed(&object, &ring) {
         room.context.metrics.condition(&object, true);

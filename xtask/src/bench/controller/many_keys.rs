@@ -1,0 +1,61 @@
+//! Opening again what the oldest of many keys sealed, against the same with one key.
+
+use std::time::Duration;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use kube::api::{Patch, PatchParams};
+use kube::{Client, ResourceExt as _};
+use sealed_secrets_tests::{Installation, Result, until};
+use serde_json::json;
+
+use super::program::{Program, Running};
+use super::workload::Workload;
+use super::{first_sync, keys};
+
+const IN_FLIGHT: usize = 16;
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Processor time to open every object of the workload once more.
+pub(super) struct ManyKeys {
+    pub(super) with_one: Duration,
+    pub(super) with_many: Duration,
+}
+
+/// Measures with the key that is there, then with `count` keys of which it is the oldest.
+///
+/// # Errors
+/// When an object does not open.
+pub(super) async fn measure(
+    program: Program,
+    client: &Client,
+    installation: &Installation,
+    workload: &Workload,
+    count: usize,
+) -> Result<ManyKeys> {
+    let (_, running) = first_sync::measure(program, installation, workload).await?;
+    let with_one = reopen(&running, workload, "one").await?;
+    keys::add(client, installation.namespace(), count.saturating_sub(1)).await?;
+    // A new ring is a reason to look at everything; only the steady state after that is measured.
+    running.idle_cpu().await?;
+    reopen(&running, workload, "learn").await?;
+    let with_many = reopen(&running, workload, "many").await?;
+    running.stop().await?;
+    keys::remove(client, installation.namespace()).await?;
+    Ok(ManyKeys { with_one, with_many })
+}
+
+/// Changes the template of every object, and waits until all are opened in this form.
+async fn reopen(running: &Running, workload: &Workload, label: &str) -> Result<Duration> {
+    let before = running.idle_cpu().await?;
+    let api = workload.view().sealed_secrets();
+    let change = Patch::Merge(json!({"spec": {"template": {"metadata": {"labels": {"bench": label}}}}}));
+    let parameters = PatchParams::default();
+    let changed = stream::iter(workload.objects()).map(|object| {
+        let (api, change, parameters, name) = (&api, &change, &parameters, object.name_any());
+        async move { api.patch(&name, parameters, change).await }
+    });
+    changed.buffer_unordered(IN_FLIGHT).try_for_each(async |_| Ok(())).await?;
+    let all = async || workload.view().count_synced().await.ok().filter(|count| *count == workload.len());
+    until("all objects are opened again", PATIENCE, all).await?;
+    Ok(running.idle_cpu().await?.saturating_sub(before))
+}

@@ -1,0 +1,89 @@
+//! How fast, against the original in the same run.
+
+mod controller;
+mod machine;
+mod page;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use sealed_secrets_tests::isolation::{Ground, told_to_stop};
+use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms};
+use sealed_secrets_tests::{Error, Result};
+
+use crate::inside;
+use crate::test::step;
+
+/// Measure against the original, and print a table of ratios
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// What to measure
+    #[arg(default_value = "controller")]
+    what: Subject,
+    /// `SealedSecrets` of two items in the cluster
+    #[arg(long, default_value_t = 1000)]
+    objects: usize,
+    /// Only a glance: few objects, no rate of the original as shipped, few keys
+    #[arg(long)]
+    quick: bool,
+    /// Put the table into docs/benchmarks.md
+    #[arg(long)]
+    write: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Subject {
+    /// First sync, restart, many keys, memory, latency
+    Controller,
+}
+
+/// Builds optimized programs, then measures inside an isolation.
+pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let programs = ControlPlanePrograms::prepare()?;
+    UpstreamPrograms::prepare()?;
+    if Ground::here() == Ground::Outside {
+        return measure_optimized().await;
+    }
+    let table = tokio::select! {
+        table = measure(arguments, &programs) => table?,
+        () = told_to_stop() => return Ok(ExitCode::FAILURE),
+    };
+    let section = format!("{}\n{table}", machine::description());
+    println!("\n{section}");
+    if arguments.write {
+        page::replace(arguments.what.name(), &section)?;
+    }
+    Ok(if table.all_reached() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn measure(arguments: &Arguments, programs: &ControlPlanePrograms) -> Result<table::Table> {
+    match arguments.what {
+        Subject::Controller => {
+            let objects = if arguments.quick { arguments.objects.min(100) } else { arguments.objects };
+            controller::measure(programs, objects, arguments.quick).await
+        }
+    }
+}
+
+impl Subject {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Controller => "controller",
+        }
+    }
+}
+
+/// An optimized build of this program measures the optimized programs beside it.
+async fn measure_optimized() -> Result<ExitCode> {
+    println!("Building optimized programs (some minutes the first time)");
+    let build = ["build", "--release", "--locked", "--workspace", "--bins"];
+    let finished = step::quietly(&mut step::cargo(&build)).await?;
+    if !finished.success {
+        return Err(Error::Program(format!("the programs cannot be built:\n{}", finished.output)));
+    }
+    let this = inside::this_program()?;
+    let folder = this.parent().and_then(std::path::Path::parent);
+    let folder = folder.ok_or_else(|| Error::Missing("the folder of Cargo's builds".into()))?;
+    inside::again_as(&folder.join("release").join("xtask")).await
+}

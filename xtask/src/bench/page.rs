@@ -1,0 +1,42 @@
+//! docs/benchmarks.md: text by people, tables by this program.
+
+use std::fs;
+
+use sealed_secrets_tests::{Error, Result, workspace};
+
+/// Puts `section` between the marks that are named like the subject.
+///
+/// # Errors
+/// When the page is not there or has no such marks.
+pub(crate) fn replace(subject: &str, section: &str) -> Result<()> {
+    let file = workspace::root().join("docs").join("benchmarks.md");
+    let io = |action: &str| {
+        let action = format!("{action} {}", file.display());
+        |source| Error::Io { action, source }
+    };
+    let page = fs::read_to_string(&file).map_err(io("read"))?;
+    let page = replaced(&page, subject, section)
+        .ok_or_else(|| Error::Invalid(format!("{} has no marks for {subject}", file.display())))?;
+    fs::write(&file, page).map_err(io("write"))
+}
+
+fn replaced(page: &str, subject: &str, section: &str) -> Option<String> {
+    let (begin, end) = (format!("<!-- bench {subject} -->\n"), format!("<!-- end of bench {subject} -->"));
+    let (before, rest) = page.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}\n{section}\n{end}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_between_the_marks_changes() {
+        let page = "a\n<!-- bench x -->\nold\n<!-- end of bench x -->\nb\n";
+        let new = replaced(page, "x", "new").unwrap();
+        assert_eq!(new, "a\n<!-- bench x -->\n\nnew\n<!-- end of bench x -->\nb\n");
+        assert_eq!(replaced(&new, "x", "new"), Some(new.clone()));
+        assert_eq!(replaced(page, "y", "new"), None);
+    }
+}
