@@ -9,6 +9,7 @@ use sealed_secrets_core::unseal::V1Data;
 use tokio::sync::{Semaphore, watch};
 
 use crate::backoff::Backoff;
+use crate::key_list::KeyList;
 use crate::metrics::Metrics;
 
 /// The latest key ring; `None` until key Secrets were read for the first time.
@@ -25,6 +26,7 @@ pub(crate) struct Context {
     /// Tries of a failing object before it waits for a change; `None` for no limit.
     pub(crate) max_retries: Option<u32>,
     pub(crate) ring: RingReceiver,
+    pub(crate) key_list: Arc<KeyList>,
     pub(crate) metrics: Arc<Metrics>,
     /// Failures by namespace and name of the SealedSecret.
     pub(crate) backoff: Backoff<(String, String)>,

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use sealed_secrets_core::diagnosis::Diagnosis;
+use sealed_secrets_core::opening::OpeningError;
 use sealed_secrets_core::unseal::UnsealError;
 use thiserror::Error;
 
@@ -35,9 +37,17 @@ pub(crate) enum Failure {
     /// The object does not have the shape of a SealedSecret.
     #[error("the object is not a valid SealedSecret: {0}")]
     Malformed(String),
-    /// It does not open.
+    /// It makes no Secret.
     #[error("{0}")]
     Unseal(#[from] UnsealError),
+    /// It does not open. Upstream's sentence comes first; what was found out follows, a line for each item.
+    #[error("{error}{}", diagnosis.as_ref().map_or_else(String::new, |found| format!("\n{found}")))]
+    Unopened {
+        /// Which items, and why.
+        error: OpeningError,
+        /// What was found out.
+        diagnosis: Option<Diagnosis>,
+    },
     /// It would become a sealing key.
     #[error("a SealedSecret in the controller's namespace must not create a sealing key: {0}")]
     KeyPlanting(&'static str),
@@ -95,14 +105,18 @@ impl Failure {
     /// Whether only a change of the SealedSecret or of the key ring can help.
     #[must_use]
     pub(crate) fn waits_for_a_change(&self) -> bool {
-        matches!(self, Self::Malformed(_) | Self::Unseal(_) | Self::KeyPlanting(_))
+        matches!(self, Self::Malformed(_) | Self::Unseal(_) | Self::Unopened { .. } | Self::KeyPlanting(_))
     }
 
     /// The reason of the event, one of upstream's two.
     #[must_use]
     pub(crate) fn event_reason(&self) -> &'static str {
         match self {
-            Self::Malformed(_) | Self::Unseal(_) | Self::KeyPlanting(_) | Self::Panicked => "ErrUnsealFailed",
+            Self::Malformed(_)
+            | Self::Unseal(_)
+            | Self::Unopened { .. }
+            | Self::KeyPlanting(_)
+            | Self::Panicked => "ErrUnsealFailed",
             Self::NotOurs(_) | Self::Immutable | Self::Api { .. } => "ErrUpdateFailed",
         }
     }
@@ -111,7 +125,11 @@ impl Failure {
     #[must_use]
     pub(crate) fn metric_reason(&self) -> &'static str {
         match self {
-            Self::Malformed(_) | Self::Unseal(_) | Self::KeyPlanting(_) | Self::Panicked => "unseal",
+            Self::Malformed(_)
+            | Self::Unseal(_)
+            | Self::Unopened { .. }
+            | Self::KeyPlanting(_)
+            | Self::Panicked => "unseal",
             Self::NotOurs(_) => "unmanaged",
             Self::Immutable | Self::Api { .. } => "update",
         }
@@ -140,7 +158,7 @@ impl Failure {
     pub(crate) fn condition_reason(&self) -> &'static str {
         match self {
             Self::Malformed(_) => "Malformed",
-            Self::Unseal(_) => "UnsealFailed",
+            Self::Unseal(_) | Self::Unopened { .. } => "UnsealFailed",
             Self::KeyPlanting(_) => "KeyPlantingRefused",
             Self::NotOurs(_) => "NotManaged",
             Self::Immutable => "Immutable",

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +24,7 @@ use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
 use crate::args::Args;
+use crate::key_list::KeyList;
 use crate::{clock, home};
 
 /// The list is read at least this often, for where watching is not allowed, and after a failure.
@@ -65,6 +66,7 @@ pub(crate) struct Keystore {
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
     publisher: watch::Sender<Option<Arc<KeyRing>>>,
+    key_list: Arc<KeyList>,
     /// Complaints already made, by Secret and version: each is logged once.
     reported: HashSet<(String, String)>,
 }
@@ -84,6 +86,7 @@ impl Keystore {
             labels: args.privatekey_labels.clone(),
             annotations: args.privatekey_annotations.clone(),
             publisher: watch::Sender::new(None),
+            key_list: Arc::default(),
             reported: HashSet::new(),
         }
     }
@@ -93,11 +96,17 @@ impl Keystore {
         self.publisher.subscribe()
     }
 
-    /// Never ends: a turn whenever a key Secret changes, the plan says so, or the polling interval is over. A signal of
-    /// `asked` asks for a key that is not older than that moment.
+    /// How to ask for a list of the key Secrets, and when the last one was made.
+    pub(crate) fn key_list(&self) -> Arc<KeyList> {
+        Arc::clone(&self.key_list)
+    }
+
+    /// Never ends: a turn whenever a key Secret changes, the plan says so, somebody asks for a list, or the polling interval is
+    /// over. A signal of `asked` asks for a key that is not older than that moment.
     pub(crate) async fn run(mut self, mut asked: Signal) {
         let changes = changes(&self.client, &self.namespace);
         futures::pin_mut!(changes);
+        let key_list = Arc::clone(&self.key_list);
         loop {
             let wait = match self.turn().await {
                 Ok(wait) => wait,
@@ -110,6 +119,7 @@ impl Keystore {
             tokio::select! {
                 _ = changes.next() => {}
                 () = tokio::time::sleep(wait) => {}
+                () = key_list.asked() => {}
                 _ = asked.recv() => {
                     tracing::info!("SIGUSR1: a new key is asked for");
                     self.policy.rotate_after = self.policy.rotate_after.max(Some(clock::now()));
@@ -120,10 +130,12 @@ impl Keystore {
 
     /// Lists, publishes, plans, and makes a key if the plan says so. Returns how long to wait at most.
     async fn turn(&mut self) -> Result<Duration, KeystoreError> {
+        let begun = Instant::now();
         let ring = self.load().await?;
         let now = clock::now();
         let plan = plan(&self.policy, &ring, now);
         self.publish(ring.clone());
+        self.key_list.published(begun);
         if let Some(occasion) = plan.generate {
             self.make_successor(&ring, occasion).await?;
             return Ok(Duration::ZERO);

@@ -12,6 +12,7 @@ mod error;
 mod event;
 mod home;
 mod http;
+mod key_list;
 mod keystore;
 mod metrics;
 mod sealed_secret;

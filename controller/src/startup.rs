@@ -54,7 +54,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
     tell_what_flags_do_not_do(&args);
     let metrics = Arc::new(Metrics::new(args.metrics_omit_secret_labels));
     let keystore = Keystore::new(client.clone(), &args, &namespace);
-    let ring = keystore.subscribe();
+    let (ring, key_list) = (keystore.subscribe(), keystore.key_list());
     let context = Arc::new(Context {
         client,
         key_prefix: args.key_prefix.clone(),
@@ -62,6 +62,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
         update_status: args.update_status,
         max_retries: args.max_unseal_retries,
         ring: ring.clone(),
+        key_list,
         metrics: Arc::clone(&metrics),
         backoff: Backoff::default(),
         decryption: Semaphore::new(processors()),

@@ -63,12 +63,6 @@ impl ItemErrors {
         self.0.iter().map(|(key, cause)| (key.as_str(), cause))
     }
 
-    /// Whether a key that is not on the ring might open one of them.
-    #[must_use]
-    pub fn may_lack_a_key(&self) -> bool {
-        self.0.values().any(|cause| *cause == OpenError::NoKey)
-    }
-
     /// Upstream's text: equal sentences grouped, `sentence (key, key)`, one line each.
     fn sentences(&self) -> Vec<String> {
         let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
@@ -110,6 +104,18 @@ pub enum OpeningError {
     /// Upstream's words.
     #[error("using deprecated 'data' field, use 'encryptedData' or flip the feature flag")]
     V1Refused,
+}
+
+impl OpeningError {
+    /// Whether a key that is not on the ring might help.
+    #[must_use]
+    pub fn may_lack_a_key(&self) -> bool {
+        match self {
+            Self::Items(errors) => errors.iter().any(|(_, cause)| *cause == OpenError::NoKey),
+            Self::V1(cause) => *cause == OpenError::NoKey,
+            Self::BothFields | Self::V1Refused => false,
+        }
+    }
 }
 
 /// The plaintext of an object. Wiped when dropped; deliberately without `Debug`.

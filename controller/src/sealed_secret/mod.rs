@@ -3,6 +3,7 @@
 //! Objects are watched untyped and decoded one by one, so that a malformed one cannot stop the others.
 
 mod apply;
+mod cases;
 mod desired;
 mod gate;
 mod lanes;
@@ -15,6 +16,7 @@ mod room;
 mod secret_watch;
 mod seen;
 mod status;
+mod unopened;
 mod versions;
 
 use std::sync::Arc;

@@ -8,12 +8,13 @@ use futures::FutureExt as _;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
 use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::unseal::Unsealed;
+use sealed_secrets_core::unseal::{UnsealError, Unsealed};
 use sealed_secrets_crds::{LastSuccess, SealedSecret};
 
 use super::apply::{Done, Mode};
 use super::open::{Job, open};
 use super::room::{Room, key_of, success_with};
+use super::unopened::{self, Verdict};
 use super::{apply, desired, status};
 use crate::error::Failure;
 use crate::event;
@@ -43,11 +44,26 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
     if let Some(rest) = room.repairs.wait(&key_of(&object), Instant::now()) {
         return Ok(Action::requeue(rest));
     }
+    let outcome = match room.cases.recall(&object, &ring) {
+        Some(error) => Err(Failure::Unseal(error.into())),
+        None => attempt(&object, &ring, &room).await,
+    };
+    match outcome {
+        Err(Failure::Unseal(UnsealError::Opening(error))) => {
+            match unopened::consider(&object, &ring, &room, error).await {
+                Verdict::ComeBack(wait) => Ok(Action::requeue(wait)),
+                Verdict::Tell(failure) => finish(&object, &room, Err(failure)).await,
+            }
+        }
+        outcome => finish(&object, &room, outcome).await,
+    }
+}
+
+async fn attempt(object: &DynamicObject, ring: &Arc<KeyRing>, room: &Room) -> Result<LastSuccess, Failure> {
     room.context.metrics.attempted();
     // A defect that one object uncovers must not stop the others.
-    let attempt = AssertUnwindSafe(unseal_and_apply(&object, &ring, &room)).catch_unwind();
-    let outcome = attempt.await.unwrap_or(Err(Failure::Panicked));
-    finish(&object, &room, outcome).await
+    let attempt = AssertUnwindSafe(unseal_and_apply(object, ring, room)).catch_unwind();
+    attempt.await.unwrap_or(Err(Failure::Panicked))
 }
 
 /// Tells what came of the attempt, and remembers it. Of a backlog all Secrets come first: their success is told afterwards.
@@ -90,6 +106,9 @@ pub(super) async fn report(
 pub(super) fn retry(object: &DynamicObject, failure: &Failure, room: &Room) -> Action {
     let (context, key) = (&room.context, key_of(object));
     context.metrics.failed(failure.metric_reason(), &key.0);
+    if let Some(wait) = unopened::come_back(object, room) {
+        return Action::requeue(wait);
+    }
     let wait = context.backoff.failed(key.clone(), rand::random());
     let given_up = context.max_retries.is_some_and(|most| context.backoff.failures(&key) > most);
     if failure.waits_for_a_change() || given_up { Action::await_change() } else { Action::requeue(wait) }
@@ -140,7 +159,7 @@ async fn tell_repair(object: &DynamicObject, room: &Room, done: Done) {
 }
 
 /// The typed object. The cause is the decoder's: it names the field, and everything in the object is public.
-fn decode(object: &DynamicObject) -> Result<SealedSecret, Failure> {
+pub(super) fn decode(object: &DynamicObject) -> Result<SealedSecret, Failure> {
     let value = serde_json::to_value(object).map_err(|error| Failure::Malformed(error.to_string()))?;
     serde_json::from_value(value).map_err(|error| Failure::Malformed(error.to_string()))
 }

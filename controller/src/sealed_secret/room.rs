@@ -9,6 +9,7 @@ use kube::runtime::reflector::ObjectRef;
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_crds::{LastSuccess, Scope};
 
+use super::cases::Cases;
 use super::gate::Gate;
 use super::lanes::Lanes;
 use super::repairs::Repairs;
@@ -41,6 +42,7 @@ pub(super) struct Room {
     pub(super) repairs: Repairs,
     pub(super) seen: Seen,
     pub(super) lanes: Arc<Lanes>,
+    pub(super) cases: Cases,
     /// Open when the first list of SealedSecrets is in the store.
     pub(super) objects_listed: Gate,
     successes: Mutex<HashMap<Key, Remembered>>,
@@ -54,6 +56,7 @@ impl Room {
             repairs: Repairs::default(),
             seen: Seen::default(),
             lanes: Arc::default(),
+            cases: Cases::new(),
             objects_listed: Gate::closed(),
             successes: Mutex::default(),
         }
@@ -107,6 +110,7 @@ impl Room {
     /// Remembers a success, which has then been reported.
     pub(super) fn succeeded(&self, object: &DynamicObject, success: LastSuccess) {
         self.context.backoff.succeeded(&key_of(object));
+        self.cases.forget(&key_of(object));
         self.lock().insert(key_of(object), Remembered { success, since: Since::Reported });
     }
 
@@ -123,6 +127,7 @@ impl Room {
         self.context.backoff.succeeded(&key);
         self.context.metrics.forget(object);
         self.seen.forget(&key);
+        self.cases.forget(&key);
         self.lock().remove(&key);
         self.versions.forget(&key);
     }

@@ -105,7 +105,11 @@ async fn broken_key_secrets_are_named_and_passed_over() {
 async fn a_key_that_is_added_live_opens_what_waited_for_it() {
     let scene = Scene::set().await;
     scene.create(&seal_with(CERTIFICATE, &scene.secret("db", "password", CANARY))).await;
-    assert_eq!(scene.until_synced("db", "False").await, "no key could decrypt secret (password)");
+    assert_eq!(
+        scene.until_synced("db", "False").await,
+        "no key could decrypt secret (password)\n\
+         spec.encryptedData[\"password\"]: it is sealed for a key of 2048 bits, and no key of this cluster has that size"
+    );
     scene.secrets().create(&PostParams::default(), &key_secret("added", KEY, CERTIFICATE)).await.unwrap();
     scene.until_synced("db", "True").await;
 }

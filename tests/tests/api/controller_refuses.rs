@@ -65,6 +65,14 @@ async fn a_secret_that_is_to_be_patched_keeps_its_items_and_its_owner() {
     assert!(secret.owner_references().is_empty());
 }
 
+/// What is told of an item that was tried with every key in every scope.
+fn no_key(item: &str) -> String {
+    format!(
+        "no key could decrypt secret ({item})\nspec.encryptedData[\"{item}\"]: no key of this cluster opens it under this name and \
+         namespace, in any scope: it was sealed for another cluster, name or namespace, or its key is gone"
+    )
+}
+
 #[tokio::test]
 async fn items_that_do_not_open_are_named_and_nothing_is_written() {
     let scene = Scene::set().await;
@@ -79,19 +87,19 @@ async fn items_that_do_not_open_are_named_and_nothing_is_written() {
         (
             "truncated",
             json!(STANDARD.encode(&bytes[..100])),
-            "no key could decrypt secret (truncated)\nspec.encryptedData[\"truncated\"]: it is cut short: 100 bytes, and at least 530 are needed",
+            "no key could decrypt secret (truncated)\nspec.encryptedData[\"truncated\"]: it is cut short: 100 bytes, and at least 530 are needed".to_owned(),
         ),
         (
             "over-long",
             json!(STANDARD.encode([&bytes[..], b"surplus"].concat())),
-            "no key could decrypt secret (over-long)",
+            no_key("over-long"),
         ),
-        ("not-base64", json!("%%%"), "illegal base64 data at input byte 0 (not-base64)"),
-        ("wrong-label", foreign, "no key could decrypt secret (wrong-label)"),
+        ("not-base64", json!("%%%"), "illegal base64 data at input byte 0 (not-base64)".to_owned()),
+        ("wrong-label", foreign, no_key("wrong-label")),
         (
             "wrong-key",
             json!(STANDARD.encode([&bytes[..2], &[7; 600][..]].concat())),
-            "no key could decrypt secret (wrong-key)",
+            no_key("wrong-key"),
         ),
     ];
     for (name, text, expected) in cases {
@@ -148,4 +156,24 @@ async fn owner_references_and_finalizers_of_a_template_do_not_reach_the_secret()
     let secret = scene.until_secret("db", "is there", |secret| item(secret, "password").is_some()).await;
     assert!(is_owned_by(&secret, &sealed));
     assert!(secret.finalizers().is_empty());
+}
+
+#[tokio::test]
+async fn an_item_of_another_scope_is_told_with_the_annotation_that_mends_it() {
+    let scene = Scene::set().await;
+    let mut secret = scene.secret("db", "password", CANARY);
+    secret["metadata"]["annotations"] = json!({"sealedsecrets.bitnami.com/namespace-wide": "true"});
+    let mut sealed = scene.seal(&secret).await;
+    sealed["metadata"]["annotations"] = json!({});
+    scene.create(&sealed).await;
+    let message = scene.until_synced("db", "False").await;
+    let cause = "\nspec.encryptedData[\"password\"]: it was sealed with scope namespace-wide, and this SealedSecret is strict";
+    assert!(message.starts_with("no key could decrypt secret (password)"), "{message}");
+    assert!(message.contains(cause), "{message}");
+    assert_eq!(scene.until_event("db", "ErrUnsealFailed").await, format!("Failed to unseal: {message}"));
+    no_plaintext_is_told(&scene, "db").await;
+    let annotation =
+        json!({"metadata": {"annotations": {"sealedsecrets.bitnami.com/namespace-wide": "true"}}});
+    scene.merge("db", &annotation).await;
+    scene.until_synced("db", "True").await;
 }
