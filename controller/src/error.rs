@@ -59,6 +59,11 @@ pub(crate) enum Failure {
         "the Secret is immutable and its content can not be changed: delete the Secret, and it is created anew"
     )]
     Immutable,
+    /// The Secret has another type; the API server never changes that.
+    #[error(
+        "the type of an existing Secret can not be changed: delete the Secret, and it is created anew with the type of the template"
+    )]
+    TypeFixed,
     /// The API server refused or could not be reached.
     #[error("{message}")]
     Api {
@@ -81,6 +86,12 @@ impl Failure {
                 if status.message.contains("field is immutable when `immutable` is set") =>
             {
                 Self::Immutable
+            }
+            kube::Error::Api(status)
+                if status.message.contains("type: Invalid value")
+                    && status.message.contains("field is immutable") =>
+            {
+                Self::TypeFixed
             }
             kube::Error::Api(status) => Self::Api {
                 message: status.message.clone(),
@@ -117,7 +128,7 @@ impl Failure {
             | Self::Unopened { .. }
             | Self::KeyPlanting(_)
             | Self::Panicked => "ErrUnsealFailed",
-            Self::NotOurs(_) | Self::Immutable | Self::Api { .. } => "ErrUpdateFailed",
+            Self::NotOurs(_) | Self::Immutable | Self::TypeFixed | Self::Api { .. } => "ErrUpdateFailed",
         }
     }
 
@@ -131,7 +142,7 @@ impl Failure {
             | Self::KeyPlanting(_)
             | Self::Panicked => "unseal",
             Self::NotOurs(_) => "unmanaged",
-            Self::Immutable | Self::Api { .. } => "update",
+            Self::Immutable | Self::TypeFixed | Self::Api { .. } => "update",
         }
     }
 
@@ -139,7 +150,9 @@ impl Failure {
     #[must_use]
     pub(crate) fn condition_message(&self) -> String {
         match self {
-            Self::NotOurs(_) | Self::Immutable | Self::Api { .. } => format!("failed update: {self}"),
+            Self::NotOurs(_) | Self::Immutable | Self::TypeFixed | Self::Api { .. } => {
+                format!("failed update: {self}")
+            }
             _ => self.to_string(),
         }
     }
@@ -148,7 +161,7 @@ impl Failure {
     #[must_use]
     pub(crate) fn event_message(&self) -> String {
         match self {
-            Self::NotOurs(_) | Self::Immutable | Self::Api { .. } => self.to_string(),
+            Self::NotOurs(_) | Self::Immutable | Self::TypeFixed | Self::Api { .. } => self.to_string(),
             _ => format!("Failed to unseal: {self}"),
         }
     }
@@ -162,6 +175,7 @@ impl Failure {
             Self::KeyPlanting(_) => "KeyPlantingRefused",
             Self::NotOurs(_) => "NotManaged",
             Self::Immutable => "Immutable",
+            Self::TypeFixed => "TypeFixed",
             Self::Api { .. } => "UpdateFailed",
             Self::Panicked => "InternalError",
         }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::PostParams;
+use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use sealed_secrets_crds::SealedSecret;
 
 use super::ownership::{Relation, keeping, patched, relation, repaired, replaced, says_the_same};
-use super::versions::Version;
+use super::versions::{Version, Versions};
 use crate::error::Failure;
 
 /// Our name in the managedFields of Secrets.
@@ -33,8 +33,10 @@ pub(super) enum Mode {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Done {
     Created,
-    /// With the name of whoever had changed the Secret last, where that is recorded.
     Updated {
+        /// What the Secret was before.
+        from: Version,
+        /// Whoever had changed it last, where that is recorded.
         changed_by: Option<String>,
     },
     Nothing,
@@ -42,27 +44,28 @@ pub(super) enum Done {
 
 /// Makes the Secret of `sealed` say what `desired` says: creates it, or replaces what is there if that is ours.
 ///
-/// Returns what was done, and the version that the Secret now has. Decided on the very object that is written: the PUT
+/// Returns what was done, and the metadata that the Secret now has. Decided on the very object that is written: the PUT
 /// carries its uid and resourceVersion.
 ///
 /// # Errors
 /// When the existing Secret is not ours or the API server refuses.
 pub(super) async fn apply(
     client: &Client,
+    versions: &Versions,
     sealed: &SealedSecret,
     desired: Secret,
     mode: &Mode,
-) -> Result<(Done, Version), Failure> {
+) -> Result<(Done, ObjectMeta), Failure> {
     let namespace = desired.namespace().unwrap_or_default();
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
     let mut attempt = 1;
     loop {
         match secrets.create(&written_by_us(), &desired).await {
-            Ok(created) => return Ok((Done::Created, Version::of(&created.metadata))),
+            Ok(created) => return Ok((Done::Created, created.metadata)),
             Err(error) if is(&error, 409) => {}
             Err(error) => return Err(Failure::api(&error)),
         }
-        match update(client, &secrets, sealed, &desired, mode).await {
+        match update(client, versions, sealed, &desired, mode).await {
             Err(Attempt::Again(_)) if attempt < ATTEMPTS => attempt += 1,
             Err(Attempt::Again(failure) | Attempt::Failed(failure)) => return Err(failure),
             Ok(done) => return Ok(done),
@@ -78,14 +81,16 @@ enum Attempt {
 
 async fn update(
     client: &Client,
-    secrets: &Api<Secret>,
+    versions: &Versions,
     sealed: &SealedSecret,
     desired: &Secret,
     mode: &Mode,
-) -> Result<(Done, Version), Attempt> {
-    let name = desired.name_any();
+) -> Result<(Done, ObjectMeta), Attempt> {
+    let (namespace, name) = (desired.namespace().unwrap_or_default(), desired.name_any());
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
     let existing = secrets.get(&name).await.map_err(|error| again_if(&error, 404))?;
-    let target = match (relation(&existing, sealed), mode) {
+    let was_ours = was_ours(versions, &existing, desired);
+    let target = match (relation(&existing, sealed, was_ours), mode) {
         (Relation::Ours, Mode::Repair { volatile }) => {
             keeping(&existing, volatile, repaired(&existing, desired.clone()))
         }
@@ -96,18 +101,26 @@ async fn update(
         }
         // With skip-set-owner-references nothing marks the Secret as ours but its content.
         _ if says_the_same(&existing, desired) => {
-            return Ok((Done::Nothing, Version::of(&existing.metadata)));
+            return Ok((Done::Nothing, existing.metadata));
         }
         (Relation::OursOutdated | Relation::Foreign, _) => {
             return Err(Attempt::Failed(Failure::NotOurs(name)));
         }
     };
     if says_the_same(&existing, &target) {
-        return Ok((Done::Nothing, Version::of(&existing.metadata)));
+        return Ok((Done::Nothing, existing.metadata));
     }
     let updated = secrets.replace(&name, &written_by_us(), &target).await;
     let updated = updated.map_err(|error| again_if(&error, 409))?;
-    Ok((Done::Updated { changed_by: last_manager(&existing) }, Version::of(&updated.metadata)))
+    let (from, changed_by) = (Version::of(&existing.metadata), last_manager(&existing));
+    Ok((Done::Updated { from, changed_by }, updated.metadata))
+}
+
+/// Whether this process has seen the existing Secret controlled by the owner that it should have.
+fn was_ours(versions: &Versions, existing: &Secret, desired: &Secret) -> bool {
+    let key = (desired.namespace().unwrap_or_default(), desired.name_any());
+    let secret = existing.uid().unwrap_or_default();
+    desired.owner_references().iter().any(|owner| versions.has_been_owned(&key, &secret, &owner.uid))
 }
 
 fn written_by_us() -> PostParams {

@@ -27,8 +27,9 @@ pub(super) enum Relation {
     Foreign,
 }
 
-/// Tells whose `existing` is.
-pub(super) fn relation(existing: &Secret, sealed: &SealedSecret) -> Relation {
+/// Tells whose `existing` is. `was_ours` says that this process has seen it controlled by this very SealedSecret, so that a
+/// missing owner is drift; where it has got another controller since, it is somebody else's.
+pub(super) fn relation(existing: &Secret, sealed: &SealedSecret, was_ours: bool) -> Relation {
     let says = |name: &str| existing.annotations().get(name).is_some_and(|value| value == "true");
     let owned = owner_uid(existing, sealed).is_some_and(|uid| Some(uid) == sealed.metadata.uid.as_deref());
     match (says(PATCH_ANNOTATION), says(MANAGED_ANNOTATION)) {
@@ -36,19 +37,46 @@ pub(super) fn relation(existing: &Secret, sealed: &SealedSecret) -> Relation {
         (false, true) => Relation::Ours,
         (false, false) if owned => Relation::Ours,
         (false, false) if owner_uid(existing, sealed).is_some() => Relation::OursOutdated,
+        (false, false) if was_ours && !has_controller(existing) => Relation::Ours,
         (false, false) => Relation::Foreign,
     }
 }
 
 /// The UID of the controlling owner, where that is a SealedSecret of this name.
 fn owner_uid<'a>(existing: &'a Secret, sealed: &SealedSecret) -> Option<&'a str> {
-    let is_ours = |owner: &&OwnerReference| {
+    let name = sealed.metadata.name.as_deref()?;
+    controlling_sealed_secret(&existing.metadata, name).map(|owner| owner.uid.as_str())
+}
+
+/// The controlling owner, where that is a SealedSecret of this name.
+pub(super) fn controlling_sealed_secret<'a>(
+    metadata: &'a ObjectMeta,
+    name: &str,
+) -> Option<&'a OwnerReference> {
+    metadata.owner_references.iter().flatten().find(|owner| {
         owner.controller == Some(true)
             && owner.api_version == SEALED_SECRET_API_VERSION
             && owner.kind == SEALED_SECRET_KIND
-            && Some(&owner.name) == sealed.metadata.name.as_ref()
+            && owner.name == name
+    })
+}
+
+fn has_controller(secret: &Secret) -> bool {
+    secret.owner_references().iter().any(|owner| owner.controller == Some(true))
+}
+
+/// The owners that `existing` should have when `ours` are those that we set: owners that others have added stay, but for one
+/// that controls it or says something else of us.
+fn with_owners_of_others(existing: &Secret, ours: Option<Vec<OwnerReference>>) -> Vec<OwnerReference> {
+    let ours = ours.unwrap_or_default();
+    let of_others = |owner: &OwnerReference| {
+        owner.controller != Some(true) && ours.iter().all(|our| our.uid != owner.uid)
     };
-    existing.owner_references().iter().find(is_ours).map(|owner| owner.uid.as_str())
+    let stays = |owner: &&OwnerReference| ours.contains(owner) || of_others(owner);
+    let mut owners: Vec<_> = existing.owner_references().iter().filter(stays).cloned().collect();
+    let missing: Vec<_> = ours.into_iter().filter(|our| !owners.contains(our)).collect();
+    owners.extend(missing);
+    owners
 }
 
 /// `existing` with everything that `desired` says: data, type, labels, annotations and owner replaced. `immutable` of an
@@ -73,14 +101,16 @@ pub(super) fn keeping(existing: &Secret, kept: &BTreeSet<String>, mut target: Se
     target
 }
 
-/// `existing` with its data, type and owner as `desired` says, and the labels and annotations of `desired` as well: those that
-/// others have added stay.
+/// `existing` with its data, type and owner as `desired` says, and the labels and annotations of `desired` as well: those, and
+/// the owners, that others have added stay.
 pub(super) fn repaired(existing: &Secret, desired: Secret) -> Secret {
     let (mut labels, mut annotations) =
         (existing.metadata.labels.clone(), existing.metadata.annotations.clone());
     merge(&mut labels, desired.metadata.labels.clone());
     merge(&mut annotations, desired.metadata.annotations.clone());
+    let owners = with_owners_of_others(existing, desired.metadata.owner_references.clone());
     let mut secret = replaced(existing, desired);
+    secret.metadata.owner_references = Some(owners);
     secret.metadata.labels = labels;
     secret.metadata.annotations = annotations;
     secret
@@ -94,7 +124,8 @@ pub(super) fn patched(existing: &Secret, desired: Secret, owned: bool) -> Secret
     merge(&mut secret.metadata.annotations, desired.metadata.annotations);
     secret.type_ = desired.type_;
     if owned {
-        secret.metadata.owner_references = desired.metadata.owner_references;
+        secret.metadata.owner_references =
+            Some(with_owners_of_others(existing, desired.metadata.owner_references));
     }
     secret
 }
@@ -168,7 +199,7 @@ mod tests {
             ),
         ];
         for (secret, expected) in cases {
-            assert_eq!(relation(&secret, &sealed()), expected, "{:?}", secret.metadata);
+            assert_eq!(relation(&secret, &sealed(), false), expected, "{:?}", secret.metadata);
         }
     }
 
@@ -176,7 +207,43 @@ mod tests {
     fn only_the_literal_true_hands_a_secret_over() {
         let mut secret = existing(&[MANAGED_ANNOTATION], None);
         secret.annotations_mut().insert(MANAGED_ANNOTATION.to_owned(), "yes".to_owned());
-        assert_eq!(relation(&secret, &sealed()), Relation::Foreign);
+        assert_eq!(relation(&secret, &sealed(), false), Relation::Foreign);
+    }
+
+    #[test]
+    fn a_secret_that_was_ours_stays_ours_unless_somebody_else_controls_it() {
+        let cases = [
+            (existing(&[], None), Relation::Ours),
+            (existing(&[], Some(owner("other", "x", false))), Relation::Ours),
+            (existing(&[], Some(owner("other", "x", true))), Relation::Foreign),
+            (existing(&[], Some(owner("db", "former", true))), Relation::OursOutdated),
+            (existing(&[PATCH_ANNOTATION], None), Relation::Patched { owned: false }),
+        ];
+        for (secret, expected) in cases {
+            assert_eq!(relation(&secret, &sealed(), true), expected, "{:?}", secret.metadata);
+        }
+    }
+
+    #[test]
+    fn a_repair_keeps_the_owners_of_others_and_puts_ours_back() {
+        let (ours, theirs) = (owner("db", "current", true), owner("app", "theirs", false));
+        let owned_by = |owners: &[&OwnerReference]| {
+            let mut secret = existing(&[], None);
+            secret.metadata.owner_references = Some(owners.iter().copied().cloned().collect());
+            secret
+        };
+        let altered = OwnerReference { controller: None, ..ours.clone() };
+        let usurper = owner("app", "usurper", true);
+        let cases = [
+            (owned_by(&[&theirs]), vec![&theirs, &ours]),
+            (owned_by(&[&ours, &theirs]), vec![&ours, &theirs]),
+            (owned_by(&[&altered, &theirs]), vec![&theirs, &ours]),
+            (owned_by(&[&usurper]), vec![&ours]),
+        ];
+        for (secret, expected) in cases {
+            let repaired = repaired(&secret, owned_by(&[&ours]));
+            assert_eq!(repaired.owner_references().iter().collect::<Vec<_>>(), expected);
+        }
     }
 
     fn with_item(key: &str, value: &str) -> Secret {

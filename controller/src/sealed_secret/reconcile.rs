@@ -15,6 +15,7 @@ use super::apply::{Done, Mode};
 use super::open::{Job, open};
 use super::room::{Room, key_of, success_with};
 use super::unopened::{self, Verdict};
+use super::versions::Version;
 use super::{apply, desired, status};
 use crate::error::Failure;
 use crate::event;
@@ -133,20 +134,24 @@ async fn unseal_and_apply(
     desired::refuse_key_planting(&secret, &context.namespace, &context.key_prefix)?;
     let opened_before = status::has_opened(&status::read(object), object.metadata.generation);
     let mode = if opened_before { Mode::Repair { volatile } } else { Mode::Replace };
-    let (done, version) = apply::apply(&context.client, &sealed, secret, &mode).await?;
-    room.versions.note(key_of(object), version.clone());
+    let left_as = room.left_as(object);
+    let (done, metadata) = apply::apply(&context.client, &room.versions, &sealed, secret, &mode).await?;
+    room.versions.note(key_of(object), &metadata);
     if opened_before {
-        tell_repair(object, room, done).await;
+        tell_repair(object, room, done, left_as).await;
     }
+    let version = Version::of(&metadata);
     Ok(success_with(object, version, opened.keys.iter().map(ToString::to_string).collect()))
 }
 
-/// A Secret that had opened before and was not as it should be: somebody else has changed it.
-async fn tell_repair(object: &DynamicObject, room: &Room, done: Done) {
+/// A Secret that had opened before and was not as it should be: somebody else has changed it, unless it is still what we
+/// left.
+async fn tell_repair(object: &DynamicObject, room: &Room, done: Done, left_as: Option<Version>) {
     let message = match done {
         Done::Nothing => return,
         Done::Created => "the Secret had been deleted and was created again".to_owned(),
-        Done::Updated { changed_by } => format!(
+        Done::Updated { from, .. } if left_as == Some(from.clone()) => return,
+        Done::Updated { changed_by, .. } => format!(
             "the Secret had been changed by {} and was put back",
             changed_by.as_deref().unwrap_or("somebody unknown")
         ),

@@ -94,11 +94,21 @@ impl Room {
         ring.has_all(&success.keys) && *success == success_with(object, version, success.keys.clone())
     }
 
+    /// The version in which the last success has left the Secret of `object`, as far as anything remembers it.
+    pub(super) fn left_as(&self, object: &DynamicObject) -> Option<Version> {
+        let last = self.last(object)?;
+        Some(Version { uid: last.secret_uid, resource_version: last.secret_resource_version })
+    }
+
+    /// The last success with `object`, whatever has happened since.
+    fn last(&self, object: &DynamicObject) -> Option<LastSuccess> {
+        let remembered = self.lock().get(&key_of(object)).map(|remembered| remembered.success.clone());
+        remembered.or_else(|| status::read(object).last_success)
+    }
+
     /// Fingerprints of the keys that opened `object` the last time. Nothing but work depends on them.
     pub(super) fn keys_that_worked(&self, object: &DynamicObject) -> Vec<String> {
-        let remembered = self.lock().get(&key_of(object)).map(|remembered| remembered.success.keys.clone());
-        let told = || status::read(object).last_success.map(|success| success.keys);
-        remembered.or_else(told).unwrap_or_default()
+        self.last(object).map(|success| success.keys).unwrap_or_default()
     }
 
     /// Remembers a success whose report is put off; a later one takes its place.

@@ -13,7 +13,7 @@ use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use kube::{Api, ResourceExt as _};
 
 use super::room::{Room, reference};
-use super::versions::{Key, Version, Versions};
+use super::versions::{Key, Versions};
 
 /// The keys of SealedSecrets in `store` whose Secret is not as it was. Where Secrets cannot be watched: none, and one line in
 /// the log.
@@ -74,7 +74,7 @@ impl Follower {
     fn note(&self, secret: &PartialObjectMeta<Secret>) -> Vec<Key> {
         let key = key_of(secret);
         let matters = self.store.get(&reference(key.clone())).is_some();
-        let changed = matters && self.versions.note(key.clone(), Version::of(&secret.metadata));
+        let changed = matters && self.versions.note(key.clone(), &secret.metadata);
         if changed { vec![key] } else { Vec::new() }
     }
 

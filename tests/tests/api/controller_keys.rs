@@ -1,8 +1,9 @@
 //! The key Secrets: made once, adopted from the original, followed live, and never trusted blindly.
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt as _;
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt as _};
 use sealed_secrets_core::crypto::{KeyPair, KeySize};
 use sealed_secrets_tests::{Cluster, Edition, until};
 use serde_json::{Value, json};
@@ -72,7 +73,7 @@ async fn three_controllers_that_start_together_make_one_key() {
 async fn broken_key_secrets_are_named_and_passed_over() {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
-    let secrets: kube::Api<Secret> = kube::Api::namespaced(cluster.client(), installation.namespace());
+    let secrets: Api<Secret> = Api::namespaced(cluster.client(), installation.namespace());
     let mismatched = KeyPair::generate(KeySize::Rsa2048).unwrap().expose_pkcs1_pem().unwrap();
     let broken = [
         key_secret("rubbish", "not a key", CERTIFICATE),
@@ -166,4 +167,45 @@ async fn what_only_a_removed_key_opens_is_told_and_its_secret_stays() {
     assert_eq!(scene.secrets().get("on-first").await.unwrap().data, before.data);
     relabel(&scene, &name, "active").await;
     scene.until_synced("on-first", "True").await;
+}
+
+/// Takes the right to watch Secrets from the controller, as some installations of the original do.
+async fn without_watch_on_secrets(cluster: &Cluster, namespace: &str) {
+    let bindings: Api<RoleBinding> = Api::namespaced(cluster.client(), namespace);
+    let bound = bindings.list(&ListParams::default()).await.unwrap().items;
+    let accounts =
+        |binding: &&RoleBinding| binding.subjects.iter().flatten().any(|who| who.kind == "ServiceAccount");
+    let subjects = bound.iter().find(accounts).unwrap().subjects.clone();
+    for binding in bound.iter().filter(accounts) {
+        bindings.delete(&binding.name_any(), &DeleteParams::default()).await.unwrap();
+    }
+    let role = json!({
+        "metadata": {"name": "no-watch"},
+        "rules": [
+            {"apiGroups": ["bitnami.com"], "resources": ["sealedsecrets"], "verbs": ["get", "list", "watch"]},
+            {"apiGroups": ["bitnami.com"], "resources": ["sealedsecrets/status"], "verbs": ["update"]},
+            {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "create", "update"]},
+            {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]}
+        ]
+    });
+    let role: Role = serde_json::from_value(role).unwrap();
+    let roles: Api<Role> = Api::namespaced(cluster.client(), namespace);
+    roles.create(&PostParams::default(), &role).await.unwrap();
+    let role_ref = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "no-watch"});
+    let binding = json!({"metadata": {"name": "no-watch"}, "roleRef": role_ref, "subjects": subjects});
+    bindings.create(&PostParams::default(), &serde_json::from_value(binding).unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn keys_are_listed_once_more_before_an_object_is_told_not_to_open() {
+    let cluster = Cluster::shared().await.unwrap();
+    let installation = cluster.install_namespaced(&[]).await.unwrap();
+    without_watch_on_secrets(&cluster, installation.namespace()).await;
+    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
+    let scene = Scene { cluster, installation, controller };
+    scene.until_logged("key Secrets cannot be watched").await;
+    scene.secrets().create(&PostParams::default(), &key_secret("unseen", KEY, CERTIFICATE)).await.unwrap();
+    scene.create(&seal_with(CERTIFICATE, &scene.secret("db", "password", CANARY))).await;
+    scene.until_synced("db", "True").await;
+    assert!(!scene.controller.log().contains("no key could decrypt"), "it was told before");
 }

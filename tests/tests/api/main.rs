@@ -7,6 +7,8 @@ mod controller_http;
 #[cfg(test)]
 mod controller_keys;
 #[cfg(test)]
+mod controller_ownership;
+#[cfg(test)]
 mod controller_refuses;
 #[cfg(test)]
 mod controller_repairs;
