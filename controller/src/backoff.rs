@@ -5,16 +5,39 @@ use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::DefaultBackoff;
+
 const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_mins(5);
+const LONGEST_OF_WATCH: Duration = Duration::from_secs(5);
+
+/// The pauses of a watch that fails, at most five seconds: what hinders it, such as a namespace whose rights come later, may go
+/// away any time.
+#[derive(Default)]
+pub(crate) struct WatchBackoff(DefaultBackoff);
+
+impl Iterator for WatchBackoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(|pause| pause.min(LONGEST_OF_WATCH))
+    }
+}
+
+impl Backoff for WatchBackoff {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
 
 /// Counts consecutive failures by key: the wait doubles up to five minutes and never ends.
 #[derive(Debug, Default)]
-pub(crate) struct Backoff<K> {
+pub(crate) struct Failures<K> {
     failures: Mutex<HashMap<K, u32>>,
 }
 
-impl<K: Eq + Hash> Backoff<K> {
+impl<K: Eq + Hash> Failures<K> {
     /// Notes a failure and returns the wait before the next attempt. `jitter` is random, 0 to 1, and takes away up to a fifth.
     pub(crate) fn failed(&self, key: K, jitter: f64) -> Duration {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
@@ -51,7 +74,7 @@ mod tests {
 
     #[test]
     fn success_starts_over() {
-        let backoff = Backoff::default();
+        let backoff = Failures::default();
         assert_eq!(backoff.failed("a", 0.0), FIRST);
         assert_eq!(backoff.failed("a", 0.0), FIRST * 2);
         backoff.succeeded(&"a");

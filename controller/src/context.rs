@@ -8,7 +8,7 @@ use sealed_secrets_core::template::Budget;
 use sealed_secrets_core::unseal::V1Data;
 use tokio::sync::{Semaphore, watch};
 
-use crate::backoff::Backoff;
+use crate::backoff::Failures;
 use crate::key_list::KeyList;
 use crate::metrics::Metrics;
 
@@ -29,7 +29,7 @@ pub(crate) struct Context {
     pub(crate) key_list: Arc<KeyList>,
     pub(crate) metrics: Arc<Metrics>,
     /// Failures by namespace and name of the SealedSecret.
-    pub(crate) backoff: Backoff<(String, String)>,
+    pub(crate) backoff: Failures<(String, String)>,
     /// One permit per processor: decryption must not crowd out everything else.
     pub(crate) decryption: Semaphore,
     /// The same for objects with templates.

@@ -24,6 +24,7 @@ use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
 use crate::args::Args;
+use crate::backoff::WatchBackoff;
 use crate::key_list::KeyList;
 use crate::{clock, home};
 
@@ -271,7 +272,7 @@ fn changes(client: &Client, namespace: &str) -> impl futures::Stream<Item = ()> 
     let config = watcher::Config::default().labels(SEALING_KEY_LABEL);
     let mut told = false;
     watcher(secrets, config)
-        .default_backoff()
+        .backoff(WatchBackoff::default())
         .inspect_err(move |error| {
             if !std::mem::replace(&mut told, true) {
                 tracing::warn!(

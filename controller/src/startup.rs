@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
-use crate::backoff::Backoff;
+use crate::backoff::Failures;
 use crate::context::{Context, RingReceiver};
 use crate::error::StartError;
 use crate::http::{Desk, Limits, RateLimiter};
@@ -22,6 +22,9 @@ use crate::sealed_secret::Selection;
 use crate::{home, http, sealed_secret};
 
 const STACK: usize = 8 << 20;
+
+/// What is in flight at SIGTERM gets this long: Kubernetes waits 30 seconds before it kills.
+const LAST_WORK: Duration = Duration::from_secs(20);
 
 /// Runs until SIGTERM or SIGINT, then finishes what is in flight.
 ///
@@ -34,7 +37,10 @@ pub fn run(args: Args) -> Result<(), StartError> {
     // The deepest template that is allowed needs 1.6 MiB in an unoptimized build.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build()?;
-    runtime.block_on(serve(args))
+    let outcome = runtime.block_on(serve(args));
+    // A key that is being made is of no use any more, and takes long.
+    runtime.shutdown_background();
+    outcome
 }
 
 fn print_version() -> Result<(), StartError> {
@@ -64,7 +70,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
         ring: ring.clone(),
         key_list,
         metrics: Arc::clone(&metrics),
-        backoff: Backoff::default(),
+        backoff: Failures::default(),
         decryption: Semaphore::new(processors()),
         rendering: Semaphore::new(processors()),
         template_budget: args.template_budget(),
@@ -79,14 +85,25 @@ async fn serve(args: Args) -> Result<(), StartError> {
     let metrics_server = tokio::spawn(http::serve_metrics(metrics_listener, metrics, stop.clone()));
     let work = tokio::spawn(sealed_secret::run(context, selection, stop.clone()));
 
+    let all_work = async {
+        work.await.map_err(|_| StartError::Stopped("the unsealer"))?;
+        drop(tokio::join!(servers, metrics_server));
+        Ok::<(), StartError>(())
+    };
     tokio::select! {
         // Its loop never ends; only a panic would.
         _ = tokio::spawn(keystore.run(asked_for_key)) => return Err(StartError::Stopped("the keystore")),
-        ended = work => ended.map_err(|_| StartError::Stopped("the unsealer"))?,
+        ended = all_work => ended?,
+        () = overdue(&stop) => tracing::warn!("stopping with work unfinished: it is done after the next start"),
     }
-    drop(tokio::join!(servers, metrics_server));
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Returns when what is in flight has had its time.
+async fn overdue(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(LAST_WORK).await;
 }
 
 fn desk(args: &Args, ring: RingReceiver) -> Desk {

@@ -35,6 +35,7 @@ use sealed_secrets_crds::SealedSecret;
 use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::backoff::WatchBackoff;
 use crate::context::Context;
 use room::{Room, key_of, reference};
 
@@ -120,7 +121,7 @@ fn changed_objects(
     }
     let mut follower = object_watch::Follower::new(store, Arc::clone(room));
     watcher(api, config)
-        .default_backoff()
+        .backoff(WatchBackoff::default())
         .modify(drop_what_is_not_needed)
         .reflect(writer)
         .filter_map(move |event| std::future::ready(follower.follow(event).transpose()))
@@ -141,12 +142,9 @@ fn changed_secrets(
     };
     let repair = selection.repair;
     let wanted = {
-        let store = store.clone();
+        let (store, room) = (store.clone(), Arc::clone(room));
         move |object: &ObjectRef<DynamicObject>| {
-            let opened = |object: &DynamicObject| {
-                status::has_opened(&status::read(object), object.metadata.generation)
-            };
-            let wanted = repair || !store.get(object).is_some_and(|object| opened(&object));
+            let wanted = repair || !store.get(object).is_some_and(|object| room.has_opened(&object));
             std::future::ready(wanted)
         }
     };

@@ -132,7 +132,7 @@ async fn unseal_and_apply(
     let opened = open(job, context).await?;
     let Unsealed { secret, volatile } = opened.unsealed;
     desired::refuse_key_planting(&secret, &context.namespace, &context.key_prefix)?;
-    let opened_before = status::has_opened(&status::read(object), object.metadata.generation);
+    let opened_before = room.has_opened(object);
     let mode = if opened_before { Mode::Repair { volatile } } else { Mode::Replace };
     let left_as = room.left_as(object);
     let (done, metadata) = apply::apply(&context.client, &room.versions, &sealed, secret, &mode).await?;

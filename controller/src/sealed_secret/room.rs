@@ -94,6 +94,18 @@ impl Room {
         ring.has_all(&success.keys) && *success == success_with(object, version, success.keys.clone())
     }
 
+    /// Whether `object` has opened before as it is now: in this process, or as its status says.
+    pub(super) fn has_opened(&self, object: &DynamicObject) -> bool {
+        let now = success_with(object, Version::default(), Vec::new());
+        let same = |last: LastSuccess| {
+            (last.uid, last.generation, last.scope) == (now.uid, now.generation, now.scope)
+        };
+        match self.last(object) {
+            Some(last) if last.generation == now.generation => same(last),
+            _ => status::has_opened(&status::read(object), object.metadata.generation),
+        }
+    }
+
     /// The version in which the last success has left the Secret of `object`, as far as anything remembers it.
     pub(super) fn left_as(&self, object: &DynamicObject) -> Option<Version> {
         let last = self.last(object)?;

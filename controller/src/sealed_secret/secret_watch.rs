@@ -14,6 +14,7 @@ use kube::{Api, ResourceExt as _};
 
 use super::room::{Room, reference};
 use super::versions::{Key, Versions};
+use crate::backoff::WatchBackoff;
 
 /// The keys of SealedSecrets in `store` whose Secret is not as it was. Where Secrets cannot be watched: none, and one line in
 /// the log.
@@ -26,8 +27,9 @@ pub(super) fn changes(
     let mut follower = Follower { store, versions, seen: HashSet::new(), told: false };
     let room = Arc::clone(room);
     // The store comes first: it says which Secrets matter.
-    let events = stream::once(async move { room.objects_listed.opened().await })
-        .flat_map(move |()| watch(secrets.clone(), watcher::Config::default()).default_backoff());
+    let events = stream::once(async move { room.objects_listed.opened().await }).flat_map(move |()| {
+        watch(secrets.clone(), watcher::Config::default()).backoff(WatchBackoff::default())
+    });
     events.flat_map(move |event| stream::iter(follower.follow(event)))
 }
 

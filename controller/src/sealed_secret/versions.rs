@@ -12,7 +12,7 @@ use super::ownership::controlling_sealed_secret;
 pub(super) type Key = (String, String);
 
 /// The very state of a Secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Version {
     pub(super) uid: String,
     pub(super) resource_version: String,

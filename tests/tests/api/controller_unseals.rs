@@ -46,24 +46,6 @@ async fn a_changed_sealed_secret_changes_its_secret() {
 }
 
 #[tokio::test]
-async fn a_scope_annotation_that_is_mended_later_is_enough() {
-    let scene = Scene::set().await;
-    let mut secret = scene.secret("db", "password", CANARY);
-    secret["metadata"]["annotations"] = json!({"sealedsecrets.bitnami.com/namespace-wide": "true"});
-    let mut sealed = scene.seal(&secret).await;
-    sealed["metadata"]["annotations"] = json!({});
-    scene.create(&sealed).await;
-    assert_eq!(scene.until_synced("db", "False").await, "no key could decrypt secret (password)");
-    scene
-        .merge(
-            "db",
-            &json!({"metadata": {"annotations": {"sealedsecrets.bitnami.com/namespace-wide": "true"}}}),
-        )
-        .await;
-    scene.until_synced("db", "True").await;
-}
-
-#[tokio::test]
 async fn the_probes_and_the_certificate_are_served() {
     let scene = Scene::set().await;
     for (path, body) in [("/healthz", "ok\n"), ("/readyz", "ok\n")] {

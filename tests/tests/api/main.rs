@@ -13,6 +13,8 @@ mod controller_refuses;
 #[cfg(test)]
 mod controller_repairs;
 #[cfg(test)]
+mod controller_status;
+#[cfg(test)]
 mod controller_templates;
 #[cfg(test)]
 mod controller_unseals;

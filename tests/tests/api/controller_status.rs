@@ -1,0 +1,174 @@
+//! What an object and its events say, and when the controller comes back to it by itself.
+
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
+use kube::{Api, ResourceExt as _};
+use sealed_secrets_tests::{Cluster, Edition, until};
+use serde_json::{Value, json};
+
+use crate::scene::{CANARY, Scene, item};
+use crate::support::PATIENCE;
+
+async fn scene_with(arguments: &[&str]) -> Scene {
+    let cluster = Cluster::shared().await.unwrap();
+    let installation = cluster.install_namespaced(&[]).await.unwrap();
+    let controller = installation.start(Edition::Ours, arguments).await.unwrap();
+    Scene { cluster, installation, controller }
+}
+
+async fn opened(scene: &Scene, name: &str) {
+    scene.seal_and_create(&scene.secret(name, "password", CANARY)).await;
+    scene.until_synced(name, "True").await;
+}
+
+async fn plant(scene: &Scene, name: &str) {
+    let secret: Secret = serde_json::from_value(scene.secret(name, "theirs", "x")).unwrap();
+    scene.secrets().create(&PostParams::default(), &secret).await.unwrap();
+}
+
+fn failures_told(scene: &Scene, name: &str) -> usize {
+    let text = format!("Resource \"{name}\" already exists");
+    scene.controller.log().lines().filter(|line| line.contains(&text)).count()
+}
+
+/// Waits until an object has failed this often.
+async fn until_failed(scene: &Scene, name: &str, times: usize) {
+    let found = async || (failures_told(scene, name) >= times).then_some(());
+    until(&format!("{name} has failed {times} times"), PATIENCE, found).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_explicit_limit_of_retries_is_honoured_and_without_one_there_is_none() {
+    let (limited, unlimited) = (scene_with(&["--max-unseal-retries=1"]).await, Scene::set().await);
+    for scene in [&limited, &unlimited] {
+        plant(scene, "db").await;
+        scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
+    }
+    until_failed(&limited, "db", 2).await;
+    // The pauses double: four failures here take longer than a third one would have taken there.
+    until_failed(&unlimited, "db", 5).await;
+    assert_eq!(failures_told(&limited, "db"), 2);
+    limited.secrets().delete("db", &DeleteParams::default()).await.unwrap();
+    limited.until_synced("db", "True").await;
+}
+
+#[tokio::test]
+async fn without_update_status_events_are_written_and_no_status() {
+    let scene = scene_with(&["--update-status=false"]).await;
+    scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
+    scene.until_event("db", "Unsealed").await;
+    assert!(scene.sealed_secrets().get("db").await.unwrap().data.get("status").is_none());
+    let first = scene.secrets().get("db").await.unwrap();
+    scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();
+    scene.until_secret("db", "is another one", |secret| secret.uid() != first.uid()).await;
+    scene.until_event("db", "SecretRepaired").await;
+}
+
+#[tokio::test]
+async fn what_is_being_deleted_is_left_alone() {
+    let scene = Scene::set().await;
+    opened(&scene, "db").await;
+    scene.merge("db", &json!({"metadata": {"finalizers": ["example.com/wait"]}})).await;
+    scene.sealed_secrets().delete("db", &DeleteParams::default()).await.unwrap();
+    let marked = async || scene.sealed_secrets().get("db").await.unwrap().metadata.deletion_timestamp;
+    until("db is being deleted", PATIENCE, marked).await.unwrap();
+    scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();
+    opened(&scene, "later").await;
+    assert!(scene.secrets().get_opt("db").await.unwrap().is_none());
+    scene.merge("db", &json!({"metadata": {"finalizers": null}})).await;
+}
+
+fn condition(object: &Value, type_: &str, field: &str) -> String {
+    let conditions = object["conditions"].as_array().unwrap();
+    let found = conditions.iter().find(|condition| condition["type"] == type_).unwrap();
+    found[field].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn reason_message_and_generation_are_those_of_the_last_attempt() {
+    let scene = Scene::set().await;
+    plant(&scene, "db").await;
+    let good = scene.seal(&scene.secret("db", "password", CANARY)).await;
+    let mut bad = good.clone();
+    bad["spec"]["encryptedData"]["password"] = json!("%%%");
+    scene.create(&bad).await;
+    let steps = [
+        (json!({"metadata": {}}), "UnsealFailed", "illegal base64"),
+        (json!({"spec": good["spec"]}), "NotManaged", "failed update: "),
+    ];
+    for (change, reason, message) in steps {
+        scene.merge("db", &change).await;
+        let told = async || {
+            let object = scene.sealed_secrets().get("db").await.unwrap();
+            let status = object.data.get("status").filter(|status| status["conditions"].is_array())?.clone();
+            let current = status["observedGeneration"].as_i64() == object.metadata.generation;
+            (current && condition(&status, "Synced", "reason") == reason).then_some(status)
+        };
+        let status = until(&format!("db says {reason}"), PATIENCE, told).await.unwrap();
+        for type_ in ["Synced", "Ready", "Stalled"] {
+            assert_eq!(condition(&status, type_, "reason"), reason);
+            assert!(condition(&status, type_, "message").starts_with(message), "{status}");
+        }
+    }
+    scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();
+    scene.until_synced("db", "True").await;
+    let status = scene.sealed_secrets().get("db").await.unwrap().data["status"].clone();
+    assert_eq!(
+        (condition(&status, "Synced", "reason").as_str(), status["conditions"][0]["message"].as_str()),
+        ("Unsealed", None)
+    );
+}
+
+/// Gives the controller of `scene` the rights in another namespace that it has in its own.
+async fn bind_in(scene: &Scene, namespace: &str) {
+    let own: Api<RoleBinding> = Api::namespaced(scene.cluster.client(), scene.namespace());
+    let bindings = own.list(&ListParams::default()).await.unwrap().items;
+    let binding = bindings.into_iter().find(|binding| binding.role_ref.kind == "ClusterRole").unwrap();
+    let copy = RoleBinding {
+        metadata: ObjectMeta { name: binding.metadata.name.clone(), ..ObjectMeta::default() },
+        ..binding
+    };
+    let there: Api<RoleBinding> = Api::namespaced(scene.cluster.client(), namespace);
+    there.create(&PostParams::default(), &copy).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_namespace_that_appears_later_is_worked_in_as_soon_as_its_rights_are_there() {
+    let cluster = Cluster::shared().await.unwrap();
+    let installation = cluster.install_namespaced(&[]).await.unwrap();
+    let name = format!("later-{}", installation.namespace());
+    let additional = format!("--additional-namespaces={name}");
+    let controller = installation.start(Edition::Ours, &[&additional]).await.unwrap();
+    let scene = Scene { cluster, installation, controller };
+    scene.until_logged("watching SealedSecrets").await;
+    let namespaces: Api<Namespace> = Api::all(scene.cluster.client());
+    let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
+    let namespace = Namespace { metadata, ..Namespace::default() };
+    namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+    bind_in(&scene, &name).await;
+    let mut secret = scene.secret("db", "password", CANARY);
+    secret["metadata"]["namespace"] = json!(name);
+    let sealed = serde_json::from_value(scene.seal(&secret).await).unwrap();
+    let kind = kube::core::GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret");
+    let kind = kube::core::ApiResource::from_gvk(&kind);
+    let objects: Api<kube::api::DynamicObject> = Api::namespaced_with(scene.cluster.client(), &name, &kind);
+    objects.create(&PostParams::default(), &sealed).await.unwrap();
+    let secrets: Api<Secret> = Api::namespaced(scene.cluster.client(), &name);
+    let there = async || secrets.get_opt("db").await.unwrap().and_then(|secret| item(&secret, "password"));
+    assert_eq!(until("db is there", PATIENCE, there).await.unwrap(), CANARY);
+}
+
+#[tokio::test]
+async fn sigterm_ends_it_also_while_a_key_is_made() {
+    let cluster = Cluster::shared().await.unwrap();
+    let installation = cluster.install_namespaced(&[]).await.unwrap();
+    let mut controller =
+        sealed_secrets_tests::ControllerProcess::spawn(&installation, Edition::Ours, &["--key-size=8192"])
+            .await
+            .unwrap();
+    let begun = async || controller.log().contains("keys=0").then_some(());
+    until("it has seen that there is no key", PATIENCE, begun).await.unwrap();
+    assert!(controller.stop().await.unwrap().success());
+    assert!(controller.log().contains("stopped"));
+}
