@@ -1,9 +1,11 @@
 //! `cargo xtask`: what a line of shell cannot say.
 
 mod api_tests;
+mod bench;
 mod cluster;
 mod demo;
 mod inside;
+mod man;
 mod test;
 
 use std::process::ExitCode;
@@ -21,8 +23,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Bench(bench::Arguments),
     Cluster(cluster::Arguments),
     Demo(demo::Arguments),
+    Man(man::Arguments),
     Test(test::Arguments),
     #[command(hide = true)]
     ApiTests(api_tests::Arguments),
@@ -43,6 +47,8 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Cluster(arguments) => cluster::run(&arguments).await,
+        Command::Bench(arguments) => bench::run(&arguments).await,
+        Command::Man(arguments) => man::run(&arguments).await,
         Command::Demo(arguments) => demo::run(&arguments).await,
         Command::Test(arguments) => test::run(&arguments).await,
         Command::ApiTests(arguments) => api_tests::run(&arguments).await,
