@@ -59,7 +59,7 @@ impl Cluster {
     /// When there is no kubeconfig, or the Service cannot be read.
     pub(crate) fn connect(flags: &Flags) -> Result<Self, Error> {
         let runtime = runtime()?;
-        let config = runtime.block_on(kubeconfig::config(flags))?;
+        let config = kubeconfig::config(flags)?;
         let cluster_url = config.cluster_url.to_string();
         let namespace = flags.text("controller-namespace").unwrap_or(DEFAULT_CONTROLLER_NAMESPACE);
         let name = flags.text("controller-name").unwrap_or(DEFAULT_CONTROLLER_NAME);

@@ -1,7 +1,10 @@
 //! Fetching from an address, through the proxy that the environment names.
 
+use std::net::IpAddr;
+
 use http::{Method, Request, Uri, header};
 use http_body_util::BodyExt as _;
+use ipnet::IpNet;
 use kube::client::Body;
 use kube::{Client, Config};
 
@@ -90,12 +93,10 @@ pub(crate) fn proxy_for(target: &Uri, variable: impl Fn(&str) -> Option<String>)
         variable(name).or_else(|| variable(&name.to_lowercase())).filter(|value| !value.is_empty())
     };
     let host = target.host().unwrap_or_default().trim_matches(['[', ']']);
-    let local =
-        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    if local
-        || either("NO_PROXY")
-            .is_some_and(|list| list.split(',').any(|pattern| excludes(pattern.trim(), host)))
-    {
+    let local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    let port = target.port_u16().unwrap_or(if target.scheme_str() == Some("https") { 443 } else { 80 });
+    let excluded = |list: String| list.split(',').any(|pattern| excludes(pattern.trim(), host, port));
+    if local || either("NO_PROXY").is_some_and(excluded) {
         return None;
     }
     let proxy = match target.scheme_str() {
@@ -106,12 +107,28 @@ pub(crate) fn proxy_for(target: &Uri, variable: impl Fn(&str) -> Option<String>)
     proxy.parse().ok()
 }
 
-/// Go's rules: `*`, a host, or a domain with or without a leading dot; a port is not looked at.
-fn excludes(pattern: &str, host: &str) -> bool {
-    let pattern = pattern.split(':').next().unwrap_or_default();
-    let domain = pattern.trim_start_matches("*.").trim_start_matches('.');
-    let within = || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
-    pattern == "*" || (!domain.is_empty() && ((!pattern.starts_with('.') && host == domain) || within()))
+/// Go's rules: `*`, an address, a range of addresses, a domain with all below it, or with a leading dot only what is below;
+/// but for ranges with or without a port.
+fn excludes(pattern: &str, host: &str, port: u16) -> bool {
+    let address = host.parse::<IpAddr>();
+    if pattern == "*" {
+        return true;
+    }
+    if let (Ok(range), Ok(address)) = (pattern.parse::<IpNet>(), &address) {
+        return range.contains(address);
+    }
+    let (name, wanted) = match pattern.rsplit_once(':').map(|(name, port)| (name, port.parse::<u16>())) {
+        Some((name, Ok(port))) if pattern.parse::<IpAddr>().is_err() => (name, port),
+        _ => (pattern, port),
+    };
+    let name = name.trim_matches(['[', ']']);
+    if let (Ok(named), Ok(address)) = (name.parse::<IpAddr>(), &address) {
+        return wanted == port && named == *address;
+    }
+    let domain = name.trim_start_matches('*').to_lowercase();
+    let host = host.to_lowercase();
+    let below = host.strip_suffix(&domain).is_some_and(|rest| domain.starts_with('.') || rest.ends_with('.'));
+    wanted == port && !domain.is_empty() && (host == domain || below)
 }
 
 #[cfg(test)]
@@ -122,16 +139,37 @@ mod tests {
     fn the_environment_names_the_proxy_and_its_exceptions() {
         let environment = |name: &str| match name {
             "https_proxy" => Some("proxy:3128".to_owned()),
-            "NO_PROXY" => Some("internal, .example.com".to_owned()),
+            "NO_PROXY" => Some(
+                "internal, .example.com,*.example.org,10.0.0.0/8,192.168.1.7:8443,[fd00::1],odd:8443,"
+                    .to_owned(),
+            ),
             _ => None,
         };
         let proxy = |url: &str| proxy_for(&url.parse().unwrap(), environment).map(|uri| uri.to_string());
         assert_eq!(proxy("https://host/x").as_deref(), Some("http://proxy:3128/"));
-        for direct in
-            ["http://host/x", "https://internal/x", "https://a.example.com/x", "https://127.0.0.1/x"]
-        {
+        for direct in [
+            "http://host/x",
+            "https://internal/x",
+            "https://a.INTERNAL/x",
+            "https://a.example.com/x",
+            "https://a.example.org/x",
+            "https://127.0.0.1/x",
+            "https://10.250.0.1:6443/x",
+            "https://192.168.1.7:8443",
+            "https://[fd00::1]:6443/x",
+            "https://odd:8443",
+        ] {
             assert_eq!(proxy(direct), None, "{direct}");
         }
-        assert!(proxy("https://example.com").is_some());
+        for proxied in [
+            "https://example.com",
+            "https://example.org",
+            "https://notinternal",
+            "https://11.0.0.1",
+            "https://192.168.1.7",
+            "https://odd",
+        ] {
+            assert!(proxy(proxied).is_some(), "{proxied}");
+        }
     }
 }

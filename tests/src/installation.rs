@@ -67,7 +67,11 @@ impl Edition {
         }
     }
 
-    pub(crate) fn kubeseal(self) -> Result<PathBuf> {
+    /// The program `kubeseal`.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when it was not built.
+    pub fn kubeseal(self) -> Result<PathBuf> {
         match self {
             Self::Ours => workspace::built_program("kubeseal"),
             Self::Upstream => Ok(UpstreamPrograms::prepare()?.kubeseal),

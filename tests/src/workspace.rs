@@ -11,6 +11,20 @@ pub fn root() -> PathBuf {
     package.parent().unwrap_or(package).to_owned()
 }
 
+/// The program `name` that Cargo built for release, in the target folder of the running one.
+///
+/// # Errors
+/// [`Error::Missing`] when it was not built.
+pub fn released_program(name: &str) -> Result<PathBuf> {
+    let running = std::env::current_exe().when(|| "find the running program".into())?;
+    let folders = running.ancestors().find(|folder| folder.join("release").is_dir());
+    let program = folders.unwrap_or(Path::new(".")).join("release").join(name);
+    if program.is_file() {
+        return Ok(program);
+    }
+    Err(Error::Missing(format!("{} is not built: run `cargo build --release`", program.display())))
+}
+
 /// The program `name` that Cargo built beside the running one, in the same profile.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ mod bench;
 mod cluster;
 mod demo;
 mod inside;
+mod man;
 mod test;
 
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ enum Command {
     Bench(bench::Arguments),
     Cluster(cluster::Arguments),
     Demo(demo::Arguments),
+    Man(man::Arguments),
     Test(test::Arguments),
     #[command(hide = true)]
     ApiTests(api_tests::Arguments),
@@ -46,6 +48,7 @@ async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Bench(arguments) => bench::run(&arguments).await,
         Command::Cluster(arguments) => cluster::run(&arguments).await,
+        Command::Man(arguments) => man::run(&arguments).await,
         Command::Demo(arguments) => demo::run(&arguments).await,
         Command::Test(arguments) => test::run(&arguments).await,
         Command::ApiTests(arguments) => api_tests::run(&arguments).await,

@@ -1,5 +1,7 @@
 //! Which values a flag takes; Go's words where it takes them not.
 
+use std::num::IntErrorKind;
+
 use sealed_secrets_crds::Scope;
 
 use super::Kind;
@@ -14,12 +16,11 @@ pub(super) fn check(kind: Kind, text: &str) -> Result<Vec<String>, String> {
         Kind::Bool => Err(format!("strconv.ParseBool: parsing {text:?}: invalid syntax")),
         Kind::Scope if text.parse::<Scope>().is_ok() => Ok(one()),
         Kind::Scope => Err("must be one of: strict, namespace-wide, cluster-wide".to_owned()),
-        Kind::LogSize if text.parse::<u64>().is_ok() => Ok(one()),
-        Kind::LogBool | Kind::LogSize => Err("parse error".to_owned()),
-        Kind::LogLevel if text.parse::<i32>().is_ok() => Ok(one()),
+        Kind::LogSize => size(text).map(|()| one()).map_err(str::to_owned),
+        Kind::LogBool => Err("parse error".to_owned()),
         Kind::LogSeverity if is_severity(text) => Ok(one()),
         Kind::LogLevel | Kind::LogSeverity => {
-            Err(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
+            level(text).map(|()| one()).map_err(|why| format!("strconv.ParseInt: parsing {text:?}: {why}"))
         }
         Kind::LogModules if text.split(',').all(is_module) => Ok(one()),
         Kind::LogModules => Err("syntax error: expect comma-separated list of filename=N".to_owned()),
@@ -42,7 +43,32 @@ fn truth(text: &str) -> Option<bool> {
 
 fn is_severity(text: &str) -> bool {
     ["INFO", "WARNING", "ERROR", "FATAL"].contains(&text.to_ascii_uppercase().as_str())
-        || text.parse::<i32>().is_ok()
+}
+
+fn level(text: &str) -> Result<(), &'static str> {
+    match text.parse::<i32>().map_err(|error| *error.kind()) {
+        Ok(_) => Ok(()),
+        Err(IntErrorKind::PosOverflow | IntErrorKind::NegOverflow) => Err("value out of range"),
+        Err(_) => Err("invalid syntax"),
+    }
+}
+
+/// Go's whole numbers without sign: decimal, or with the prefix of another base, with underscores between digits.
+fn size(text: &str) -> Result<(), &'static str> {
+    let lower = text.to_ascii_lowercase().replace('_', "");
+    let (radix, digits) = match lower.as_bytes() {
+        [b'0', b'x', ..] => (16, lower.get(2..)),
+        [b'0', b'b', ..] => (2, lower.get(2..)),
+        [b'0', b'o', ..] => (8, lower.get(2..)),
+        [b'0', _, ..] => (8, lower.get(1..)),
+        [b'+', ..] => return Err("parse error"),
+        _ => (10, Some(lower.as_str())),
+    };
+    match u64::from_str_radix(digits.unwrap_or_default(), radix).map_err(|error| *error.kind()) {
+        Ok(_) => Ok(()),
+        Err(IntErrorKind::PosOverflow) => Err("value out of range"),
+        Err(_) => Err("parse error"),
+    }
 }
 
 fn is_module(pattern: &str) -> bool {
@@ -73,9 +99,11 @@ fn list(text: &str) -> Result<Vec<String>, String> {
     let mut fields = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
+        let start = text.len() - rest.len();
         let (field, after) = match rest.strip_prefix('"') {
-            Some(quoted) => quoted_field(quoted)?,
-            None => plain_field(rest)?,
+            Some(quoted) => quoted_field(quoted)
+                .map_err(|at| parse_error(start + 1 + at, "extraneous or missing \" in quoted-field"))?,
+            None => plain_field(rest).map_err(|at| parse_error(start + at, "bare \" in non-quoted-field"))?,
         };
         fields.push(field);
         rest = after;
@@ -86,20 +114,22 @@ fn list(text: &str) -> Result<Vec<String>, String> {
     Ok(fields)
 }
 
-fn plain_field(text: &str) -> Result<(String, &str), String> {
-    let (field, after) = text.split_once(',').unwrap_or((text, ""));
-    if field.contains('"') {
-        return Err("parse error: bare \" in non-quoted-field".to_owned());
-    }
-    Ok((field.to_owned(), after))
+fn parse_error(at: usize, what: &str) -> String {
+    format!("parse error on line 1, column {}: {what}", at + 1)
 }
 
-fn quoted_field(text: &str) -> Result<(String, &str), String> {
-    let stray = || "parse error: extraneous or missing \" in quoted-field".to_owned();
+/// The field and what follows its comma; or where a quote is that should not be there.
+fn plain_field(text: &str) -> Result<(String, &str), usize> {
+    let (field, after) = text.split_once(',').unwrap_or((text, ""));
+    field.find('"').map_or_else(|| Ok((field.to_owned(), after)), Err)
+}
+
+/// The field whose opening quote was taken, and what follows its comma; or where it goes wrong.
+fn quoted_field(text: &str) -> Result<(String, &str), usize> {
     let mut field = String::new();
     let mut rest = text;
     loop {
-        let (piece, after) = rest.split_once('"').ok_or_else(stray)?;
+        let (piece, after) = rest.split_once('"').ok_or(text.len())?;
         field.push_str(piece);
         match after.strip_prefix('"') {
             Some(after) => {
@@ -107,7 +137,10 @@ fn quoted_field(text: &str) -> Result<(String, &str), String> {
                 rest = after;
             }
             None if after.is_empty() => return Ok((field, "")),
-            None => return after.strip_prefix(',').map(|after| (field, after)).ok_or_else(stray),
+            None => {
+                let quote = text.len() - after.len() - 1;
+                return after.strip_prefix(',').map(|after| (field, after)).ok_or(quote);
+            }
         }
     }
 }
@@ -119,10 +152,43 @@ mod tests {
     #[test]
     fn a_list_reads_as_comma_separated_values() {
         assert_eq!(list("a,b").unwrap(), ["a", "b"]);
-        assert_eq!(list("\"a,b\",c\"").err(), Some("parse error: bare \" in non-quoted-field".to_owned()));
         assert_eq!(list("\"a,\"\"b\",c").unwrap(), ["a,\"b", "c"]);
         assert_eq!(list("a,").unwrap(), ["a", ""]);
         assert!(list("").unwrap().is_empty());
-        assert!(list("\"a").is_err());
+    }
+
+    /// Seen in upstream.
+    #[test]
+    fn a_wrong_list_is_told_with_its_column() {
+        let bare = |column: usize| Some(parse_error(column - 1, "bare \" in non-quoted-field"));
+        let stray = |column: usize| Some(parse_error(column - 1, "extraneous or missing \" in quoted-field"));
+        for (text, told) in [
+            ("a\"b", bare(2)),
+            ("é\"", bare(3)),
+            ("a,b\"", bare(4)),
+            ("\"a", stray(3)),
+            ("x,\"a", stray(5)),
+            ("\"", stray(2)),
+            ("\"a\"b", stray(3)),
+            ("x,\"a\"b", stray(5)),
+            ("a,\"b\"\"", stray(7)),
+        ] {
+            assert_eq!(list(text).err(), told, "{text}");
+        }
+    }
+
+    /// Seen in upstream.
+    #[test]
+    fn sizes_and_levels_are_read_as_go_reads_them() {
+        for size in ["1800", "0x10", "0b11", "0o17", "017", "1_000"] {
+            assert!(check(Kind::LogSize, size).is_ok(), "{size}");
+        }
+        for (size, why) in
+            [("+5", "parse error"), ("1e3", "parse error"), ("18446744073709551616", "value out of range")]
+        {
+            assert_eq!(check(Kind::LogSize, size), Err(why.to_owned()));
+        }
+        let out_of_range = "strconv.ParseInt: parsing \"2147483648\": value out of range";
+        assert_eq!(check(Kind::LogLevel, "2147483648"), Err(out_of_range.to_owned()));
     }
 }

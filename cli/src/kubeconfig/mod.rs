@@ -5,16 +5,14 @@ mod file;
 use std::env;
 use std::time::Duration;
 
+use http::Uri;
 use kube::Config;
-use kube::config::{
-    AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext,
-};
+use kube::config::{AuthInfo, Cluster, Context, ExecAuthCluster, Kubeconfig};
 
 use crate::error::Error;
 use crate::flags::Flags;
-use crate::web::proxy_for;
+use crate::web::{causes, proxy_for};
 
-const CHOSEN: &str = "kubeseal";
 const NO_CONFIGURATION: &str = "invalid configuration: no configuration has been provided, try setting KUBERNETES_MASTER environment variable";
 
 /// The namespace of the current context; `default` where it names none.
@@ -37,29 +35,49 @@ pub(crate) fn namespace(flags: &Flags) -> Result<String, Error> {
 ///
 /// # Errors
 /// When there is no usable configuration.
-pub(crate) async fn config(flags: &Flags) -> Result<Config, Error> {
+pub(crate) fn config(flags: &Flags) -> Result<Config, Error> {
     let timeout = flags.text("request-timeout").map_or(Ok(None), timeout)?;
     let mut config = match file::read(flags)? {
         Some(kubeconfig) => {
-            let chosen = chosen(&kubeconfig, flags)?;
-            let has_own_proxy = chosen.clusters.iter().any(|named| {
-                named
-                    .cluster
-                    .as_ref()
-                    .is_some_and(|cluster| cluster.proxy_url.as_ref().is_some_and(|url| !url.is_empty()))
-            });
-            let config = Config::from_custom_kubeconfig(chosen, &KubeConfigOptions::default()).await;
-            let mut config = config.map_err(|cause| Error::Kubeconfig(cause.to_string()))?;
-            if !has_own_proxy {
-                config.proxy_url = proxy_for(&config.cluster_url, |name| env::var(name).ok());
-            }
-            config
+            let (cluster, user) = chosen(&kubeconfig, flags)?;
+            connection(&cluster, user)?
         }
         None => in_cluster()?,
     };
     config.read_timeout = timeout.or(config.read_timeout);
     config.disable_compression |= flags.is_on("disable-compression");
     Ok(config)
+}
+
+/// How to reach this cluster as this user. Written out, because the library's own way takes proxies from the environment by
+/// rules that are not kubectl's.
+fn connection(cluster: &Cluster, mut user: AuthInfo) -> Result<Config, Error> {
+    let parsed = |what: &str, text: &str| {
+        text.parse::<Uri>().map_err(|cause| Error::Kubeconfig(format!("{what} {text:?}: {cause}")))
+    };
+    let known = ExecAuthCluster::try_from(cluster).map_err(|cause| Error::Kubeconfig(causes(&cause)))?;
+    let mut config = Config::new(parsed("server", cluster.server.as_deref().unwrap_or_default())?);
+    config.root_cert = known.certificate_authority_data.as_deref().map(authorities).transpose()?;
+    config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or_default();
+    config.disable_compression = cluster.disable_compression.unwrap_or_default();
+    config.tls_server_name.clone_from(&cluster.tls_server_name);
+    config.proxy_url = match cluster.proxy_url.as_deref().filter(|url| !url.is_empty()) {
+        Some(url) => Some(parsed("proxy-url", url)?),
+        None => proxy_for(&config.cluster_url, |name| env::var(name).ok()),
+    };
+    if let Some(exec) = user.exec.as_mut().filter(|exec| exec.provide_cluster_info) {
+        exec.cluster = Some(known);
+    }
+    config.auth_info = user;
+    Ok(config)
+}
+
+/// The certificates of a PEM bundle, DER.
+fn authorities(bundle: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+    let blocks = pem::parse_many(bundle)
+        .map_err(|cause| Error::Kubeconfig(format!("the certificate authority is no PEM: {cause}")))?;
+    let certificates = blocks.into_iter().filter(|block| block.tag() == "CERTIFICATE");
+    Ok(certificates.map(pem::Pem::into_contents).collect())
 }
 
 fn in_cluster() -> Result<Config, Error> {
@@ -78,8 +96,8 @@ fn current_context(kubeconfig: &Kubeconfig, flags: &Flags) -> Result<Option<Cont
     }
 }
 
-/// A kubeconfig of one context: what the current one and the flags choose.
-fn chosen(kubeconfig: &Kubeconfig, flags: &Flags) -> Result<Kubeconfig, Error> {
+/// Cluster and user that the current context and the flags choose.
+fn chosen(kubeconfig: &Kubeconfig, flags: &Flags) -> Result<(Cluster, AuthInfo), Error> {
     let context = current_context(kubeconfig, flags)?;
     let cluster_name = flags.text("cluster").or(context.as_ref().map(|context| context.cluster.as_str()));
     let user_name = flags.text("user").or(context.as_ref().and_then(|context| context.user.as_deref()));
@@ -102,28 +120,7 @@ fn chosen(kubeconfig: &Kubeconfig, flags: &Flags) -> Result<Kubeconfig, Error> {
     if cluster.server.as_deref().is_none_or(str::is_empty) {
         return Err(Error::Kubeconfig(NO_CONFIGURATION.to_owned()));
     }
-    let named = CHOSEN.to_owned();
-    let context = Context {
-        cluster: named.clone(),
-        user: Some(named.clone()),
-        namespace: context.and_then(|context| context.namespace),
-        ..Context::default()
-    };
-    Ok(Kubeconfig {
-        current_context: Some(named.clone()),
-        clusters: vec![NamedCluster {
-            name: named.clone(),
-            cluster: Some(cluster),
-            ..NamedCluster::default()
-        }],
-        auth_infos: vec![NamedAuthInfo {
-            name: named.clone(),
-            auth_info: Some(with_user_flags(user, flags)),
-            ..NamedAuthInfo::default()
-        }],
-        contexts: vec![NamedContext { name: named, context: Some(context), ..NamedContext::default() }],
-        ..Kubeconfig::default()
-    })
+    Ok((cluster, with_user_flags(user, flags)))
 }
 
 fn with_cluster_flags(mut cluster: Cluster, flags: &Flags) -> Cluster {

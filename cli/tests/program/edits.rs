@@ -166,6 +166,23 @@ fn a_file_that_changes_while_it_is_edited_keeps_the_other_change() {
 
 #[test]
 #[cfg(unix)]
+fn a_pipe_is_written_to_and_stays_a_pipe() {
+    use std::os::unix::fs::FileTypeExt as _;
+    let folder = TempDir::new().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read_to_string(pipe).unwrap()
+    });
+    let ran = kubeseal(folder.path(), &["--cert", CERTIFICATE, "-w", "pipe"], SECRET.as_bytes());
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert!(reader.join().unwrap().contains("\"kind\": \"SealedSecret\""));
+    assert!(std::fs::metadata(pipe).unwrap().file_type().is_fifo());
+}
+
+#[test]
+#[cfg(unix)]
 fn an_edited_file_keeps_its_mode_and_a_link_stays_a_link() {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     let folder = TempDir::new().unwrap();

@@ -66,7 +66,9 @@ fn chunks(text: &str) -> Vec<Range<usize>> {
     let mut at = start;
     for line in text.get(start..).unwrap_or_default().split_inclusive('\n') {
         if is_marker(line, "---") {
-            found.push(start..at);
+            if !is_prologue(text.get(start..at).unwrap_or_default()) {
+                found.push(start..at);
+            }
             start = at + "---".len();
         } else if is_marker(line, "...") {
             found.push(start..at);
@@ -80,6 +82,13 @@ fn chunks(text: &str) -> Vec<Range<usize>> {
 
 fn is_marker(line: &str, marker: &str) -> bool {
     line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+}
+
+/// Directives such as `%YAML 1.2`, which belong to the marker after them.
+fn is_prologue(chunk: &str) -> bool {
+    let mut lines =
+        chunk.lines().filter(|line| !line.trim_start().is_empty() && !line.starts_with('#')).peekable();
+    lines.peek().is_some() && lines.all(|line| line.starts_with('%'))
 }
 
 /// A chunk that is a run of JSON values becomes one range per value; anything else stays whole, for the YAML parser to judge.
@@ -122,6 +131,13 @@ mod tests {
         assert_eq!(count(""), 0);
         assert_eq!(count("---\n# only a comment\n---\na: 1\n...\n---\n"), 1);
         assert_eq!(count("\u{feff}a: 1"), 1);
+    }
+
+    #[test]
+    fn directives_belong_to_the_marker_after_them() {
+        assert_eq!(count("# c\n%YAML 1.2\n---\na: 1\n...\n%YAML 1.1\n---\nb: 2\n"), 2);
+        assert!(documents("%YAML 1.2\na: 1\n---\n").is_err());
+        assert!(documents("%YAML 1.2\n").is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Files that kubeseal edits in place: nothing but what is meant changes, also with upstream's controller behind it.
 
 use std::path::Path;
+use std::process::Command;
 
 use sealed_secrets_tests::{Cluster, Edition, Installation, Kubeseal};
 
@@ -24,36 +25,52 @@ fn commented(sealed: &str) -> String {
     format!("# first\n{with_template}# between\n{sealed}# last\n")
 }
 
-fn changed_lines<'a>(before: &'a str, after: &'a str) -> Vec<(&'a str, &'a str)> {
-    assert_eq!(before.lines().count(), after.lines().count());
-    before.lines().zip(after.lines()).filter(|(before, after)| before != after).collect()
+/// The lines that `git diff` shows as removed (`-`) and added (`+`) since the file was committed.
+fn git_diff(folder: &Path) -> Vec<String> {
+    let diff = git(folder, &["diff", "--unified=0"]);
+    let lines = diff.lines().filter(|line| !line.starts_with("+++ ") && !line.starts_with("--- "));
+    lines.filter(|line| line.starts_with(['+', '-'])).map(str::to_owned).collect()
 }
 
-#[tokio::test]
-async fn re_encrypting_through_upstreams_controller_changes_ciphertext_lines_only() {
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new("git");
+    command.current_dir(folder).args(["-c", "user.name=t", "-c", "user.email=t@example.com"]).args(arguments);
+    let output = command.env("GIT_CONFIG_GLOBAL", "/dev/null").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn re_encrypt_in_git(edition: Edition) {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
-    let _serving = installation.start(Edition::Upstream, &[]).await.unwrap();
+    let _serving = installation.start(edition, &[]).await.unwrap();
     let edited = tokio::task::spawn_blocking(move || {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("sealed.yaml");
         let kubeseal = kubeseal(&cluster, folder.path());
         run(&kubeseal, &installation, &["-w", "sealed.yaml"], &secret("shop", "db", "a", "hunter2"));
-        let before = commented(&std::fs::read_to_string(&file).unwrap());
-        std::fs::write(&file, &before).unwrap();
+        std::fs::write(&file, commented(&std::fs::read_to_string(&file).unwrap())).unwrap();
+        git(folder.path(), &["init", "--quiet"]);
+        git(folder.path(), &["add", "."]);
+        git(folder.path(), &["commit", "--quiet", "--message=sealed"]);
         run(&kubeseal, &installation, &["--validate", "-f", "sealed.yaml"], "");
         run(&kubeseal, &installation, &["--re-encrypt", "-f", "sealed.yaml"], "");
         run(&kubeseal, &installation, &["--validate", "-f", "sealed.yaml"], "");
-        (before, std::fs::read_to_string(&file).unwrap())
+        git_diff(folder.path())
     });
-    let (before, after) = edited.await.unwrap();
-    let changed = changed_lines(&before, &after);
-    assert_eq!(changed.len(), 2);
-    assert!(
-        changed
-            .iter()
-            .all(|(before, after)| before.starts_with("    a: Ag") && after.starts_with("    a: Ag"))
-    );
+    let changed = edited.await.unwrap();
+    let starts: Vec<&str> = changed.iter().map(|line| &line[..10]).collect();
+    assert_eq!(starts, ["-    a: Ag", "+    a: Ag", "-    a: Ag", "+    a: Ag"], "{changed:?}");
+}
+
+#[tokio::test]
+async fn git_shows_ciphertext_lines_only_after_re_encrypting_through_upstreams_controller() {
+    re_encrypt_in_git(Edition::Upstream).await;
+}
+
+#[tokio::test]
+async fn git_shows_ciphertext_lines_only_after_re_encrypting_through_the_service_proxy_and_ours() {
+    re_encrypt_in_git(Edition::Ours).await;
 }
 
 #[tokio::test]
@@ -85,4 +102,45 @@ async fn what_another_key_sealed_is_not_valid_and_stays_as_it_is() {
     });
     let (before, after) = refused.await.unwrap();
     assert_eq!(before, after);
+}
+
+/// Mounts a file system of 16 KiB, fills it or makes it read-only, and lets kubeseal merge into a file on it.
+const ON_A_BAD_DISK: &str = r#"
+mount -t tmpfs -o size=16k tmpfs "$1"
+cp "$2" "$1/db.yaml"
+case $4 in
+    full) head -c 1000000 /dev/zero > "$1/fill" 2>/dev/null || true ;;
+    read-only) mount -o remount,ro "$1" ;;
+esac
+printf 'kind: Secret\nstringData: {b: two}\n' | "$0" --cert "$3" --merge-into "$1/db.yaml" && echo done
+cmp -s "$2" "$1/db.yaml" && echo unharmed
+ls -A "$1"
+"#;
+
+fn on_a_bad_disk(edition: Edition, disk: &str) -> (String, String) {
+    let certificate = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/data/rsa2048.crt");
+    let folder = tempfile::tempdir().unwrap();
+    let (mounted, file) = (folder.path().join("disk"), folder.path().join("sealed.yaml"));
+    std::fs::create_dir(&mounted).unwrap();
+    let sealing = ["--cert", certificate, "-o", "yaml", "-w", file.to_str().unwrap()];
+    Kubeseal::of(edition).unwrap().run(&sealing, &secret("shop", "db", "a", "x")).unwrap().ok().unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--", "sh", "-c", ON_A_BAD_DISK]).arg(edition.kubeseal().unwrap());
+    let output = command.arg(mounted).arg(file).args([certificate, disk]).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_full_or_read_only_disk_harms_no_file_though_upstreams_kubeseal_loses_it_on_a_full_one() {
+    let (left, told) = on_a_bad_disk(Edition::Ours, "full");
+    assert_eq!(left, "unharmed\ndb.yaml\nfill\n");
+    assert!(
+        told.starts_with("error: write ") && told.ends_with("db.yaml: no space left on device\n"),
+        "{told}"
+    );
+    let (left, told) = on_a_bad_disk(Edition::Ours, "read-only");
+    assert_eq!(left, "unharmed\ndb.yaml\n");
+    assert!(told.starts_with("error: open ") && told.ends_with("db.yaml: read-only file system\n"), "{told}");
+    assert!(!on_a_bad_disk(Edition::Upstream, "full").0.contains("unharmed"));
 }

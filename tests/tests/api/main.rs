@@ -27,6 +27,8 @@ mod harness;
 #[cfg(test)]
 mod kubeseal_edits;
 #[cfg(test)]
+mod kubeseal_proxy;
+#[cfg(test)]
 mod scene;
 #[cfg(test)]
 mod support;

@@ -1,6 +1,7 @@
 //! How fast, against the original in the same run.
 
 mod controller;
+mod kubeseal;
 mod machine;
 mod page;
 mod table;
@@ -10,7 +11,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use sealed_secrets_tests::isolation::{Ground, told_to_stop};
 use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms};
-use sealed_secrets_tests::{Error, Result};
+use sealed_secrets_tests::{Error, Result, workspace};
 
 use crate::inside;
 use crate::test::step;
@@ -36,6 +37,8 @@ pub(crate) struct Arguments {
 enum Subject {
     /// First sync, restart, many keys, memory, latency
     Controller,
+    /// Time, memory and size of sealing one Secret without a cluster
+    Kubeseal,
 }
 
 /// Builds optimized programs, then measures inside an isolation.
@@ -63,6 +66,14 @@ async fn measure(arguments: &Arguments, programs: &ControlPlanePrograms) -> Resu
             let objects = if arguments.quick { arguments.objects.min(100) } else { arguments.objects };
             controller::measure(programs, objects, arguments.quick).await
         }
+        Subject::Kubeseal => {
+            let mut table = table::Table::default();
+            table.add_all(kubeseal::measure(
+                &workspace::released_program("kubeseal")?,
+                &UpstreamPrograms::prepare()?.kubeseal,
+            )?);
+            Ok(table)
+        }
     }
 }
 
@@ -70,6 +81,7 @@ impl Subject {
     fn name(self) -> &'static str {
         match self {
             Self::Controller => "controller",
+            Self::Kubeseal => "kubeseal",
         }
     }
 }
