@@ -24,7 +24,7 @@ use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
 use crate::args::Args;
-use crate::{clock, home};
+use crate::{client, clock, home};
 
 /// The list is read at least this often, for where watching is not allowed, and after a failure.
 const POLL: Duration = Duration::from_secs(30);
@@ -256,7 +256,7 @@ impl Keystore {
 /// An item for every change of a key Secret; where watching is not allowed, none but a line in the log.
 fn changes(client: &Client, namespace: &str) -> impl futures::Stream<Item = ()> + use<> {
     let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), namespace);
-    let config = watcher::Config::default().labels(SEALING_KEY_LABEL);
+    let config = client::watching().labels(SEALING_KEY_LABEL);
     let mut told = false;
     watcher(secrets, config)
         .default_backoff()

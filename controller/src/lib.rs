@@ -6,6 +6,7 @@
 
 pub mod args;
 mod backoff;
+mod client;
 mod clock;
 mod context;
 mod error;
@@ -14,6 +15,7 @@ mod home;
 mod http;
 mod keystore;
 mod metrics;
+mod process;
 mod sealed_secret;
 mod startup;
 mod surroundings;

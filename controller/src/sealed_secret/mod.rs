@@ -30,6 +30,7 @@ use sealed_secrets_crds::{Scope, SealedSecret};
 use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::client;
 use crate::context::Context;
 use room::Room;
 
@@ -96,7 +97,7 @@ fn changed_objects(
     writer: Writer<DynamicObject>,
     room: Arc<Room>,
 ) -> Queue {
-    let mut config = watcher::Config::default();
+    let mut config = client::watching();
     if !selection.labels.is_empty() {
         config = config.labels(&selection.labels);
     }

@@ -15,6 +15,7 @@ use kube::{Api, ResourceExt as _};
 use super::object_kind;
 use super::room::Room;
 use super::versions::{Key, Version, Versions};
+use crate::client;
 
 /// The keys of SealedSecrets in `store` whose Secret is not as it was. Where Secrets cannot be watched: none, and one line in
 /// the log.
@@ -28,7 +29,7 @@ pub(super) fn changes(
     let room = Arc::clone(room);
     // The store comes first: it says which Secrets matter.
     let events = stream::once(async move { room.objects_listed.opened().await })
-        .flat_map(move |()| watch(secrets.clone(), watcher::Config::default()).default_backoff());
+        .flat_map(move |()| watch(secrets.clone(), client::watching()).default_backoff());
     events.flat_map(move |event| stream::iter(follower.follow(event)))
 }
 
