@@ -22,7 +22,7 @@ static OWN: Semaphore = Semaphore::const_new(1);
 pub struct Cluster {
     client: Client,
     access: Access,
-    _own: Option<(ControlPlane, SemaphorePermit<'static>)>,
+    own: Option<(ControlPlane, SemaphorePermit<'static>)>,
 }
 
 impl Cluster {
@@ -45,7 +45,7 @@ impl Cluster {
     /// # Errors
     /// When its kubeconfig is gone.
     pub async fn at(access: &Access) -> Result<Self> {
-        Ok(Self { client: access.client().await?, access: access.clone(), _own: None })
+        Ok(Self { client: access.client().await?, access: access.clone(), own: None })
     }
 
     /// A control plane for this test alone, for what concerns a whole cluster. It takes seconds: most tests share.
@@ -56,7 +56,18 @@ impl Cluster {
         let turn = OWN.acquire().await.map_err(|closed| Error::Invalid(closed.to_string()))?;
         let plane = ControlPlane::start(&ControlPlanePrograms::prepare()?).await?;
         let cluster = Self::at(plane.access()).await?;
-        Ok(Self { _own: Some((plane, turn)), ..cluster })
+        Ok(Self { own: Some((plane, turn)), ..cluster })
+    }
+
+    /// Kills the API server of a control plane of its own and starts it again on the same data.
+    ///
+    /// # Errors
+    /// When the control plane is shared, or its API server does not come back.
+    pub async fn restart_apiserver(&mut self) -> Result<()> {
+        match &mut self.own {
+            Some((plane, _)) => plane.restart_apiserver().await,
+            None => Err(Error::Invalid("a shared API server is not to be restarted".into())),
+        }
     }
 
     /// An administrator's client.
