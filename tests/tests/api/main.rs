@@ -17,8 +17,6 @@ mod custom_resource_definition;
 #[cfg(test)]
 mod differential;
 #[cfg(test)]
-mod differential_cases;
-#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod harness;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Event, Secret};
 use kube::api::{DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
-use kube::{Api, Resource as _, ResourceExt as _};
+use kube::{Api, Resource as _, ResourceExt};
 use sealed_secrets_tests::{
     Access, Cluster, ControllerProcess, Edition, FaultProxy, Installation, Reach, until,
 };
