@@ -68,6 +68,17 @@ pub(crate) fn watching() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_SECONDS)
 }
 
+/// Whether the account lacks the right to list or watch, which no repetition changes.
+pub(crate) fn is_forbidden(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status)
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code == 403,
+        _ => false,
+    }
+}
+
 /// At most so many requests: a virtual queue whose end is remembered, so that waiting costs nothing.
 #[derive(Debug)]
 struct Pace {

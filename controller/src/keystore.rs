@@ -261,9 +261,11 @@ fn changes(client: &Client, namespace: &str) -> impl futures::Stream<Item = ()> 
     watcher(secrets, config)
         .default_backoff()
         .inspect_err(move |error| {
-            if !std::mem::replace(&mut told, true) {
+            if !client::is_forbidden(error) {
+                tracing::warn!("watching key Secrets: {error}");
+            } else if !std::mem::replace(&mut told, true) {
                 tracing::warn!(
-                    "key Secrets cannot be watched and are listed every 30 seconds instead: {error}"
+                    "key Secrets may not be watched and are listed every 30 seconds instead: {error}"
                 );
             }
         })

@@ -80,9 +80,11 @@ impl Follower {
 
     fn tell(&mut self, error: &watcher::Error) -> Vec<Key> {
         self.versions.listed.open();
-        if !std::mem::replace(&mut self.told, true) {
+        if !client::is_forbidden(error) {
+            tracing::warn!("watching Secrets: {error}");
+        } else if !std::mem::replace(&mut self.told, true) {
             tracing::warn!(
-                "Secrets cannot be watched, so edited ones are put back only after a restart: {error}"
+                "Secrets may not be watched, so edited ones are put back only after a restart: {error}"
             );
         }
         Vec::new()

@@ -1,6 +1,8 @@
 //! Black-box tests on a real API server. `cargo xtask test` runs them.
 
 #[cfg(test)]
+mod controller_flags;
+#[cfg(test)]
 mod controller_http;
 #[cfg(test)]
 mod controller_keys;
@@ -20,6 +22,8 @@ mod differential;
 mod faults;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod http_differential;
 #[cfg(test)]
 mod kubeseal_edits;
 #[cfg(test)]
