@@ -10,7 +10,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::control_plane::{Access, ControlPlane};
 use crate::error::{Error, Result};
 use crate::installation::{Installation, Reach};
+use crate::manifests::Manifests;
 use crate::programs::ControlPlanePrograms;
+use crate::workspace;
 
 /// Names the folder of the control plane that all tests of a run share.
 pub const SHARED: &str = "HARNESS_CLUSTER";
@@ -105,6 +107,16 @@ impl Cluster {
     /// When a manifest cannot be read or the API server refuses one.
     pub async fn install(&self, namespace: &str, reach: Reach) -> Result<Installation> {
         Installation::apply(self.client(), &self.access, namespace, reach).await
+    }
+
+    /// As [`Self::install`], on the CRD and the rights in this folder of the repository in place of the shipped ones. For a
+    /// control plane of its own.
+    ///
+    /// # Errors
+    /// As [`Self::install`].
+    pub async fn install_on(&self, folder: &str, namespace: &str, reach: Reach) -> Result<Installation> {
+        let manifests = Manifests::shipped()?.on_existing(&workspace::root().join(folder))?;
+        Installation::apply_all(self.client(), &self.access, namespace, reach, manifests).await
     }
 
     /// A controller's installation in a new namespace, for that namespace and the `additional` ones only.

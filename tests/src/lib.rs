@@ -39,7 +39,7 @@ pub use error::{Error, Result};
 pub use fault_proxy::{Fault, FaultProxy};
 pub use installation::{Edition, Installation, Reach};
 pub use kubeseal::{Kubeseal, Output};
-pub use manifests::shipped_manifests;
+pub use manifests::{EXISTING, on_existing_installation, shipped_manifests};
 pub use plain_http::{HttpResponse, http_request};
 pub use poll::until;
 pub use progress::timed;

@@ -53,7 +53,7 @@ fn questions(namespace: &str, certificate: &str) -> Vec<(&'static str, &'static 
     );
     let bodies = [
         String::new(),
-        "{".to_owned(),
+        "a: b".to_owned(),
         "{}".to_owned(),
         secret.to_string(),
         renamed.to_string(),

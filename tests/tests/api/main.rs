@@ -19,7 +19,11 @@ mod custom_resource_definition;
 #[cfg(test)]
 mod differential;
 #[cfg(test)]
+mod existing_installation;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod gitops_judges;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
