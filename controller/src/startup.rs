@@ -1,6 +1,7 @@
 //! From flags to a running controller, and to its clean end.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
@@ -71,6 +72,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
         decryption: Semaphore::new(processors()),
         rendering: Semaphore::new(processors()),
         template_budget: args.template_budget(),
+        status_forgets: AtomicBool::new(false),
         namespace: namespace.clone(),
     });
     let selection = Selection {
