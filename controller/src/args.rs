@@ -387,6 +387,68 @@ mod tests {
         assert!(parse(&["--privatekey-labels", "team"]).is_err());
     }
 
+    /// Every flag of upstream (compatibility 1.2) with the default that it has here. Three are empty on purpose: objects are
+    /// tried again for ever, and the API server is asked as fast as it answers.
+    const FLAGS: [(&str, &str); 31] = [
+        ("accept-deprecated-v1-data", "true"),
+        ("additional-namespaces", ""),
+        ("all-namespaces", "true"),
+        ("key-cutoff-time", ""),
+        ("key-order-priority", "CertNotBefore"),
+        ("key-prefix", "sealed-secrets-key"),
+        ("key-renew-period", "720h"),
+        ("key-size", "4096"),
+        ("key-ttl", "87600h"),
+        ("kubeclient-burst", "10"),
+        ("kubeclient-qps", ""),
+        ("label-selector", ""),
+        ("listen-addr", ":8080"),
+        ("listen-metrics-addr", ":8081"),
+        ("log-format", "text"),
+        ("log-info-stdout", "true"),
+        ("log-level", "INFO"),
+        ("max-unseal-retries", ""),
+        ("metrics-omit-secret-labels", "false"),
+        ("my-cn", ""),
+        ("old-gc-behavior", "false"),
+        ("privatekey-annotations", ""),
+        ("privatekey-labels", ""),
+        ("rate-limit", "2"),
+        ("rate-limit-burst", "2"),
+        ("read-timeout", "2m"),
+        ("skip-recreate", "false"),
+        ("update-status", "true"),
+        ("watch-for-secrets", "false"),
+        ("write-timeout", "2m"),
+        ("template-budget", "1"),
+    ];
+
+    #[test]
+    fn every_flag_has_its_variable_and_its_default_and_an_explanation() {
+        let command = <Args as clap::CommandFactory>::command();
+        for (name, default) in FLAGS {
+            let flag = command.get_arguments().find(|flag| flag.get_long() == Some(name)).expect(name);
+            let variable = format!("SEALED_SECRETS_{}", name.replace('-', "_").to_uppercase());
+            assert_eq!(flag.get_env().unwrap(), variable.as_str());
+            let defaults: Vec<_> =
+                flag.get_default_values().iter().map(|text| text.to_str().unwrap()).collect();
+            assert_eq!(defaults.join(","), default, "{name}");
+            assert!(flag.get_help().is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn there_is_no_flag_beside_these() {
+        let command = <Args as clap::CommandFactory>::command();
+        let further: Vec<_> = command
+            .get_arguments()
+            .filter_map(clap::Arg::get_long)
+            .filter(|name| !FLAGS.iter().any(|(known, _)| known == name))
+            .collect();
+        assert_eq!(further, ["kubeconfig", "version"]);
+        assert_eq!(parse(&["--rotate-period=1h"]).unwrap().key_renew_period, SignedDuration::from_hours(1));
+    }
+
     #[test]
     fn every_flag_of_the_original_is_taken_in_the_form_its_chart_writes() {
         let flags = [

@@ -1,6 +1,7 @@
 //! What every part of the controller shares.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use kube::Client;
 use sealed_secrets_core::keyring::KeyRing;
@@ -35,4 +36,6 @@ pub(crate) struct Context {
     /// The same for objects with templates.
     pub(crate) rendering: Semaphore,
     pub(crate) template_budget: Budget,
+    /// Whether the CRD is an older one, which drops what the status is to remember; learnt from the first answer.
+    pub(crate) status_forgets: AtomicBool,
 }

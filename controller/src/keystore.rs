@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use crate::args::Args;
 use crate::backoff::WatchBackoff;
 use crate::key_list::KeyList;
-use crate::{clock, home};
+use crate::{client, clock, home};
 
 /// The list is read at least this often, for where watching is not allowed, and after a failure.
 const POLL: Duration = Duration::from_secs(30);
@@ -269,14 +269,16 @@ impl Keystore {
 /// An item for every change of a key Secret; where watching is not allowed, none but a line in the log.
 fn changes(client: &Client, namespace: &str) -> impl futures::Stream<Item = ()> + use<> {
     let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), namespace);
-    let config = watcher::Config::default().labels(SEALING_KEY_LABEL);
+    let config = client::watching().labels(SEALING_KEY_LABEL);
     let mut told = false;
     watcher(secrets, config)
         .backoff(WatchBackoff::default())
         .inspect_err(move |error| {
-            if !std::mem::replace(&mut told, true) {
+            if !client::is_forbidden(error) {
+                tracing::warn!("watching key Secrets: {error}");
+            } else if !std::mem::replace(&mut told, true) {
                 tracing::warn!(
-                    "key Secrets cannot be watched and are listed every 30 seconds instead: {error}"
+                    "key Secrets may not be watched and are listed every 30 seconds instead: {error}"
                 );
             }
         })

@@ -6,6 +6,7 @@
 
 pub mod args;
 mod backoff;
+mod client;
 mod clock;
 mod context;
 mod error;
@@ -15,6 +16,7 @@ mod http;
 mod key_list;
 mod keystore;
 mod metrics;
+mod process;
 mod sealed_secret;
 mod startup;
 mod surroundings;

@@ -1,5 +1,8 @@
 //! The controller's metrics, named as upstream's.
 
+use std::collections::HashSet;
+use std::time::Duration;
+
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -7,7 +10,14 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use crate::process::Process;
+
+const PREFIX: &str = "sealed_secrets_controller";
+/// Seconds, those of Prometheus' Go client.
+const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Build {
@@ -33,6 +43,19 @@ struct InNamespace {
     namespace: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answer {
+    code: u16,
+    method: &'static str,
+    path: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Question {
+    method: &'static str,
+    path: String,
+}
+
 /// Every metric of the process, with the registry that renders them.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -41,34 +64,56 @@ pub(crate) struct Metrics {
     unseal_errors: Family<UnsealError, Counter>,
     condition_info: Family<Info, Gauge>,
     secret_repairs: Family<InNamespace, Counter>,
+    http_requests: Family<Answer, Counter>,
+    http_durations: Family<Question, Histogram, fn() -> Histogram>,
     omit_names: bool,
 }
 
 impl Metrics {
     /// `omit_names` keeps names of SealedSecrets off the page.
     pub(crate) fn new(omit_names: bool) -> Self {
-        let mut registry = Registry::with_prefix("sealed_secrets_controller");
-        let unseal_requests = Counter::default();
-        let unseal_errors = Family::default();
-        let condition_info = Family::default();
-        let secret_repairs = Family::default();
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Process));
+        let metrics = Self {
+            registry: Registry::default(),
+            unseal_requests: Counter::default(),
+            unseal_errors: Family::default(),
+            condition_info: Family::default(),
+            secret_repairs: Family::default(),
+            http_requests: Family::default(),
+            http_durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            omit_names,
+        };
+        metrics.register(registry.sub_registry_with_prefix(PREFIX));
+        Self { registry, ..metrics }
+    }
+
+    fn register(&self, registry: &mut Registry) {
         let build: Family<Build, Gauge> = Family::default();
         build.get_or_create(&Build { revision: env!("CARGO_PKG_VERSION") }).set(0);
+        let help = "Condition of a SealedSecret: 1 True, 0 Unknown, -1 False";
         // The encoder appends `_total` to counters.
         registry.register("build_info", "Build information", build);
-        registry.register("unseal_requests", "Attempts to unseal a SealedSecret", unseal_requests.clone());
-        registry.register("unseal_errors", "Failed attempts by reason and namespace", unseal_errors.clone());
+        registry.register("condition_info", help, self.condition_info.clone());
         registry.register(
-            "condition_info",
-            "Condition of a SealedSecret: 1 True, 0 Unknown, -1 False",
-            condition_info.clone(),
+            "http_request_duration_seconds",
+            "Time to answer a request",
+            self.http_durations.clone(),
         );
-        registry.register(
-            "secret_repairs",
-            "Secrets put back after somebody had edited or deleted them",
-            secret_repairs.clone(),
-        );
-        Self { registry, unseal_requests, unseal_errors, condition_info, secret_repairs, omit_names }
+        registry.register("http_requests", "Requests answered", self.http_requests.clone());
+        let help = "Secrets put back after somebody had edited or deleted them";
+        registry.register("secret_repairs", help, self.secret_repairs.clone());
+        let help = "Failed attempts by reason and namespace";
+        registry.register("unseal_errors", help, self.unseal_errors.clone());
+        let help = "Attempts to unseal a SealedSecret";
+        registry.register("unseal_requests", help, self.unseal_requests.clone());
+    }
+
+    /// Counts an answered HTTP request; `path` is one that is served.
+    pub(crate) fn answered(&self, path: &str, method: &'static str, code: u16, after: Duration) {
+        let path = path.to_owned();
+        self.http_requests.get_or_create(&Answer { code, method, path: path.clone() }).inc();
+        self.http_durations.get_or_create(&Question { method, path }).observe(after.as_secs_f64());
     }
 
     /// Notes whether the condition Synced of this SealedSecret is True.
@@ -95,13 +140,34 @@ impl Metrics {
         self.unseal_errors.get_or_create(&UnsealError { reason, namespace: namespace.to_owned() }).inc();
     }
 
-    /// The page, in the `OpenMetrics` text format.
+    /// The page, in the text format of Prometheus 0.0.4.
     pub(crate) fn render(&self) -> String {
         let mut page = String::new();
         // Writing to a String does not fail.
         let _ = encode(&mut page, &self.registry);
-        page
+        classic(&page)
     }
+}
+
+/// `OpenMetrics` to the older format: counters are described under the very name that their samples have.
+fn classic(page: &str) -> String {
+    let lines: Vec<&str> = page.lines().collect();
+    let counters: HashSet<&str> = lines.iter().filter_map(|line| counter(line)).collect();
+    let mut text = String::with_capacity(page.len());
+    for line in lines.into_iter().filter(|line| *line != "# EOF") {
+        let described = line.strip_prefix("# ").and_then(|rest| rest.split(' ').nth(1));
+        match described.filter(|name| counters.contains(name)) {
+            Some(name) => text.push_str(&line.replacen(name, &format!("{name}_total"), 1)),
+            None => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The name in `# TYPE name counter`.
+fn counter(line: &str) -> Option<&str> {
+    line.strip_prefix("# TYPE ")?.strip_suffix(" counter")
 }
 
 fn synced_of(object: &DynamicObject) -> Info {
@@ -114,5 +180,57 @@ fn synced_of(object: &DynamicObject) -> Info {
             .get("app.kubernetes.io/instance")
             .cloned()
             .unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object() -> DynamicObject {
+        let object = serde_json::json!({
+            "metadata": {"namespace": "shop", "name": "db", "labels": {"app.kubernetes.io/instance": "blue"}}
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn a_page_is_written_as_upstream_writes_it() {
+        let metrics = Metrics::new(false);
+        metrics.attempted();
+        metrics.failed("unseal", "shop");
+        metrics.condition(&object(), false);
+        metrics.answered("/v1/cert.pem", "get", 200, Duration::from_millis(7));
+        let page = metrics.render();
+        for line in [
+            "# TYPE sealed_secrets_controller_unseal_requests_total counter",
+            "sealed_secrets_controller_unseal_requests_total 1",
+            r#"sealed_secrets_controller_unseal_errors_total{reason="unseal",namespace="shop"} 1"#,
+            r#"sealed_secrets_controller_condition_info{namespace="shop",name="db",condition="Synced",ss_app_kubernetes_io_instance="blue"} -1"#,
+            r#"sealed_secrets_controller_http_requests_total{code="200",method="get",path="/v1/cert.pem"} 1"#,
+            r#"sealed_secrets_controller_http_request_duration_seconds_bucket{le="0.005",method="get",path="/v1/cert.pem"} 0"#,
+            r#"sealed_secrets_controller_http_request_duration_seconds_bucket{le="0.01",method="get",path="/v1/cert.pem"} 1"#,
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+        }
+        assert!(
+            !page.contains("# EOF")
+                && page.contains(&format!("build_info{{revision=\"{}\"}} 0", env!("CARGO_PKG_VERSION")))
+        );
+    }
+
+    #[test]
+    fn names_stay_off_the_page_where_that_is_asked_for() {
+        let metrics = Metrics::new(true);
+        metrics.condition(&object(), true);
+        assert!(!metrics.render().contains("db"));
+    }
+
+    #[test]
+    fn an_object_that_is_gone_leaves_the_page() {
+        let metrics = Metrics::new(false);
+        metrics.condition(&object(), true);
+        metrics.forget(&object());
+        assert!(!metrics.render().contains("db"));
     }
 }

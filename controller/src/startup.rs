@@ -1,11 +1,10 @@
 //! From flags to a running controller, and to its clean end.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 use sealed_secrets_crds::names::DEFAULT_CONTROLLER_NAME;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
@@ -15,13 +14,19 @@ use crate::args::Args;
 use crate::backoff::Failures;
 use crate::context::{Context, RingReceiver};
 use crate::error::StartError;
-use crate::http::{Desk, Limits, RateLimiter};
+use crate::http::{Desk, Interface, Limits, Patience, RateLimiter};
 use crate::keystore::Keystore;
 use crate::metrics::Metrics;
 use crate::sealed_secret::Selection;
-use crate::{home, http, sealed_secret};
+use crate::{client, home, http, sealed_secret};
 
 const STACK: usize = 8 << 20;
+/// Nobody needs longer for the headers of a request, so that slow ones cannot use up the connections.
+const HEADERS: Duration = Duration::from_secs(10);
+/// A connection that is older is asked to go; then clients connect again.
+const CONNECTION: Duration = Duration::from_mins(5);
+/// A Pod has 30 seconds to end.
+const LAST_REQUEST: Duration = Duration::from_secs(20);
 
 /// What is in flight at SIGTERM gets this long: Kubernetes waits 30 seconds before it kills.
 const LAST_WORK: Duration = Duration::from_secs(20);
@@ -53,7 +58,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
     let asked_for_key = signal(SignalKind::user_defined1())?;
     let listener = http::listen(args.listen_addr, "listen-addr").await?;
     let metrics_listener = http::listen(args.listen_metrics_addr, "listen-metrics-addr").await?;
-    let client = connect(&args).await?;
+    let client = client::connect(&args).await?;
     let namespace = home::namespace();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace, "{DEFAULT_CONTROLLER_NAME} starts");
 
@@ -74,6 +79,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
         decryption: Semaphore::new(processors()),
         rendering: Semaphore::new(processors()),
         template_budget: args.template_budget(),
+        status_forgets: AtomicBool::new(false),
         namespace: namespace.clone(),
     });
     let selection = Selection {
@@ -81,8 +87,10 @@ async fn serve(args: Args) -> Result<(), StartError> {
         labels: args.label_selector.clone(),
         repair: !args.skip_recreate,
     };
-    let servers = tokio::spawn(http::serve(listener, ring.clone(), desk(&args, ring), stop.clone()));
-    let metrics_server = tokio::spawn(http::serve_metrics(metrics_listener, metrics, stop.clone()));
+    let patience = patience(&args);
+    let interface = interface(&args, ring, Arc::clone(&metrics));
+    let servers = tokio::spawn(http::serve(listener, interface, patience, stop.clone()));
+    let metrics_server = tokio::spawn(http::serve_metrics(metrics_listener, metrics, patience, stop.clone()));
     let work = tokio::spawn(sealed_secret::run(context, selection, stop.clone()));
 
     let all_work = async {
@@ -106,15 +114,25 @@ async fn overdue(stop: &CancellationToken) {
     tokio::time::sleep(LAST_WORK).await;
 }
 
-fn desk(args: &Args, ring: RingReceiver) -> Desk {
-    let limits =
-        Limits { per_second: args.rate_limit.get().into(), burst: args.rate_limit_burst.get().into() };
-    // A timeout of 0 or less means none, as in Go.
-    let limit = |timeout: SignedDuration| {
-        Duration::try_from(timeout).ok().filter(|limit| !limit.is_zero()).unwrap_or(Duration::MAX)
-    };
+fn interface(args: &Args, ring: RingReceiver, metrics: Arc<Metrics>) -> Interface {
+    let limits = Limits { per_second: args.rate_limit.get().into(), burst: args.rate_limit_burst.get() };
     let limiter = RateLimiter::new(limits, Instant::now());
-    Desk::new(ring, args.v1_data(), limiter, limit(args.read_timeout), limit(args.write_timeout))
+    let (reading, writing) = (limit(args.read_timeout), limit(args.write_timeout));
+    let desk = Desk::new(ring.clone(), args.v1_data(), reading, writing);
+    Interface { ring, desk, limiter, metrics }
+}
+
+fn patience(args: &Args) -> Patience {
+    Patience {
+        headers: limit(args.read_timeout).min(HEADERS),
+        connection: CONNECTION,
+        last_request: limit(args.write_timeout).min(LAST_REQUEST),
+    }
+}
+
+/// A timeout of 0 or less means none, as in Go.
+fn limit(timeout: SignedDuration) -> Duration {
+    Duration::try_from(timeout).ok().filter(|limit| !limit.is_zero()).unwrap_or(Duration::MAX)
 }
 
 /// Flags of upstream that are taken, so that its charts work, and have no effect.
@@ -124,26 +142,6 @@ fn tell_what_flags_do_not_do(args: &Args) {
             "--old-gc-behavior has no effect: the cluster deletes the Secret of a deleted SealedSecret"
         );
     }
-    if args.kubeclient_qps.is_some_and(|limit| limit >= 0.0) {
-        tracing::warn!("--kubeclient-qps has no effect: the API server's own limits apply");
-    }
-}
-
-async fn connect(args: &Args) -> Result<Client, StartError> {
-    let unusable = |error: &dyn std::error::Error| StartError::Configuration(error.to_string());
-    let config = match &args.kubeconfig {
-        Some(path) => {
-            let file = Kubeconfig::read_from(path).map_err(|error| unusable(&error))?;
-            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-                .await
-                .map_err(|error| unusable(&error))
-        }
-        None if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => {
-            Config::incluster().map_err(|error| unusable(&error))
-        }
-        None => Config::infer().await.map_err(|error| unusable(&error)),
-    }?;
-    Client::try_from(config).map_err(|error| unusable(&error))
 }
 
 /// A token that is cancelled by the first SIGTERM or SIGINT.

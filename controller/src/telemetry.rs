@@ -3,7 +3,10 @@
 use std::io;
 
 use tracing::Level;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::writer::MakeWriterExt as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::args::Args;
 
@@ -17,6 +20,17 @@ pub fn init(args: &Args) {
         .with_target(false)
         .with_ansi(false)
         .with_writer(split);
-    let installed = if args.log_format == "json" { builder.json().try_init() } else { builder.try_init() };
+    let lines = lines_of_interest(level);
+    let installed = if args.log_format == "json" {
+        builder.json().finish().with(lines).try_init()
+    } else {
+        builder.finish().with(lines).try_init()
+    };
     drop(installed);
+}
+
+/// Our own, and those of the client where details are wanted: what it warns of, we tell in our words.
+fn lines_of_interest(level: Level) -> Targets {
+    let ours = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level).with_target("controller", level);
+    if level >= Level::DEBUG { ours.with_target("kube", level) } else { ours }
 }

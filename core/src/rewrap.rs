@@ -30,11 +30,14 @@ pub struct Rewrapped {
     pub data: Option<String>,
 }
 
+/// Asked before each private-key operation whether anybody still wants the answer; after `false` nothing opens any more.
+pub type Wanted<'a> = &'a dyn Fn() -> bool;
+
 /// Whether every item opens under the object's own label.
 #[must_use]
-pub fn opens(sealed: &SealedSecret, ring: &KeyRing, v1_data: V1Data) -> bool {
+pub fn opens(sealed: &SealedSecret, ring: &KeyRing, v1_data: V1Data, wanted: Wanted<'_>) -> bool {
     ciphertexts(sealed, v1_data).is_some_and(|ciphertexts| {
-        let mut opener = Opener::new(ring, ciphertexts.len());
+        let mut opener = Opener::new(ring, ciphertexts.len(), wanted);
         let label = Label::of(sealed);
         ciphertexts.iter().all(|(_, ciphertext)| opener.open(ciphertext, &label).is_some())
     })
@@ -49,9 +52,10 @@ pub fn rewrap(
     ring: &KeyRing,
     v1_data: V1Data,
     key: &PublicKey,
+    wanted: Wanted<'_>,
 ) -> Option<Rewrapped> {
     let ciphertexts = ciphertexts(sealed, v1_data)?;
-    let mut opener = Opener::new(ring, ciphertexts.len());
+    let mut opener = Opener::new(ring, ciphertexts.len(), wanted);
     let label = Label::of(sealed);
     let mut rewrapped = Rewrapped::default();
     for (name, ciphertext) in ciphertexts {
@@ -76,22 +80,29 @@ fn ciphertexts(sealed: &SealedSecret, v1_data: V1Data) -> Option<Vec<(Option<Str
 }
 
 /// Opens one ciphertext after the other; the key that worked last is tried first.
-struct Opener {
+struct Opener<'a> {
     keys: KeyOrder,
     operations_left: usize,
+    wanted: Wanted<'a>,
 }
 
-impl Opener {
-    fn new(ring: &KeyRing, items: usize) -> Self {
+impl<'a> Opener<'a> {
+    fn new(ring: &KeyRing, items: usize, wanted: Wanted<'a>) -> Self {
         let operations_left = items.saturating_add(ring.len()).max(FREE_OPERATIONS);
-        Self { keys: KeyOrder::new(ring, &[]), operations_left }
+        Self { keys: KeyOrder::new(ring, &[]), operations_left, wanted }
     }
 
     fn open(&mut self, ciphertext: &[u8], label: &Label) -> Option<Zeroizing<Vec<u8>>> {
         let envelope = Envelope::parse(ciphertext).ok()?;
-        match self.keys.open(&envelope, label, &mut 0, &mut self.operations_left) {
-            Trial::Opened(plaintext, _) => Some(plaintext),
-            Trial::NoKey | Trial::OutOfOperations => None,
+        let mut tried = 0;
+        while self.operations_left > 0 && (self.wanted)() {
+            self.operations_left -= 1;
+            match self.keys.open(&envelope, label, &mut tried, &mut 1) {
+                Trial::Opened(plaintext, _) => return Some(plaintext),
+                Trial::NoKey => return None,
+                Trial::OutOfOperations => {}
+            }
         }
+        None
     }
 }

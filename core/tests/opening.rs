@@ -139,8 +139,8 @@ fn all_items_that_do_not_open_are_named_however_small_the_slices() {
 #[test]
 fn over_http_the_first_item_that_does_not_open_ends_the_work() {
     let object = sealed(&[("a", &FOREIGN, Scope::Strict), ("b", &KEYS[1], Scope::Strict)]);
-    assert!(!opens(&object, &ring(), V1Data::Accepted));
-    assert!(opens(&sealed(&[("b", &KEYS[1], Scope::Strict)]), &ring(), V1Data::Accepted));
+    assert!(!opens(&object, &ring(), V1Data::Accepted, &|| true));
+    assert!(opens(&sealed(&[("b", &KEYS[1], Scope::Strict)]), &ring(), V1Data::Accepted, &|| true));
 }
 
 fn annotated(mut sealed: SealedSecret, annotation: &str) -> SealedSecret {

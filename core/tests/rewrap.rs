@@ -19,6 +19,7 @@ use sealed_secrets_core::seal::seal_value;
 
 use sealed_secrets_crds::{Scope, SealedSecret, SealedSecretSpec};
 
+const ALWAYS: fn() -> bool = || true;
 const KEY: &str = include_str!("data/rsa2048-pkcs1.pem");
 const CERTIFICATE: &str = include_str!("data/rsa2048.crt");
 
@@ -49,7 +50,8 @@ fn sealed(items: &[(&str, &[u8])]) -> SealedSecret {
 fn a_rewrapped_item_is_another_text_with_the_same_value_under_the_same_label() {
     let (ring, sealed) = (ring(), sealed(&[("a", b"1"), ("b", b"2")]));
     let key = ring.primary().unwrap().key_pair().public_key();
-    let rewrapped = rewrap(&mut StdRng::seed_from_u64(2), &sealed, &ring, V1Data::Accepted, key).unwrap();
+    let rewrapped =
+        rewrap(&mut StdRng::seed_from_u64(2), &sealed, &ring, V1Data::Accepted, key, &ALWAYS).unwrap();
     for (name, value) in [("a", b"1"), ("b", b"2")] {
         let text = &rewrapped.encrypted_data[name];
         assert_ne!(text, &sealed.spec.encrypted_data[name]);
@@ -61,11 +63,11 @@ fn a_rewrapped_item_is_another_text_with_the_same_value_under_the_same_label() {
 fn one_item_that_does_not_open_fails_the_whole_object() {
     let ring = ring();
     let mut object = sealed(&[("a", b"1"), ("b", b"2")]);
-    assert!(opens(&object, &ring, V1Data::Accepted));
+    assert!(opens(&object, &ring, V1Data::Accepted, &ALWAYS));
     object.spec.encrypted_data.insert("b".to_owned(), "AAAA".to_owned());
-    assert!(!opens(&object, &ring, V1Data::Accepted));
+    assert!(!opens(&object, &ring, V1Data::Accepted, &ALWAYS));
     let key = ring.primary().unwrap().key_pair().public_key();
-    assert_eq!(rewrap(&mut StdRng::seed_from_u64(2), &object, &ring, V1Data::Accepted, key), None);
+    assert_eq!(rewrap(&mut StdRng::seed_from_u64(2), &object, &ring, V1Data::Accepted, key, &ALWAYS), None);
 }
 
 #[test]
@@ -74,7 +76,23 @@ fn the_label_is_that_of_the_object_and_not_of_its_template() {
     let mut object = sealed(&[("a", b"1")]);
     object.spec.template.metadata =
         Some(ObjectMeta { name: Some("other".to_owned()), ..ObjectMeta::default() });
-    assert!(opens(&object, &ring, V1Data::Accepted));
+    assert!(opens(&object, &ring, V1Data::Accepted, &ALWAYS));
     object.metadata.name = Some("other".to_owned());
-    assert!(!opens(&object, &ring, V1Data::Accepted));
+    assert!(!opens(&object, &ring, V1Data::Accepted, &ALWAYS));
+}
+
+#[test]
+fn work_that_nobody_waits_for_any_more_ends_before_the_next_private_key_operation() {
+    let (ring, object) = (ring(), sealed(&[("a", b"1"), ("b", b"2"), ("c", b"3")]));
+    let asked = std::cell::Cell::new(0);
+    let wanted = || {
+        asked.set(asked.get() + 1);
+        asked.get() < 2
+    };
+    assert!(!opens(&object, &ring, V1Data::Accepted, &wanted));
+    assert_eq!(
+        asked.get(),
+        2,
+        "one operation was allowed, the second one refused, and no third one asked for"
+    );
 }

@@ -10,7 +10,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::control_plane::{Access, ControlPlane};
 use crate::error::{Error, Result};
 use crate::installation::{Installation, Reach};
+use crate::manifests::Manifests;
 use crate::programs::ControlPlanePrograms;
+use crate::workspace;
 
 /// Names the folder of the control plane that all tests of a run share.
 pub const SHARED: &str = "HARNESS_CLUSTER";
@@ -22,7 +24,7 @@ static OWN: Semaphore = Semaphore::const_new(1);
 pub struct Cluster {
     client: Client,
     access: Access,
-    _own: Option<(ControlPlane, SemaphorePermit<'static>)>,
+    own: Option<(ControlPlane, SemaphorePermit<'static>)>,
 }
 
 impl Cluster {
@@ -45,7 +47,7 @@ impl Cluster {
     /// # Errors
     /// When its kubeconfig is gone.
     pub async fn at(access: &Access) -> Result<Self> {
-        Ok(Self { client: access.client().await?, access: access.clone(), _own: None })
+        Ok(Self { client: access.client().await?, access: access.clone(), own: None })
     }
 
     /// A control plane for this test alone, for what concerns a whole cluster. It takes seconds: most tests share.
@@ -56,7 +58,18 @@ impl Cluster {
         let turn = OWN.acquire().await.map_err(|closed| Error::Invalid(closed.to_string()))?;
         let plane = ControlPlane::start(&ControlPlanePrograms::prepare()?).await?;
         let cluster = Self::at(plane.access()).await?;
-        Ok(Self { _own: Some((plane, turn)), ..cluster })
+        Ok(Self { own: Some((plane, turn)), ..cluster })
+    }
+
+    /// Kills the API server of a control plane of its own and starts it again on the same data.
+    ///
+    /// # Errors
+    /// When the control plane is shared, or its API server does not come back.
+    pub async fn restart_apiserver(&mut self) -> Result<()> {
+        match &mut self.own {
+            Some((plane, _)) => plane.restart_apiserver().await,
+            None => Err(Error::Invalid("a shared API server is not to be restarted".into())),
+        }
     }
 
     /// An administrator's client.
@@ -94,6 +107,16 @@ impl Cluster {
     /// When a manifest cannot be read or the API server refuses one.
     pub async fn install(&self, namespace: &str, reach: Reach) -> Result<Installation> {
         Installation::apply(self.client(), &self.access, namespace, reach).await
+    }
+
+    /// As [`Self::install`], on the CRD and the rights in this folder of the repository in place of the shipped ones. For a
+    /// control plane of its own.
+    ///
+    /// # Errors
+    /// As [`Self::install`].
+    pub async fn install_on(&self, folder: &str, namespace: &str, reach: Reach) -> Result<Installation> {
+        let manifests = Manifests::shipped()?.on_existing(&workspace::root().join(folder))?;
+        Installation::apply_all(self.client(), &self.access, namespace, reach, manifests).await
     }
 
     /// A controller's installation in a new namespace, for that namespace and the `additional` ones only.

@@ -26,10 +26,12 @@ const PATIENCE: Duration = Duration::from_mins(2);
 #[derive(Debug)]
 pub struct ControlPlane {
     // In the order in which they must end: an API server without its etcd lingers.
-    _apiserver: Daemon,
+    apiserver: Daemon,
     _controller_manager: Daemon,
     _etcd: Daemon,
     access: Access,
+    apiserver_program: PathBuf,
+    etcd_address: String,
 }
 
 impl ControlPlane {
@@ -49,7 +51,25 @@ impl ControlPlane {
         let mut controller_manager = start_controller_manager(&programs.kube_controller_manager, &access)?;
         let accounts: Api<ServiceAccount> = Api::namespaced(client, "kube-system");
         controller_manager.ready(PATIENCE, async || accounts.get("default").await.ok()).await?;
-        Ok(Self { _apiserver: apiserver, _controller_manager: controller_manager, _etcd: etcd, access })
+        Ok(Self {
+            apiserver,
+            _controller_manager: controller_manager,
+            _etcd: etcd,
+            access,
+            apiserver_program: programs.kube_apiserver.clone(),
+            etcd_address,
+        })
+    }
+
+    /// Kills the API server and starts it again on the same data.
+    ///
+    /// # Errors
+    /// [`Error::Program`] with the tail of its log when it does not come back.
+    pub async fn restart_apiserver(&mut self) -> Result<()> {
+        self.apiserver.kill();
+        self.apiserver = start_apiserver(&self.apiserver_program, &self.access, &self.etcd_address)?;
+        let client = self.access.client().await?;
+        self.apiserver.ready(PATIENCE, async || is_ready(&client).await.then_some(())).await
     }
 
     /// How to reach it.

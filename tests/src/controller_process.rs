@@ -9,7 +9,8 @@ use std::time::Duration;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
-use kube::{Api, Client};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
 use serde_json::Value;
 
 use crate::control_plane::Access;
@@ -155,7 +156,7 @@ impl ControllerProcess {
 }
 
 /// Writes what a kubelet would mount, and a kubeconfig with the same rights for where nothing can be mounted.
-async fn write_account(installation: &Installation, folder: &Path) -> Result<PathBuf> {
+pub(crate) async fn write_account(installation: &Installation, folder: &Path) -> Result<PathBuf> {
     let (namespace, access) = (installation.namespace(), &installation.access);
     let name = name_of(installation.manifests.first("ServiceAccount")?);
     let token = request_token(&installation.client, namespace, &name).await?;
@@ -172,6 +173,15 @@ async fn write_account(installation: &Installation, folder: &Path) -> Result<Pat
     let who = Credentials::Token(&token);
     kubeconfig::write(&account.join("kubeconfig"), &access.url(), &access.authority(), &who, namespace)?;
     Ok(account)
+}
+
+/// A client with the rights of the account in this folder.
+pub(crate) async fn client_of_account(account: &Path) -> Result<Client> {
+    let path = account.join("kubeconfig");
+    let invalid = |error: &dyn std::error::Error| Error::Invalid(format!("{}: {error}", path.display()));
+    let file = Kubeconfig::read_from(&path).map_err(|error| invalid(&error))?;
+    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+    Ok(Client::try_from(config.map_err(|error| invalid(&error))?)?)
 }
 
 async fn request_token(client: &Client, namespace: &str, account: &str) -> Result<String> {

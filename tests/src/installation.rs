@@ -96,7 +96,16 @@ impl Installation {
         namespace: &str,
         reach: Reach,
     ) -> Result<Self> {
-        let manifests = Manifests::shipped()?;
+        Self::apply_all(client, access, namespace, reach, Manifests::shipped()?).await
+    }
+
+    pub(crate) async fn apply_all(
+        client: Client,
+        access: &Access,
+        namespace: &str,
+        reach: Reach,
+        manifests: Manifests,
+    ) -> Result<Self> {
         for object in manifests.placed(namespace, &reach) {
             apply(&client, &object).await?;
         }

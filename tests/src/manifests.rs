@@ -14,6 +14,12 @@ use crate::workspace;
 const CLUSTER_SCOPED: [&str; 4] =
     ["ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"];
 
+/// Names a folder whose CRD and rights take the place of the shipped ones: those of an installation that is there already.
+pub const EXISTING: &str = "HARNESS_EXISTING";
+
+const RIGHTS_AND_CRD: [&str; 5] =
+    ["ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Role", "RoleBinding"];
+
 /// What this reader understands of a kustomization; anything else in it is an error rather than ignored.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -40,7 +46,27 @@ impl Manifests {
     pub(crate) fn shipped() -> Result<Self> {
         let mut objects = Vec::new();
         read_folder(&workspace::root().join("deploy/kustomize/base"), &mut objects)?;
-        Ok(Self { objects })
+        let shipped = Self { objects };
+        match std::env::var_os(EXISTING) {
+            None => Ok(shipped),
+            Some(folder) => shipped.on_existing(&workspace::root().join(folder)),
+        }
+    }
+
+    /// The shipped programs on the CRD and the rights that the YAML files in `folder` hold.
+    pub(crate) fn on_existing(self, folder: &Path) -> Result<Self> {
+        let is_kept = |object: &Value| RIGHTS_AND_CRD.contains(&kind_of(object));
+        let mut existing = Vec::new();
+        let entries = fs::read_dir(folder).when(|| format!("read {}", folder.display()))?;
+        for entry in entries {
+            let file = entry.when(|| format!("read {}", folder.display()))?.path();
+            if file.extension().is_some_and(|extension| extension == "yaml") {
+                read_file(&file, &mut existing)?;
+            }
+        }
+        existing.retain(is_kept);
+        let programs = self.objects.into_iter().filter(|object| !is_kept(object));
+        Ok(Self { objects: existing.into_iter().chain(programs).collect() })
     }
 
     /// The first object of `kind`.
@@ -56,6 +82,12 @@ impl Manifests {
     pub(crate) fn placed(&self, namespace: &str, reach: &Reach) -> Vec<Value> {
         self.objects.iter().flat_map(|object| place(object, namespace, reach)).collect()
     }
+}
+
+/// Whether the tests run on the CRD and the rights of an installation that is there already.
+#[must_use]
+pub fn on_existing_installation() -> bool {
+    std::env::var_os(EXISTING).is_some()
 }
 
 /// The objects that the tests apply where a person says `kubectl apply -k deploy/kustomize/base`.

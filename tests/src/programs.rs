@@ -100,19 +100,33 @@ impl UpstreamPrograms {
 
 const TEMPLATE_ORACLE: [GoProgram; 1] =
     [GoProgram { name: "template-oracle", package: ".", usually: "10 s" }];
+const KSTATUS: [GoProgram; 1] = [GoProgram { name: "kstatus", package: ".", usually: "20 s" }];
 
 /// Our own small Go program that answers what Go's text/template with sprig makes of a template.
 ///
 /// # Errors
 /// [`Error::Missing`], saying what to install, when it was never built and Go is not there.
 pub fn template_oracle() -> Result<PathBuf> {
-    let module = GoModule::read("template-oracle")?;
+    of_our_own("template-oracle", &TEMPLATE_ORACLE)
+}
+
+/// Our own small Go program that answers what kstatus makes of the status of an object.
+///
+/// # Errors
+/// As [`template_oracle`].
+pub fn kstatus() -> Result<PathBuf> {
+    of_our_own("kstatus", &KSTATUS)
+}
+
+/// The program of the Go module of that name, which has one source file.
+fn of_our_own(name: &str, programs: &'static [GoProgram; 1]) -> Result<PathBuf> {
+    let module = GoModule::read(name)?;
     let flags = "-s -w".to_owned();
     let version = fingerprint(&module.source("main.go")?);
-    let cache = module.cache(&format!("template-oracle-{version:016x}"), &flags)?;
-    let toolbox = Toolbox { module, flags, cache, programs: &TEMPLATE_ORACLE, assets: None };
+    let cache = module.cache(&format!("{name}-{version:016x}"), &flags)?;
+    let toolbox = Toolbox { module, flags, cache, programs, assets: None };
     toolbox.fill(|| ())?;
-    toolbox.require("template-oracle")
+    toolbox.require(name)
 }
 
 /// Tells versions of a source file apart.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use sealed_secrets_tests::isolation::{Ground, told_to_stop};
-use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms};
+use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms, kstatus};
 use sealed_secrets_tests::{ControlPlane, Error, Result, SHARED};
 use tokio::process::Command;
 
@@ -30,6 +30,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     let programs = ControlPlanePrograms::prepare()?;
     UpstreamPrograms::prepare()?;
+    kstatus()?;
     if Ground::here() == Ground::Outside {
         return inside::again().await;
     }

@@ -1,21 +1,22 @@
 //! What verify and rotate have in common: limits, reading the body, and one answer for everything that does not open.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CONTENT_ENCODING, RETRY_AFTER};
+use axum::http::header::CONTENT_ENCODING;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::manifest::{documents, sealed_secrets_of};
+use sealed_secrets_core::manifest::{Document, documents, read_sealed_secret};
+use sealed_secrets_core::rewrap::Wanted;
 use sealed_secrets_core::unseal::V1Data;
 use sealed_secrets_crds::SealedSecret;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
-use super::rate::RateLimiter;
+use super::limited::too_many;
 use crate::context::RingReceiver;
 
 /// Longest body in bytes.
@@ -27,18 +28,17 @@ const MAX_IN_FLIGHT: usize = 64;
 pub(crate) struct Desk {
     pub(super) v1_data: V1Data,
     ring: RingReceiver,
-    limiter: RateLimiter,
     read_timeout: Duration,
     write_timeout: Duration,
     in_flight: Semaphore,
     /// One at a time: reconciling has the other processors.
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
 }
 
 /// Why there is nothing to answer: fixed texts, which say nothing about keys or content.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Refusal {
-    TooMany(Duration),
+    TooManyInFlight,
     Body,
     NotOneSealedSecret,
     NoKey,
@@ -48,10 +48,7 @@ pub(super) enum Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
-            Self::TooMany(wait) => {
-                let seconds = wait.as_secs_f64().ceil().max(1.0).to_string();
-                (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, seconds)], "limit exceeded\n").into_response()
-            }
+            Self::TooManyInFlight => too_many(Duration::from_secs(1)),
             Self::Body => (
                 StatusCode::BAD_REQUEST,
                 "the body cannot be read: at most 2 MiB, without Content-Encoding, in time\n",
@@ -74,29 +71,33 @@ impl Desk {
     pub(crate) fn new(
         ring: RingReceiver,
         v1_data: V1Data,
-        limiter: RateLimiter,
         read_timeout: Duration,
         write_timeout: Duration,
     ) -> Self {
-        let (in_flight, turn) = (Semaphore::new(MAX_IN_FLIGHT), Semaphore::new(1));
-        Self { v1_data, ring, limiter, read_timeout, write_timeout, in_flight, turn }
+        let (in_flight, turn) = (Semaphore::new(MAX_IN_FLIGHT), Arc::new(Semaphore::new(1)));
+        Self { v1_data, ring, read_timeout, write_timeout, in_flight, turn }
     }
 
-    /// Reads the text of a request and does `work` with it and the latest ring on a thread that may block.
+    /// Reads the text of a request and does `work` with it and the latest ring on a thread that may block. The work is told
+    /// when nobody waits for its answer any more: the time is over, or the client has gone.
     pub(super) async fn handle<T: Send + 'static>(
         &self,
-        peer: SocketAddr,
         request: Request,
-        work: impl FnOnce(&str, Arc<KeyRing>) -> Result<T, Refusal> + Send + 'static,
+        work: impl FnOnce(&str, &KeyRing, Wanted<'_>) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.limiter.admit(peer.ip(), Instant::now()).map_err(Refusal::TooMany)?;
-        let _place = self.in_flight.try_acquire().map_err(|_| Refusal::TooMany(Duration::from_secs(1)))?;
+        let _place = self.in_flight.try_acquire().map_err(|_| Refusal::TooManyInFlight)?;
         let text = self.read(request).await?;
         let ring = self.ring.borrow().clone().ok_or(Refusal::NoKey)?;
+        let abandoned = CancellationToken::new();
+        let _abandon_when_dropped = abandoned.clone().drop_guard();
         let working = async {
-            let _turn = self.turn.acquire().await.map_err(|_| Refusal::TooSlow)?;
-            let done = tokio::task::spawn_blocking(move || work(&text, ring)).await;
-            done.map_err(|_| Refusal::NotOneSealedSecret)?
+            let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|_| Refusal::TooSlow)?;
+            let work = move || {
+                let done = work(&text, &ring, &|| !abandoned.is_cancelled());
+                drop(turn);
+                done
+            };
+            tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::NotOneSealedSecret)?
         };
         tokio::time::timeout(self.write_timeout, working).await.map_err(|_| Refusal::TooSlow)?
     }
@@ -118,25 +119,29 @@ fn is_identity(headers: &HeaderMap) -> bool {
 
 /// The one SealedSecret in this text.
 pub(super) fn sealed_secret(text: &str) -> Result<SealedSecret, Refusal> {
-    let all = documents(text).ok().and_then(|documents| sealed_secrets_of(&documents).ok());
-    let [sealed] =
-        <[SealedSecret; 1]>::try_from(all.unwrap_or_default()).map_err(|_| Refusal::NotOneSealedSecret)?;
-    Ok(sealed)
+    Ok(read(text)?.1)
+}
+
+/// The one document of this text, and the SealedSecret in it.
+pub(super) fn read(text: &str) -> Result<(Document, SealedSecret), Refusal> {
+    let documents = documents(text).map_err(|_| Refusal::NotOneSealedSecret)?;
+    let [document] = <[Document; 1]>::try_from(documents).map_err(|_| Refusal::NotOneSealedSecret)?;
+    let names_itself = ["kind", "apiVersion"].into_iter().all(|field| document.root.get(field).is_some());
+    let sealed = read_sealed_secret(&document, &document.root);
+    let sealed = sealed.ok().filter(|_| names_itself).ok_or(Refusal::NotOneSealedSecret)?;
+    Ok((document, sealed))
 }
 
 #[cfg(test)]
 mod tests {
     use tokio::sync::watch;
 
-    use super::super::rate::Limits;
     use super::*;
 
     async fn read(body: &str, encoding: &str) -> Result<String, Refusal> {
-        let limits = Limits { per_second: 1.0, burst: 1.0 };
-        let limiter = RateLimiter::new(limits, Instant::now());
         let ring = watch::Sender::new(None).subscribe();
         let patience = Duration::from_mins(1);
-        let desk = Desk::new(ring, V1Data::Accepted, limiter, patience, patience);
+        let desk = Desk::new(ring, V1Data::Accepted, patience, patience);
         let request = Request::builder().header(CONTENT_ENCODING, encoding);
         desk.read(request.body(Body::from(body.to_owned())).unwrap()).await
     }

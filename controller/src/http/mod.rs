@@ -1,24 +1,35 @@
 //! The HTTP interface (compatibility 1.3): one file per handler. It knows the key ring and the metrics, not Kubernetes.
 
 mod certificate;
+mod counted;
 mod desk;
 mod health;
+mod limited;
 mod page;
 mod rate;
 mod rotate;
+mod server;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::routing::any;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::RingReceiver;
 use crate::error::StartError;
 use crate::metrics::Metrics;
+
+pub(crate) use desk::Desk;
+pub(crate) use rate::{Limits, RateLimiter};
+pub(crate) use server::Patience;
 
 /// Listens on `address`, which `flag` has set.
 ///
@@ -28,33 +39,56 @@ pub(crate) async fn listen(address: SocketAddr, flag: &'static str) -> Result<Tc
     TcpListener::bind(address).await.map_err(|cause| StartError::Listen { address, flag, cause })
 }
 
-pub(crate) use desk::Desk;
-pub(crate) use rate::{Limits, RateLimiter};
+/// What the interface needs of the rest of the controller.
+pub(crate) struct Interface {
+    pub(crate) ring: RingReceiver,
+    pub(crate) desk: Desk,
+    pub(crate) limiter: RateLimiter,
+    pub(crate) metrics: Arc<Metrics>,
+}
 
 /// Serves the certificate, the probes, and the questions of kubeseal until `stop`.
-pub(crate) async fn serve(listener: TcpListener, ring: RingReceiver, desk: Desk, stop: CancellationToken) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    interface: Interface,
+    patience: Patience,
+    stop: CancellationToken,
+) {
+    server::answer(listener, routes(interface), patience, stop).await;
+}
+
+/// Every path takes every method, as upstream's do.
+fn routes(Interface { ring, desk, limiter, metrics }: Interface) -> Router {
+    let limited = from_fn_with_state(Arc::new(limiter), limited::limited);
     let questions = Router::new()
-        .route("/v1/verify", post(verify::verify))
-        .route("/v1/rotate", post(rotate::rotate))
+        .route("/v1/verify", any(verify::verify))
+        .route("/v1/rotate", any(rotate::rotate))
+        .route_layer(limited)
         .with_state(Arc::new(desk));
-    let routes = Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/v1/cert.pem", get(certificate::pem))
+    let counted = Router::new()
+        .route("/v1/cert.pem", any(certificate::pem))
+        .with_state(ring.clone())
+        .merge(questions)
+        .route_layer(from_fn_with_state(metrics, counted::counted));
+    Router::new()
+        .route("/healthz", any(health::alive))
+        .route("/readyz", any(health::ready))
         .with_state(ring)
-        .merge(questions);
-    answer(listener, routes, stop).await;
+        .merge(counted)
+        .fallback(nothing_here)
 }
 
 /// Serves the metrics until `stop`.
-pub(crate) async fn serve_metrics(listener: TcpListener, metrics: Arc<Metrics>, stop: CancellationToken) {
-    answer(listener, Router::new().route("/metrics", get(page::metrics)).with_state(metrics), stop).await;
+pub(crate) async fn serve_metrics(
+    listener: TcpListener,
+    metrics: Arc<Metrics>,
+    patience: Patience,
+    stop: CancellationToken,
+) {
+    let routes = Router::new().route("/metrics", any(page::metrics)).with_state(metrics);
+    server::answer(listener, routes.fallback(nothing_here), patience, stop).await;
 }
 
-async fn answer(listener: TcpListener, routes: Router, stop: CancellationToken) {
-    let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = serving.await {
-        tracing::error!("the HTTP server ended: {error}");
-    }
+async fn nothing_here() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "404 page not found\n")
 }

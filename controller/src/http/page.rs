@@ -6,7 +6,7 @@ use axum::response::IntoResponse;
 
 use crate::metrics::Metrics;
 
-/// `GET /metrics`.
+/// `/metrics`, in the text format that upstream answers to every scraper.
 pub(super) async fn metrics(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], metrics.render())
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
 }

@@ -14,13 +14,33 @@ const PEERS: f64 = 8.0;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) per_second: f64,
-    pub(crate) burst: f64,
+    /// Beside the first request, as upstream counts.
+    pub(crate) burst: u32,
 }
 
 impl Limits {
-    fn times(self, factor: f64) -> Self {
-        Self { per_second: self.per_second * factor, burst: self.burst * factor }
+    fn size(self) -> f64 {
+        f64::from(self.burst) + 1.0
     }
+}
+
+/// What a peer has left.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Share {
+    /// Requests that may come at once.
+    pub(crate) limit: u32,
+    /// Requests that may come now.
+    pub(crate) remaining: u32,
+    /// When `remaining` is `limit` again, if nothing comes.
+    pub(crate) full_after: Duration,
+}
+
+/// Whether a request is answered.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Admission {
+    pub(crate) share: Share,
+    /// It is one too many: the next one is answered after this time.
+    pub(crate) wait: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,24 +50,24 @@ struct Bucket {
 }
 
 impl Bucket {
-    fn full(limits: Limits, now: Instant) -> Self {
-        Self { tokens: limits.burst, filled: now }
+    fn full(size: f64, now: Instant) -> Self {
+        Self { tokens: size, filled: now }
     }
 
-    fn refill(&mut self, limits: Limits, now: Instant) {
-        let gained = now.saturating_duration_since(self.filled).as_secs_f64() * limits.per_second;
-        self.tokens = (self.tokens + gained).min(limits.burst);
+    fn refill(&mut self, per_second: f64, size: f64, now: Instant) {
+        let gained = now.saturating_duration_since(self.filled).as_secs_f64() * per_second;
+        self.tokens = (self.tokens + gained).min(size);
         self.filled = now;
     }
 
     /// Takes a token, or says how long it takes until there is one.
-    fn take(&mut self, limits: Limits, now: Instant) -> Result<(), Duration> {
-        self.refill(limits, now);
+    fn take(&mut self, per_second: f64, size: f64, now: Instant) -> Option<Duration> {
+        self.refill(per_second, size, now);
         if self.tokens < 1.0 {
-            return Err(Duration::from_secs_f64((1.0 - self.tokens) / limits.per_second));
+            return Some(Duration::from_secs_f64((1.0 - self.tokens) / per_second));
         }
         self.tokens -= 1.0;
-        Ok(())
+        None
     }
 }
 
@@ -66,28 +86,48 @@ pub(crate) struct RateLimiter {
 
 impl RateLimiter {
     pub(crate) fn new(limits: Limits, now: Instant) -> Self {
-        let common = Bucket::full(limits.times(PEERS), now);
+        let common = Bucket::full(limits.size() * PEERS, now);
         Self { limits, buckets: Mutex::new(Buckets { common, peers: HashMap::new() }) }
     }
 
     /// Counts a request.
-    ///
-    /// # Errors
-    /// It is one too many; the next one is answered after this time.
-    pub(crate) fn admit(&self, peer: IpAddr, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn admit(&self, peer: IpAddr, now: Instant) -> Admission {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let limits = self.limits;
+        let (per_second, size) = (self.limits.per_second, self.limits.size());
         if buckets.peers.len() >= MAX_PEERS {
             buckets.peers.retain(|_, bucket| {
-                bucket.refill(limits, now);
-                bucket.tokens < limits.burst
+                bucket.refill(per_second, size, now);
+                bucket.tokens < size
             });
         }
+        let mut of_peer = None;
         if buckets.peers.len() < MAX_PEERS || buckets.peers.contains_key(&peer) {
-            buckets.peers.entry(peer).or_insert_with(|| Bucket::full(limits, now)).take(limits, now)?;
+            let bucket = buckets.peers.entry(peer).or_insert_with(|| Bucket::full(size, now));
+            let wait = bucket.take(per_second, size, now);
+            of_peer = Some((*bucket, wait));
         }
-        buckets.common.take(limits.times(PEERS), now)
+        // One that is turned away takes nothing from the others.
+        let wait = match of_peer {
+            Some((_, Some(wait))) => Some(wait),
+            _ => buckets.common.take(per_second * PEERS, size * PEERS, now),
+        };
+        Admission { share: self.share(of_peer.map_or(buckets.common, |(bucket, _)| bucket)), wait }
     }
+
+    fn share(&self, bucket: Bucket) -> Share {
+        let limit = self.limits.burst.saturating_add(1);
+        let missing = (self.limits.size() - bucket.tokens).max(0.0);
+        Share {
+            limit,
+            remaining: whole(bucket.tokens),
+            full_after: Duration::from_secs_f64(missing / self.limits.per_second),
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "tokens lie between 0 and 2^32")]
+fn whole(tokens: f64) -> u32 {
+    tokens as u32
 }
 
 #[cfg(test)]
@@ -100,18 +140,27 @@ mod tests {
     #[test]
     fn a_peer_has_its_burst_then_its_rate_and_does_not_use_up_that_of_others() {
         let start = Instant::now();
-        let limiter = RateLimiter::new(Limits { per_second: 2.0, burst: 2.0 }, start);
-        assert_eq!([0; 2].map(|_| limiter.admit(ONE, start)), [Ok(()); 2]);
-        assert_eq!(limiter.admit(ONE, start), Err(Duration::from_millis(500)));
-        assert_eq!(limiter.admit(OTHER, start), Ok(()));
-        assert_eq!(limiter.admit(ONE, start + Duration::from_millis(500)), Ok(()));
+        let limiter = RateLimiter::new(Limits { per_second: 2.0, burst: 2 }, start);
+        assert_eq!([0; 3].map(|_| limiter.admit(ONE, start).wait), [None; 3]);
+        assert_eq!(limiter.admit(ONE, start).wait, Some(Duration::from_millis(500)));
+        assert_eq!(limiter.admit(OTHER, start).wait, None);
+        assert_eq!(limiter.admit(ONE, start + Duration::from_millis(500)).wait, None);
+    }
+
+    #[test]
+    fn a_share_counts_down_as_upstreams_headers_do() {
+        let start = Instant::now();
+        let limiter = RateLimiter::new(Limits { per_second: 2.0, burst: 2 }, start);
+        let shares = [0; 4].map(|_| limiter.admit(ONE, start).share);
+        assert_eq!(shares.map(|share| (share.limit, share.remaining)), [(3, 2), (3, 1), (3, 0), (3, 0)]);
+        assert_eq!(shares.map(|share| share.full_after.as_millis()), [500, 1000, 1500, 1500]);
     }
 
     #[test]
     fn many_peers_together_are_limited_too() {
         let start = Instant::now();
-        let limiter = RateLimiter::new(Limits { per_second: 1.0, burst: 1.0 }, start);
+        let limiter = RateLimiter::new(Limits { per_second: 1.0, burst: 0 }, start);
         let peers = (0..100_u8).map(|last| IpAddr::from([10, 0, 1, last]));
-        assert_eq!(peers.filter(|peer| limiter.admit(*peer, start).is_ok()).count(), 8);
+        assert_eq!(peers.filter(|peer| limiter.admit(*peer, start).wait.is_none()).count(), 8);
     }
 }

@@ -1,27 +1,23 @@
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::manifest::{Format, sealed_secret_text};
-use sealed_secrets_core::rewrap::{Rewrapped, rewrap};
+use sealed_secrets_core::manifest::json_as_sent;
+use sealed_secrets_core::rewrap::{Rewrapped, Wanted, rewrap};
 use sealed_secrets_core::unseal::V1Data;
 use serde_json::{Value, json};
 
-use super::desk::{Desk, Refusal, sealed_secret};
+use super::desk::{Desk, Refusal, read};
 
-/// `POST /v1/rotate`: the SealedSecret of the body as JSON, its items sealed anew with the primary key and without status;
+/// `/v1/rotate`: the SealedSecret of the body as JSON, its items sealed anew with the primary key and without status;
 /// everything else in it stays. 500 when anything in it does not open.
-pub(super) async fn rotate(
-    State(desk): State<Arc<Desk>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
-) -> Response {
+pub(super) async fn rotate(State(desk): State<Arc<Desk>>, request: Request) -> Response {
     let v1_data = desk.v1_data;
-    match desk.handle(peer, request, move |text, ring| rotated(text, &ring, v1_data)).await {
+    let work = move |text: &str, ring: &_, wanted: Wanted<'_>| rotated(text, ring, v1_data, wanted);
+    match desk.handle(request, work).await {
         Ok(Some(sealed)) => ([(CONTENT_TYPE, "application/json")], sealed.to_string()).into_response(),
         Ok(None) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "the SealedSecret cannot be decrypted\n").into_response()
@@ -30,15 +26,18 @@ pub(super) async fn rotate(
     }
 }
 
-fn rotated(text: &str, ring: &KeyRing, v1_data: V1Data) -> Result<Option<Value>, Refusal> {
-    let sealed = sealed_secret(text)?;
-    let primary = ring.primary().ok_or(Refusal::NoKey)?;
-    let rewrapped = rewrap(&mut rand::rng(), &sealed, ring, v1_data, primary.key_pair().public_key());
-    let json = sealed_secret_text(&sealed, Format::Json);
-    // What was sent as JSON is given back as it was, with fields that we do not know.
-    let sent = serde_json::from_str(text).or_else(|_| serde_json::from_str(&json));
-    let sent = sent.map_err(|_| Refusal::NotOneSealedSecret)?;
-    Ok(rewrapped.map(|rewrapped| with_items(sent, rewrapped)))
+fn rotated(
+    text: &str,
+    ring: &KeyRing,
+    v1_data: V1Data,
+    wanted: Wanted<'_>,
+) -> Result<Option<Value>, Refusal> {
+    let (document, sealed) = read(text)?;
+    let primary = ring.primary().ok_or(Refusal::NoKey)?.key_pair().public_key();
+    let rewrapped = rewrap(&mut rand::rng(), &sealed, ring, v1_data, primary, wanted);
+    // What was sent is given back with the fields that we do not know.
+    let sent = || serde_json::from_str(text).unwrap_or_else(|_| json_as_sent(&document.root));
+    Ok(rewrapped.map(|rewrapped| with_items(sent(), rewrapped)))
 }
 
 fn with_items(mut sealed: Value, rewrapped: Rewrapped) -> Value {

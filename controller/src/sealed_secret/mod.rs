@@ -36,6 +36,7 @@ use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::WatchBackoff;
+use crate::client;
 use crate::context::Context;
 use room::{Room, key_of, reference};
 
@@ -115,7 +116,7 @@ fn changed_objects(
     store: Store<DynamicObject>,
     room: &Arc<Room>,
 ) -> Queue {
-    let mut config = watcher::Config::default();
+    let mut config = client::watching();
     if !selection.labels.is_empty() {
         config = config.labels(&selection.labels);
     }

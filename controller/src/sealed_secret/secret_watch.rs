@@ -15,6 +15,7 @@ use kube::{Api, ResourceExt as _};
 use super::room::{Room, reference};
 use super::versions::{Key, Versions};
 use crate::backoff::WatchBackoff;
+use crate::client;
 
 /// The keys of SealedSecrets in `store` whose Secret is not as it was. Where Secrets cannot be watched: none, and one line in
 /// the log.
@@ -27,9 +28,8 @@ pub(super) fn changes(
     let mut follower = Follower { store, versions, seen: HashSet::new(), told: false };
     let room = Arc::clone(room);
     // The store comes first: it says which Secrets matter.
-    let events = stream::once(async move { room.objects_listed.opened().await }).flat_map(move |()| {
-        watch(secrets.clone(), watcher::Config::default()).backoff(WatchBackoff::default())
-    });
+    let events = stream::once(async move { room.objects_listed.opened().await })
+        .flat_map(move |()| watch(secrets.clone(), client::watching()).backoff(WatchBackoff::default()));
     events.flat_map(move |event| stream::iter(follower.follow(event)))
 }
 
@@ -82,9 +82,11 @@ impl Follower {
 
     fn tell(&mut self, error: &watcher::Error) -> Vec<Key> {
         self.versions.listed.open();
-        if !std::mem::replace(&mut self.told, true) {
+        if !client::is_forbidden(error) {
+            tracing::warn!("watching Secrets: {error}");
+        } else if !std::mem::replace(&mut self.told, true) {
             tracing::warn!(
-                "Secrets cannot be watched, so edited ones are put back only after a restart: {error}"
+                "Secrets may not be watched, so edited ones are put back only after a restart: {error}"
             );
         }
         Vec::new()

@@ -1,5 +1,7 @@
 //! The only writer of a SealedSecret's status, and of the event that goes with it.
 
+use std::sync::atomic::Ordering;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DynamicObject, PostParams};
@@ -35,10 +37,15 @@ pub(super) async fn report(
     let failure = outcome.as_ref().err().copied();
     let after = next(&before, object.metadata.generation, outcome, clock::now());
     context.metrics.condition(object, synced(&after));
-    if same_but_for_time(&before, &after) {
+    let same_conditions = same_conditions(&before, &after);
+    let only_memory_differs = same_conditions && context.status_forgets.load(Ordering::Relaxed);
+    if only_memory_differs || same_but_for_time(&before, &after) {
         return Ok(());
     }
-    if !same_conditions(&before, &after) {
+    // With the times of what is unchanged, a status that cannot remember is not changed by writing it.
+    let after =
+        if same_conditions { SealedSecretStatus { conditions: before.conditions, ..after } } else { after };
+    if !same_conditions {
         let (kind, reason, message) = match failure {
             None => ("Normal", "Unsealed", "SealedSecret unsealed successfully".to_owned()),
             Some(failure) => ("Warning", failure.event_reason(), failure.event_message()),
@@ -141,6 +148,7 @@ async fn write(
     let kind = ApiResource::erase::<SealedSecret>(&());
     let namespace = object.namespace().unwrap_or_default();
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &kind);
+    let remembers = status.last_success.is_some();
     let status = serde_json::to_value(status).map_err(|error| Failure::temporary(error.to_string()))?;
     let mut current = object.clone();
     for _ in 0..ATTEMPTS {
@@ -148,7 +156,13 @@ async fn write(
             fields.insert("status".to_owned(), status.clone());
         }
         match api.replace_status(&current.name_any(), &PostParams::default(), &current).await {
-            Ok(_) => return Ok(()),
+            Ok(written) => {
+                let forgets = read(&written).last_success.is_none();
+                if remembers {
+                    context.status_forgets.store(forgets, Ordering::Relaxed);
+                }
+                return Ok(());
+            }
             Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(()),
             Err(kube::Error::Api(answer)) if answer.code == 409 => {}
             Err(error) => return Err(Failure::api(&error)),

@@ -1,6 +1,6 @@
 //! Nodes to JSON, for what is no Secret.
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::node::{Node, NodeKind};
 use super::scalar::{Resolved, go_text, resolve};
@@ -24,6 +24,29 @@ pub fn json_of(node: &Node) -> Value {
     }
 }
 
+/// A node as JSON, as kubectl sends it where it does not know the types: an unquoted word is what YAML 1.1 sees in it. Numbers
+/// that JSON cannot hold become texts.
+#[must_use]
+pub fn json_as_sent(node: &Node) -> Value {
+    match &node.kind {
+        NodeKind::Scalar { text, plain: true } => number(text).map_or_else(|| json_of(node), Value::Number),
+        NodeKind::Scalar { .. } => json_of(node),
+        NodeKind::Sequence(items) => items.iter().map(json_as_sent).collect(),
+        NodeKind::Mapping(entries) => {
+            let texts = entries.iter().map(|(key, value)| (key.text().unwrap_or_default(), value));
+            texts.map(|(key, value)| (key.to_owned(), json_as_sent(value))).collect()
+        }
+    }
+}
+
+fn number(text: &str) -> Option<Number> {
+    match resolve(text) {
+        Resolved::Int(value) => Number::from_i128(value),
+        Resolved::Float(value) => Number::from_f64(value),
+        Resolved::Null | Resolved::Bool(_) | Resolved::Text => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -36,5 +59,12 @@ mod tests {
         let text = "a: on\nb: ~\nc: 012\nd: 'yes'\ne: [{f: x}]\n";
         let wanted = json!({"a": true, "b": null, "c": "10", "d": "yes", "e": [{"f": "x"}]});
         assert_eq!(json_of(&documents(text).unwrap()[0].root), wanted);
+    }
+
+    #[test]
+    fn sent_numbers_are_numbers() {
+        let text = "a: {b: yes, d: 012, e: 1.5, g: '7'}\nlist: [1, x]\n";
+        let wanted = json!({"a": {"b": true, "d": 10, "e": 1.5, "g": "7"}, "list": [1, "x"]});
+        assert_eq!(json_as_sent(&documents(text).unwrap()[0].root), wanted);
     }
 }

@@ -13,7 +13,7 @@ mod scalar;
 mod split;
 mod write;
 
-pub use json::json_of;
+pub use json::{json_as_sent, json_of};
 pub use node::{Node, NodeError, NodeKind};
 pub use read::{ReadError, read_sealed_secret, read_secret, sealed_secrets_of, secrets_of};
 pub use split::{Document, ManifestError, documents};

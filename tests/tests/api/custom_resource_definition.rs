@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::PATIENCE;
 
 /// The names, fields and columns of upstream's CRD, in our own words: see `tests/data/README.md`.
-const UPSTREAM: &str = include_str!("../data/upstream-like-crd.yaml");
+const UPSTREAM: &str = include_str!("../data/existing-cluster/crd.yaml");
 
 async fn install(cluster: &Cluster, yaml: &str) {
     let crd: Value = serde_saphyr::from_str(yaml).unwrap();

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod controller_first_sync;
 #[cfg(test)]
+mod controller_flags;
+#[cfg(test)]
 mod controller_http;
 #[cfg(test)]
 mod controller_keys;
@@ -23,7 +25,15 @@ mod custom_resource_definition;
 #[cfg(test)]
 mod differential;
 #[cfg(test)]
+mod existing_installation;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod gitops_judges;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod http_differential;
 #[cfg(test)]
 mod kubeseal_edits;
 #[cfg(test)]

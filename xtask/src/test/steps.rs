@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use sealed_secrets_tests::Result;
 use sealed_secrets_tests::isolation::{Isolation, RunFolder};
-use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms};
+use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms, kstatus};
 use tokio::process::Command;
 
 use super::cargo_output::counts_by_kind;
@@ -34,6 +34,7 @@ impl Steps {
         self.count_if_failed("fetch crates", &finished);
         self.provide("control plane", ControlPlanePrograms::prepare().map(drop));
         self.provide("original's programs", UpstreamPrograms::prepare().map(drop));
+        self.provide("kstatus", kstatus().map(drop));
         Ok(())
     }
 

@@ -1,0 +1,135 @@
+//! The client of the API server: where it is, how long it may be silent, and how much it is asked.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use kube::client::{Body, ClientBuilder};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::watcher;
+use kube::{Client, Config};
+use tower::buffer::BufferLayer;
+use tower::filter::AsyncFilterLayer;
+
+use crate::args::Args;
+use crate::error::StartError;
+
+/// A watch ends after this time, and goes on where it was: so a connection on which nothing comes any more is found out.
+const WATCH_SECONDS: u32 = 15;
+/// An answer, or the next piece of one, comes within this time. Longer than a watch that has nothing to say.
+const SILENCE: Duration = Duration::from_secs(20);
+const CONNECTING: Duration = Duration::from_secs(5);
+const WAITING_REQUESTS: usize = 1024;
+
+/// The client that the flags ask for.
+///
+/// # Errors
+/// When no cluster is configured, or its configuration cannot be used.
+pub(crate) async fn connect(args: &Args) -> Result<Client, StartError> {
+    let mut config = configuration(args).await.map_err(StartError::Configuration)?;
+    config.connect_timeout = Some(CONNECTING);
+    config.read_timeout = Some(SILENCE);
+    // Counts from the request, not from when its connection fell idle.
+    config.reset_reader_on_write = true;
+    let builder =
+        ClientBuilder::try_from(config).map_err(|error| StartError::Configuration(error.to_string()))?;
+    Ok(match Pace::of(args) {
+        None => builder.build(),
+        Some(pace) => {
+            let pace = Arc::new(pace);
+            let wait = move |request: http::Request<Body>| {
+                let wait = pace.reserve(Instant::now());
+                async move {
+                    tokio::time::sleep(wait).await;
+                    Ok::<_, tower::BoxError>(request)
+                }
+            };
+            let waiting = AsyncFilterLayer::new(wait);
+            builder.with_layer(&BufferLayer::new(WAITING_REQUESTS)).with_layer(&waiting).build()
+        }
+    })
+}
+
+async fn configuration(args: &Args) -> Result<Config, String> {
+    match &args.kubeconfig {
+        Some(path) => {
+            let file = Kubeconfig::read_from(path).map_err(|error| error.to_string())?;
+            let options = KubeConfigOptions::default();
+            Config::from_custom_kubeconfig(file, &options).await.map_err(|error| error.to_string())
+        }
+        None if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => {
+            Config::incluster().map_err(|error| error.to_string())
+        }
+        None => Config::infer().await.map_err(|error| error.to_string()),
+    }
+}
+
+/// How everything is watched.
+pub(crate) fn watching() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH_SECONDS)
+}
+
+/// Whether the account lacks the right to list or watch, which no repetition changes.
+pub(crate) fn is_forbidden(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status)
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code == 403,
+        _ => false,
+    }
+}
+
+/// At most so many requests: a virtual queue whose end is remembered, so that waiting costs nothing.
+#[derive(Debug)]
+struct Pace {
+    interval: Duration,
+    /// The queue may be this far ahead of the time before anybody waits.
+    tolerance: Duration,
+    end: Mutex<Option<Instant>>,
+}
+
+impl Pace {
+    /// What `--kubeclient-qps` and `--kubeclient-burst` ask for; `None` for no limit.
+    fn of(args: &Args) -> Option<Self> {
+        let per_second = args.kubeclient_qps.filter(|limit| limit.is_finite() && *limit > 0.0)?;
+        let interval = Duration::try_from_secs_f32(1.0 / per_second).ok()?;
+        let burst = u32::try_from(args.kubeclient_burst).ok()?.max(1);
+        Some(Self { interval, tolerance: interval.saturating_mul(burst - 1), end: Mutex::new(None) })
+    }
+
+    /// Takes a place in the queue, and returns the time until its turn.
+    fn reserve(&self, now: Instant) -> Duration {
+        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = end.map_or(now, |end| end.max(now));
+        *end = start.checked_add(self.interval);
+        start.saturating_duration_since(now).saturating_sub(self.tolerance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn pace(flags: &[&str]) -> Option<Pace> {
+        Pace::of(&Args::try_parse_from(["controller"].iter().chain(flags)).unwrap())
+    }
+
+    #[test]
+    fn requests_beyond_the_burst_wait_for_their_turn() {
+        let pace = pace(&["--kubeclient-qps=2", "--kubeclient-burst=3"]).unwrap();
+        let start = Instant::now();
+        let waits = [0; 5].map(|_| pace.reserve(start).as_millis());
+        assert_eq!(waits, [0, 0, 0, 500, 1000]);
+        assert_eq!(pace.reserve(start + Duration::from_mins(1)), Duration::ZERO);
+    }
+
+    #[test]
+    fn there_is_no_limit_by_default_and_where_a_flag_is_negative() {
+        assert!(pace(&[]).is_none());
+        assert!(pace(&["--kubeclient-qps=-1"]).is_none());
+        assert!(pace(&["--kubeclient-qps=5", "--kubeclient-burst=-1"]).is_none());
+        assert!(pace(&["--kubeclient-burst=1"]).is_none());
+    }
+}

@@ -1,0 +1,221 @@
+//! The interface over real connections, with a ring of one known key.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use sealed_secrets_core::keyring::{KeyRing, OrderBy, SealingKey};
+use sealed_secrets_core::unseal::V1Data;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::*;
+
+const KEY: &str = include_str!("../../../core/tests/data/rsa2048-pkcs1.pem");
+const CERTIFICATE: &str = include_str!("../../../core/tests/data/rsa2048.crt");
+const LONG: Duration = Duration::from_mins(1);
+const SHORT: Duration = Duration::from_millis(50);
+const NOTHING_SEALED: &str = r#"{"apiVersion":"bitnami.com/v1alpha1","kind":"SealedSecret","metadata":{"name":"a","namespace":"b"},"spec":{"encryptedData":{}}}"#;
+
+/// A server that ends with the test.
+struct Served {
+    address: SocketAddr,
+    metrics: Arc<Metrics>,
+    _stop: tokio_util::sync::DropGuard,
+}
+
+struct Times {
+    headers: Duration,
+    connection: Duration,
+    read: Duration,
+}
+
+const PATIENT: Times = Times { headers: LONG, connection: LONG, read: LONG };
+
+fn ring() -> Arc<KeyRing> {
+    let field = |name: &str, text: &str| (name.to_owned(), ByteString(text.as_bytes().to_vec()));
+    let data = BTreeMap::from([field("tls.key", KEY), field("tls.crt", CERTIFICATE)]);
+    let secret = Secret { data: Some(data), ..Secret::default() };
+    let key = SealingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap();
+    Arc::new(KeyRing::new(vec![Arc::new(key)]))
+}
+
+async fn served(times: Times, burst: u32) -> Served {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+    let metrics = Arc::new(Metrics::new(false));
+    let (_, ring) = watch::channel(Some(ring()));
+    let interface = Interface {
+        desk: Desk::new(ring.clone(), V1Data::Accepted, times.read, LONG),
+        ring,
+        limiter: RateLimiter::new(Limits { per_second: 0.01, burst }, Instant::now()),
+        metrics: Arc::clone(&metrics),
+    };
+    let patience = Patience { headers: times.headers, connection: times.connection, last_request: SHORT };
+    tokio::spawn(serve(listener, interface, patience, stop.clone()));
+    Served { address, metrics, _stop: stop.drop_guard() }
+}
+
+/// Sends this and reads until the server closes the connection.
+async fn exchange(served: &Served, request: &str) -> String {
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    rest(stream).await
+}
+
+async fn rest(mut stream: TcpStream) -> String {
+    let mut answer = String::new();
+    match stream.read_to_string(&mut answer).await {
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
+        _ => answer,
+    }
+}
+
+fn post(path: &str, body: &str, more_headers: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n{more_headers}\r\n{body}"
+    )
+}
+
+fn status(answer: &str) -> &str {
+    answer.get(9..12).unwrap_or(answer)
+}
+
+#[tokio::test]
+async fn headers_that_do_not_come_do_not_hold_a_connection() {
+    let served = served(Times { headers: SHORT, ..PATIENT }, 10).await;
+    for beginning in ["", "GET /healthz HTTP/1.1\r\nX-Slow: "] {
+        let answer = exchange(&served, beginning).await;
+        assert!(answer.is_empty() || status(&answer) == "408", "{answer}");
+    }
+    let idle = exchange(&served, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(idle.ends_with("ok\n"), "a kept connection ends when no further request comes: {idle}");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_answered_without_it() {
+    let served = served(Times { read: SHORT, ..PATIENT }, 10).await;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    let head = "POST /v1/verify HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    assert_eq!(status(&rest(stream).await), "400");
+}
+
+#[tokio::test]
+async fn a_connection_that_lasts_too_long_ends_though_its_client_keeps_asking() {
+    let served = served(Times { connection: SHORT, ..PATIENT }, 10).await;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    let request = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut answer = [0; 1024];
+    loop {
+        let sent = stream.write_all(request).await;
+        if sent.is_err() || matches!(stream.read(&mut answer).await, Ok(0) | Err(_)) {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn beyond_64_in_flight_requests_are_turned_away() {
+    let served = served(PATIENT, 1000).await;
+    let head = "POST /v1/verify HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    let mut waiting = Vec::new();
+    for _ in 0..64 {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The server asks for the body only when it begins to read it.
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 100");
+        waiting.push(stream);
+    }
+    let verify = post("/v1/verify", NOTHING_SEALED, "");
+    assert_eq!(status(&exchange(&served, &verify).await), "429");
+    waiting.pop();
+    let patience = Instant::now() + LONG;
+    while status(&exchange(&served, &verify).await) == "429" {
+        assert!(Instant::now() < patience, "a place that is free again is given to the next");
+    }
+    assert_eq!(
+        status(&exchange(&served, "GET /healthz HTTP/1.1\r\nConnection: close\r\nHost: a\r\n\r\n").await),
+        "200"
+    );
+}
+
+#[tokio::test]
+async fn a_request_too_many_is_answered_as_upstream_does_whomever_it_claims_to_come_from() {
+    let served = served(PATIENT, 1).await;
+    let from = |peer: u8| post("/v1/verify", NOTHING_SEALED, &format!("X-Forwarded-For: 10.0.0.{peer}\r\n"));
+    let first = exchange(&served, &from(1)).await;
+    assert!(first.contains("x-ratelimit-limit: 2\r\nx-ratelimit-remaining: 1\r\nx-ratelimit-reset: 100\r\n"));
+    assert_eq!(status(&exchange(&served, &from(2)).await), "200");
+    let third = exchange(&served, &from(3)).await;
+    assert_eq!(status(&third), "429");
+    assert!(
+        third.contains("retry-after: 100\r\n") && third.contains("x-ratelimit-remaining: 0\r\n"),
+        "{third}"
+    );
+    assert!(third.ends_with("\r\n\r\nlimit exceeded\n"));
+}
+
+#[tokio::test]
+async fn a_body_of_more_than_two_mebibytes_or_with_an_encoding_is_refused() {
+    let served = served(PATIENT, 1000).await;
+    let padded = |length: usize| format!("{NOTHING_SEALED}{}", " ".repeat(length - NOTHING_SEALED.len()));
+    assert_eq!(status(&exchange(&served, &post("/v1/verify", &padded(2 << 20), "")).await), "200");
+    let gzip = post("/v1/verify", NOTHING_SEALED, "Content-Encoding: gzip\r\n");
+    assert_eq!(status(&exchange(&served, &gzip).await), "400");
+    // Only the length is told: the answer comes before the body would.
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    let chunked = "POST /v1/verify HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n200001\r\n";
+    stream.write_all(chunked.as_bytes()).await.unwrap();
+    let sent = stream.write_all(" ".repeat((2 << 20) + 1).as_bytes()).await;
+    if sent.is_ok() {
+        assert_eq!(status(&rest(stream).await), "400");
+    }
+}
+
+#[tokio::test]
+async fn only_paths_that_are_served_become_labels() {
+    let served = served(PATIENT, 1000).await;
+    for path in ["/v1/verify", "/v1/cert.pem", "/healthz", "/nothing", "/v1/verify/x"] {
+        exchange(&served, &post(path, NOTHING_SEALED, "")).await;
+    }
+    let page = served.metrics.render();
+    let counted: Vec<_> = page
+        .lines()
+        .filter(|line| line.starts_with("sealed_secrets_controller_http_requests_total{"))
+        .collect();
+    assert_eq!(counted.len(), 2, "{counted:?}");
+}
+
+#[tokio::test]
+async fn rotate_gives_yaml_back_with_the_fields_that_are_not_ours() {
+    let served = served(PATIENT, 1000).await;
+    let yaml = "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: a, namespace: b, finalizers: [x/y]}\n\
+                spec: {encryptedData: {}, template: {metadata: {ownerReferences: [{kind: K}]}}, ours: 7}\nextra: yes\nstatus: {}\n";
+    let answer = exchange(&served, &post("/v1/rotate", yaml, "")).await;
+    let body: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let expected = serde_json::json!({
+        "apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret", "extra": true,
+        "metadata": {"name": "a", "namespace": "b", "finalizers": ["x/y"]},
+        "spec": {"encryptedData": {}, "template": {"metadata": {"ownerReferences": [{"kind": "K"}]}}, "ours": 7}
+    });
+    assert_eq!(body, expected);
+}
+
+#[tokio::test]
+async fn what_does_not_name_its_kind_is_no_sealed_secret() {
+    let served = served(PATIENT, 1000).await;
+    let list = format!(r#"{{"apiVersion":"v1","kind":"List","items":[{NOTHING_SEALED}]}}"#);
+    for body in ["{}", &list, r#"{"kind":"SealedSecret"}"#] {
+        for path in ["/v1/verify", "/v1/rotate"] {
+            assert_eq!(status(&exchange(&served, &post(path, body, "")).await), "500", "{path} {body}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The program itself, without a cluster: variables, and where its lines go.
+
+#![cfg(test)]
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+
+const NOBODY_LISTENS: &str = "apiVersion: v1
+kind: Config
+clusters: [{name: a, cluster: {server: 'http://127.0.0.1:1'}}]
+contexts: [{name: a, context: {cluster: a, user: a}}]
+current-context: a
+users: [{name: a, user: {}}]
+";
+
+/// A controller that is killed when dropped.
+struct Controller(Child);
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        // Both fail only when it has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn command(variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_controller"));
+    command.env_clear().envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Starts a controller that never finds its API server; the folder holds its kubeconfig.
+fn start(variables: &[(&str, &str)]) -> (Controller, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kubeconfig");
+    std::fs::write(&file, NOBODY_LISTENS).unwrap();
+    let mut command = command(variables);
+    command
+        .arg("--kubeconfig")
+        .arg(file)
+        .args(["--listen-addr=127.0.0.1:0", "--listen-metrics-addr=127.0.0.1:0"]);
+    (Controller(command.spawn().unwrap()), folder)
+}
+
+fn first_line(stream: impl Read) -> String {
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    line
+}
+
+#[test]
+fn information_goes_to_standard_output_and_trouble_to_standard_error() {
+    let (mut controller, _folder) = start(&[]);
+    let told = first_line(controller.0.stdout.take().unwrap());
+    assert!(told.contains(" INFO ") && told.contains("sealed-secrets-controller starts"), "{told}");
+    let trouble = first_line(controller.0.stderr.take().unwrap());
+    assert!(trouble.contains(" ERROR ") || trouble.contains(" WARN "), "{trouble}");
+}
+
+#[test]
+fn a_variable_sends_everything_to_standard_error() {
+    let (mut controller, _folder) = start(&[("SEALED_SECRETS_LOG_INFO_STDOUT", "false")]);
+    let told = first_line(controller.0.stderr.take().unwrap());
+    assert!(told.contains(" INFO ") && told.contains("starts"), "{told}");
+}
+
+#[test]
+fn lines_can_be_json() {
+    let (mut controller, _folder) = start(&[("SEALED_SECRETS_LOG_FORMAT", "json")]);
+    let line: serde_json::Value =
+        serde_json::from_str(&first_line(controller.0.stdout.take().unwrap())).unwrap();
+    assert_eq!(line["level"], "INFO");
+    assert_eq!(line["fields"]["message"], "sealed-secrets-controller starts");
+}
+
+#[test]
+fn a_level_leaves_out_what_is_below() {
+    let (mut controller, _folder) =
+        start(&[("SEALED_SECRETS_LOG_LEVEL", "error"), ("SEALED_SECRETS_LOG_INFO_STDOUT", "false")]);
+    let told = first_line(controller.0.stderr.take().unwrap());
+    assert!(told.contains(" ERROR "), "{told}");
+}
+
+#[test]
+fn a_flag_beats_its_variable() {
+    let mut command = command(&[("SEALED_SECRETS_LISTEN_ADDR", "nonsense")]);
+    command.args(["--listen-addr=:0", "--version"]);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with("controller version: "));
+}
+
+#[test]
+fn a_wrong_value_of_a_variable_is_named() {
+    let output = command(&[("SEALED_SECRETS_KEY_SIZE", "1000")]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("--key-size") && text.contains("2048, 3072, 4096 or 8192"), "{text}");
+}
+
+#[test]
+fn without_a_cluster_it_says_what_to_do() {
+    let output = command(&[("HOME", "/nonexistent")])
+        .args(["--listen-addr=127.0.0.1:0", "--listen-metrics-addr=127.0.0.1:0"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("give --kubeconfig"));
+}

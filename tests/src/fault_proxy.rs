@@ -1,0 +1,213 @@
+//! An HTTP proxy between a controller and the API server that can misbehave.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::channel::Channel;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::controller_process::{client_of_account, write_account};
+use crate::error::{IoContext, Result};
+use crate::installation::Installation;
+use crate::isolation::Ground;
+use crate::kubeconfig::{self, Credentials};
+use crate::run_folder;
+
+/// What happens to a request instead of its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The API server's error of this code.
+    Status(u16),
+    /// A watch that begins and at once says that it is too old.
+    Expired,
+    /// No answer, ever.
+    Silence,
+}
+
+type Rule = Arc<dyn Fn(&Method, &str) -> Option<Fault> + Send + Sync>;
+type AnyBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+struct State {
+    client: Client,
+    rule: Mutex<Option<Rule>>,
+    faults: AtomicUsize,
+    /// Answers that are underway when this number changes stop in the middle; their connections stay open.
+    frozen: watch::Sender<u64>,
+}
+
+/// A proxy for the controller of one installation. It passes everything on until it is told otherwise, and ends when dropped.
+pub struct FaultProxy {
+    state: Arc<State>,
+    kubeconfig: PathBuf,
+    server: JoinHandle<()>,
+}
+
+impl FaultProxy {
+    /// Starts one. The kubeconfig that leads through it has the rights of the installation's account.
+    ///
+    /// # Errors
+    /// When no port is free or the account gets no token.
+    pub async fn start(installation: &Installation) -> Result<Self> {
+        let folder = run_folder::part("fault-proxy")?;
+        let account = write_account(installation, &folder).await?;
+        let client = client_of_account(&account).await?;
+        let listener = TcpListener::bind(SocketAddr::new(Ground::here().address(), 0)).await;
+        let listener = listener.when(|| "listen for the fault proxy".into())?;
+        let address = listener.local_addr().when(|| "learn the fault proxy's port".into())?;
+        let kubeconfig = folder.join("through-proxy.kubeconfig");
+        let token = std::fs::read_to_string(account.join("token")).when(|| "read the token".into())?;
+        let (url, authority) = (format!("http://{address}"), installation.access.authority());
+        let who = Credentials::Token(&token);
+        kubeconfig::write(&kubeconfig, &url, &authority, &who, installation.namespace())?;
+        let (frozen, _) = watch::channel(0);
+        let state = Arc::new(State { client, rule: Mutex::default(), faults: AtomicUsize::new(0), frozen });
+        let server = tokio::spawn(accept(listener, Arc::clone(&state)));
+        Ok(Self { state, kubeconfig, server })
+    }
+
+    /// The kubeconfig that leads through the proxy.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// From now on requests for which `rule` names a fault, by method and path with query, have it.
+    pub fn fail(&self, rule: impl Fn(&Method, &str) -> Option<Fault> + Send + Sync + 'static) {
+        self.state.faults.store(0, Ordering::SeqCst);
+        *self.state.rule.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(rule));
+    }
+
+    /// Passes everything on again.
+    pub fn heal(&self) {
+        *self.state.rule.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Stops every answer that is underway, above all watches, without closing its connection: the other side is gone and
+    /// nobody has said so. New requests are not concerned.
+    pub fn freeze(&self) {
+        self.state.frozen.send_modify(|number| *number += 1);
+    }
+
+    /// Requests that had a fault since the last call of [`Self::fail`].
+    #[must_use]
+    pub fn faults(&self) -> usize {
+        self.state.faults.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, state: Arc<State>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(serve(stream, Arc::clone(&state)));
+    }
+}
+
+/// How a connection ends is between the controller and its patience.
+async fn serve(stream: TcpStream, state: Arc<State>) {
+    let service = service_fn(move |request| answer(request, Arc::clone(&state)));
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    state: Arc<State>,
+) -> std::result::Result<Response<AnyBody>, hyper::Error> {
+    let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+    let rule = state.rule.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match rule.and_then(|rule| rule(request.method(), &path)) {
+        None => pass_on(request, &state).await,
+        Some(fault) => {
+            state.faults.fetch_add(1, Ordering::SeqCst);
+            Ok(match fault {
+                Fault::Silence => std::future::pending().await,
+                Fault::Status(code) => json_answer(code, &status(code)),
+                Fault::Expired => json_answer(200, &json!({ "type": "ERROR", "object": status(410) })),
+            })
+        }
+    }
+}
+
+async fn pass_on(
+    request: Request<Incoming>,
+    state: &State,
+) -> std::result::Result<Response<AnyBody>, hyper::Error> {
+    let frozen = state.frozen.subscribe();
+    let (mut head, body) = request.into_parts();
+    // The client brings its own.
+    head.headers.remove(header::AUTHORIZATION);
+    head.headers.remove(header::HOST);
+    let body = Body::from(body.collect().await?.to_bytes());
+    match state.client.send(Request::from_parts(head, body)).await {
+        Err(_) => Ok(json_answer(503, &status(503))),
+        Ok(response) => {
+            let (mut head, body) = response.into_parts();
+            for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION] {
+                head.headers.remove(name);
+            }
+            Ok(Response::from_parts(head, forward(body, frozen)))
+        }
+    }
+}
+
+/// The answer piece by piece, until it is frozen: then nothing comes any more, not even its end.
+fn forward(mut body: Body, mut frozen: watch::Receiver<u64>) -> AnyBody {
+    let (mut sender, channel) = Channel::<Bytes, Box<dyn std::error::Error + Send + Sync>>::new(16);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = frozen.changed() => std::future::pending::<()>().await,
+                frame = body.frame() => match frame {
+                    Some(Ok(frame)) => {
+                        if sender.send(frame).await.is_err() {
+                            return;
+                        }
+                    }
+                    Some(Err(error)) => return sender.abort(Box::new(error)),
+                    None => return,
+                },
+            }
+        }
+    });
+    channel.boxed_unsync()
+}
+
+fn json_answer(code: u16, body: &Value) -> Response<AnyBody> {
+    let body = Full::new(Bytes::from(format!("{body}\n"))).map_err(|never| match never {});
+    let mut response = Response::new(body.boxed_unsync());
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response
+}
+
+fn status(code: u16) -> Value {
+    let reason = match code {
+        403 => "Forbidden",
+        409 => "Conflict",
+        410 => "Expired",
+        429 => "TooManyRequests",
+        _ => "InternalError",
+    };
+    json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": format!("a fault on purpose: {reason}"), "reason": reason, "code": code
+    })
+}

@@ -1,0 +1,84 @@
+//! What flags of the controller do in a cluster.
+
+use std::time::Duration;
+
+use kube::api::{DeleteParams, PostParams};
+use sealed_secrets_tests::{Cluster, Edition, until};
+use serde_json::json;
+
+use crate::scene::{CANARY, Scene, item};
+use crate::support::PATIENCE;
+
+async fn scene_with(arguments: &[&str]) -> Scene {
+    let cluster = Cluster::shared().await.unwrap();
+    let installation = cluster.install_namespaced(&[]).await.unwrap();
+    let controller = installation.start(Edition::Ours, arguments).await.unwrap();
+    Scene { cluster, installation, controller }
+}
+
+#[tokio::test]
+async fn a_sealed_secret_that_gets_the_selected_label_later_opens_then() {
+    let scene = scene_with(&["--label-selector=tier=blue"]).await;
+    scene.seal_and_create(&scene.secret("late", "password", CANARY)).await;
+    let mut chosen = scene.seal(&scene.secret("chosen", "password", CANARY)).await;
+    chosen["metadata"]["labels"] = json!({"tier": "blue"});
+    scene.create(&chosen).await;
+    scene.until_synced("chosen", "True").await;
+    assert!(scene.secrets().get_opt("late").await.unwrap().is_none());
+    scene.merge("late", &json!({"metadata": {"labels": {"tier": "blue"}}})).await;
+    scene.until_synced("late", "True").await;
+}
+
+#[tokio::test]
+async fn without_update_status_secrets_and_events_come_and_no_status() {
+    let scene = scene_with(&["--update-status=false"]).await;
+    scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
+    let secret = scene.until_secret("db", "is there", |_| true).await;
+    assert_eq!(item(&secret, "password").as_deref(), Some(CANARY));
+    scene.until_event("db", "Unsealed").await;
+    assert!(scene.sealed_secrets().get("db").await.unwrap().data.get("status").is_none());
+}
+
+#[tokio::test]
+async fn an_explicit_number_of_retries_is_the_last_one_until_something_changes() {
+    let scene = scene_with(&["--max-unseal-retries=2"]).await;
+    let foreign =
+        serde_json::from_value(json!({"metadata": {"name": "db"}, "stringData": {"a": "b"}})).unwrap();
+    scene.secrets().create(&PostParams::default(), &foreign).await.unwrap();
+    scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
+    let attempts = async || {
+        let page = scene.controller.metrics().await.unwrap();
+        page.lines()
+            .find(|line| line.contains("unseal_errors_total{") && line.contains("unmanaged"))
+            .map(|line| line.rsplit(' ').next().unwrap().to_owned())
+    };
+    let three = async || (attempts().await.as_deref() == Some("3")).then_some(());
+    until("three attempts", PATIENCE, three).await.unwrap();
+    // The fourth one would come after 1.6 seconds.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(attempts().await.as_deref(), Some("3"));
+    scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();
+    scene.until_synced("db", "True").await;
+}
+
+#[tokio::test]
+async fn with_few_requests_per_second_everything_happens_though_later() {
+    let scene = scene_with(&["--kubeclient-qps=5", "--kubeclient-burst=2", "--watch-for-secrets"]).await;
+    for name in ["one", "two", "three"] {
+        scene.seal_and_create(&scene.secret(name, "password", CANARY)).await;
+    }
+    for name in ["one", "two", "three"] {
+        scene.until_synced(name, "True").await;
+    }
+}
+
+#[tokio::test]
+async fn old_gc_behavior_is_taken_and_said_to_be_the_clusters_affair() {
+    let scene = scene_with(&["--old-gc-behavior"]).await;
+    scene.until_logged("--old-gc-behavior has no effect").await;
+    scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
+    scene.until_synced("db", "True").await;
+    scene.sealed_secrets().delete("db", &DeleteParams::default()).await.unwrap();
+    let gone = async || scene.secrets().get_opt("db").await.unwrap().is_none().then_some(());
+    until("the garbage collector has taken the Secret", PATIENCE, gone).await.unwrap();
+}

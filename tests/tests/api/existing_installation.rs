@@ -1,0 +1,121 @@
+//! Our controller on the CRD and the rights that an installation of the original has. A full run of the controller's tests on
+//! them is a step of `cargo xtask test`; here is what differs.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::{Event, Secret};
+use kube::api::{DeleteParams, DynamicObject, ListParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Api, ResourceExt as _};
+use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Installation, Kubeseal, Reach, until};
+
+use crate::support::{PATIENCE, apply_sealed, secret, until_secret};
+
+const NAMES: [&str; 3] = ["one", "two", "three"];
+
+async fn seal(cluster: &Cluster, controller: &ControllerProcess, namespace: &str, name: &str) {
+    let certificate = format!("http://{}/v1/cert.pem", controller.address());
+    let kubeseal = Kubeseal::of(Edition::Ours).unwrap();
+    let input = secret(namespace, name, "password", name);
+    let sealed = kubeseal.run(&["--cert", &certificate], &input).unwrap().ok().unwrap();
+    apply_sealed(cluster, &sealed).await;
+}
+
+fn sealed_secrets(cluster: &Cluster, namespace: &str) -> Api<DynamicObject> {
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret"));
+    Api::namespaced_with(cluster.client(), namespace, &kind)
+}
+
+/// The versions of all that a controller writes in this namespace.
+async fn versions(cluster: &Cluster, namespace: &str) -> BTreeSet<String> {
+    let all = ListParams::default();
+    let secrets: Api<Secret> = Api::namespaced(cluster.client(), namespace);
+    let events: Api<Event> = Api::namespaced(cluster.client(), namespace);
+    let secrets = secrets.list(&all).await.unwrap();
+    let events = events.list(&all).await.unwrap();
+    let sealed = sealed_secrets(cluster, namespace).list(&all).await.unwrap();
+    let versions = secrets.iter().map(|one| (one.name_any(), one.resource_version()));
+    let versions = versions.chain(events.iter().map(|one| (one.name_any(), one.resource_version())));
+    let versions = versions.chain(sealed.iter().map(|one| (one.name_any(), one.resource_version())));
+    versions.map(|version| format!("{version:?}")).collect()
+}
+
+/// Opens, repairs, restarts without a write, and says what is missing once.
+async fn story(cluster: &Cluster, installation: &Installation) {
+    let namespace = installation.namespace();
+    let mut controller = installation.start(Edition::Ours, &[]).await.unwrap();
+    for name in NAMES {
+        seal(cluster, &controller, namespace, name).await;
+    }
+    for name in NAMES {
+        until_secret(cluster, namespace, name, &[("password", name)]).await;
+    }
+    let secrets: Api<Secret> = Api::namespaced(cluster.client(), namespace);
+    secrets.delete("one", &DeleteParams::default()).await.unwrap();
+    until_secret(cluster, namespace, "one", &[("password", "one")]).await;
+    until_settled(cluster, namespace).await;
+
+    let before = versions(cluster, namespace).await;
+    controller.stop().await.unwrap();
+    assert_said_once(&controller.log());
+    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
+    // Without a memory in the status everything is opened and compared.
+    let compared = async || {
+        let page = controller.metrics().await.unwrap();
+        page.contains("unseal_requests_total 3").then_some(())
+    };
+    until("all three were opened once more", PATIENCE, compared).await.unwrap();
+    seal(cluster, &controller, namespace, "later").await;
+    until_secret(cluster, namespace, "later", &[("password", "later")]).await;
+    until_settled(cluster, namespace).await;
+    let after = versions(cluster, namespace).await;
+    assert!(before.is_subset(&after), "what was there was not written: {before:?}\n{after:?}");
+    let new = after.difference(&before).filter(|version| !version.contains("later")).count();
+    assert_eq!(new, 0, "{after:?}");
+    assert_said_once(&controller.log());
+}
+
+/// Waits until every SealedSecret has its status, and one event or more.
+async fn until_settled(cluster: &Cluster, namespace: &str) {
+    let events: Api<Event> = Api::namespaced(cluster.client(), namespace);
+    let settled = async || {
+        let all = sealed_secrets(cluster, namespace).list(&ListParams::default()).await.unwrap().items;
+        for object in &all {
+            let about = ListParams::default().fields(&format!("involvedObject.name={}", object.name_any()));
+            let told = !events.list(&about).await.unwrap().items.is_empty();
+            let synced = object.data.pointer("/status/conditions/0/status")?.as_str()? == "True";
+            if !(told && synced) {
+                return None;
+            }
+        }
+        Some(())
+    };
+    until("everything is told", PATIENCE, settled).await.unwrap();
+}
+
+fn assert_said_once(log: &str) {
+    let trouble = log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR "));
+    let texts: Vec<_> = trouble.filter_map(|line| line.split_once(' ')).map(|(_, text)| text).collect();
+    let repairs = |text: &&&str| !text.contains("was created again");
+    let texts: Vec<_> = texts.iter().filter(repairs).collect();
+    let distinct: BTreeSet<_> = texts.iter().collect();
+    assert_eq!(distinct.len(), texts.len(), "said once: {texts:?}");
+}
+
+#[tokio::test]
+async fn on_an_existing_cluster_wide_installation_everything_works_and_a_restart_writes_nothing() {
+    let cluster = Cluster::own().await.unwrap();
+    let folder = "tests/tests/data/existing-cluster";
+    let installation = cluster.install_on(folder, "kube-system", Reach::WholeCluster).await.unwrap();
+    story(&cluster, &installation).await;
+}
+
+#[tokio::test]
+async fn with_roles_only_everything_works_in_the_namespaces_they_are_for() {
+    let cluster = Cluster::own().await.unwrap();
+    let namespace = cluster.namespace("sealed").await.unwrap();
+    let reach = Reach::Namespaces { additional: Vec::new() };
+    let folder = "tests/tests/data/existing-namespaces";
+    let installation = cluster.install_on(folder, &namespace, reach).await.unwrap();
+    story(&cluster, &installation).await;
+}

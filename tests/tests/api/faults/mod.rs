@@ -1,0 +1,269 @@
+//! Faults of everything around the controller, and of itself. Afterwards all is as it should be, and nothing is written.
+
+mod trial;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::Method;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt as _};
+use sealed_secrets_tests::{Access, Cluster, Fault, until};
+use serde_json::json;
+
+use crate::scene::CANARY;
+use crate::support::PATIENCE;
+use trial::{Trial, sealed_secrets, versions};
+
+const BINDING: &str = "cluster-wide-sealed-secrets-controller";
+const KEY_LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet() {
+    let mut cluster = Cluster::own().await.unwrap();
+    let access = cluster.access().clone();
+    let late = crd_that_comes_late(&cluster).await;
+    let (one, two, three, four, five, six) = tokio::join!(
+        watch_expired(&access),
+        conflicts(&access),
+        too_many_requests(&access),
+        silence(&access),
+        keys_deleted_relabelled_and_corrupt(&access),
+        stopped_in_the_middle(&access),
+    );
+    let (seven, eight, nine, ten) = tokio::join!(
+        killed_in_the_middle(&access),
+        rights_revoked(&access),
+        namespace_terminating(&access),
+        secret_too_large(&access),
+    );
+    let mut trials = [
+        ("CRD late", late),
+        ("watch expired", one),
+        ("conflicts", two),
+        ("429", three),
+        ("silence", four),
+        ("keys", five),
+        ("SIGTERM", six),
+        ("SIGKILL", seven),
+        ("rights", eight),
+        ("namespace", nine),
+        ("too large", ten),
+    ];
+    for (_, trial) in &mut trials {
+        trial.seal("before-the-restart").await;
+    }
+    cluster.restart_apiserver().await.unwrap();
+    for (_, trial) in &mut trials {
+        trial.seal("after-the-restart").await;
+    }
+    for (what, trial) in &trials {
+        trial.until_converged(what).await;
+    }
+    let before = versions(&cluster).await;
+    // What there is to prove is that nothing happens.
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert_eq!(versions(&cluster).await, before, "a quiet minute");
+    for (what, trial) in &mut trials {
+        trial.until_converged(what).await;
+        trial.assert_in_order(what).await;
+    }
+}
+
+/// The controller starts, makes its key, and works as soon as there are SealedSecrets in this cluster.
+async fn crd_that_comes_late(cluster: &Cluster) -> Trial {
+    let installation = Trial::install(cluster.access(), &[]).await;
+    let definitions: Api<CustomResourceDefinition> = Api::all(cluster.client());
+    let name = "sealedsecrets.bitnami.com";
+    let mut definition = definitions.get(name).await.unwrap();
+    definitions.delete(name, &DeleteParams::default()).await.unwrap();
+    let gone = async || definitions.get_opt(name).await.unwrap().is_none().then_some(());
+    until("the CRD is gone", PATIENCE, gone).await.unwrap();
+    let mut trial = Trial::with(cluster.access(), installation).await;
+    trial.until_logged("watching SealedSecrets").await;
+    definition.metadata = ObjectMeta {
+        name: definition.metadata.name,
+        annotations: definition.metadata.annotations,
+        ..ObjectMeta::default()
+    };
+    definition.status = None;
+    definitions.create(&PostParams::default(), &definition).await.unwrap();
+    let served = async || sealed_secrets(cluster, "default").list(&ListParams::default()).await.ok();
+    until("SealedSecrets are served", PATIENCE, served).await.unwrap();
+    trial.seal("db").await;
+    trial.until_converged("a CRD that comes late").await;
+    trial
+}
+
+fn is_watch(path: &str) -> bool {
+    path.contains("watch=")
+}
+
+async fn watch_expired(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
+    trial.seal("before").await;
+    trial.until_converged("watch expired").await;
+    trial.proxy.fail(|_, path| is_watch(path).then_some(Fault::Expired));
+    trial.until_faults("watches expire", 4).await;
+    trial.seal("meanwhile").await;
+    trial.proxy.heal();
+    trial.seal("before").await;
+    trial.until_converged("watch expired").await;
+    trial
+}
+
+/// More conflicts in a row than a write is repeated at once.
+async fn conflicts(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
+    trial.seal("edited").await;
+    trial.until_converged("conflicts").await;
+    let count = AtomicUsize::new(0);
+    trial.proxy.fail(move |method, _| {
+        let conflict = *method == Method::PUT && count.fetch_add(1, Ordering::SeqCst) < 20;
+        conflict.then_some(Fault::Status(409))
+    });
+    trial.seal("new").await;
+    trial.seal("edited").await;
+    trial.until_faults("conflicts", 20).await;
+    trial.until_converged("conflicts").await;
+    trial
+}
+
+async fn too_many_requests(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
+    trial.proxy.fail(|_, path| (!is_watch(path)).then_some(Fault::Status(429)));
+    trial.seal_many(5).await;
+    trial.until_faults("429", 10).await;
+    trial.proxy.heal();
+    trial.until_converged("429").await;
+    trial
+}
+
+/// The other side is gone and nobody has said so: watches end, and requests are repeated, without help.
+async fn silence(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
+    trial.seal("edited").await;
+    trial.until_converged("silence").await;
+    let count = AtomicUsize::new(0);
+    trial.proxy.fail(move |method, _| {
+        let silent = *method == Method::POST && count.fetch_add(1, Ordering::SeqCst) < 2;
+        silent.then_some(Fault::Silence)
+    });
+    trial.proxy.freeze();
+    let (namespace, nothing) = (trial.namespace().to_owned(), DeleteParams::default());
+    trial.secrets(&namespace).delete("edited", &nothing).await.unwrap();
+    trial.seal("new").await;
+    trial.until_converged("silence").await;
+    trial
+}
+
+async fn keys_deleted_relabelled_and_corrupt(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
+    trial.seal("db").await;
+    trial.until_converged("keys").await;
+    let (own, secrets) = (trial.controller.certificate().await.unwrap(), trial.secrets(trial.namespace()));
+    let active = ListParams::default().labels(&format!("{KEY_LABEL}=active"));
+    let key = secrets.list(&active).await.unwrap().items.remove(0);
+    secrets.delete(&key.name_any(), &DeleteParams::default()).await.unwrap();
+    let replaced = async || {
+        trial.controller.certificate().await.ok().filter(|served| served.contains("BEGIN") && *served != own)
+    };
+    until("another key leads", PATIENCE, replaced).await.unwrap();
+    let corrupt = json!({
+        "metadata": {"name": "corrupt", "labels": {KEY_LABEL: "active"}},
+        "stringData": {"tls.key": "-----BEGIN PRIVATE KEY-----", "tls.crt": CANARY}
+    });
+    let corrupt: Secret = serde_json::from_value(corrupt).unwrap();
+    secrets.create(&PostParams::default(), &corrupt).await.unwrap();
+    trial.until_logged("/corrupt: ").await;
+    // What waits for the old key opens when it comes back, under whatever name.
+    trial.seal("waits").await;
+    let mut restored = Secret { metadata: ObjectMeta::default(), ..key };
+    restored.metadata.name = Some("restored".to_owned());
+    restored.metadata.labels = Some([(KEY_LABEL.to_owned(), "compromised".to_owned())].into());
+    secrets.create(&PostParams::default(), &restored).await.unwrap();
+    let label = Patch::Merge(json!({"metadata": {"labels": {KEY_LABEL: "active"}}}));
+    secrets.patch("restored", &PatchParams::default(), &label).await.unwrap();
+    trial.until_converged("keys").await;
+    trial.keys = 3;
+    trial
+}
+
+async fn stopped_in_the_middle(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
+    trial.seal_many(10).await;
+    trial.controller.stop().await.unwrap();
+    trial.start_again().await;
+    trial.until_converged("SIGTERM").await;
+    trial
+}
+
+async fn killed_in_the_middle(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
+    for round in 0..3 {
+        trial.seal_many(5).await;
+        trial.seal(&format!("round-{round}")).await;
+        trial.controller.process().kill();
+        trial.start_again().await;
+    }
+    trial.until_converged("SIGKILL").await;
+    trial
+}
+
+async fn rights_revoked(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
+    trial.seal("edited").await;
+    trial.until_converged("rights").await;
+    let bindings: Api<RoleBinding> = Api::namespaced(trial.cluster.client(), trial.namespace());
+    let binding = bindings.get(BINDING).await.unwrap();
+    bindings.delete(BINDING, &DeleteParams::default()).await.unwrap();
+    trial.seal("new").await;
+    trial.seal("edited").await;
+    trial.until_logged("orbidden").await;
+    let restored = RoleBinding {
+        metadata: ObjectMeta { name: Some(BINDING.to_owned()), ..ObjectMeta::default() },
+        ..binding
+    };
+    bindings.create(&PostParams::default(), &restored).await.unwrap();
+    trial.until_converged("rights").await;
+    trial
+}
+
+/// A namespace goes away while objects are made in it, and comes back. The others notice nothing.
+async fn namespace_terminating(access: &Access) -> Trial {
+    let cluster = Cluster::at(access).await.unwrap();
+    let other = cluster.namespace("terminating").await.unwrap();
+    let mut trial = Trial::begin(access, &[&other]).await;
+    trial.seal("db").await;
+    trial.seal_in(&other, "db").await;
+    trial.until_converged("namespace").await;
+    let bindings: Api<RoleBinding> = Api::namespaced(cluster.client(), &other);
+    let binding = bindings.get(BINDING).await.unwrap();
+    let namespaces: Api<Namespace> = Api::all(cluster.client());
+    namespaces.delete(&other, &DeleteParams::default()).await.unwrap();
+    trial.forget(&other);
+    trial.seal("meanwhile").await;
+    let gone = async || namespaces.get_opt(&other).await.unwrap().is_none().then_some(());
+    until("the namespace is gone", PATIENCE, gone).await.unwrap();
+    let named = |name: &str| ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+    let again = Namespace { metadata: named(&other), ..Namespace::default() };
+    namespaces.create(&PostParams::default(), &again).await.unwrap();
+    let restored = RoleBinding { metadata: named(BINDING), ..binding };
+    bindings.create(&PostParams::default(), &restored).await.unwrap();
+    trial.seal_in(&other, "again").await;
+    trial.until_converged("namespace").await;
+    trial
+}
+
+async fn secret_too_large(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
+    let value = format!("{CANARY}{}", "x".repeat(1_060_000));
+    trial.apply(trial.namespace(), "large", &value).await;
+    trial.hopeless.push("large".to_owned());
+    trial.seal("small").await;
+    trial.until_converged("too large").await;
+    trial
+}

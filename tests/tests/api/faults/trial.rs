@@ -1,0 +1,209 @@
+//! A controller behind a proxy that can misbehave, what it should have made, and what must be true afterwards.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Event, Secret};
+use kube::api::{DynamicObject, ListParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Api, Resource as _, ResourceExt};
+use sealed_secrets_tests::{
+    Access, Cluster, ControllerProcess, Edition, FaultProxy, Installation, Reach, until,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::scene::{CANARY, item, seal_with};
+use crate::support::{PATIENCE, apply_sealed};
+
+const KEY_LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
+
+pub(super) struct Trial {
+    pub(super) cluster: Cluster,
+    pub(super) installation: Installation,
+    pub(super) proxy: FaultProxy,
+    pub(super) controller: ControllerProcess,
+    certificate: String,
+    /// What each Secret should hold, by namespace and name.
+    expected: BTreeMap<(String, String), String>,
+    /// SealedSecrets that cannot become a Secret.
+    pub(super) hopeless: Vec<String>,
+    pub(super) keys: usize,
+    /// Of controllers that have ended.
+    logs: String,
+}
+
+impl Trial {
+    /// A controller in a namespace of its own.
+    pub(super) async fn begin(access: &Access, additional: &[&str]) -> Self {
+        let installation = Self::install(access, additional).await;
+        Self::with(access, installation).await
+    }
+
+    pub(super) async fn install(access: &Access, additional: &[&str]) -> Installation {
+        let cluster = Cluster::at(access).await.unwrap();
+        let namespace = cluster.namespace("trial").await.unwrap();
+        let additional = additional.iter().map(|&name| name.to_owned()).collect();
+        cluster.install(&namespace, Reach::Namespaces { additional }).await.unwrap()
+    }
+
+    pub(super) async fn with(access: &Access, installation: Installation) -> Self {
+        let proxy = FaultProxy::start(&installation).await.unwrap();
+        let controller = start(&installation, &proxy).await;
+        let certificate = controller.certificate().await.unwrap();
+        let (expected, hopeless, logs) = (BTreeMap::new(), Vec::new(), String::new());
+        let cluster = Cluster::at(access).await.unwrap();
+        Self { cluster, installation, proxy, controller, certificate, expected, hopeless, keys: 1, logs }
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        self.installation.namespace()
+    }
+
+    /// A SealedSecret in the controller's namespace whose Secret should be there in the end.
+    pub(super) async fn seal(&mut self, name: &str) {
+        let namespace = self.namespace().to_owned();
+        self.seal_in(&namespace, name).await;
+    }
+
+    pub(super) async fn seal_in(&mut self, namespace: &str, name: &str) {
+        let value = format!("{CANARY}-{name}-{}", self.expected.len());
+        self.apply(namespace, name, &value).await;
+        self.expected.insert((namespace.to_owned(), name.to_owned()), value);
+    }
+
+    pub(super) async fn seal_many(&mut self, count: usize) {
+        for number in 0..count {
+            self.seal(&format!("many-{number}")).await;
+        }
+    }
+
+    /// Applies a SealedSecret of this value, sealed for the first key.
+    pub(super) async fn apply(&self, namespace: &str, name: &str, value: &str) {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": name, "namespace": namespace},
+            "stringData": {"password": value}
+        });
+        apply_sealed(&self.cluster, &seal_with(&self.certificate, &secret).to_string()).await;
+    }
+
+    /// Another controller with the same rights and the same proxy, after this one has ended.
+    pub(super) async fn start_again(&mut self) {
+        self.logs.push_str(&self.controller.log());
+        self.controller = start(&self.installation, &self.proxy).await;
+    }
+
+    pub(super) fn secrets(&self, namespace: &str) -> Api<Secret> {
+        Api::namespaced(self.cluster.client(), namespace)
+    }
+
+    pub(super) fn forget(&mut self, namespace: &str) {
+        self.expected.retain(|(place, _), _| place != namespace);
+    }
+
+    pub(super) async fn until_faults(&self, what: &str, count: usize) {
+        let seen = async || (self.proxy.faults() >= count).then_some(());
+        until(&format!("{what}: {count} faults in {}", self.namespace()), PATIENCE, seen).await.unwrap();
+    }
+
+    pub(super) async fn until_logged(&self, text: &str) {
+        let found = async || self.controller.log().contains(text).then_some(());
+        until(&format!("the log says {text:?}"), PATIENCE, found).await.unwrap();
+    }
+
+    /// Waits until every SealedSecret tells the truth about its current generation, and every Secret is as expected.
+    pub(super) async fn until_converged(&self, what: &str) {
+        for ((namespace, name), value) in &self.expected {
+            let is_so = async || {
+                let object = sealed_secrets(&self.cluster, namespace).get_opt(name).await.ok()??;
+                let secret = self.secrets(namespace).get_opt(name).await.ok()??;
+                let holds = item(&secret, "password").as_deref() == Some(value.as_str());
+                (holds && synced(&object) == Some(true)).then_some(())
+            };
+            until(&format!("{what}: {namespace}/{name} is as it should be"), PATIENCE, is_so).await.unwrap();
+        }
+        for name in &self.hopeless {
+            let api = sealed_secrets(&self.cluster, self.namespace());
+            let refused = async || (synced(&api.get(name).await.ok()?) == Some(false)).then_some(());
+            until(&format!("{what}: {name} is refused"), PATIENCE, refused).await.unwrap();
+        }
+    }
+
+    /// What must be true after every fault, beside [`Self::until_converged`].
+    pub(super) async fn assert_in_order(&mut self, what: &str) {
+        assert!(self.controller.process().exited().unwrap().is_none(), "{what}: the controller runs");
+        let secrets = self.secrets(self.namespace()).list(&ListParams::default()).await.unwrap().items;
+        let (keys, others): (Vec<_>, Vec<_>) =
+            secrets.into_iter().partition(|secret| secret.labels().contains_key(KEY_LABEL));
+        assert_eq!(keys.len(), self.keys, "{what}: key Secrets");
+        let here = self.expected.keys().filter(|(namespace, _)| namespace == self.namespace());
+        let mut names: Vec<_> = others.iter().map(ResourceExt::name_any).collect();
+        names.sort();
+        assert_eq!(names, here.map(|(_, name)| name.clone()).collect::<Vec<_>>(), "{what}: no other Secrets");
+        self.assert_nothing_secret(what, &keys).await;
+    }
+
+    /// Neither plaintext nor a line of a private key is anywhere but in Secrets.
+    async fn assert_nothing_secret(&self, what: &str, keys: &[Secret]) {
+        let pem =
+            |key: &Secret| String::from_utf8_lossy(&key.data.as_ref().unwrap()["tls.key"].0).into_owned();
+        let lines: Vec<_> =
+            keys.iter().filter_map(|key| pem(key).lines().nth(1).map(str::to_owned)).collect();
+        assert!(!lines.is_empty());
+        let all = ListParams::default();
+        let sealed = sealed_secrets(&self.cluster, self.namespace()).list(&all).await.unwrap();
+        let events: Api<Event> = Api::namespaced(self.cluster.client(), self.namespace());
+        let places = [
+            ("logs", format!("{}{}", self.logs, self.controller.log())),
+            ("metrics", self.controller.metrics().await.unwrap()),
+            ("SealedSecrets", serde_json::to_string(&sealed.items).unwrap()),
+            ("events", serde_json::to_string(&events.list(&all).await.unwrap().items).unwrap()),
+        ];
+        for (place, text) in places {
+            assert!(!text.contains(CANARY), "{what}: plaintext in {place}");
+            assert!(lines.iter().all(|line| !text.contains(line)), "{what}: a private key in {place}");
+        }
+    }
+}
+
+async fn start(installation: &Installation, proxy: &FaultProxy) -> ControllerProcess {
+    let kubeconfig = format!("--kubeconfig={}", proxy.kubeconfig().display());
+    installation.start(Edition::Ours, &[&kubeconfig, "--key-size=2048"]).await.unwrap()
+}
+
+pub(super) fn sealed_secrets(cluster: &Cluster, namespace: &str) -> Api<DynamicObject> {
+    Api::namespaced_with(cluster.client(), namespace, &kind())
+}
+
+fn kind() -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret"))
+}
+
+/// What the condition Synced says of the current generation.
+fn synced(object: &DynamicObject) -> Option<bool> {
+    let status: &Value = object.data.get("status")?;
+    let current = status["observedGeneration"].as_i64() == object.meta().generation;
+    let condition = &status["conditions"][0];
+    (current && condition["type"] == "Synced").then(|| condition["status"] == "True")
+}
+
+/// The version of every object that a controller writes, in the whole cluster.
+pub(super) async fn versions(cluster: &Cluster) -> BTreeMap<String, String> {
+    let all = ListParams::default();
+    let secrets: Api<Secret> = Api::all(cluster.client());
+    let events: Api<Event> = Api::all(cluster.client());
+    let sealed: Api<DynamicObject> = Api::all_with(cluster.client(), &kind());
+    let mut versions = versions_of("Secret", &secrets.list(&all).await.unwrap().items);
+    versions.extend(versions_of("Event", &events.list(&all).await.unwrap().items));
+    versions.extend(versions_of("SealedSecret", &sealed.list(&all).await.unwrap().items));
+    versions
+}
+
+fn versions_of<K: kube::Resource + Serialize>(kind: &str, objects: &[K]) -> BTreeMap<String, String> {
+    let entry = |object: &K| {
+        let metadata = object.meta();
+        let name = format!("{kind} {:?}/{:?}", metadata.namespace, metadata.name);
+        (name, metadata.resource_version.clone().unwrap_or_default())
+    };
+    objects.iter().map(entry).collect()
+}
