@@ -1,5 +1,7 @@
 //! `--re-encrypt`: have the controller encrypt every item again with its newest key.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use sealed_secrets_core::manifest::edit::{Change, apply};
 use sealed_secrets_core::manifest::{Format, sealed_secret_text, sealed_secrets_of};
@@ -45,11 +47,19 @@ fn re_encrypt(cluster: &Cluster, object: usize, sealed: &SealedSecret) -> Result
     let text = String::from_utf8(answer.body).map_err(|_| unreadable())?;
     let documents = sealed_secrets_core::manifest::documents(&text).map_err(|_| unreadable())?;
     let renewed = sealed_secrets_of(&documents).ok().and_then(|mut all| all.pop()).ok_or_else(unreadable)?;
+    let missing = |what: String| Error::ReEncrypt(format!("the controller's answer lacks {what}"));
     let items = sealed.spec.encrypted_data.keys().map(|key| {
         let value = renewed.spec.encrypted_data.get(key).cloned();
-        let missing = || Error::ReEncrypt(format!("the controller's answer lacks the item {key:?}"));
         let path = vec!["spec".to_owned(), "encryptedData".to_owned(), key.clone()];
-        Ok(Change { object, path, value: value.ok_or_else(missing)? })
+        Ok(Change { object, path, value: value.ok_or_else(|| missing(format!("the item {key:?}")))? })
     });
-    items.collect()
+    // The deprecated form, one ciphertext for all items. Upstream's controller answers in the other form.
+    let v1 = sealed.spec.data.iter().map(|_| {
+        let value = renewed.spec.data.as_ref().map(|data| STANDARD.encode(&data.0));
+        let path = vec!["spec".to_owned(), "data".to_owned()];
+        let value =
+            value.ok_or_else(|| missing("spec.data; seal the Secret anew, into encryptedData".to_owned()))?;
+        Ok(Change { object, path, value })
+    });
+    items.chain(v1).collect()
 }

@@ -1,5 +1,7 @@
 //! What the invocations read: the files of their folder, and their inputs.
 
+use sealed_secrets_tests::{Edition, Kubeseal};
+
 macro_rules! data {
     ($file:literal) => {
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/data/", $file))
@@ -26,10 +28,29 @@ pub(crate) fn files() -> Vec<(&'static str, String)> {
         ("s.yaml", YAML.to_owned()),
         ("sealed.json", format!("{}\n", SEALED.trim_end())),
         ("sealed.yaml", SEALED_YAML.to_owned()),
+        ("twice.yaml", format!("{SEALED_YAML}---\n{SEALED_YAML}")),
         ("config", KUBECONFIG.to_owned()),
         ("bad", "x: [".to_owned()),
         ("empty", String::new()),
     ]
+}
+
+pub(crate) const CERTIFICATE: &str = data!("rsa2048.crt");
+
+/// A SealedSecret of the deprecated form: the whole Secret is one ciphertext, under the label of `shop/db`.
+pub(crate) fn v1_file(certificate: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("t.crt"), certificate).unwrap();
+    let kubeseal = Kubeseal::of(Edition::Upstream).unwrap().in_folder(folder.path().to_owned());
+    let whole = r#"{"kind":"Secret","apiVersion":"v1","metadata":{"name":"db","namespace":"shop"},"data":{"a":"b25l"}}"#;
+    let raw = kubeseal
+        .run(&["--raw", "--cert", "t.crt", "-n", "shop", "--name", "db"], whole)
+        .unwrap()
+        .ok()
+        .unwrap();
+    format!(
+        "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {{name: db, namespace: shop}}\nspec: {{data: {raw}, encryptedData: {{}}}}\n"
+    )
 }
 
 pub(crate) const S: &str = r#"{"kind":"Secret","apiVersion":"v1","metadata":{"name":"n","namespace":"s","labels":{"b":"1","a":"2"}},"data":{"a":"YQ=="}}"#;
@@ -42,8 +63,7 @@ pub(crate) const EMPTY: &str = r#"{"kind":"Secret","metadata":{"name":"n","names
 pub(crate) const WIDE: &str = r#"{"kind":"Secret","metadata":{"name":"n","annotations":{"sealedsecrets.bitnami.com/cluster-wide":"true"}},"data":{"a":"YQ=="},"immutable":false}"#;
 pub(crate) const BOTH_WIDE: &str = r#"{"kind":"Secret","metadata":{"name":"n","namespace":"s","annotations":{"sealedsecrets.bitnami.com/namespace-wide":"true","sealedsecrets.bitnami.com/cluster-wide":"false"}},"data":{"a":"YQ=="}}"#;
 pub(crate) const STORED: &str = r#"{"kind":"Secret","metadata":{"name":"n","namespace":"s","uid":"u","resourceVersion":"3","generation":3,"selfLink":"x","creationTimestamp":"2024-01-01T00:00:00Z","generateName":"g-","ownerReferences":[{"apiVersion":"v1","kind":"x","name":"n","uid":"u"}],"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"x"},"labels":{}},"data":{"a":"YQ=="},"stringData":{"a":"b","c":"d"},"type":""}"#;
-pub(crate) const MANAGED: &str =
-    r#"{"kind":"Secret","metadata":{"name":"n","namespace":"s","finalizers":["a/b"]},"data":{"a":"YQ=="}}"#;
+pub(crate) const MANAGED: &str = r#"{"kind":"Secret","metadata":{"name":"n","namespace":"s","finalizers":["a/b"],"managedFields":[{"manager":"m"}]},"data":{"a":"YQ=="}}"#;
 pub(crate) const BOTH_FIELDS_NULL: &str =
     r#"{"kind":"Secret","metadata":{"name":"n","namespace":"s"},"data":{"a":null},"stringData":{"b":null}}"#;
 pub(crate) const CONFIG_MAP: &str =

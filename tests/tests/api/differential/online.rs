@@ -57,6 +57,7 @@ pub(crate) const ONLINE: &[Case] = &[
     // Can it be decrypted?
     same("--validate -f own.json", ""),
     same("--validate -f own.yaml", ""),
+    same("--validate -f own-v1.yaml", ""),
     same("--validate", SEALED),
     same("--validate -f mixed.yaml", ""),
     same("--validate -f nofile", ""),
@@ -82,6 +83,7 @@ pub(crate) const ONLINE: &[Case] = &[
 pub(crate) const ONLINE_WITH_UPSTREAMS_CONTROLLER: &[Case] = &[
     differs("--re-encrypt -f own.json", "", 0, "\"team\": \"a\"", why::RENDERED),
     differs("--re-encrypt -f own.json -w out.json", "", 0, "\"team\": \"a\"", why::RENDERED),
+    differs("--re-encrypt -f own-v1.yaml", "", 1, "seal the Secret anew", why::RENDERED),
     differs("--re-encrypt -f own.yaml", "", 0, "        team: a\n", why::RENDERED),
 ];
 
@@ -90,4 +92,5 @@ pub(crate) const ONLINE_WITH_OUR_CONTROLLER: &[Case] = &[
     same("--re-encrypt -f own.json", ""),
     same("--re-encrypt -f own.json -w out.json", ""),
     same("--re-encrypt -f own.yaml", ""),
+    differs("--re-encrypt -f own-v1.yaml", "", 0, "spec: {data: ", why::REWRITTEN),
 ];

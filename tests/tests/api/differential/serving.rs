@@ -27,6 +27,7 @@ fn own_files(certificate: &str) -> Vec<(&'static str, String)> {
         ("own.crt", certificate.to_owned()),
         ("own.json", sealed("json")),
         ("own.yaml", yaml.clone()),
+        ("own-v1.yaml", files::v1_file(certificate)),
         ("commented.yaml", commented),
         ("mixed.yaml", format!("{yaml}---\n{}", files::SEALED_YAML)),
     ]
