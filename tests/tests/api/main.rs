@@ -43,6 +43,8 @@ mod scene;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod upstream_decisions;
+#[cfg(test)]
 mod upstream_peers;
 #[cfg(test)]
 mod with_upstream;
