@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use sealed_secrets_tests::Result;
 use sealed_secrets_tests::isolation::{Isolation, RunFolder};
 use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms, kstatus};
+use sealed_secrets_tests::{EXISTING, Result};
 use tokio::process::Command;
 
 use super::cargo_output::counts_by_kind;
@@ -15,6 +15,20 @@ use super::step::{Finished, cargo, closing, heading, quietly, run};
 use super::summary::{Counts, Summary};
 use crate::api_tests::SELECTION;
 use crate::inside;
+
+/// What an installation of the original has.
+const EXISTING_CLUSTER: &str = "tests/tests/data/existing-cluster";
+
+/// The controller's tests but those of what the original's CRD cannot hold: a memory in the status, and null as a template.
+const ON_EXISTING: [&str; 7] = [
+    "controller_",
+    "--skip",
+    "a_restarted_controller_opens_nothing_that_is_unchanged",
+    "--skip",
+    "null_drops_a_key_and_an_item_wins_over_a_template",
+    "--skip",
+    "hostile_templates_end_with_a_budget_error",
+];
 
 /// The steps so far.
 pub(crate) struct Steps {
@@ -91,6 +105,22 @@ impl Steps {
         let mut command = cargo(&["test", "--no-run"]);
         let built = run("build the tests with an API server", command.args(SELECTION)).await?;
         self.count_if_failed("build these tests", &built);
+        self.isolated_tests(name, filters, None).await?;
+        if filters.is_empty() {
+            let arguments = ON_EXISTING.iter().map(OsString::from).collect::<Vec<_>>();
+            self.isolated_tests("controller on an existing installation", &arguments, Some(EXISTING_CLUSTER))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Runs test programs that are built, on the CRD and rights in the folder `existing` or on the shipped ones.
+    async fn isolated_tests(
+        &mut self,
+        name: &str,
+        filters: &[OsString],
+        existing: Option<&str>,
+    ) -> Result<()> {
         let isolation = Isolation::detect().await;
         if let Isolation::Loopback { why } = &isolation {
             println!("on loopback, without the service proxy and the original's controller: {why}");
@@ -98,6 +128,7 @@ impl Steps {
         let folder = RunFolder::create()?;
         let mut command = isolation.command(&self.this_program, &folder);
         command.arg("api-tests").arg("--").args(filters).env("CARGO_TERM_COLOR", "never");
+        command.envs(existing.map(|folder| (EXISTING, folder)));
         let start = heading(name);
         let finished = quietly(&mut command).await?;
         closing(start, &finished);

@@ -1,0 +1,130 @@
+//! docs/operating.md and the controller say the same.
+
+#![cfg(test)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use sealed_secrets_tests::workspace;
+
+/// Words in capitals that are neither reasons nor condition types.
+const OTHER_WORDS: [&str; 12] = [
+    "CertNotBefore",
+    "False",
+    "InOctets",
+    "Normal",
+    "Opaque",
+    "OutOctets",
+    "SealedSecret",
+    "SecretCreationTimestamp",
+    "True",
+    "Unknown",
+    "Warning",
+    "Status",
+];
+
+fn page() -> String {
+    fs::read_to_string(workspace::root().join("docs/operating.md")).unwrap()
+}
+
+/// What stands in code in the first column of the tables of a section.
+fn first_column(section: &str) -> BTreeSet<String> {
+    let page = page();
+    let (_, rest) = page.split_once(&format!("\n## {section}\n")).expect(section);
+    let (section, _) = rest.split_once("\n## ").unwrap_or((rest, ""));
+    let cells = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+    cells.map(|(cell, _)| cell.to_owned()).collect()
+}
+
+/// The controller's sources without their tests.
+fn sources() -> String {
+    fn read(folder: &Path, text: &mut String) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                read(&path, text);
+            } else if path.file_name().is_some_and(|name| name != "tests.rs") {
+                let source = fs::read_to_string(&path).unwrap();
+                text.push_str(source.split("#[cfg(test)]\nmod tests {").next().unwrap());
+            }
+        }
+    }
+    let mut text = String::new();
+    read(&workspace::root().join("controller/src"), &mut text);
+    text
+}
+
+/// String literals without escapes.
+fn literals(source: &str) -> impl Iterator<Item = &str> {
+    source.split('"').skip(1).step_by(2)
+}
+
+/// The first literal after each occurrence of `call`.
+fn literals_after<'a>(source: &'a str, call: &str) -> Vec<&'a str> {
+    source.split(call).skip(1).filter_map(|rest| literals(rest).next()).collect()
+}
+
+#[test]
+fn every_condition_reason_and_event_is_on_the_page() {
+    let source: String =
+        sources().lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let is_word = |text: &&str| {
+        text.len() > 4
+            && text.starts_with(|first: char| first.is_ascii_uppercase())
+            && text.bytes().all(|byte| byte.is_ascii_alphabetic())
+            && text.bytes().any(|byte| byte.is_ascii_lowercase())
+    };
+    let used: BTreeSet<_> = literals(&source)
+        .filter(is_word)
+        .filter(|word| !OTHER_WORDS.contains(word))
+        .map(str::to_owned)
+        .collect();
+    let mut told = first_column("Conditions");
+    told.extend(first_column("Events"));
+    assert_eq!(used, told);
+}
+
+#[test]
+fn every_metric_is_on_the_page() {
+    let source = sources();
+    let ours = literals_after(&source, "registry.register(");
+    let process = literals(&source).filter(|text| text.starts_with("process_"));
+    let stem = |name: &str| name.trim_end_matches("_total").to_owned();
+    let mut used: BTreeSet<_> = ours.iter().map(|name| format!("sealed_secrets_controller_{name}")).collect();
+    used.extend(process.map(str::to_owned));
+    assert_eq!(used, first_column("Metrics").iter().map(|name| stem(name)).collect());
+}
+
+/// The text before the first thing that changes.
+fn beginning(line: &str) -> &str {
+    line.split(['{', '…']).next().unwrap_or_default().trim_end()
+}
+
+#[test]
+fn every_log_line_is_on_the_page() {
+    let source = sources().replace("{DEFAULT_CONTROLLER_NAME}", "sealed-secrets-controller");
+    let told = first_column("Log lines");
+    let mut missing = Vec::new();
+    for level in ["info", "warn", "error"] {
+        for call in source.split(&format!("tracing::{level}!(")).skip(1) {
+            let ends = [");", "),\n", ")\n"].into_iter().filter_map(|end| call.find(end));
+            let call = &call[..ends.min().unwrap_or(call.len())];
+            // Fields come first; the message is the last literal.
+            let message = literals(call).last().unwrap_or_default();
+            let known = told.iter().any(|line| beginning(line) == beginning(message));
+            if !beginning(message).is_empty() && !known {
+                missing.push(message.to_owned());
+            }
+        }
+    }
+    assert!(missing.is_empty(), "not on the page: {missing:?}");
+}
+
+#[test]
+fn every_log_line_on_the_page_can_be_logged() {
+    let source = sources().replace("{DEFAULT_CONTROLLER_NAME}", "sealed-secrets-controller");
+    for line in first_column("Log lines") {
+        assert!(source.contains(beginning(&line)), "nobody says {line:?}");
+    }
+}
