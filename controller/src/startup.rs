@@ -40,8 +40,12 @@ pub fn run(args: Args) -> Result<(), StartError> {
         return print_version();
     }
     // The deepest template that is allowed needs 1.6 MiB in an unoptimized build.
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build()?;
+    // One thread waits for the network; what takes time runs on others that may block.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .thread_stack_size(STACK)
+        .build()?;
     let outcome = runtime.block_on(serve(args));
     // A key that is being made is of no use any more, and takes long.
     runtime.shutdown_background();
