@@ -36,18 +36,18 @@ pub struct SealedSecretCondition {
     pub status: String,
     /// The last time this condition was updated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::sealed_secret::date_time_schema")]
+    #[schemars(schema_with = "crate::schema::moment")]
     pub last_update_time: Option<Time>,
     /// The last time the status of this condition changed from one value to another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::sealed_secret::date_time_schema")]
+    #[schemars(schema_with = "crate::schema::moment")]
     pub last_transition_time: Option<Time>,
     /// The reason for the last attempt's outcome, one word for machines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::sealed_secret::string_schema")]
+    #[schemars(schema_with = "crate::schema::text")]
     pub reason: Option<String>,
     /// A message for people about the last attempt; empty on success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::sealed_secret::string_schema")]
+    #[schemars(schema_with = "crate::schema::text")]
     pub message: Option<String>,
 }

@@ -1,16 +1,33 @@
 //! What sealed-secrets-rs stores in a cluster: the types, their names and their scope.
 //!
-//! The group, versions and fields are those of bitnami/sealed-secrets v0.40.0, so that objects move freely between both
-//! controllers. This crate has no behaviour beyond accessors; it never sees a plaintext or a private key.
+//! Group, version and fields of SealedSecret are those of bitnami/sealed-secrets v0.40.0, so that objects move freely between
+//! both controllers; what is new here, the kinds for keys, lives in the group `sealedsecrets.rs`. This crate has no behaviour beyond accessors; it never sees a plaintext or a private key.
 
 mod condition;
 pub mod names;
+mod policy_duration;
+mod schema;
 mod scope;
 mod sealed_secret;
+mod sealing_key;
+mod sealing_key_policy;
 
 pub use condition::{ConditionStatus, SealedSecretCondition};
+pub use policy_duration::{ParsePolicyDurationError, PolicyDuration};
 pub use scope::{ParseScopeError, Scope};
 pub use sealed_secret::{LastSuccess, SealedSecret, SealedSecretSpec, SealedSecretStatus, SecretTemplate};
+pub use sealing_key::{
+    SealingKey, SealingKeyPhase, SealingKeySpec, SealingKeyState, SealingKeyStatus, SealingKeyUsage,
+};
+pub use sealing_key_policy::{
+    KeyCounts, KeyGeneration, KeyOrder, KeySource, PendingKey, PrimaryChoice, PrimaryKey, Retention,
+    Rotation, RotationPhase, SealingKeyPolicy, SealingKeyPolicySpec, SealingKeyPolicyStatus,
+};
 
 /// The custom resource definition of [`SealedSecret`], as it is checked in under `crds/yaml/` and installed by `deploy/`.
 pub const SEALED_SECRET_CRD_YAML: &str = include_str!("../yaml/sealedsecrets.bitnami.com.yaml");
+/// The custom resource definition of [`SealingKey`].
+pub const SEALING_KEY_CRD_YAML: &str = include_str!("../yaml/sealingkeys.sealedsecrets.rs.yaml");
+/// The custom resource definition of [`SealingKeyPolicy`].
+pub const SEALING_KEY_POLICY_CRD_YAML: &str =
+    include_str!("../yaml/sealingkeypolicies.sealedsecrets.rs.yaml");

@@ -16,6 +16,22 @@ pub const SEALING_KEY_LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-ke
 pub const SEALING_KEY_ACTIVE: &str = "active";
 /// Value of [`SEALING_KEY_LABEL`]: the key decrypts but does not lead yet; upstream ignores such a Secret.
 pub const SEALING_KEY_PENDING: &str = "pending";
+/// Value of [`SEALING_KEY_LABEL`]: the key is off the ring, because somebody else may have it; upstream's word.
+pub const SEALING_KEY_COMPROMISED: &str = "compromised";
+/// Value of [`SEALING_KEY_LABEL`]: the key is off the ring, because nothing needs it.
+pub const SEALING_KEY_RETIRED: &str = "retired";
+/// Annotation on a key Secret: the state that a person gave its SealingKey, `Compromised` or `Retired`.
+pub const KEY_STATE_ANNOTATION: &str = "sealedsecrets.rs/state";
+/// Annotation on a key Secret: until when a compromised key still decrypts, RFC 3339.
+pub const DECRYPT_UNTIL_ANNOTATION: &str = "sealedsecrets.rs/decrypt-until";
+/// Annotation on a key Secret: since when it is off the ring, RFC 3339. Written together with the label that takes it off.
+pub const OFF_RING_SINCE_ANNOTATION: &str = "sealedsecrets.rs/off-ring-since";
+/// Annotation on a key Secret: since when nothing in the cluster has needed it, RFC 3339.
+pub const UNUSED_SINCE_ANNOTATION: &str = "sealedsecrets.rs/unused-since";
+/// Annotation on the SealingKeyPolicy: the newest key must not be older than this moment, RFC 3339.
+pub const ROTATE_REQUESTED_AT_ANNOTATION: &str = "sealedsecrets.rs/rotate-requested-at";
+/// Name of the one SealingKeyPolicy that is in force.
+pub const DEFAULT_POLICY_NAME: &str = "default";
 /// Annotation that `kubectl apply` writes; it carries the whole object, plaintext included.
 pub const KUBECTL_LAST_APPLIED_ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Annotation that `kubecfg` writes; it carries the whole object, plaintext included.

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::SealedSecretCondition;
+use crate::{SealedSecretCondition, schema};
 
 /// The specification of a SealedSecret: what to open, and what the Secret looks like.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -50,11 +50,11 @@ pub struct SecretTemplate {
     pub metadata: Option<ObjectMeta>,
     /// Type of the Secret, for example kubernetes.io/dockerconfigjson; Opaque where absent.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "string_schema")]
+    #[schemars(schema_with = "schema::text")]
     pub type_: Option<String>,
     /// If true, the data of the Secret can not be changed once it exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "boolean_schema")]
+    #[schemars(schema_with = "schema::boolean")]
     pub immutable: Option<bool>,
     /// Further items of the Secret, rendered as Go templates over the decrypted items. A null drops the item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,7 +68,7 @@ pub struct SecretTemplate {
 pub struct SealedSecretStatus {
     /// The generation of the SealedSecret that the conditions speak of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "int64_schema")]
+    #[schemars(schema_with = "schema::integer")]
     pub observed_generation: Option<i64>,
     /// The latest observations of the SealedSecret's state; "Synced" comes first.
     // Go's encoder writes a nil slice as null.
@@ -119,31 +119,10 @@ fn string_map_or_empty<'de, D: Deserializer<'de>>(
     Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
-/// Upstream's schema wants `encryptedData` and fills in nothing: a default would change stored objects by itself, which
-/// GitOps tools report as drift.
+/// Upstream's schema wants `encryptedData` and fills in nothing.
 fn as_upstream_requires(schema: &mut Schema) {
-    for property in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
-        if let Some(property) = property.1.as_object_mut() {
-            property.remove("default");
-        }
-    }
+    schema::without_defaults(schema);
     schema.insert("required".to_owned(), serde_json::json!(["encryptedData"]));
-}
-
-pub(crate) fn string_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string"})
-}
-
-pub(crate) fn date_time_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "format": "date-time"})
-}
-
-fn boolean_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "boolean"})
-}
-
-fn int64_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "integer", "format": "int64"})
 }
 
 fn last_success_schema(_: &mut SchemaGenerator) -> Schema {

@@ -3,25 +3,59 @@
 #![cfg(test)]
 
 use kube::CustomResourceExt;
-use sealed_secrets_crds::{SEALED_SECRET_CRD_YAML, SealedSecret};
+use sealed_secrets_crds::{
+    SEALED_SECRET_CRD_YAML, SEALING_KEY_CRD_YAML, SEALING_KEY_POLICY_CRD_YAML, SealedSecret, SealingKey,
+    SealingKeyPolicy,
+};
 
-const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/yaml/sealedsecrets.bitnami.com.yaml");
-
-fn generated() -> String {
-    let crd = serde_json::to_value(SealedSecret::crd()).unwrap();
+fn generated<K: CustomResourceExt>() -> String {
+    let crd = serde_json::to_value(K::crd()).unwrap();
     format!(
         "# Generated from crds/src by `UPDATE_CRDS=1 cargo test -p sealed-secrets-crds`.\n{}",
         serde_saphyr::to_string(&crd).unwrap()
     )
 }
 
-#[test]
-fn the_checked_in_crd_is_what_the_types_say() {
+fn compare<K: CustomResourceExt>(checked_in: &str) {
+    let file = format!("{}/yaml/{}.yaml", env!("CARGO_MANIFEST_DIR"), K::crd_name());
     if std::env::var_os("UPDATE_CRDS").is_some() {
-        std::fs::write(PATH, generated()).unwrap();
+        std::fs::write(file, generated::<K>()).unwrap();
         return;
     }
-    assert_eq!(SEALED_SECRET_CRD_YAML, generated(), "run UPDATE_CRDS=1 cargo test -p sealed-secrets-crds");
+    assert_eq!(checked_in, generated::<K>(), "run UPDATE_CRDS=1 cargo test -p sealed-secrets-crds");
+}
+
+#[test]
+fn the_checked_in_crds_are_what_the_types_say() {
+    compare::<SealedSecret>(SEALED_SECRET_CRD_YAML);
+    compare::<SealingKey>(SEALING_KEY_CRD_YAML);
+    compare::<SealingKeyPolicy>(SEALING_KEY_POLICY_CRD_YAML);
+}
+
+/// Every property of the schema and of what is below it, with its path.
+fn properties(path: &str, schema: &serde_json::Value, found: &mut Vec<(String, serde_json::Value)>) {
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        properties(&path, property, found);
+        properties(&path, &property["items"], found);
+        found.push((path, property.clone()));
+    }
+}
+
+#[test]
+fn kubectl_explain_has_words_for_every_field_of_the_key_kinds_and_no_default_changes_what_is_stored() {
+    for crd in [SealingKey::crd(), SealingKeyPolicy::crd()] {
+        let crd = serde_json::to_value(crd).unwrap();
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        let mut found = Vec::new();
+        properties(crd["spec"]["names"]["kind"].as_str().unwrap(), schema, &mut found);
+        assert!(found.len() > 10);
+        for (path, property) in found {
+            let described = property["description"].as_str().is_some_and(|text| text.ends_with('.'));
+            assert!(described, "{path} has no description");
+            assert!(property.get("default").is_none(), "{path} has a default");
+        }
+    }
 }
 
 /// The JSON path, type and printer-column facts of upstream's schema that users rely on, read off its CRD of v0.38.4.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use sealed_secrets_tests::{Cluster, until};
 use serde_json::{Value, json};
@@ -54,4 +55,29 @@ pub(crate) async fn until_secret(
         (data == wanted).then_some(secret)
     };
     until(&what, PATIENCE, found).await.unwrap()
+}
+
+/// Installs a CRD as `kubectl replace` does, so that nothing of another schema stays, and waits until it serves.
+pub(crate) async fn install_crd(cluster: &Cluster, yaml: &str) {
+    let crd: Value = serde_saphyr::from_str(yaml).unwrap();
+    let crds: Api<CustomResourceDefinition> = Api::all(cluster.client());
+    let name = crd["metadata"]["name"].as_str().unwrap().to_owned();
+    match crds.get_opt(&name).await.unwrap() {
+        None => {
+            crds.create(&PostParams::default(), &serde_json::from_value(crd).unwrap()).await.unwrap();
+        }
+        Some(present) => {
+            let mut crd: CustomResourceDefinition = serde_json::from_value(crd).unwrap();
+            crd.metadata.resource_version = present.metadata.resource_version;
+            crds.replace(&name, &PostParams::default(), &crd).await.unwrap();
+        }
+    }
+    let established = async || {
+        let conditions = crds.get(&name).await.ok()?.status?.conditions?;
+        conditions
+            .iter()
+            .any(|condition| condition.type_ == "Established" && condition.status == "True")
+            .then_some(())
+    };
+    until("the CRD is established", PATIENCE, established).await.unwrap();
 }
