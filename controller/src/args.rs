@@ -161,7 +161,8 @@ impl Args {
     pub fn rotation_policy(&self) -> RotationPolicy {
         RotationPolicy {
             every: (self.key_renew_period > SignedDuration::ZERO).then_some(self.key_renew_period),
-            rotate_after: self.key_cutoff_time.0,
+            requests: self.key_cutoff_time.0.into_iter().collect(),
+            ..RotationPolicy::default()
         }
     }
 
@@ -367,7 +368,7 @@ mod tests {
     #[test]
     fn a_cutoff_time_is_rfc_1123_with_a_numeric_zone() {
         let args = parse(&["--key-cutoff-time", "Mon, 02 Jan 2006 15:04:05 -0700"]).unwrap();
-        assert_eq!(args.rotation_policy().rotate_after, Some("2006-01-02T22:04:05Z".parse().unwrap()));
+        assert_eq!(args.rotation_policy().requests, ["2006-01-02T22:04:05Z".parse().unwrap()]);
         assert!(parse(&["--key-cutoff-time", "yesterday"]).is_err());
     }
 

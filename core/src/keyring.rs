@@ -147,6 +147,7 @@ impl SealingKey {
 #[derive(Clone, Debug, Default)]
 pub struct KeyRing {
     keys: Vec<Arc<SealingKey>>,
+    primary: Option<Arc<SealingKey>>,
 }
 
 impl KeyRing {
@@ -163,13 +164,21 @@ impl KeyRing {
             }
         }
         distinct.sort_by(|a, b| rank(b).cmp(&rank(a)));
-        Self { keys: distinct }
+        let primary = distinct.iter().find(|key| key.may_lead()).cloned();
+        Self { keys: distinct, primary }
     }
 
-    /// The key that is offered for sealing: the newest that may lead.
+    /// The same keys, led by this one if it may lead, and by none otherwise.
+    #[must_use]
+    pub fn led_by(self, primary: Option<&Fingerprint>) -> Self {
+        let chosen = self.keys.iter().find(|key| Some(key.fingerprint()) == primary && key.may_lead());
+        Self { primary: chosen.cloned(), ..self }
+    }
+
+    /// The key that is offered for sealing: the newest that may lead, if no other was chosen.
     #[must_use]
     pub fn primary(&self) -> Option<&Arc<SealingKey>> {
-        self.keys.iter().find(|key| key.may_lead())
+        self.primary.as_ref()
     }
 
     /// The newest key, pending ones included.

@@ -1,128 +1,413 @@
-//! When a key is made and what it is called: time is moved by hand.
+//! What becomes of keys: time is moved by hand.
 
 #![cfg(test)]
 
-use std::sync::{Arc, LazyLock};
+use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use sealed_secrets_core::crypto::{CertificateRequest, KeyPair, KeySize};
-use sealed_secrets_core::keyring::{KeyRing, OrderBy, SealingKey};
-use sealed_secrets_core::rotation::{Occasion, Plan, RotationPolicy, plan, successor_name};
+use sealed_secrets_core::crypto::{Fingerprint, KeyPair};
+use sealed_secrets_core::rotation::{
+    Blocked, Change, Generation, KeyFacts, KeyLabel, KeyRecord, Need, Occasion, Plan, RotationPolicy, Step,
+    Wish, next_rotation, plan, successor_name,
+};
 
 const DAY: i64 = 86_400;
-
-static KEYS: LazyLock<[KeyPair; 2]> =
-    LazyLock::new(|| [0, 1].map(|_| KeyPair::generate(KeySize::Rsa2048).unwrap()));
 
 fn at(day: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + day * DAY).unwrap()
 }
 
-fn key(which: usize, not_before: i64, created: i64, label: &str, order_by: OrderBy) -> Arc<SealingKey> {
-    let request = CertificateRequest {
-        common_name: String::new(),
-        not_before: at(not_before),
-        validity: SignedDuration::from_hours(24),
-        serial: [1; 16],
-    };
-    let certificate = request.self_sign(&KEYS[which]).unwrap();
-    let field = |name: &str, value: &str| (name.to_owned(), ByteString(value.as_bytes().to_vec()));
-    let data =
-        [field("tls.key", &KEYS[which].expose_pkcs1_pem().unwrap()), field("tls.crt", certificate.pem())];
-    let metadata = ObjectMeta {
-        creation_timestamp: Some(Time(at(created))),
-        labels: Some([("sealedsecrets.bitnami.com/sealed-secrets-key".to_owned(), label.to_owned())].into()),
-        ..ObjectMeta::default()
-    };
-    let secret = Secret { metadata, data: Some(data.into()), ..Secret::default() };
-    Arc::new(SealingKey::from_secret(&secret, order_by).unwrap())
+fn days(days: i64) -> SignedDuration {
+    SignedDuration::from_secs(days * DAY)
 }
 
-fn ring(not_before: i64, created: i64) -> KeyRing {
-    KeyRing::new(vec![key(0, not_before, created, "active", OrderBy::CertNotBefore)])
+fn fingerprint(name: &str) -> Fingerprint {
+    let mut digest = [0; 32];
+    digest[..name.len()].copy_from_slice(name.as_bytes());
+    format!("SHA256:{}", STANDARD_NO_PAD.encode(digest)).parse().unwrap()
+}
+
+/// An active key that was made on this day.
+fn key(name: &str, day: i64) -> KeyRecord {
+    let facts = KeyFacts {
+        fingerprint: fingerprint(name),
+        not_before: at(day),
+        order_time: at(day),
+        has_certificate: true,
+    };
+    KeyRecord {
+        name: name.to_owned(),
+        facts: Some(facts),
+        label: KeyLabel::Active,
+        created: at(day),
+        wish: Wish::Active,
+        wish_since: None,
+        off_ring_since: None,
+        unused_since: None,
+    }
+}
+
+fn pending(name: &str, day: i64) -> KeyRecord {
+    KeyRecord { label: KeyLabel::Pending, ..key(name, day) }
+}
+
+/// Said to be compromised on `since`.
+fn compromised(name: &str, day: i64, since: i64) -> KeyRecord {
+    let wish = Wish::Compromised { decrypt_until: None };
+    KeyRecord { wish, wish_since: Some(at(since)), ..key(name, day) }
+}
+
+fn retired(name: &str, day: i64, since: i64) -> KeyRecord {
+    KeyRecord { label: KeyLabel::Retired, off_ring_since: Some(at(since)), ..key(name, day) }
 }
 
 fn every_30_days() -> RotationPolicy {
-    RotationPolicy { every: Some(SignedDuration::from_hours(24 * 30)), rotate_after: None }
+    RotationPolicy { every: Some(days(30)), ..RotationPolicy::default() }
+}
+
+fn asking(requests: &[i64]) -> RotationPolicy {
+    RotationPolicy { requests: requests.iter().map(|day| at(*day)).collect(), ..RotationPolicy::default() }
+}
+
+fn with_delay(delay: i64) -> RotationPolicy {
+    RotationPolicy { activation_delay: days(delay), ..every_30_days() }
+}
+
+/// Keys retire when unused for 10 days, and are deleted 20 days later; two stay.
+fn retiring() -> RotationPolicy {
+    RotationPolicy {
+        keep_at_least: 2,
+        retire_when_unused_for: Some(days(10)),
+        delete_after_retired: Some(days(20)),
+        ..RotationPolicy::default()
+    }
+}
+
+fn need(used: &[&str]) -> Need {
+    Need { used: used.iter().map(|name| fingerprint(name)).collect(), undecryptable: false }
+}
+
+fn occasion(policy: &RotationPolicy, keys: &[KeyRecord], day: i64) -> Option<Occasion> {
+    plan(policy, keys, None, at(day)).generate.map(|generation| generation.occasion)
+}
+
+fn primary(policy: &RotationPolicy, keys: &[KeyRecord]) -> Option<String> {
+    plan(policy, keys, None, at(100)).primary
+}
+
+fn change(name: &str, step: Step) -> Change {
+    Change { name: name.to_owned(), step }
 }
 
 #[test]
-fn an_empty_ring_gets_its_first_key_whatever_the_policy() {
-    let planned = plan(&RotationPolicy::default(), &KeyRing::default(), at(0));
-    assert_eq!(planned, Plan { generate: Some(Occasion::FirstKey), look_again_at: None });
+fn without_any_key_one_is_made_whatever_the_policy() {
+    for policy in [RotationPolicy::default(), RotationPolicy { suspended: true, ..with_delay(2) }] {
+        let expected = Some(Generation { occasion: Occasion::NoKey, pending: false });
+        assert_eq!(plan(&policy, &[], None, at(0)).generate, expected);
+    }
+}
+
+#[test]
+fn without_a_key_that_could_ever_be_offered_one_is_made() {
+    let mut mismatched = key("a", 0);
+    mismatched.facts.as_mut().unwrap().has_certificate = false;
+    let unreadable = KeyRecord { facts: None, ..key("b", 0) };
+    assert_eq!(
+        occasion(&every_30_days(), &[mismatched, unreadable, retired("c", 0, 1)], 1),
+        Some(Occasion::NoKey)
+    );
 }
 
 #[test]
 fn a_young_key_is_left_alone_until_its_period_is_over() {
-    assert_eq!(
-        plan(&every_30_days(), &ring(0, 0), at(29)),
-        Plan { generate: None, look_again_at: Some(at(30)) }
-    );
-    assert_eq!(plan(&every_30_days(), &ring(0, 0), at(30)).generate, Some(Occasion::PeriodOver));
+    let young = plan(&every_30_days(), &[key("a", 0)], None, at(29));
+    let expected = Plan { primary: Some("a".to_owned()), look_again_at: Some(at(30)), ..Plan::default() };
+    assert_eq!(young, expected);
+    assert_eq!(occasion(&every_30_days(), &[key("a", 0)], 30), Some(Occasion::PeriodOver));
 }
 
 #[test]
 fn without_a_period_nothing_is_ever_due() {
-    assert_eq!(
-        plan(&RotationPolicy::default(), &ring(0, 0), at(9999)),
-        Plan { generate: None, look_again_at: None }
-    );
+    assert_eq!(occasion(&RotationPolicy::default(), &[key("a", 0)], 9_999), None);
+    assert_eq!(next_rotation(&RotationPolicy::default(), &[key("a", 0)], at(0)), None);
 }
 
 #[test]
 fn a_request_is_met_by_a_key_that_began_at_that_very_second() {
-    let policy = RotationPolicy { every: None, rotate_after: Some(at(5)) };
-    assert_eq!(plan(&policy, &ring(4, 4), at(6)).generate, Some(Occasion::Requested));
-    assert_eq!(plan(&policy, &ring(5, 5), at(6)), Plan { generate: None, look_again_at: None });
+    assert_eq!(occasion(&asking(&[5]), &[key("a", 4)], 6), Some(Occasion::Requested));
+    assert_eq!(occasion(&asking(&[5]), &[key("a", 5)], 6), None);
+    let mut later_in_that_second = asking(&[5]);
+    later_in_that_second.requests[0] += SignedDuration::from_millis(999);
+    assert_eq!(occasion(&later_in_that_second, &[key("a", 5)], 6), None);
 }
 
 #[test]
-fn a_request_for_the_future_waits_for_its_moment() {
-    let policy = RotationPolicy { every: None, rotate_after: Some(at(5)) };
-    assert_eq!(plan(&policy, &ring(0, 0), at(4)), Plan { generate: None, look_again_at: Some(at(5)) });
+fn many_requests_are_met_by_one_key_that_is_younger_than_all() {
+    assert_eq!(occasion(&asking(&[3, 5, 4]), &[key("a", 0)], 6), Some(Occasion::Requested));
+    assert_eq!(occasion(&asking(&[3, 5, 4]), &[key("a", 0), key("b", 6)], 6), None);
 }
 
 #[test]
-fn a_key_dated_in_the_future_counts_as_made() {
-    let policy = RotationPolicy { rotate_after: Some(at(0)), ..every_30_days() };
-    assert_eq!(plan(&policy, &ring(1, 1), at(0)).generate, None);
-}
-
-#[test]
-fn a_certificate_dated_a_year_after_its_secret_is_judged_by_the_secret() {
-    assert_eq!(plan(&every_30_days(), &ring(365, 0), at(31)).generate, Some(Occasion::PeriodOver));
-}
-
-#[test]
-fn the_newest_key_is_chosen_by_the_order_that_was_asked_for() {
-    let newest = |order_by| {
-        let keys = vec![key(0, 1, 9, "active", order_by), key(1, 2, 8, "active", order_by)];
-        KeyRing::new(keys).primary().unwrap().fingerprint().clone()
-    };
-    assert_eq!(newest(OrderBy::CertNotBefore), *KEYS[1].fingerprint());
-    assert_eq!(newest(OrderBy::SecretCreationTimestamp), *KEYS[0].fingerprint());
-}
-
-#[test]
-fn keys_of_the_same_age_have_the_same_order_in_every_replica() {
-    let keys = || [0, 1].map(|which| key(which, 1, 1, "active", OrderBy::CertNotBefore)).to_vec();
-    let reversed = keys().into_iter().rev().collect();
+fn a_request_for_the_future_waits_for_its_moment_without_hiding_one_of_the_past() {
+    assert_eq!(plan(&asking(&[9]), &[key("a", 0)], None, at(4)).generate, None);
+    assert_eq!(plan(&asking(&[9]), &[key("a", 0)], None, at(4)).look_again_at, Some(at(9)));
+    assert_eq!(occasion(&asking(&[9, 3]), &[key("a", 0)], 4), Some(Occasion::Requested));
     assert_eq!(
-        KeyRing::new(keys()).primary().unwrap().fingerprint(),
-        KeyRing::new(reversed).primary().unwrap().fingerprint()
+        next_rotation(&RotationPolicy { requests: vec![at(9)], ..every_30_days() }, &[key("a", 0)], at(4)),
+        Some(at(9))
     );
 }
 
 #[test]
-fn a_pending_key_is_the_newest_but_does_not_lead() {
-    let keys =
-        vec![key(0, 1, 1, "active", OrderBy::CertNotBefore), key(1, 2, 2, "pending", OrderBy::CertNotBefore)];
-    let ring = KeyRing::new(keys);
-    assert_eq!(ring.newest().unwrap().fingerprint(), KEYS[1].fingerprint());
-    assert_eq!(ring.primary().unwrap().fingerprint(), KEYS[0].fingerprint());
+fn a_key_dated_in_the_future_counts_as_made() {
+    let policy = RotationPolicy { requests: vec![at(0)], ..every_30_days() };
+    assert_eq!(occasion(&policy, &[key("a", 1)], 0), None);
+}
+
+#[test]
+fn a_suspended_schedule_still_answers_requests() {
+    let suspended = RotationPolicy { suspended: true, ..every_30_days() };
+    assert_eq!(occasion(&suspended, &[key("a", 0)], 99), None);
+    assert_eq!(next_rotation(&suspended, &[key("a", 0)], at(1)), None);
+    let asked = RotationPolicy { requests: vec![at(5)], ..suspended };
+    assert_eq!(occasion(&asked, &[key("a", 0)], 99), Some(Occasion::Requested));
+}
+
+#[test]
+fn external_keys_are_waited_for_and_it_is_said_when_one_is_asked_for() {
+    let external = RotationPolicy { external: true, ..every_30_days() };
+    assert_eq!(plan(&external, &[key("a", 0)], None, at(99)).blocked, []);
+    let none = plan(&external, &[], None, at(0));
+    assert_eq!((none.generate, none.blocked), (None, vec![Blocked::ExternalKeys(Occasion::NoKey)]));
+    let asked = RotationPolicy { external: true, ..asking(&[5]) };
+    let planned = plan(&asked, &[key("a", 0)], None, at(9));
+    assert_eq!(planned.blocked, [Blocked::ExternalKeys(Occasion::Requested)]);
+    let leaked = plan(&external, &[key("a", 0), compromised("b", 1, 2)], None, at(3));
+    assert_eq!((leaked.primary.as_deref(), leaked.generate), (Some("a"), None));
+}
+
+#[test]
+fn the_newest_active_key_leads_and_equal_ages_are_decided_alike_everywhere() {
+    let (a, b) = (key("a", 1), key("b", 1));
+    let one = primary(&every_30_days(), &[a.clone(), b.clone()]);
+    assert_eq!(one, primary(&every_30_days(), &[b, a]));
+    assert_eq!(primary(&every_30_days(), &[key("a", 2), key("b", 1), pending("c", 3)]).as_deref(), Some("a"));
+}
+
+#[test]
+fn a_pin_leads_and_the_newest_is_still_judged_for_rotation() {
+    let pinned = |name: &str| RotationPolicy { pin: Some(name.to_owned()), ..every_30_days() };
+    let keys = [key("a", 0), key("b", 50)];
+    assert_eq!(primary(&pinned("a"), &keys).as_deref(), Some("a"));
+    assert_eq!(occasion(&pinned("a"), &keys, 60), None);
+    assert_eq!(occasion(&pinned("a"), &keys, 80), Some(Occasion::PeriodOver));
+}
+
+#[test]
+fn a_pin_on_a_key_that_cannot_lead_is_reported_and_the_newest_leads() {
+    let pinned = RotationPolicy { pin: Some("x".to_owned()), ..RotationPolicy::default() };
+    let wishes_retired = KeyRecord { wish: Wish::Retired, wish_since: Some(at(1)), ..key("x", 0) };
+    assert_eq!(
+        primary(&pinned, &[key("a", 1), wishes_retired]).as_deref(),
+        Some("x"),
+        "it may lead while it is waiting"
+    );
+    for unusable in [compromised("x", 0, 1), retired("x", 0, 1), pending("x", 0)] {
+        let planned = plan(&pinned, &[key("a", 1), unusable], None, at(2));
+        assert_eq!(planned.primary.as_deref(), Some("a"));
+        assert_eq!(planned.blocked, [Blocked::Pin("x".to_owned())]);
+    }
+    assert_eq!(plan(&pinned, &[key("a", 1)], None, at(2)).blocked, [Blocked::Pin("x".to_owned())]);
+}
+
+#[test]
+fn with_a_delay_the_successor_waits_and_then_leads() {
+    let made = plan(&with_delay(2), &[key("a", 0)], None, at(30)).generate;
+    assert_eq!(made, Some(Generation { occasion: Occasion::PeriodOver, pending: true }));
+    let keys = [key("a", 0), pending("b", 30)];
+    let waiting = plan(&with_delay(2), &keys, None, at(31));
+    assert_eq!((waiting.primary.as_deref(), waiting.generate, waiting.changes), (Some("a"), None, vec![]));
+    assert_eq!(waiting.look_again_at, Some(at(32)));
+    assert_eq!(plan(&with_delay(2), &keys, None, at(32)).changes, [change("b", Step::Activate)]);
+}
+
+#[test]
+fn a_pending_key_dated_in_the_future_leads_from_the_earlier_of_both_moments() {
+    let dated = |not_before: i64| {
+        let mut key = pending("b", 30);
+        key.facts.as_mut().unwrap().not_before = at(not_before);
+        [self::key("a", 0), key]
+    };
+    let activates = |keys: &[KeyRecord], day| !plan(&with_delay(4), keys, None, at(day)).changes.is_empty();
+    assert!(!activates(&dated(31), 30) && activates(&dated(31), 31));
+    assert!(!activates(&dated(99), 33) && activates(&dated(99), 34));
+}
+
+#[test]
+fn a_pending_key_leads_at_once_when_nothing_else_can() {
+    assert_eq!(plan(&with_delay(9), &[pending("b", 0)], None, at(0)).changes, [change("b", Step::Activate)]);
+}
+
+#[test]
+fn a_compromised_primary_is_not_offered_and_gets_a_successor_that_leads_at_once() {
+    let planned = plan(&with_delay(2), &[key("a", 0), compromised("b", 1, 5)], None, at(5));
+    assert_eq!(planned.primary.as_deref(), Some("a"));
+    assert_eq!(planned.generate, Some(Generation { occasion: Occasion::Compromised, pending: false }));
+    assert_eq!(occasion(&with_delay(2), &[key("a", 0), compromised("b", 1, 5), key("c", 5)], 6), None);
+}
+
+#[test]
+fn an_old_compromised_key_has_its_successor_already() {
+    assert_eq!(occasion(&RotationPolicy::default(), &[compromised("a", 0, 5), key("b", 1)], 6), None);
+}
+
+#[test]
+fn a_successor_that_is_still_waiting_leads_when_its_predecessor_is_compromised() {
+    let keys = [key("z", -9), compromised("a", 0, 31), pending("b", 30)];
+    let planned = plan(&with_delay(9), &keys, None, at(31));
+    assert_eq!((planned.generate, planned.changes), (None, vec![change("b", Step::Activate)]));
+}
+
+#[test]
+fn a_key_relabelled_as_compromised_by_hand_gets_a_successor_once_that_is_noted() {
+    let labelled = KeyRecord { label: KeyLabel::Compromised, ..key("b", 1) };
+    let planned = plan(&RotationPolicy::default(), &[key("a", 0), labelled.clone()], None, at(5));
+    assert_eq!((planned.generate, planned.changes), (None, vec![change("b", Step::NoteOffRing)]));
+    let noted = KeyRecord { off_ring_since: Some(at(5)), ..labelled };
+    assert_eq!(
+        occasion(&RotationPolicy::default(), &[key("a", 0), noted.clone()], 5),
+        Some(Occasion::Compromised)
+    );
+    assert_eq!(occasion(&RotationPolicy::default(), &[key("a", 0), noted, key("c", 6)], 7), None);
+}
+
+#[test]
+fn a_compromised_key_dated_in_the_future_does_not_ask_again_and_again() {
+    let keys = [compromised("a", 300, 5), key("b", 6)];
+    assert_eq!(occasion(&RotationPolicy::default(), &keys, 7), None);
+}
+
+#[test]
+fn a_compromised_key_decrypts_until_its_end_and_for_ever_without_one() {
+    assert_eq!(
+        plan(&RotationPolicy::default(), &[compromised("a", 0, 1), key("b", 2)], None, at(9_999)).changes,
+        []
+    );
+    let ending =
+        KeyRecord { wish: Wish::Compromised { decrypt_until: Some(at(9)) }, ..compromised("a", 0, 1) };
+    let keys = [ending, key("b", 2)];
+    assert_eq!(plan(&RotationPolicy::default(), &keys, None, at(8)).look_again_at, Some(at(9)));
+    assert_eq!(plan(&RotationPolicy::default(), &keys, None, at(9)).changes, [change("a", Step::Expel)]);
+}
+
+#[test]
+fn what_a_person_wants_is_dated_before_it_is_done() {
+    let wished = KeyRecord { wish_since: None, ..compromised("a", 0, 1) };
+    let planned = plan(&RotationPolicy::default(), &[wished], None, at(2));
+    assert_eq!(planned.changes, [change("a", Step::NoteWish)]);
+}
+
+#[test]
+fn a_key_that_a_person_relabels_active_is_as_if_nothing_had_been_said() {
+    let restored = KeyRecord { off_ring_since: Some(at(3)), ..compromised("a", 5, 1) };
+    let planned = plan(&RotationPolicy::default(), &[key("b", 2), restored], None, at(4));
+    assert_eq!(planned.primary.as_deref(), Some("a"));
+    assert_eq!((planned.generate, planned.changes), (None, vec![change("a", Step::Restore)]));
+}
+
+#[test]
+fn a_retired_wish_waits_while_the_key_leads_or_is_used_or_nobody_knows() {
+    let wished = |day| KeyRecord { wish: Wish::Retired, wish_since: Some(at(3)), ..key("a", day) };
+    let none = RotationPolicy::default();
+    let blocked = |keys: &[KeyRecord], need: Option<&Need>| plan(&none, keys, need, at(9)).blocked;
+    let name = || "a".to_owned();
+    assert_eq!(blocked(&[wished(2), key("b", 1)], Some(&need(&[]))), [Blocked::RetiresWhileLeading(name())]);
+    assert_eq!(blocked(&[wished(0), key("b", 1)], Some(&need(&["a"]))), [Blocked::RetiresWhileUsed(name())]);
+    assert_eq!(blocked(&[wished(0), key("b", 1)], None), [Blocked::ViewNotWhole(name())]);
+    let undecryptable = Need { undecryptable: true, ..need(&[]) };
+    assert_eq!(blocked(&[wished(0), key("b", 1)], Some(&undecryptable)), [Blocked::ViewNotWhole(name())]);
+    let planned = plan(&none, &[wished(0), key("b", 1)], Some(&need(&["b"])), at(9));
+    assert_eq!(planned.changes, [change("a", Step::Retire)]);
+}
+
+#[test]
+fn by_default_no_key_ever_retires_or_goes() {
+    let keys = [key("a", 0), key("b", 1), key("c", 2), key("d", 3), retired("e", 0, 1)];
+    assert_eq!(plan(&RotationPolicy::default(), &keys, Some(&need(&[])), at(9_999)).changes, []);
+}
+
+#[test]
+fn a_key_retires_when_nothing_has_needed_it_for_long_enough() {
+    let steps = |unused_since: Option<i64>, used: &[&str], day| {
+        let old = KeyRecord { unused_since: unused_since.map(at), ..key("a", 0) };
+        plan(&retiring(), &[old, key("b", 1), key("c", 2)], Some(&need(used)), at(day))
+            .changes
+            .into_iter()
+            .filter(|change| change.name == "a")
+            .map(|change| change.step)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(steps(None, &["b"], 5), [Step::NoteUnused]);
+    assert_eq!(steps(Some(5), &["b"], 14), []);
+    assert_eq!(steps(Some(5), &["b"], 15), [Step::Retire]);
+    assert_eq!(steps(Some(5), &["a"], 15), [Step::NoteUsed]);
+}
+
+#[test]
+fn the_primary_the_newest_and_the_last_ones_never_retire_by_themselves() {
+    let unused = |key: KeyRecord| KeyRecord { unused_since: Some(at(0)), ..key };
+    let retires = |policy: &RotationPolicy, keys: &[KeyRecord]| {
+        let changes = plan(policy, keys, Some(&need(&[])), at(99)).changes;
+        let retiring = changes.into_iter().filter(|change| change.step == Step::Retire);
+        retiring.map(|change| change.name).collect::<Vec<_>>()
+    };
+    let keys = [unused(key("a", 0)), unused(key("b", 1)), unused(key("c", 2)), unused(key("d", 3))];
+    assert_eq!(retires(&retiring(), &keys), ["a", "b"]);
+    assert_eq!(retires(&RotationPolicy { keep_at_least: 4, ..retiring() }, &keys), [""; 0]);
+    let pinned = RotationPolicy { pin: Some("a".to_owned()), ..retiring() };
+    assert_eq!(retires(&pinned, &keys), ["b", "c"]);
+}
+
+#[test]
+fn without_a_whole_view_nothing_retires_and_it_is_said() {
+    let old = KeyRecord { unused_since: Some(at(0)), ..key("a", 0) };
+    let keys = [old, key("b", 1), key("c", 2)];
+    let undecryptable = Need { undecryptable: true, ..need(&[]) };
+    for view in [None, Some(&undecryptable)] {
+        let planned = plan(&retiring(), &keys, view, at(99));
+        assert_eq!((planned.changes, planned.blocked), (vec![], vec![Blocked::ViewNotWhole("a".to_owned())]));
+    }
+}
+
+#[test]
+fn a_retired_key_is_deleted_only_where_the_policy_says_so_and_enough_keys_stay() {
+    let keys = [retired("a", 0, 5), key("b", 1), key("c", 2)];
+    let deletes = |policy: &RotationPolicy, keys: &[KeyRecord], need: Option<&Need>, day| {
+        plan(policy, keys, need, at(day)).changes.contains(&change("a", Step::Delete))
+    };
+    assert!(!deletes(&retiring(), &keys, Some(&need(&[])), 24));
+    assert!(deletes(&retiring(), &keys, Some(&need(&[])), 25));
+    assert!(!deletes(&retiring(), &keys, None, 25));
+    assert!(!deletes(&retiring(), &keys[..2], Some(&need(&[])), 25));
+    assert!(!deletes(&RotationPolicy { keep_at_least: 1, ..retiring() }, &keys[..2], Some(&need(&[])), 25));
+}
+
+#[test]
+fn when_a_retired_key_was_relabelled_by_hand_its_time_starts_when_that_is_seen() {
+    let labelled = KeyRecord { off_ring_since: None, ..retired("a", 0, 0) };
+    let planned = plan(&retiring(), &[labelled, key("b", 1), key("c", 2)], Some(&need(&["b"])), at(99));
+    assert_eq!(planned.changes, [change("a", Step::NoteOffRing)]);
+}
+
+#[test]
+fn a_key_that_leaves_the_ring_by_its_wish_is_not_counted_among_those_that_stay() {
+    let ending =
+        KeyRecord { wish: Wish::Compromised { decrypt_until: Some(at(9)) }, ..compromised("x", 0, 1) };
+    let old = KeyRecord { unused_since: Some(at(0)), ..key("a", 0) };
+    let changes = plan(&retiring(), &[ending, old, key("c", 2)], Some(&need(&["c"])), at(50)).changes;
+    assert_eq!(changes, [change("x", Step::Expel)]);
 }
 
 /// Known answers: `printf 'UID\0FINGERPRINT\0N' | sha256sum | cut -c1-10 | xxd -r -p | base32 | tr A-Z a-z`.
@@ -131,4 +416,16 @@ fn the_name_of_a_successor_is_what_the_shell_computes() {
     assert_eq!(successor_name("sealed-secrets-key", "uid-1", None, 0), "sealed-secrets-keyj3kmolou");
     let key = KeyPair::from_pem(include_bytes!("data/rsa2048-pkcs1.pem")).unwrap();
     assert_eq!(successor_name("k", "uid-1", Some(key.fingerprint()), 3), "kqf6yf7qt");
+}
+
+#[test]
+fn two_plans_of_the_same_are_the_same_whatever_the_order_of_the_list() {
+    let keys = vec![key("a", 0), compromised("b", 1, 5), pending("c", 4), retired("d", 0, 1)];
+    let reversed: Vec<_> = keys.iter().rev().cloned().collect();
+    let summary = |keys: &[KeyRecord]| {
+        let plan = plan(&retiring(), keys, Some(&need(&["a"])), at(40));
+        let changes: BTreeSet<_> = plan.changes.iter().map(|change| format!("{change:?}")).collect();
+        (plan.primary, plan.generate, changes, plan.look_again_at)
+    };
+    assert_eq!(summary(&keys), summary(&reversed));
 }

@@ -22,6 +22,8 @@ pub const SEALING_KEY_COMPROMISED: &str = "compromised";
 pub const SEALING_KEY_RETIRED: &str = "retired";
 /// Annotation on a key Secret: the state that a person gave its SealingKey, `Compromised` or `Retired`.
 pub const KEY_STATE_ANNOTATION: &str = "sealedsecrets.rs/state";
+/// Annotation on a key Secret: since when [`KEY_STATE_ANNOTATION`] says so, RFC 3339.
+pub const STATE_SINCE_ANNOTATION: &str = "sealedsecrets.rs/state-since";
 /// Annotation on a key Secret: until when a compromised key still decrypts, RFC 3339.
 pub const DECRYPT_UNTIL_ANNOTATION: &str = "sealedsecrets.rs/decrypt-until";
 /// Annotation on a key Secret: since when it is off the ring, RFC 3339. Written together with the label that takes it off.

@@ -1,8 +1,10 @@
 use std::fmt;
+use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use sha2::{Digest as _, Sha256};
+use thiserror::Error;
 
 /// The SSH-style SHA-256 fingerprint of an RSA public key, `SHA256:` and 43 characters of unpadded base64.
 ///
@@ -26,6 +28,21 @@ impl Fingerprint {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// The text is not a [`Fingerprint`].
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("expected a fingerprint: SHA256: and 43 characters of base64")]
+pub struct ParseFingerprintError;
+
+impl FromStr for Fingerprint {
+    type Err = ParseFingerprintError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digest = text.strip_prefix("SHA256:").and_then(|digest| STANDARD_NO_PAD.decode(digest).ok());
+        let is_sha256 = digest.is_some_and(|bytes| bytes.len() == 32);
+        if is_sha256 { Ok(Self(text.to_owned())) } else { Err(ParseFingerprintError) }
     }
 }
 

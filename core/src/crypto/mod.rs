@@ -8,6 +8,6 @@ mod key_pair;
 mod public_key;
 
 pub use certificate::{CertificateError, CertificateRequest, SealingCertificate};
-pub use fingerprint::Fingerprint;
+pub use fingerprint::{Fingerprint, ParseFingerprintError};
 pub use key_pair::{KeyPair, KeyPairError, KeySize};
 pub use public_key::{PublicKey, PublicKeyError};

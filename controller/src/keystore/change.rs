@@ -1,0 +1,115 @@
+//! Writes on key Secrets that exist: labels and annotations, and the deletion that a policy asks for.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt as _;
+use kube::api::{DeleteParams, PostParams, Preconditions};
+use sealed_secrets_core::rotation::{Change, Step};
+use sealed_secrets_crds::names::{
+    DECRYPT_UNTIL_ANNOTATION, KEY_STATE_ANNOTATION, OFF_RING_SINCE_ANNOTATION, SEALING_KEY_ACTIVE,
+    SEALING_KEY_COMPROMISED, SEALING_KEY_LABEL, SEALING_KEY_RETIRED, STATE_SINCE_ANNOTATION,
+    UNUSED_SINCE_ANNOTATION,
+};
+
+use super::load::Keys;
+use super::{Keystore, KeystoreError};
+use crate::clock;
+
+impl Keystore {
+    /// Makes these changes on the very versions that were planned from; a Secret that has changed since is planned for again.
+    /// Returns whether any was made.
+    pub(super) async fn apply(&mut self, changes: &[Change], keys: &Keys) -> Result<bool, KeystoreError> {
+        let mut made = false;
+        for change in changes {
+            let Some(secret) = keys.secret(&change.name) else { continue };
+            let written = match change.step {
+                Step::Delete => self.delete(secret).await,
+                step => self.replace(changed(secret.clone(), step, clock::now())).await,
+            };
+            match written {
+                Ok(()) => {
+                    tracing::info!("key Secret {}/{}: {}", self.namespace, change.name, told(change.step));
+                    made = true;
+                }
+                // Changed or gone since: the next turn sees it.
+                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+                Err(kube::Error::Api(status)) if status.code == 403 => self.tell_forbidden(&status.message),
+                Err(cause) => return Err(self.api_error(cause)),
+            }
+        }
+        Ok(made)
+    }
+
+    async fn replace(&self, secret: Secret) -> Result<(), kube::Error> {
+        self.secrets.replace(&secret.name_any(), &PostParams::default(), &secret).await.map(drop)
+    }
+
+    async fn delete(&self, secret: &Secret) -> Result<(), kube::Error> {
+        let preconditions = Preconditions { uid: secret.uid(), resource_version: secret.resource_version() };
+        let parameters = DeleteParams::default().preconditions(preconditions);
+        self.secrets.delete(&secret.name_any(), &parameters).await.map(drop)
+    }
+
+    fn tell_forbidden(&mut self, message: &str) {
+        if !std::mem::replace(&mut self.forbidden_told, true) {
+            tracing::warn!(
+                "key Secrets cannot be updated, so none is activated, retired or deleted: {message}"
+            );
+        }
+    }
+}
+
+fn told(step: Step) -> &'static str {
+    match step {
+        Step::Activate => "its activation delay is over; it may be offered for sealing",
+        Step::Retire => "retired, nothing needs it",
+        Step::Expel => "compromised and past its end; it decrypts no more",
+        Step::Delete => "deleted, as the policy says",
+        Step::Restore => "put back on the ring by hand; what was said of it before is void",
+        Step::NoteWish => "noted since when its state is wanted",
+        Step::NoteOffRing => "noted since when it is off the ring",
+        Step::NoteUnused => "noted that nothing needs it",
+        Step::NoteUsed => "noted that something needs it again",
+    }
+}
+
+/// The Secret after this step: labels and annotations only, all of one step in one write.
+fn changed(mut secret: Secret, step: Step, now: Timestamp) -> Secret {
+    let label = |secret: &mut Secret, value: &str| {
+        secret.labels_mut().insert(SEALING_KEY_LABEL.to_owned(), value.to_owned());
+    };
+    let annotations = secret.annotations_mut();
+    let note = |annotations: &mut BTreeMap<String, String>, name: &str| {
+        annotations.insert(name.to_owned(), now.to_string());
+    };
+    match step {
+        Step::Activate => label(&mut secret, SEALING_KEY_ACTIVE),
+        Step::Retire => {
+            note(annotations, OFF_RING_SINCE_ANNOTATION);
+            label(&mut secret, SEALING_KEY_RETIRED);
+        }
+        Step::Expel => {
+            note(annotations, OFF_RING_SINCE_ANNOTATION);
+            label(&mut secret, SEALING_KEY_COMPROMISED);
+        }
+        Step::Restore => {
+            for name in [
+                KEY_STATE_ANNOTATION,
+                STATE_SINCE_ANNOTATION,
+                DECRYPT_UNTIL_ANNOTATION,
+                OFF_RING_SINCE_ANNOTATION,
+                UNUSED_SINCE_ANNOTATION,
+            ] {
+                annotations.remove(name);
+            }
+        }
+        Step::NoteWish => note(annotations, STATE_SINCE_ANNOTATION),
+        Step::NoteOffRing => note(annotations, OFF_RING_SINCE_ANNOTATION),
+        Step::NoteUnused => note(annotations, UNUSED_SINCE_ANNOTATION),
+        Step::NoteUsed => drop(annotations.remove(UNUSED_SINCE_ANNOTATION)),
+        Step::Delete => {}
+    }
+    secret
+}

@@ -1,0 +1,110 @@
+//! Making the successor of the newest key.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{ObjectMeta, PostParams};
+use sealed_secrets_core::crypto::{CertificateRequest, Fingerprint, KeyPair};
+use sealed_secrets_core::rotation::{Generation, successor_name};
+use sealed_secrets_crds::names::{SEALING_KEY_ACTIVE, SEALING_KEY_LABEL, SEALING_KEY_PENDING};
+
+use super::rules::Making;
+use super::{Keystore, KeystoreError};
+use crate::{clock, home};
+
+/// No key is dated by a clock that is further off than this.
+const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
+/// More names than this are never taken by something else.
+const MAX_NAMES: u32 = 100;
+
+/// Who made the successor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Successor {
+    Ours,
+    Theirs,
+}
+
+impl Keystore {
+    /// Creates the one Secret that may succeed the newest key. Whoever else created it first has done the work; a name that is
+    /// taken by what cannot succeed is passed over, and left as it is (key-rotation rule 3).
+    pub(super) async fn make_successor(
+        &mut self,
+        newest: Option<&Fingerprint>,
+        generation: Generation,
+    ) -> Result<Successor, KeystoreError> {
+        self.check_clock().await?;
+        let uid = home::uid(&self.client, &self.namespace).await.map_err(|cause| self.api_error(cause))?;
+        let fields = self.generate().await?;
+        for n in 0..MAX_NAMES {
+            let name = successor_name(&self.rules.making.prefix, &uid, newest, n);
+            let secret = self.key_secret(&name, &fields, generation.pending);
+            match self.secrets.create(&PostParams::default(), &secret).await {
+                Ok(_) => {
+                    let occasion = generation.occasion;
+                    tracing::info!(?occasion, "new key written to Secret {}/{name}", self.namespace);
+                    return Ok(Successor::Ours);
+                }
+                Err(kube::Error::Api(status)) if status.code == 409 => {
+                    if self.could_lead(&name).await? {
+                        return Ok(Successor::Theirs);
+                    }
+                }
+                Err(cause) => return Err(self.api_error(cause)),
+            }
+        }
+        Err(KeystoreError::NoFreeName(MAX_NAMES))
+    }
+
+    /// A key Secret as upstream reads it (compatibility 4.6), with a name that is not random and fields that cannot change. No
+    /// label that was asked for replaces the one that marks a key.
+    fn key_secret(&self, name: &str, fields: &BTreeMap<String, ByteString>, pending: bool) -> Secret {
+        let mut labels = self.labels.clone();
+        let label = if pending { SEALING_KEY_PENDING } else { SEALING_KEY_ACTIVE };
+        labels.insert(SEALING_KEY_LABEL.to_owned(), label.to_owned());
+        Secret {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                labels: Some(labels),
+                annotations: Some(self.annotations.clone()),
+                ..ObjectMeta::default()
+            },
+            type_: Some("kubernetes.io/tls".to_owned()),
+            immutable: Some(true),
+            data: Some(fields.clone()),
+            string_data: None,
+        }
+    }
+
+    async fn check_clock(&self) -> Result<(), KeystoreError> {
+        let theirs = clock::of_api_server(&self.client).await.map_err(|cause| self.api_error(cause))?;
+        let skew = theirs.map(|theirs| clock::now().duration_since(theirs)).unwrap_or_default();
+        if skew.abs() > MAX_CLOCK_SKEW {
+            return Err(KeystoreError::ClockSkew(skew.as_secs()));
+        }
+        Ok(())
+    }
+
+    async fn generate(&self) -> Result<BTreeMap<String, ByteString>, KeystoreError> {
+        let making = self.rules.making.clone();
+        let made = tokio::task::spawn_blocking(move || new_key(&making, clock::now()));
+        made.await.map_err(|_| KeystoreError::Making("the task that makes it ended early".to_owned()))?
+    }
+}
+
+/// Makes a key and its certificate: the fields of a key Secret.
+fn new_key(making: &Making, now: Timestamp) -> Result<BTreeMap<String, ByteString>, KeystoreError> {
+    let failed = |error: &dyn std::error::Error| KeystoreError::Making(error.to_string());
+    let key = KeyPair::generate(making.size).map_err(|error| failed(&error))?;
+    let request = CertificateRequest {
+        common_name: making.common_name.clone(),
+        not_before: now,
+        validity: making.validity,
+        serial: rand::random(),
+    };
+    let certificate = request.self_sign(&key).map_err(|error| failed(&error))?;
+    let private = key.expose_pkcs1_pem().map_err(|error| failed(&error))?;
+    let field = |name: &str, value: &str| (name.to_owned(), ByteString(value.as_bytes().to_vec()));
+    Ok(BTreeMap::from([field("tls.key", &private), field("tls.crt", certificate.pem())]))
+}

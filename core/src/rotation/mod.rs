@@ -1,0 +1,14 @@
+//! What becomes of sealing keys, as pure functions of policy, keys and time: when one is made, which leads, when one retires,
+//! and what the Secret of the next is called.
+
+mod name;
+mod plan;
+mod policy;
+mod record;
+
+pub use name::successor_name;
+pub use plan::{
+    Blocked, Change, Generation, Need, Occasion, Plan, Step, activation_time, next_rotation, plan,
+};
+pub use policy::RotationPolicy;
+pub use record::{KeyFacts, KeyLabel, KeyRecord, Wish};

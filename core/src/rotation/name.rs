@@ -1,0 +1,24 @@
+use sha2::{Digest as _, Sha256};
+
+use crate::crypto::Fingerprint;
+
+/// The name of the Secret that holds the successor of the key `newest`, or the first key of an installation.
+///
+/// A pure function of its arguments, so that any number of replicas agree and `create` lets one win (key-rotation rule 3):
+/// the prefix and the first 8 characters of lower-case base32 (RFC 4648) of SHA-256 over the UID, a zero byte, the
+/// fingerprint or nothing, a zero byte, and `n` in decimal. `uid` is that of the controller's namespace; `n` counts the names
+/// that are taken by something else than a usable key.
+#[must_use]
+pub fn successor_name(prefix: &str, uid: &str, newest: Option<&Fingerprint>, n: u32) -> String {
+    let fingerprint = newest.map(Fingerprint::as_str).unwrap_or_default();
+    let digest = Sha256::digest(format!("{uid}\0{fingerprint}\0{n}"));
+    format!("{prefix}{}", first_base32_characters(&digest))
+}
+
+/// The first 8 characters, which stand for the first 40 bits.
+fn first_base32_characters(digest: &[u8]) -> String {
+    const ALPHABET: [u8; 32] = *b"abcdefghijklmnopqrstuvwxyz234567";
+    let bits = digest.iter().take(5).fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+    let groups = (0..8).rev().map(|group| usize::try_from(bits >> (5 * group) & 31).unwrap_or_default());
+    groups.filter_map(|index| ALPHABET.get(index)).map(|letter| char::from(*letter)).collect()
+}

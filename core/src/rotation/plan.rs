@@ -1,0 +1,378 @@
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::policy::RotationPolicy;
+use super::record::{KeyFacts, KeyLabel, KeyRecord, Wish};
+use crate::crypto::Fingerprint;
+
+/// What this process has opened itself, of every SealedSecret in the cluster: no status is believed here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Need {
+    /// Keys that opened at least one item.
+    pub used: BTreeSet<Fingerprint>,
+    /// Whether some item did not open: it may need a key that nothing else needs.
+    pub undecryptable: bool,
+}
+
+/// Why a key is to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// There is none that could be offered for sealing.
+    NoKey,
+    /// Somebody else may have the newest.
+    Compromised,
+    /// The newest began before a moment that was asked for.
+    Requested,
+    /// The newest is as old as the period.
+    PeriodOver,
+}
+
+/// One successor of the newest key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generation {
+    /// Why.
+    pub occasion: Occasion,
+    /// Whether it must wait for its activation: then its label says so.
+    pub pending: bool,
+}
+
+/// One write on one key Secret; those of a plan may be made in any order, and each at most once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Name of the Secret.
+    pub name: String,
+    /// What to write.
+    pub step: Step,
+}
+
+/// What to write on a key Secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The activation delay is over: it may lead.
+    Activate,
+    /// Nothing needs it: off the ring.
+    Retire,
+    /// It is compromised and its time is over: off the ring.
+    Expel,
+    /// It retired long enough ago.
+    Delete,
+    /// A person has put it back: forget what was wanted before.
+    Restore,
+    /// Note since when a person wants what is wanted.
+    NoteWish,
+    /// Note since when it is off the ring.
+    NoteOffRing,
+    /// Note since when nothing needs it.
+    NoteUnused,
+    /// Something needs it again.
+    NoteUsed,
+}
+
+/// Something that was asked for and is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blocked {
+    /// A key is wanted, but keys arrive by themselves.
+    ExternalKeys(Occasion),
+    /// The pinned key cannot lead; the newest does.
+    Pin(String),
+    /// A key that leads does not retire.
+    RetiresWhileLeading(String),
+    /// A key that is needed does not retire.
+    RetiresWhileUsed(String),
+    /// What needs the key is not known, or some item opens with no key: it does not retire and is not deleted.
+    ViewNotWhole(String),
+}
+
+/// What to do now, and when to plan again at the latest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Name of the key Secret that leads.
+    pub primary: Option<String>,
+    /// Whether to make a successor of the newest key.
+    pub generate: Option<Generation>,
+    /// Writes on key Secrets.
+    pub changes: Vec<Change>,
+    /// What is not done.
+    pub blocked: Vec<Blocked>,
+    /// The next moment at which this plan changes by time alone.
+    pub look_again_at: Option<Timestamp>,
+}
+
+/// Decides from the policy, the key Secrets, what needs them and the time (key-rotation rules 1, 2, 5 and 7).
+///
+/// The newest key, pending ones included, is judged by its start of validity in whole seconds, so that the same question gets
+/// the same answer after a retry, a restart or a restore. A key dated in the future counts as made. Without a whole view
+/// (`need` is `None`) nothing retires and nothing is deleted.
+#[must_use]
+pub fn plan(policy: &RotationPolicy, keys: &[KeyRecord], need: Option<&Need>, now: Timestamp) -> Plan {
+    let planner = Planner { policy, keys, need, now };
+    let primary = planner.primary();
+    let wanted = planner.generation();
+    let mut plan = Plan { primary: primary.map(|key| key.name.clone()), ..Plan::default() };
+    match wanted {
+        Some(generation) if policy.external => plan.blocked.push(Blocked::ExternalKeys(generation.occasion)),
+        _ => plan.generate = wanted,
+    }
+    plan.blocked.extend(planner.unusable_pin());
+    // The oldest first: where not all may go, these do.
+    let mut oldest_first: Vec<&KeyRecord> = keys.iter().collect();
+    oldest_first.sort_by_key(|key| (key.created, &key.name));
+    for key in oldest_first {
+        let (steps, blocked) = planner.steps(key, primary);
+        plan.changes.extend(steps.into_iter().map(|step| Change { name: key.name.clone(), step }));
+        plan.blocked.extend(blocked);
+    }
+    planner.keep_enough(&mut plan);
+    plan.look_again_at = planner.next_moment();
+    plan
+}
+
+/// When the next key is due by schedule; `None` when none is.
+#[must_use]
+pub fn next_rotation(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp) -> Option<Timestamp> {
+    let planner = Planner { policy, keys, need: None, now };
+    let period_over = planner.period_over().filter(|_| !policy.suspended && !policy.external);
+    planner.future_requests().chain(period_over).min()
+}
+
+/// The moment at which a key that waits may lead: the delay after its creation, or its start of validity when a clock had
+/// jumped and that comes first.
+#[must_use]
+pub fn activation_time(key: &KeyRecord, delay: SignedDuration) -> Timestamp {
+    let after_delay = key.created.checked_add(delay).unwrap_or(Timestamp::MAX);
+    let not_before = key.facts.as_ref().map(|facts| facts.not_before);
+    not_before.filter(|start| *start > key.created).map_or(after_delay, |start| start.min(after_delay))
+}
+
+struct Planner<'a> {
+    policy: &'a RotationPolicy,
+    keys: &'a [KeyRecord],
+    need: Option<&'a Need>,
+    now: Timestamp,
+}
+
+type Rank<'a> = (Timestamp, &'a Fingerprint, &'a str);
+
+fn rank<'a>(key: &'a KeyRecord, facts: &'a KeyFacts) -> Rank<'a> {
+    (facts.order_time, &facts.fingerprint, &key.name)
+}
+
+impl<'a> Planner<'a> {
+    /// Keys that lead now or could after a while.
+    fn candidates(&self) -> impl Iterator<Item = (&'a KeyRecord, &'a KeyFacts)> {
+        self.keys.iter().filter_map(|key| Some((key, key.could_lead()?)))
+    }
+
+    fn newest(
+        candidates: impl Iterator<Item = (&'a KeyRecord, &'a KeyFacts)>,
+    ) -> Option<(&'a KeyRecord, &'a KeyFacts)> {
+        candidates.max_by(|(a, a_facts), (b, b_facts)| rank(a, a_facts).cmp(&rank(b, b_facts)))
+    }
+
+    fn leaders(&self) -> impl Iterator<Item = (&'a KeyRecord, &'a KeyFacts)> {
+        self.candidates().filter(|(key, _)| key.label == KeyLabel::Active)
+    }
+
+    fn pinned(&self) -> Option<&'a KeyRecord> {
+        let pin = self.policy.pin.as_deref()?;
+        self.leaders().map(|(key, _)| key).find(|key| key.name == pin)
+    }
+
+    fn primary(&self) -> Option<&'a KeyRecord> {
+        self.pinned().or_else(|| Self::newest(self.leaders()).map(|(key, _)| key))
+    }
+
+    fn unusable_pin(&self) -> Option<Blocked> {
+        let pin = self.policy.pin.clone()?;
+        self.pinned().is_none().then_some(Blocked::Pin(pin))
+    }
+
+    fn generation(&self) -> Option<Generation> {
+        let occasion = self.occasion()?;
+        let may_wait = matches!(occasion, Occasion::Requested | Occasion::PeriodOver);
+        Some(Generation {
+            occasion,
+            pending: may_wait && self.policy.activation_delay > SignedDuration::ZERO,
+        })
+    }
+
+    fn occasion(&self) -> Option<Occasion> {
+        if self.is_past(self.compromise_without_successor(self.candidates().collect::<Vec<_>>().as_slice())) {
+            return Some(Occasion::Compromised);
+        }
+        let Some((_, newest)) = Self::newest(self.candidates()) else { return Some(Occasion::NoKey) };
+        let is_older = |moment: &&Timestamp| newest.not_before.as_second() < moment.as_second();
+        if self.policy.requests.iter().filter(is_older).any(|moment| *moment <= self.now) {
+            return Some(Occasion::Requested);
+        }
+        let is_scheduled = !self.policy.suspended && !self.policy.external;
+        (is_scheduled && self.is_past(self.period_over())).then_some(Occasion::PeriodOver)
+    }
+
+    /// Since when a compromised key has no successor among `successors`: none that is newer, and none that began after the
+    /// compromise was known. `None` also while that moment is not noted yet: it must be, or a clock that jumps would ask for a
+    /// key again and again.
+    fn compromise_without_successor(&self, successors: &[(&KeyRecord, &KeyFacts)]) -> Option<Timestamp> {
+        let compromised = self.keys.iter().filter(|key| key.is_compromised());
+        let unmet = compromised.filter_map(|key| {
+            let (facts, since) = (key.facts.as_ref()?, key.wish_since.or(key.off_ring_since)?);
+            let succeeds = |(other, other_facts): &(&KeyRecord, &KeyFacts)| {
+                rank(other, other_facts) > rank(key, facts)
+                    || other_facts.not_before.as_second() >= since.as_second()
+            };
+            (!successors.iter().any(succeeds)).then_some(since)
+        });
+        unmet.min()
+    }
+
+    fn period_over(&self) -> Option<Timestamp> {
+        let (_, newest) = Self::newest(self.candidates())?;
+        newest.not_before.checked_add(self.policy.every?).ok()
+    }
+
+    fn future_requests(&self) -> impl Iterator<Item = Timestamp> {
+        let made = Self::newest(self.candidates()).map(|(_, newest)| newest.not_before.as_second());
+        let unmet = move |moment: &Timestamp| made.is_none_or(|made| made < moment.as_second());
+        self.policy.requests.iter().copied().filter(move |moment| *moment > self.now && unmet(moment))
+    }
+
+    fn steps(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> (Vec<Step>, Option<Blocked>) {
+        if key.is_restored() {
+            return (vec![Step::Restore], None);
+        }
+        match key.label {
+            KeyLabel::Active | KeyLabel::Pending => self.steps_on_ring(key, primary),
+            KeyLabel::Retired | KeyLabel::Compromised if key.off_ring_since.is_none() => {
+                (vec![Step::NoteOffRing], None)
+            }
+            KeyLabel::Retired => self.deletion(key),
+            KeyLabel::Compromised | KeyLabel::Other => (Vec::new(), None),
+        }
+    }
+
+    fn steps_on_ring(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> (Vec<Step>, Option<Blocked>) {
+        let Some(facts) = &key.facts else { return (Vec::new(), None) };
+        if key.wish != Wish::Active && key.wish_since.is_none() {
+            return (vec![Step::NoteWish], None);
+        }
+        let leads = primary.is_some_and(|primary| primary.name == key.name);
+        match key.wish {
+            Wish::Compromised { decrypt_until } => {
+                (self.is_past(decrypt_until).then_some(Step::Expel).into_iter().collect(), None)
+            }
+            Wish::Retired if leads => (Vec::new(), Some(Blocked::RetiresWhileLeading(key.name.clone()))),
+            Wish::Retired => match self.is_needed(facts) {
+                None => (Vec::new(), Some(Blocked::ViewNotWhole(key.name.clone()))),
+                Some(true) => (Vec::new(), Some(Blocked::RetiresWhileUsed(key.name.clone()))),
+                Some(false) => (vec![Step::Retire], None),
+            },
+            Wish::Active if key.label == KeyLabel::Pending => {
+                (self.may_lead_now(key, facts).then_some(Step::Activate).into_iter().collect(), None)
+            }
+            Wish::Active => self.steps_of_unused(key, facts, leads),
+        }
+    }
+
+    /// Whether the key is needed; `None` when that cannot be said of any key.
+    fn is_needed(&self, facts: &KeyFacts) -> Option<bool> {
+        let need = self.need.filter(|need| !need.undecryptable)?;
+        Some(need.used.contains(&facts.fingerprint))
+    }
+
+    /// Whether a pending key has waited long enough, or must lead because nothing else can.
+    fn may_lead_now(&self, key: &KeyRecord, facts: &KeyFacts) -> bool {
+        let leaders: Vec<_> = self.leaders().collect();
+        let with_this: Vec<_> = self.leaders().chain([(key, facts)]).collect();
+        let replaces_compromised = self.compromise_without_successor(&leaders).is_some()
+            && self.compromise_without_successor(&with_this).is_none();
+        activation_time(key, self.policy.activation_delay) <= self.now
+            || (facts.has_certificate && (leaders.is_empty() || replaces_compromised))
+    }
+
+    fn steps_of_unused(
+        &self,
+        key: &KeyRecord,
+        facts: &KeyFacts,
+        leads: bool,
+    ) -> (Vec<Step>, Option<Blocked>) {
+        let newest = Self::newest(self.candidates()).is_some_and(|(newest, _)| newest.name == key.name);
+        if self.policy.retire_when_unused_for.is_none() || leads || newest {
+            return (Vec::new(), None);
+        }
+        match (self.is_needed(facts), key.unused_since) {
+            (None, Some(_)) if self.is_past(self.unused_long_enough(key)) => {
+                (Vec::new(), Some(Blocked::ViewNotWhole(key.name.clone())))
+            }
+            (None, _) | (Some(true), None) => (Vec::new(), None),
+            (Some(true), Some(_)) => (vec![Step::NoteUsed], None),
+            (Some(false), None) => (vec![Step::NoteUnused], None),
+            (Some(false), Some(_)) => (
+                self.is_past(self.unused_long_enough(key)).then_some(Step::Retire).into_iter().collect(),
+                None,
+            ),
+        }
+    }
+
+    fn unused_long_enough(&self, key: &KeyRecord) -> Option<Timestamp> {
+        key.unused_since?.checked_add(self.policy.retire_when_unused_for?).ok()
+    }
+
+    fn deletion_time(&self, key: &KeyRecord) -> Option<Timestamp> {
+        key.off_ring_since?.checked_add(self.policy.delete_after_retired?).ok()
+    }
+
+    fn deletion(&self, key: &KeyRecord) -> (Vec<Step>, Option<Blocked>) {
+        if !self.is_past(self.deletion_time(key)) {
+            return (Vec::new(), None);
+        }
+        match self.need {
+            Some(need) if !need.undecryptable => (vec![Step::Delete], None),
+            _ => (Vec::new(), Some(Blocked::ViewNotWhole(key.name.clone()))),
+        }
+    }
+
+    /// Takes back what would leave fewer keys on the ring than the policy wants; what a person said of a key goes first.
+    fn keep_enough(&self, plan: &mut Plan) {
+        let on_ring = self.keys.iter().filter(|key| key.on_ring().is_some()).count();
+        let wished = |change: &Change| {
+            self.keys.iter().any(|key| key.name == change.name && key.wish == Wish::Retired)
+        };
+        let leaving = |change: &&Change| {
+            matches!(change.step, Step::Expel) || (change.step == Step::Retire && wished(change))
+        };
+        let mut staying = on_ring - plan.changes.iter().filter(leaving).count();
+        plan.changes.retain(|change| match change.step {
+            Step::Retire if !wished(change) => {
+                let enough = staying > self.policy.keep_at_least;
+                staying -= usize::from(enough);
+                enough
+            }
+            Step::Delete => staying >= self.policy.keep_at_least.max(2),
+            _ => true,
+        });
+    }
+
+    fn next_moment(&self) -> Option<Timestamp> {
+        let of_key = |key: &KeyRecord| {
+            let decrypts_until = match key.wish {
+                Wish::Compromised { decrypt_until } => decrypt_until,
+                Wish::Active | Wish::Retired => None,
+            };
+            let pending = key.label == KeyLabel::Pending;
+            let activation = pending.then(|| activation_time(key, self.policy.activation_delay));
+            let retirement = self.unused_long_enough(key);
+            [decrypts_until, activation, retirement, self.deletion_time(key), key.wish_since]
+        };
+        let moments = self.keys.iter().flat_map(of_key).flatten();
+        moments
+            .chain(self.period_over())
+            .chain(self.future_requests())
+            .filter(|moment| *moment > self.now)
+            .min()
+    }
+
+    fn is_past(&self, moment: Option<Timestamp>) -> bool {
+        moment.is_some_and(|moment| moment <= self.now)
+    }
+}
