@@ -20,7 +20,7 @@ pub(super) const ITEMS: usize = 2;
 const IN_FLIGHT: usize = 16;
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// Objects that exist on paper until [`Self::create`].
+/// Objects that exist on paper until they are created.
 pub(super) struct Workload {
     view: View,
     objects: Vec<DynamicObject>,
