@@ -203,7 +203,7 @@ async fn keys_are_listed_once_more_before_an_object_is_told_not_to_open() {
     without_watch_on_secrets(&cluster, installation.namespace()).await;
     let controller = installation.start(Edition::Ours, &[]).await.unwrap();
     let scene = Scene { cluster, installation, controller };
-    scene.until_logged("key Secrets cannot be watched").await;
+    scene.until_logged("key Secrets may not be watched").await;
     scene.secrets().create(&PostParams::default(), &key_secret("unseen", KEY, CERTIFICATE)).await.unwrap();
     scene.create(&seal_with(CERTIFICATE, &scene.secret("db", "password", CANARY))).await;
     scene.until_synced("db", "True").await;
