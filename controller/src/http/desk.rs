@@ -153,4 +153,20 @@ mod tests {
         assert!(matches!(read(&format!("{longest}x"), "identity").await, Err(Refusal::Body)));
         assert!(matches!(read("x", "gzip").await, Err(Refusal::Body)));
     }
+
+    #[tokio::test]
+    async fn work_that_takes_too_long_is_told_to_end() {
+        let ring = watch::Sender::new(Some(Arc::new(KeyRing::new(Vec::new())))).subscribe();
+        let desk = Desk::new(ring, V1Data::Accepted, Duration::from_mins(1), Duration::from_millis(10));
+        let (ended, end) = std::sync::mpsc::channel();
+        let work = move |_: &str, _: &KeyRing, wanted: Wanted<'_>| {
+            while wanted() {
+                std::thread::yield_now();
+            }
+            ended.send(()).map_err(|_| Refusal::TooSlow)
+        };
+        let outcome = desk.handle(Request::new(Body::empty()), work).await;
+        assert!(matches!(outcome, Err(Refusal::TooSlow)));
+        assert_eq!(end.recv_timeout(Duration::from_mins(1)), Ok(()));
+    }
 }

@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use sealed_secrets_core::keyring::{KeyRing, OrderBy, SealingKey};
+use sealed_secrets_core::label::Label;
+use sealed_secrets_core::seal::seal_value;
 use sealed_secrets_core::unseal::V1Data;
+use sealed_secrets_crds::Scope;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -45,12 +48,16 @@ fn ring() -> Arc<KeyRing> {
 }
 
 async fn served(times: Times, burst: u32) -> Served {
+    served_with(times, burst, V1Data::Accepted).await
+}
+
+async fn served_with(times: Times, burst: u32, v1_data: V1Data) -> Served {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
     let metrics = Arc::new(Metrics::new(false));
     let (_, ring) = watch::channel(Some(ring()));
     let interface = Interface {
-        desk: Desk::new(ring.clone(), V1Data::Accepted, times.read, LONG),
+        desk: Desk::new(ring.clone(), v1_data, times.read, LONG),
         ring,
         limiter: RateLimiter::new(Limits { per_second: 0.01, burst }, Instant::now()),
         metrics: Arc::clone(&metrics),
@@ -207,6 +214,33 @@ async fn rotate_gives_yaml_back_with_the_fields_that_are_not_ours() {
         "spec": {"encryptedData": {}, "template": {"metadata": {"ownerReferences": [{"kind": "K"}]}}, "ours": 7}
     });
     assert_eq!(body, expected);
+}
+
+/// A SealedSecret of the deprecated form: the whole Secret is one item.
+fn sealed_as_v1() -> String {
+    let ring = ring();
+    let key = ring.primary().unwrap().key_pair().public_key().clone();
+    let label = Label::new(Scope::Strict, "b", "a");
+    let data = seal_value(&mut rand::rng(), &key, &label, b"{}").unwrap();
+    serde_json::json!({
+        "apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret",
+        "metadata": {"name": "a", "namespace": "b"}, "spec": {"data": data}
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn the_deprecated_form_is_verified_and_rotated_where_it_is_accepted() {
+    let accepting = served(PATIENT, 1000).await;
+    let sealed = sealed_as_v1();
+    assert_eq!(status(&exchange(&accepting, &post("/v1/verify", &sealed, "")).await), "200");
+    let rotated = exchange(&accepting, &post("/v1/rotate", &sealed, "")).await;
+    let (_, rotated) = rotated.split_once("\r\n\r\n").unwrap();
+    assert_ne!(rotated, sealed);
+    assert_eq!(status(&exchange(&accepting, &post("/v1/verify", rotated, "")).await), "200");
+    let refusing = served_with(PATIENT, 1000, V1Data::Refused).await;
+    assert_eq!(status(&exchange(&refusing, &post("/v1/verify", &sealed, "")).await), "409");
+    assert_eq!(status(&exchange(&refusing, &post("/v1/rotate", &sealed, "")).await), "500");
 }
 
 #[tokio::test]
