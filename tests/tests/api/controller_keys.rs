@@ -1,10 +1,11 @@
 //! The key Secrets: made once, adopted from the original, followed live, and never trusted blindly.
 
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
-use sealed_secrets_core::crypto::{KeyPair, KeySize};
+use sealed_secrets_core::crypto::{CertificateRequest, KeyPair, KeySize, SealingCertificate};
 use sealed_secrets_tests::{Cluster, Edition, until};
 use serde_json::{Value, json};
 
@@ -85,7 +86,7 @@ async fn broken_key_secrets_are_named_and_passed_over() {
         secrets.create(&PostParams::default(), secret).await.unwrap();
     }
     secrets.create(&PostParams::default(), &key_secret("good", KEY, CERTIFICATE)).await.unwrap();
-    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
+    let controller = installation.start(Edition::Ours, &["--key-renew-period=0"]).await.unwrap();
     let scene = Scene { cluster, installation, controller };
     let namespace = scene.namespace();
     for line in [
@@ -148,6 +149,43 @@ async fn a_key_that_is_added_opens_nothing_again_that_is_open() {
     scene.create(&seal_with(CERTIFICATE, &scene.secret("later", "password", CANARY))).await;
     scene.until_synced("later", "True").await;
     assert_eq!(unseal_requests(&scene).await.as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn a_compromised_key_gets_a_successor_although_an_older_one_is_there() {
+    let scene = Scene::set().await;
+    let first = active_keys(&scene).await[0].name_any();
+    let elder = elder_key(&scene, &first).await;
+    relabel(&scene, &first, "compromised").await;
+    let replaced = async || {
+        let active: Vec<_> = active_keys(&scene).await.iter().map(kube::ResourceExt::name_any).collect();
+        (active.len() == 2 && active.contains(&elder)).then_some(active)
+    };
+    let active = until("a successor is made", PATIENCE, replaced).await.unwrap();
+    let successor = active.into_iter().find(|name| *name != elder).unwrap();
+    let served = async || {
+        let certificate = scene.controller.certificate().await.ok()?;
+        let secret = scene.secrets().get(&successor).await.unwrap();
+        (certificate.into_bytes() == secret.data.unwrap()["tls.crt"].0).then_some(())
+    };
+    until("the successor is offered", PATIENCE, served).await.unwrap();
+}
+
+/// A further active key that began an hour before the key in the Secret `than`. Returns the name of its Secret.
+async fn elder_key(scene: &Scene, than: &str) -> String {
+    let pem = scene.secrets().get(than).await.unwrap().data.unwrap()["tls.crt"].0.clone();
+    let young = SealingCertificate::from_pem(&pem).unwrap();
+    let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    let request = CertificateRequest {
+        common_name: String::new(),
+        not_before: young.not_before() - SignedDuration::from_hours(1),
+        validity: SignedDuration::from_hours(24),
+        serial: [7; 16],
+    };
+    let certificate = request.self_sign(&key).unwrap();
+    let secret = key_secret("elder", &key.expose_pkcs1_pem().unwrap(), certificate.pem());
+    scene.secrets().create(&PostParams::default(), &secret).await.unwrap();
+    "elder".to_owned()
 }
 
 #[tokio::test]
