@@ -110,13 +110,21 @@ impl Failure {
     /// Whether the next attempt may succeed although nothing that we watch has changed.
     #[must_use]
     pub(crate) fn is_transient(&self) -> bool {
-        matches!(self, Self::Panicked | Self::Api { transient: true, .. })
+        match self {
+            Self::Panicked | Self::Api { transient: true, .. } => true,
+            Self::Unseal(UnsealError::Template(error)) => error.class.is_transient(),
+            _ => false,
+        }
     }
 
     /// Whether only a change of the SealedSecret or of the key ring can help.
     #[must_use]
     pub(crate) fn waits_for_a_change(&self) -> bool {
-        matches!(self, Self::Malformed(_) | Self::Unseal(_) | Self::Unopened { .. } | Self::KeyPlanting(_))
+        let is_about_the_object = matches!(
+            self,
+            Self::Malformed(_) | Self::Unseal(_) | Self::Unopened { .. } | Self::KeyPlanting(_)
+        );
+        is_about_the_object && !self.is_transient()
     }
 
     /// The reason of the event, one of upstream's two.
@@ -179,5 +187,50 @@ impl Failure {
             Self::Api { .. } => "UpdateFailed",
             Self::Panicked => "InternalError",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sealed_secrets_core::template::{Class, TemplateError};
+
+    use super::*;
+
+    fn template_failure(class: Class) -> Failure {
+        let key = "url".to_owned();
+        let error = TemplateError { key, line: 1, column: 1, function: None, class, reason: "too slow" };
+        Failure::Unseal(error.into())
+    }
+
+    #[test]
+    fn a_template_that_ran_out_of_time_is_tried_again_and_one_that_is_wrong_waits_for_a_change() {
+        let (slow, wrong) = (template_failure(Class::Expired), template_failure(Class::Syntax));
+        assert!(slow.is_transient() && !slow.waits_for_a_change());
+        assert!(!wrong.is_transient() && wrong.waits_for_a_change());
+    }
+
+    fn api_failure(code: u16, message: &str) -> Failure {
+        let status =
+            kube::core::Status { code, message: message.to_owned(), ..kube::core::Status::default() };
+        Failure::api(&kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn what_the_api_server_refuses_for_good_is_told_from_what_it_refuses_now() {
+        for code in [400, 413, 422] {
+            assert!(!api_failure(code, "no").is_transient(), "{code}");
+        }
+        for code in [403, 404, 409, 429, 500, 503] {
+            assert!(api_failure(code, "no").is_transient(), "{code}");
+        }
+    }
+
+    #[test]
+    fn fields_that_never_change_are_told_in_plain_words() {
+        let immutable = api_failure(422, "data: Forbidden: field is immutable when `immutable` is set");
+        assert!(matches!(immutable, Failure::Immutable));
+        let typed =
+            api_failure(422, "Secret \"db\" is invalid: type: Invalid value: \"x\": field is immutable");
+        assert!(matches!(typed, Failure::TypeFixed));
     }
 }

@@ -7,7 +7,9 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use sealed_secrets_crds::SealedSecret;
 
+use super::desired::refuse_sealing_key;
 use super::ownership::{Relation, keeping, patched, relation, repaired, replaced, says_the_same};
+use super::room::Room;
 use super::versions::{Version, Versions};
 use crate::error::Failure;
 
@@ -50,14 +52,13 @@ pub(super) enum Done {
 /// # Errors
 /// When the existing Secret is not ours or the API server refuses.
 pub(super) async fn apply(
-    client: &Client,
-    versions: &Versions,
+    room: &Room,
     sealed: &SealedSecret,
     desired: Secret,
     mode: &Mode,
 ) -> Result<(Done, ObjectMeta), Failure> {
     let namespace = desired.namespace().unwrap_or_default();
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+    let secrets: Api<Secret> = Api::namespaced(room.context.client.clone(), &namespace);
     let mut attempt = 1;
     loop {
         match secrets.create(&written_by_us(), &desired).await {
@@ -65,7 +66,7 @@ pub(super) async fn apply(
             Err(error) if is(&error, 409) => {}
             Err(error) => return Err(Failure::api(&error)),
         }
-        match update(client, versions, sealed, &desired, mode).await {
+        match update(room, sealed, &desired, mode).await {
             Err(Attempt::Again(_)) if attempt < ATTEMPTS => attempt += 1,
             Err(Attempt::Again(failure) | Attempt::Failed(failure)) => return Err(failure),
             Ok(done) => return Ok(done),
@@ -80,23 +81,23 @@ enum Attempt {
 }
 
 async fn update(
-    client: &Client,
-    versions: &Versions,
+    room: &Room,
     sealed: &SealedSecret,
     desired: &Secret,
     mode: &Mode,
 ) -> Result<(Done, ObjectMeta), Attempt> {
     let (namespace, name) = (desired.namespace().unwrap_or_default(), desired.name_any());
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+    let secrets: Api<Secret> = Api::namespaced(room.context.client.clone(), &namespace);
     let existing = secrets.get(&name).await.map_err(|error| again_if(&error, 404))?;
-    let was_ours = was_ours(versions, &existing, desired);
+    refuse_sealing_key(&existing, &room.context.namespace).map_err(Attempt::Failed)?;
+    let was_ours = was_ours(&room.versions, &existing, desired);
     let target = match (relation(&existing, sealed, was_ours), mode) {
         (Relation::Ours, Mode::Repair { volatile }) => {
             keeping(&existing, volatile, repaired(&existing, desired.clone()))
         }
         (Relation::Ours, Mode::Replace) => replaced(&existing, desired.clone()),
         (Relation::Patched { owned }, _) => patched(&existing, desired.clone(), owned),
-        (Relation::OursOutdated, _) if is_current(client, sealed).await => {
+        (Relation::OursOutdated, _) if is_current(&room.context.client, sealed).await => {
             replaced(&existing, desired.clone())
         }
         // With skip-set-owner-references nothing marks the Secret as ours but its content.

@@ -48,6 +48,20 @@ pub(super) fn refuse_key_planting(
     Ok(())
 }
 
+/// Refuses to write to a Secret that has the label of a sealing key in the controller's namespace, whatever its annotations say:
+/// key Secrets have one writer.
+///
+/// # Errors
+/// [`Failure::KeyPlanting`].
+pub(super) fn refuse_sealing_key(existing: &Secret, own_namespace: &str) -> Result<(), Failure> {
+    let is_key = existing.namespace().as_deref() == Some(own_namespace)
+        && existing.labels().contains_key(SEALING_KEY_LABEL);
+    if is_key {
+        return Err(Failure::KeyPlanting("the Secret of that name is one; choose another name"));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

@@ -135,7 +135,7 @@ async fn unseal_and_apply(
     let opened_before = room.has_opened(object);
     let mode = if opened_before { Mode::Repair { volatile } } else { Mode::Replace };
     let left_as = room.left_as(object);
-    let (done, metadata) = apply::apply(&context.client, &room.versions, &sealed, secret, &mode).await?;
+    let (done, metadata) = apply::apply(room, &sealed, secret, &mode).await?;
     room.versions.note(key_of(object), &metadata);
     if opened_before {
         tell_repair(object, room, done, left_as).await;

@@ -7,6 +7,7 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use kube::runtime::reflector::ObjectRef;
 use sealed_secrets_core::keyring::KeyRing;
+use sealed_secrets_core::opening::V1Data;
 use sealed_secrets_crds::{LastSuccess, Scope};
 
 use super::cases::Cases;
@@ -70,7 +71,12 @@ impl Room {
             Some(last) => (last.since == Since::Reported).then(|| last.success.clone()),
             None => status::last_success(object),
         };
-        last.is_some_and(|last| self.is_still_so(&last, object, ring))
+        last.is_some_and(|last| self.is_still_so(&last, object, ring)) && !self.is_refused(object)
+    }
+
+    /// Whether a flag forbids what may have opened before this process started.
+    fn is_refused(&self, object: &DynamicObject) -> bool {
+        self.context.v1_data == V1Data::Refused && object.data.pointer("/spec/data").is_some()
     }
 
     /// The success for `object` that was put off being reported, if it still holds.

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, PostParams};
+use sealed_secrets_tests::Edition;
 use serde_json::{Value, json};
 
 use crate::scene::{CANARY, Scene, is_owned_by, item};
@@ -133,9 +134,12 @@ async fn no_sealed_secret_can_plant_a_sealing_key() {
     let scene = Scene::set().await;
     let mut labelled = scene.secret("db", "tls.key", CANARY);
     labelled["metadata"]["labels"] = json!({"sealedsecrets.bitnami.com/sealed-secrets-key": "active"});
-    for secret in [labelled, scene.secret("sealed-secrets-keyevil", "tls.key", CANARY)] {
-        let name = secret["metadata"]["name"].as_str().unwrap().to_owned();
-        scene.seal_and_create(&secret).await;
+    let named = scene.secret("sealed-secrets-keyevil", "tls.key", CANARY);
+    let mut old = labelled.clone();
+    old["metadata"]["name"] = json!("old-form");
+    for sealed in [scene.seal(&labelled).await, scene.seal(&named).await, scene.seal_v1(&old).await] {
+        let name = sealed["metadata"]["name"].as_str().unwrap().to_owned();
+        scene.create(&sealed).await;
         let message = scene.until_synced(&name, "False").await;
         assert!(
             message.starts_with("a SealedSecret in the controller's namespace must not create a sealing key"),
@@ -176,4 +180,35 @@ async fn an_item_of_another_scope_is_told_with_the_annotation_that_mends_it() {
         json!({"metadata": {"annotations": {"sealedsecrets.bitnami.com/namespace-wide": "true"}}});
     scene.merge("db", &annotation).await;
     scene.until_synced("db", "True").await;
+}
+
+#[tokio::test]
+async fn no_annotation_hands_a_sealing_key_over() {
+    let scene = Scene::set().await;
+    for annotation in ["managed", "patch"] {
+        let mut secret = scene.secret(annotation, "tls.key", "theirs");
+        secret["metadata"]["labels"] = json!({"sealedsecrets.bitnami.com/sealed-secrets-key": "compromised"});
+        secret["metadata"]["annotations"] =
+            json!({format!("sealedsecrets.bitnami.com/{annotation}"): "true"});
+        let secret: Secret = serde_json::from_value(secret).unwrap();
+        let planted = scene.secrets().create(&PostParams::default(), &secret).await.unwrap();
+        scene.seal_and_create(&scene.secret(annotation, "tls.key", CANARY)).await;
+        let message = scene.until_synced(annotation, "False").await;
+        assert!(message.contains("must not create a sealing key"), "{message}");
+        let now = scene.secrets().get(annotation).await.unwrap();
+        assert_eq!((&now.data, now.owner_references().len()), (&planted.data, 0));
+    }
+}
+
+#[tokio::test]
+async fn the_deprecated_field_is_refused_when_the_flag_says_so_even_if_it_was_open_before() {
+    let mut scene = Scene::set().await;
+    scene.create(&scene.seal_v1(&scene.secret("old", "password", CANARY)).await).await;
+    scene.until_synced("old", "True").await;
+    scene.controller.stop().await.unwrap();
+    let arguments = ["--accept-deprecated-v1-data=false"];
+    scene.controller = scene.installation.start(Edition::Ours, &arguments).await.unwrap();
+    let message = scene.until_synced("old", "False").await;
+    assert_eq!(message, "using deprecated 'data' field, use 'encryptedData' or flip the feature flag");
+    assert_eq!(item(&scene.secrets().get("old").await.unwrap(), "password").as_deref(), Some(CANARY));
 }

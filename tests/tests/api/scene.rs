@@ -1,9 +1,16 @@
 //! A namespace with our controller in it, and the original's kubeseal as the laptop: what it seals is a known answer.
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Event, Secret};
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt as _};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use sealed_secrets_core::crypto::SealingCertificate;
+use sealed_secrets_core::label::Label;
+use sealed_secrets_core::seal::seal_value;
+use sealed_secrets_crds::Scope;
 use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Installation, Kubeseal, until};
 use serde_json::{Value, json};
 
@@ -44,6 +51,25 @@ impl Scene {
     /// A SealedSecret of this Secret, sealed by the original's kubeseal for this controller.
     pub(crate) async fn seal(&self, secret: &Value) -> Value {
         seal_with(&self.controller.certificate().await.unwrap(), secret)
+    }
+
+    /// The deprecated form of a Secret with one item: the whole of it in one ciphertext.
+    pub(crate) async fn seal_v1(&self, secret: &Value) -> Value {
+        let certificate = self.controller.certificate().await.unwrap();
+        let certificate = SealingCertificate::from_pem(certificate.as_bytes()).unwrap();
+        let name = secret["metadata"]["name"].as_str().unwrap();
+        let label = Label::new(Scope::Strict, self.namespace(), name);
+        let mut stored: Secret = serde_json::from_value(secret.clone()).unwrap();
+        let bytes = |(key, text): (String, String)| (key, ByteString(text.into_bytes()));
+        stored.data = Some(stored.string_data.take().unwrap().into_iter().map(bytes).collect());
+        let stored = serde_json::to_string(&stored).unwrap();
+        let random = &mut StdRng::seed_from_u64(1);
+        let data = seal_value(random, certificate.public_key(), &label, stored.as_bytes()).unwrap();
+        json!({
+            "apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret",
+            "metadata": {"name": name, "namespace": self.namespace()},
+            "spec": {"data": data, "encryptedData": {}}
+        })
     }
 
     /// A Secret with one item, in this namespace.

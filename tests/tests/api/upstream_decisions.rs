@@ -5,12 +5,6 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::PostParams;
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
-use sealed_secrets_core::crypto::SealingCertificate;
-use sealed_secrets_core::label::Label;
-use sealed_secrets_core::seal::seal_value;
-use sealed_secrets_crds::Scope;
 use sealed_secrets_tests::{Cluster, Edition};
 use serde_json::{Value, json};
 
@@ -43,24 +37,6 @@ fn full(scene: &Scene, name: &str) -> Value {
     secret["metadata"]["labels"] = json!({"ours": "y"});
     secret["metadata"]["annotations"] = json!({"example.com/note": "z"});
     secret
-}
-
-/// The deprecated form of this Secret: the whole of it in one ciphertext.
-async fn v1(scene: &Scene, secret: &Value) -> Value {
-    let certificate = scene.controller.certificate().await.unwrap();
-    let certificate = SealingCertificate::from_pem(certificate.as_bytes()).unwrap();
-    let name = secret["metadata"]["name"].as_str().unwrap();
-    let label = Label::new(Scope::Strict, scene.namespace(), name);
-    let mut stored = secret.clone();
-    stored["data"] = json!({"password": "b3Vycw=="});
-    stored.as_object_mut().unwrap().remove("stringData");
-    let random = &mut StdRng::seed_from_u64(1);
-    let data = seal_value(random, certificate.public_key(), &label, stored.to_string().as_bytes()).unwrap();
-    json!({
-        "apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret",
-        "metadata": {"name": name, "namespace": scene.namespace()},
-        "spec": {"data": data, "encryptedData": {}}
-    })
 }
 
 /// What of a Secret is not of its place and time.
@@ -111,8 +87,8 @@ async fn first_decisions(edition: Edition) -> Outcomes {
     let mut unowned = full(&scene, "unowned");
     unowned["metadata"]["annotations"][SKIP_OWNER] = json!("true");
     scene.seal_and_create(&unowned).await;
-    scene.create(&v1(&scene, &full(&scene, "v1")).await).await;
-    let mut both = v1(&scene, &full(&scene, "both-fields")).await;
+    scene.create(&scene.seal_v1(&full(&scene, "v1")).await).await;
+    let mut both = scene.seal_v1(&full(&scene, "both-fields")).await;
     both["spec"]["encryptedData"] =
         scene.seal(&full(&scene, "both-fields")).await["spec"]["encryptedData"].clone();
     scene.create(&both).await;
