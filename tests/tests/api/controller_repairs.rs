@@ -28,7 +28,8 @@ async fn edit(scene: &Scene, name: &str, change: &Value) {
 /// The value of a metric's first line that has all these parts.
 async fn metric(scene: &Scene, parts: &[&str]) -> Option<f64> {
     let page = scene.controller.metrics().await.unwrap();
-    let line = page.lines().find(|line| parts.iter().all(|part| line.contains(part)))?.to_owned();
+    let mut samples = page.lines().filter(|line| !line.starts_with('#'));
+    let line = samples.find(|line| parts.iter().all(|part| line.contains(part)))?.to_owned();
     line.rsplit(' ').next()?.parse().ok()
 }
 
