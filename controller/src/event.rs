@@ -1,5 +1,7 @@
 //! Events about a SealedSecret, core/v1 as upstream writes them: its role grants no other kind.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DynamicObject, ObjectMeta, PostParams};
@@ -7,6 +9,9 @@ use kube::{Api, Client};
 use sealed_secrets_crds::names::{SEALED_SECRET_API_VERSION, SEALED_SECRET_KIND};
 
 use crate::clock;
+
+/// Whether a missing right was told: once is enough.
+static FORBIDDEN: AtomicBool = AtomicBool::new(false);
 
 const COMPONENT: &str = "sealed-secrets";
 /// The API server refuses longer ones.
@@ -16,11 +21,17 @@ const LONGEST_MESSAGE: usize = 1024;
 pub(crate) async fn write(client: &Client, object: &DynamicObject, kind: &str, reason: &str, message: &str) {
     let namespace = object.metadata.namespace.clone().unwrap_or_default();
     let events: Api<Event> = Api::namespaced(client.clone(), &namespace);
-    if let Err(error) = events.create(&PostParams::default(), &event(object, kind, reason, message)).await {
-        tracing::warn!(
-            "no event for {namespace}/{}: {error}",
-            object.metadata.name.as_deref().unwrap_or_default()
-        );
+    match events.create(&PostParams::default(), &event(object, kind, reason, message)).await {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            if !FORBIDDEN.swap(true, Ordering::Relaxed) {
+                tracing::warn!("events may not be created: {}", status.message);
+            }
+        }
+        Err(error) => {
+            let name = object.metadata.name.as_deref().unwrap_or_default();
+            tracing::warn!("no event for {namespace}/{name}: {error}");
+        }
     }
 }
 

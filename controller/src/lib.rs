@@ -15,6 +15,7 @@ mod home;
 mod http;
 mod key_list;
 mod keystore;
+mod log_line;
 mod metrics;
 mod process;
 mod sealed_secret;

@@ -9,24 +9,17 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::args::Args;
+use crate::log_line::LogLine;
 
 /// Installs the logger for the whole process. A second call has no effect.
 pub fn init(args: &Args) {
     let level = args.log_level.parse().unwrap_or(Level::INFO);
     let least_to_stderr = if args.log_info_stdout { Level::WARN } else { level };
     let split = io::stderr.with_max_level(least_to_stderr).or_else(io::stdout.with_max_level(level));
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_target(false)
-        .with_ansi(false)
-        .with_writer(split);
-    let lines = lines_of_interest(level);
-    let installed = if args.log_format == "json" {
-        builder.json().finish().with(lines).try_init()
-    } else {
-        builder.finish().with(lines).try_init()
-    };
-    drop(installed);
+    let form = if args.log_format == "json" { LogLine::Json } else { LogLine::Text };
+    let lines =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(split).event_format(form).finish();
+    drop(lines.with(lines_of_interest(level)).try_init());
 }
 
 /// Our own, and those of the client where details are wanted: what it warns of, we tell in our words.

@@ -53,16 +53,16 @@ fn first_line(stream: impl Read) -> String {
 fn information_goes_to_standard_output_and_trouble_to_standard_error() {
     let (mut controller, _folder) = start(&[]);
     let told = first_line(controller.0.stdout.take().unwrap());
-    assert!(told.contains(" INFO ") && told.contains("sealed-secrets-controller starts"), "{told}");
+    assert!(told.contains(" level=INFO msg=\"sealed-secrets-controller starts\" "), "{told}");
     let trouble = first_line(controller.0.stderr.take().unwrap());
-    assert!(trouble.contains(" ERROR ") || trouble.contains(" WARN "), "{trouble}");
+    assert!(trouble.contains(" level=ERROR ") || trouble.contains(" level=WARN "), "{trouble}");
 }
 
 #[test]
 fn a_variable_sends_everything_to_standard_error() {
     let (mut controller, _folder) = start(&[("SEALED_SECRETS_LOG_INFO_STDOUT", "false")]);
     let told = first_line(controller.0.stderr.take().unwrap());
-    assert!(told.contains(" INFO ") && told.contains("starts"), "{told}");
+    assert!(told.contains(" level=INFO ") && told.contains("starts"), "{told}");
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn lines_can_be_json() {
     let line: serde_json::Value =
         serde_json::from_str(&first_line(controller.0.stdout.take().unwrap())).unwrap();
     assert_eq!(line["level"], "INFO");
-    assert_eq!(line["fields"]["message"], "sealed-secrets-controller starts");
+    assert_eq!(line["msg"], "sealed-secrets-controller starts");
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_level_leaves_out_what_is_below() {
     let (mut controller, _folder) =
         start(&[("SEALED_SECRETS_LOG_LEVEL", "error"), ("SEALED_SECRETS_LOG_INFO_STDOUT", "false")]);
     let told = first_line(controller.0.stderr.take().unwrap());
-    assert!(told.contains(" ERROR "), "{told}");
+    assert!(told.contains(" level=ERROR "), "{told}");
 }
 
 #[test]

@@ -135,10 +135,10 @@ impl ControllerProcess {
         Ok(http_request(&self.metrics_address.to_string(), "GET", "/metrics", "").await?.body)
     }
 
-    /// Everything it has logged so far.
+    /// Everything it has logged so far, with quotes inside messages as they were said.
     #[must_use]
     pub fn log(&self) -> String {
-        self.daemon.log()
+        self.daemon.log().replace("\\\"", "\"")
     }
 
     /// The process itself: its number, signals, whether it has ended.

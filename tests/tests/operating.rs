@@ -52,7 +52,8 @@ fn sources() -> String {
     }
     let mut text = String::new();
     read(&workspace::root().join("controller/src"), &mut text);
-    text
+    // Quotes that neither begin nor end a text.
+    text.replace(r"\\", "").replace(r#"\""#, "").replace("'\"'", "")
 }
 
 /// String literals without escapes.

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Event, Secret};
-use kube::api::{DeleteParams, DynamicObject, ListParams};
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role};
+use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt as _};
 use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Installation, Kubeseal, Reach, until};
@@ -94,7 +95,7 @@ async fn until_settled(cluster: &Cluster, namespace: &str) {
 }
 
 fn assert_said_once(log: &str) {
-    let trouble = log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR "));
+    let trouble = log.lines().filter(|line| line.contains("level=WARN") || line.contains("level=ERROR"));
     let texts: Vec<_> = trouble.filter_map(|line| line.split_once(' ')).map(|(_, text)| text).collect();
     let repairs = |text: &&&str| !text.contains("was created again");
     let texts: Vec<_> = texts.iter().filter(repairs).collect();
@@ -118,4 +119,36 @@ async fn with_roles_only_everything_works_in_the_namespaces_they_are_for() {
     let folder = "tests/tests/data/existing-namespaces";
     let installation = cluster.install_on(folder, &namespace, reach).await.unwrap();
     story(&cluster, &installation).await;
+}
+
+/// Takes every rule about `resource` off this Role.
+async fn revoke(cluster: &Cluster, namespace: &str, role: &str, resource: &str) {
+    let roles: Api<Role> = Api::namespaced(cluster.client(), namespace);
+    let mut changed = roles.get(role).await.unwrap();
+    let concerns = |rule: &PolicyRule| rule.resources.iter().flatten().any(|found| found == resource);
+    changed.rules.get_or_insert_default().retain(|rule| !concerns(rule));
+    roles.replace(role, &PostParams::default(), &changed).await.unwrap();
+}
+
+#[tokio::test]
+async fn without_the_right_to_write_events_all_else_works_and_that_is_said_once() {
+    let cluster = Cluster::own().await.unwrap();
+    let namespace = cluster.namespace("sealed").await.unwrap();
+    let reach = Reach::Namespaces { additional: Vec::new() };
+    let folder = "tests/tests/data/existing-namespaces";
+    let installation = cluster.install_on(folder, &namespace, reach).await.unwrap();
+    revoke(&cluster, &namespace, "secrets-unsealer", "events").await;
+    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
+    for name in NAMES {
+        seal(&cluster, &controller, &namespace, name).await;
+    }
+    for name in NAMES {
+        let synced = async || {
+            let object = sealed_secrets(&cluster, &namespace).get(name).await.unwrap();
+            (object.data.pointer("/status/conditions/0/status")? == "True").then_some(())
+        };
+        until("the status is written", PATIENCE, synced).await.unwrap();
+    }
+    let said = controller.log().lines().filter(|line| line.contains("events may not be created")).count();
+    assert_eq!(said, 1, "{}", controller.log());
 }
