@@ -26,7 +26,7 @@ use crate::bench::table::Table;
 const NAMESPACE: &str = "kube-system";
 
 /// Objects of the measurements that go one by one, or once per key.
-const FEW: usize = 100;
+const FEW: usize = 200;
 const LATENCIES: usize = 200;
 
 /// How long the original as shipped is watched.
