@@ -26,7 +26,7 @@ use crate::bench::table::Table;
 const NAMESPACE: &str = "kube-system";
 
 /// Objects of the measurements that go one by one, or once per key.
-const FEW: usize = 100;
+const FEW: usize = 200;
 const LATENCIES: usize = 200;
 
 /// How long the original as shipped is watched.
@@ -68,12 +68,14 @@ async fn syncs_and_restarts(ground: &Ground, all: &Workload, quick: bool, table:
     let bare = bare::decryption(&ground.private_key)?;
     let (ours, running) = first_sync::measure(OURS, installation, all).await?;
     let our_latency = latency::measure(&ground.workload("latency", LATENCIES)?).await?;
+    running.idle_cpu().await?;
     running.stop().await?;
     let our_restart = restart::measure(OURS, installation, all).await?;
     let bare = bare.min(bare::decryption(&ground.private_key)?);
 
     let (original, running) = first_sync::measure(LIFTED, installation, all).await?;
     let original_latency = latency::measure(&ground.workload("latency", LATENCIES)?).await?;
+    running.idle_cpu().await?;
     running.stop().await?;
     let original_restart = restart::measure(LIFTED, installation, all).await?;
 
