@@ -38,6 +38,7 @@ mod http_differential;
 mod kubeseal_edits;
 #[cfg(test)]
 mod kubeseal_proxy;
+#[cfg(test)]
 mod rotation_policy;
 #[cfg(test)]
 mod scene;
