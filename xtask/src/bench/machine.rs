@@ -8,7 +8,9 @@ pub(crate) fn description() -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let model = field(&processors, "model name").unwrap_or("unknown processor");
     let wide = if has_ifma(&processors) { "with" } else { "without" };
-    format!("{model} ({wide} AVX-512 IFMA), {} cores, Linux {}.\n", cores(), kernel.trim())
+    // What follows the version is the name of a build.
+    let version = kernel.trim().split('-').next().unwrap_or_default();
+    format!("{model} ({wide} AVX-512 IFMA), {} cores, Linux {version}.\n", cores())
 }
 
 /// Whether the processor has what makes the bars higher.
