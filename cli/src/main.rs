@@ -12,14 +12,22 @@ mod platform;
 mod surroundings;
 mod web;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use crate::flags::{Flags, UsageError};
 
 fn main() -> ExitCode {
-    let mut words = std::env::args();
-    let program = words.next().unwrap_or_else(|| "kubeseal".to_owned());
-    let words: Vec<String> = words.collect();
+    let mut words = std::env::args_os();
+    let program =
+        words.next().map_or_else(|| "kubeseal".to_owned(), |name| name.to_string_lossy().into_owned());
+    let words = match words.map(OsString::into_string).collect::<Result<Vec<String>, OsString>>() {
+        Ok(words) => words,
+        Err(word) => {
+            io::tell(&format!("error: the argument {} is not UTF-8; rename the file", word.display()));
+            return ExitCode::from(2);
+        }
+    };
     if let Some(run) = commands::subcommand(&words) {
         return finish(run());
     }

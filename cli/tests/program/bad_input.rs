@@ -208,3 +208,17 @@ fn a_full_target_is_an_error() {
 fn an_unclosed_brace_ends_with_an_error() {
     fails(&[], "{", "error: standard input: document 1, line 1: not valid YAML or JSON: unclosed bracket\n");
 }
+
+#[test]
+#[cfg(unix)]
+fn an_argument_that_is_not_utf8_is_a_usage_error() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let name = std::ffi::OsStr::from_bytes(b"caf\xe9.yaml");
+    let output = Command::new(PROGRAM).arg("-f").arg(name).output().unwrap();
+    let expected = "error: the argument caf\u{fffd}.yaml is not UTF-8; rename the file\n";
+    assert_eq!(
+        (output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()),
+        (Some(2), expected)
+    );
+}
