@@ -429,3 +429,16 @@ fn two_plans_of_the_same_are_the_same_whatever_the_order_of_the_list() {
     };
     assert_eq!(summary(&keys), summary(&reversed));
 }
+
+#[test]
+fn a_key_that_is_off_the_ring_and_asks_for_nothing_is_left_as_it_is() {
+    let labelled = |name: &str, label| KeyRecord { label, ..key(name, 0) };
+    let keys = [
+        labelled("old", KeyLabel::Compromised),
+        labelled("unused", KeyLabel::Retired),
+        labelled("else", KeyLabel::Other),
+        KeyRecord { facts: None, ..labelled("rubbish", KeyLabel::Compromised) },
+        key("b", 1),
+    ];
+    assert_eq!(plan(&RotationPolicy::default(), &keys, Some(&need(&[])), at(2)).changes, []);
+}

@@ -243,12 +243,24 @@ impl<'a> Planner<'a> {
         }
         match key.label {
             KeyLabel::Active | KeyLabel::Pending => self.steps_on_ring(key, primary),
-            KeyLabel::Retired | KeyLabel::Compromised if key.off_ring_since.is_none() => {
-                (vec![Step::NoteOffRing], None)
-            }
+            _ if self.needs_a_date(key) => (vec![Step::NoteOffRing], None),
             KeyLabel::Retired => self.deletion(key),
             KeyLabel::Compromised | KeyLabel::Other => (Vec::new(), None),
         }
+    }
+
+    /// Whether something depends on since when this key is off the ring: the end of a wish, a deletion, a successor. Other
+    /// Secrets are left as they are.
+    fn needs_a_date(&self, key: &KeyRecord) -> bool {
+        let Some(facts) = key.facts.as_ref().filter(|_| key.off_ring_since.is_none()) else { return false };
+        let is_newest =
+            || self.candidates().all(|(other, other_facts)| rank(other, other_facts) < rank(key, facts));
+        let depends = match key.label {
+            KeyLabel::Retired => self.policy.delete_after_retired.is_some(),
+            KeyLabel::Compromised => is_newest(),
+            KeyLabel::Active | KeyLabel::Pending | KeyLabel::Other => false,
+        };
+        depends || key.wish != Wish::Active
     }
 
     fn steps_on_ring(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> (Vec<Step>, Option<Blocked>) {
