@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kube::ResourceExt as _;
 use kube::api::{DeleteParams, PostParams};
 use sealed_secrets_tests::{Cluster, Edition, until};
 use serde_json::json;
