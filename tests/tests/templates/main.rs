@@ -62,11 +62,20 @@ fn exceeds_the_budget(template: &str, data: &Data) -> bool {
     ours(template, data).is_err_and(|error| error.class == Class::Budget)
 }
 
-/// Go prints pointers inside of lists as addresses.
+/// Go prints pointers inside of lists as addresses, in hexadecimal or decimal digits.
 fn shows_an_address(output: &[u8]) -> bool {
     let text = String::from_utf8_lossy(output).to_lowercase();
     let hex_after = |start: &str| start.chars().take_while(char::is_ascii_hexdigit).count();
-    text.split("0x").skip(1).any(|after| hex_after(after) >= 9)
+    let in_hex = text.split("0x").skip(1).any(|after| hex_after(after) >= 9);
+    let mut numbers = text.split(|character: char| !character.is_ascii_digit());
+    in_hex || numbers.any(|digits| (12..=15).contains(&digits.len()))
+}
+
+/// Go's lists have spare room behind their last element, as much as its runtime likes, and there `slice` reaches into it; ours
+/// ends where the list ends.
+fn reaches_spare_room(ours: &Result<Vec<u8>, TemplateError>, go: &Answer) -> bool {
+    let out_of_range = "failed in function slice: out of range";
+    go.ok && ours.as_ref().is_err_and(|error| error.to_string().ends_with(out_of_range))
 }
 
 /// Says how the two answers differ, if they do. That both fail is enough: error texts are our own.
@@ -75,6 +84,9 @@ fn difference(template: &str, data: &Data, go: &Answer) -> Option<String> {
         return None;
     }
     let ours = ours(template, data);
+    if reaches_spare_room(&ours, go) {
+        return None;
+    }
     let agrees = match &ours {
         Ok(output) => go.ok && *output == go.output,
         Err(_) => !go.ok,
