@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::backoff::Failures;
 use crate::key_list::KeyList;
 use crate::metrics::Metrics;
+use crate::usage::Ledger;
 
 /// The latest key ring; `None` until key Secrets were read for the first time.
 pub(crate) type RingReceiver = watch::Receiver<Option<Arc<KeyRing>>>;
@@ -29,6 +30,8 @@ pub(crate) struct Context {
     pub(crate) ring: RingReceiver,
     pub(crate) key_list: Arc<KeyList>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Which keys the SealedSecrets need.
+    pub(crate) usage: Arc<Ledger>,
     /// Failures by namespace and name of the SealedSecret.
     pub(crate) backoff: Failures<(String, String)>,
     /// One permit per processor: decryption must not crowd out everything else.

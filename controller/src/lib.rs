@@ -22,6 +22,7 @@ mod sealed_secret;
 mod startup;
 mod surroundings;
 pub mod telemetry;
+mod usage;
 
 pub use error::StartError;
 pub use startup::run;

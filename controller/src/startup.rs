@@ -18,6 +18,7 @@ use crate::http::{Desk, Interface, Limits, Patience, RateLimiter};
 use crate::keystore::Keystore;
 use crate::metrics::Metrics;
 use crate::sealed_secret::Selection;
+use crate::usage::Ledger;
 use crate::{client, home, http, sealed_secret};
 
 const STACK: usize = 8 << 20;
@@ -68,6 +69,12 @@ async fn serve(args: Args) -> Result<(), StartError> {
 
     tell_what_flags_do_not_do(&args);
     let metrics = Arc::new(Metrics::new(args.metrics_omit_secret_labels));
+    let selection = Selection {
+        namespaces: args.watched_namespaces(&namespace),
+        labels: args.label_selector.clone(),
+        repair: !args.skip_recreate,
+    };
+    let usage = Arc::new(Ledger::new(selection.is_all()));
     let keystore = Keystore::new(client.clone(), &args, &namespace);
     let (ring, key_list) = (keystore.subscribe(), keystore.key_list());
     let context = Arc::new(Context {
@@ -79,6 +86,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
         ring: ring.clone(),
         key_list,
         metrics: Arc::clone(&metrics),
+        usage,
         backoff: Failures::default(),
         decryption: Semaphore::new(processors()),
         rendering: Semaphore::new(processors()),
@@ -86,11 +94,6 @@ async fn serve(args: Args) -> Result<(), StartError> {
         status_forgets: AtomicBool::new(false),
         namespace: namespace.clone(),
     });
-    let selection = Selection {
-        namespaces: args.watched_namespaces(&namespace),
-        labels: args.label_selector.clone(),
-        repair: !args.skip_recreate,
-    };
     let patience = patience(&args);
     let interface = interface(&args, ring, Arc::clone(&metrics));
     let servers = tokio::spawn(http::serve(listener, interface, patience, stop.clone()));

@@ -201,11 +201,10 @@ impl KeyRing {
         STANDARD_NO_PAD.encode(digest)
     }
 
-    /// Whether the keys with these fingerprints are all on the ring.
+    /// The fingerprint with this text, if such a key is on the ring.
     #[must_use]
-    pub fn has_all(&self, fingerprints: &[String]) -> bool {
-        let has = |text: &String| self.keys.iter().any(|key| key.fingerprint().as_str() == text);
-        fingerprints.iter().all(has)
+    pub fn fingerprint(&self, text: &str) -> Option<&Fingerprint> {
+        self.keys.iter().map(|key| key.fingerprint()).find(|fingerprint| fingerprint.as_str() == text)
     }
 
     /// How many keys there are.

@@ -60,6 +60,13 @@ pub(crate) struct Selection {
     pub(crate) repair: bool,
 }
 
+impl Selection {
+    /// Whether every SealedSecret of the cluster is watched.
+    pub(crate) fn is_all(&self) -> bool {
+        self.namespaces.is_none() && self.labels.is_empty()
+    }
+}
+
 /// Works until `stop`, then finishes what is in flight.
 pub(crate) async fn run(context: Arc<Context>, selection: Selection, stop: CancellationToken) {
     let namespaces = match &selection.namespaces {
@@ -67,7 +74,10 @@ pub(crate) async fn run(context: Arc<Context>, selection: Selection, stop: Cance
         Some(names) => names.iter().cloned().map(Some).collect(),
     };
     let workers = namespaces.into_iter().map(|namespace| work(&context, namespace, &selection, stop.clone()));
-    futures::future::join_all(workers).await;
+    tokio::select! {
+        _ = futures::future::join_all(workers) => {}
+        () = context.usage.publish(context.ring.clone()) => {}
+    }
 }
 
 /// The work of one namespace, or of all. Where a namespace is not there yet, its objects are seen as soon as it is.
