@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::process::Process;
+use crate::usage::UsageMetrics;
 
 const PREFIX: &str = "sealed_secrets_controller";
 /// Seconds, those of Prometheus' Go client.
@@ -66,6 +67,7 @@ pub(crate) struct Metrics {
     secret_repairs: Family<InNamespace, Counter>,
     http_requests: Family<Answer, Counter>,
     http_durations: Family<Question, Histogram, fn() -> Histogram>,
+    usage: UsageMetrics,
     omit_names: bool,
 }
 
@@ -82,6 +84,7 @@ impl Metrics {
             secret_repairs: Family::default(),
             http_requests: Family::default(),
             http_durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            usage: UsageMetrics::default(),
             omit_names,
         };
         metrics.register(registry.sub_registry_with_prefix(PREFIX));
@@ -107,6 +110,12 @@ impl Metrics {
         registry.register("unseal_errors", help, self.unseal_errors.clone());
         let help = "Attempts to unseal a SealedSecret";
         registry.register("unseal_requests", help, self.unseal_requests.clone());
+        self.usage.register(registry);
+    }
+
+    /// Those of what is sealed to which key.
+    pub(crate) fn usage(&self) -> &UsageMetrics {
+        &self.usage
     }
 
     /// Counts an answered HTTP request; `path` is one that is served.

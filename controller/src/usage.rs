@@ -1,5 +1,7 @@
 //! Which keys the SealedSecrets of the cluster need: noted object by object, published in sum.
 
+mod metrics;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,6 +13,7 @@ use sealed_secrets_core::rotation::Need;
 use tokio::sync::{Notify, watch};
 
 use crate::context::RingReceiver;
+pub(crate) use metrics::UsageMetrics;
 
 /// Changes within this time are published together.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -43,6 +46,14 @@ pub(crate) struct Usage {
     /// What decides on keys that go: there only when this process itself has tried every item of the whole cluster, and every
     /// key that opened one is still on the ring.
     pub(crate) need: Option<Need>,
+}
+
+impl Usage {
+    /// Items that open, and not with this key; none when no key leads.
+    pub(crate) fn stale_items(&self, primary: Option<&Fingerprint>) -> u64 {
+        let others = self.by_key.iter().filter(|(key, _)| primary.is_some_and(|primary| primary != *key));
+        others.map(|(_, usage)| usage.items).sum()
+    }
 }
 
 /// What is known of the items of one object.
@@ -171,12 +182,11 @@ impl Ledger {
     }
 
     /// Never ends: publishes the sum when something has changed, at once when it is the ring.
-    pub(crate) async fn publish(&self, mut ring: RingReceiver) {
+    pub(crate) async fn publish(&self, mut ring: RingReceiver, metrics: &UsageMetrics) {
         loop {
-            let usage = {
-                let ring = ring.borrow_and_update().clone().unwrap_or_default();
-                self.lock().sum(self.watches_all, &ring)
-            };
+            let keys = ring.borrow_and_update().clone().unwrap_or_default();
+            let usage = self.lock().sum(self.watches_all, &keys);
+            metrics.note(&usage, &keys);
             self.publisher.send_if_modified(|published| {
                 let changed = *published != usage;
                 *published = usage;
@@ -227,3 +237,6 @@ impl Book {
         usage
     }
 }
+
+#[cfg(test)]
+mod tests;

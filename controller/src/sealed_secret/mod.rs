@@ -4,9 +4,11 @@
 
 mod apply;
 mod cases;
+mod chores;
 mod desired;
 mod gate;
 mod lanes;
+mod marks;
 mod object_watch;
 mod open;
 mod ownership;
@@ -76,7 +78,7 @@ pub(crate) async fn run(context: Arc<Context>, selection: Selection, stop: Cance
     let workers = namespaces.into_iter().map(|namespace| work(&context, namespace, &selection, stop.clone()));
     tokio::select! {
         _ = futures::future::join_all(workers) => {}
-        () = context.usage.publish(context.ring.clone()) => {}
+        () = context.usage.publish(context.ring.clone(), context.metrics.usage()) => {}
     }
 }
 
@@ -105,7 +107,8 @@ async fn work(
         note_end(&room, result);
         std::future::ready(())
     });
-    let all_again = all_on_new_ring(&room, &store).take_until(stop.cancelled_owned()).collect::<()>();
+    let all_again = stream::select(all_on_new_ring(&room, &store), all_for_whole_view(&room, &store));
+    let all_again = all_again.take_until(stop.cancelled_owned()).collect::<()>();
     tokio::join!(results, all_again);
     report_the_rest(&room, &store).await;
 }
@@ -187,6 +190,13 @@ fn all_on_new_ring(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl Strea
     let (room, store) = (Arc::clone(room), store.clone());
     WatchStream::from_changes(room.context.ring.clone())
         .map(move |_| room.lanes.open_later(store.state().iter().map(|object| key_of(object))))
+}
+
+/// Every object once more, behind everything else, when somebody wants this process itself to have opened all.
+fn all_for_whole_view(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
+    let (room, store) = (Arc::clone(room), store.clone());
+    WatchStream::from_changes(room.context.usage.whole_view_wanted())
+        .map(move |_| room.lanes.look_later(store.state().iter().map(|object| key_of(object))))
 }
 
 /// Tells the successes that were put off being told.

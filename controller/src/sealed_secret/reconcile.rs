@@ -17,7 +17,7 @@ use super::open::{Job, Outcome, open};
 use super::room::{Room, key_of, success_with};
 use super::unopened::{self, Verdict};
 use super::versions::Version;
-use super::{apply, desired, status};
+use super::{apply, chores, desired, status};
 use crate::error::Failure;
 use crate::event;
 use crate::usage::Tally;
@@ -42,8 +42,7 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
     }
     if room.nothing_has_changed(&object, &ring) {
         room.context.metrics.condition(&object, true);
-        room.counts_what_was(&object, &ring);
-        return Ok(Action::await_change());
+        return chores::attend(&object, &ring, &room).await;
     }
     if let Some(rest) = room.repairs.wait(&key_of(&object), Instant::now()) {
         return Ok(Action::requeue(rest));
@@ -85,7 +84,7 @@ async fn finish(
         Ok(success) => report(object, room, success).await,
         Err(failure) => {
             room.failed(object);
-            status::report(&room.context, object, Err(&failure)).await?;
+            status::report(&room.context, object, Err(&failure), &room.marks(object)).await?;
             Err(failure)
         }
     }
@@ -100,7 +99,7 @@ pub(super) async fn report(
     room: &Room,
     success: LastSuccess,
 ) -> Result<Action, Failure> {
-    status::report(&room.context, object, Ok(success.clone())).await?;
+    status::report(&room.context, object, Ok(success.clone()), &room.marks(object)).await?;
     room.succeeded(object, success);
     Ok(Action::await_change())
 }

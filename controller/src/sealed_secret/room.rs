@@ -13,6 +13,7 @@ use sealed_secrets_crds::{ItemsOfKey, LastSuccess, Scope};
 use super::cases::Cases;
 use super::gate::Gate;
 use super::lanes::Lanes;
+use super::marks::{Mark, marks};
 use super::repairs::Repairs;
 use super::seen::{Seen, version_of};
 use super::versions::{Key, Version, Versions};
@@ -166,6 +167,13 @@ impl Room {
     /// Notes which keys `object` needs.
     pub(super) fn counts(&self, object: &DynamicObject, tally: Tally) {
         self.context.usage.note(&key_of(object), version_of(object), tally);
+    }
+
+    /// What there is to say of the keys that `object` needs, as far as they are known.
+    pub(super) fn marks(&self, object: &DynamicObject) -> Vec<Mark> {
+        let tally = self.context.usage.tally(&key_of(object), version_of(object));
+        let ring = self.context.ring.borrow().clone();
+        tally.zip(ring).map(|(tally, ring)| marks(&tally, &ring)).unwrap_or_default()
     }
 
     /// Notes which keys `object` needed the last time, as far as nothing better is known.

@@ -49,4 +49,6 @@ mod upstream_decisions;
 #[cfg(test)]
 mod upstream_peers;
 #[cfg(test)]
+mod usage_conditions;
+#[cfg(test)]
 mod with_upstream;
