@@ -4,7 +4,7 @@ mod metrics;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sealed_secrets_core::crypto::Fingerprint;
 use sealed_secrets_core::keyring::KeyRing;
@@ -17,6 +17,9 @@ pub(crate) use metrics::UsageMetrics;
 
 /// Changes within this time are published together.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// So long after a failure of the watch it may have missed something. One that goes on failing does so more often.
+const DOUBT: Duration = Duration::from_mins(1);
 
 /// Namespace and name of a SealedSecret.
 type Object = (String, String);
@@ -98,6 +101,7 @@ pub(crate) struct Ledger {
 struct Book {
     objects: HashMap<Object, Entry>,
     listed: bool,
+    watch_failed: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -149,6 +153,12 @@ impl Ledger {
         self.changed.notify_one();
     }
 
+    /// The watch of objects has failed: until it has worked for a while, nobody knows whether these are all.
+    pub(crate) fn watch_failed(&self) {
+        self.lock().watch_failed = Some(Instant::now());
+        self.changed.notify_one();
+    }
+
     /// Notes what this version of an object needs; one that is not expected, any more or yet, is passed over. What this process
     /// has seen itself is not replaced by what a status says.
     pub(crate) fn note(&self, object: &Object, version: u64, tally: Tally) {
@@ -185,7 +195,11 @@ impl Ledger {
     pub(crate) async fn publish(&self, mut ring: RingReceiver, metrics: &UsageMetrics) {
         loop {
             let keys = ring.borrow_and_update().clone().unwrap_or_default();
-            let usage = self.lock().sum(self.watches_all, &keys);
+            let (usage, doubt) = {
+                let book = self.lock();
+                let doubt = book.doubt(Instant::now());
+                (book.sum(self.watches_all && doubt.is_none(), &keys), doubt)
+            };
             metrics.note(&usage, &keys);
             self.publisher.send_if_modified(|published| {
                 let changed = *published != usage;
@@ -199,6 +213,7 @@ impl Ledger {
             tokio::select! {
                 Ok(()) = ring.changed() => {}
                 () = changed => {}
+                () = tokio::time::sleep(doubt.unwrap_or_default()), if doubt.is_some() => {}
             }
         }
     }
@@ -215,7 +230,13 @@ impl Entry {
 }
 
 impl Book {
-    fn sum(&self, watches_all: bool, ring: &KeyRing) -> Usage {
+    /// For how long it is still doubtful that nothing was missed.
+    fn doubt(&self, now: Instant) -> Option<Duration> {
+        let doubt = DOUBT.saturating_sub(now.saturating_duration_since(self.watch_failed?));
+        (!doubt.is_zero()).then_some(doubt)
+    }
+
+    fn sum(&self, sees_all: bool, ring: &KeyRing) -> Usage {
         let mut usage = Usage { objects: self.objects.len() as u64, ..Usage::default() };
         for tally in self.objects.values().filter_map(|entry| entry.tally.as_ref()) {
             usage.undecryptable_items += u64::from(tally.unopened);
@@ -230,7 +251,7 @@ impl Book {
         usage.complete = self.listed && self.objects.values().all(|entry| entry.tally.is_some());
         let has_tried_all = self.listed && self.objects.values().all(Entry::is_own);
         let all_on_ring = usage.by_key.keys().all(|key| ring.fingerprint(key.as_str()).is_some());
-        usage.need = (watches_all && has_tried_all && all_on_ring).then(|| Need {
+        usage.need = (sees_all && has_tried_all && all_on_ring).then(|| Need {
             used: usage.by_key.keys().cloned().collect::<BTreeSet<_>>(),
             undecryptable: usage.undecryptable_items > 0,
         });

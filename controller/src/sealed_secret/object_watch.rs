@@ -31,7 +31,7 @@ impl Follower {
         &mut self,
         event: Result<Event<DynamicObject>, Error>,
     ) -> Result<Option<ObjectRef<DynamicObject>>, Error> {
-        match event? {
+        match event.inspect_err(|_| self.room.context.usage.watch_failed())? {
             Event::Apply(object) => {
                 let changed = self.room.sees(&object);
                 return Ok(changed.then(|| ObjectRef::from_obj_with(&object, object_kind())));

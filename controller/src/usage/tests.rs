@@ -132,6 +132,11 @@ async fn the_sum_is_published_after_a_change_and_when_the_ring_loses_a_key() {
         published.wait_for(|usage| usage.objects == 2 && usage.need.is_none()).await.unwrap();
         ledger.note(&object("b"), 1, tally(on_ring(), 1, 0));
         published.wait_for(|usage| usage.need.is_some()).await.unwrap();
+        ledger.watch_failed();
+        published.wait_for(|usage| usage.need.is_none() && usage.complete).await.unwrap();
+        ledger.lock().watch_failed = None;
+        ledger.listed();
+        published.wait_for(|usage| usage.need.is_some()).await.unwrap();
         rings.send_replace(Some(Arc::default()));
         published.wait_for(|usage| usage.need.is_none()).await.unwrap();
     };
@@ -139,6 +144,18 @@ async fn the_sum_is_published_after_a_change_and_when_the_ring_loses_a_key() {
         () = ledger.publish(rings.subscribe(), &metrics) => panic!("it never ends"),
         () = follow => {}
     }
+}
+
+#[test]
+fn after_a_failure_of_the_watch_nothing_is_known_to_be_all_for_a_while() {
+    let ledger = ledger(&[]);
+    let now = Instant::now();
+    assert_eq!(ledger.lock().doubt(now), None);
+    ledger.watch_failed();
+    let failed = ledger.lock().watch_failed.unwrap();
+    assert_eq!(ledger.lock().doubt(failed), Some(DOUBT));
+    assert_eq!(ledger.lock().doubt(failed + DOUBT / 2), Some(DOUBT / 2));
+    assert_eq!(ledger.lock().doubt(failed + DOUBT), None);
 }
 
 #[test]
