@@ -137,7 +137,7 @@ async fn unseal_and_apply(
     let keys = items_of_keys(&tally);
     room.counts(object, tally);
     let Unsealed { secret, volatile } = unsealed?;
-    desired::refuse_key_planting(&secret, &context.namespace, &context.key_prefix)?;
+    desired::refuse_key_planting(&secret, &context.namespace, &context.key_prefixes())?;
     let opened_before = room.has_opened(object);
     let mode = if opened_before { Mode::Repair { volatile } } else { Mode::Replace };
     let left_as = room.left_as(object);
