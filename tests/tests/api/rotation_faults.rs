@@ -10,7 +10,7 @@ use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::{Api, ResourceExt as _};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
-use rand::{Rng as _, SeedableRng as _};
+use rand::{RngExt as _, SeedableRng as _};
 use sealed_secrets_crds::{
     RotationPhase, SEALING_KEY_CRD_YAML, SEALING_KEY_POLICY_CRD_YAML, SealingKeyPhase,
 };
