@@ -70,12 +70,17 @@ pub(crate) fn watching() -> watcher::Config {
 
 /// Whether the account lacks the right to list or watch, which no repetition changes.
 pub(crate) fn is_forbidden(error: &watcher::Error) -> bool {
+    code_of(error) == Some(403)
+}
+
+/// The code with which the API server refused a list or a watch.
+pub(crate) fn code_of(error: &watcher::Error) -> Option<u16> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
         | watcher::Error::WatchError(status)
-        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code == 403,
-        _ => false,
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => Some(status.code),
+        _ => None,
     }
 }
 

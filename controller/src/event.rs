@@ -1,4 +1,4 @@
-//! Events about a SealedSecret, core/v1 as upstream writes them: its role grants no other kind.
+//! Events, core/v1 as upstream writes them: its role grants no other kind.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DynamicObject, ObjectMeta, PostParams};
 use kube::{Api, Client};
 use sealed_secrets_crds::names::{SEALED_SECRET_API_VERSION, SEALED_SECRET_KIND};
+use sha2::{Digest as _, Sha256};
 
 use crate::clock;
 
@@ -17,42 +18,68 @@ const COMPONENT: &str = "sealed-secrets";
 /// The API server refuses longer ones.
 const LONGEST_MESSAGE: usize = 1024;
 
-/// Writes one event; one that cannot be written is only logged, since it reports and decides nothing.
+/// Writes one event about a SealedSecret.
 pub(crate) async fn write(client: &Client, object: &DynamicObject, kind: &str, reason: &str, message: &str) {
-    let namespace = object.metadata.namespace.clone().unwrap_or_default();
+    let metadata = &object.metadata;
+    let about = ObjectReference {
+        api_version: Some(SEALED_SECRET_API_VERSION.to_owned()),
+        kind: Some(SEALED_SECRET_KIND.to_owned()),
+        name: metadata.name.clone(),
+        namespace: metadata.namespace.clone(),
+        resource_version: metadata.resource_version.clone(),
+        uid: metadata.uid.clone(),
+        field_path: None,
+    };
+    let prefix = metadata.name.as_ref().map(|name| format!("{}.", shortened(name, 200)));
+    let named = ObjectMeta { generate_name: prefix, ..ObjectMeta::default() };
+    create(client, named, about, kind, reason, message).await;
+}
+
+/// Writes one event that every replica would write: the first one stays alone.
+pub(crate) async fn write_once(
+    client: &Client,
+    about: ObjectReference,
+    kind: &str,
+    reason: &str,
+    message: &str,
+) {
+    let uid = about.uid.clone().unwrap_or_default();
+    let digest = Sha256::digest(format!("{uid}\0{reason}\0{message}"));
+    let id: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let name = format!("{}.{id}", shortened(about.name.as_deref().unwrap_or_default(), 200));
+    let named = ObjectMeta { name: Some(name), ..ObjectMeta::default() };
+    create(client, named, about, kind, reason, message).await;
+}
+
+/// One that cannot be written is only logged, since it reports and decides nothing.
+async fn create(
+    client: &Client,
+    named: ObjectMeta,
+    about: ObjectReference,
+    kind: &str,
+    reason: &str,
+    message: &str,
+) {
+    let namespace = about.namespace.clone().unwrap_or_default();
+    let name = about.name.clone().unwrap_or_default();
     let events: Api<Event> = Api::namespaced(client.clone(), &namespace);
-    match events.create(&PostParams::default(), &event(object, kind, reason, message)).await {
+    match events.create(&PostParams::default(), &event(named, about, kind, reason, message)).await {
         Ok(_) => {}
+        Err(kube::Error::Api(status)) if status.code == 409 => {}
         Err(kube::Error::Api(status)) if status.code == 403 => {
             if !FORBIDDEN.swap(true, Ordering::Relaxed) {
                 tracing::warn!("events may not be created: {}", status.message);
             }
         }
-        Err(error) => {
-            let name = object.metadata.name.as_deref().unwrap_or_default();
-            tracing::warn!("no event for {namespace}/{name}: {error}");
-        }
+        Err(error) => tracing::warn!("no event for {namespace}/{name}: {error}"),
     }
 }
 
-fn event(object: &DynamicObject, kind: &str, reason: &str, message: &str) -> Event {
+fn event(named: ObjectMeta, about: ObjectReference, kind: &str, reason: &str, message: &str) -> Event {
     let now = Some(Time(clock::now()));
-    let metadata = &object.metadata;
     Event {
-        metadata: ObjectMeta {
-            generate_name: metadata.name.as_ref().map(|name| format!("{}.", shortened(name, 200))),
-            namespace: metadata.namespace.clone(),
-            ..ObjectMeta::default()
-        },
-        involved_object: ObjectReference {
-            api_version: Some(SEALED_SECRET_API_VERSION.to_owned()),
-            kind: Some(SEALED_SECRET_KIND.to_owned()),
-            name: metadata.name.clone(),
-            namespace: metadata.namespace.clone(),
-            resource_version: metadata.resource_version.clone(),
-            uid: metadata.uid.clone(),
-            field_path: None,
-        },
+        metadata: ObjectMeta { namespace: about.namespace.clone(), ..named },
+        involved_object: about,
         type_: Some(kind.to_owned()),
         reason: Some(reason.to_owned()),
         message: Some(shortened(message, LONGEST_MESSAGE).to_owned()),

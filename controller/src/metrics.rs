@@ -13,7 +13,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::key_metrics::KeyMetrics;
 use crate::process::Process;
+use crate::usage::UsageMetrics;
 
 const PREFIX: &str = "sealed_secrets_controller";
 /// Seconds, those of Prometheus' Go client.
@@ -66,6 +68,8 @@ pub(crate) struct Metrics {
     secret_repairs: Family<InNamespace, Counter>,
     http_requests: Family<Answer, Counter>,
     http_durations: Family<Question, Histogram, fn() -> Histogram>,
+    keys: KeyMetrics,
+    usage: UsageMetrics,
     omit_names: bool,
 }
 
@@ -82,6 +86,8 @@ impl Metrics {
             secret_repairs: Family::default(),
             http_requests: Family::default(),
             http_durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            keys: KeyMetrics::default(),
+            usage: UsageMetrics::default(),
             omit_names,
         };
         metrics.register(registry.sub_registry_with_prefix(PREFIX));
@@ -107,6 +113,18 @@ impl Metrics {
         registry.register("unseal_errors", help, self.unseal_errors.clone());
         let help = "Attempts to unseal a SealedSecret";
         registry.register("unseal_requests", help, self.unseal_requests.clone());
+        self.keys.register(registry);
+        self.usage.register(registry);
+    }
+
+    /// Those of what is sealed to which key.
+    pub(crate) fn usage(&self) -> &UsageMetrics {
+        &self.usage
+    }
+
+    /// Those of the sealing keys.
+    pub(crate) fn keys(&self) -> &KeyMetrics {
+        &self.keys
     }
 
     /// Counts an answered HTTP request; `path` is one that is served.

@@ -5,9 +5,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
+use kube::Client;
 use sealed_secrets_crds::names::DEFAULT_CONTROLLER_NAME;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
+use sealed_secrets_crds::{SealingKey, SealingKeyPolicy};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
@@ -15,9 +17,13 @@ use crate::backoff::Failures;
 use crate::context::{Context, RingReceiver};
 use crate::error::StartError;
 use crate::http::{Desk, Interface, Limits, Patience, RateLimiter};
-use crate::keystore::Keystore;
+use crate::keystore::{Guidance, Keystore};
 use crate::metrics::Metrics;
+use crate::own_kinds::Follower;
+use crate::policy::Reporter;
 use crate::sealed_secret::Selection;
+use crate::sealing_keys::SealingKeys;
+use crate::usage::Ledger;
 use crate::{client, home, http, sealed_secret};
 
 const STACK: usize = 8 << 20;
@@ -68,17 +74,25 @@ async fn serve(args: Args) -> Result<(), StartError> {
 
     tell_what_flags_do_not_do(&args);
     let metrics = Arc::new(Metrics::new(args.metrics_omit_secret_labels));
-    let keystore = Keystore::new(client.clone(), &args, &namespace);
-    let (ring, key_list) = (keystore.subscribe(), keystore.key_list());
+    let selection = Selection {
+        namespaces: args.watched_namespaces(&namespace),
+        labels: args.label_selector.clone(),
+        repair: !args.skip_recreate,
+    };
+    let usage = Arc::new(Ledger::new(selection.is_all()));
+    let keys = Keys::new(&client, &args, &namespace, &usage, &metrics);
+    let (ring, key_list) = (keys.keystore.subscribe(), keys.keystore.key_list());
     let context = Arc::new(Context {
         client,
         key_prefix: args.key_prefix.clone(),
+        policies: keys.policies.subscribe(),
         v1_data: args.v1_data(),
         update_status: args.update_status,
         max_retries: args.max_unseal_retries,
         ring: ring.clone(),
         key_list,
         metrics: Arc::clone(&metrics),
+        usage,
         backoff: Failures::default(),
         decryption: Semaphore::new(processors()),
         rendering: Semaphore::new(processors()),
@@ -86,11 +100,6 @@ async fn serve(args: Args) -> Result<(), StartError> {
         status_forgets: AtomicBool::new(false),
         namespace: namespace.clone(),
     });
-    let selection = Selection {
-        namespaces: args.watched_namespaces(&namespace),
-        labels: args.label_selector.clone(),
-        repair: !args.skip_recreate,
-    };
     let patience = patience(&args);
     let interface = interface(&args, ring, Arc::clone(&metrics));
     let servers = tokio::spawn(http::serve(listener, interface, patience, stop.clone()));
@@ -103,13 +112,60 @@ async fn serve(args: Args) -> Result<(), StartError> {
         Ok::<(), StartError>(())
     };
     tokio::select! {
-        // Its loop never ends; only a panic would.
-        _ = tokio::spawn(keystore.run(asked_for_key)) => return Err(StartError::Stopped("the keystore")),
+        // These never end; only a panic would end them.
+        stopped = keys.run(asked_for_key) => return Err(stopped),
         ended = all_work => ended?,
         () = overdue(&stop) => tracing::warn!("stopping with work unfinished: it is done after the next start"),
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Everything about keys: their Secrets, and the kinds that show them.
+struct Keys {
+    keystore: Keystore,
+    policies: Follower<SealingKeyPolicy>,
+    shown: Follower<SealingKey>,
+    mirror: SealingKeys,
+    reporter: Reporter,
+}
+
+impl Keys {
+    fn new(
+        client: &Client,
+        args: &Args,
+        namespace: &str,
+        ledger: &Arc<Ledger>,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
+        let told = Arc::default();
+        let policies = Follower::new(client.clone(), namespace, &told);
+        let shown = Follower::new(client.clone(), namespace, &told);
+        let wishes = watch::Sender::default();
+        let guidance = Guidance {
+            policies: policies.subscribe(),
+            wishes: wishes.subscribe(),
+            ledger: Arc::clone(ledger),
+        };
+        let keystore = Keystore::new(client.clone(), args, namespace, guidance, Arc::clone(metrics));
+        let (views, followed) = (keystore.views(), shown.subscribe());
+        let mirror =
+            SealingKeys::new(client.clone(), namespace, views.clone(), followed, ledger.subscribe(), wishes);
+        let reporter =
+            Reporter::new(client.clone(), namespace, policies.subscribe(), views, ledger.subscribe());
+        Self { keystore, policies, shown, mirror, reporter }
+    }
+
+    /// Returns which part has stopped, which none does by itself.
+    async fn run(self, asked_for_key: Signal) -> StartError {
+        tokio::select! {
+            _ = tokio::spawn(self.keystore.run(asked_for_key)) => StartError::Stopped("the keystore"),
+            _ = tokio::spawn(self.policies.run()) => StartError::Stopped("the watch of policies"),
+            _ = tokio::spawn(self.shown.run()) => StartError::Stopped("the watch of SealingKeys"),
+            _ = tokio::spawn(self.mirror.run()) => StartError::Stopped("the writer of SealingKeys"),
+            _ = tokio::spawn(self.reporter.run()) => StartError::Stopped("the writer of policies"),
+        }
+    }
 }
 
 /// Returns when what is in flight has had its time.

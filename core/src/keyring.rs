@@ -1,5 +1,6 @@
 //! The controller's keys: an immutable, totally ordered ring.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -148,6 +149,7 @@ impl SealingKey {
 pub struct KeyRing {
     keys: Vec<Arc<SealingKey>>,
     primary: Option<Arc<SealingKey>>,
+    compromised: BTreeSet<Fingerprint>,
 }
 
 impl KeyRing {
@@ -165,7 +167,7 @@ impl KeyRing {
         }
         distinct.sort_by(|a, b| rank(b).cmp(&rank(a)));
         let primary = distinct.iter().find(|key| key.may_lead()).cloned();
-        Self { keys: distinct, primary }
+        Self { keys: distinct, primary, compromised: BTreeSet::new() }
     }
 
     /// The same keys, led by this one if it may lead, and by none otherwise.
@@ -173,6 +175,24 @@ impl KeyRing {
     pub fn led_by(self, primary: Option<&Fingerprint>) -> Self {
         let chosen = self.keys.iter().find(|key| Some(key.fingerprint()) == primary && key.may_lead());
         Self { primary: chosen.cloned(), ..self }
+    }
+
+    /// The same keys, of which somebody else may have these.
+    #[must_use]
+    pub fn with_compromised(self, compromised: BTreeSet<Fingerprint>) -> Self {
+        Self { compromised, ..self }
+    }
+
+    /// Whether somebody else may have this key. It may still open, and is named also when it is off the ring.
+    #[must_use]
+    pub fn is_compromised(&self, key: &Fingerprint) -> bool {
+        self.compromised.contains(key)
+    }
+
+    /// Every key that [`is_compromised`](Self::is_compromised) holds of.
+    #[must_use]
+    pub fn compromised(&self) -> &BTreeSet<Fingerprint> {
+        &self.compromised
     }
 
     /// The key that is offered for sealing: the newest that may lead, if no other was chosen.
@@ -201,11 +221,10 @@ impl KeyRing {
         STANDARD_NO_PAD.encode(digest)
     }
 
-    /// Whether the keys with these fingerprints are all on the ring.
+    /// The fingerprint with this text, if such a key is on the ring.
     #[must_use]
-    pub fn has_all(&self, fingerprints: &[String]) -> bool {
-        let has = |text: &String| self.keys.iter().any(|key| key.fingerprint().as_str() == text);
-        fingerprints.iter().all(has)
+    pub fn fingerprint(&self, text: &str) -> Option<&Fingerprint> {
+        self.keys.iter().map(|key| key.fingerprint()).find(|fingerprint| fingerprint.as_str() == text)
     }
 
     /// How many keys there are.

@@ -118,15 +118,26 @@ impl OpeningError {
     }
 }
 
-/// The plaintext of an object. Wiped when dropped; deliberately without `Debug`.
-pub struct Opened {
-    /// What was sealed.
-    pub content: Content,
-    /// Fingerprints of the keys that were needed, the last one first.
-    pub keys: Vec<Fingerprint>,
+/// How many items of an object one key has opened; the deprecated `spec.data` is one item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyUse {
+    /// The key.
+    pub fingerprint: Fingerprint,
+    /// At least one.
+    pub items: u32,
 }
 
-/// What was sealed in an object. Deliberately without `Debug`.
+/// What opening an object has led to. Deliberately without `Debug`.
+pub struct Finished {
+    /// The plaintext, or every item that does not open: then there is no partial result.
+    pub outcome: Result<Content, OpeningError>,
+    /// The keys that opened items, also where other items did not open; the one that was used last comes first.
+    pub keys: Vec<KeyUse>,
+    /// Items that did not open.
+    pub unopened: u32,
+}
+
+/// What was sealed in an object. Wiped when dropped; deliberately without `Debug`.
 pub enum Content {
     /// The items of `spec.encryptedData`.
     Items(OpenedItems),
@@ -138,8 +149,8 @@ pub enum Content {
 pub enum Step {
     /// There is more to do.
     Unfinished(Opening),
-    /// The plaintext, or every item that does not open: then there is no partial result.
-    Finished(Result<Opened, OpeningError>),
+    /// Every item was tried.
+    Finished(Finished),
 }
 
 /// The bytes of an item, or why there are none.
@@ -155,7 +166,7 @@ pub struct Opening {
     /// What is without a name here stands in `spec.data`.
     opened: BTreeMap<Option<String>, Zeroizing<Vec<u8>>>,
     failed: BTreeMap<Option<String>, OpenError>,
-    used: Vec<Fingerprint>,
+    used: Vec<KeyUse>,
 }
 
 impl Opening {
@@ -215,12 +226,27 @@ impl Opening {
         Ok(self.keys.open(&envelope, &self.label, &mut self.tried, operations))
     }
 
-    fn note_use(&mut self, key: Fingerprint) {
-        self.used.retain(|used| *used != key);
-        self.used.insert(0, key);
+    fn note_use(&mut self, fingerprint: Fingerprint) {
+        match self.used.iter().position(|used| used.fingerprint == fingerprint) {
+            Some(place) => {
+                if let Some(until_there) = self.used.get_mut(..=place) {
+                    until_there.rotate_right(1);
+                }
+            }
+            None => self.used.insert(0, KeyUse { fingerprint, items: 0 }),
+        }
+        if let Some(last) = self.used.first_mut() {
+            last.items = last.items.saturating_add(1);
+        }
     }
 
-    fn finish(mut self) -> Result<Opened, OpeningError> {
+    fn finish(mut self) -> Finished {
+        let keys = std::mem::take(&mut self.used);
+        let unopened = u32::try_from(self.failed.len()).unwrap_or(u32::MAX);
+        Finished { outcome: self.outcome(), keys, unopened }
+    }
+
+    fn outcome(mut self) -> Result<Content, OpeningError> {
         if let Some(cause) = self.failed.remove(&None) {
             return Err(OpeningError::V1(cause));
         }
@@ -228,8 +254,7 @@ impl Opening {
             return Err(OpeningError::Items(ItemErrors(named(self.failed))));
         }
         let v1 = self.opened.remove(&None);
-        let content = v1.map_or_else(|| Content::Items(named(self.opened)), Content::V1);
-        Ok(Opened { content, keys: self.used })
+        Ok(v1.map_or_else(|| Content::Items(named(self.opened)), Content::V1))
     }
 }
 
@@ -241,12 +266,12 @@ fn named<T>(all: BTreeMap<Option<String>, T>) -> BTreeMap<String, T> {
 ///
 /// # Errors
 /// As [`Opening`].
-pub fn open_all(sealed: &SealedSecret, ring: &KeyRing, v1_data: V1Data) -> Result<Opened, OpeningError> {
+pub fn open_all(sealed: &SealedSecret, ring: &KeyRing, v1_data: V1Data) -> Result<Content, OpeningError> {
     let mut opening = Opening::new(sealed, ring, v1_data, &[])?;
     loop {
         match opening.advance(usize::MAX) {
             Step::Unfinished(more) => opening = more,
-            Step::Finished(outcome) => return outcome,
+            Step::Finished(finished) => return finished.outcome,
         }
     }
 }

@@ -56,7 +56,7 @@ pub fn unseal(
     v1_data: V1Data,
     renderer: &mut Renderer<'_>,
 ) -> Result<Unsealed, UnsealError> {
-    secret_of(sealed, open_all(sealed, ring, v1_data)?.content, renderer)
+    secret_of(sealed, open_all(sealed, ring, v1_data)?, renderer)
 }
 
 /// The Secret that `sealed` describes (compatibility 4.4), whose content has been opened: labels, annotations, type and

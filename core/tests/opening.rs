@@ -14,7 +14,7 @@ use sealed_secrets_core::crypto::{CertificateRequest, KeyPair, KeySize, PublicKe
 use sealed_secrets_core::diagnosis::{Examination, Examined, LIMIT};
 use sealed_secrets_core::keyring::{KeyRing, OrderBy, SealingKey};
 use sealed_secrets_core::label::Label;
-use sealed_secrets_core::opening::{Content, Opened, Opening, OpeningError, Step, V1Data, open_all};
+use sealed_secrets_core::opening::{Content, Finished, KeyUse, Opening, Step, V1Data, open_all};
 use sealed_secrets_core::rewrap::opens;
 use sealed_secrets_core::seal::seal_value;
 use sealed_secrets_crds::names::NAMESPACE_WIDE_ANNOTATION;
@@ -68,8 +68,8 @@ fn fingerprint(key: &SealingKey) -> String {
     key.fingerprint().to_string()
 }
 
-/// The outcome, and how many private-key operations it took.
-fn count(sealed: &SealedSecret, preferred: &[String]) -> (Result<Opened, OpeningError>, usize) {
+/// What came of it, and how many private-key operations it took.
+fn count(sealed: &SealedSecret, preferred: &[String]) -> (Finished, usize) {
     let mut opening = Opening::new(sealed, &ring(), V1Data::Accepted, preferred).unwrap();
     let mut slices = 0;
     // A slice of none does what costs nothing, so that the number of slices is the number of operations.
@@ -77,47 +77,71 @@ fn count(sealed: &SealedSecret, preferred: &[String]) -> (Result<Opened, Opening
     loop {
         match opening.advance(operations) {
             Step::Unfinished(rest) => opening = rest,
-            Step::Finished(outcome) => return (outcome, slices),
+            Step::Finished(finished) => return (finished, slices),
         }
         operations = 1;
         slices += 1;
     }
 }
 
-fn item_count(opened: Opened) -> usize {
-    match opened.content {
-        Content::Items(items) => items.values().filter(|value| value.as_slice() == b"canary").count(),
-        Content::V1(_) => 0,
+fn item_count(finished: &Finished) -> usize {
+    match &finished.outcome {
+        Ok(Content::Items(items)) => items.values().filter(|value| value.as_slice() == b"canary").count(),
+        Ok(Content::V1(_)) | Err(_) => 0,
     }
+}
+
+fn use_of(key: &SealingKey, items: u32) -> KeyUse {
+    KeyUse { fingerprint: key.fingerprint().clone(), items }
 }
 
 #[test]
 fn the_newest_key_is_tried_first() {
-    let (outcome, operations) = count(&sealed(&[("a", &KEYS[3], Scope::Strict)]), &[]);
-    assert_eq!((item_count(outcome.unwrap()), operations), (1, 1));
+    let (finished, operations) = count(&sealed(&[("a", &KEYS[3], Scope::Strict)]), &[]);
+    assert_eq!((item_count(&finished), operations), (1, 1));
 }
 
 #[test]
 fn the_key_that_opened_the_previous_item_is_tried_first() {
     let items = ["a", "b", "c"].map(|name| (name, &*KEYS[0], Scope::Strict));
-    let (outcome, operations) = count(&sealed(&items), &[]);
-    let opened = outcome.unwrap();
-    assert_eq!(opened.keys, [KEYS[0].fingerprint().clone()]);
-    assert_eq!((item_count(opened), operations), (3, 4 + 1 + 1));
+    let (finished, operations) = count(&sealed(&items), &[]);
+    assert_eq!((item_count(&finished), operations), (3, 4 + 1 + 1));
+}
+
+#[test]
+fn the_items_that_each_key_opened_are_counted_and_the_key_that_was_used_last_comes_first() {
+    let items =
+        [("a", 1), ("b", 2), ("c", 1), ("d", 0)].map(|(name, key)| (name, &*KEYS[key], Scope::Strict));
+    let finished = count(&sealed(&items), &[]).0;
+    assert_eq!(finished.keys, [use_of(&KEYS[0], 1), use_of(&KEYS[1], 2), use_of(&KEYS[2], 1)]);
+    assert_eq!(finished.unopened, 0);
+}
+
+#[test]
+fn items_that_open_are_counted_also_where_others_do_not() {
+    let object = sealed(&[
+        ("a", &KEYS[1], Scope::Strict),
+        ("b", &FOREIGN, Scope::Strict),
+        ("c", &LARGER, Scope::Strict),
+        ("d", &KEYS[1], Scope::Strict),
+    ]);
+    let finished = count(&object, &[]).0;
+    assert!(finished.outcome.is_err());
+    assert_eq!((finished.keys, finished.unopened), (vec![use_of(&KEYS[1], 2)], 2));
 }
 
 #[test]
 fn with_the_key_that_worked_last_a_long_ring_costs_what_a_short_one_does() {
     let items = ["a", "b"].map(|name| (name, &*KEYS[0], Scope::Strict));
-    let (outcome, operations) = count(&sealed(&items), &[fingerprint(&KEYS[0])]);
-    assert_eq!((item_count(outcome.unwrap()), operations), (2, 2));
+    let (finished, operations) = count(&sealed(&items), &[fingerprint(&KEYS[0])]);
+    assert_eq!((item_count(&finished), operations), (2, 2));
 }
 
 #[test]
 fn a_preferred_key_that_is_not_on_the_ring_or_does_not_open_changes_nothing() {
     let object = sealed(&[("a", &KEYS[3], Scope::Strict)]);
     for preferred in [fingerprint(&FOREIGN), fingerprint(&KEYS[0]), "rubbish".to_owned()] {
-        assert_eq!(item_count(count(&object, &[preferred]).0.unwrap()), 1);
+        assert_eq!(item_count(&count(&object, &[preferred]).0), 1);
     }
 }
 
@@ -129,8 +153,8 @@ fn all_items_that_do_not_open_are_named_however_small_the_slices() {
         ("c", &FOREIGN, Scope::Strict),
         ("d", &LARGER, Scope::Strict),
     ]);
-    let (outcome, operations) = count(&object, &[]);
-    let error = outcome.err().unwrap();
+    let (finished, operations) = count(&object, &[]);
+    let error = finished.outcome.err().unwrap();
     assert_eq!(error.to_string(), "no key could decrypt secret (a, c, d)");
     assert_eq!(operations, 4 + 3 + 4, "an item that fits no key costs nothing");
     assert_eq!(open_all(&object, &ring(), V1Data::Accepted).err(), Some(error));

@@ -15,7 +15,9 @@ mod sealing_key_policy;
 pub use condition::{ConditionStatus, SealedSecretCondition};
 pub use policy_duration::{ParsePolicyDurationError, PolicyDuration};
 pub use scope::{ParseScopeError, Scope};
-pub use sealed_secret::{LastSuccess, SealedSecret, SealedSecretSpec, SealedSecretStatus, SecretTemplate};
+pub use sealed_secret::{
+    ItemsOfKey, LastSuccess, SealedSecret, SealedSecretSpec, SealedSecretStatus, SecretTemplate,
+};
 pub use sealing_key::{
     SealingKey, SealingKeyPhase, SealingKeySpec, SealingKeyState, SealingKeyStatus, SealingKeyUsage,
 };

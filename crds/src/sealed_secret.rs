@@ -96,8 +96,18 @@ pub struct LastSuccess {
     pub secret_uid: String,
     /// resourceVersion of the Secret.
     pub secret_resource_version: String,
-    /// Fingerprints of the keys that opened it, the last one first. What these open no other key changes.
-    pub keys: Vec<String>,
+    /// The keys that opened its items, the one that was used last comes first. What these open no other key changes.
+    pub keys: Vec<ItemsOfKey>,
+}
+
+/// How many items of a SealedSecret one key has opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemsOfKey {
+    /// The SSH-style SHA-256 fingerprint of the public key.
+    pub fingerprint: String,
+    /// How many.
+    pub items: u32,
 }
 
 fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -136,7 +146,13 @@ fn last_success_schema(_: &mut SchemaGenerator) -> Schema {
             "scope": text,
             "secretUid": text,
             "secretResourceVersion": text,
-            "keys": {"type": "array", "items": text}
+            "keys": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {"fingerprint": text, "items": {"type": "integer", "format": "int64"}}
+                }
+            }
         }
     })
 }

@@ -88,6 +88,10 @@ impl SealingKeyPhase {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SealingKeyStatus {
+    /// The generation whose spec is heeded: what a person changes later is copied to the key Secret first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::integer")]
+    pub observed_generation: Option<i64>,
     /// What the key does now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::of::<SealingKeyPhase>")]

@@ -247,7 +247,8 @@ pub struct PendingKey {
     pub earliest_activation: String,
 }
 
-/// Numbers of keys and of what was sealed to them, in this cluster.
+/// Numbers of keys and of what was sealed to them, in this cluster. All but that of the keys are absent until every object was
+/// looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
@@ -256,17 +257,21 @@ pub struct KeyCounts {
     #[schemars(schema_with = "schema::integer")]
     pub keys: u64,
     /// SealedSecrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::integer")]
-    pub objects: u64,
+    pub objects: Option<u64>,
     /// Their items.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::integer")]
-    pub items: u64,
+    pub items: Option<u64>,
     /// Items that another key than the primary opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::integer")]
-    pub stale_items: u64,
+    pub stale_items: Option<u64>,
     /// Items that no key opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::integer")]
-    pub undecryptable_items: u64,
+    pub undecryptable_items: Option<u64>,
 }
 
 /// Length of a duration in minutes, in CEL, whose own `duration()` knows neither days nor weeks.

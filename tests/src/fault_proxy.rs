@@ -36,6 +36,8 @@ pub enum Fault {
     Expired,
     /// No answer, ever.
     Silence,
+    /// The API server does what is asked, and its answer never arrives.
+    Unanswered,
 }
 
 type Rule = Arc<dyn Fn(&Method, &str) -> Option<Fault> + Send + Sync>;
@@ -45,6 +47,8 @@ struct State {
     client: Client,
     rule: Mutex<Option<Rule>>,
     faults: AtomicUsize,
+    /// The date of answers, where it is not the API server's.
+    date: Mutex<Option<String>>,
     /// Answers that are underway when this number changes stop in the middle; their connections stay open.
     frozen: watch::Sender<u64>,
 }
@@ -74,7 +78,8 @@ impl FaultProxy {
         let who = Credentials::Token(&token);
         kubeconfig::write(&kubeconfig, &url, &authority, &who, installation.namespace())?;
         let (frozen, _) = watch::channel(0);
-        let state = Arc::new(State { client, rule: Mutex::default(), faults: AtomicUsize::new(0), frozen });
+        let (rule, faults, date) = (Mutex::default(), AtomicUsize::new(0), Mutex::default());
+        let state = Arc::new(State { client, rule, faults, date, frozen });
         let server = tokio::spawn(accept(listener, Arc::clone(&state)));
         Ok(Self { state, kubeconfig, server })
     }
@@ -94,6 +99,11 @@ impl FaultProxy {
     /// Passes everything on again.
     pub fn heal(&self) {
         *self.state.rule.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// From now on answers have this date (RFC 9110), as if the API server's clock were another; `None` for its own.
+    pub fn pretend_date(&self, date: Option<&str>) {
+        *self.state.date.lock().unwrap_or_else(PoisonError::into_inner) = date.map(str::to_owned);
     }
 
     /// Stops every answer that is underway, above all watches, without closing its connection: the other side is gone and
@@ -139,6 +149,10 @@ async fn answer(
             state.faults.fetch_add(1, Ordering::SeqCst);
             Ok(match fault {
                 Fault::Silence => std::future::pending().await,
+                Fault::Unanswered => {
+                    drop(pass_on(request, &state).await?);
+                    std::future::pending().await
+                }
                 Fault::Status(code) => json_answer(code, &status(code)),
                 Fault::Expired => json_answer(200, &json!({ "type": "ERROR", "object": status(410) })),
             })
@@ -162,6 +176,10 @@ async fn pass_on(
             let (mut head, body) = response.into_parts();
             for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION] {
                 head.headers.remove(name);
+            }
+            let date = state.date.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(date) = date.and_then(|date| header::HeaderValue::from_str(&date).ok()) {
+                head.headers.insert(header::DATE, date);
             }
             Ok(Response::from_parts(head, forward(body, frozen)))
         }

@@ -9,19 +9,25 @@ use std::path::Path;
 use sealed_secrets_tests::workspace;
 
 /// Words in capitals that are neither reasons nor condition types.
-const OTHER_WORDS: [&str; 12] = [
+const OTHER_WORDS: [&str; 18] = [
+    "Active",
     "CertNotBefore",
+    "Compromised",
     "False",
     "InOctets",
     "Normal",
     "Opaque",
     "OutOctets",
+    "Retired",
     "SealedSecret",
+    "SealingKeyPolicy",
+    "SealingKeys",
+    "Secret",
     "SecretCreationTimestamp",
+    "Status",
     "True",
     "Unknown",
     "Warning",
-    "Status",
 ];
 
 fn page() -> String {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, PostParams, Preconditions};
-use sealed_secrets_core::rotation::{Change, Step};
+use sealed_secrets_core::rotation::{Change, Step, Wish};
 use sealed_secrets_crds::names::{
     DECRYPT_UNTIL_ANNOTATION, KEY_STATE_ANNOTATION, OFF_RING_SINCE_ANNOTATION, SEALING_KEY_ACTIVE,
     SEALING_KEY_COMPROMISED, SEALING_KEY_LABEL, SEALING_KEY_RETIRED, STATE_SINCE_ANNOTATION,
@@ -28,18 +28,48 @@ impl Keystore {
                 Step::Delete => self.delete(secret).await,
                 step => self.replace(changed(secret.clone(), step, clock::now())).await,
             };
-            match written {
-                Ok(()) => {
-                    tracing::info!("key Secret {}/{}: {}", self.namespace, change.name, told(change.step));
-                    made = true;
-                }
-                // Changed or gone since: the next turn sees it.
-                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
-                Err(kube::Error::Api(status)) if status.code == 403 => self.tell_forbidden(&status.message),
-                Err(cause) => return Err(self.api_error(cause)),
+            if self.is_written(written)? {
+                tracing::info!("key Secret {}/{}: {}", self.namespace, change.name, told(change.step));
+                made = true;
             }
         }
         Ok(made)
+    }
+
+    /// Copies what people say on SealingKeys to the annotations of the key Secrets, before anything else is made of it. Returns
+    /// whether anything was written.
+    pub(super) async fn copy_wishes(&mut self, keys: &Keys) -> Result<bool, KeystoreError> {
+        let wishes = self.wishes.borrow().clone();
+        let mut copied = false;
+        for (name, wish) in wishes {
+            let Some((secret, record)) = keys.secret(&name).zip(keys.record(&name)) else { continue };
+            // One that was put back by hand forgets what was said before, first of all.
+            if record.is_restored() || record.wish == wish {
+                continue;
+            }
+            let written = self.replace(wished(secret.clone(), wish, clock::now())).await;
+            if self.is_written(written)? {
+                tracing::info!("key Secret {}/{name}: its SealingKey says {}", self.namespace, word(wish));
+                copied = true;
+            }
+        }
+        Ok(copied)
+    }
+
+    /// Whether a write was made. One that was not because the Secret has changed or gone is planned again with the next turn.
+    fn is_written(&mut self, written: Result<(), kube::Error>) -> Result<bool, KeystoreError> {
+        match written {
+            Ok(()) => {
+                self.read_only = false;
+                Ok(true)
+            }
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                self.tell_forbidden(&status.message);
+                Ok(false)
+            }
+            Err(cause) => Err(self.api_error(cause)),
+        }
     }
 
     async fn replace(&self, secret: Secret) -> Result<(), kube::Error> {
@@ -53,7 +83,7 @@ impl Keystore {
     }
 
     fn tell_forbidden(&mut self, message: &str) {
-        if !std::mem::replace(&mut self.forbidden_told, true) {
+        if !std::mem::replace(&mut self.read_only, true) {
             tracing::warn!(
                 "key Secrets cannot be updated, so none is activated, retired or deleted: {message}"
             );
@@ -73,6 +103,34 @@ fn told(step: Step) -> &'static str {
         Step::NoteUnused => "noted that nothing needs it",
         Step::NoteUsed => "noted that something needs it again",
     }
+}
+
+/// The word of a SealingKey's spec for this.
+fn word(wish: Wish) -> &'static str {
+    match wish {
+        Wish::Active => "Active",
+        Wish::Compromised { .. } => "Compromised",
+        Wish::Retired => "Retired",
+    }
+}
+
+/// The Secret with what a person wants of its key; since when is noted anew only if the state is another one.
+fn wished(mut secret: Secret, wish: Wish, now: Timestamp) -> Secret {
+    let annotations = secret.annotations_mut();
+    annotations.remove(DECRYPT_UNTIL_ANNOTATION);
+    if let Wish::Compromised { decrypt_until: Some(until) } = wish {
+        annotations.insert(DECRYPT_UNTIL_ANNOTATION.to_owned(), until.to_string());
+    }
+    let before = annotations.remove(KEY_STATE_ANNOTATION);
+    if wish == Wish::Active {
+        annotations.remove(STATE_SINCE_ANNOTATION);
+        return secret;
+    }
+    if before.as_deref() != Some(word(wish)) {
+        annotations.insert(STATE_SINCE_ANNOTATION.to_owned(), now.to_string());
+    }
+    annotations.insert(KEY_STATE_ANNOTATION.to_owned(), word(wish).to_owned());
+    secret
 }
 
 /// The Secret after this step: labels and annotations only, all of one step in one write.

@@ -10,6 +10,7 @@ use sealed_secrets_core::keyring::{KeyRing, SealingKey};
 use sealed_secrets_core::rotation::KeyRecord;
 use sealed_secrets_crds::names::SEALING_KEY_LABEL;
 
+use super::view::{KeyView, phase_of};
 use super::{Keystore, KeystoreError};
 
 /// Every key Secret of one consistent list, of whatever phase.
@@ -21,6 +22,8 @@ struct Entry {
     secret: Secret,
     key: Option<Arc<SealingKey>>,
     record: KeyRecord,
+    /// What is wrong with it.
+    problem: Option<String>,
 }
 
 impl Keys {
@@ -33,12 +36,33 @@ impl Keys {
         let on_ring = self.entries.iter().filter(|entry| entry.record.on_ring().is_some());
         let named = primary.and_then(|name| self.entries.iter().find(|entry| entry.record.name == name));
         let leader = named.and_then(|entry| entry.key.as_ref()).map(|key| key.fingerprint());
-        KeyRing::new(on_ring.filter_map(|entry| entry.key.clone()).collect()).led_by(leader)
+        let compromised = self.entries.iter().filter(|entry| entry.record.is_compromised());
+        let compromised =
+            compromised.filter_map(|entry| Some(entry.record.facts.as_ref()?.fingerprint.clone()));
+        KeyRing::new(on_ring.filter_map(|entry| entry.key.clone()).collect())
+            .led_by(leader)
+            .with_compromised(compromised.collect())
     }
 
     /// The newest of those that open.
     pub(super) fn newest(&self) -> Option<Fingerprint> {
         self.ring(None).newest().map(|key| key.fingerprint().clone())
+    }
+
+    /// What everybody may know of them.
+    pub(super) fn views(&self, primary: Option<&str>) -> Vec<KeyView> {
+        let view = |entry: &Entry| KeyView {
+            record: entry.record.clone(),
+            uid: entry.secret.uid().unwrap_or_default(),
+            certificate: entry.key.as_ref().and_then(|key| key.certificate().cloned()),
+            problem: entry.problem.clone(),
+            phase: phase_of(&entry.record, primary),
+        };
+        self.entries.iter().map(view).collect()
+    }
+
+    pub(super) fn record(&self, name: &str) -> Option<&KeyRecord> {
+        self.entries.iter().map(|entry| &entry.record).find(|record| record.name == name)
     }
 
     pub(super) fn secret(&self, name: &str) -> Option<&Secret> {
@@ -50,7 +74,7 @@ impl Keystore {
     /// A consistent list of every key Secret, and of the legacy one that is named like the prefix and has no label.
     pub(super) async fn load(&mut self) -> Result<Keys, KeystoreError> {
         let labelled = ListParams::default().labels(SEALING_KEY_LABEL);
-        let legacy = ListParams::default().fields(&format!("metadata.name={}", self.rules.making.prefix));
+        let legacy = ListParams::default().fields(&format!("metadata.name={}", self.flags.making.prefix));
         let mut found = self.list(&labelled).await?;
         let unlabelled = |secret: &Secret| !secret.labels().contains_key(SEALING_KEY_LABEL);
         found.extend(self.list(&legacy).await?.into_iter().filter(unlabelled));
@@ -78,10 +102,10 @@ impl Keystore {
         let record = KeyRecord::new(&secret, key.as_ref().ok());
         let version = (secret.name_any(), secret.resource_version().unwrap_or_default());
         if let Some(complaint) =
-            complaint.filter(|_| record.is_meant_to_open() && self.reported.insert(version))
+            complaint.as_ref().filter(|_| record.is_meant_to_open() && self.reported.insert(version))
         {
             tracing::warn!("key Secret {}/{}: {complaint}", self.namespace, secret.name_any());
         }
-        Entry { secret, key: key.ok().map(Arc::new), record }
+        Entry { secret, key: key.ok().map(Arc::new), record, problem: complaint }
     }
 }

@@ -20,9 +20,10 @@ const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 const MAX_NAMES: u32 = 100;
 
 /// Who made the successor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Successor {
-    Ours,
+    /// We, with the Secret of this name.
+    Ours(String),
     Theirs,
 }
 
@@ -44,7 +45,7 @@ impl Keystore {
                 Ok(_) => {
                     let occasion = generation.occasion;
                     tracing::info!(?occasion, "new key written to Secret {}/{name}", self.namespace);
-                    return Ok(Successor::Ours);
+                    return Ok(Successor::Ours(name));
                 }
                 Err(kube::Error::Api(status)) if status.code == 409 => {
                     if self.could_lead(&name).await? {

@@ -3,22 +3,28 @@
 //! Each turn lists the key Secrets, publishes the ring made of them, plans from that very list, and makes at most one key.
 //! A new key is served only when a later list has shown it, so it is stored before anyone seals with it (key-rotation rule 6).
 
+mod attempts;
 mod change;
+mod guidance;
 mod load;
 mod make;
+mod news;
 mod rules;
+mod view;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::PartialObjectMeta;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::rotation::plan;
+use sealed_secrets_core::rotation::{Blocked, Generation, KeyRecord, Need, Plan, plan};
+use sealed_secrets_crds::SealingKeyPolicy;
 use sealed_secrets_crds::names::SEALING_KEY_LABEL;
 use thiserror::Error;
 use tokio::signal::unix::Signal;
@@ -27,13 +33,24 @@ use tokio::sync::watch;
 use crate::args::Args;
 use crate::backoff::WatchBackoff;
 use crate::key_list::KeyList;
+use crate::metrics::Metrics;
+use crate::own_kinds::Followed;
+use crate::usage::{Ledger, Usage};
 use crate::{client, clock};
+use attempts::Attempts;
+pub(crate) use guidance::{Guidance, Wishes};
+use guidance::{in_force, need_changed, policy_changed, wished};
+use load::Keys;
 use make::Successor;
+use news::news;
 use rules::Rules;
+pub(crate) use view::{Heeded, Hindrance, KeyView, KeysView, told};
 
 /// The list is read at least this often, for where watching is not allowed, and after a failure.
 const POLL: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(2);
+/// For the API server to say which policy is in force, before the first turn.
+const FOR_POLICY: Duration = Duration::from_secs(5);
 
 /// Why a turn failed; the next one tries again. No variant carries key material.
 #[derive(Debug, Error)]
@@ -57,29 +74,62 @@ pub(crate) struct Keystore {
     client: Client,
     secrets: Api<Secret>,
     namespace: String,
+    flags: Rules,
+    /// The flags, and over them the policy that was in force when the last turn began.
     rules: Rules,
+    /// That policy, without what others write in it.
+    policy: Option<SealingKeyPolicy>,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
+    policies: watch::Receiver<Followed<SealingKeyPolicy>>,
+    wishes: watch::Receiver<Wishes>,
+    usage: watch::Receiver<Usage>,
+    ledger: Arc<Ledger>,
     publisher: watch::Sender<Option<Arc<KeyRing>>>,
+    views: watch::Sender<Option<Arc<KeysView>>>,
     key_list: Arc<KeyList>,
+    metrics: Arc<Metrics>,
+    attempts: Attempts,
+    /// Names of the Secrets that this process has made.
+    made: HashSet<String>,
+    /// Whether what was planned last depends on what needs each key.
+    needs_need: bool,
     /// Complaints already made, by Secret and version: each is logged once.
     reported: HashSet<(String, String)>,
-    forbidden_told: bool,
+    /// Whether key Secrets may not be changed; told once.
+    read_only: bool,
 }
 
 impl Keystore {
-    pub(crate) fn new(client: Client, args: &Args, namespace: &str) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        args: &Args,
+        namespace: &str,
+        guidance: Guidance,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             secrets: Api::namespaced(client.clone(), namespace),
             client,
             namespace: namespace.to_owned(),
+            flags: Rules::of_flags(args),
             rules: Rules::of_flags(args),
+            policy: None,
             labels: args.privatekey_labels.clone(),
             annotations: args.privatekey_annotations.clone(),
+            policies: guidance.policies,
+            wishes: guidance.wishes,
+            usage: guidance.ledger.subscribe(),
+            ledger: guidance.ledger,
             publisher: watch::Sender::new(None),
+            views: watch::Sender::new(None),
             key_list: Arc::default(),
+            metrics,
+            attempts: Attempts::default(),
+            made: HashSet::new(),
+            needs_need: false,
             reported: HashSet::new(),
-            forbidden_told: false,
+            read_only: false,
         }
     }
 
@@ -88,17 +138,25 @@ impl Keystore {
         self.publisher.subscribe()
     }
 
+    /// Follows what everybody may know of the keys.
+    pub(crate) fn views(&self) -> watch::Receiver<Option<Arc<KeysView>>> {
+        self.views.subscribe()
+    }
+
     /// How to ask for a list of the key Secrets, and when the last one was made.
     pub(crate) fn key_list(&self) -> Arc<KeyList> {
         Arc::clone(&self.key_list)
     }
 
-    /// Never ends: a turn whenever a key Secret changes, the plan says so, somebody asks for a list, or the polling interval is
-    /// over. A signal of `asked` asks for a key that is not older than that moment.
+    /// Never ends: a turn whenever a key Secret, the policy, a wish or a need changes, the plan says so, somebody asks for a list,
+    /// or the polling interval is over. A signal of `asked` asks for a key that is not older than that moment.
     pub(crate) async fn run(mut self, mut asked: Signal) {
         let changes = changes(&self.client, &self.namespace);
         futures::pin_mut!(changes);
         let key_list = Arc::clone(&self.key_list);
+        let known = self.policies.wait_for(|policies| *policies != Followed::Unknown);
+        // Where that cannot be told, keys are served at least.
+        let _ = tokio::time::timeout(FOR_POLICY, known).await;
         loop {
             let wait = match self.turn().await {
                 Ok(wait) => wait,
@@ -112,9 +170,12 @@ impl Keystore {
                 _ = changes.next() => {}
                 () = tokio::time::sleep(wait) => {}
                 () = key_list.asked() => {}
+                () = policy_changed(&mut self.policies, self.policy.as_ref()) => {}
+                () = wished(&mut self.wishes) => {}
+                () = need_changed(&mut self.usage, self.needs_need) => {}
                 _ = asked.recv() => {
                     tracing::info!("SIGUSR1: a new key is asked for");
-                    self.rules.rotation.requests.push(clock::now());
+                    self.flags.rotation.requests.push(clock::now());
                 }
             }
         }
@@ -124,31 +185,102 @@ impl Keystore {
     /// Returns how long to wait at most.
     async fn turn(&mut self) -> Result<Duration, KeystoreError> {
         let begun = Instant::now();
+        let policy_is_known = self.heed_policy();
         let keys = self.load().await?;
         let now = clock::now();
-        let plan = plan(&self.rules.rotation, &keys.records(), None, now);
+        let records = keys.records();
+        let need = self.usage.borrow_and_update().need.clone();
+        let plan = plan(&self.rules.rotation, &records, need.as_ref(), now);
         self.publish(Arc::new(keys.ring(plan.primary.as_deref())));
         self.key_list.published(begun);
-        if self.apply(&plan.changes, &keys).await? {
-            return Ok(Duration::ZERO);
+        if !policy_is_known {
+            return Ok(RETRY);
         }
-        if let Some(generation) = plan.generate {
-            let made = self.make_successor(keys.newest().as_ref(), generation).await?;
-            // What somebody else has made is seen in a moment, and must not be asked for without a pause until then.
-            return Ok(if made == Successor::Ours { Duration::ZERO } else { RETRY });
+        self.ask_for_need(&records, need.as_ref(), &plan, now);
+        self.show(&keys, &records, &plan, now).await;
+        if self.copy_wishes(&keys).await? || self.apply(&plan.changes, &keys).await? {
+            return Ok(Duration::ZERO);
         }
         let until_due =
             plan.look_again_at.and_then(|moment| Duration::try_from(moment.duration_since(now)).ok());
-        Ok(until_due.map_or(POLL, |due| due.min(POLL)))
+        let wait = until_due.map_or(POLL, |due| due.min(POLL));
+        match plan.generate {
+            None => {
+                self.attempts.forget();
+                Ok(wait)
+            }
+            Some(generation) => Ok(self.attempt(&keys, generation).await.min(wait)),
+        }
+    }
+
+    /// Takes the rules of the policy in force. Returns whether it is known which one that is, if any.
+    fn heed_policy(&mut self) -> bool {
+        // What cannot be copied now is copied by the next turn, which a failure puts off.
+        self.wishes.mark_unchanged();
+        let policies = self.policies.borrow_and_update();
+        let known = *policies != Followed::Unknown;
+        self.policy = in_force(&policies);
+        drop(policies);
+        self.rules =
+            self.policy.as_ref().map_or_else(|| self.flags.clone(), |policy| self.flags.under(policy));
+        known
+    }
+
+    /// Asks for a whole view where a key would retire or be deleted if nothing needed it.
+    fn ask_for_need(&mut self, records: &[KeyRecord], need: Option<&Need>, planned: &Plan, now: Timestamp) {
+        let nothing_needed = plan(&self.rules.rotation, records, Some(&Need::default()), now);
+        let all_needed = Need {
+            used: records.iter().filter_map(|key| Some(key.facts.as_ref()?.fingerprint.clone())).collect(),
+            undecryptable: false,
+        };
+        let all_needed = plan(&self.rules.rotation, records, Some(&all_needed), now);
+        self.needs_need = nothing_needed.changes != all_needed.changes
+            || planned.blocked.iter().any(|blocked| matches!(blocked, Blocked::ViewNotWhole(_)));
+        if self.needs_need && need.is_none() {
+            self.ledger.want_whole_view();
+        }
+    }
+
+    /// Makes a successor, unless the last attempt has failed a moment ago. Returns how long to wait at most.
+    async fn attempt(&mut self, keys: &Keys, generation: Generation) -> Duration {
+        let wait = self.attempts.wait(Instant::now());
+        if !wait.is_zero() {
+            return wait;
+        }
+        match self.make_successor(keys.newest().as_ref(), generation).await {
+            Ok(Successor::Ours(name)) => {
+                self.made.insert(name);
+                self.attempts.forget();
+                Duration::ZERO
+            }
+            // What somebody else has made is seen in a moment, and must not be asked for without a pause until then.
+            Ok(Successor::Theirs) => RETRY,
+            Err(error) => {
+                tracing::error!("{error}");
+                self.attempts.failed(&error, Instant::now());
+                Duration::ZERO
+            }
+        }
+    }
+
+    /// Publishes what everybody may know, and tells what is new in it.
+    async fn show(&mut self, keys: &Keys, records: &[KeyRecord], plan: &Plan, now: Timestamp) {
+        let view = Arc::new(self.view(keys, records, plan, now));
+        self.metrics.keys().note(&view, now);
+        let before = self.views.borrow().clone();
+        if before.as_ref() == Some(&view) {
+            return;
+        }
+        self.views.send_replace(Some(Arc::clone(&view)));
+        let news = news(before.as_deref(), &view, &self.made, &self.rules.making.prefix);
+        self.tell(news, &view).await;
     }
 
     fn publish(&self, ring: Arc<KeyRing>) {
         let names = |ring: &KeyRing| {
             let primary = ring.primary().map(|key| key.name().to_owned());
-            (
-                primary,
-                ring.iter().map(|key| (key.name().to_owned(), key.fingerprint().clone())).collect::<Vec<_>>(),
-            )
+            let keys = ring.iter().map(|key| (key.name().to_owned(), key.fingerprint().clone()));
+            (primary, keys.collect::<Vec<_>>(), ring.compromised().clone())
         };
         self.publisher.send_if_modified(|published| {
             let changed = published.as_ref().is_none_or(|old| names(old) != names(&ring));

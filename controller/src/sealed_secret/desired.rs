@@ -27,14 +27,14 @@ pub(super) fn desired(
 }
 
 /// Refuses a Secret that the keystore would take for a sealing key: in the controller's namespace one with the key label,
-/// whatever its value, or with a name that begins with the key prefix.
+/// whatever its value, or with a name that begins with a key prefix.
 ///
 /// # Errors
 /// [`Failure::KeyPlanting`] with the rule that it breaks.
 pub(super) fn refuse_key_planting(
     secret: &Secret,
     own_namespace: &str,
-    key_prefix: &str,
+    key_prefixes: &[String],
 ) -> Result<(), Failure> {
     if secret.namespace().as_deref() != Some(own_namespace) {
         return Ok(());
@@ -42,7 +42,8 @@ pub(super) fn refuse_key_planting(
     if secret.labels().contains_key(SEALING_KEY_LABEL) {
         return Err(Failure::KeyPlanting("remove the label sealedsecrets.bitnami.com/sealed-secrets-key"));
     }
-    if secret.name_any().starts_with(key_prefix) {
+    let name = secret.name_any();
+    if key_prefixes.iter().any(|prefix| name.starts_with(prefix)) {
         return Err(Failure::KeyPlanting("choose a name that does not begin with the key prefix"));
     }
     Ok(())
@@ -89,14 +90,12 @@ mod tests {
             (secret("own", "db", Some("compromised")), false),
             (secret("own", "sealed-secrets-key", None), false),
             (secret("own", "sealed-secrets-keyabc12", None), false),
+            (secret("own", "policy-key", None), false),
             (secret("app", "sealed-secrets-keyabc12", Some("active")), true),
         ];
+        let prefixes = ["policy-key".to_owned(), "sealed-secrets-key".to_owned()];
         for (secret, allowed) in cases {
-            assert_eq!(
-                refuse_key_planting(&secret, "own", "sealed-secrets-key").is_ok(),
-                allowed,
-                "{secret:?}"
-            );
+            assert_eq!(refuse_key_planting(&secret, "own", &prefixes).is_ok(), allowed, "{secret:?}");
         }
     }
 }

@@ -15,10 +15,11 @@ const IN_WORK: usize = 16;
 /// Reports that may wait while there are still Secrets to be written.
 const REPORTS_BEHIND: usize = 2_000;
 
-/// Two queues of which the first goes first, and how much of both is in work.
+/// Three queues of which the first goes first, and how much of all is in work.
 ///
 /// Objects of a list or of a new key ring wait to be opened; what was opened meanwhile waits to be reported. So a first sync
-/// of thousands of objects writes the Secrets, which somebody waits for, before it writes status and events.
+/// of thousands of objects writes the Secrets, which somebody waits for, before it writes status and events. What nobody waits
+/// for, such as a condition that a new key ring has changed, comes last.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     state: Mutex<State>,
@@ -29,6 +30,7 @@ pub(super) struct Lanes {
 struct State {
     backlog: BTreeSet<Key>,
     reports: BTreeSet<Key>,
+    chores: BTreeSet<Key>,
     in_work: HashSet<Key>,
 }
 
@@ -42,6 +44,12 @@ impl Lanes {
     /// Adds an object that was opened and is to be reported.
     pub(super) fn report_later(&self, object: Key) {
         self.lock().reports.insert(object);
+        self.changed.notify_one();
+    }
+
+    /// Adds objects that are to be looked at when nothing else waits.
+    pub(super) fn look_later(&self, objects: impl IntoIterator<Item = Key>) {
+        self.lock().chores.extend(objects);
         self.changed.notify_one();
     }
 
@@ -91,7 +99,7 @@ impl State {
         }
         let reports_first = self.reports.len() >= REPORTS_BEHIND;
         let next = if reports_first { None } else { self.backlog.pop_first() };
-        let next = next.or_else(|| self.reports.pop_first())?;
+        let next = next.or_else(|| self.reports.pop_first()).or_else(|| self.chores.pop_first())?;
         self.in_work.insert(next.clone());
         Some(next)
     }
@@ -135,6 +143,15 @@ mod tests {
         assert!(lanes.will_report(&key("a report")));
         assert_eq!(take_all(&lanes), [key("an object"), key("a report")]);
         assert!(!lanes.will_report(&key("a report")));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_comes_last() {
+        let lanes = Lanes::default();
+        lanes.look_later([key("a chore")]);
+        lanes.report_later(key("a report"));
+        lanes.open_later([key("an object")]);
+        assert_eq!(take_all(&lanes), [key("an object"), key("a report"), key("a chore")]);
     }
 
     #[test]

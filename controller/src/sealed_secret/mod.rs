@@ -4,9 +4,11 @@
 
 mod apply;
 mod cases;
+mod chores;
 mod desired;
 mod gate;
 mod lanes;
+mod marks;
 mod object_watch;
 mod open;
 mod ownership;
@@ -60,6 +62,13 @@ pub(crate) struct Selection {
     pub(crate) repair: bool,
 }
 
+impl Selection {
+    /// Whether every SealedSecret of the cluster is watched.
+    pub(crate) fn is_all(&self) -> bool {
+        self.namespaces.is_none() && self.labels.is_empty()
+    }
+}
+
 /// Works until `stop`, then finishes what is in flight.
 pub(crate) async fn run(context: Arc<Context>, selection: Selection, stop: CancellationToken) {
     let namespaces = match &selection.namespaces {
@@ -67,7 +76,10 @@ pub(crate) async fn run(context: Arc<Context>, selection: Selection, stop: Cance
         Some(names) => names.iter().cloned().map(Some).collect(),
     };
     let workers = namespaces.into_iter().map(|namespace| work(&context, namespace, &selection, stop.clone()));
-    futures::future::join_all(workers).await;
+    tokio::select! {
+        _ = futures::future::join_all(workers) => {}
+        () = context.usage.publish(context.ring.clone(), context.metrics.usage()) => {}
+    }
 }
 
 /// The work of one namespace, or of all. Where a namespace is not there yet, its objects are seen as soon as it is.
@@ -95,7 +107,8 @@ async fn work(
         note_end(&room, result);
         std::future::ready(())
     });
-    let all_again = all_on_new_ring(&room, &store).take_until(stop.cancelled_owned()).collect::<()>();
+    let all_again = stream::select(all_on_new_ring(&room, &store), all_for_whole_view(&room, &store));
+    let all_again = all_again.take_until(stop.cancelled_owned()).collect::<()>();
     tokio::join!(results, all_again);
     report_the_rest(&room, &store).await;
 }
@@ -177,6 +190,13 @@ fn all_on_new_ring(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl Strea
     let (room, store) = (Arc::clone(room), store.clone());
     WatchStream::from_changes(room.context.ring.clone())
         .map(move |_| room.lanes.open_later(store.state().iter().map(|object| key_of(object))))
+}
+
+/// Every object once more, behind everything else, when somebody wants this process itself to have opened all.
+fn all_for_whole_view(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
+    let (room, store) = (Arc::clone(room), store.clone());
+    WatchStream::from_changes(room.context.usage.whole_view_wanted())
+        .map(move |_| room.lanes.look_later(store.state().iter().map(|object| key_of(object))))
 }
 
 /// Tells the successes that were put off being told.

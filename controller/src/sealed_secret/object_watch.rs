@@ -31,9 +31,9 @@ impl Follower {
         &mut self,
         event: Result<Event<DynamicObject>, Error>,
     ) -> Result<Option<ObjectRef<DynamicObject>>, Error> {
-        match event? {
+        match event.inspect_err(|_| self.room.context.usage.watch_failed())? {
             Event::Apply(object) => {
-                let changed = self.room.seen.note(&object);
+                let changed = self.room.sees(&object);
                 return Ok(changed.then(|| ObjectRef::from_obj_with(&object, object_kind())));
             }
             Event::Delete(object) => self.room.forget(&object),
@@ -51,8 +51,9 @@ impl Follower {
             }
         }
         let objects = self.store.state();
-        let changed = objects.iter().filter(|object| self.room.seen.note(object));
+        let changed = objects.iter().filter(|object| self.room.sees(object));
         self.room.lanes.open_later(changed.map(|object| key_of(object)));
+        self.room.context.usage.listed();
         self.room.objects_listed.open();
     }
 }

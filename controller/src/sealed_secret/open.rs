@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use sealed_secrets_core::crypto::Fingerprint;
 use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::opening::{Opening, SLICE, Step, V1Data};
+use sealed_secrets_core::opening::{Content, Finished, Opening, SLICE, Step, V1Data};
 use sealed_secrets_core::template::Budget;
 use sealed_secrets_core::unseal::{Renderer, UnsealError, Unsealed};
 use sealed_secrets_crds::SealedSecret;
@@ -13,6 +12,7 @@ use super::desired::desired;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::surroundings::Surroundings;
+use crate::usage::Tally;
 
 /// An object that is to be opened.
 #[derive(Clone)]
@@ -25,10 +25,10 @@ pub(super) struct Job {
     pub(super) budget: Budget,
 }
 
-/// What an object opened to, and the fingerprints of the keys that did it.
+/// What an object opened to, if it did, and what its items needed.
 pub(super) struct Outcome {
-    pub(super) unsealed: Unsealed,
-    pub(super) keys: Vec<Fingerprint>,
+    pub(super) unsealed: Result<Unsealed, Failure>,
+    pub(super) tally: Tally,
 }
 
 enum Slice {
@@ -40,7 +40,7 @@ enum Slice {
 /// without.
 ///
 /// # Errors
-/// When it does not open or render.
+/// When that cannot be told.
 pub(super) async fn open(job: Job, context: &Context) -> Result<Outcome, Failure> {
     let templates = job.sealed.spec.template.data.as_ref();
     let has_templates = templates.is_some_and(|templates| !templates.is_empty());
@@ -55,26 +55,33 @@ pub(super) async fn open(job: Job, context: &Context) -> Result<Outcome, Failure
         };
         let worked = tokio::task::spawn_blocking(work).await;
         drop(permit);
-        match worked.map_err(|_| Failure::Panicked)?? {
+        match worked.map_err(|_| Failure::Panicked)? {
             Slice::Unfinished(rest) => opening = Some(rest),
             Slice::Done(outcome) => return Ok(*outcome),
         }
     }
 }
 
-fn slice(job: &Job, begun: Option<Opening>) -> Result<Slice, Failure> {
-    let opening = match begun {
-        Some(opening) => opening,
-        None => {
-            Opening::new(&job.sealed, &job.ring, job.v1_data, &job.preferred).map_err(UnsealError::from)?
-        }
+fn slice(job: &Job, begun: Option<Opening>) -> Slice {
+    let begun = begun.map_or_else(|| Opening::new(&job.sealed, &job.ring, job.v1_data, &job.preferred), Ok);
+    let finished = match begun.map(|opening| opening.advance(SLICE)) {
+        Ok(Step::Unfinished(rest)) => return Slice::Unfinished(rest),
+        Ok(Step::Finished(finished)) => finished,
+        Err(error) => Finished { outcome: Err(error), keys: Vec::new(), unopened: items(&job.sealed) },
     };
-    let opened = match opening.advance(SLICE) {
-        Step::Unfinished(rest) => return Ok(Slice::Unfinished(rest)),
-        Step::Finished(opened) => opened.map_err(UnsealError::from)?,
-    };
+    let tally = Tally::of(finished.keys, finished.unopened);
+    let content = finished.outcome.map_err(|error| UnsealError::from(error).into());
+    let unsealed = content.and_then(|content| render(job, content));
+    Slice::Done(Box::new(Outcome { unsealed, tally }))
+}
+
+fn render(job: &Job, content: Content) -> Result<Unsealed, Failure> {
     let mut surroundings = Surroundings::from_now();
     let mut renderer = Renderer { budget: &job.budget, sources: &mut surroundings };
-    let unsealed = desired(&job.sealed, opened.content, &mut renderer)?;
-    Ok(Slice::Done(Box::new(Outcome { unsealed, keys: opened.keys })))
+    desired(&job.sealed, content, &mut renderer)
+}
+
+fn items(sealed: &SealedSecret) -> u32 {
+    let items = sealed.spec.encrypted_data.len() + usize::from(sealed.spec.data.is_some());
+    u32::try_from(items).unwrap_or(u32::MAX)
 }

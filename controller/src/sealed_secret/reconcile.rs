@@ -8,17 +8,19 @@ use futures::FutureExt as _;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
 use sealed_secrets_core::keyring::KeyRing;
+use sealed_secrets_core::opening::KeyUse;
 use sealed_secrets_core::unseal::{UnsealError, Unsealed};
-use sealed_secrets_crds::{LastSuccess, SealedSecret};
+use sealed_secrets_crds::{ItemsOfKey, LastSuccess, SealedSecret};
 
 use super::apply::{Done, Mode};
-use super::open::{Job, open};
+use super::open::{Job, Outcome, open};
 use super::room::{Room, key_of, success_with};
 use super::unopened::{self, Verdict};
 use super::versions::Version;
-use super::{apply, desired, status};
+use super::{apply, chores, desired, status};
 use crate::error::Failure;
 use crate::event;
+use crate::usage::Tally;
 
 /// Brings the Secret of `object` to what the object describes. Every attempt ends with its status.
 ///
@@ -40,7 +42,7 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
     }
     if room.nothing_has_changed(&object, &ring) {
         room.context.metrics.condition(&object, true);
-        return Ok(Action::await_change());
+        return chores::attend(&object, &ring, &room).await;
     }
     if let Some(rest) = room.repairs.wait(&key_of(&object), Instant::now()) {
         return Ok(Action::requeue(rest));
@@ -82,7 +84,7 @@ async fn finish(
         Ok(success) => report(object, room, success).await,
         Err(failure) => {
             room.failed(object);
-            status::report(&room.context, object, Err(&failure)).await?;
+            status::report(&room.context, object, Err(&failure), &room.marks(object)).await?;
             Err(failure)
         }
     }
@@ -97,7 +99,7 @@ pub(super) async fn report(
     room: &Room,
     success: LastSuccess,
 ) -> Result<Action, Failure> {
-    status::report(&room.context, object, Ok(success.clone())).await?;
+    status::report(&room.context, object, Ok(success.clone()), &room.marks(object)).await?;
     room.succeeded(object, success);
     Ok(Action::await_change())
 }
@@ -121,7 +123,9 @@ async fn unseal_and_apply(
     room: &Room,
 ) -> Result<LastSuccess, Failure> {
     let context = &room.context;
-    let sealed = Arc::new(decode(object)?);
+    // What is malformed may hold anything, which no key opens.
+    let sealed = decode(object).inspect_err(|_| room.counts(object, Tally::of(Vec::new(), 1)))?;
+    let sealed = Arc::new(sealed);
     let job = Job {
         sealed: Arc::clone(&sealed),
         ring: Arc::clone(ring),
@@ -129,9 +133,11 @@ async fn unseal_and_apply(
         v1_data: context.v1_data,
         budget: context.template_budget.clone(),
     };
-    let opened = open(job, context).await?;
-    let Unsealed { secret, volatile } = opened.unsealed;
-    desired::refuse_key_planting(&secret, &context.namespace, &context.key_prefix)?;
+    let Outcome { unsealed, tally } = open(job, context).await?;
+    let keys = items_of_keys(&tally);
+    room.counts(object, tally);
+    let Unsealed { secret, volatile } = unsealed?;
+    desired::refuse_key_planting(&secret, &context.namespace, &context.key_prefixes())?;
     let opened_before = room.has_opened(object);
     let mode = if opened_before { Mode::Repair { volatile } } else { Mode::Replace };
     let left_as = room.left_as(object);
@@ -141,7 +147,15 @@ async fn unseal_and_apply(
         tell_repair(object, room, done, left_as).await;
     }
     let version = Version::of(&metadata);
-    Ok(success_with(object, version, opened.keys.iter().map(ToString::to_string).collect()))
+    Ok(success_with(object, version, keys))
+}
+
+fn items_of_keys(tally: &Tally) -> Vec<ItemsOfKey> {
+    let stored = |KeyUse { fingerprint, items }: &KeyUse| ItemsOfKey {
+        fingerprint: fingerprint.to_string(),
+        items: *items,
+    };
+    tally.keys.iter().map(stored).collect()
 }
 
 /// A Secret that had opened before and was not as it should be: somebody else has changed it, unless it is still what we

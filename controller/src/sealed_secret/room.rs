@@ -7,17 +7,19 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use kube::runtime::reflector::ObjectRef;
 use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::opening::V1Data;
-use sealed_secrets_crds::{LastSuccess, Scope};
+use sealed_secrets_core::opening::{KeyUse, V1Data};
+use sealed_secrets_crds::{ItemsOfKey, LastSuccess, Scope};
 
 use super::cases::Cases;
 use super::gate::Gate;
 use super::lanes::Lanes;
+use super::marks::{Mark, marks};
 use super::repairs::Repairs;
-use super::seen::Seen;
+use super::seen::{Seen, version_of};
 use super::versions::{Key, Version, Versions};
 use super::{object_kind, status};
 use crate::context::Context;
+use crate::usage::{Tally, Witness};
 
 /// What this process knows of the last success of an object.
 #[derive(Debug)]
@@ -97,7 +99,8 @@ impl Room {
 
     fn is_still_so(&self, success: &LastSuccess, object: &DynamicObject, ring: &KeyRing) -> bool {
         let Some(version) = self.versions.get(&key_of(object)) else { return false };
-        ring.has_all(&success.keys) && *success == success_with(object, version, success.keys.clone())
+        let on_ring = success.keys.iter().all(|key| ring.fingerprint(&key.fingerprint).is_some());
+        on_ring && *success == success_with(object, version, success.keys.clone())
     }
 
     /// Whether `object` has opened before as it is now: in this process, or as its status says.
@@ -126,7 +129,8 @@ impl Room {
 
     /// Fingerprints of the keys that opened `object` the last time. Nothing but work depends on them.
     pub(super) fn keys_that_worked(&self, object: &DynamicObject) -> Vec<String> {
-        self.last(object).map(|success| success.keys).unwrap_or_default()
+        let keys = self.last(object).map(|success| success.keys).unwrap_or_default();
+        keys.into_iter().map(|key| key.fingerprint).collect()
     }
 
     /// Remembers a success whose report is put off; a later one takes its place.
@@ -149,12 +153,47 @@ impl Room {
         }
     }
 
+    /// Notes `object` as the watch shows it, and tells whether it is new or has changed in what matters. One that is being deleted
+    /// needs no key any more.
+    pub(super) fn sees(&self, object: &DynamicObject) -> bool {
+        if object.metadata.deletion_timestamp.is_some() {
+            self.context.usage.forget(&key_of(object));
+        } else {
+            self.context.usage.expect(key_of(object), version_of(object));
+        }
+        self.seen.note(object)
+    }
+
+    /// Notes which keys `object` needs.
+    pub(super) fn counts(&self, object: &DynamicObject, tally: Tally) {
+        self.context.usage.note(&key_of(object), version_of(object), tally);
+    }
+
+    /// What there is to say of the keys that `object` needs, as far as they are known.
+    pub(super) fn marks(&self, object: &DynamicObject) -> Vec<Mark> {
+        let tally = self.context.usage.tally(&key_of(object), version_of(object));
+        let ring = self.context.ring.borrow().clone();
+        tally.zip(ring).map(|(tally, ring)| marks(&tally, &ring)).unwrap_or_default()
+    }
+
+    /// Notes which keys `object` needed the last time, as far as nothing better is known.
+    pub(super) fn counts_what_was(&self, object: &DynamicObject, ring: &KeyRing) {
+        let Some(last) = self.last(object) else { return };
+        let key_use = |key: ItemsOfKey| {
+            Some(KeyUse { fingerprint: ring.fingerprint(&key.fingerprint)?.clone(), items: key.items })
+        };
+        if let Some(keys) = last.keys.into_iter().map(key_use).collect() {
+            self.counts(object, Tally { keys, unopened: 0, witness: Witness::Status });
+        }
+    }
+
     /// Forgets everything about an object that is gone.
     pub(super) fn forget(&self, object: &DynamicObject) {
         let key = key_of(object);
         self.context.backoff.succeeded(&key);
         self.context.metrics.forget(object);
         self.seen.forget(&key);
+        self.context.usage.forget(&key);
         self.cases.forget(&key);
         self.lock().remove(&key);
         self.versions.forget(&key);
@@ -176,7 +215,7 @@ pub(super) fn reference((namespace, name): Key) -> ObjectRef<DynamicObject> {
 }
 
 /// What a success with this Secret and these keys is made of.
-pub(super) fn success_with(object: &DynamicObject, version: Version, keys: Vec<String>) -> LastSuccess {
+pub(super) fn success_with(object: &DynamicObject, version: Version, keys: Vec<ItemsOfKey>) -> LastSuccess {
     let metadata = &object.metadata;
     LastSuccess {
         uid: metadata.uid.clone().unwrap_or_default(),

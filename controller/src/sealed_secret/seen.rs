@@ -19,7 +19,7 @@ pub(super) struct Seen {
 impl Seen {
     /// Notes `object`, and tells whether it is new or has changed in what matters.
     pub(super) fn note(&self, object: &DynamicObject) -> bool {
-        let now = what_matters(object);
+        let now = version_of(object);
         self.lock().insert(key_of(object), now) != Some(now)
     }
 
@@ -32,7 +32,8 @@ impl Seen {
     }
 }
 
-fn what_matters(object: &DynamicObject) -> u64 {
+/// Differs where anything differs that an attempt depends on.
+pub(super) fn version_of(object: &DynamicObject) -> u64 {
     let mut hasher = DefaultHasher::new();
     let metadata = &object.metadata;
     (&metadata.uid, metadata.generation, metadata.deletion_timestamp.is_some()).hash(&mut hasher);

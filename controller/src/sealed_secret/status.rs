@@ -11,6 +11,7 @@ use sealed_secrets_crds::{
     ConditionStatus, LastSuccess, SealedSecret, SealedSecretCondition, SealedSecretStatus,
 };
 
+use super::marks::{KEY_COMPROMISED, Mark, STALE};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::{clock, event};
@@ -22,7 +23,9 @@ const ATTEMPTS: usize = 5;
 const READY: &str = "Ready";
 const STALLED: &str = "Stalled";
 const RECONCILING: &str = "Reconciling";
-const OURS: [&str; 4] = [SYNCED, READY, STALLED, RECONCILING];
+const OURS: [&str; 6] = [SYNCED, READY, STALLED, RECONCILING, STALE, KEY_COMPROMISED];
+/// Of these, what is said of keys: it says nothing of the attempt.
+const OF_KEYS: [&str; 2] = [STALE, KEY_COMPROMISED];
 
 /// Writes what came of an attempt: condition and event, unless the object says so already.
 ///
@@ -32,27 +35,52 @@ pub(super) async fn report(
     context: &Context,
     object: &DynamicObject,
     outcome: Result<LastSuccess, &Failure>,
+    marks: &[Mark],
 ) -> Result<(), Failure> {
     let before = read(object);
     let failure = outcome.as_ref().err().copied();
-    let after = next(&before, object.metadata.generation, outcome, clock::now());
+    let after = next(&before, object.metadata.generation, outcome, marks, clock::now());
     context.metrics.condition(object, synced(&after));
     let same_conditions = same_conditions(&before, &after);
     let only_memory_differs = same_conditions && context.status_forgets.load(Ordering::Relaxed);
     if only_memory_differs || same_but_for_time(&before, &after) {
         return Ok(());
     }
-    // With the times of what is unchanged, a status that cannot remember is not changed by writing it.
-    let after =
-        if same_conditions { SealedSecretStatus { conditions: before.conditions, ..after } } else { after };
-    if !same_conditions {
+    if !same_verdict(&before, &after) {
         let (kind, reason, message) = match failure {
             None => ("Normal", "Unsealed", "SealedSecret unsealed successfully".to_owned()),
             Some(failure) => ("Warning", failure.event_reason(), failure.event_message()),
         };
         event::write(&context.client, object, kind, reason, &message).await;
     }
-    if context.update_status { write(context, object, &after).await } else { Ok(()) }
+    // With the times of what is unchanged, a status that cannot remember is not changed by writing it.
+    let after =
+        if same_conditions { SealedSecretStatus { conditions: before.conditions, ..after } } else { after };
+    if context.update_status { write(context, object, |_| Some(after.clone())).await } else { Ok(()) }
+}
+
+/// Writes what is to be said of keys, and nothing else, unless the object says so already. There is no event: one new key
+/// would cause as many as there are objects.
+///
+/// # Errors
+/// When the status cannot be written.
+pub(super) async fn mark(context: &Context, object: &DynamicObject, marks: &[Mark]) -> Result<(), Failure> {
+    if !marks_differ(context, object, marks) {
+        return Ok(());
+    }
+    let (generation, now) = (object.metadata.generation, clock::now());
+    // What is known of keys is of this generation; of another one it is told when that has opened.
+    let marked = |current: &DynamicObject| {
+        (current.metadata.generation == generation).then(|| with_marks(&read(current), marks, now))
+    };
+    write(context, object, marked).await
+}
+
+/// Whether [`mark`] has anything to write.
+pub(super) fn marks_differ(context: &Context, object: &DynamicObject, marks: &[Mark]) -> bool {
+    let before = read(object);
+    let after = with_marks(&before, marks, clock::now());
+    context.update_status && !same_but_for_time(&before, &after)
 }
 
 /// The status as it is stored; one that cannot be read is written anew.
@@ -69,8 +97,11 @@ pub(super) fn has_opened(status: &SealedSecretStatus, generation: Option<i64>) -
 /// What the last success was made of, while nothing has failed since.
 pub(super) fn last_success(object: &DynamicObject) -> Option<LastSuccess> {
     let status = read(object);
-    let mut ours = status.conditions.iter().filter(|condition| OURS.contains(&condition.type_.as_str()));
-    let holds = ours.all(|condition| condition.status == ConditionStatus::True.as_str());
+    let mut verdict = status
+        .conditions
+        .iter()
+        .filter(|condition| is_one_of(&OURS, condition) && !is_one_of(&OF_KEYS, condition));
+    let holds = verdict.all(|condition| condition.status == ConditionStatus::True.as_str());
     status.last_success.filter(|_| holds && status.observed_generation == object.metadata.generation)
 }
 
@@ -85,30 +116,68 @@ fn next(
     before: &SealedSecretStatus,
     generation: Option<i64>,
     outcome: Result<LastSuccess, &Failure>,
+    marks: &[Mark],
     now: Timestamp,
 ) -> SealedSecretStatus {
     let failure = outcome.as_ref().err().copied();
-    let condition = |(type_, holds): (&str, bool)| {
-        let status = if holds { ConditionStatus::True } else { ConditionStatus::False }.as_str();
-        let old = before.conditions.iter().find(|condition| condition.type_ == type_);
-        let unflipped =
-            old.filter(|old| old.status == status).and_then(|old| old.last_transition_time.clone());
-        SealedSecretCondition {
-            type_: type_.to_owned(),
-            status: status.to_owned(),
-            last_update_time: Some(Time(now)),
-            last_transition_time: unflipped.or(Some(Time(now))),
-            reason: Some(failure.map_or("Unsealed", Failure::condition_reason).to_owned()),
-            message: failure.map(Failure::condition_message),
-        }
-    };
-    let ours = verdicts(failure, has_opened(before, generation)).into_iter().map(condition);
-    let others = before.conditions.iter().filter(|condition| !OURS.contains(&condition.type_.as_str()));
+    let reason = failure.map_or("Unsealed", Failure::condition_reason);
+    let verdicts = verdicts(failure, has_opened(before, generation)).into_iter().map(|(type_, holds)| {
+        let message = failure.map(Failure::condition_message);
+        condition(before, now, type_, holds, reason, message)
+    });
+    let others = before.conditions.iter().filter(|condition| !is_one_of(&OURS, condition));
     SealedSecretStatus {
         observed_generation: generation,
-        conditions: ours.chain(others.cloned()).collect(),
+        conditions: verdicts.chain(of_keys(before, marks, now)).chain(others.cloned()).collect(),
         last_success: outcome.ok().or_else(|| before.last_success.clone()),
     }
+}
+
+/// The status with this to say of keys; everything else stays. Pure.
+fn with_marks(before: &SealedSecretStatus, marks: &[Mark], now: Timestamp) -> SealedSecretStatus {
+    let (ours, others): (Vec<_>, Vec<_>) = before
+        .conditions
+        .iter()
+        .filter(|condition| !is_one_of(&OF_KEYS, condition))
+        .cloned()
+        .partition(|condition| is_one_of(&OURS, condition));
+    let conditions = ours.into_iter().chain(of_keys(before, marks, now)).chain(others).collect();
+    SealedSecretStatus { conditions, ..before.clone() }
+}
+
+fn of_keys(
+    before: &SealedSecretStatus,
+    marks: &[Mark],
+    now: Timestamp,
+) -> impl Iterator<Item = SealedSecretCondition> {
+    marks.iter().map(move |Mark { type_, reason, message }| {
+        condition(before, now, type_, true, reason, Some(message.clone()))
+    })
+}
+
+fn condition(
+    before: &SealedSecretStatus,
+    now: Timestamp,
+    type_: &str,
+    holds: bool,
+    reason: &str,
+    message: Option<String>,
+) -> SealedSecretCondition {
+    let status = if holds { ConditionStatus::True } else { ConditionStatus::False }.as_str();
+    let old = before.conditions.iter().find(|condition| condition.type_ == type_);
+    let unflipped = old.filter(|old| old.status == status).and_then(|old| old.last_transition_time.clone());
+    SealedSecretCondition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        last_update_time: Some(Time(now)),
+        last_transition_time: unflipped.or(Some(Time(now))),
+        reason: Some(reason.to_owned()),
+        message,
+    }
+}
+
+fn is_one_of(types: &[&str], condition: &SealedSecretCondition) -> bool {
+    types.contains(&condition.type_.as_str())
 }
 
 /// What our conditions say. `Stalled` and `Reconciling` are there only while they hold, as kstatus expects.
@@ -128,6 +197,16 @@ fn same_conditions(before: &SealedSecretStatus, after: &SealedSecretStatus) -> b
     same_but_for_time(&without_hint(before), &without_hint(after))
 }
 
+/// Whether both say the same of the attempt, whatever they say of keys.
+fn same_verdict(before: &SealedSecretStatus, after: &SealedSecretStatus) -> bool {
+    let verdict = |status: &SealedSecretStatus| {
+        let mut status = status.clone();
+        status.conditions.retain(|condition| !is_one_of(&OF_KEYS, condition));
+        status
+    };
+    same_conditions(&verdict(before), &verdict(after))
+}
+
 fn same_but_for_time(before: &SealedSecretStatus, after: &SealedSecretStatus) -> bool {
     let timeless = |status: &SealedSecretStatus| {
         let mut status = status.clone();
@@ -139,21 +218,22 @@ fn same_but_for_time(before: &SealedSecretStatus, after: &SealedSecretStatus) ->
     timeless(before) == timeless(after)
 }
 
-/// PUTs the status onto the object as it is now; nothing else of the object is sent.
+/// PUTs a status onto the object as it is now, unless `next` wants none for that; nothing else of the object is sent.
 async fn write(
     context: &Context,
     object: &DynamicObject,
-    status: &SealedSecretStatus,
+    next: impl Fn(&DynamicObject) -> Option<SealedSecretStatus>,
 ) -> Result<(), Failure> {
     let kind = ApiResource::erase::<SealedSecret>(&());
     let namespace = object.namespace().unwrap_or_default();
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &kind);
-    let remembers = status.last_success.is_some();
-    let status = serde_json::to_value(status).map_err(|error| Failure::temporary(error.to_string()))?;
     let mut current = object.clone();
     for _ in 0..ATTEMPTS {
+        let Some(status) = next(&current) else { return Ok(()) };
+        let remembers = status.last_success.is_some();
+        let status = serde_json::to_value(status).map_err(|error| Failure::temporary(error.to_string()))?;
         if let Some(fields) = current.data.as_object_mut() {
-            fields.insert("status".to_owned(), status.clone());
+            fields.insert("status".to_owned(), status);
         }
         match api.replace_status(&current.name_any(), &PostParams::default(), &current).await {
             Ok(written) => {
@@ -190,7 +270,7 @@ mod tests {
     }
 
     fn after_failure(before: &SealedSecretStatus, generation: i64, failure: &Failure) -> SealedSecretStatus {
-        next(before, Some(generation), Err(failure), at(9))
+        next(before, Some(generation), Err(failure), &[], at(9))
     }
 
     fn conditions(status: &SealedSecretStatus) -> Vec<(&str, &str)> {
@@ -199,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_transient_failure_leaves_synced_only_to_what_has_opened_in_this_generation() {
-        let opened = next(&SealedSecretStatus::default(), Some(1), Ok(LastSuccess::default()), at(1));
+        let opened = next(&SealedSecretStatus::default(), Some(1), Ok(LastSuccess::default()), &[], at(1));
         assert_eq!(conditions(&opened), [("Synced", "True"), ("Ready", "True")]);
         let transient = Failure::temporary("down".to_owned());
         let same = after_failure(&opened, 1, &transient);
@@ -212,23 +292,23 @@ mod tests {
     fn a_permanent_failure_is_stalled_and_success_clears_it() {
         let stalled = after_failure(&SealedSecretStatus::default(), 1, &failed("no"));
         assert_eq!(conditions(&stalled), [("Synced", "False"), ("Ready", "False"), ("Stalled", "True")]);
-        let opened = next(&stalled, Some(1), Ok(LastSuccess::default()), at(10));
+        let opened = next(&stalled, Some(1), Ok(LastSuccess::default()), &[], at(10));
         assert_eq!(conditions(&opened), [("Synced", "True"), ("Ready", "True")]);
     }
 
     #[test]
     fn the_message_is_always_of_the_last_attempt() {
-        let first = next(&SealedSecretStatus::default(), Some(1), Err(&failed("one")), at(1));
-        let second = next(&first, Some(1), Err(&failed("two")), at(2));
+        let first = next(&SealedSecretStatus::default(), Some(1), Err(&failed("one")), &[], at(1));
+        let second = next(&first, Some(1), Err(&failed("two")), &[], at(2));
         assert_eq!(second.conditions[0].message.as_deref(), Some("failed update: two"));
         assert!(!same_but_for_time(&first, &second));
     }
 
     #[test]
     fn the_transition_time_moves_only_when_the_status_flips() {
-        let first = next(&SealedSecretStatus::default(), Some(1), Ok(LastSuccess::default()), at(1));
-        let second = next(&first, Some(2), Ok(LastSuccess::default()), at(2));
-        let third = next(&second, Some(2), Err(&failed("x")), at(3));
+        let first = next(&SealedSecretStatus::default(), Some(1), Ok(LastSuccess::default()), &[], at(1));
+        let second = next(&first, Some(2), Ok(LastSuccess::default()), &[], at(2));
+        let third = next(&second, Some(2), Err(&failed("x")), &[], at(3));
         let transitions =
             [&first, &second, &third].map(|status| status.conditions[0].last_transition_time.clone());
         assert_eq!(transitions, [Some(Time(at(1))), Some(Time(at(1))), Some(Time(at(3)))]);
@@ -236,20 +316,50 @@ mod tests {
 
     #[test]
     fn an_equal_outcome_of_the_same_generation_is_not_written_again() {
-        let first = next(&SealedSecretStatus::default(), Some(1), Ok(LastSuccess::default()), at(1));
-        assert!(same_but_for_time(&first, &next(&first, Some(1), Ok(LastSuccess::default()), at(99))));
-        assert!(!same_but_for_time(&first, &next(&first, Some(2), Ok(LastSuccess::default()), at(99))));
+        let first = next(&SealedSecretStatus::default(), Some(1), Ok(LastSuccess::default()), &[], at(1));
+        assert!(same_but_for_time(&first, &next(&first, Some(1), Ok(LastSuccess::default()), &[], at(99))));
+        assert!(!same_but_for_time(&first, &next(&first, Some(2), Ok(LastSuccess::default()), &[], at(99))));
     }
 
     #[test]
     fn synced_comes_first_and_conditions_of_others_stay() {
         let other = SealedSecretCondition { type_: "Other".to_owned(), ..SealedSecretCondition::default() };
         let before = SealedSecretStatus { conditions: vec![other], ..SealedSecretStatus::default() };
-        let types: Vec<_> = next(&before, None, Ok(LastSuccess::default()), at(1))
+        let types: Vec<_> = next(&before, None, Ok(LastSuccess::default()), &[], at(1))
             .conditions
             .into_iter()
             .map(|one| one.type_)
             .collect();
         assert_eq!(types, ["Synced", "Ready", "Other"]);
+    }
+
+    fn stale(message: &str) -> Mark {
+        Mark { type_: STALE, reason: "NotOnPrimary", message: message.to_owned() }
+    }
+
+    #[test]
+    fn what_is_said_of_keys_comes_after_the_verdict_and_goes_when_it_no_longer_holds() {
+        let other = SealedSecretCondition { type_: "Other".to_owned(), ..SealedSecretCondition::default() };
+        let before = SealedSecretStatus { conditions: vec![other], ..SealedSecretStatus::default() };
+        let opened = next(&before, Some(1), Ok(LastSuccess::default()), &[], at(1));
+        let marked = with_marks(&opened, &[stale("1 of 1")], at(2));
+        assert_eq!(conditions(&marked)[..3], [("Synced", "True"), ("Ready", "True"), ("Stale", "True")]);
+        assert_eq!(marked.conditions[3].type_, "Other");
+        assert!(same_verdict(&opened, &marked), "no event");
+        assert!(same_but_for_time(&with_marks(&marked, &[stale("1 of 1")], at(3)), &marked), "no write");
+        assert_eq!(with_marks(&marked, &[], at(3)), opened);
+    }
+
+    #[test]
+    fn what_is_said_of_keys_does_not_make_a_success_void() {
+        let mut object: DynamicObject = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "db", "generation": 1}
+        }))
+        .unwrap();
+        for marks in [vec![], vec![stale("1 of 1")]] {
+            let status = next(&read(&object), Some(1), Ok(LastSuccess::default()), &marks, at(1));
+            object.data = serde_json::json!({"status": status});
+            assert_eq!(last_success(&object), Some(LastSuccess::default()));
+        }
     }
 }

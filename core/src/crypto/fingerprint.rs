@@ -1,5 +1,6 @@
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -8,9 +9,9 @@ use thiserror::Error;
 
 /// The SSH-style SHA-256 fingerprint of an RSA public key, `SHA256:` and 43 characters of unpadded base64.
 ///
-/// Equal to `ssh-keygen -lf` and to what upstream logs (RFC 4253 section 6.6 for the hashed bytes).
+/// Equal to `ssh-keygen -lf` and to what upstream logs (RFC 4253 section 6.6 for the hashed bytes). Clones share their text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fingerprint(String);
+pub struct Fingerprint(Arc<str>);
 
 impl Fingerprint {
     /// The fingerprint of the key with this exponent and modulus, both big-endian without sign.
@@ -21,7 +22,7 @@ impl Fingerprint {
             hasher.update(u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes());
             hasher.update(&field);
         }
-        Self(format!("SHA256:{}", STANDARD_NO_PAD.encode(hasher.finalize())))
+        Self(format!("SHA256:{}", STANDARD_NO_PAD.encode(hasher.finalize())).into())
     }
 
     /// The text form.
@@ -42,7 +43,7 @@ impl FromStr for Fingerprint {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let digest = text.strip_prefix("SHA256:").and_then(|digest| STANDARD_NO_PAD.decode(digest).ok());
         let is_sha256 = digest.is_some_and(|bytes| bytes.len() == 32);
-        if is_sha256 { Ok(Self(text.to_owned())) } else { Err(ParseFingerprintError) }
+        if is_sha256 { Ok(Self(text.into())) } else { Err(ParseFingerprintError) }
     }
 }
 

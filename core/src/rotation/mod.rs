@@ -6,9 +6,10 @@ mod plan;
 mod policy;
 mod record;
 
-pub use name::successor_name;
+pub use name::{is_successor_name, successor_name};
 pub use plan::{
-    Blocked, Change, Generation, Need, Occasion, Plan, Step, activation_time, next_rotation, plan,
+    Blocked, Change, Generation, Need, Occasion, Plan, Step, activation_time, due_since, is_met,
+    next_rotation, plan,
 };
 pub use policy::RotationPolicy;
 pub use record::{KeyFacts, KeyLabel, KeyRecord, Wish};

@@ -15,6 +15,13 @@ pub fn successor_name(prefix: &str, uid: &str, newest: Option<&Fingerprint>, n: 
     format!("{prefix}{}", first_base32_characters(&digest))
 }
 
+/// Whether [`successor_name`] makes such names for this prefix.
+#[must_use]
+pub fn is_successor_name(prefix: &str, name: &str) -> bool {
+    let is_base32 = |byte: u8| byte.is_ascii_lowercase() || matches!(byte, b'2'..=b'7');
+    name.strip_prefix(prefix).is_some_and(|suffix| suffix.len() == 8 && suffix.bytes().all(is_base32))
+}
+
 /// The first 8 characters, which stand for the first 40 bits.
 fn first_base32_characters(digest: &[u8]) -> String {
     const ALPHABET: [u8; 32] = *b"abcdefghijklmnopqrstuvwxyz234567";

@@ -136,6 +136,25 @@ pub fn next_rotation(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp
     planner.future_requests().chain(period_over).min()
 }
 
+/// Since when a key is due, whoever asks for it and whether or not it can be made; `None` when none is, or when there has never
+/// been one.
+#[must_use]
+pub fn due_since(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp) -> Option<Timestamp> {
+    let planner = Planner { policy, keys, need: None, now };
+    let candidates: Vec<_> = planner.candidates().collect();
+    let compromised = planner.compromise_without_successor(&candidates);
+    let period_over = planner.period_over().filter(|_| !policy.suspended && !policy.external);
+    let due = compromised.into_iter().chain(planner.unmet_requests()).chain(period_over);
+    due.filter(|moment| *moment <= now).min()
+}
+
+/// Whether the newest key, a pending one included, is not older than this moment: then what was asked for is done.
+#[must_use]
+pub fn is_met(keys: &[KeyRecord], moment: Timestamp) -> bool {
+    let newest = Planner::newest(keys.iter().filter_map(|key| Some((key, key.could_lead()?))));
+    newest.is_some_and(|(_, facts)| facts.not_before.as_second() >= moment.as_second())
+}
+
 /// The moment at which a key that waits may lead: the delay after its creation, or its start of validity when a clock had
 /// jumped and that comes first.
 #[must_use]
@@ -231,10 +250,12 @@ impl<'a> Planner<'a> {
         newest.not_before.checked_add(self.policy.every?).ok()
     }
 
+    fn unmet_requests(&self) -> impl Iterator<Item = Timestamp> {
+        self.policy.requests.iter().copied().filter(|moment| !is_met(self.keys, *moment))
+    }
+
     fn future_requests(&self) -> impl Iterator<Item = Timestamp> {
-        let made = Self::newest(self.candidates()).map(|(_, newest)| newest.not_before.as_second());
-        let unmet = move |moment: &Timestamp| made.is_none_or(|made| made < moment.as_second());
-        self.policy.requests.iter().copied().filter(move |moment| *moment > self.now && unmet(moment))
+        self.unmet_requests().filter(|moment| *moment > self.now)
     }
 
     fn steps(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> (Vec<Step>, Option<Blocked>) {

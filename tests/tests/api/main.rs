@@ -35,11 +35,21 @@ mod harness;
 #[cfg(test)]
 mod http_differential;
 #[cfg(test)]
+mod key_scene;
+#[cfg(test)]
 mod kubeseal_edits;
 #[cfg(test)]
 mod kubeseal_proxy;
 #[cfg(test)]
+mod rotation_doors;
+#[cfg(test)]
+mod rotation_faults;
+#[cfg(test)]
 mod rotation_policy;
+#[cfg(test)]
+mod rotation_sealing_keys;
+#[cfg(test)]
+mod rotation_with_upstream;
 #[cfg(test)]
 mod scene;
 #[cfg(test)]
@@ -48,5 +58,7 @@ mod support;
 mod upstream_decisions;
 #[cfg(test)]
 mod upstream_peers;
+#[cfg(test)]
+mod usage_conditions;
 #[cfg(test)]
 mod with_upstream;

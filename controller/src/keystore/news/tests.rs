@@ -1,0 +1,95 @@
+use jiff::{SignedDuration, Timestamp};
+use sealed_secrets_core::rotation::{Blocked, KeyFacts, KeyLabel, KeyRecord, Wish};
+
+use super::*;
+
+const PREFIX: &str = "sealed-secrets-key";
+
+fn key(name: &str, phase: SealingKeyPhase) -> KeyView {
+    let start = Timestamp::UNIX_EPOCH;
+    let fingerprint = format!("SHA256:{}A", "a".repeat(42)).parse().unwrap();
+    let facts = KeyFacts { fingerprint, not_before: start, order_time: start, has_certificate: true };
+    let record = KeyRecord {
+        name: name.to_owned(),
+        facts: Some(facts),
+        label: KeyLabel::Active,
+        created: start,
+        wish: Wish::Active,
+        wish_since: None,
+        off_ring_since: None,
+        unused_since: None,
+    };
+    KeyView { record, uid: format!("uid of {name}"), certificate: None, problem: None, phase }
+}
+
+fn view(keys: &[(&str, SealingKeyPhase)]) -> KeysView {
+    let keys: Vec<_> = keys.iter().map(|(name, phase)| key(name, *phase)).collect();
+    let primary = keys.iter().find(|key| key.phase == SealingKeyPhase::Primary);
+    KeysView {
+        primary: primary.map(|key| key.record.name.clone()),
+        keys,
+        wanted: None,
+        hindrance: None,
+        blocked: Vec::new(),
+        read_only: false,
+        suspended: false,
+        activation_delay: SignedDuration::ZERO,
+        next: None,
+        due_since: None,
+        heeded: None,
+    }
+}
+
+fn reasons(before: Option<&KeysView>, now: &KeysView, made: &[&str]) -> Vec<&'static str> {
+    let made = made.iter().map(|&name| name.to_owned()).collect();
+    news(before, now, &made, PREFIX).iter().map(|one| one.reason).collect()
+}
+
+use SealingKeyPhase::{Compromised, DecryptOnly, Primary, Retired};
+
+#[test]
+fn keys_that_were_there_at_the_start_are_no_news_and_nothing_is_told_twice() {
+    let now = view(&[("a", Primary), ("b", Retired), ("c", Compromised)]);
+    assert!(reasons(None, &now, &[]).is_empty());
+    assert!(reasons(Some(&now), &now, &["a"]).is_empty());
+}
+
+#[test]
+fn a_key_is_generated_by_this_process_or_another_replica_or_it_is_imported() {
+    let before = view(&[("a", Primary)]);
+    let ours = view(&[("a", DecryptOnly), ("sealed-secrets-keym4d7wabc", Primary)]);
+    assert_eq!(
+        reasons(Some(&before), &ours, &["sealed-secrets-keym4d7wabc"]),
+        ["KeyGenerated", "KeyActivated"]
+    );
+    assert_eq!(reasons(Some(&before), &ours, &[]), ["KeyActivated"]);
+    let brought = view(&[("a", Primary), ("sealed-secrets-keyabc12", DecryptOnly)]);
+    assert_eq!(reasons(Some(&before), &brought, &[]), ["KeyImported"]);
+}
+
+#[test]
+fn a_key_that_goes_or_changes_its_phase_is_told() {
+    let before = view(&[("a", Primary), ("b", DecryptOnly), ("c", DecryptOnly), ("d", DecryptOnly)]);
+    let now = view(&[("a", Primary), ("b", Retired), ("c", Compromised)]);
+    assert_eq!(reasons(Some(&before), &now, &[]), ["KeyRetired", "KeyCompromised", "KeyDeleted"]);
+}
+
+#[test]
+fn what_is_wrong_with_a_key_is_told_also_at_the_start() {
+    let mut now = view(&[("a", Primary), ("b", DecryptOnly)]);
+    now.keys[1].problem = Some("its certificate is another key's".to_owned());
+    assert_eq!(reasons(None, &now, &[]), ["KeyUnreadable"]);
+    assert!(reasons(Some(&now), &now, &[]).is_empty());
+}
+
+#[test]
+fn what_is_in_the_way_is_told_once_whatever_its_numbers() {
+    let free = view(&[("a", Primary)]);
+    let mut blocked = free.clone();
+    blocked.blocked = vec![Blocked::Pin("b".to_owned())];
+    blocked.hindrance = Some(Hindrance::ClockSkew(400));
+    assert_eq!(reasons(Some(&free), &blocked, &[]), ["RotationBlocked", "RotationBlocked"]);
+    let mut later = blocked.clone();
+    later.hindrance = Some(Hindrance::ClockSkew(500));
+    assert!(reasons(Some(&blocked), &later, &[]).is_empty());
+}

@@ -1,0 +1,59 @@
+//! What is left to do with an object whose Secret is as it should be: nobody waits for it.
+
+use std::sync::Arc;
+
+use kube::api::DynamicObject;
+use kube::runtime::controller::Action;
+use sealed_secrets_core::keyring::KeyRing;
+use sealed_secrets_core::opening::{Finished, Opening, Step};
+
+use super::reconcile::decode;
+use super::room::{Room, key_of};
+use super::status;
+use crate::error::Failure;
+use crate::usage::Tally;
+
+/// Private-key operations after which counting makes way: it is in nobody's way for longer than a few milliseconds.
+const SLICE: usize = 8;
+
+/// Brings up to date what is known and said of the keys that `object` needs, behind everything else.
+///
+/// # Errors
+/// When the status cannot be written.
+pub(super) async fn attend(
+    object: &DynamicObject,
+    ring: &Arc<KeyRing>,
+    room: &Room,
+) -> Result<Action, Failure> {
+    room.counts_what_was(object, ring);
+    let key = key_of(object);
+    let is_to_be_counted = room.context.usage.wants_opening(&key);
+    if !is_to_be_counted && !status::marks_differ(&room.context, object, &room.marks(object)) {
+        return Ok(Action::await_change());
+    }
+    if room.lanes.others_come_first(&key) {
+        room.lanes.look_later([key]);
+        return Ok(Action::await_change());
+    }
+    if is_to_be_counted && let Some(tally) = count(object, ring, room).await {
+        room.counts(object, tally);
+    }
+    status::mark(&room.context, object, &room.marks(object)).await?;
+    Ok(Action::await_change())
+}
+
+/// Tries every item, and keeps nothing but which key opened it.
+async fn count(object: &DynamicObject, ring: &Arc<KeyRing>, room: &Room) -> Option<Tally> {
+    let sealed = decode(object).ok()?;
+    let preferred = room.keys_that_worked(object);
+    let mut opening = Opening::new(&sealed, ring, room.context.v1_data, &preferred).ok()?;
+    loop {
+        let permit = room.context.decryption.acquire().await.ok()?;
+        let step = tokio::task::spawn_blocking(move || opening.advance(SLICE)).await;
+        drop(permit);
+        match step.ok()? {
+            Step::Unfinished(rest) => opening = rest,
+            Step::Finished(Finished { keys, unopened, .. }) => return Some(Tally::of(keys, unopened)),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! A namespace with our controller, its keys, and the kinds that show them.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Event, Secret};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt as _};
+use sealed_secrets_core::crypto::{CertificateRequest, KeyPair, KeySize};
+use sealed_secrets_crds::{SealingKey, SealingKeyPhase, SealingKeyPolicy, SealingKeyPolicyStatus};
+use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Installation, until};
+use serde_json::{Value, json};
+
+use crate::scene::Scene;
+use crate::support::PATIENCE;
+
+pub(crate) const LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
+pub(crate) const REQUEST: &str = "sealedsecrets.rs/rotate-requested-at";
+/// Keys that are made quickly.
+pub(crate) const SMALL: &str = "--key-size=2048";
+
+/// A scene, with what the tests of keys look at.
+pub(crate) struct KeyScene(pub(crate) Scene);
+
+impl KeyScene {
+    /// Our controller with one key, in a namespace of its own on the shared control plane.
+    pub(crate) async fn set() -> Self {
+        Self::with(&[]).await
+    }
+
+    pub(crate) async fn with(flags: &[&str]) -> Self {
+        let cluster = Cluster::shared().await.unwrap();
+        let installation = cluster.install_namespaced(&[]).await.unwrap();
+        Self::start(cluster, installation, flags).await
+    }
+
+    pub(crate) async fn start(cluster: Cluster, installation: Installation, flags: &[&str]) -> Self {
+        let flags = [&[SMALL][..], flags].concat();
+        let controller = installation.start(Edition::Ours, &flags).await.unwrap();
+        Self(Scene { cluster, installation, controller })
+    }
+
+    pub(crate) fn controller(&self) -> &ControllerProcess {
+        &self.0.controller
+    }
+
+    pub(crate) fn secrets(&self) -> Api<Secret> {
+        self.0.secrets()
+    }
+
+    pub(crate) fn policies(&self) -> Api<SealingKeyPolicy> {
+        Api::namespaced(self.0.cluster.client(), self.0.namespace())
+    }
+
+    pub(crate) fn sealing_keys(&self) -> Api<SealingKey> {
+        Api::namespaced(self.0.cluster.client(), self.0.namespace())
+    }
+
+    /// The key Secrets of every phase, oldest first.
+    pub(crate) async fn keys(&self) -> Vec<Secret> {
+        let mut keys = self.secrets().list(&ListParams::default().labels(LABEL)).await.unwrap().items;
+        keys.sort_by_key(|key| (key.creation_timestamp(), key.name_any()));
+        keys
+    }
+
+    pub(crate) async fn names(&self) -> Vec<String> {
+        self.keys().await.iter().map(kube::ResourceExt::name_any).collect()
+    }
+
+    /// Waits until there are so many key Secrets, and returns their names, oldest first.
+    pub(crate) async fn until_keys(&self, count: usize) -> Vec<String> {
+        let found = async || Some(self.names().await).filter(|names| names.len() == count);
+        until(&format!("there are {count} keys"), PATIENCE, found).await.unwrap()
+    }
+
+    /// Writes the policy in force, as `kubectl apply` does.
+    pub(crate) async fn apply_policy(&self, spec: &Value) {
+        apply_policy(&self.policies(), "default", spec).await;
+    }
+
+    /// Asks for a key by annotation.
+    pub(crate) async fn annotate_policy(&self, request: &str) {
+        let change = json!({"metadata": {"annotations": {REQUEST: request}}});
+        self.policies().patch("default", &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
+    }
+
+    /// Waits until this holds of the status of the policy in force.
+    pub(crate) async fn until_policy(
+        &self,
+        what: &str,
+        holds: impl Fn(&SealingKeyPolicyStatus) -> bool,
+    ) -> SealingKeyPolicyStatus {
+        let found = async || {
+            let policy = self.policies().get_opt("default").await.unwrap()?;
+            let current = policy.metadata.generation;
+            policy.status.filter(|status| status.observed_generation == current && holds(status))
+        };
+        until(&format!("the policy: {what}"), PATIENCE, found).await.unwrap()
+    }
+
+    /// Waits until the SealingKey exists and this is true of it.
+    pub(crate) async fn until_key(
+        &self,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&SealingKey) -> bool,
+    ) -> SealingKey {
+        let found = async || self.sealing_keys().get_opt(name).await.unwrap().filter(|key| holds(key));
+        until(&format!("SealingKey {name}: {what}"), PATIENCE, found).await.unwrap()
+    }
+
+    pub(crate) async fn until_phase(&self, name: &str, phase: SealingKeyPhase) -> SealingKey {
+        self.until_key(name, phase.as_str(), |key| phase_of(key) == Some(phase)).await
+    }
+
+    /// Changes the spec of a SealingKey, as a person does.
+    pub(crate) async fn say(&self, name: &str, spec: &Value) {
+        let change = Patch::Merge(json!({"spec": spec}));
+        self.sealing_keys().patch(name, &PatchParams::default(), &change).await.unwrap();
+    }
+
+    pub(crate) async fn relabel(&self, name: &str, value: &str) {
+        let change = json!({"metadata": {"labels": {LABEL: value}}});
+        self.secrets().patch(name, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
+    }
+
+    /// Waits until the Secret has this value of the key label.
+    pub(crate) async fn until_labelled(&self, name: &str, value: &str) -> Secret {
+        self.0
+            .until_secret(name, value, |secret| secret.labels().get(LABEL).is_some_and(|is| is == value))
+            .await
+    }
+
+    /// Waits until this key is the one that is offered, by the certificate that is served.
+    pub(crate) async fn until_offered(&self, name: &str) {
+        let secret = self.secrets().get(name).await.unwrap();
+        let expected = String::from_utf8(secret.data.unwrap()["tls.crt"].0.clone()).unwrap();
+        let offered = async || {
+            let served = self.controller().certificate().await.ok()?;
+            (served == expected).then_some(())
+        };
+        until(&format!("{name} is offered"), PATIENCE, offered).await.unwrap();
+    }
+
+    /// Waits until there is an event of this reason that concerns the keys of this namespace, and returns its message.
+    pub(crate) async fn until_event(&self, reason: &str) -> String {
+        let events: Api<Event> = Api::namespaced(self.0.cluster.client(), self.0.namespace());
+        let about = ListParams::default().fields(&format!("reason={reason}"));
+        let found = async || events.list(&about).await.unwrap().items.pop();
+        until(&format!("event {reason}"), PATIENCE, found).await.unwrap().message.unwrap()
+    }
+
+    /// The time now, when it is later in whole seconds than the start of every key.
+    pub(crate) async fn later_than_all_keys(&self) -> Timestamp {
+        let newest = self.keys().await.iter().filter_map(started).max().unwrap();
+        let later = async || Some(Timestamp::now()).filter(|now| now.as_second() > newest.as_second());
+        until("a second has passed", Duration::from_secs(5), later).await.unwrap()
+    }
+
+    pub(crate) async fn create_secret(&self, secret: &Secret) {
+        self.secrets().create(&PostParams::default(), secret).await.unwrap();
+    }
+
+    pub(crate) async fn delete_secret(&self, name: &str) {
+        self.secrets().delete(name, &DeleteParams::default()).await.unwrap();
+    }
+}
+
+pub(crate) async fn apply_policy(policies: &Api<SealingKeyPolicy>, name: &str, spec: &Value) {
+    let policy = json!({
+        "apiVersion": "sealedsecrets.rs/v1alpha1", "kind": "SealingKeyPolicy", "metadata": {"name": name}, "spec": spec
+    });
+    policies.patch(name, &PatchParams::apply("tests").force(), &Patch::Apply(policy)).await.unwrap();
+}
+
+/// Start of validity of the certificate in a key Secret.
+pub(crate) fn started(secret: &Secret) -> Option<Timestamp> {
+    let pem = &secret.data.as_ref()?.get("tls.crt")?.0;
+    Some(sealed_secrets_core::crypto::SealingCertificate::from_pem(pem).ok()?.not_before())
+}
+
+pub(crate) fn phase_of(key: &SealingKey) -> Option<SealingKeyPhase> {
+    key.status.as_ref()?.phase
+}
+
+/// The reason and message of a condition.
+pub(crate) fn condition(status: &SealingKeyPolicyStatus, type_: &str) -> (String, String, String) {
+    let found = status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
+    (found.status.clone(), found.reason.clone(), found.message.clone())
+}
+
+/// A key Secret as somebody brings it along, begun at this moment.
+pub(crate) fn key_secret(name: &str, label: &str, not_before: Timestamp) -> Secret {
+    let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    let request = CertificateRequest {
+        common_name: String::new(),
+        not_before,
+        validity: jiff::SignedDuration::from_hours(24 * 365),
+        serial: [7; 16],
+    };
+    let certificate = request.self_sign(&key).unwrap();
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+        "metadata": {"name": name, "labels": {LABEL: label}},
+        "stringData": {"tls.key": key.expose_pkcs1_pem().unwrap().as_str(), "tls.crt": certificate.pem()}
+    });
+    serde_json::from_value(secret).unwrap()
+}

@@ -1,0 +1,353 @@
+//! Rotation while everything goes wrong: keys only ever grow by the one successor that was asked for, and all that was sealed opens.
+
+use std::collections::BTreeSet;
+
+use http::Method;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
+use kube::{Api, ResourceExt as _};
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+use sealed_secrets_crds::{
+    RotationPhase, SEALING_KEY_CRD_YAML, SEALING_KEY_POLICY_CRD_YAML, SealingKeyPhase,
+};
+use sealed_secrets_tests::{Cluster, Edition, Fault, FaultProxy, Installation, Reach, until};
+use serde_json::json;
+
+use crate::key_scene::{KeyScene, SMALL, apply_policy, condition, key_secret};
+use crate::scene::CANARY;
+use crate::support::{PATIENCE, install_crd};
+
+const BINDING: &str = "sealed-secrets-controller";
+const NOT_USED: &str = "can be read, so flags and key Secrets alone say what becomes of keys";
+
+async fn behind_proxy(installation: &Installation) -> (FaultProxy, String) {
+    let proxy = FaultProxy::start(installation).await.unwrap();
+    let kubeconfig = format!("--kubeconfig={}", proxy.kubeconfig().display());
+    (proxy, kubeconfig)
+}
+
+/// A scene whose controller reaches the API server through a proxy.
+async fn with_proxy() -> (KeyScene, FaultProxy, String) {
+    let cluster = Cluster::shared().await.unwrap();
+    let installation = cluster.install_namespaced(&[]).await.unwrap();
+    let (proxy, kubeconfig) = behind_proxy(&installation).await;
+    let scene = KeyScene::start(cluster, installation, &[&kubeconfig]).await;
+    (scene, proxy, kubeconfig)
+}
+
+/// What belongs to a write of this kind: its method, and how its path ends or goes on.
+fn is_write(method: &Method, path: &str, wanted: (&Method, &str)) -> bool {
+    let path = path.split('?').next().unwrap_or_default();
+    method == wanted.0 && path.contains(wanted.1) && !path.contains("/serviceaccounts/")
+}
+
+#[tokio::test]
+async fn killed_before_or_after_any_write_of_a_rotation_it_ends_with_the_one_key_that_was_asked_for() {
+    let (mut scene, proxy, kubeconfig) = with_proxy().await;
+    scene.apply_policy(&json!({})).await;
+    let mut sealed = Vec::new();
+    let writes = [
+        // What is said of the old key, the new key, its SealingKey, and what both kinds show.
+        (Method::PUT, "/secrets/"),
+        (Method::POST, "/secrets"),
+        (Method::POST, "/sealingkeys"),
+        (Method::PUT, "/sealingkeys/"),
+        (Method::PUT, "/sealingkeypolicies/default/status"),
+    ];
+    for (round, write) in writes.iter().enumerate() {
+        for (moment, fault) in [("before", Fault::Silence), ("after", Fault::Unanswered)] {
+            let name = format!("sealed-{round}-{moment}");
+            let keys = scene.names().await;
+            let primary = scene
+                .until_policy("settled", |status| {
+                    status.phase == Some(RotationPhase::Idle) && status.primary.is_some()
+                })
+                .await
+                .primary
+                .unwrap()
+                .name;
+            scene.until_phase(&primary, SealingKeyPhase::Primary).await;
+            scene.0.seal_and_create(&scene.0.secret(&name, "password", CANARY)).await;
+            scene.0.until_synced(&name, "True").await;
+            sealed.push(name);
+            let (method, path) = (write.0.clone(), write.1);
+            proxy.fail(move |sent, to| is_write(sent, to, (&method, path)).then_some(fault));
+            scene.say(&primary, &json!({"state": "Compromised"})).await;
+            let hit = async || (proxy.faults() > 0).then_some(());
+            until(&format!("{moment} {write:?}"), PATIENCE, hit).await.unwrap();
+            scene.0.controller.process().kill();
+            proxy.heal();
+            scene.0.controller =
+                scene.0.installation.start(Edition::Ours, &[SMALL, &kubeconfig]).await.unwrap();
+            let after = scene.until_keys(keys.len() + 1).await;
+            let new = after.iter().find(|name| !keys.contains(name)).unwrap();
+            scene.until_offered(new).await;
+            scene.until_phase(new, SealingKeyPhase::Primary).await;
+            scene.until_phase(&primary, SealingKeyPhase::Compromised).await;
+        }
+    }
+    let count = scene.names().await.len();
+    for name in &sealed {
+        scene.delete_secret(name).await;
+        scene.0.until_secret(name, "opened once more", |_| true).await;
+    }
+    assert_eq!((count, scene.names().await.len()), (1 + 2 * writes.len(), 1 + 2 * writes.len()));
+}
+
+#[tokio::test]
+async fn three_replicas_make_exactly_the_keys_that_fifty_requests_in_any_order_ask_for() {
+    let mut scene = KeyScene::set().await;
+    scene.apply_policy(&json!({})).await;
+    let two = scene.0.installation.start(Edition::Ours, &[SMALL]).await.unwrap();
+    let three = scene.0.installation.start(Edition::Ours, &[SMALL]).await.unwrap();
+    let seed = rand::rng().random();
+    println!("seed {seed}");
+    let random = &mut StdRng::seed_from_u64(seed);
+    let mut expected = 1;
+    for _ in 0..5 {
+        // All of these are at or before the moment that counts: one key answers them all.
+        let now = scene.later_than_all_keys().await;
+        let mut requests: Vec<_> =
+            (0..10).map(|seconds| (now - SignedDuration::from_secs(7 * seconds)).to_string()).collect();
+        requests.shuffle(random);
+        for request in &requests {
+            if random.random() {
+                scene.annotate_policy(request).await;
+            } else {
+                apply_policy(&scene.policies(), "default", &json!({"rotation": {"rotateAfter": request}}))
+                    .await;
+            }
+        }
+        let latest = now.to_string();
+        scene.annotate_policy(&latest).await;
+        expected += 1;
+        scene
+            .until_policy("handled", |status| {
+                status.last_handled_rotate_request.as_ref() == Some(&latest)
+                    && status.phase == Some(RotationPhase::Idle)
+            })
+            .await;
+        let names = scene.until_keys(expected).await;
+        let newest = names.last().unwrap();
+        scene.until_offered(newest).await;
+    }
+    let certificate = scene.controller().certificate().await.unwrap();
+    for other in [&two, &three] {
+        let agrees = async || (other.certificate().await.ok()? == certificate).then_some(());
+        until("the replicas agree", PATIENCE, agrees).await.unwrap();
+    }
+    scene.0.controller.stop().await.unwrap();
+    assert_eq!(scene.names().await.len(), expected);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_makes_no_key_and_that_is_told_until_it_is_set() {
+    let (scene, proxy, _) = with_proxy().await;
+    scene.apply_policy(&json!({})).await;
+    for date in ["Sun, 21 Nov 2027 09:00:00 GMT", "Fri, 21 Nov 2025 09:00:00 GMT"] {
+        let before = scene.names().await.len();
+        proxy.pretend_date(Some(date));
+        let request = scene.later_than_all_keys().await.to_string();
+        scene.annotate_policy(&request).await;
+        let status = scene
+            .until_policy("blocked", |status| {
+                !status.conditions.is_empty() && condition(status, "Rotating").2.starts_with("ClockSkew")
+            })
+            .await;
+        assert_eq!((condition(&status, "Rotating").0.as_str(), status.failed_attempts), ("True", 0));
+        assert_eq!(scene.names().await.len(), before);
+        proxy.pretend_date(None);
+        scene
+            .until_policy("made", |status| status.last_handled_rotate_request.as_ref() == Some(&request))
+            .await;
+        scene.until_keys(before + 1).await;
+    }
+    assert!(scene.until_event("RotationBlocked").await.contains("ClockSkew"));
+}
+
+#[tokio::test]
+async fn a_rotation_that_fails_is_told_and_tried_again_until_it_works() {
+    let (scene, proxy, _) = with_proxy().await;
+    scene.apply_policy(&json!({})).await;
+    proxy.fail(|method, path| {
+        is_write(method, path, (&Method::POST, "/secrets")).then_some(Fault::Status(500))
+    });
+    let request = scene.later_than_all_keys().await.to_string();
+    scene.annotate_policy(&request).await;
+    let status = scene.until_policy("failed twice", |status| status.failed_attempts >= 2).await;
+    assert_eq!(status.phase, Some(RotationPhase::Failed));
+    assert_eq!(condition(&status, "Rotating").1, "Failed");
+    assert_eq!(condition(&status, "Ready").0, "True", "the old key still seals");
+    proxy.heal();
+    let status = scene
+        .until_policy("made", |status| status.last_handled_rotate_request.as_ref() == Some(&request))
+        .await;
+    assert_eq!(status.failed_attempts, 0);
+    scene.until_keys(2).await;
+}
+
+#[tokio::test]
+async fn a_new_key_that_is_deleted_relabelled_corrupted_or_replaced_at_once_is_made_again_under_rule_3() {
+    let scene = KeyScene::set().await;
+    scene.apply_policy(&json!({})).await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    scene.0.seal_and_create(&scene.0.secret("on-first", "password", CANARY)).await;
+    scene.0.until_synced("on-first", "True").await;
+    let request = scene.later_than_all_keys().await.to_string();
+    scene.annotate_policy(&request).await;
+    let second = scene.until_keys(2).await.into_iter().find(|name| *name != first).unwrap();
+    scene.until_offered(&second).await;
+
+    scene.delete_secret(&second).await;
+    let again = scene.until_keys(2).await;
+    assert!(again.contains(&second), "the same name: no other was ever possible");
+    scene.until_offered(&second).await;
+
+    scene.relabel(&second, "retired").await;
+    let names = scene.until_keys(3).await;
+    let third = names.iter().find(|name| **name != first && **name != second).unwrap().clone();
+    scene.until_offered(&third).await;
+    scene.until_phase(&second, SealingKeyPhase::Retired).await;
+
+    scene.delete_secret(&third).await;
+    let mut corrupt = key_secret(&third, "active", Timestamp::now());
+    corrupt.string_data.as_mut().unwrap().insert("tls.key".to_owned(), "rubbish".to_owned());
+    // Who is first: the controller may have made it again already.
+    if scene.secrets().create(&PostParams::default(), &corrupt).await.is_ok() {
+        scene.until_phase(&third, SealingKeyPhase::Unreadable).await;
+        scene.until_keys(4).await;
+    }
+    scene
+        .until_policy("a key leads", |status| {
+            status.primary.is_some() && status.phase == Some(RotationPhase::Idle)
+        })
+        .await;
+    scene.delete_secret("on-first").await;
+    scene.0.until_secret("on-first", "it opens still", |_| true).await;
+}
+
+#[tokio::test]
+async fn without_the_kinds_the_flags_rule_with_one_line_and_kinds_that_come_go_and_come_back_are_followed() {
+    let cluster = Cluster::own().await.unwrap();
+    let namespace = cluster.namespace("sealed").await.unwrap();
+    let installation =
+        cluster.install(&namespace, Reach::Namespaces { additional: Vec::new() }).await.unwrap();
+    let crds: Api<CustomResourceDefinition> = Api::all(cluster.client());
+    let kinds = ["sealingkeys.sealedsecrets.rs", "sealingkeypolicies.sealedsecrets.rs"];
+    let without = async || {
+        for kind in kinds {
+            crds.delete(kind, &DeleteParams::default()).await.unwrap();
+            let gone = async || crds.get_opt(kind).await.unwrap().is_none().then_some(());
+            until("the CRD is gone", PATIENCE, gone).await.unwrap();
+        }
+    };
+    without().await;
+    let scene = KeyScene::start(cluster, installation, &[]).await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    scene.0.until_logged(NOT_USED).await;
+    scene.0.seal_and_create(&scene.0.secret("db", "password", CANARY)).await;
+    scene.0.until_synced("db", "True").await;
+    let said = |scene: &KeyScene| scene.controller().log().matches(NOT_USED).count();
+    assert_eq!(said(&scene), 1, "{}", scene.controller().log());
+    assert!(!scene.controller().log().contains("level=ERROR"), "{}", scene.controller().log());
+    for yaml in [SEALING_KEY_CRD_YAML, SEALING_KEY_POLICY_CRD_YAML] {
+        install_crd(&scene.0.cluster, yaml).await;
+    }
+    scene.until_phase(&first, SealingKeyPhase::Primary).await;
+    scene.apply_policy(&json!({})).await;
+    let primary = scene.until_policy("ready", |status| status.primary.is_some()).await.primary.unwrap();
+    assert_eq!(primary.name, first);
+    let so_far = said(&scene);
+    without().await;
+    let said_again = async || (said(&scene) > so_far).then_some(());
+    until("it says that they are gone", PATIENCE, said_again).await.unwrap();
+    assert!(scene.secrets().get(&first).await.is_ok(), "keys belong to no kind of ours");
+    for yaml in [SEALING_KEY_CRD_YAML, SEALING_KEY_POLICY_CRD_YAML] {
+        install_crd(&scene.0.cluster, yaml).await;
+    }
+    scene.until_phase(&first, SealingKeyPhase::Primary).await;
+    scene.apply_policy(&json!({})).await;
+    scene.until_policy("ready again", |status| status.primary.is_some()).await;
+    assert_eq!(scene.names().await, [first]);
+}
+
+#[tokio::test]
+async fn without_rights_on_the_kinds_the_flags_rule_and_rights_that_come_later_are_used() {
+    let scene = KeyScene::set().await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    scene.until_phase(&first, SealingKeyPhase::Primary).await;
+    let bindings: Api<RoleBinding> = Api::namespaced(scene.0.cluster.client(), scene.0.namespace());
+    let binding = bindings.get(BINDING).await.unwrap();
+    bindings.delete(BINDING, &DeleteParams::default()).await.unwrap();
+    scene
+        .apply_policy(&json!({"rotation": {"rotateAfter": scene.later_than_all_keys().await.to_string()}}))
+        .await;
+    scene.0.until_logged(NOT_USED).await;
+    scene.0.seal_and_create(&scene.0.secret("db", "password", CANARY)).await;
+    scene.0.until_synced("db", "True").await;
+    let metadata = ObjectMeta { name: Some(BINDING.to_owned()), ..ObjectMeta::default() };
+    bindings.create(&PostParams::default(), &RoleBinding { metadata, ..binding }).await.unwrap();
+    scene.until_keys(2).await;
+    scene.until_policy("heeded", |status| status.primary.as_ref().is_some_and(|key| key.name != first)).await;
+}
+
+/// The versions of everything about keys.
+async fn versions(scene: &KeyScene) -> BTreeSet<String> {
+    let all = ListParams::default();
+    let keys = scene.sealing_keys().list(&all).await.unwrap().items;
+    let policies = scene.policies().list(&all).await.unwrap().items;
+    let secrets = scene.keys().await;
+    let named = |name: String, version: Option<String>| format!("{name} {version:?}");
+    let keys = keys.iter().map(|one| named(one.name_any(), one.resource_version()));
+    let policies = policies.iter().map(|one| named(one.name_any(), one.resource_version()));
+    let secrets = secrets.iter().map(|one| named(one.name_any(), one.resource_version()));
+    keys.chain(policies).chain(secrets).collect()
+}
+
+#[tokio::test]
+async fn a_restart_and_replicas_write_nothing_about_keys_when_nothing_has_changed() {
+    let mut scene = KeyScene::set().await;
+    scene.apply_policy(&json!({})).await;
+    let request = scene.later_than_all_keys().await.to_string();
+    scene.annotate_policy(&request).await;
+    let new = scene.until_keys(2).await.pop().unwrap();
+    scene.until_phase(&new, SealingKeyPhase::Primary).await;
+    scene
+        .until_policy("idle", |status| {
+            status.phase == Some(RotationPhase::Idle)
+                && status.primary.as_ref().is_some_and(|key| key.name == new)
+        })
+        .await;
+    let before = versions(&scene).await;
+    let mut second = scene.0.installation.start(Edition::Ours, &[SMALL]).await.unwrap();
+    scene.0.controller.stop().await.unwrap();
+    scene.0.controller = scene.0.installation.start(Edition::Ours, &[SMALL]).await.unwrap();
+    // What both would have written by then, they have written.
+    let marker = key_secret("marker", "active", Timestamp::now() - SignedDuration::from_hours(1));
+    scene.create_secret(&marker).await;
+    scene.until_phase("marker", SealingKeyPhase::DecryptOnly).await;
+    second.stop().await.unwrap();
+    let after = versions(&scene).await;
+    let changed: Vec<_> =
+        before.difference(&after).filter(|version| !version.starts_with("default ")).collect();
+    assert!(changed.is_empty(), "written: {changed:?}");
+}
+
+#[tokio::test]
+async fn a_key_dated_in_the_future_counts_as_made() {
+    let scene = KeyScene::set().await;
+    scene.apply_policy(&json!({"rotation": {"every": "1h"}})).await;
+    let ahead = key_secret("ahead", "active", Timestamp::now() + SignedDuration::from_hours(5));
+    scene.create_secret(&ahead).await;
+    scene.until_offered("ahead").await;
+    let request = Timestamp::now().to_string();
+    scene.annotate_policy(&request).await;
+    scene
+        .until_policy("met already", |status| status.last_handled_rotate_request.as_ref() == Some(&request))
+        .await;
+    assert_eq!(scene.names().await.len(), 2);
+}

@@ -1,0 +1,211 @@
+//! SealingKeys: a view of the key Secrets, put back when it is altered, and where a person says what is to become of a key.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt as _;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use sealed_secrets_crds::{RotationPhase, SealingKey, SealingKeyPhase, SealingKeySpec, SealingKeyState};
+use sealed_secrets_tests::until;
+use serde_json::json;
+
+use crate::key_scene::{KeyScene, key_secret, phase_of};
+use crate::scene::CANARY;
+use crate::support::PATIENCE;
+
+fn annotation<'a>(secret: &'a Secret, name: &str) -> Option<&'a str> {
+    secret.annotations().get(&format!("sealedsecrets.rs/{name}")).map(String::as_str)
+}
+
+fn has_state(key: &SealingKey, state: SealingKeyState) -> bool {
+    key.spec.state == state
+}
+
+#[tokio::test]
+async fn every_key_secret_has_a_sealing_key_that_goes_with_it() {
+    let scene = KeyScene::set().await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    let key = scene.until_phase(&first, SealingKeyPhase::Primary).await;
+    let secret = scene.secrets().get(&first).await.unwrap();
+    let [owner] = key.owner_references() else { panic!("one owner") };
+    assert_eq!((owner.kind.as_str(), Some(&owner.uid)), ("Secret", secret.metadata.uid.as_ref()));
+    assert!(secret.owner_references().is_empty(), "the Secret belongs to nobody");
+    let status = key.status.unwrap();
+    assert!(status.fingerprint.unwrap().starts_with("SHA256:"));
+    assert_eq!(status.certificate.unwrap(), scene.controller().certificate().await.unwrap());
+    let page = scene.controller().metrics().await.unwrap();
+    let info = format!("sealed_secrets_controller_key_info{{name=\"{first}\"");
+    assert!(page.lines().any(|line| line.starts_with(&info) && line.contains("Primary")), "{page}");
+    assert!(page.contains("sealed_secrets_controller_key_not_after_timestamp_seconds{"), "{page}");
+
+    scene
+        .create_secret(&key_secret("brought", "active", Timestamp::now() - SignedDuration::from_hours(1)))
+        .await;
+    scene.until_phase("brought", SealingKeyPhase::DecryptOnly).await;
+    scene.delete_secret("brought").await;
+    let gone = async || scene.sealing_keys().get_opt("brought").await.unwrap().is_none().then_some(());
+    until("the SealingKey went with its Secret", PATIENCE, gone).await.unwrap();
+    assert!(scene.until_event("KeyDeleted").await.contains("brought"));
+}
+
+#[tokio::test]
+async fn labels_and_broken_secrets_are_phases() {
+    let scene = KeyScene::set().await;
+    let hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
+    for (name, label) in
+        [("waits", "pending"), ("gone", "retired"), ("other", "whatever"), ("lost", "compromised")]
+    {
+        scene.create_secret(&key_secret(name, label, hour_ago)).await;
+    }
+    let mut broken = key_secret("broken", "active", hour_ago);
+    broken.string_data.as_mut().unwrap().insert("tls.key".to_owned(), "rubbish".to_owned());
+    scene.create_secret(&broken).await;
+    let mut mismatched = key_secret("mismatched", "active", hour_ago);
+    let others = key_secret("x", "active", hour_ago).string_data.unwrap()["tls.crt"].clone();
+    mismatched.string_data.as_mut().unwrap().insert("tls.crt".to_owned(), others);
+    scene.create_secret(&mismatched).await;
+    for (name, phase) in [
+        ("gone", SealingKeyPhase::Retired),
+        ("other", SealingKeyPhase::Retired),
+        ("lost", SealingKeyPhase::Compromised),
+        ("broken", SealingKeyPhase::Unreadable),
+        ("mismatched", SealingKeyPhase::DecryptOnly),
+    ] {
+        scene.until_phase(name, phase).await;
+    }
+    let told = |name: &'static str| async {
+        scene.sealing_keys().get(name).await.unwrap().status.unwrap().message.unwrap_or_default()
+    };
+    assert!(told("broken").await.contains("tls.key"));
+    assert!(told("mismatched").await.contains("does not match"));
+    assert!(told("other").await.contains("another value than active"));
+    assert!(scene.until_event("KeyUnreadable").await.contains("tls."));
+}
+
+#[tokio::test]
+async fn what_is_altered_is_put_back_and_what_is_foreign_goes() {
+    let scene = KeyScene::set().await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    let mut key = scene.until_phase(&first, SealingKeyPhase::Primary).await;
+    let own = key.status.clone();
+    key.status.as_mut().unwrap().certificate = Some("somebody else's".to_owned());
+    key.status.as_mut().unwrap().phase = Some(SealingKeyPhase::Retired);
+    scene.sealing_keys().replace_status(&first, &PostParams::default(), &key).await.unwrap();
+    scene.until_key(&first, "its status is put back", |key| key.status == own).await;
+    let orphan = Patch::Merge(json!({"metadata": {"ownerReferences": null}}));
+    scene.sealing_keys().patch(&first, &PatchParams::default(), &orphan).await.unwrap();
+    scene.until_key(&first, "its owner is put back", |key| key.owner_references().len() == 1).await;
+    let uid = scene.sealing_keys().get(&first).await.unwrap().metadata.uid;
+    scene.sealing_keys().delete(&first, &DeleteParams::default()).await.unwrap();
+    scene
+        .until_key(&first, "made anew", |key| key.metadata.uid != uid && key.status.as_ref() == own.as_ref())
+        .await;
+    let foreign = SealingKey::new("foreign", SealingKeySpec::default());
+    scene.sealing_keys().create(&PostParams::default(), &foreign).await.unwrap();
+    let gone = async || scene.sealing_keys().get_opt("foreign").await.unwrap().is_none().then_some(());
+    until("a SealingKey without a key goes", PATIENCE, gone).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_that_is_said_to_be_compromised_gets_a_successor_at_once_and_goes_on_opening() {
+    let scene = KeyScene::set().await;
+    scene.apply_policy(&json!({"rotation": {"activationDelay": "2d"}})).await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    scene.until_phase(&first, SealingKeyPhase::Primary).await;
+    let sealed = scene.0.seal(&scene.0.secret("db", "password", CANARY)).await;
+    scene.say(&first, &json!({"state": "Compromised"})).await;
+    scene.until_phase(&first, SealingKeyPhase::Compromised).await;
+    let names = scene.until_keys(2).await;
+    let new = names.iter().find(|name| **name != first).unwrap();
+    scene.until_offered(new).await;
+    let secret = scene.until_labelled(&first, "active").await;
+    assert_eq!(annotation(&secret, "state"), Some("Compromised"));
+    assert!(annotation(&secret, "state-since").is_some());
+    assert!(scene.until_event("KeyCompromised").await.contains("change the values"));
+    scene.0.create(&sealed).await;
+    scene.0.until_synced("db", "True").await;
+    scene.until_policy("idle again", |status| status.phase == Some(RotationPhase::Idle)).await;
+    assert_eq!(scene.names().await.len(), 2, "one successor");
+}
+
+#[tokio::test]
+async fn at_its_end_a_compromised_key_leaves_the_ring_and_relabelling_it_forgets_what_was_said() {
+    let scene = KeyScene::set().await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    scene.until_phase(&first, SealingKeyPhase::Primary).await;
+    let sealed = scene.0.seal(&scene.0.secret("db", "password", CANARY)).await;
+    let end = (Timestamp::now() + SignedDuration::from_secs(2)).to_string();
+    scene.say(&first, &json!({"state": "Compromised", "decryptUntil": end})).await;
+    let secret = scene.until_labelled(&first, "compromised").await;
+    let noted: Timestamp = annotation(&secret, "decrypt-until").unwrap().parse().unwrap();
+    assert_eq!(noted, end.parse().unwrap());
+    scene.until_phase(&first, SealingKeyPhase::Compromised).await;
+    scene.0.create(&sealed).await;
+    scene.0.until_synced("db", "False").await;
+
+    scene.relabel(&first, "active").await;
+    let is_forgotten =
+        |key: &SealingKey| has_state(key, SealingKeyState::Active) && key.spec.decrypt_until.is_none();
+    scene.until_key(&first, "nothing is wanted of it", is_forgotten).await;
+    scene.0.until_synced("db", "True").await;
+    let forgotten = |secret: &Secret| {
+        ["state", "state-since", "decrypt-until", "off-ring-since"]
+            .iter()
+            .all(|name| annotation(secret, name).is_none())
+    };
+    scene.0.until_secret(&first, "nothing is noted", forgotten).await;
+    scene.until_phase(&first, SealingKeyPhase::DecryptOnly).await;
+}
+
+#[tokio::test]
+async fn what_a_person_says_can_be_taken_back() {
+    let scene = KeyScene::set().await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    scene.until_phase(&first, SealingKeyPhase::Primary).await;
+    scene.say(&first, &json!({"state": "Compromised"})).await;
+    scene.until_keys(2).await;
+    scene.until_phase(&first, SealingKeyPhase::Compromised).await;
+    scene.say(&first, &json!({"state": "Active"})).await;
+    scene.0.until_secret(&first, "not compromised", |secret| annotation(secret, "state").is_none()).await;
+    scene.until_phase(&first, SealingKeyPhase::DecryptOnly).await;
+    assert_eq!(scene.names().await.len(), 2);
+}
+
+#[tokio::test]
+async fn the_key_that_seals_does_not_retire_and_that_is_told() {
+    let scene = KeyScene::set().await;
+    scene.apply_policy(&json!({})).await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    scene.until_phase(&first, SealingKeyPhase::Primary).await;
+    scene.say(&first, &json!({"state": "Retired"})).await;
+    let waits = |key: &SealingKey| {
+        let message = key.status.as_ref().and_then(|status| status.message.clone());
+        message.is_some_and(|message| message.starts_with("RetiresWhileLeading"))
+    };
+    let key = scene.until_key(&first, "it says why it stays", waits).await;
+    assert_eq!(phase_of(&key), Some(SealingKeyPhase::Primary));
+    scene
+        .until_policy("told", |status| {
+            status.conditions.iter().any(|one| one.message.contains("RetiresWhileLeading"))
+        })
+        .await;
+    assert!(scene.until_event("RotationBlocked").await.contains("RetiresWhileLeading"));
+}
+
+#[tokio::test]
+async fn a_sealing_key_that_is_made_anew_says_what_its_secret_says() {
+    let scene = KeyScene::set().await;
+    let mut secret = key_secret("lost", "active", Timestamp::now() - SignedDuration::from_hours(1));
+    secret.annotations_mut().insert("sealedsecrets.rs/state".to_owned(), "Compromised".to_owned());
+    secret
+        .annotations_mut()
+        .insert("sealedsecrets.rs/decrypt-until".to_owned(), "2100-01-01T00:00:00Z".to_owned());
+    scene.create_secret(&secret).await;
+    let key = scene.until_phase("lost", SealingKeyPhase::Compromised).await;
+    assert!(has_state(&key, SealingKeyState::Compromised));
+    assert_eq!(key.spec.decrypt_until.unwrap().0.to_string(), "2100-01-01T00:00:00Z");
+    scene.delete_secret("lost").await;
+    secret.annotations_mut().clear();
+    scene.create_secret(&secret).await;
+    let anew = scene.until_phase("lost", SealingKeyPhase::DecryptOnly).await;
+    assert!(has_state(&anew, SealingKeyState::Active), "a new Secret, a new SealingKey");
+}

@@ -1,0 +1,179 @@
+//! What is counted and said of the keys that SealedSecrets need.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Event;
+use kube::api::{DeleteParams, DynamicObject, ListParams};
+use kube::{Api, ResourceExt as _};
+use sealed_secrets_tests::{Edition, until};
+use serde_json::{Value, json};
+
+use crate::scene::{CANARY, Scene};
+use crate::support::PATIENCE;
+
+/// A Secret with three items.
+fn three_items(scene: &Scene, name: &str) -> Value {
+    let mut secret = scene.secret(name, "password", CANARY);
+    secret["stringData"] = json!({"password": CANARY, "token": CANARY, "user": "me"});
+    secret
+}
+
+async fn opened(scene: &Scene, secret: &Value) {
+    scene.seal_and_create(secret).await;
+    scene.until_synced(secret["metadata"]["name"].as_str().unwrap(), "True").await;
+}
+
+/// The numbers on the metrics page that begin with this name.
+async fn numbers(scene: &Scene, metric: &str) -> Vec<u64> {
+    let page = scene.controller.metrics().await.unwrap();
+    let beginning = format!("sealed_secrets_controller_{metric}");
+    let samples = page.lines().filter(|line| line.starts_with(&beginning));
+    let mut numbers: Vec<u64> =
+        samples.map(|line| line.split_whitespace().nth(1).unwrap().parse().unwrap()).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// Waits until the keys of the ring open so many items, fewest first.
+async fn until_items(scene: &Scene, expected: &[u64]) {
+    let found = async || (numbers(scene, "key_items{").await == expected).then_some(());
+    until(&format!("the keys open {expected:?} items"), PATIENCE, found).await.unwrap();
+}
+
+fn condition<'a>(object: &'a DynamicObject, type_: &str) -> Option<&'a Value> {
+    let conditions = object.data["status"]["conditions"].as_array()?;
+    conditions.iter().find(|condition| condition["type"] == type_)
+}
+
+/// Waits until an object has this condition or has lost it, and returns the object.
+async fn until_condition(scene: &Scene, name: &str, type_: &str, holds: bool) -> DynamicObject {
+    let found = async || {
+        let object = scene.sealed_secrets().get(name).await.unwrap();
+        let current = object.data["status"]["observedGeneration"].as_i64() == object.metadata.generation;
+        (current && condition(&object, type_).is_some() == holds).then_some(object)
+    };
+    until(&format!("{type_} of {name} is there: {holds}"), PATIENCE, found).await.unwrap()
+}
+
+/// Asks for a new key, and returns when its certificate is served.
+async fn rotate(scene: &mut Scene) {
+    let old = scene.controller.certificate().await.unwrap();
+    let process = scene.controller.process().id().to_string();
+    // A key is not made twice in one second.
+    let asked = async || {
+        let kill = std::process::Command::new("kill").args(["-USR1", &process]).status();
+        assert!(kill.unwrap().success());
+        scene.controller.certificate().await.ok().filter(|served| *served != old)
+    };
+    until("another key leads", PATIENCE, asked).await.unwrap();
+}
+
+/// Seals the items anew with the certificate that is served now.
+async fn re_encrypt(scene: &Scene, secret: &Value) {
+    let sealed = scene.seal(secret).await;
+    let name = secret["metadata"]["name"].as_str().unwrap();
+    scene.merge(name, &json!({"spec": {"encryptedData": sealed["spec"]["encryptedData"]}})).await;
+}
+
+async fn events(scene: &Scene, name: &str) -> usize {
+    let events: Api<Event> = Api::namespaced(scene.cluster.client(), scene.namespace());
+    let about = ListParams::default().fields(&format!("involvedObject.name={name}"));
+    events.list(&about).await.unwrap().items.iter().map(|event| event.count.unwrap_or(1) as usize).sum()
+}
+
+#[tokio::test]
+async fn after_a_rotation_objects_are_stale_until_they_are_re_encrypted_and_the_items_of_keys_follow() {
+    let mut scene = Scene::set().await;
+    let secret = three_items(&scene, "db");
+    opened(&scene, &secret).await;
+    until_items(&scene, &[3]).await;
+    assert_eq!(numbers(&scene, "stale_items").await, [0]);
+    assert!(condition(&scene.sealed_secrets().get("db").await.unwrap(), "Stale").is_none());
+    let told = events(&scene, "db").await;
+
+    rotate(&mut scene).await;
+    let stale = until_condition(&scene, "db", "Stale", true).await;
+    let said = condition(&stale, "Stale").unwrap();
+    let message = said["message"].as_str().unwrap();
+    assert_eq!((&said["status"], &said["reason"]), (&json!("True"), &json!("NotOnPrimary")));
+    assert!(
+        message.starts_with("3 of 3 items are not sealed with the current key (3 on SHA256:"),
+        "{message}"
+    );
+    assert_eq!(stale.data["status"]["conditions"][0]["type"], "Synced", "{stale:?}");
+    until_items(&scene, &[0, 3]).await;
+    assert_eq!(numbers(&scene, "stale_items").await, [3]);
+    assert_eq!(events(&scene, "db").await, told, "a rotation is no event of every object");
+    assert_eq!(numbers(&scene, "unseal_requests_total").await, [1], "nothing was opened again");
+
+    re_encrypt(&scene, &secret).await;
+    until_condition(&scene, "db", "Stale", false).await;
+    until_items(&scene, &[0, 3]).await;
+    assert_eq!(numbers(&scene, "stale_items").await, [0]);
+
+    scene.sealed_secrets().delete("db", &DeleteParams::default()).await.unwrap();
+    until_items(&scene, &[0, 0]).await;
+}
+
+#[tokio::test]
+async fn a_restarted_controller_knows_the_items_of_each_key_without_opening_or_writing() {
+    let mut scene = Scene::set().await;
+    opened(&scene, &three_items(&scene, "db")).await;
+    rotate(&mut scene).await;
+    opened(&scene, &scene.secret("later", "password", CANARY)).await;
+    let before = until_condition(&scene, "db", "Stale", true).await;
+    scene.controller.stop().await.unwrap();
+    scene.controller = scene.installation.start(Edition::Ours, &[]).await.unwrap();
+    until_items(&scene, &[1, 3]).await;
+    assert_eq!(numbers(&scene, "stale_items").await, [3]);
+    assert_eq!(numbers(&scene, "unseal_requests_total").await, [0]);
+    let after = scene.sealed_secrets().get("db").await.unwrap();
+    assert_eq!(after.resource_version(), before.resource_version());
+}
+
+#[tokio::test]
+async fn what_became_stale_while_no_controller_ran_is_told_with_one_write_and_without_opening() {
+    let mut scene = Scene::set().await;
+    opened(&scene, &three_items(&scene, "db")).await;
+    let told = events(&scene, "db").await;
+    scene.controller.stop().await.unwrap();
+    // A moment ahead: the key that is there may be of this very second.
+    let soon = Timestamp::now() + SignedDuration::from_secs(1);
+    let cutoff = soon.strftime("--key-cutoff-time=%a, %d %b %Y %H:%M:%S +0000").to_string();
+    scene.controller = scene.installation.start(Edition::Ours, &[&cutoff]).await.unwrap();
+    let stale = until_condition(&scene, "db", "Stale", true).await;
+    until_items(&scene, &[0, 3]).await;
+    opened(&scene, &scene.secret("later", "password", CANARY)).await;
+    assert_eq!(numbers(&scene, "unseal_requests_total").await, [1], "only what is new was opened");
+    assert_eq!(events(&scene, "db").await, told);
+    let after = scene.sealed_secrets().get("db").await.unwrap();
+    assert_eq!(after.resource_version(), stale.resource_version(), "written once");
+}
+
+#[tokio::test]
+async fn a_status_of_an_earlier_shape_is_no_hint_and_does_no_harm() {
+    let mut scene = Scene::set().await;
+    opened(&scene, &scene.secret("db", "password", CANARY)).await;
+    scene.controller.stop().await.unwrap();
+    let status = json!({"status": {"lastSuccess": {"keys": null}}});
+    let parameters = kube::api::PatchParams::default();
+    let change = kube::api::Patch::Merge(&status);
+    scene.sealed_secrets().patch_status("db", &parameters, &change).await.unwrap();
+    scene.controller = scene.installation.start(Edition::Ours, &[]).await.unwrap();
+    until_items(&scene, &[1]).await;
+    assert_eq!(numbers(&scene, "unseal_requests_total").await, [1]);
+    let keys = async || {
+        let object = scene.sealed_secrets().get("db").await.unwrap();
+        (object.data["status"]["lastSuccess"]["keys"][0]["items"] == 1).then_some(())
+    };
+    until("the status remembers again", PATIENCE, keys).await.unwrap();
+}
+
+#[tokio::test]
+async fn items_that_do_not_open_are_no_items_of_a_key_and_those_beside_them_are() {
+    let scene = Scene::set().await;
+    let mut sealed = scene.seal(&three_items(&scene, "db")).await;
+    sealed["spec"]["encryptedData"]["token"] = json!("AAAA");
+    scene.create(&sealed).await;
+    scene.until_synced("db", "False").await;
+    until_items(&scene, &[2]).await;
+}
