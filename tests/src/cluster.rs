@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
+use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::control_plane::{Access, ControlPlane};
 use crate::error::{Error, Result};
-use crate::installation::{Installation, Reach};
+use crate::installation::{self, Installation, Reach};
 use crate::manifests::Manifests;
 use crate::programs::ControlPlanePrograms;
 use crate::workspace;
@@ -117,6 +118,31 @@ impl Cluster {
     pub async fn install_on(&self, folder: &str, namespace: &str, reach: Reach) -> Result<Installation> {
         let manifests = Manifests::shipped()?.on_existing(&workspace::root().join(folder))?;
         Installation::apply_all(self.client(), &self.access, namespace, reach, manifests).await
+    }
+
+    /// The installation that somebody else made of these objects in `namespace`, such as Helm.
+    #[must_use]
+    pub fn installed(&self, objects: Vec<Value>, namespace: &str, reach: Reach) -> Installation {
+        Installation::present(self.client(), &self.access, namespace, reach, Manifests::of(objects))
+    }
+
+    /// Applies these objects as they are.
+    ///
+    /// # Errors
+    /// When the API server refuses one.
+    pub async fn apply(&self, objects: &[Value]) -> Result<()> {
+        for object in objects {
+            installation::apply(&self.client, object).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks the API server whether it would take this object, every field of it. Nothing changes.
+    ///
+    /// # Errors
+    /// With the API server's reason when it would not.
+    pub async fn would_take(&self, object: &Value) -> Result<()> {
+        installation::dry_run(&self.client, object).await
     }
 
     /// A controller's installation in a new namespace, for that namespace and the `additional` ones only.

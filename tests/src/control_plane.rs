@@ -32,7 +32,20 @@ pub struct ControlPlane {
     access: Access,
     apiserver_program: PathBuf,
     etcd_address: String,
+    audit: Audit,
 }
+
+/// Whether the API server keeps a log of what service accounts ask for. It costs time, so benchmarks do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Audit {
+    Off,
+    OfAccounts,
+}
+
+const AUDIT_POLICY: &str = r#"{
+  "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
+  "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts"]}, {"level": "None"}]
+}"#;
 
 impl ControlPlane {
     /// Starts the programs and returns when the API server answers and the controller manager works.
@@ -40,9 +53,21 @@ impl ControlPlane {
     /// # Errors
     /// [`Error::Program`] with the tail of the log of the program that did not start.
     pub async fn start(programs: &ControlPlanePrograms) -> Result<Self> {
+        Self::start_with(programs, Audit::Off).await
+    }
+
+    /// The same, with a log of what service accounts ask for: [`Access::audit_log`].
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_audited(programs: &ControlPlanePrograms) -> Result<Self> {
+        Self::start_with(programs, Audit::OfAccounts).await
+    }
+
+    async fn start_with(programs: &ControlPlanePrograms, audit: Audit) -> Result<Self> {
         let access = Access::prepare(run_folder::part("control-plane")?, Ground::here().address())?;
         let (mut etcd, etcd_address) = start_etcd(&programs.etcd, &access)?;
-        let mut apiserver = start_apiserver(&programs.kube_apiserver, &access, &etcd_address)?;
+        let mut apiserver = start_apiserver(&programs.kube_apiserver, &access, &etcd_address, audit)?;
         let client = access.client().await?;
         apiserver
             .ready(PATIENCE, async || is_ready(&client).await.then_some(()))
@@ -58,6 +83,7 @@ impl ControlPlane {
             access,
             apiserver_program: programs.kube_apiserver.clone(),
             etcd_address,
+            audit,
         })
     }
 
@@ -67,7 +93,7 @@ impl ControlPlane {
     /// [`Error::Program`] with the tail of its log when it does not come back.
     pub async fn restart_apiserver(&mut self) -> Result<()> {
         self.apiserver.kill();
-        self.apiserver = start_apiserver(&self.apiserver_program, &self.access, &self.etcd_address)?;
+        self.apiserver = start_apiserver(&self.apiserver_program, &self.access, &self.etcd_address, self.audit)?;
         let client = self.access.client().await?;
         self.apiserver.ready(PATIENCE, async || is_ready(&client).await.then_some(())).await
     }
@@ -147,6 +173,12 @@ impl Access {
         self.path("admin.kubeconfig")
     }
 
+    /// What service accounts have asked for, where the control plane was started with this log: one JSON object a line.
+    #[must_use]
+    pub fn audit_log(&self) -> PathBuf {
+        self.path("audit.log")
+    }
+
     /// A client that may do everything. It belongs to the async runtime it was made in.
     ///
     /// # Errors
@@ -183,7 +215,7 @@ fn start_etcd(program: &Path, access: &Access) -> Result<(Daemon, String)> {
     Ok((Daemon::start("etcd", &mut command, &access.path("etcd.log"))?, clients))
 }
 
-fn start_apiserver(program: &Path, access: &Access, etcd: &str) -> Result<Daemon> {
+fn start_apiserver(program: &Path, access: &Access, etcd: &str, audit: Audit) -> Result<Daemon> {
     let (address, port) = (access.server.ip().to_string(), access.server.port().to_string());
     let mut command = Command::new(program);
     command
@@ -202,6 +234,11 @@ fn start_apiserver(program: &Path, access: &Access, etcd: &str) -> Result<Daemon
         ("--service-account-signing-key-file", "token.key"),
     ] {
         command.arg(flag).arg(access.path(file));
+    }
+    if audit == Audit::OfAccounts {
+        access.write("audit.json", AUDIT_POLICY)?;
+        command.arg("--audit-policy-file").arg(access.path("audit.json"));
+        command.arg("--audit-log-path").arg(access.audit_log());
     }
     Daemon::start("kube-apiserver", &mut command, &access.path("kube-apiserver.log"))
 }

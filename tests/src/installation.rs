@@ -109,7 +109,17 @@ impl Installation {
         for object in manifests.placed(namespace, &reach) {
             apply(&client, &object).await?;
         }
-        Ok(Self { client, access: access.clone(), reach, manifests, namespace: namespace.to_owned() })
+        Ok(Self::present(client, access, namespace, reach, manifests))
+    }
+
+    pub(crate) fn present(
+        client: Client,
+        access: &Access,
+        namespace: &str,
+        reach: Reach,
+        manifests: Manifests,
+    ) -> Self {
+        Self { client, access: access.clone(), reach, manifests, namespace: namespace.to_owned() }
     }
 
     /// The namespace of the controller.
@@ -128,11 +138,25 @@ impl Installation {
     }
 }
 
-/// Applies one object and returns when it can be used.
-async fn apply(client: &Client, object: &Value) -> Result<()> {
-    let dynamic: DynamicObject = serde_json::from_value(object.clone()).map_err(|error| {
+/// Whether the API server would take this object, with its reason if not.
+pub(crate) async fn dry_run(client: &Client, object: &Value) -> Result<()> {
+    let dynamic = dynamic(object)?;
+    let name = dynamic.metadata.name.clone().unwrap_or_default();
+    let parameters = PatchParams { dry_run: true, ..PatchParams::apply(MANAGER).force() };
+    let parameters = parameters.validation_strict();
+    api_for(client, &dynamic).await?.patch(&name, &parameters, &Patch::Apply(object)).await?;
+    Ok(())
+}
+
+fn dynamic(object: &Value) -> Result<DynamicObject> {
+    serde_json::from_value(object.clone()).map_err(|error| {
         Error::Invalid(format!("a shipped {} is no Kubernetes object: {error}", kind_of(object)))
-    })?;
+    })
+}
+
+/// Applies one object and returns when it can be used.
+pub(crate) async fn apply(client: &Client, object: &Value) -> Result<()> {
+    let dynamic = dynamic(object)?;
     let name = dynamic.metadata.name.clone().unwrap_or_default();
     let api = api_for(client, &dynamic).await?;
     let parameters = PatchParams::apply(MANAGER).force();

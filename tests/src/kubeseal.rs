@@ -1,35 +1,11 @@
 //! kubeseal as a person or a script runs it.
 
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::Command;
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::Result;
 use crate::installation::Edition;
-
-/// What a finished program left.
-#[derive(Debug, Clone)]
-pub struct Output {
-    /// How it ended.
-    pub status: ExitStatus,
-    /// Standard output.
-    pub stdout: String,
-    /// Standard error.
-    pub stderr: String,
-}
-
-impl Output {
-    /// Standard output of a program that succeeded.
-    ///
-    /// # Errors
-    /// [`Error::Program`] with standard error when it did not.
-    pub fn ok(self) -> Result<String> {
-        if self.status.success() {
-            return Ok(self.stdout);
-        }
-        Err(Error::Program(format!("{}: {}", self.status, self.stderr)))
-    }
-}
+use crate::output::Output;
 
 /// A kubeseal to run: whose, and against which cluster.
 #[derive(Debug, Clone)]
@@ -73,26 +49,13 @@ impl Kubeseal {
     /// # Errors
     /// When it cannot be started; a failure of its own is in the [`Output`].
     pub fn run(&self, arguments: &[&str], input: &str) -> Result<Output> {
-        let mut child =
-            self.command(arguments).spawn().when(|| format!("start {}", self.program.display()))?;
-        let stdin = child.stdin.take();
-        let output = std::thread::scope(|scope| {
-            // Beside the reading, so that neither waits for the other; a program may end without reading its input.
-            scope.spawn(|| stdin.map(|mut stdin| stdin.write_all(input.as_bytes())));
-            child.wait_with_output()
-        });
-        let output = output.when(|| "read the output of kubeseal".into())?;
-        Ok(Output {
-            status: output.status,
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        Output::of(&mut self.command(arguments), input)
     }
 
     /// Only what a test says counts, not the developer's variables, kubeconfig or cluster.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(arguments);
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())

@@ -42,6 +42,10 @@ pub(crate) struct Manifests {
 }
 
 impl Manifests {
+    pub(crate) fn of(objects: Vec<Value>) -> Self {
+        Self { objects }
+    }
+
     /// Reads what `kubectl apply -k deploy/kustomize/base` would apply.
     pub(crate) fn shipped() -> Result<Self> {
         let mut objects = Vec::new();
@@ -82,6 +86,16 @@ impl Manifests {
     pub(crate) fn placed(&self, namespace: &str, reach: &Reach) -> Vec<Value> {
         self.objects.iter().flat_map(|object| place(object, namespace, reach)).collect()
     }
+}
+
+/// The objects of a manifest of several documents.
+///
+/// # Errors
+/// [`Error::Invalid`] with the place of what is no YAML.
+pub fn objects_of(manifest: &str) -> Result<Vec<Value>> {
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple(manifest).map_err(|error| Error::Invalid(error.to_string()))?;
+    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
 /// Whether the tests run on the CRD and the rights of an installation that is there already.
@@ -163,9 +177,8 @@ fn read_folder(folder: &Path, objects: &mut Vec<Value>) -> Result<()> {
 
 fn read_file(file: &Path, objects: &mut Vec<Value>) -> Result<()> {
     let text = fs::read_to_string(file).when(|| format!("read {}", file.display()))?;
-    let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
-        .map_err(|error| Error::Invalid(format!("{}: {error}", file.display())))?;
-    objects.extend(documents.into_iter().filter(|document| !document.is_null()));
+    let found = objects_of(&text);
+    objects.extend(found.map_err(|error| Error::Invalid(format!("{}: {error}", file.display())))?);
     Ok(())
 }
 

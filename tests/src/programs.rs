@@ -118,6 +118,28 @@ pub fn kstatus() -> Result<PathBuf> {
     of_our_own("kstatus", &KSTATUS)
 }
 
+const HELM: [GoProgram; 1] =
+    [GoProgram { name: "helm", package: "helm.sh/helm/v3/cmd/helm", usually: "1 min" }];
+
+/// Helm, which thinks of a Kubernetes of the version of its client library where it is not told another one.
+///
+/// # Errors
+/// As [`template_oracle`].
+pub fn helm() -> Result<PathBuf> {
+    let module = GoModule::read("helm")?;
+    let version = module.version_of("helm.sh/helm/v3")?.to_owned();
+    let minor = module.version_of("k8s.io/client-go")?.split('.').nth(1).unwrap_or_default();
+    let packages = ["pkg/chartutil", "pkg/lint/rules"].map(|package| format!("helm.sh/helm/v3/{package}"));
+    let kubernetes =
+        packages.map(|package| format!("-X {package}.k8sVersionMajor=1 -X {package}.k8sVersionMinor={minor}"));
+    let flags =
+        format!("-s -w -X helm.sh/helm/v3/internal/version.version={version} {}", kubernetes.join(" "));
+    let cache = module.cache(&format!("helm-{version}"), &flags)?;
+    let toolbox = Toolbox { module, flags, cache, programs: &HELM, assets: None };
+    toolbox.fill(|| ())?;
+    toolbox.require("helm")
+}
+
 /// The program of the Go module of that name, which has one source file.
 fn of_our_own(name: &str, programs: &'static [GoProgram; 1]) -> Result<PathBuf> {
     let module = GoModule::read(name)?;

@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use sealed_secrets_tests::isolation::{Ground, told_to_stop};
-use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms, kstatus};
-use sealed_secrets_tests::{ControlPlane, Error, Result, SHARED};
+use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms, helm, kstatus};
+use sealed_secrets_tests::{ControlPlane, Error, Result, SHARED, on_existing_installation};
 use tokio::process::Command;
 
-use crate::inside;
+use crate::{inside, rights};
 
 /// What needs namespaces: the service proxy, and a controller that takes no kubeconfig.
 const LEFT_OUT_ON_LOOPBACK: [&str; 2] = ["service_proxy", "upstream"];
@@ -31,15 +31,20 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     let programs = ControlPlanePrograms::prepare()?;
     UpstreamPrograms::prepare()?;
     kstatus()?;
+    helm()?;
     if Ground::here() == Ground::Outside {
         return inside::again().await;
     }
-    let plane = ControlPlane::start(&programs).await?;
+    let plane = ControlPlane::start_audited(&programs).await?;
     let mut command = test_command(&arguments.arguments);
     command.env(SHARED, plane.access().folder()).kill_on_drop(true);
     tokio::select! {
         status = command.status() => {
             let status = status.map_err(|source| Error::Io { action: "start cargo".into(), source })?;
+            // Only a full run on the shipped rights shows which of them are needed.
+            if status.success() && arguments.arguments.is_empty() && !on_existing_installation() {
+                rights::judge(plane.access())?;
+            }
             Ok(inside::exit_code(status))
         }
         () = told_to_stop() => Ok(ExitCode::FAILURE),

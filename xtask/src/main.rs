@@ -6,6 +6,7 @@ mod cluster;
 mod demo;
 mod inside;
 mod man;
+mod rights;
 mod test;
 
 use std::process::ExitCode;

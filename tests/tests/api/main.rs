@@ -1,6 +1,10 @@
 //! Black-box tests on a real API server. `cargo xtask test` runs them.
 
 #[cfg(test)]
+mod chart_applied;
+#[cfg(test)]
+mod chart_from_upstream;
+#[cfg(test)]
 mod controller_first_sync;
 #[cfg(test)]
 mod controller_flags;

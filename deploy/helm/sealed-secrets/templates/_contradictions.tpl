@@ -1,0 +1,65 @@
+{{/* Values that cannot all be meant, each as one sentence that begins with its path. */}}
+{{- define "sealed-secrets.contradictions" -}}
+{{- $problems := list -}}
+{{- if and .Values.kubeVersion (semverCompare "<1.25-0" .Values.kubeVersion) -}}
+{{- $problems = append $problems (printf "kubeVersion: %s is too old, 1.25 or newer is needed" .Values.kubeVersion) -}}
+{{- end -}}
+{{- with .Values.pdb -}}
+{{- $minimum := include "sealed-secrets.given" .minAvailable -}}
+{{- $maximum := include "sealed-secrets.given" .maxUnavailable -}}
+{{- if and .create $minimum $maximum -}}
+{{- $problems = append $problems "pdb.minAvailable, pdb.maxUnavailable: a PodDisruptionBudget has one of them" -}}
+{{- else if and .create $minimum (or (eq (toString .minAvailable) "100%") (and (not (hasSuffix "%" (toString .minAvailable))) (ge (int .minAvailable) (int $.Values.replicaCount)))) -}}
+{{- $problems = append $problems (printf "pdb.minAvailable: %v of %v replicas would let nobody drain a node; leave it empty, or raise replicaCount" .minAvailable $.Values.replicaCount) -}}
+{{- else if and .create $maximum (has (toString .maxUnavailable) (list "0" "0%")) -}}
+{{- $problems = append $problems (printf "pdb.maxUnavailable: %v would let nobody drain a node; set 1" .maxUnavailable) -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.rbac -}}
+{{- if .pspEnabled -}}
+{{- $problems = append $problems "rbac.pspEnabled: Kubernetes has had no PodSecurityPolicy since 1.25; set it to false, the Pods satisfy the Pod Security Standard `restricted`" -}}
+{{- end -}}
+{{- if and .create (not $.Values.serviceAccount.create) (not $.Values.serviceAccount.name) -}}
+{{- $problems = append $problems "serviceAccount.name: with serviceAccount.create=false the rights would go to every Pod of the namespace; name an account (`default`, if that is what you want)" -}}
+{{- end -}}
+{{- end -}}
+{{- range $path, $service := dict "service" .Values.service "metrics.service" .Values.metrics.service -}}
+{{- if and $service.nodePort (eq $service.type "ClusterIP") -}}
+{{- $problems = append $problems (printf "%s.nodePort: a Service of type ClusterIP has none; set %s.type to NodePort or LoadBalancer" $path $path) -}}
+{{- end -}}
+{{- if and $service.loadBalancerClass (ne $service.type "LoadBalancer") -}}
+{{- $problems = append $problems (printf "%s.loadBalancerClass: only a Service of type LoadBalancer has one; this is %s" $path $service.type) -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.containerPorts -}}
+{{- if eq (int .http) (int .metrics) -}}
+{{- $problems = append $problems (printf "containerPorts.metrics: %v is containerPorts.http, too" .metrics) -}}
+{{- end -}}
+{{- end -}}
+{{- if .Values.hostNetwork -}}
+{{- range $name, $port := .Values.hostPorts -}}
+{{- if and $port (ne (int $port) (int (index $.Values.containerPorts $name))) -}}
+{{- $problems = append $problems (printf "hostPorts.%s: with hostNetwork it is containerPorts.%s, which is %v" $name $name (index $.Values.containerPorts $name)) -}}
+{{- end -}}
+{{- end -}}
+{{- if .Values.networkPolicy.enabled -}}
+{{- $problems = append $problems "networkPolicy.enabled: a NetworkPolicy has no effect on Pods in the host's network (hostNetwork)" -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.networkPolicy.enabled .Values.networkPolicy.egress.enabled (not (include "sealed-secrets.apiServer" .)) -}}
+{{- $problems = append $problems "networkPolicy.egress.kubeapiCidr, networkPolicy.egress.kubeapiPort: both are needed where Helm cannot ask a cluster; without them the controller would reach nothing" -}}
+{{- end -}}
+{{- with .Values.ingress -}}
+{{- if and .enabled .selfSigned (not .tls) -}}
+{{- $problems = append $problems "ingress.selfSigned: has no effect without ingress.tls" -}}
+{{- end -}}
+{{- end -}}
+{{- if .Values.rotation.policy -}}
+{{- if not .Values.crds.rotation -}}
+{{- $problems = append $problems "rotation.policy: needs crds.rotation" -}}
+{{- else if and (lookup "v1" "Namespace" "" "kube-system") (not (.Capabilities.APIVersions.Has "sealedsecrets.rs/v1alpha1/SealingKeyPolicy")) -}}
+{{- $problems = append $problems "rotation.policy: the CRD SealingKeyPolicy is not in the cluster yet; install without a policy, then set it with `helm upgrade`" -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $problems -}}
+{{- end -}}

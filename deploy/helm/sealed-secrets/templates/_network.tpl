@@ -1,0 +1,33 @@
+{{/* Egress rules that lead to the API server: as the values say, else as the cluster says of the Service `kubernetes`. Nothing where neither does. */}}
+{{- define "sealed-secrets.apiServer" -}}
+{{- $given := .Values.networkPolicy.egress -}}
+{{- $rules := list -}}
+{{- $service := lookup "v1" "Service" "default" "kubernetes" -}}
+{{- $endpoints := lookup "v1" "Endpoints" "default" "kubernetes" -}}
+{{- if and $given.kubeapiCidr $given.kubeapiPort -}}
+{{- $rules = append $rules (dict "to" (list (dict "ipBlock" (dict "cidr" $given.kubeapiCidr))) "ports" (list (dict "port" (int $given.kubeapiPort) "protocol" "TCP"))) -}}
+{{- else -}}
+{{- range $subset := ($endpoints.subsets | default list) -}}
+{{- $blocks := list -}}
+{{- range $subset.addresses -}}
+{{- $blocks = append $blocks (dict "ipBlock" (dict "cidr" (include "sealed-secrets.single" .ip))) -}}
+{{- end -}}
+{{- if $given.kubeapiCidr -}}{{- $blocks = list (dict "ipBlock" (dict "cidr" $given.kubeapiCidr)) -}}{{- end -}}
+{{- $ports := list -}}
+{{- range $subset.ports -}}
+{{- $ports = append $ports (dict "port" (int ($given.kubeapiPort | default .port)) "protocol" "TCP") -}}
+{{- end -}}
+{{- if and $blocks $ports -}}{{- $rules = append $rules (dict "to" $blocks "ports" $ports) -}}{{- end -}}
+{{- end -}}
+{{- /* Some networks judge before the Service's address is translated. */ -}}
+{{- if and $rules $service (not $given.kubeapiCidr) (not $given.kubeapiPort) -}}
+{{- $rules = append $rules (dict "to" (list (dict "ipBlock" (dict "cidr" (include "sealed-secrets.single" $service.spec.clusterIP)))) "ports" (list (dict "port" 443 "protocol" "TCP"))) -}}
+{{- end -}}
+{{- end -}}
+{{- with $rules -}}{{- toYaml . -}}{{- end -}}
+{{- end -}}
+
+{{/* The network that is one address. */}}
+{{- define "sealed-secrets.single" -}}
+{{- . -}}/{{- ternary "128" "32" (contains ":" .) -}}
+{{- end -}}

@@ -1,0 +1,120 @@
+//! What the chart and the kustomize overlays render, judged by a real API server.
+
+use std::fs;
+
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::Api;
+use kube::api::{ObjectMeta, PostParams};
+use sealed_secrets_tests::{Cluster, Tool, objects_of, workspace};
+use serde_json::{Value, json};
+
+/// Values that ask for less than the Pod Security Standard `restricted` does.
+const NOT_RESTRICTED: [&str; 3] = ["host-network", "host-ports", "no-security-contexts"];
+
+/// The sets of values that are rendered in `tests/tests/chart`, by name.
+fn sets() -> Vec<(String, String)> {
+    let folder = workspace::root().join("tests/tests/data/chart/values");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let sets = files.filter(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+    sets.map(|file| {
+        let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+        (name, fs::read_to_string(file).unwrap())
+    })
+    .collect()
+}
+
+fn chart(values: &str) -> Vec<Value> {
+    let arguments = [
+        "template",
+        "sealed-secrets-controller",
+        "deploy/helm/sealed-secrets",
+        "--namespace",
+        "kube-system",
+        "--values",
+        "-",
+    ];
+    objects_of(&Tool::helm().unwrap().run(&arguments, values).unwrap().ok().unwrap()).unwrap()
+}
+
+/// A kind of the Prometheus Operator, whose own schemas are not ours to keep.
+fn kind_of_prometheus(kind: &str) -> Value {
+    let plural = format!("{}s", kind.to_lowercase());
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.monitoring.coreos.com")},
+        "spec": {
+            "group": "monitoring.coreos.com", "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+            }],
+        },
+    })
+}
+
+async fn prepare(cluster: &Cluster) {
+    let namespaces: Api<Namespace> = Api::all(cluster.client());
+    for name in ["team-a", "team-b", "monitoring", "restricted"] {
+        let level = ("pod-security.kubernetes.io/enforce".to_owned(), name.to_owned());
+        let labels = (name == "restricted").then(|| [level].into());
+        let metadata = ObjectMeta { name: Some(name.to_owned()), labels, ..ObjectMeta::default() };
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+    }
+    let kinds = ["ServiceMonitor", "PrometheusRule"].map(kind_of_prometheus);
+    cluster.apply(&kinds).await.unwrap();
+    let crds: Vec<_> =
+        chart("").into_iter().filter(|object| object["kind"] == "CustomResourceDefinition").collect();
+    cluster.apply(&crds).await.unwrap();
+}
+
+/// Whether a Pod of this Deployment may run where the Pod Security Standard `restricted` is enforced.
+async fn is_restricted(cluster: &Cluster, deployment: &Value) -> Result<(), kube::Error> {
+    let mut pod = deployment["spec"]["template"].clone();
+    pod["metadata"]["name"] = "pod".into();
+    // Classes are no matter of this standard, and these do not exist here.
+    for class in ["priorityClassName", "runtimeClassName"] {
+        pod["spec"].as_object_mut().unwrap().remove(class);
+    }
+    let pods: Api<Pod> = Api::namespaced(cluster.client(), "restricted");
+    let parameters = PostParams { dry_run: true, ..PostParams::default() };
+    pods.create(&parameters, &serde_json::from_value(pod).unwrap()).await.map(drop)
+}
+
+async fn judge(cluster: &Cluster, name: &str, objects: &[Value]) {
+    for object in objects {
+        let result = cluster.would_take(object).await;
+        assert!(result.is_ok(), "{name}: {}\n{object:#}", result.unwrap_err());
+    }
+    for deployment in objects.iter().filter(|object| object["kind"] == "Deployment") {
+        let result = is_restricted(cluster, deployment).await;
+        assert_eq!(result.is_err(), NOT_RESTRICTED.contains(&name), "{name}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_api_server_takes_all_that_the_chart_and_the_overlays_make() {
+    let cluster = Cluster::own().await.unwrap();
+    prepare(&cluster).await;
+    for (name, values) in sets() {
+        judge(&cluster, &name, &chart(&values)).await;
+    }
+    let kubectl = Tool::kubectl().unwrap();
+    for overlay in ["cluster-wide", "namespaced", "without-rotation-crds"] {
+        let folder = format!("deploy/kustomize/overlays/{overlay}");
+        let manifest = kubectl.run(&["kustomize", &folder], "").unwrap().ok().unwrap();
+        judge(&cluster, overlay, &objects_of(&manifest).unwrap()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_its_own_is_made_for_the_ingress_and_fits_the_host() {
+    let cluster = Cluster::shared().await.unwrap();
+    let values = "ingress: {enabled: true, hostname: seal.example.com, tls: true, selfSigned: true}";
+    let objects = chart(values);
+    let secret = objects.iter().find(|object| object["kind"] == "Secret").unwrap();
+    assert_eq!(secret["metadata"]["name"], "seal.example.com-tls");
+    // It refuses a TLS Secret whose certificate and key do not belong together.
+    cluster.would_take(secret).await.unwrap();
+}

@@ -1,0 +1,74 @@
+//! Values that are refused, with their path and the reason.
+
+use crate::support::template;
+
+/// Values, and what Helm must say of them.
+const REFUSED: [(&str, &str); 47] = [
+    // Names that nobody reads.
+    ("replicas: 2", "additional properties 'replicas' not allowed"),
+    ("image: {name: x}", "at '/image': additional properties 'name' not allowed"),
+    ("service: {ports: 80}", "at '/service': additional properties 'ports' not allowed"),
+    ("metrics: {serviceMonitor: {enable: true}}", "at '/metrics/serviceMonitor': additional properties 'enable'"),
+    ("rbac: {serviceProxier: {subject: []}}", "at '/rbac/serviceProxier': additional properties 'subject'"),
+    ("readinessProbe: {path: /x}", "at '/readinessProbe': additional properties 'path' not allowed"),
+    ("resources: {limit: {cpu: 1}}", "at '/resources': additional properties 'limit' not allowed"),
+    ("networkPolicy: {egress: {cidr: x}}", "at '/networkPolicy/egress': additional properties 'cidr' not allowed"),
+    // Types.
+    ("replicaCount: two", "at '/replicaCount': got string, want integer"),
+    ("replicaCount: -1", "at '/replicaCount': minimum"),
+    ("updateStatus: \"false\"", "at '/updateStatus': got string, want boolean"),
+    ("logInfoStdout: 0", "at '/logInfoStdout': got number, want boolean"),
+    ("createController: null\nskipRecreate: yes please", "at '/skipRecreate': got string, want boolean"),
+    ("additionalNamespaces: team-a", "at '/additionalNamespaces': got string, want array"),
+    ("additionalNamespaces: [Team_A]", "at '/additionalNamespaces/0': 'Team_A' does not match pattern"),
+    ("additionalNamespaces: [a, a]", "at '/additionalNamespaces': items at 0 and 1 are equal"),
+    ("podLabels: {a: 1}", "at '/podLabels/a': got number, want string"),
+    ("commonAnnotations: [a]", "at '/commonAnnotations': got array, want object"),
+    ("containerPorts: {http: 70000}", "at '/containerPorts/http': maximum"),
+    ("service: {port: http}", "at '/service/port': got string, want integer"),
+    ("extraArgs: --key-size=3072", "at '/extraArgs': got string, want array"),
+    ("hostUsers: never", "at '/hostUsers': got string, want"),
+    ("crds: {rotation: \"no\"}", "at '/crds/rotation': got string, want boolean"),
+    // Forms.
+    ("image: {pullPolicy: Sometimes}", "at '/image/pullPolicy': value must be one of 'Always'"),
+    ("image: {digest: latest}", "at '/image/digest': 'latest' does not match pattern"),
+    ("logLevel: chatty", "at '/logLevel': value must be one of"),
+    ("logFormat: xml", "at '/logFormat': value must be one of"),
+    ("keyrenewperiod: 30 days", "at '/keyrenewperiod': '30 days' does not match pattern"),
+    ("keyrenewperiod: 30", "at '/keyrenewperiod': maximum"),
+    ("keycutofftime: 2024-10-14", "at '/keycutofftime'"),
+    ("rateLimit: 0", "at '/rateLimit': minimum"),
+    ("secretName: My_Key", "at '/secretName': 'My_Key' does not match pattern"),
+    ("privateKeyAnnotations: {a: \"1,2\"}", "at '/privateKeyAnnotations/a': '1,2' does not match pattern"),
+    ("service: {type: Internal}", "at '/service/type': value must be one of"),
+    ("metrics: {serviceMonitor: {interval: often}}", "at '/metrics/serviceMonitor/interval'"),
+    // Contradictions.
+    ("pdb: {create: true, minAvailable: 1, maxUnavailable: 1}", "pdb.minAvailable, pdb.maxUnavailable: a PodDisruptionBudget has one"),
+    ("pdb: {create: true, minAvailable: 1}", "pdb.minAvailable: 1 of 1 replicas would let nobody drain a node"),
+    ("pdb: {create: true, maxUnavailable: 0}", "pdb.maxUnavailable: 0 would let nobody drain a node"),
+    ("rbac: {pspEnabled: true}", "rbac.pspEnabled: Kubernetes has had no PodSecurityPolicy since 1.25"),
+    ("serviceAccount: {create: false}", "serviceAccount.name: with serviceAccount.create=false the rights would go to"),
+    ("service: {nodePort: 30080}", "service.nodePort: a Service of type ClusterIP has none"),
+    ("metrics: {service: {loadBalancerClass: x}}", "metrics.service.loadBalancerClass: only a Service of type LoadBalancer"),
+    ("containerPorts: {metrics: 8080}", "containerPorts.metrics: 8080 is containerPorts.http, too"),
+    ("hostNetwork: true\nhostPorts: {http: 80}", "hostPorts.http: with hostNetwork it is containerPorts.http, which is 8080"),
+    ("networkPolicy: {enabled: true, egress: {enabled: true}}", "networkPolicy.egress.kubeapiCidr, networkPolicy.egress.kubeapiPort: both are needed"),
+    ("ingress: {enabled: true, selfSigned: true}", "ingress.selfSigned: has no effect without ingress.tls"),
+    ("crds: {rotation: false}\nrotation: {policy: {suspend: true}}", "rotation.policy: needs crds.rotation"),
+];
+
+#[test]
+fn wrong_values_fail_with_their_path_and_the_reason() {
+    for (values, reason) in REFUSED {
+        let output = template(values);
+        assert!(!output.status.success() && output.stdout.is_empty(), "taken: {values}");
+        assert!(output.stderr.contains(reason), "{values}\nsays {}\nnot {reason}", output.stderr);
+    }
+}
+
+#[test]
+fn all_contradictions_are_told_at_once() {
+    let output = template("rbac: {pspEnabled: true}\ncontainerPorts: {metrics: 8080}\n");
+    let told = output.stderr.lines().filter(|line| line.starts_with("- ")).count();
+    assert_eq!(told, 2, "{}", output.stderr);
+}
