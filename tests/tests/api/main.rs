@@ -35,6 +35,8 @@ mod harness;
 #[cfg(test)]
 mod http_differential;
 #[cfg(test)]
+mod image;
+#[cfg(test)]
 mod kubeseal_edits;
 #[cfg(test)]
 mod kubeseal_proxy;
