@@ -35,6 +35,33 @@ mount --bind "$0" /var/run/secrets/kubernetes.io/serviceaccount
 exec "$@"
 "#;
 
+/// What a container's runtime and a kubelet do: gives a program one folder as its whole and unchangeable file system, a user
+/// and a `PATH`.
+const IN_A_ROOT: &str = r#"
+root=$1 account=$2 user=$3 path=$4 unshare=$(command -v unshare)
+shift 4
+mount --bind "$root" "$root"
+mkdir -p "$root/proc" "$root/var/run/secrets/kubernetes.io/serviceaccount"
+mount --rbind /proc "$root/proc"
+mount --bind "$account" "$root/var/run/secrets/kubernetes.io/serviceaccount"
+mount -o remount,bind,ro "$root"
+export PATH="$path"
+exec "$unshare" --user --map-user="$user" --map-group="$user" --root="$root" --wd=/ -- "$@"
+"#;
+
+/// An unpacked image and how it is started.
+#[derive(Debug, Clone)]
+pub struct ImageRoot {
+    /// The folder with its files, and with `etc/hosts` and `etc/resolv.conf` as a runtime writes them.
+    pub root: PathBuf,
+    /// The user it runs as, a number.
+    pub user: String,
+    /// Its `PATH`.
+    pub path: String,
+    /// The name under which its `etc` finds the API server, which has a certificate for it.
+    pub api_server: String,
+}
+
 /// A running controller. It is killed when dropped.
 #[derive(Debug)]
 pub struct ControllerProcess {
@@ -51,7 +78,22 @@ impl ControllerProcess {
         edition: Edition,
         arguments: &[&str],
     ) -> Result<Self> {
-        let mut controller = Self::spawn(installation, edition, arguments).await?;
+        Self::spawn(installation, edition, arguments).await?.serving(installation).await
+    }
+
+    /// Starts the program `controller` of an image, as a Pod would, and returns when it serves its certificate.
+    pub(crate) async fn start_image(
+        installation: &Installation,
+        image: &ImageRoot,
+        arguments: &[&str],
+    ) -> Result<Self> {
+        let start = |account: &Path| Ok(in_a_root(image, account, &installation.access));
+        Self::run(installation, start, arguments).await?.serving(installation).await
+    }
+
+    /// Waits until it serves its certificate, also through the Service.
+    async fn serving(mut self, installation: &Installation) -> Result<Self> {
+        let controller = &mut self;
         let certificate = format!("http://{}/v1/cert.pem", controller.address);
         let serves = {
             let address = controller.address.to_string();
@@ -70,7 +112,7 @@ impl ControllerProcess {
         let service = name_of(installation.manifests.first("Service")?);
         endpoint::publish(&installation.client, installation.namespace(), &service, controller.address)
             .await?;
-        Ok(controller)
+        Ok(self)
     }
 
     /// Starts the controller without waiting for anything: for controllers that are meant not to get ready.
@@ -78,12 +120,23 @@ impl ControllerProcess {
     /// # Errors
     /// When it cannot be started.
     pub async fn spawn(installation: &Installation, edition: Edition, arguments: &[&str]) -> Result<Self> {
+        let start =
+            |account: &Path| Ok(as_in_a_cluster(&edition.controller()?, account, &installation.access));
+        Self::run(installation, start, arguments).await
+    }
+
+    /// Runs the command that `start` makes for the folder of an account.
+    async fn run(
+        installation: &Installation,
+        start: impl FnOnce(&Path) -> Result<Command>,
+        arguments: &[&str],
+    ) -> Result<Self> {
         let folder = run_folder::part("controller")?;
         let account = write_account(installation, &folder).await?;
         let ip = Ground::here().address();
         let address = SocketAddr::new(ip, free_port(ip)?);
         let metrics_address = SocketAddr::new(ip, free_port(ip)?);
-        let mut command = as_in_a_cluster(&edition.controller()?, &account, &installation.access);
+        let mut command = start(&account)?;
         command
             .env("POD_NAMESPACE", installation.namespace())
             .args([format!("--listen-addr={address}"), format!("--listen-metrics-addr={metrics_address}")])
@@ -215,6 +268,20 @@ fn as_in_a_cluster(program: &Path, account: &Path, access: &Access) -> Command {
         .env("PATH", search)
         .env("KUBERNETES_SERVICE_HOST", server.ip().to_string())
         .env("KUBERNETES_SERVICE_PORT", server.port().to_string());
+    command
+}
+
+fn in_a_root(image: &ImageRoot, account: &Path, access: &Access) -> Command {
+    let mut command = Command::new("unshare");
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("KUBERNETES_SERVICE_HOST", &image.api_server)
+        .env("KUBERNETES_SERVICE_PORT", access.server().port().to_string())
+        .args(["--mount", "--", "sh", "-e", "-c", IN_A_ROOT, "sh"])
+        .args([&image.root, account])
+        .args([&image.user, &image.path])
+        .arg("controller");
     command
 }
 

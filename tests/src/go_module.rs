@@ -24,6 +24,7 @@ pub(crate) struct GoModule {
     folder: PathBuf,
     definition: String,
     sums: Vec<u8>,
+    tags: &'static str,
 }
 
 impl GoModule {
@@ -36,7 +37,13 @@ impl GoModule {
             definition: fs::read_to_string(&definition).when(|| format!("read {}", definition.display()))?,
             sums: fs::read(&sums).when(|| format!("read {}", sums.display()))?,
             folder,
+            tags: "",
         })
+    }
+
+    /// The same, built with these build tags.
+    pub(crate) fn with_tags(self, tags: &'static str) -> Self {
+        Self { tags, ..self }
     }
 
     /// A source file of the module, for programs that are our own.
@@ -68,7 +75,7 @@ impl GoModule {
 
     fn go_build(&self, package: &str, linker_flags: &str, output: &Path) -> Result<()> {
         let result = Command::new("go")
-            .args(["build", "-trimpath", "-buildvcs=false", "-ldflags", linker_flags, "-o"])
+            .args(["build", "-trimpath", "-buildvcs=false", "-tags", self.tags, "-ldflags", linker_flags, "-o"])
             .arg(output)
             .arg(package)
             .current_dir(&self.folder)

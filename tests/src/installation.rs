@@ -10,7 +10,7 @@ use kube::{Api, Client, discovery};
 use serde_json::Value;
 
 use crate::control_plane::Access;
-use crate::controller_process::ControllerProcess;
+use crate::controller_process::{ControllerProcess, ImageRoot};
 use crate::error::{Error, Result};
 use crate::manifests::{Manifests, kind_of};
 use crate::poll::until;
@@ -135,6 +135,14 @@ impl Installation {
     /// [`Error::Program`] with the end of its log when it does not get that far.
     pub async fn start(&self, edition: Edition, arguments: &[&str]) -> Result<ControllerProcess> {
         ControllerProcess::start(self, edition, arguments).await
+    }
+
+    /// As [`Self::start`], with the program of an image in a root file system of its own.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_image(&self, image: &ImageRoot, arguments: &[&str]) -> Result<ControllerProcess> {
+        ControllerProcess::start_image(self, image, arguments).await
     }
 }
 

@@ -36,7 +36,7 @@ pub mod workspace;
 
 pub use cluster::{Cluster, SHARED};
 pub use control_plane::{Access, ControlPlane};
-pub use controller_process::ControllerProcess;
+pub use controller_process::{ControllerProcess, ImageRoot};
 pub use daemon::Daemon;
 pub use error::{Error, Result};
 pub use fault_proxy::{Fault, FaultProxy};

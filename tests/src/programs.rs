@@ -140,6 +140,26 @@ pub fn helm() -> Result<PathBuf> {
     toolbox.require("helm")
 }
 
+const PROMTOOL: [GoProgram; 1] = [GoProgram {
+    name: "promtool",
+    package: "github.com/prometheus/prometheus/cmd/promtool",
+    usually: "4 min",
+}];
+
+/// Prometheus' own judge of rules, and of what they make of given series.
+///
+/// # Errors
+/// As [`template_oracle`].
+pub fn promtool() -> Result<PathBuf> {
+    let module = GoModule::read("promtool")?.with_tags("remove_all_sd");
+    let version = module.version_of("github.com/prometheus/prometheus")?;
+    let flags = "-s -w".to_owned();
+    let cache = module.cache(&format!("promtool-{version}"), &flags)?;
+    let toolbox = Toolbox { module, flags, cache, programs: &PROMTOOL, assets: None };
+    toolbox.fill(|| ())?;
+    toolbox.require("promtool")
+}
+
 /// The program of the Go module of that name, which has one source file.
 fn of_our_own(name: &str, programs: &'static [GoProgram; 1]) -> Result<PathBuf> {
     let module = GoModule::read(name)?;

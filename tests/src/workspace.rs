@@ -11,6 +11,12 @@ pub fn root() -> PathBuf {
     package.parent().unwrap_or(package).to_owned()
 }
 
+/// Where `cargo xtask image` puts the controller's image, an OCI archive.
+#[must_use]
+pub fn image() -> PathBuf {
+    root().join("target/image/controller.oci.tar")
+}
+
 /// The program `name` that Cargo built for release, in the target folder of the running one.
 ///
 /// # Errors

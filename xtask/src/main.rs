@@ -1,9 +1,13 @@
 //! `cargo xtask`: what a line of shell cannot say.
 
 mod api_tests;
+mod archive;
 mod bench;
 mod cluster;
 mod demo;
+mod dist;
+mod files;
+mod image;
 mod inside;
 mod man;
 mod rights;
@@ -27,6 +31,8 @@ enum Command {
     Bench(bench::Arguments),
     Cluster(cluster::Arguments),
     Demo(demo::Arguments),
+    Dist(dist::Arguments),
+    Image(image::Arguments),
     Man(man::Arguments),
     Test(test::Arguments),
     #[command(hide = true)]
@@ -51,6 +57,8 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Cluster(arguments) => cluster::run(&arguments).await,
         Command::Man(arguments) => man::run(&arguments).await,
         Command::Demo(arguments) => demo::run(&arguments).await,
+        Command::Dist(arguments) => dist::run(&arguments).await,
+        Command::Image(arguments) => image::run(&arguments).await,
         Command::Test(arguments) => test::run(&arguments).await,
         Command::ApiTests(arguments) => api_tests::run(&arguments).await,
     }

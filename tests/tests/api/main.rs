@@ -39,6 +39,8 @@ mod harness;
 #[cfg(test)]
 mod http_differential;
 #[cfg(test)]
+mod image;
+#[cfg(test)]
 mod key_scene;
 #[cfg(test)]
 mod kubeseal_edits;

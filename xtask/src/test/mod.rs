@@ -40,6 +40,9 @@ async fn all_steps(arguments: &Arguments) -> Result<ExitCode> {
         steps.dependencies().await?;
     }
     steps.tests(&arguments.filters).await?;
+    if arguments.filters.is_empty() || arguments.filters.iter().any(|filter| filter == "image") {
+        steps.image().await?;
+    }
     steps.api_tests(&arguments.filters).await?;
     let summary = steps.summary();
     println!("{summary}");

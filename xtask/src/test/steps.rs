@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use sealed_secrets_tests::isolation::{Isolation, RunFolder};
-use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms, helm, kstatus};
+use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms, helm, kstatus, promtool};
 use sealed_secrets_tests::{EXISTING, Result};
 use tokio::process::Command;
 
@@ -14,7 +14,7 @@ use super::deny;
 use super::step::{Finished, cargo, closing, heading, quietly, run};
 use super::summary::{Counts, Summary};
 use crate::api_tests::SELECTION;
-use crate::inside;
+use crate::{image, inside};
 
 /// What an installation of the original has.
 const EXISTING_CLUSTER: &str = "tests/tests/data/existing-cluster";
@@ -50,6 +50,7 @@ impl Steps {
         self.provide("original's programs", UpstreamPrograms::prepare().map(drop));
         self.provide("kstatus", kstatus().map(drop));
         self.provide("helm", helm().map(drop));
+        self.provide("promtool", promtool().map(drop));
         Ok(())
     }
 
@@ -95,6 +96,18 @@ impl Steps {
         let mut command = cargo(&["test", "--workspace", "--locked", "--no-fail-fast", "--"]);
         let finished = run("tests without an API server", command.args(filters)).await?;
         self.count_tests("tests without an API server", &finished, filters);
+        Ok(())
+    }
+
+    /// The image that tests start the controller from.
+    pub(crate) async fn image(&mut self) -> Result<()> {
+        let name = "build the controller's image";
+        let start = heading(name);
+        let result = image::for_tests().await;
+        let output = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        let finished = Finished { success: result.is_ok(), output };
+        closing(start, &finished);
+        self.count_if_failed(name, &finished);
         Ok(())
     }
 

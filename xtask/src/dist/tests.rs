@@ -1,0 +1,131 @@
+//! The release, made of the programs as they are built for tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+use std::process::Command;
+
+use flate2::read::GzDecoder;
+use serde_json::Value;
+
+use super::*;
+use crate::files::read_text;
+use crate::test::step;
+
+/// The release in a folder, and its files by name.
+async fn release() -> (tempfile::TempDir, BTreeMap<String, Vec<u8>>) {
+    let arguments = ["build", "--locked", "--package", KUBESEAL, "--package", image::PACKAGE];
+    assert!(step::quietly(&mut step::cargo(&arguments)).await.unwrap().success);
+    let programs = workspace::built_program(KUBESEAL).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = BTreeMap::new();
+    for artefact in artefacts(programs.parent().unwrap()).await.unwrap() {
+        write(&folder.path().join(&artefact.name), &artefact.content).unwrap();
+        files.insert(artefact.name, artefact.content);
+    }
+    (folder, files)
+}
+
+fn unpacked(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let mut archive = tar::Archive::new(GzDecoder::new(archive));
+    let entries = archive.entries().unwrap().map(|entry| {
+        let mut entry = entry.unwrap();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        (entry.path().unwrap().display().to_string(), content)
+    });
+    entries.collect()
+}
+
+fn text(files: &BTreeMap<String, Vec<u8>>, name: &str) -> String {
+    String::from_utf8(files[name].clone()).unwrap()
+}
+
+#[tokio::test]
+async fn a_release_is_complete_and_each_part_is_what_the_others_say() {
+    let (folder, files) = release().await;
+    let platform = platform().unwrap();
+    let archive = format!("kubeseal-{VERSION}-{platform}.tar.gz");
+    let expected = [
+        "SHA256SUMS".to_owned(),
+        format!("controller-{VERSION}-{platform}.oci.tar"),
+        format!("controller-{VERSION}-{platform}.tar.gz"),
+        format!("controller-{VERSION}.spdx.json"),
+        "install.yaml".to_owned(),
+        archive.clone(),
+        format!("kubeseal-{VERSION}.spdx.json"),
+        "krew.yaml".to_owned(),
+    ];
+    assert_eq!(files.keys().collect::<BTreeSet<_>>(), expected.iter().collect());
+    checksums_are_those_of_sha256sum(folder.path());
+    kubeseal_comes_with_manual_and_completions(&unpacked(&files[&archive]));
+    krew_names_the_archive(&text(&files, "krew.yaml"), &archive, &files[&archive]);
+    install_is_what_kustomize_applies(&text(&files, "install.yaml"));
+    for (name, package) in [("kubeseal", KUBESEAL), ("controller", image::PACKAGE)] {
+        let bill = serde_json::from_slice(&files[&format!("{name}-{VERSION}.spdx.json")]).unwrap();
+        bill_lists_what_cargo_tree_lists(&bill, package);
+    }
+}
+
+fn checksums_are_those_of_sha256sum(folder: &Path) {
+    let mut command = Command::new("sha256sum");
+    let output = command.args(["--check", "--strict", CHECKSUMS]).current_dir(folder).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(said.matches(": OK").count(), 7, "{said}");
+}
+
+fn kubeseal_comes_with_manual_and_completions(archive: &BTreeMap<String, Vec<u8>>) {
+    assert!(text(archive, "man/kubeseal.1").contains(".TH kubeseal 1"));
+    assert!(text(archive, "completions/kubeseal.bash").contains("complete -F"));
+    assert!(text(archive, "completions/_kubeseal").starts_with("#compdef kubeseal"));
+    assert!(text(archive, "completions/kubeseal.fish").contains("complete -c kubeseal"));
+    assert_eq!(text(archive, "LICENSE"), read_text(&workspace::root().join("LICENSE")).unwrap());
+    assert_eq!(archive[KUBESEAL], read(&workspace::built_program(KUBESEAL).unwrap()).unwrap());
+}
+
+fn krew_names_the_archive(manifest: &str, name: &str, archive: &[u8]) {
+    let field = |key: &str| {
+        let lines = manifest.lines().map(|line| line.trim_start_matches([' ', '-']));
+        let mut values = lines.filter_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
+        values.next().unwrap().to_owned()
+    };
+    assert_eq!(field("sha256"), sha256(archive));
+    assert!(field("uri").ends_with(&format!("/v{VERSION}/{name}")));
+    let files = unpacked(archive);
+    assert!(files.contains_key(&field("bin")) && files.contains_key(&field("from")));
+}
+
+/// What kubectl makes of the folder is compared with what tests apply in `the_tests_apply_what_kubectl_applies`.
+fn install_is_what_kustomize_applies(manifest: &str) {
+    let kinds: BTreeSet<_> = manifest.lines().filter_map(|line| line.strip_prefix("kind: ")).collect();
+    for kind in ["ClusterRole", "CustomResourceDefinition", "Deployment", "Service", "ServiceAccount"] {
+        assert!(kinds.contains(kind), "{kinds:?}");
+    }
+    assert!(manifest.contains(&format!("image: ghcr.io/sealed-secrets-rs/controller:{VERSION}\n")));
+}
+
+fn bill_lists_what_cargo_tree_lists(bill: &Value, package: &str) {
+    let packages = bill["packages"].as_array().unwrap().iter().filter(|part| part["externalRefs"].is_array());
+    let word = |part: &Value, name: &str| part[name].as_str().unwrap().to_owned();
+    let listed: BTreeSet<_> = packages
+        .clone()
+        .map(|part| format!("{} v{}", word(part, "name"), word(part, "versionInfo")))
+        .collect();
+    let platform = program::platform().unwrap();
+    let tree = ["tree", "--locked", "--edges", "normal", "--prefix", "none", "--target", &platform];
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(tree).args(["--package", package]).current_dir(workspace::root());
+    let tree = String::from_utf8(cargo.output().unwrap().stdout).unwrap();
+    let tree: BTreeSet<_> = tree
+        .lines()
+        .map(|line| line.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
+        .filter(|line| !line.is_empty())
+        .collect();
+    // Cargo's graph is that of the whole workspace, whose features may add to those of one package.
+    let missing: Vec<_> = tree.difference(&listed).collect();
+    assert!(missing.is_empty() && tree.len() > 20, "not in the bill: {missing:?}");
+    assert!(listed.len() < tree.len() + 20, "{:?}", listed.difference(&tree).collect::<Vec<_>>());
+    for part in packages {
+        assert_ne!(part["licenseDeclared"], "NOASSERTION", "{part}");
+    }
+}

@@ -1,0 +1,98 @@
+//! The controller's image, without a container engine.
+
+mod layout;
+pub(crate) mod program;
+mod second_build;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use sealed_secrets_tests::{Error, Result, workspace};
+use serde_json::{Value, json};
+
+pub(crate) use self::layout::Packed;
+use self::layout::{Image, pack};
+use crate::archive::Archive;
+use crate::files::{read, read_text, write};
+
+pub(crate) const PACKAGE: &str = "sealed-secrets-controller";
+const PROGRAM: &str = "controller";
+const REPOSITORY: &str = "ghcr.io/sealed-secrets-rs/controller";
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Build the controller's image for this machine's architecture, as an OCI archive
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Where to; the default is target/image/controller.oci.tar
+    file: Option<PathBuf>,
+    /// Build a second time in another folder, and fail unless the digests are the same
+    #[arg(long)]
+    twice: bool,
+}
+
+/// Builds the program and packs it.
+pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let (source, target) = (workspace::root(), program::target_folder());
+    let packed = make(&source, &target).await?;
+    let file = arguments.file.clone().unwrap_or_else(workspace::image);
+    write(&file, &packed.archive)?;
+    println!("{} {} KiB {}", file.display(), packed.archive.len() / 1024, packed.digest);
+    if arguments.twice {
+        second_build::compare(&packed.digest).await?;
+        println!("The second build, in another folder, has the same digest.");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds the image and puts it where tests look for it.
+pub(crate) async fn for_tests() -> Result<()> {
+    let packed = make(&workspace::root(), &program::target_folder()).await?;
+    write(&workspace::image(), &packed.archive)
+}
+
+async fn make(source: &Path, target: &Path) -> Result<Packed> {
+    let programs = program::build(&[PACKAGE], source, target).await?;
+    pack_program(&read(&programs.join(PROGRAM))?, source)
+}
+
+/// Packs a static controller with what a root file system needs besides.
+pub(crate) fn pack_program(controller: &[u8], source: &Path) -> Result<Packed> {
+    let mut root = Archive::default()
+        .with_program("usr/local/bin/controller", controller)
+        .with_file("usr/share/doc/sealed-secrets-rs/LICENSE", read(&source.join("LICENSE"))?);
+    for file in ["etc/group", "etc/nsswitch.conf", "etc/passwd"] {
+        root = root.with_file(file, read_text(&source.join("deploy/image").join(file))?);
+    }
+    let name = format!("{REPOSITORY}:{VERSION}");
+    pack(&Image { name: &name, architecture: architecture()?, settings: settings(), root })
+}
+
+/// How a runtime starts it. deploy/Dockerfile says the same.
+fn settings() -> Value {
+    json!({
+        "User": "1001",
+        "Env": ["PATH=/usr/local/bin"],
+        "ExposedPorts": { "8080/tcp": {}, "8081/tcp": {} },
+        "Entrypoint": [PROGRAM],
+        "WorkingDir": "/",
+        "Labels": {
+            "org.opencontainers.image.title": "sealed-secrets-rs controller",
+            "org.opencontainers.image.description": "Opens SealedSecrets inside the cluster",
+            "org.opencontainers.image.source": env!("CARGO_PKG_REPOSITORY"),
+            "org.opencontainers.image.licenses": env!("CARGO_PKG_LICENSE"),
+            "org.opencontainers.image.version": VERSION,
+        },
+    })
+}
+
+/// This machine's architecture by Go's name.
+pub(crate) fn architecture() -> Result<&'static str> {
+    match std::env::consts::ARCH {
+        "x86_64" => Ok("amd64"),
+        "aarch64" => Ok("arm64"),
+        other => Err(Error::Invalid(format!("no image is made for {other}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

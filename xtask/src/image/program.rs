@@ -1,0 +1,74 @@
+//! Programs as they are shipped: built for release, static, and the same wherever they are built.
+
+use std::path::{Path, PathBuf};
+
+use sealed_secrets_tests::{Error, Result, workspace};
+use tokio::process::Command;
+
+use crate::test::step;
+
+/// Separates the flags in `CARGO_ENCODED_RUSTFLAGS`.
+const SEPARATOR: &str = "\u{1f}";
+
+/// Folders that would leave their names in a program, and what they are called there.
+struct Renaming(Vec<(PathBuf, &'static str)>);
+
+impl Renaming {
+    /// For sources in `source` that are built in `target`. Where several match the last one counts.
+    fn of(source: &Path, target: &Path) -> Result<Self> {
+        Ok(Self(vec![
+            (cargo_home()?, "/cargo"),
+            (source.to_owned(), "/source"),
+            (target.to_owned(), "/target"),
+        ]))
+    }
+
+    fn flags(&self, option: &str) -> Vec<String> {
+        self.0.iter().map(|(folder, name)| format!("{option}{}={name}", folder.display())).collect()
+    }
+}
+
+/// Builds `packages` from `source` in the folder `target`, and returns the folder with the programs.
+///
+/// # Errors
+/// [`Error::Missing`] where no static program can be built, [`Error::Program`] with Cargo's output.
+pub(crate) async fn build(packages: &[&str], source: &Path, target: &Path) -> Result<PathBuf> {
+    let platform = platform()?;
+    let renaming = Renaming::of(source, target)?;
+    let mut command = step::cargo(&["build", "--release", "--locked", "--target", &platform, "--target-dir"]);
+    command.arg(target).args(packages.iter().flat_map(|package| ["--package", package]));
+    command.current_dir(source).env_remove("RUSTFLAGS");
+    rename(&mut command, &renaming);
+    let finished = step::quietly(&mut command).await?;
+    if finished.success {
+        return Ok(target.join(platform).join("release"));
+    }
+    Err(Error::Program(format!("{} cannot be built:\n{}", packages.join(", "), finished.output)))
+}
+
+fn rename(command: &mut Command, renaming: &Renaming) {
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    flags.extend(renaming.flags("--remap-path-prefix="));
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join(SEPARATOR));
+    command.env("CFLAGS", renaming.flags("-ffile-prefix-map=").join(" "));
+}
+
+/// The platform that Cargo is told, so that flags for the programs do not reach build scripts and macros.
+pub(crate) fn platform() -> Result<String> {
+    if cfg!(target_os = "linux") {
+        return Ok(format!("{}-unknown-linux-gnu", std::env::consts::ARCH));
+    }
+    Err(Error::Missing("a static program for Linux needs Linux: use deploy/Dockerfile".into()))
+}
+
+fn cargo_home() -> Result<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")))
+        .ok_or_else(|| Error::Invalid("no home folder: set HOME or CARGO_HOME".into()))
+}
+
+/// The folder that Cargo builds this workspace in.
+pub(crate) fn target_folder() -> PathBuf {
+    let chosen = std::env::var_os("CARGO_TARGET_DIR").map(|folder| workspace::root().join(folder));
+    chosen.unwrap_or_else(|| workspace::root().join("target"))
+}
