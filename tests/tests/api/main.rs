@@ -39,6 +39,8 @@ mod kubeseal_edits;
 #[cfg(test)]
 mod kubeseal_proxy;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod rotation_policy;
 #[cfg(test)]
 mod scene;
