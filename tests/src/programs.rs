@@ -118,6 +118,16 @@ pub fn kstatus() -> Result<PathBuf> {
     of_our_own("kstatus", &KSTATUS)
 }
 
+const LUA_HEALTH: [GoProgram; 1] = [GoProgram { name: "lua-health", package: ".", usually: "10 s" }];
+
+/// Our own small Go program that runs a health check as Argo CD does, in the same Lua.
+///
+/// # Errors
+/// As [`template_oracle`].
+pub fn lua_health() -> Result<PathBuf> {
+    of_our_own("lua-health", &LUA_HEALTH)
+}
+
 /// The program of the Go module of that name, which has one source file.
 fn of_our_own(name: &str, programs: &'static [GoProgram; 1]) -> Result<PathBuf> {
     let module = GoModule::read(name)?;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use sealed_secrets_tests::isolation::{Ground, told_to_stop};
-use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms, kstatus};
+use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms, kstatus, lua_health};
 use sealed_secrets_tests::{ControlPlane, Error, Result, SHARED};
 use tokio::process::Command;
 
@@ -31,6 +31,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     let programs = ControlPlanePrograms::prepare()?;
     UpstreamPrograms::prepare()?;
     kstatus()?;
+    lua_health()?;
     if Ground::here() == Ground::Outside {
         return inside::again().await;
     }

@@ -31,6 +31,8 @@ mod faults;
 #[cfg(test)]
 mod gitops_judges;
 #[cfg(test)]
+mod gitops_recipes;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod http_differential;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use sealed_secrets_tests::isolation::{Isolation, RunFolder};
-use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms, kstatus};
+use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms, kstatus, lua_health};
 use sealed_secrets_tests::{EXISTING, Result};
 use tokio::process::Command;
 
@@ -49,6 +49,7 @@ impl Steps {
         self.provide("control plane", ControlPlanePrograms::prepare().map(drop));
         self.provide("original's programs", UpstreamPrograms::prepare().map(drop));
         self.provide("kstatus", kstatus().map(drop));
+        self.provide("lua-health", lua_health().map(drop));
         Ok(())
     }
 

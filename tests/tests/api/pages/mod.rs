@@ -1,6 +1,7 @@
 //! The commands that our pages tell people to type, typed in their order on a real API server.
 
 mod disaster_recovery;
+mod faq;
 mod guide;
 mod migrating;
 mod stand_in;
