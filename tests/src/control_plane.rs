@@ -93,7 +93,8 @@ impl ControlPlane {
     /// [`Error::Program`] with the tail of its log when it does not come back.
     pub async fn restart_apiserver(&mut self) -> Result<()> {
         self.apiserver.kill();
-        self.apiserver = start_apiserver(&self.apiserver_program, &self.access, &self.etcd_address, self.audit)?;
+        self.apiserver =
+            start_apiserver(&self.apiserver_program, &self.access, &self.etcd_address, self.audit)?;
         let client = self.access.client().await?;
         self.apiserver.ready(PATIENCE, async || is_ready(&client).await.then_some(())).await
     }

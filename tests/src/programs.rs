@@ -130,8 +130,8 @@ pub fn helm() -> Result<PathBuf> {
     let version = module.version_of("helm.sh/helm/v3")?.to_owned();
     let minor = module.version_of("k8s.io/client-go")?.split('.').nth(1).unwrap_or_default();
     let packages = ["pkg/chartutil", "pkg/lint/rules"].map(|package| format!("helm.sh/helm/v3/{package}"));
-    let kubernetes =
-        packages.map(|package| format!("-X {package}.k8sVersionMajor=1 -X {package}.k8sVersionMinor={minor}"));
+    let kubernetes = packages
+        .map(|package| format!("-X {package}.k8sVersionMajor=1 -X {package}.k8sVersionMinor={minor}"));
     let flags =
         format!("-s -w -X helm.sh/helm/v3/internal/version.version={version} {}", kubernetes.join(" "));
     let cache = module.cache(&format!("helm-{version}"), &flags)?;
@@ -158,6 +158,16 @@ pub fn promtool() -> Result<PathBuf> {
     let toolbox = Toolbox { module, flags, cache, programs: &PROMTOOL, assets: None };
     toolbox.fill(|| ())?;
     toolbox.require("promtool")
+}
+
+const LUA_HEALTH: [GoProgram; 1] = [GoProgram { name: "lua-health", package: ".", usually: "10 s" }];
+
+/// Our own small Go program that runs a health check as Argo CD does, in the same Lua.
+///
+/// # Errors
+/// As [`template_oracle`].
+pub fn lua_health() -> Result<PathBuf> {
+    of_our_own("lua-health", &LUA_HEALTH)
 }
 
 /// The program of the Go module of that name, which has one source file.

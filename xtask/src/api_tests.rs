@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use sealed_secrets_tests::isolation::{Ground, told_to_stop};
-use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms, helm, kstatus};
+use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms, helm, kstatus, lua_health};
 use sealed_secrets_tests::{ControlPlane, Error, Result, SHARED, on_existing_installation};
 use tokio::process::Command;
 
@@ -32,6 +32,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     UpstreamPrograms::prepare()?;
     kstatus()?;
     helm()?;
+    lua_health()?;
     if Ground::here() == Ground::Outside {
         return inside::again().await;
     }

@@ -1,11 +1,13 @@
-//! What GitOps tools make of our status: kstatus, which Flux uses, and Argo CD's health check for SealedSecrets.
+//! What GitOps tools make of our status: kstatus, which Flux uses, Argo CD's own health check for SealedSecrets, and the one
+//! that `deploy/gitops` puts in its place.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use http::Method;
 use kube::api::{DeleteParams, DynamicObject, PostParams};
-use sealed_secrets_tests::{Cluster, Edition, Fault, FaultProxy, programs, until};
+use sealed_secrets_tests::{Cluster, Edition, Fault, FaultProxy, programs, until, workspace};
 use serde_json::{Value, json};
 
 use crate::scene::{CANARY, Scene, seal_with};
@@ -15,16 +17,28 @@ const FOREIGN_CERTIFICATE: &str = include_str!("../../../core/tests/data/rsa2048
 
 /// The verdict of the library itself.
 fn kstatus(object: &DynamicObject) -> String {
-    let mut child = Command::new(programs::kstatus().unwrap())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let line = serde_json::to_string(object).unwrap();
-    child.stdin.take().unwrap().write_all(line.as_bytes()).unwrap();
+    answer_of(&programs::kstatus().unwrap(), &json!(object)).trim().to_owned()
+}
+
+/// What the check in `deploy/gitops/argo-cd` says, in the Lua that Argo CD runs, with its message.
+fn recipe(object: &DynamicObject) -> (String, String) {
+    let file = workspace::root().join("deploy/gitops/argo-cd/argocd-cm.yaml");
+    let map: Value = serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let script = &map["data"]["resource.customizations.health.bitnami.com_SealedSecret"];
+    assert!(script.is_string(), "{map}");
+    let asked = json!({"script": script, "object": object});
+    let verdict: Value = serde_json::from_str(&answer_of(&programs::lua_health().unwrap(), &asked)).unwrap();
+    let text = |field: &str| verdict[field].as_str().unwrap().to_owned();
+    (text("status"), text("message"))
+}
+
+/// What the program prints for this question.
+fn answer_of(program: &Path, question: &Value) -> String {
+    let mut child = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(question.to_string().as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    assert!(output.status.success(), "{question}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// What Argo CD's built-in check says, with its message: the first condition Synced decides, without one it waits.
@@ -42,21 +56,33 @@ fn argo(object: &DynamicObject) -> (&'static str, String) {
     verdict.unwrap_or(("Progressing", String::new()))
 }
 
-async fn judged(scene: &Scene, name: &str) -> (String, &'static str, String) {
+/// The verdicts of all: kstatus, Argo CD and the recipe, and the message that both of the latter show.
+async fn judged(scene: &Scene, name: &str) -> ([String; 3], String) {
     let object = scene.sealed_secrets().get(name).await.unwrap();
     let (health, message) = argo(&object);
-    (kstatus(&object), health, message)
+    let (recipe, shown) = recipe(&object);
+    assert_eq!(shown, message);
+    ([kstatus(&object), health.to_owned(), recipe], message)
 }
+
+fn healthy() -> ([String; 3], String) {
+    (["Current", "Healthy", "Healthy"].map(str::to_owned), String::new())
+}
+
+const FAILED: [&str; 3] = ["Failed", "Degraded", "Degraded"];
 
 #[tokio::test]
 async fn what_has_opened_is_current_and_healthy() {
     let scene = Scene::set().await;
     scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
     scene.until_synced("db", "True").await;
-    assert_eq!(judged(&scene, "db").await, ("Current".to_owned(), "Healthy", String::new()));
+    assert_eq!(judged(&scene, "db").await, healthy());
     let mut changed = scene.sealed_secrets().get("db").await.unwrap();
     changed.metadata.generation = Some(2);
     assert_eq!(kstatus(&changed), "InProgress", "a generation that was not looked at yet");
+    assert_eq!(recipe(&changed).0, "Progressing");
+    changed.data["status"] = Value::Null;
+    assert_eq!(recipe(&changed).0, "Progressing", "nothing was looked at yet");
 }
 
 #[tokio::test]
@@ -64,8 +90,8 @@ async fn what_cannot_open_is_failed_and_degraded_with_the_reason() {
     let scene = Scene::set().await;
     scene.create(&seal_with(FOREIGN_CERTIFICATE, &scene.secret("db", "password", CANARY))).await;
     scene.until_synced("db", "False").await;
-    let (kstatus, health, message) = judged(&scene, "db").await;
-    assert_eq!((kstatus.as_str(), health), ("Failed", "Degraded"));
+    let (verdicts, message) = judged(&scene, "db").await;
+    assert_eq!(verdicts, FAILED);
     assert!(message.starts_with("no key could decrypt secret (password)"), "{message}");
 }
 
@@ -76,12 +102,12 @@ async fn what_is_not_ours_is_failed_and_degraded_until_it_is_out_of_the_way() {
     scene.secrets().create(&PostParams::default(), &serde_json::from_value(foreign).unwrap()).await.unwrap();
     scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
     scene.until_synced("db", "False").await;
-    let (kstatus, health, message) = judged(&scene, "db").await;
-    assert_eq!((kstatus.as_str(), health), ("Failed", "Degraded"));
+    let (verdicts, message) = judged(&scene, "db").await;
+    assert_eq!(verdicts, FAILED);
     assert!(message.contains("already exists and is not managed by SealedSecret"), "{message}");
     scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();
     scene.until_synced("db", "True").await;
-    assert_eq!(judged(&scene, "db").await, ("Current".to_owned(), "Healthy", String::new()));
+    assert_eq!(judged(&scene, "db").await, healthy());
 }
 
 #[tokio::test]
@@ -91,8 +117,7 @@ async fn what_is_not_valid_is_failed_and_degraded() {
     sealed["spec"]["encryptedData"]["password"] = json!("not base64!");
     scene.create(&sealed).await;
     scene.until_synced("db", "False").await;
-    let (kstatus, health, _) = judged(&scene, "db").await;
-    assert_eq!((kstatus.as_str(), health), ("Failed", "Degraded"));
+    assert_eq!(judged(&scene, "db").await.0, FAILED);
 }
 
 /// A controller whose API server refuses to create Secrets for a while.
@@ -119,14 +144,12 @@ async fn a_passing_error_is_in_progress_and_stays_healthy_only_for_what_has_open
         };
         let object = until(&format!("{name} is reconciling"), PATIENCE, reconciling).await.unwrap();
         assert_eq!((kstatus(&object).as_str(), argo(&object).0), ("InProgress", expected), "{name}");
+        assert_eq!(recipe(&object).0, "Progressing", "{name}");
     }
     proxy.heal();
     for name in ["opened", "new"] {
         scene.until_secret(name, "is there", |_| true).await;
-        let settled = async || {
-            let (kstatus, health, _) = judged(&scene, name).await;
-            (kstatus == "Current" && health == "Healthy").then_some(())
-        };
+        let settled = async || (judged(&scene, name).await == healthy()).then_some(());
         until(&format!("{name} is healthy again"), PATIENCE, settled).await.unwrap();
     }
 }

@@ -35,6 +35,8 @@ mod faults;
 #[cfg(test)]
 mod gitops_judges;
 #[cfg(test)]
+mod gitops_recipes;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod http_differential;
@@ -46,6 +48,8 @@ mod key_scene;
 mod kubeseal_edits;
 #[cfg(test)]
 mod kubeseal_proxy;
+#[cfg(test)]
+mod pages;
 #[cfg(test)]
 mod rotation_doors;
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The main job in one minute, on a real API server, with real commands.
 
-mod laptop;
 mod repository;
 mod story;
 
@@ -10,10 +9,9 @@ use std::process::ExitCode;
 use sealed_secrets_tests::isolation::{Ground, told_to_stop};
 use sealed_secrets_tests::programs::ControlPlanePrograms;
 use sealed_secrets_tests::{
-    Cluster, ControlPlane, ControllerProcess, Edition, Error, Installation, Reach, Result, workspace,
+    Cluster, ControlPlane, ControllerProcess, Edition, Error, Installation, Laptop, Reach, Result, workspace,
 };
 
-use self::laptop::Laptop;
 use self::story::{Story, quote};
 use crate::cluster::how_to_enter;
 use crate::inside;

@@ -2,9 +2,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use sealed_secrets_tests::{Error, Result};
-
-use super::laptop::Laptop;
+use sealed_secrets_tests::{Error, Laptop, Result};
 
 /// Something that the repository does hold: a search that misses it would prove nothing.
 const PRESENT: &str = "kind: SealedSecret";

@@ -1,8 +1,6 @@
 //! A short story: headings, and a tick per step.
 
-use sealed_secrets_tests::Result;
-
-use super::laptop::Laptop;
+use sealed_secrets_tests::{Laptop, Result};
 
 /// What has been told so far.
 pub(crate) struct Story {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use sealed_secrets_tests::isolation::{Isolation, RunFolder};
-use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms, helm, kstatus, promtool};
+use sealed_secrets_tests::programs::{
+    ControlPlanePrograms, UpstreamPrograms, helm, kstatus, lua_health, promtool,
+};
 use sealed_secrets_tests::{EXISTING, Result};
 use tokio::process::Command;
 
@@ -51,6 +53,7 @@ impl Steps {
         self.provide("kstatus", kstatus().map(drop));
         self.provide("helm", helm().map(drop));
         self.provide("promtool", promtool().map(drop));
+        self.provide("lua-health", lua_health().map(drop));
         Ok(())
     }
 

@@ -1,0 +1,51 @@
+//! docs/guide.md, from nothing to the end.
+
+use std::fs;
+
+use sealed_secrets_tests::{Cluster, Reach};
+
+use super::Reader;
+use super::stand_in::StandIn;
+use super::transcript::steps;
+
+const BEGINS_REPOSITORY: &str = "git init ";
+const PRINTS_LINE_TO_PASTE: &str = "printf '    token: ";
+
+#[tokio::test]
+async fn a_newcomer_follows_the_guide_to_its_end_through_the_service_proxy() {
+    let cluster = Cluster::own().await.unwrap();
+    let mut reader = Reader::at(&cluster);
+    let mut kubelet = StandIn::default();
+    for step in steps("docs/guide.md") {
+        if step.command.starts_with(StandIn::WAIT) {
+            let installation = cluster.install("kube-system", Reach::WholeCluster).await.unwrap();
+            kubelet.roll_out(&reader, &installation).await;
+            continue;
+        }
+        let said = reader.follow(&step);
+        if step.command.starts_with(BEGINS_REPOSITORY) {
+            introduce(&reader);
+        } else if step.command.starts_with(PRINTS_LINE_TO_PASTE) {
+            paste(&reader, &said);
+        }
+    }
+    let log = kubelet.controller.unwrap().log();
+    assert!(!log.contains("level=WARN"), "{log}");
+    let token = "kubectl get secret database -n shop -o jsonpath='{.data.token}' | base64 --decode";
+    assert_eq!(reader.laptop.shell(token).unwrap(), "open-sesame1");
+}
+
+/// Git knows the name of whoever uses it.
+fn introduce(reader: &Reader) {
+    let identity = "cd shop-config && git config user.name you && git config user.email you@example.com";
+    reader.laptop.shell(identity).unwrap();
+}
+
+/// What the reader does in an editor.
+fn paste(reader: &Reader, line: &str) {
+    let file = reader.laptop.folder().join("database.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    let below = "  encryptedData:\n";
+    assert_eq!(text.matches(below).count(), 1);
+    fs::write(&file, text.replace(below, &format!("{below}{line}"))).unwrap();
+}

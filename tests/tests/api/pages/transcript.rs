@@ -1,0 +1,91 @@
+//! What a page says to type, and what it shows as the answer.
+
+use std::fmt;
+
+use sealed_secrets_tests::workspace;
+
+/// A command of a `console` block, and the lines below it.
+pub(super) struct Step {
+    page: String,
+    line: usize,
+    /// The nearest heading above.
+    pub(super) section: String,
+    pub(super) command: String,
+    /// `…` stands for any text. Empty where the page shows nothing: then anything may be said.
+    pub(super) shown: String,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}, line {}:\n$ {}\n{}", self.page, self.line, self.command, self.shown)
+    }
+}
+
+/// All steps of a page of this repository, in their order.
+pub(super) fn steps(page: &str) -> Vec<Step> {
+    let text = std::fs::read_to_string(workspace::root().join(page)).unwrap();
+    let steps = steps_of(page, &text);
+    assert!(!steps.is_empty(), "{page} has no commands");
+    steps
+}
+
+fn steps_of(page: &str, text: &str) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut section = "";
+    let mut in_console = false;
+    for (index, line) in text.lines().enumerate() {
+        if line.starts_with("```") {
+            in_console = line == "```console";
+        } else if let Some(heading) = line.strip_prefix('#').filter(|_| !in_console) {
+            section = heading.trim_start_matches('#').trim();
+        } else if let Some(command) = line.strip_prefix("$ ").filter(|_| in_console) {
+            let (page, section, command) = (page.to_owned(), section.to_owned(), command.to_owned());
+            steps.push(Step { page, line: index + 1, section, command, shown: String::new() });
+        } else if let Some(step) = steps.last_mut().filter(|_| in_console) {
+            let goes_on = step.shown.is_empty() && step.command.ends_with('\\');
+            let part = if goes_on { &mut step.command } else { &mut step.shown };
+            part.push_str(if goes_on { "\n" } else { "" });
+            part.push_str(line);
+            part.push_str(if goes_on { "" } else { "\n" });
+        }
+    }
+    steps
+}
+
+/// Whether `said` is `shown`, where each `…` may be anything, white space at the ends aside.
+pub(super) fn matches(shown: &str, said: &str) -> bool {
+    let (shown, said) = (shown.trim(), said.trim());
+    let mut parts = shown.split('…');
+    let Some(mut rest) = parts.next().and_then(|first| said.strip_prefix(first)) else { return false };
+    let parts: Vec<_> = parts.collect();
+    let Some((last, between)) = parts.split_last() else { return rest.is_empty() };
+    for part in between {
+        match rest.split_once(part) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[test]
+fn a_page_is_read_as_people_read_it() {
+    let page =
+        "Text.\n## Part\n```console\n$ a \\\n    b\nshown\nmore\n$ c\n```\n```yaml\n$ no: command\n```\n";
+    let steps = steps_of("page", page);
+    let read: Vec<_> = steps.iter().map(|step| (&step.command[..], &step.shown[..], step.line)).collect();
+    assert_eq!(read, [("a \\\n    b", "shown\nmore\n", 4), ("c", "", 8)]);
+    assert_eq!(steps[0].section, "Part");
+}
+
+#[test]
+fn what_is_shown_is_what_is_said_but_for_ellipses() {
+    for (shown, said) in
+        [("a\n", "a"), ("a…", "a"), ("a … c", "a b\n c"), ("…b…", "abc"), ("a\n…", "a\nb\nc")]
+    {
+        assert!(matches(shown, said), "{shown:?} {said:?}");
+    }
+    for (shown, said) in [("a", "ab"), ("b", "ab"), ("a…c", "ab"), ("a…b…c", "ac"), ("a…a", "a")] {
+        assert!(!matches(shown, said), "{shown:?} {said:?}");
+    }
+}

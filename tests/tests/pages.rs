@@ -1,0 +1,113 @@
+//! Links between our pages lead somewhere.
+
+#![cfg(test)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sealed_secrets_tests::{shipped_manifests, workspace};
+use serde_json::Value;
+
+/// Every page that Git knows or is about to know.
+fn pages() -> Vec<PathBuf> {
+    let arguments = ["ls-files", "--cached", "--others", "--exclude-standard", "*.md"];
+    let output = Command::new("git").args(arguments).current_dir(workspace::root()).output().unwrap();
+    let listed = String::from_utf8(output.stdout).unwrap();
+    let pages: Vec<_> = listed.lines().map(|line| workspace::root().join(line)).collect();
+    assert!(pages.len() > 10, "{pages:?}");
+    pages
+}
+
+/// A page without what stands in code.
+fn prose(page: &Path) -> String {
+    let text = fs::read_to_string(page).unwrap();
+    let outside = text.split("```").step_by(2).collect::<String>();
+    outside.lines().flat_map(|line| line.split('`').step_by(2).chain(["\n"])).collect()
+}
+
+/// Where the links of a page lead.
+fn links(page: &Path) -> Vec<String> {
+    let prose = prose(page);
+    let targets = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    targets.map(|(target, _)| target.to_owned()).collect()
+}
+
+/// The names by which headings of a page can be linked to.
+fn anchors(page: &Path) -> Vec<String> {
+    let text = fs::read_to_string(page).unwrap();
+    let outside = text.split("```").step_by(2).collect::<String>();
+    let headings = outside.lines().filter_map(|line| line.strip_prefix('#'));
+    headings.map(|heading| anchor(heading.trim_start_matches('#').trim())).collect()
+}
+
+/// How GitHub names a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+fn leads_somewhere(page: &Path, link: &str) -> bool {
+    let (file, place) = link.split_once('#').unwrap_or((link, ""));
+    let target = if file.is_empty() { page.to_owned() } else { page.parent().unwrap().join(file) };
+    target.exists() && (place.is_empty() || anchors(&target).iter().any(|anchor| anchor == place))
+}
+
+#[test]
+fn every_link_to_a_file_of_this_repository_leads_somewhere() {
+    let mut checked = 0;
+    for page in pages() {
+        for link in links(&page).iter().filter(|link| !link.contains("://")) {
+            assert!(leads_somewhere(&page, link), "{}: {link}", page.display());
+            checked += 1;
+        }
+    }
+    assert!(checked > 20, "only {checked} links were found");
+}
+
+#[test]
+fn every_page_for_users_is_reached_from_the_list_of_pages() {
+    let docs = workspace::root().join("docs");
+    let listed = links(&docs.join("README.md"));
+    for entry in fs::read_dir(&docs).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let is_page = Path::new(&name).extension().is_some_and(|extension| extension == "md");
+        assert!(
+            !is_page || name == "README.md" || listed.contains(&name),
+            "docs/README.md does not list {name}"
+        );
+    }
+}
+
+/// The rules of a role, as the threat model writes them.
+fn rights(role: &Value) -> String {
+    let words = |list: &Value| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+    };
+    let rules = role["rules"].as_array().unwrap().iter().flat_map(|rule| {
+        let verbs = words(&rule["verbs"]).join(", ");
+        words(&rule["resources"]).into_iter().map(move |resource| format!("`{resource}` {verbs}"))
+    });
+    rules.collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn the_threat_model_names_the_rights_that_are_shipped() {
+    let page = fs::read_to_string(workspace::root().join("docs/threat-model.md")).unwrap();
+    let mut told =
+        page.lines().filter(|line| line.starts_with("| Role") || line.starts_with("| ClusterRole"));
+    let shipped = shipped_manifests().unwrap();
+    for role in shipped.iter().filter(|object| object.get("rules").is_some()) {
+        let (kind, name) = (&role["kind"].as_str().unwrap(), &role["metadata"]["name"].as_str().unwrap());
+        let row = format!("| {kind} `{name}` | {} |", rights(role));
+        let line = told.next().unwrap_or_default();
+        assert!(line.starts_with(&row), "should be:\n{row}\nis:\n{line}");
+    }
+    assert_eq!(told.next(), None);
+}
+
+#[test]
+fn headings_are_named_as_github_names_them() {
+    assert_eq!(anchor("6. Change a value"), "6-change-a-value");
+    assert_eq!(anchor("It says `no key`: why?"), "it-says-no-key-why");
+}
