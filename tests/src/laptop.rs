@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::error::{Error, IoContext, Result};
-use crate::kubeseal::Output;
+use crate::output::Output;
 
 /// Where a person types.
 pub struct Laptop {
