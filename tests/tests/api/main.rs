@@ -5,6 +5,8 @@ mod chart_applied;
 #[cfg(test)]
 mod chart_from_upstream;
 #[cfg(test)]
+mod chart_namespaced;
+#[cfg(test)]
 mod controller_first_sync;
 #[cfg(test)]
 mod controller_flags;

@@ -9,6 +9,8 @@ mod readme;
 #[cfg(test)]
 mod rendering;
 #[cfg(test)]
+mod rights;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod values;

@@ -1,0 +1,62 @@
+//! The chart, the kustomize base and the role for one more namespace grant the same.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use sealed_secrets_tests::rights::{Right, grants_to_accounts};
+use sealed_secrets_tests::{objects_of, shipped_manifests, workspace};
+use serde_json::Value;
+
+use crate::support::template;
+
+/// What roles of this kind grant to accounts.
+fn rights(objects: &[Value], in_namespace: bool) -> BTreeSet<Right> {
+    let grants = grants_to_accounts(objects).into_iter();
+    grants.filter(|grant| grant.in_namespace == in_namespace).map(|grant| grant.right).collect()
+}
+
+fn chart(values: &str) -> Vec<Value> {
+    objects_of(&template(values).ok().unwrap()).unwrap()
+}
+
+#[test]
+fn the_chart_grants_what_the_base_grants() {
+    let (base, chart) = (shipped_manifests().unwrap(), chart(""));
+    for in_namespace in [false, true] {
+        assert_eq!(rights(&chart, in_namespace), rights(&base, in_namespace));
+        assert!(!rights(&base, in_namespace).is_empty());
+    }
+}
+
+#[test]
+fn the_role_for_one_more_namespace_grants_what_the_cluster_role_grants() {
+    let file = workspace::root().join("deploy/kustomize/namespace-role/role.yaml");
+    let role = objects_of(&fs::read_to_string(file).unwrap()).unwrap();
+    assert_eq!(rights(&role, true), rights(&shipped_manifests().unwrap(), false));
+}
+
+#[test]
+fn without_the_rotation_crds_nothing_about_them_is_granted() {
+    let chart = chart("crds: {rotation: false}");
+    let all = rights(&chart, true);
+    assert!(!all.is_empty());
+    assert!(all.iter().all(|right| !right.resource.ends_with("sealedsecrets.rs")), "{all:?}");
+}
+
+/// The roles for people, whatever they are called: their rules.
+fn people(objects: &[Value]) -> Vec<String> {
+    let is_theirs = |object: &&Value| {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        object["kind"] == "ClusterRole" && name.contains("-key-")
+    };
+    let mut rules: Vec<_> = objects.iter().filter(is_theirs).map(|role| role["rules"].to_string()).collect();
+    rules.sort();
+    rules
+}
+
+#[test]
+fn the_roles_for_people_are_those_of_the_base() {
+    let base = people(&shipped_manifests().unwrap());
+    assert_eq!(people(&chart("")), base);
+    assert_eq!(base.len(), 3);
+}
