@@ -75,7 +75,16 @@ impl GoModule {
 
     fn go_build(&self, package: &str, linker_flags: &str, output: &Path) -> Result<()> {
         let result = Command::new("go")
-            .args(["build", "-trimpath", "-buildvcs=false", "-tags", self.tags, "-ldflags", linker_flags, "-o"])
+            .args([
+                "build",
+                "-trimpath",
+                "-buildvcs=false",
+                "-tags",
+                self.tags,
+                "-ldflags",
+                linker_flags,
+                "-o",
+            ])
             .arg(output)
             .arg(package)
             .current_dir(&self.folder)
