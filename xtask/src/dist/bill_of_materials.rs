@@ -1,9 +1,8 @@
-//! What a program is made of: SPDX 2.3, from what Cargo resolved.
+//! What a program is made of: SPDX 2.3, from what Cargo resolved for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealed_secrets_tests::{Error, Result};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -15,59 +14,65 @@ use crate::test::step;
 
 /// The same release is to have the same bill, so no time is told.
 const NO_TIME: &str = "1970-01-01T00:00:00Z";
+const DOCUMENT: &str = "SPDXRef-DOCUMENT";
+const LIBC: &str = "SPDXRef-libc";
 
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-    resolve: Resolve,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    id: String,
+/// A crate that becomes part of the program.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Part {
     name: String,
     version: String,
-    license: Option<String>,
+    license: String,
 }
 
-#[derive(Deserialize)]
-struct Resolve {
-    nodes: Vec<Node>,
+/// The parts of a program, and which one needs which. The first line of the tree is the program itself.
+struct Tree {
+    root: Part,
+    parts: BTreeSet<Part>,
+    needs: BTreeSet<(Part, Part)>,
 }
 
-#[derive(Deserialize)]
-struct Node {
-    id: String,
-    deps: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    pkg: String,
-    dep_kinds: Vec<Kind>,
-}
-
-#[derive(Deserialize)]
-struct Kind {
-    /// None for what becomes part of the program, else `build` or `dev`.
-    kind: Option<String>,
-}
-
-/// The bill of the program that the workspace's package `name` is.
-pub(super) async fn bill_of_materials(name: &str) -> Result<Artefact> {
-    let metadata = metadata().await?;
-    let bill = bill(&metadata, name, &libc().await?)?;
-    let name = name.trim_start_matches("sealed-secrets-");
+/// The bill of the program that the workspace's package `package` is.
+pub(super) async fn bill_of_materials(package: &str) -> Result<Artefact> {
+    let tree = parse(&cargo_tree(package).await?).ok_or_else(|| {
+        Error::Invalid(format!("cargo tree says something else of {package} than it used to"))
+    })?;
+    let name = package.trim_start_matches("sealed-secrets-");
+    let bill = document(name, &tree, &libc().await?);
     Ok(Artefact::new(format!("{name}-{VERSION}.spdx.json"), format!("{bill:#}\n")))
 }
 
-async fn metadata() -> Result<Metadata> {
-    let mut command = step::cargo(&["metadata", "--format-version=1", "--locked", "--filter-platform"]);
-    let output = command.arg(program::platform()?).output().await.map_err(cannot("start cargo"))?;
-    if !output.status.success() {
-        return Err(Error::Program(String::from_utf8_lossy(&output.stderr).into_owned()));
+/// Lines such as `2<TAB>serde v1.0.229<TAB>MIT OR Apache-2.0`, the first number telling the depth. Without macros and build scripts,
+/// which leave nothing of themselves in a program.
+async fn cargo_tree(package: &str) -> Result<String> {
+    let platform = program::platform()?;
+    let arguments = ["tree", "--locked", "--package", package, "--target", &platform];
+    let shape = ["--edges", "normal,no-proc-macro", "--prefix", "depth", "--format", "\t{p}\t{l}"];
+    let output = step::cargo(&arguments).args(shape).output().await.map_err(cannot("start cargo"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    serde_json::from_slice(&output.stdout).map_err(|error| Error::Invalid(format!("cargo metadata: {error}")))
+    Err(Error::Program(String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+fn parse(tree: &str) -> Option<Tree> {
+    let mut above = BTreeMap::<usize, Part>::new();
+    let (mut parts, mut needs) = (BTreeSet::new(), BTreeSet::new());
+    for line in tree.lines().filter(|line| !line.is_empty()) {
+        let mut fields = line.split('\t');
+        let depth: usize = fields.next()?.parse().ok()?;
+        let mut words = fields.next()?.split(' ');
+        let (name, version) = (words.next()?.to_owned(), words.next()?.strip_prefix('v')?.to_owned());
+        // A package that was told before is marked with a star. A slash is how Cargo used to write OR.
+        let license = fields.next()?.trim_end_matches("(*)").trim().replace('/', " OR ");
+        let part = Part { name, version, license };
+        if let Some(dependent) = depth.checked_sub(1).and_then(|depth| above.get(&depth)) {
+            needs.insert((dependent.clone(), part.clone()));
+        }
+        above.insert(depth, part.clone());
+        parts.insert(part);
+    }
+    Some(Tree { root: above.get(&0)?.clone(), parts, needs })
 }
 
 /// The C library that is linked in, such as `glibc 2.36`.
@@ -77,33 +82,18 @@ async fn libc() -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn bill(metadata: &Metadata, name: &str, libc: &str) -> Result<Value> {
-    let nodes: BTreeMap<_, _> = metadata.resolve.nodes.iter().map(|node| (&node.id, node)).collect();
-    let root = metadata.packages.iter().find(|package| package.name == name);
-    let root = root.ok_or_else(|| Error::Invalid(format!("no package {name} in this workspace")))?;
-    let parts = parts(&nodes, &root.id);
-    let packages: BTreeMap<_, _> = metadata.packages.iter().map(|package| (&package.id, package)).collect();
-    let packages = parts.iter().filter_map(|id| packages.get(id).map(|package| (*id, *package)));
-    let packages: BTreeMap<_, _> = packages.collect();
-    let mut listed: Vec<_> = packages.values().map(|package| describe(package)).collect();
-    let (libc_name, libc_version) = libc.split_once(' ').unwrap_or((libc, ""));
-    listed.push(describe_libc(libc_name, libc_version));
-    let mut relations = vec![relation("SPDXRef-DOCUMENT", "DESCRIBES", &reference(root))];
-    relations.push(relation(&reference(root), "STATIC_LINK", "SPDXRef-libc"));
-    for package in packages.values() {
-        for dependency in direct(&nodes, &package.id).into_iter().filter_map(|id| packages.get(id)) {
-            relations.push(relation(&reference(package), "DEPENDS_ON", &reference(dependency)));
-        }
-    }
-    Ok(document(&root.name, &listed, &relations))
-}
-
-fn document(name: &str, packages: &[Value], relations: &[Value]) -> Value {
+fn document(name: &str, tree: &Tree, libc: &str) -> Value {
+    let mut packages: Vec<_> = tree.parts.iter().map(describe_crate).collect();
+    packages.push(describe_libc(libc));
+    let root = reference(&tree.root);
+    let mut relations = vec![relation(DOCUMENT, "DESCRIBES", &root), relation(&root, "STATIC_LINK", LIBC)];
+    let needs = tree.needs.iter();
+    relations.extend(needs.map(|(one, other)| relation(&reference(one), "DEPENDS_ON", &reference(other))));
     let content = sha256(json!([packages, relations]).to_string().as_bytes());
     json!({
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
-        "SPDXID": "SPDXRef-DOCUMENT",
+        "SPDXID": DOCUMENT,
         "name": format!("{name}-{VERSION}"),
         "documentNamespace": format!("{}/spdx/{name}-{VERSION}-{content}", env!("CARGO_PKG_REPOSITORY")),
         "creationInfo": { "created": NO_TIME, "creators": [format!("Tool: cargo-xtask-dist-{VERSION}")] },
@@ -112,39 +102,19 @@ fn document(name: &str, packages: &[Value], relations: &[Value]) -> Value {
     })
 }
 
-/// Everything that becomes part of the package `root`, itself included.
-fn parts<'a>(nodes: &BTreeMap<&'a String, &'a Node>, root: &'a String) -> BTreeSet<&'a String> {
-    let mut found = BTreeSet::new();
-    let mut open = vec![root];
-    while let Some(id) = open.pop() {
-        if found.insert(id) {
-            open.extend(direct(nodes, id));
-        }
-    }
-    found
-}
-
-fn direct<'a>(nodes: &BTreeMap<&'a String, &'a Node>, id: &String) -> Vec<&'a String> {
-    let dependencies = nodes.get(id).into_iter().flat_map(|node| &node.deps);
-    let linked = |dependency: &&Dependency| dependency.dep_kinds.iter().any(|kind| kind.kind.is_none());
-    dependencies.filter(linked).map(|dependency| &dependency.pkg).collect()
-}
-
 /// An identifier, in the letters that SPDX permits.
-fn reference(package: &Package) -> String {
+fn reference(part: &Part) -> String {
     let permitted = |letter: char| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' };
-    format!("SPDXRef-{}-{}", package.name, package.version).chars().map(permitted).collect()
+    format!("SPDXRef-{}-{}", part.name, part.version).chars().map(permitted).collect()
 }
 
 fn relation(from: &str, kind: &str, to: &str) -> Value {
     json!({ "spdxElementId": from, "relationshipType": kind, "relatedSpdxElement": to })
 }
 
-fn describe(package: &Package) -> Value {
-    let Package { name, version, license, .. } = package;
-    // A slash is how Cargo used to write it.
-    let license = license.as_deref().unwrap_or("NOASSERTION").replace('/', " OR ");
-    let mut described = part(&reference(package), name, version, &license);
+fn describe_crate(part: &Part) -> Value {
+    let Part { name, version, license } = part;
+    let mut described = describe(&reference(part), name, version, license);
     described["externalRefs"] = json!([{
         "referenceCategory": "PACKAGE-MANAGER",
         "referenceType": "purl",
@@ -153,11 +123,12 @@ fn describe(package: &Package) -> Value {
     described
 }
 
-fn describe_libc(name: &str, version: &str) -> Value {
-    part("SPDXRef-libc", name, version, "LGPL-2.1-or-later")
+fn describe_libc(libc: &str) -> Value {
+    let (name, version) = libc.split_once(' ').unwrap_or((libc, ""));
+    describe(LIBC, name, version, "LGPL-2.1-or-later")
 }
 
-fn part(reference: &str, name: &str, version: &str, license: &str) -> Value {
+fn describe(reference: &str, name: &str, version: &str, license: &str) -> Value {
     json!({
         "SPDXID": reference,
         "name": name,
@@ -168,4 +139,34 @@ fn part(reference: &str, name: &str, version: &str, license: &str) -> Value {
         "licenseDeclared": license,
         "copyrightText": "NOASSERTION",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TREE: &str = "0\ta v0.1.0 (/source/a)\tApache-2.0\n1\tb v1.2.3\tMIT/Apache-2.0\n2\tc v2.0.0+x\tMIT\n\
+                        1\tc v2.0.0+x\tMIT (*)\n";
+
+    #[test]
+    fn the_depth_tells_who_needs_whom() {
+        let tree = parse(TREE).unwrap();
+        assert_eq!(tree.root.name, "a");
+        let needs: Vec<_> =
+            tree.needs.iter().map(|(one, other)| (one.name.as_str(), other.name.as_str())).collect();
+        assert_eq!(needs, [("a", "b"), ("a", "c"), ("b", "c")]);
+    }
+
+    #[test]
+    fn what_is_told_twice_is_one_part_with_its_licence() {
+        let tree = parse(TREE).unwrap();
+        let parts: Vec<_> =
+            tree.parts.iter().map(|part| (part.name.as_str(), part.license.as_str())).collect();
+        assert_eq!(parts, [("a", "Apache-2.0"), ("b", "MIT OR Apache-2.0"), ("c", "MIT")]);
+    }
+
+    #[test]
+    fn another_shape_of_the_tree_is_noticed() {
+        assert!(parse("a v0.1.0").is_none() && parse("").is_none());
+    }
 }
