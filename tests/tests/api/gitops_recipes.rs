@@ -195,6 +195,7 @@ fn the_hook_lets_sealed_secrets_and_other_objects_through() {
         ("template.yaml", &with_template),
         ("pod.yaml", reference),
         ("empty.yaml", ""),
+        ("other.yaml", "kind: Vault\nspec:\n  encryptedData:\n    a: not ours\n"),
         ("nothing.yaml", "kind: Secret\nmetadata: {name: made-elsewhere}\n"),
         ("example.yaml", &ignored),
         ("notes.txt", PLAIN),
