@@ -11,9 +11,9 @@ use crate::io;
 /// Print the cluster's certificate, or keep it in a file for --cert
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Print the certificate that the cluster's controller offers for sealing (PEM). Read from the SealingKey objects \
-                  where that is allowed, which needs no way to the controller itself; else asked of the controller through the API \
-                  server's service proxy. A certificate is taken from the SealingKeys only if exactly one is Primary and the \
+    long_about = "Print the certificate that the cluster's controller offers for sealing (PEM). Read from the SealingKey objects\n\
+                  where that is allowed, which needs no way to the controller itself; else asked of the controller through the API\n\
+                  server's service proxy. A certificate is taken from the SealingKeys only if exactly one is Primary and the\n\
                   SealingKeyPolicy names the same key.",
     after_help = "Example:\n  kubeseal cert fetch -w cluster.pem"
 )]

@@ -16,7 +16,7 @@ const SECONDS_OF_A_DAY: i64 = 86_400;
 /// Show whose certificate it is, and how long it is valid
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Show a sealing certificate: fingerprint, subject, serial number, size of its key, and how long it is valid. It is \
+    long_about = "Show a sealing certificate: fingerprint, subject, serial number, size of its key, and how long it is valid. It is\n\
                   the cluster's, found as `cert fetch` finds it, or the one of --cert.",
     after_help = "Example:\n  kubeseal cert show --cert cluster.pem"
 )]

@@ -22,9 +22,9 @@ use crate::io;
 /// Write all private keys to a file that only you can read
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Write all sealing keys of the cluster, private keys included and whatever their phase, to a new file with mode \
-                  0600: a List of Secrets that `kubeseal keys restore` and `kubectl apply -f` put back, and that \
-                  --recovery-private-key reads. Nothing is printed. Whoever has the file can read everything that is sealed for \
+    long_about = "Write all sealing keys of the cluster, private keys included and whatever their phase, to a new file with mode\n\
+                  0600: a List of Secrets that `kubeseal keys restore` and `kubectl apply -f` put back, and that\n\
+                  --recovery-private-key reads. Nothing is printed. Whoever has the file can read everything that is sealed for\n\
                   this cluster: encrypt it, and keep it away from the cluster and from Git.",
     after_help = "Example:\n  kubeseal keys backup -o sealing-keys.yaml"
 )]

@@ -21,8 +21,8 @@ const NOTHING: &str = "-";
 /// Show the sealing keys: what each does, and how many items still need it
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Show the sealing keys of the cluster, newest first: what each does (PHASE), how many sealed items of the \
-                  cluster only it opens (ITEMS), and how long ago it was made (AGE). Reads the SealingKey objects, which hold \
+    long_about = "Show the sealing keys of the cluster, newest first: what each does (PHASE), how many sealed items of the\n\
+                  cluster only it opens (ITEMS), and how long ago it was made (AGE). Reads the SealingKey objects, which hold\n\
                   nothing secret.",
     after_help = "Example:\n  kubeseal keys list -o wide"
 )]

@@ -26,8 +26,8 @@ const MOST_NAMES: u32 = 100;
 /// Put keys of a backup back, or move them to another cluster
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Create the key Secrets of a backup that the controller's namespace does not have. A key that is there already, \
-                  under whatever name, stays as it is; where another key has its name, it gets a free one. Labels stay, so an active \
+    long_about = "Create the key Secrets of a backup that the controller's namespace does not have. A key that is there already,\n\
+                  under whatever name, stays as it is; where another key has its name, it gets a free one. Labels stay, so an active\n\
                   key decrypts within seconds, and the newest of all seals. Every key is checked before the first is written.",
     after_help = "Examples:\n  kubeseal keys restore sealing-keys.yaml --dry-run\n  age -d sealing-keys.yaml.age | kubeseal keys restore -"
 )]

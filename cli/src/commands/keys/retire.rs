@@ -14,9 +14,9 @@ use crate::io;
 /// Say that a key is not needed any more: it leaves as soon as nothing uses it
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Say that a key is not needed any more (state Retired). It leaves the ring as soon as no SealedSecret of this \
-                  cluster needs it; until then it goes on decrypting, and the SealingKeyPolicy says RotationBlocked. What is sealed \
-                  in Git but not in the cluster is not looked at: re-encrypt that first. The key Secret stays; its label set back to \
+    long_about = "Say that a key is not needed any more (state Retired). It leaves the ring as soon as no SealedSecret of this\n\
+                  cluster needs it; until then it goes on decrypting, and the SealingKeyPolicy says RotationBlocked. What is sealed\n\
+                  in Git but not in the cluster is not looked at: re-encrypt that first. The key Secret stays; its label set back to\n\
                   active restores the key.",
     after_help = "Example:\n  kubeseal keys retire sealed-secrets-keyx7k2p"
 )]

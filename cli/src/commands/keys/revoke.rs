@@ -14,9 +14,9 @@ use crate::io;
 /// Say that somebody else may have a key: it is replaced at once
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Say that somebody else may have a key (state Compromised). The controller makes a new key, which seals from \
-                  then on. The old one still decrypts, until the time of --decrypt-until if there is one, so that nothing stops \
-                  working. Re-encryption does not undo a leak: whoever has the key can read every value that was ever sealed to \
+    long_about = "Say that somebody else may have a key (state Compromised). The controller makes a new key, which seals from\n\
+                  then on. The old one still decrypts, until the time of --decrypt-until if there is one, so that nothing stops\n\
+                  working. Re-encryption does not undo a leak: whoever has the key can read every value that was ever sealed to\n\
                   it, in Git's history too. Change the values.",
     after_help = "Example:\n  kubeseal keys revoke sealed-secrets-keyx7k2p --decrypt-until 2026-12-24T12:00:00Z"
 )]

@@ -27,8 +27,8 @@ const MOST_CONFLICTS: u32 = 10;
 /// Ask the controller for a new key, which then seals; the others go on decrypting
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Ask the controller for a new sealing key, which seals from then on; the others go on decrypting. The request is \
-                  an annotation on the SealingKeyPolicy `default`: the newest key must not be older than this moment. It is dated \
+    long_about = "Ask the controller for a new sealing key, which seals from then on; the others go on decrypting. The request is\n\
+                  an annotation on the SealingKeyPolicy `default`: the newest key must not be older than this moment. It is dated\n\
                   by the API server's clock. While a request waits, asking again waits for the same key.",
     after_help = "Example:\n  kubeseal keys rotate --wait"
 )]
