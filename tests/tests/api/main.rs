@@ -39,6 +39,10 @@ mod key_scene;
 #[cfg(test)]
 mod kubeseal_edits;
 #[cfg(test)]
+mod kubeseal_key_backups;
+#[cfg(test)]
+mod kubeseal_keys;
+#[cfg(test)]
 mod kubeseal_proxy;
 #[cfg(test)]
 mod rotation_doors;

@@ -188,7 +188,7 @@ impl Done<'_> {
         let name = self.key.secret.name_any();
         let outcome = match &self.outcome {
             Outcome::Restored => restored.to_owned(),
-            Outcome::Renamed(new) => format!("{restored} as {new}, because another key has the name"),
+            Outcome::Renamed(new) => format!("{restored} as {new}, because the name is taken"),
             Outcome::AlreadyThere(there) if *there == name => "already there".to_owned(),
             Outcome::AlreadyThere(there) => format!("already there as {there}"),
         };

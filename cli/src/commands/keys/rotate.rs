@@ -148,7 +148,8 @@ fn wait(api: &ApiServer, request: Timestamp, limit: Limit) -> Result<NewKey, Key
                 state,
             });
         }
-        api.runtime.block_on(tokio::time::sleep(PAUSE));
+        // A timer is made within the runtime.
+        api.runtime.block_on(async { tokio::time::sleep(PAUSE).await });
     }
 }
 
