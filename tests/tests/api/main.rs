@@ -43,6 +43,8 @@ mod kubeseal_key_backups;
 #[cfg(test)]
 mod kubeseal_keys;
 #[cfg(test)]
+mod kubeseal_keys_of_controller;
+#[cfg(test)]
 mod kubeseal_proxy;
 #[cfg(test)]
 mod rotation_doors;
@@ -64,5 +66,7 @@ mod upstream_decisions;
 mod upstream_peers;
 #[cfg(test)]
 mod usage_conditions;
+#[cfg(test)]
+mod usage_retirement;
 #[cfg(test)]
 mod with_upstream;
