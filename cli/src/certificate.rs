@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use sealed_secrets_core::crypto::{CertificateError, SealingCertificate};
 
 use crate::cluster::Cluster;
+use crate::cluster_certificate::ClusterCertificate;
 use crate::error::Error;
 use crate::flags::Flags;
 use crate::{io, web};
@@ -14,12 +15,7 @@ use crate::{io, web};
 /// # Errors
 /// When it cannot be read, is not for sealing, or has expired.
 pub(crate) fn load(flags: &Flags) -> Result<SealingCertificate, Error> {
-    let certificate = SealingCertificate::from_pem(&bytes(flags)?).map_err(|cause| match cause {
-        CertificateError::NoPem => Error::NoCertificate,
-        other => {
-            Error::Certificate(flags.text("cert").unwrap_or("the controller's certificate").to_owned(), other)
-        }
-    })?;
+    let certificate = parse(&bytes(flags)?, flags.text("cert").unwrap_or("the controller's certificate"))?;
     if certificate.not_after() < Timestamp::now() {
         let day = certificate.not_after().to_zoned(TimeZone::UTC).strftime("%B %-d, %Y").to_string();
         return Err(Error::ExpiredCertificate(day));
@@ -27,15 +23,47 @@ pub(crate) fn load(flags: &Flags) -> Result<SealingCertificate, Error> {
     Ok(certificate)
 }
 
-/// The bytes behind `--cert`, else what the controller serves.
+/// The certificate of a PEM text; `name` is what messages call it.
+///
+/// # Errors
+/// When it is none that seals.
+pub(crate) fn parse(pem: &[u8], name: &str) -> Result<SealingCertificate, Error> {
+    SealingCertificate::from_pem(pem).map_err(|cause| match cause {
+        CertificateError::NoPem => Error::NoCertificate,
+        other => Error::Certificate(name.to_owned(), other),
+    })
+}
+
+/// The bytes behind `--cert`, else what the controller serves; where it cannot be reached, what its `SealingKey`s say.
 ///
 /// # Errors
 /// When they cannot be read or fetched.
 pub(crate) fn bytes(flags: &Flags) -> Result<Vec<u8>, Error> {
-    match flags.text("cert").map(Source::of) {
-        Some(Source::File(path)) => io::read_file(&path),
-        Some(Source::Url(url)) => web::get(&url),
-        None => Cluster::connect(flags)?.certificate(),
+    let Some(cert) = flags.text("cert") else {
+        let served = Cluster::connect(flags).and_then(|cluster| cluster.certificate());
+        return served.or_else(|error| in_its_place(flags, error));
+    };
+    fetch(cert)
+}
+
+/// The certificate of the `SealingKey`s, where the controller cannot be reached through the service proxy; else that error.
+fn in_its_place(flags: &Flags, error: Error) -> Result<Vec<u8>, Error> {
+    if !matches!(error, Error::Service(_) | Error::FetchCertificate(_)) {
+        return Err(error);
+    }
+    let Ok(Some(found)) = ClusterCertificate::without_controller(flags) else { return Err(error) };
+    io::tell(&format!("{error}; using the certificate of {}", found.source));
+    Ok(found.certificate.pem().into())
+}
+
+/// The bytes of a file or an address.
+///
+/// # Errors
+/// When they cannot be read or fetched.
+pub(crate) fn fetch(cert: &str) -> Result<Vec<u8>, Error> {
+    match Source::of(cert) {
+        Source::File(path) => io::read_file(&path),
+        Source::Url(url) => web::get(&url),
     }
 }
 

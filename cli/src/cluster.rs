@@ -5,12 +5,12 @@ use http_body_util::BodyExt as _;
 use k8s_openapi::api::core::v1::Service;
 use kube::Client;
 use kube::client::Body;
-use sealed_secrets_crds::names::{DEFAULT_CONTROLLER_NAME, DEFAULT_CONTROLLER_NAMESPACE};
+use sealed_secrets_crds::names::DEFAULT_CONTROLLER_NAME;
 use tokio::runtime::Runtime;
 
+use crate::api::ApiServer;
 use crate::error::Error;
 use crate::flags::Flags;
-use crate::kubeconfig;
 use crate::web::causes;
 
 /// The controller's endpoints.
@@ -46,32 +46,19 @@ impl Answer {
     }
 }
 
-/// A runtime for the few requests of one command.
-pub(crate) fn runtime() -> Result<Runtime, Error> {
-    let failed = |cause| Error::File { operation: "start", path: "async runtime".to_owned(), cause };
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)
-}
-
 impl Cluster {
     /// Finds the controller's Service and its first port.
     ///
     /// # Errors
     /// When there is no kubeconfig, or the Service cannot be read.
     pub(crate) fn connect(flags: &Flags) -> Result<Self, Error> {
-        let runtime = runtime()?;
-        let config = kubeconfig::config(flags)?;
-        let cluster_url = config.cluster_url.to_string();
-        let namespace = flags.text("controller-namespace").unwrap_or(DEFAULT_CONTROLLER_NAMESPACE);
+        let ApiServer { runtime, client, namespace, url } = ApiServer::connect(flags)?;
         let name = flags.text("controller-name").unwrap_or(DEFAULT_CONTROLLER_NAME);
         let path = format!("/api/v1/namespaces/{namespace}/services/{name}");
-        let connected = {
-            let _guard = runtime.enter();
-            Client::try_from(config).map_err(|cause| Error::Kubeconfig(causes(&cause)))?
-        };
         let failed = |cause: String| Error::Service(cause);
-        let shown = format!("Get {:?}", format!("{}{path}", cluster_url.trim_end_matches('/')));
+        let shown = format!("Get {:?}", format!("{url}{path}"));
         let answer = runtime
-            .block_on(send(&connected, Method::GET, &path, Vec::new()))
+            .block_on(send(&client, Method::GET, &path, Vec::new()))
             .map_err(|cause| failed(format!("{shown}: {cause}")))?;
         if !answer.status.is_success() {
             return Err(failed(answer.message().unwrap_or_else(|| answer.failure())));
@@ -81,7 +68,7 @@ impl Cluster {
         let port = service.spec.and_then(|spec| spec.ports?.into_iter().next()).and_then(|port| port.name);
         let port = port.unwrap_or_default();
         let proxy_path = format!("/api/v1/namespaces/{namespace}/services/http:{name}:{port}/proxy");
-        Ok(Self { runtime, client: connected, proxy_path })
+        Ok(Self { runtime, client, proxy_path })
     }
 
     /// The certificate that the controller serves.

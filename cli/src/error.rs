@@ -11,6 +11,8 @@ use sealed_secrets_core::unseal::UnsealError;
 use sealed_secrets_crds::{ParseScopeError, Scope};
 use thiserror::Error;
 
+use crate::commands::KeysError;
+
 /// Why the command fails; printed after `error: `, exit code 1. No variant carries plaintext or key material.
 #[derive(Debug, Error)]
 pub(crate) enum Error {
@@ -184,6 +186,17 @@ pub(crate) enum Error {
     /// The file is not what it was when it was read.
     #[error("{0}: the file changed while it was being edited; nothing was written, try again")]
     Changed(String),
+    /// The subcommand grammar is not followed, or its help is wanted; exit code 2 or 0.
+    #[error(transparent)]
+    Usage(#[from] clap::Error),
+    /// Sealing keys as objects.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// A subcommand that is not known.
+    #[error(
+        "no manual page for {0:?}; there are: man, man keys, man keys list and so on, man cert, man cert fetch, man cert show"
+    )]
+    NoManualPage(String),
     /// A shell that is not known.
     #[error("completion needs one of: bash, zsh, fish")]
     Shell,

@@ -1,8 +1,9 @@
 //! The help: grouped, with examples. Also the shape of the command for completions and the man page.
 
 use clap::builder::ValueHint;
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, Command, CommandFactory as _};
 
+use crate::commands::Grammar;
 use crate::flags::{FLAGS, Flag, Group};
 
 const INTRODUCTION: &str = "\
@@ -26,7 +27,10 @@ const EXAMPLES: &str =
                                                    decrypt without a cluster, from a backup of the keys";
 
 const SUBCOMMANDS: &str =
-    "  kubeseal completion bash|zsh|fish                print a completion script for the shell
+    "  kubeseal keys list|rotate|backup|restore|revoke|retire
+                                                   see, rotate and save the sealing keys; keys --help says more
+  kubeseal cert fetch|show                         the certificate that seals; cert --help says more
+  kubeseal completion bash|zsh|fish                print a completion script for the shell
   kubeseal man                                     print the manual page";
 
 const ENVIRONMENT: &str = "\
@@ -57,6 +61,9 @@ pub(crate) fn command() -> Command {
     let completion = Command::new("completion")
         .about("Print a completion script for the shell")
         .arg(Arg::new("shell").required(true).value_parser(["bash", "zsh", "fish"]));
+    let man = Command::new("man")
+        .about("Print the manual page, of the program or of a subcommand")
+        .arg(Arg::new("subcommand").num_args(0..));
     Command::new("kubeseal")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Seals Kubernetes Secrets so that they can be kept in Git")
@@ -66,11 +73,13 @@ pub(crate) fn command() -> Command {
         .disable_version_flag(true)
         .disable_help_subcommand(true)
         .args(FLAGS.iter().map(argument))
+        .subcommands(Grammar::command().get_subcommands().cloned())
         .subcommand(completion)
-        .subcommand(Command::new("man").about("Print the manual page"))
+        .subcommand(man)
 }
 
-fn argument(flag: &Flag) -> Arg {
+/// A flag as clap describes it.
+pub(crate) fn argument(flag: &Flag) -> Arg {
     let argument = Arg::new(flag.name).long(flag.name).help(flag.help).help_heading(flag.group.heading());
     let argument = match flag.short {
         Some(letter) => argument.short(letter),

@@ -31,6 +31,11 @@ impl Input {
         }
     }
 
+    /// Reads the file, or stdin where it is `-`.
+    pub(crate) fn read_source(path: &str) -> Result<Self, Error> {
+        if path == "-" { Self::read(None) } else { Self::read_target(path) }
+    }
+
     /// Reads a file that is to be edited.
     pub(crate) fn read_target(path: &str) -> Result<Self, Error> {
         Self::from_bytes(path, read_file(path)?)

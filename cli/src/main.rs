@@ -1,14 +1,18 @@
 //! `kubeseal`: seals Kubernetes Secrets so that they can be kept in Git.
 
+mod api;
 mod certificate;
 mod cluster;
+mod cluster_certificate;
 mod commands;
+mod connection;
 mod error;
 mod flags;
 mod help;
 mod io;
 mod kubeconfig;
 mod platform;
+mod report;
 mod surroundings;
 mod web;
 
@@ -51,6 +55,11 @@ fn main() -> ExitCode {
 fn finish(result: Result<(), error::Error>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error::Error::Usage(error)) => {
+            // Where nobody listens any more nothing is left to say.
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        }
         Err(error) => {
             io::tell(&format!("error: {error}"));
             ExitCode::FAILURE

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use kube::client::Body;
 use kube::{Client, Config};
 
-use crate::cluster::runtime;
+use crate::api::runtime;
 use crate::error::Error;
 
 const MOST_REDIRECTS: usize = 10;

@@ -390,6 +390,10 @@ fn a_retired_key_is_deleted_only_where_the_policy_says_so_and_enough_keys_stay()
     assert!(!deletes(&retiring(), &keys, Some(&need(&[])), 24));
     assert!(deletes(&retiring(), &keys, Some(&need(&[])), 25));
     assert!(!deletes(&retiring(), &keys, None, 25));
+    assert!(
+        !deletes(&retiring(), &keys, Some(&need(&["a"])), 25),
+        "what it opened was not opened with the others yet"
+    );
     assert!(!deletes(&retiring(), &keys[..2], Some(&need(&[])), 25));
     assert!(!deletes(&RotationPolicy { keep_at_least: 1, ..retiring() }, &keys[..2], Some(&need(&[])), 25));
 }

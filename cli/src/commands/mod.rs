@@ -1,7 +1,10 @@
 //! One file per verb.
 
+mod cert;
 mod completion;
 mod fetch_cert;
+mod grammar;
+mod keys;
 mod man;
 mod merge_into;
 mod output;
@@ -10,6 +13,9 @@ mod re_encrypt;
 mod recovery_unseal;
 mod seal;
 mod validate;
+
+pub(crate) use grammar::Grammar;
+pub(crate) use keys::KeysError;
 
 use crate::error::Error;
 use crate::flags::Flags;
@@ -22,7 +28,14 @@ pub(crate) fn subcommand(words: &[String]) -> Option<Box<dyn FnOnce() -> Result<
             let shell = words.get(1).cloned();
             Some(Box::new(move || completion::run(shell.as_deref())))
         }
-        Some("man") => Some(Box::new(man::run)),
+        Some("man") => {
+            let path = words.iter().skip(1).cloned().collect();
+            Some(Box::new(move || man::run(path)))
+        }
+        Some("keys" | "cert") => {
+            let words = words.to_vec();
+            Some(Box::new(move || grammar::run(words)))
+        }
         _ => None,
     }
 }

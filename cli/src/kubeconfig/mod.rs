@@ -171,7 +171,10 @@ fn with_user_flags(mut user: AuthInfo, flags: &Flags) -> AuthInfo {
 }
 
 /// Seconds, or Go's durations of one or more units; zero means none.
-fn timeout(text: &str) -> Result<Option<Duration>, Error> {
+///
+/// # Errors
+/// When the text is neither.
+pub(crate) fn timeout(text: &str) -> Result<Option<Duration>, Error> {
     let seconds = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => units(text).ok_or(Error::Timeout)?,

@@ -4,5 +4,6 @@
 
 mod bad_input;
 mod edits;
+mod keys;
 mod run;
 mod transcripts;

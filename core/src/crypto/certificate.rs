@@ -39,6 +39,8 @@ pub struct SealingCertificate {
     public_key: PublicKey,
     not_before: Timestamp,
     not_after: Timestamp,
+    common_name: Option<String>,
+    serial: String,
 }
 
 impl SealingCertificate {
@@ -63,6 +65,8 @@ impl SealingCertificate {
             public_key: PublicKey::from_spki_der(parsed.public_key().raw)?,
             not_before: timestamp(parsed.validity().not_before)?,
             not_after: timestamp(parsed.validity().not_after)?,
+            common_name: common_name(&parsed),
+            serial: parsed.raw_serial_as_string(),
         })
     }
 
@@ -94,6 +98,18 @@ impl SealingCertificate {
     #[must_use]
     pub fn not_after(&self) -> Timestamp {
         self.not_after
+    }
+
+    /// Common name of its subject; upstream's certificates have none unless told so.
+    #[must_use]
+    pub fn common_name(&self) -> Option<&str> {
+        self.common_name.as_deref()
+    }
+
+    /// Serial number, bytes in hexadecimal with colons between, as OpenSSL shows it.
+    #[must_use]
+    pub fn serial(&self) -> &str {
+        &self.serial
     }
 }
 
@@ -141,6 +157,11 @@ impl CertificateRequest {
 
 fn date(moment: Timestamp) -> Result<OffsetDateTime, CertificateError> {
     OffsetDateTime::from_unix_timestamp(moment.as_second()).map_err(|_| CertificateError::Making)
+}
+
+fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
+    let first = certificate.subject().iter_common_name().next();
+    first.and_then(|name| name.as_str().ok()).map(str::to_owned)
 }
 
 fn timestamp(moment: ASN1Time) -> Result<Timestamp, CertificateError> {

@@ -17,4 +17,4 @@ pub use json::{json_as_sent, json_of};
 pub use node::{Node, NodeError, NodeKind};
 pub use read::{ReadError, read_sealed_secret, read_secret, sealed_secrets_of, secrets_of};
 pub use split::{Document, ManifestError, documents};
-pub use write::{Format, UnknownFormat, sealed_secret_text, secret_text};
+pub use write::{Format, UnknownFormat, object_text, sealed_secret_text, secret_list_text, secret_text};

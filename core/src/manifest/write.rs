@@ -56,22 +56,14 @@ pub fn sealed_secret_text(sealed: &SealedSecret, format: Format) -> String {
             encrypted_data: &sealed.spec.encrypted_data,
         },
     };
-    text(&object, format)
+    object_text(&object, format)
 }
 
 /// The text of a Secret with a final newline: name, namespace, labels and annotations of its metadata, and its content. The
 /// text holds the plaintext (as base64).
 #[must_use]
 pub fn secret_text(secret: &Secret, format: Format) -> String {
-    let object = SecretObject {
-        kind: "Secret",
-        api_version: "v1",
-        metadata: Metadata::of(&secret.metadata),
-        immutable: secret.immutable,
-        data: secret.data.as_ref().filter(|data| !data.is_empty()),
-        type_: secret.type_.as_deref(),
-    };
-    text(&object, format)
+    object_text(&SecretObject::of(secret), format)
 }
 
 // Declared in the order in which upstream writes the fields.
@@ -130,6 +122,19 @@ struct SecretObject<'a> {
     type_: Option<&'a str>,
 }
 
+impl<'a> SecretObject<'a> {
+    fn of(secret: &'a Secret) -> Self {
+        Self {
+            kind: "Secret",
+            api_version: "v1",
+            metadata: Metadata::of(&secret.metadata),
+            immutable: secret.immutable,
+            data: secret.data.as_ref().filter(|data| !data.is_empty()),
+            type_: secret.type_.as_deref(),
+        }
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata<'a> {
@@ -161,7 +166,24 @@ fn filled(text: Option<&String>) -> Option<&str> {
     text.map(String::as_str).filter(|text| !text.is_empty())
 }
 
-fn text(object: &impl Serialize, format: Format) -> String {
+/// The text of a `v1` List of Secrets in YAML, with a final newline; each as [`secret_text`] has it. It holds the plaintexts.
+#[must_use]
+pub fn secret_list_text(secrets: &[Secret]) -> String {
+    let items = secrets.iter().map(SecretObject::of).collect();
+    object_text(&SecretList { kind: "List", api_version: "v1", items }, Format::Yaml)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SecretList<'a> {
+    kind: &'static str,
+    api_version: &'static str,
+    items: Vec<SecretObject<'a>>,
+}
+
+/// The text of any object whose serialized form is a mapping with texts as keys, with a final newline.
+#[must_use]
+pub fn object_text(object: &impl Serialize, format: Format) -> String {
     match format {
         Format::Json => {
             // Serializing these types cannot fail: all keys are texts.

@@ -359,8 +359,10 @@ impl<'a> Planner<'a> {
         if !self.is_past(self.deletion_time(key)) {
             return (Vec::new(), None);
         }
-        match self.need {
-            Some(need) if !need.undecryptable => (vec![Step::Delete], None),
+        // What it opened before it left the ring was not opened with the others yet.
+        let is_needed = key.facts.as_ref().map_or(Some(false), |facts| self.is_needed(facts));
+        match (self.need, is_needed) {
+            (Some(need), Some(false)) if !need.undecryptable => (vec![Step::Delete], None),
             _ => (Vec::new(), Some(Blocked::ViewNotWhole(key.name.clone()))),
         }
     }

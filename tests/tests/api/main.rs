@@ -49,6 +49,12 @@ mod key_scene;
 #[cfg(test)]
 mod kubeseal_edits;
 #[cfg(test)]
+mod kubeseal_key_backups;
+#[cfg(test)]
+mod kubeseal_keys;
+#[cfg(test)]
+mod kubeseal_keys_of_controller;
+#[cfg(test)]
 mod kubeseal_proxy;
 #[cfg(test)]
 mod pages;
@@ -72,5 +78,7 @@ mod upstream_decisions;
 mod upstream_peers;
 #[cfg(test)]
 mod usage_conditions;
+#[cfg(test)]
+mod usage_retirement;
 #[cfg(test)]
 mod with_upstream;

@@ -1,9 +1,12 @@
 //! What is counted and said of the keys that SealedSecrets need.
 
+use std::process::Command;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Event;
 use kube::api::{DeleteParams, DynamicObject, ListParams};
 use kube::{Api, ResourceExt as _};
+use sealed_secrets_core::crypto::SealingCertificate;
 use sealed_secrets_tests::{Edition, until};
 use serde_json::{Value, json};
 
@@ -33,10 +36,13 @@ async fn numbers(scene: &Scene, metric: &str) -> Vec<u64> {
     numbers
 }
 
-/// Waits until the keys of the ring open so many items, fewest first.
-async fn until_items(scene: &Scene, expected: &[u64]) {
-    let found = async || (numbers(scene, "key_items{").await == expected).then_some(());
-    until(&format!("the keys open {expected:?} items"), PATIENCE, found).await.unwrap();
+/// Waits until the keys of the ring open so many items, fewest first, and so many are not on the primary.
+async fn until_items(scene: &Scene, of_keys: &[u64], stale: u64) {
+    let found = async || {
+        let counted = numbers(scene, "key_items{").await == of_keys;
+        (counted && numbers(scene, "stale_items").await == [stale]).then_some(())
+    };
+    until(&format!("the keys open {of_keys:?} items, {stale} are stale"), PATIENCE, found).await.unwrap();
 }
 
 fn condition<'a>(object: &'a DynamicObject, type_: &str) -> Option<&'a Value> {
@@ -54,17 +60,17 @@ async fn until_condition(scene: &Scene, name: &str, type_: &str, holds: bool) ->
     until(&format!("{type_} of {name} is there: {holds}"), PATIENCE, found).await.unwrap()
 }
 
-/// Asks for a new key, and returns when its certificate is served.
+/// Asks once for a new key, and returns when its certificate is served.
 async fn rotate(scene: &mut Scene) {
     let old = scene.controller.certificate().await.unwrap();
+    let made = SealingCertificate::from_pem(old.as_bytes()).unwrap().not_before();
+    // A key of this very second would be new enough.
+    let later = async || (Timestamp::now().as_second() > made.as_second()).then_some(());
+    until("the key is older than a second", PATIENCE, later).await.unwrap();
     let process = scene.controller.process().id().to_string();
-    // A key is not made twice in one second.
-    let asked = async || {
-        let kill = std::process::Command::new("kill").args(["-USR1", &process]).status();
-        assert!(kill.unwrap().success());
-        scene.controller.certificate().await.ok().filter(|served| *served != old)
-    };
-    until("another key leads", PATIENCE, asked).await.unwrap();
+    assert!(Command::new("kill").args(["-USR1", &process]).status().unwrap().success());
+    let renewed = async || scene.controller.certificate().await.ok().filter(|served| *served != old);
+    until("another key leads", PATIENCE, renewed).await.unwrap();
 }
 
 /// Seals the items anew with the certificate that is served now.
@@ -85,8 +91,7 @@ async fn after_a_rotation_objects_are_stale_until_they_are_re_encrypted_and_the_
     let mut scene = Scene::set().await;
     let secret = three_items(&scene, "db");
     opened(&scene, &secret).await;
-    until_items(&scene, &[3]).await;
-    assert_eq!(numbers(&scene, "stale_items").await, [0]);
+    until_items(&scene, &[3], 0).await;
     assert!(condition(&scene.sealed_secrets().get("db").await.unwrap(), "Stale").is_none());
     let told = events(&scene, "db").await;
 
@@ -100,18 +105,16 @@ async fn after_a_rotation_objects_are_stale_until_they_are_re_encrypted_and_the_
         "{message}"
     );
     assert_eq!(stale.data["status"]["conditions"][0]["type"], "Synced", "{stale:?}");
-    until_items(&scene, &[0, 3]).await;
-    assert_eq!(numbers(&scene, "stale_items").await, [3]);
+    until_items(&scene, &[0, 3], 3).await;
     assert_eq!(events(&scene, "db").await, told, "a rotation is no event of every object");
     assert_eq!(numbers(&scene, "unseal_requests_total").await, [1], "nothing was opened again");
 
     re_encrypt(&scene, &secret).await;
     until_condition(&scene, "db", "Stale", false).await;
-    until_items(&scene, &[0, 3]).await;
-    assert_eq!(numbers(&scene, "stale_items").await, [0]);
+    until_items(&scene, &[0, 3], 0).await;
 
     scene.sealed_secrets().delete("db", &DeleteParams::default()).await.unwrap();
-    until_items(&scene, &[0, 0]).await;
+    until_items(&scene, &[0, 0], 0).await;
 }
 
 #[tokio::test]
@@ -123,8 +126,7 @@ async fn a_restarted_controller_knows_the_items_of_each_key_without_opening_or_w
     let before = until_condition(&scene, "db", "Stale", true).await;
     scene.controller.stop().await.unwrap();
     scene.controller = scene.installation.start(Edition::Ours, &[]).await.unwrap();
-    until_items(&scene, &[1, 3]).await;
-    assert_eq!(numbers(&scene, "stale_items").await, [3]);
+    until_items(&scene, &[1, 3], 3).await;
     assert_eq!(numbers(&scene, "unseal_requests_total").await, [0]);
     let after = scene.sealed_secrets().get("db").await.unwrap();
     assert_eq!(after.resource_version(), before.resource_version());
@@ -141,7 +143,7 @@ async fn what_became_stale_while_no_controller_ran_is_told_with_one_write_and_wi
     let cutoff = soon.strftime("--key-cutoff-time=%a, %d %b %Y %H:%M:%S +0000").to_string();
     scene.controller = scene.installation.start(Edition::Ours, &[&cutoff]).await.unwrap();
     let stale = until_condition(&scene, "db", "Stale", true).await;
-    until_items(&scene, &[0, 3]).await;
+    until_items(&scene, &[0, 3], 3).await;
     opened(&scene, &scene.secret("later", "password", CANARY)).await;
     assert_eq!(numbers(&scene, "unseal_requests_total").await, [1], "only what is new was opened");
     assert_eq!(events(&scene, "db").await, told);
@@ -159,7 +161,7 @@ async fn a_status_of_an_earlier_shape_is_no_hint_and_does_no_harm() {
     let change = kube::api::Patch::Merge(&status);
     scene.sealed_secrets().patch_status("db", &parameters, &change).await.unwrap();
     scene.controller = scene.installation.start(Edition::Ours, &[]).await.unwrap();
-    until_items(&scene, &[1]).await;
+    until_items(&scene, &[1], 0).await;
     assert_eq!(numbers(&scene, "unseal_requests_total").await, [1]);
     let keys = async || {
         let object = scene.sealed_secrets().get("db").await.unwrap();
@@ -175,5 +177,5 @@ async fn items_that_do_not_open_are_no_items_of_a_key_and_those_beside_them_are(
     sealed["spec"]["encryptedData"]["token"] = json!("AAAA");
     scene.create(&sealed).await;
     scene.until_synced("db", "False").await;
-    until_items(&scene, &[2]).await;
+    until_items(&scene, &[2], 0).await;
 }

@@ -1,6 +1,7 @@
 //! The main job in one minute, on a real API server, with real commands.
 
 mod repository;
+mod rotation;
 mod story;
 
 use std::path::Path;
@@ -43,7 +44,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     let cluster = Cluster::at(plane.access()).await?;
     let installation = cluster.install("kube-system", Reach::WholeCluster).await;
     let installation =
-        story.step("deploy/kustomize/base is applied: CRD, account, roles, Service", installation)?;
+        story.step("deploy/kustomize/base is applied: CRDs, account, roles, Service", installation)?;
     let _controller = start_controller(&mut story, &installation).await?;
     let folder =
         tempfile::tempdir().map_err(|source| Error::Io { action: "create a folder".into(), source })?;
@@ -53,6 +54,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
         &[&programs.kubectl, &workspace::built_program("kubeseal")?],
     )?;
     tell(&mut story, &laptop)?;
+    rotation::tell(&mut story, &laptop)?;
     story.end();
     if arguments.keep {
         keep(&plane, folder.path()).await;

@@ -41,5 +41,7 @@ impl Story {
 
 /// Output worth seeing.
 pub(crate) fn quote(text: &str) {
-    println!("       {}", text.trim());
+    for line in text.trim().lines() {
+        println!("       {line}");
+    }
 }

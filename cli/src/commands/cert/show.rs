@@ -1,0 +1,92 @@
+//! `cert show`: whose certificate it is, and how long it is valid.
+
+use clap::Args;
+use jiff::Timestamp;
+use sealed_secrets_core::crypto::SealingCertificate;
+use serde_json::{Value, json};
+
+use crate::cluster_certificate::ClusterCertificate;
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::report::{ReportFormat, table};
+use crate::{certificate, io, report};
+
+const SECONDS_OF_A_DAY: i64 = 86_400;
+
+/// Show whose certificate it is, and how long it is valid
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Show a sealing certificate: fingerprint, subject, serial number, size of its key, and how long it is valid. It is\n\
+                  the cluster's, found as `cert fetch` finds it, or the one of --cert.",
+    after_help = "Example:\n  kubeseal cert show --cert cluster.pem"
+)]
+pub(crate) struct Show {
+    /// Show this certificate; the cluster is not asked
+    #[arg(long, value_name = "FILE|URL", env = "SEALED_SECRETS_CERT", hide_env_values = true)]
+    cert: Option<String>,
+    /// Form of the report
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    output: ReportFormat,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Show {
+    /// # Errors
+    /// When there is no certificate to be had, or it cannot seal.
+    pub(super) fn run(&self) -> Result<(), Error> {
+        let ClusterCertificate { certificate, source } =
+            match self.cert.as_deref().filter(|cert| !cert.is_empty()) {
+                Some(cert) => ClusterCertificate {
+                    certificate: certificate::parse(&certificate::fetch(cert)?, cert)?,
+                    source: cert.to_owned(),
+                },
+                None => ClusterCertificate::load(&self.connection.flags)?,
+            };
+        let now = Timestamp::now();
+        if certificate.not_after() < now {
+            io::tell("warning: the certificate has expired; kubeseal does not seal with it");
+        }
+        let text = table(&rows(&certificate, &source, now));
+        report::write(self.output, &value(&certificate, &source, now), &text)
+    }
+}
+
+/// Whole days until the end; negative when that is past.
+fn days_left(certificate: &SealingCertificate, now: Timestamp) -> i64 {
+    certificate.not_after().duration_since(now).as_secs().div_euclid(SECONDS_OF_A_DAY)
+}
+
+fn bits(certificate: &SealingCertificate) -> usize {
+    certificate.public_key().block_len() * 8
+}
+
+fn rows(certificate: &SealingCertificate, source: &str, now: Timestamp) -> Vec<Vec<String>> {
+    let days = days_left(certificate, now);
+    let left = if days < 0 { "expired".to_owned() } else { format!("{days} days left") };
+    let subject = certificate.common_name().map_or("(none)".to_owned(), |name| format!("CN={name}"));
+    let rows = [
+        ("fingerprint", certificate.fingerprint().to_string()),
+        ("subject", subject),
+        ("serial", certificate.serial().to_owned()),
+        ("key", format!("RSA, {} bits", bits(certificate))),
+        ("valid from", certificate.not_before().to_string()),
+        ("valid until", format!("{} ({left})", certificate.not_after())),
+        ("from", source.to_owned()),
+    ];
+    rows.map(|(name, value)| vec![name.to_owned(), value]).to_vec()
+}
+
+fn value(certificate: &SealingCertificate, source: &str, now: Timestamp) -> Value {
+    json!({
+        "fingerprint": certificate.fingerprint().as_str(),
+        "commonName": certificate.common_name().unwrap_or_default(),
+        "serial": certificate.serial(),
+        "keySize": bits(certificate),
+        "notBefore": certificate.not_before().to_string(),
+        "notAfter": certificate.not_after().to_string(),
+        "daysLeft": days_left(certificate, now),
+        "expired": certificate.not_after() < now,
+        "source": source,
+    })
+}

@@ -1,0 +1,43 @@
+//! The grammar of subcommands: it applies when the first word is one.
+
+use clap::Parser;
+
+use super::{cert, keys};
+use crate::error::Error;
+
+/// The words after `kubeseal`.
+#[derive(Debug, Parser)]
+#[command(name = "kubeseal", disable_help_subcommand = true)]
+pub(crate) enum Grammar {
+    /// See, rotate, back up and revoke the sealing keys of a cluster
+    #[command(subcommand, after_help = KEYS_EXAMPLES)]
+    Keys(keys::Verb),
+    /// The public certificate that seals: fetch it, look at it
+    #[command(subcommand, after_help = CERT_EXAMPLES)]
+    Cert(cert::Verb),
+}
+
+const KEYS_EXAMPLES: &str = "\
+Examples:
+  kubeseal keys list                               what each key does, and how many items still need it
+  kubeseal keys rotate --wait                      a new key, which then seals
+  kubeseal keys backup -o sealing-keys.yaml        all private keys, to a file that only you can read
+  kubeseal keys restore sealing-keys.yaml          put back what the cluster does not have
+  kubeseal keys revoke NAME                        somebody else may have the key
+  kubeseal keys retire NAME                        the key is not needed any more";
+
+const CERT_EXAMPLES: &str = "\
+Examples:
+  kubeseal cert fetch -w cluster.pem               keep the certificate for --cert
+  kubeseal cert show                               how long is the cluster's certificate valid?";
+
+/// Runs what the words say.
+///
+/// # Errors
+/// [`Error::Usage`] when they do not follow the grammar; else whatever the verb says.
+pub(super) fn run(words: Vec<String>) -> Result<(), Error> {
+    match Grammar::try_parse_from(std::iter::once("kubeseal".to_owned()).chain(words))? {
+        Grammar::Keys(verb) => keys::run(&verb),
+        Grammar::Cert(verb) => cert::run(&verb),
+    }
+}

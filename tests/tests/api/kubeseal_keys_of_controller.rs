@@ -1,0 +1,70 @@
+//! `kubeseal keys` and `kubeseal cert` with what the controller writes.
+
+use sealed_secrets_crds::SealingKeyPhase;
+use sealed_secrets_tests::{Edition, Kubeseal, Output, until};
+use serde_json::{Value, json};
+
+use crate::key_scene::KeyScene;
+use crate::scene::CANARY;
+use crate::support::PATIENCE;
+
+/// Types a line where the scene is. The program waits for the controller, so the test must go on meanwhile.
+fn run(scene: &KeyScene, line: &str) -> Output {
+    let kubeseal = Kubeseal::of(Edition::Ours).unwrap().with_kubeconfig(scene.0.cluster.kubeconfig());
+    let kubeseal = kubeseal.with_variable("SEALED_SECRETS_CONTROLLER_NAMESPACE", scene.0.namespace());
+    kubeseal.run(&line.split_whitespace().collect::<Vec<_>>(), "").unwrap()
+}
+
+/// What `keys list` says of one key.
+fn listed(scene: &KeyScene, name: &str) -> Value {
+    let list: Value = serde_json::from_str(&run(scene, "keys list -o json").ok().unwrap()).unwrap();
+    let keys = list["keys"].as_array().unwrap();
+    keys.iter().find(|key| key["name"] == name).cloned().unwrap_or_default()
+}
+
+async fn until_listed(scene: &KeyScene, name: &str, expected: &Value) {
+    let found = async || {
+        let key = listed(scene, name);
+        expected.as_object().unwrap().iter().all(|(field, value)| key[field] == *value).then_some(())
+    };
+    until(&format!("keys list says of {name}: {expected}"), PATIENCE, found).await.unwrap();
+}
+
+#[tokio::test]
+async fn keys_are_seen_rotated_revoked_and_retired_from_a_laptop() {
+    let scene = KeyScene::set().await;
+    scene.apply_policy(&json!({})).await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    scene.until_phase(&first, SealingKeyPhase::Primary).await;
+    scene.until_policy("names the primary", |status| status.primary.is_some()).await;
+    let served = scene.controller().certificate().await.unwrap();
+    assert_eq!(run(&scene, "cert fetch").ok().unwrap(), served);
+    scene.0.seal_and_create(&scene.0.secret("db", "password", CANARY)).await;
+    until_listed(&scene, &first, &json!({"phase": "Primary", "items": 1, "objects": 1})).await;
+
+    scene.later_than_all_keys().await;
+    let rotated = run(&scene, "keys rotate --wait").ok().unwrap();
+    let [_, second] = scene.until_keys(2).await.try_into().unwrap();
+    assert!(rotated.starts_with(&second) && rotated.ends_with("seals from now on\n"), "{rotated}");
+    scene.until_offered(&second).await;
+    until_listed(&scene, &first, &json!({"phase": "DecryptOnly", "items": 1})).await;
+    until_listed(&scene, &second, &json!({"phase": "Primary", "items": 0})).await;
+
+    run(&scene, &format!("keys revoke {first} --decrypt-until 2100-01-01T00:00:00Z")).ok().unwrap();
+    until_listed(&scene, &first, &json!({"phase": "Compromised", "items": 1})).await;
+    let warned = async || {
+        let object = scene.0.sealed_secrets().get("db").await.unwrap();
+        let conditions = object.data["status"]["conditions"].as_array()?.clone();
+        conditions.into_iter().find(|condition| condition["type"] == "KeyCompromised")
+    };
+    let warned = until("db says that its key is compromised", PATIENCE, warned).await.unwrap();
+    assert!(warned["message"].as_str().unwrap().contains("change the values"), "{warned}");
+    assert_eq!(scene.names().await.len(), 2, "a younger key seals already");
+
+    run(&scene, &format!("keys retire {first}")).ok().unwrap();
+    let told = |status: &sealed_secrets_crds::SealingKeyPolicyStatus| {
+        status.conditions.iter().any(|one| one.message.contains("ViewNotWhole"))
+    };
+    scene.until_policy("it does not retire: other namespaces are not seen", told).await;
+    scene.0.until_synced("db", "True").await;
+}

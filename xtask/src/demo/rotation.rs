@@ -1,0 +1,47 @@
+//! The chapter about keys: a new one is asked for in Git, and nothing needs the old one any more.
+
+use sealed_secrets_tests::Result;
+
+use super::laptop::Laptop;
+use super::story::{Story, quote};
+
+/// Tells it after a Secret was sealed to the first key, in `git/database.yaml`.
+pub(crate) fn tell(story: &mut Story, laptop: &Laptop) -> Result<()> {
+    story.chapter("A new key, asked for in Git");
+    let first = laptop.shell(&format!("{KEYS} -o jsonpath='{{.items[0].metadata.name}}'"))?;
+    story.command(laptop, POLICY)?;
+    story.command(laptop, "kubectl apply -f git/policy.yaml")?;
+    let replaced = until(laptop, &first, "phase", "DecryptOnly");
+    story.step("the controller made a key, which seals from now on; the first one still opens", replaced)?;
+    let wait = "kubectl wait sealedsecret/database -n shop --for=condition=Stale --timeout=60s";
+    story.step("the SealedSecret says that it is sealed with the first", laptop.shell(wait))?;
+    until(laptop, &first, "usage.items", "1")?;
+    laptop.shell(&format!("{SHOWN}='{{.status.usage.items}}'"))?;
+    quote(&story.command(laptop, "kubeseal keys list")?);
+
+    story.command(laptop, "kubeseal --re-encrypt -f git/database.yaml")?;
+    story.command(laptop, "cd git && git add . && git commit --quiet --message 'new sealing key'")?;
+    story.command(laptop, "kubectl apply -f git/database.yaml")?;
+    let unused = until(laptop, &first, "usage.items", "0");
+    story.step("nothing in the cluster needs the first key any more", unused)?;
+    quote(&story.command(laptop, "kubeseal keys list")?);
+    Ok(())
+}
+
+/// Waits until a field of every key is there.
+const SHOWN: &str = "kubectl wait sealingkeys --all -n kube-system --timeout=60s --for=jsonpath";
+const KEYS: &str = "kubectl get sealingkeys -n kube-system";
+
+/// What a person writes into a file.
+const POLICY: &str = "cat > git/policy.yaml <<END
+      apiVersion: sealedsecrets.rs/v1alpha1
+      kind: SealingKeyPolicy
+      metadata: {name: default, namespace: kube-system}
+      spec:
+        rotation: {rotateAfter: \"$(date -u +%Y-%m-%dT%H:%M:%SZ)\"}
+END";
+
+fn until(laptop: &Laptop, key: &str, field: &str, value: &str) -> Result<()> {
+    let wait = format!("kubectl wait sealingkey/{key} -n kube-system --timeout=60s");
+    laptop.shell(&format!("{wait} --for=jsonpath='{{.status.{field}}}'={value}")).map(drop)
+}
