@@ -6,34 +6,16 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+mod world;
+
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use sealed_secrets_core::template::{Budget, Data, Sources, is_volatile, render_secret, render_text};
+use sealed_secrets_core::template::{Budget, Data, is_volatile, render_secret, render_text};
 use zeroize::Zeroizing;
 
+use self::world::Still;
+
 const PAGE: &str = include_str!("../../docs/templates.md");
-
-struct Still;
-
-impl Sources for Still {
-    fn now(&mut self) -> Timestamp {
-        Timestamp::UNIX_EPOCH
-    }
-    fn local_zone(&mut self) -> TimeZone {
-        TimeZone::UTC
-    }
-    fn zone(&mut self, _: &str) -> Option<TimeZone> {
-        None
-    }
-    fn fill_random(&mut self, bytes: &mut [u8]) {
-        bytes.fill(7);
-    }
-    fn expired(&mut self) -> bool {
-        false
-    }
-}
 
 fn blocks(language: &str) -> Vec<&'static str> {
     let opening = format!("```{language}\n");
@@ -50,7 +32,8 @@ fn templates(entries: &[(&str, Option<&str>)]) -> BTreeMap<String, Option<String
 }
 
 fn rendered(entries: &[(&str, Option<&str>)]) -> BTreeMap<String, String> {
-    let rendered = render_secret(&templates(entries), &items(), &Budget::default(), &mut Still).unwrap();
+    let rendered =
+        render_secret(&templates(entries), &items(), &Budget::default(), &mut Still::forever()).unwrap();
     rendered.data.into_iter().map(|(key, value)| (key, String::from_utf8(value.to_vec()).unwrap())).collect()
 }
 
@@ -60,7 +43,7 @@ fn every_example_gives_what_the_page_says() {
     assert!(examples.len() >= 8);
     for example in examples {
         let (template, expected) = example.split_once("\n---\n").unwrap();
-        let output = render_text("example", template, &items(), &Budget::default(), &mut Still);
+        let output = render_text("example", template, &items(), &Budget::default(), &mut Still::forever());
         let output = output.unwrap_or_else(|error| panic!("{template}: {error}"));
         assert_eq!(String::from_utf8_lossy(&output), expected, "{template}");
     }
@@ -107,8 +90,12 @@ fn an_item_wins_over_a_template_of_the_same_key() {
 #[test]
 fn a_template_hidden_by_an_item_still_fails() {
     for text in ["{{fail `no`}}", "{{syntax"] {
-        let result =
-            render_secret(&templates(&[("user", Some(text))]), &items(), &Budget::default(), &mut Still);
+        let result = render_secret(
+            &templates(&[("user", Some(text))]),
+            &items(),
+            &Budget::default(),
+            &mut Still::forever(),
+        );
         assert_eq!(result.unwrap_err().key, "user");
     }
 }
@@ -131,7 +118,8 @@ fn keys_that_use_the_clock_or_randomness_are_known() {
         ("sibling", Some("{{.random}}")),
         ("user", Some("{{now}}")),
     ];
-    let rendered = render_secret(&templates(&entries), &items(), &Budget::default(), &mut Still).unwrap();
+    let rendered =
+        render_secret(&templates(&entries), &items(), &Budget::default(), &mut Still::forever()).unwrap();
     assert_eq!(rendered.volatile.iter().map(String::as_str).collect::<Vec<_>>(), ["clock", "random"]);
     assert!(is_volatile("{{genCA \"x\" 1}}"));
     assert!(!is_volatile("{{upper \"genCA\"}} {{/* now */}}"));
@@ -139,8 +127,12 @@ fn keys_that_use_the_clock_or_randomness_are_known() {
 
 #[test]
 fn what_is_rendered_is_not_shown_by_debug() {
-    let rendered =
-        render_secret(&templates(&[("a", Some("{{.password}}"))]), &items(), &Budget::default(), &mut Still)
-            .unwrap();
+    let rendered = render_secret(
+        &templates(&[("a", Some("{{.password}}"))]),
+        &items(),
+        &Budget::default(),
+        &mut Still::forever(),
+    )
+    .unwrap();
     assert!(!format!("{rendered:?}").contains("<or>"));
 }

@@ -2,38 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+mod world;
+
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use sealed_secrets_core::template::{
-    Budget, Class, Data, Sources, TemplateError, render_secret, render_text,
-};
+use sealed_secrets_core::template::{Budget, Class, Data, TemplateError, render_secret, render_text};
 
-/// Time runs out after so many looks at the clock.
-struct Clock(usize);
-
-impl Sources for Clock {
-    fn now(&mut self) -> Timestamp {
-        Timestamp::UNIX_EPOCH
-    }
-    fn local_zone(&mut self) -> TimeZone {
-        TimeZone::UTC
-    }
-    fn zone(&mut self, _: &str) -> Option<TimeZone> {
-        None
-    }
-    fn fill_random(&mut self, bytes: &mut [u8]) {
-        bytes.fill(7);
-    }
-    fn expired(&mut self) -> bool {
-        self.0 = self.0.saturating_sub(1);
-        self.0 == 0
-    }
-}
+use self::world::Still;
 
 fn failure(template: &str) -> TemplateError {
-    render_text("key", template, &Data::new(), &Budget::default(), &mut Clock(usize::MAX)).unwrap_err()
+    render_text("key", template, &Data::new(), &Budget::default(), &mut Still::forever()).unwrap_err()
 }
 
 fn nested(open: &str, middle: &str, close: &str, depth: usize) -> String {
@@ -167,7 +145,7 @@ fn hostile_templates_end_with_a_budget_error_in_little_memory() {
     let mut wrong = Vec::new();
     for template in &templates {
         let start: String = template.chars().take(100).collect();
-        match render_text("key", template, &Data::new(), &Budget::default(), &mut Clock(usize::MAX)) {
+        match render_text("key", template, &Data::new(), &Budget::default(), &mut Still::forever()) {
             Err(error) if error.class == Class::Budget => {}
             other => wrong.push(format!("{start}: {:?}", other.map(|output| output.len()))),
         }
@@ -183,9 +161,14 @@ fn hostile_templates_end_with_a_budget_error_in_little_memory() {
 
 #[test]
 fn time_that_runs_out_is_a_transient_error() {
-    let error =
-        render_text("key", "{{range 1000000}}{{end}}", &Data::new(), &Budget::default(), &mut Clock(10))
-            .unwrap_err();
+    let error = render_text(
+        "key",
+        "{{range 1000000}}{{end}}",
+        &Data::new(),
+        &Budget::default(),
+        &mut Still::until_look(10),
+    )
+    .unwrap_err();
     assert_eq!(error.class, Class::Expired);
     assert!(error.class.is_transient());
     assert!(!Class::Budget.is_transient());
@@ -196,7 +179,7 @@ fn all_keys_of_an_object_share_one_budget() {
     let template = Some("{{repeat 600000 \"x\"}}".to_owned());
     let templates = BTreeMap::from([("a".to_owned(), template.clone()), ("b".to_owned(), template)]);
     let error =
-        render_secret(&templates, &Data::new(), &Budget::default(), &mut Clock(usize::MAX)).unwrap_err();
+        render_secret(&templates, &Data::new(), &Budget::default(), &mut Still::forever()).unwrap_err();
     assert_eq!((error.key.as_str(), error.class), ("b", Class::Budget));
 }
 
@@ -206,11 +189,11 @@ fn recursion_as_deep_as_the_budget_allows_does_not_overflow_the_stack() {
         nested("{{if true}}", "{{if gt . 0}}{{template \"r\" (int (sub . 1))}}{{end}}", "{{end}}", 150);
     let template = format!("{{{{define \"r\"}}}}{blocks}{{{{end}}}}{{{{template \"r\" 498}}}}done");
     let output =
-        render_text("key", &template, &Data::new(), &Budget::default(), &mut Clock(usize::MAX)).unwrap();
+        render_text("key", &template, &Data::new(), &Budget::default(), &mut Still::forever()).unwrap();
     assert!(output.ends_with(b"done"));
     let parentheses = format!("{{{{{}}}}}", nested("(print ", "1", ")", 190));
     assert!(
-        render_text("key", &parentheses, &Data::new(), &Budget::default(), &mut Clock(usize::MAX)).is_ok()
+        render_text("key", &parentheses, &Data::new(), &Budget::default(), &mut Still::forever()).is_ok()
     );
 }
 
@@ -229,7 +212,7 @@ fn an_error_tells_the_place_and_never_the_value() {
         "\n  {{template \"t\" .password}}",
     ] {
         let error =
-            render_text("the-key", template, &items, &Budget::default(), &mut Clock(usize::MAX)).unwrap_err();
+            render_text("the-key", template, &items, &Budget::default(), &mut Still::forever()).unwrap_err();
         let text = format!("{error} {error:?}");
         assert!(!text.contains("canary"), "{text}");
         assert_eq!((error.key.as_str(), error.line), ("the-key", 2), "{text}");

@@ -2,10 +2,11 @@
 
 #![cfg(test)]
 
+mod world;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -20,10 +21,12 @@ use sealed_secrets_core::keyring::{KeyRing, OrderBy, SealingKey};
 use sealed_secrets_core::label::Label;
 use sealed_secrets_core::opening::{OpenError, OpeningError, V1Data, open_value};
 use sealed_secrets_core::seal::{seal_secret, seal_value};
-use sealed_secrets_core::template::{Budget, Sources};
+use sealed_secrets_core::template::Budget;
 use sealed_secrets_core::unseal::{Renderer, UnsealError, unseal};
 use sealed_secrets_crds::{Scope, SealedSecret};
 use zeroize::Zeroizing;
+
+use self::world::Still;
 
 struct Installation {
     certificate: SealingCertificate,
@@ -50,29 +53,8 @@ fn installation(name: &str) -> Installation {
 static OURS: LazyLock<Installation> = LazyLock::new(|| installation("ours"));
 static THEIRS: LazyLock<Installation> = LazyLock::new(|| installation("theirs"));
 
-/// A world in which nothing moves.
-struct Still;
-
-impl Sources for Still {
-    fn now(&mut self) -> Timestamp {
-        Timestamp::UNIX_EPOCH
-    }
-    fn local_zone(&mut self) -> TimeZone {
-        TimeZone::UTC
-    }
-    fn zone(&mut self, _: &str) -> Option<TimeZone> {
-        None
-    }
-    fn fill_random(&mut self, bytes: &mut [u8]) {
-        bytes.fill(7);
-    }
-    fn expired(&mut self) -> bool {
-        false
-    }
-}
-
 fn open(sealed: &SealedSecret) -> Result<Secret, UnsealError> {
-    let mut renderer = Renderer { budget: &Budget::default(), sources: &mut Still };
+    let mut renderer = Renderer { budget: &Budget::default(), sources: &mut Still::forever() };
     unseal(sealed, &OURS.ring, V1Data::Accepted, &mut renderer).map(|unsealed| unsealed.secret)
 }
 

@@ -1,30 +1,12 @@
 //! The stable mirror of `fuzz/fuzz_targets/template.rs`: whatever the text, rendering ends without a panic.
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+mod world;
+
 use proptest::prelude::*;
 use proptest::sample::select;
-use sealed_secrets_core::template::{Budget, Data, Sources, is_volatile, render_text};
+use sealed_secrets_core::template::{Budget, Data, is_volatile, render_text};
 
-struct Still;
-
-impl Sources for Still {
-    fn now(&mut self) -> Timestamp {
-        Timestamp::UNIX_EPOCH
-    }
-    fn local_zone(&mut self) -> TimeZone {
-        TimeZone::UTC
-    }
-    fn zone(&mut self, _: &str) -> Option<TimeZone> {
-        None
-    }
-    fn fill_random(&mut self, bytes: &mut [u8]) {
-        bytes.fill(7);
-    }
-    fn expired(&mut self) -> bool {
-        false
-    }
-}
+use self::world::Still;
 
 fn functions() -> Vec<&'static str> {
     let sprig = include_str!("data/sprig-functions.txt").lines().filter_map(|line| line.split(' ').next());
@@ -143,7 +125,7 @@ fn render(text: &str) {
         ("json".to_owned(), b"{\"a\":[1,null]}".to_vec().into()),
     ]);
     let budget = Budget { steps: 50_000, costly: 0, ..Budget::default() };
-    let _ = render_text("soup", text, &items, &budget, &mut Still);
+    let _ = render_text("soup", text, &items, &budget, &mut Still::forever());
     let _ = is_volatile(text);
 }
 

@@ -4,38 +4,18 @@
 
 mod generator;
 mod oracle;
+#[path = "../../../core/tests/world/mod.rs"]
+mod world;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use proptest::prelude::*;
-use sealed_secrets_core::template::{Budget, Class, Data, Sources, TemplateError, render_text};
+use sealed_secrets_core::template::{Budget, Class, Data, TemplateError, render_text};
 use zeroize::Zeroizing;
 
 use self::oracle::{Answer, Oracle};
-
-/// A clock that stands still and numbers that are not random: no generated template uses either.
-struct Still;
-
-impl Sources for Still {
-    fn now(&mut self) -> Timestamp {
-        Timestamp::UNIX_EPOCH
-    }
-    fn local_zone(&mut self) -> TimeZone {
-        TimeZone::UTC
-    }
-    fn zone(&mut self, name: &str) -> Option<TimeZone> {
-        TimeZone::get(name).ok().filter(|zone| zone.iana_name() == Some(name))
-    }
-    fn fill_random(&mut self, bytes: &mut [u8]) {
-        bytes.fill(7);
-    }
-    fn expired(&mut self) -> bool {
-        false
-    }
-}
+use self::world::Still;
 
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -54,7 +34,8 @@ fn context() -> Data {
 }
 
 fn ours(template: &str, data: &Data) -> Result<Vec<u8>, TemplateError> {
-    render_text("case", template, data, &Budget::default(), &mut Still).map(|output| output.to_vec())
+    render_text("case", template, data, &Budget::default(), &mut Still::forever())
+        .map(|output| output.to_vec())
 }
 
 /// Go would take all of the machine's memory or time for it.
