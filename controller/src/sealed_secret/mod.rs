@@ -6,6 +6,7 @@ mod apply;
 mod cases;
 mod chores;
 mod desired;
+mod folded;
 mod gate;
 mod lanes;
 mod marks;
@@ -26,13 +27,13 @@ use std::time::Duration;
 
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt as _, Stream, StreamExt as _};
+use kube::Api;
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use kube::runtime::controller::Config;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, applier, watcher};
-use kube::{Api, ResourceExt as _};
 use sealed_secrets_crds::SealedSecret;
 use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
@@ -42,8 +43,11 @@ use crate::client;
 use crate::context::Context;
 use room::{Room, key_of, reference};
 
-/// Objects in work at the same time: most of them wait for the API server.
-const WORKERS: u16 = 32;
+/// Objects in work at the same time, most of which wait for the API server: those of the backlog ([`lanes`]), and what is urgent.
+const WORKERS: u16 = 128;
+
+/// Reports at the same time, at the end.
+const REPORTERS: usize = 16;
 
 /// How long the reports that were put off may take at the end; Kubernetes waits 30 seconds. What is left is done after the
 /// next start, since those objects do not say that they are opened.
@@ -136,7 +140,7 @@ fn changed_objects(
     let mut follower = object_watch::Follower::new(store, Arc::clone(room));
     watcher(api, config)
         .backoff(WatchBackoff::default())
-        .modify(drop_what_is_not_needed)
+        .modify(folded::fold)
         .reflect(writer)
         .filter_map(move |event| std::future::ready(follower.follow(event).transpose()))
         .boxed()
@@ -201,24 +205,15 @@ fn all_for_whole_view(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl St
 
 /// Tells the successes that were put off being told.
 async fn report_the_rest(room: &Room, store: &Store<DynamicObject>) {
-    let all = stream::iter(room.all_unreported()).for_each_concurrent(
-        usize::from(WORKERS),
-        async |(key, success)| {
-            if let Some(object) = store.get(&reference(key)) {
-                // Failing is no loss: see above.
-                let _ = reconcile::report(&object, room, success).await;
-            }
-        },
-    );
+    let all = stream::iter(room.all_unreported()).for_each_concurrent(REPORTERS, async |(key, success)| {
+        if let Some(object) = store.get(&reference(key)) {
+            // Failing is no loss: see above.
+            let _ = reconcile::report(&object, room, success).await;
+        }
+    });
     let _ = tokio::time::timeout(LAST_REPORTS, all).await;
 }
 
 fn object_kind() -> ApiResource {
     ApiResource::erase::<SealedSecret>(&())
-}
-
-/// Keeps memory flat: neither is ever read.
-fn drop_what_is_not_needed(object: &mut DynamicObject) {
-    object.managed_fields_mut().clear();
-    object.annotations_mut().remove(sealed_secrets_crds::names::KUBECTL_LAST_APPLIED_ANNOTATION);
 }

@@ -18,6 +18,8 @@ use crate::scene::CANARY;
 use crate::support::PATIENCE;
 use trial::{Trial, sealed_secrets, versions};
 
+/// SealedSecrets that are being opened while the API server restarts.
+const LOAD: usize = 300;
 const BINDING: &str = "cluster-wide-sealed-secrets-controller";
 const KEY_LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
 
@@ -34,12 +36,16 @@ async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet(
         keys_deleted_relabelled_and_corrupt(&access),
         stopped_in_the_middle(&access),
     );
-    let (seven, eight, nine, ten) = tokio::join!(
+    let (seven, eight, nine, ten, eleven) = tokio::join!(
         killed_in_the_middle(&access),
         rights_revoked(&access),
         namespace_terminating(&access),
         secret_too_large(&access),
+        conflicts_on_status(&access),
     );
+    let mut load = Trial::begin(&access, &[]).await;
+    load.controller.stop().await.unwrap();
+    load.seal_copies(LOAD).await;
     let mut trials = [
         ("CRD late", late),
         ("watch expired", one),
@@ -52,10 +58,15 @@ async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet(
         ("rights", eight),
         ("namespace", nine),
         ("too large", ten),
+        ("conflicts on status", eleven),
+        ("load", load),
     ];
     for (_, trial) in &mut trials {
         trial.seal("before-the-restart").await;
     }
+    let (_, load) = trials.last_mut().unwrap();
+    load.start_again().await;
+    load.until_secrets(1).await;
     cluster.restart_apiserver().await.unwrap();
     for (_, trial) in &mut trials {
         trial.seal("after-the-restart").await;
@@ -105,13 +116,39 @@ fn is_watch(path: &str) -> bool {
 async fn watch_expired(access: &Access) -> Trial {
     let mut trial = Trial::begin(access, &[]).await;
     trial.seal("before").await;
+    trial.apply(trial.namespace(), "gone", CANARY).await;
     trial.until_converged("watch expired").await;
+    trial.until_in_metrics("gone", true).await;
     trial.proxy.fail(|_, path| is_watch(path).then_some(Fault::Expired));
     trial.until_faults("watches expire", 4).await;
     trial.seal("meanwhile").await;
+    // No watch tells of this: it is missing in the next list.
+    trial.delete("gone").await;
     trial.proxy.heal();
+    trial.until_in_metrics("gone", false).await;
     trial.seal("before").await;
     trial.until_converged("watch expired").await;
+    trial
+}
+
+/// More conflicts than a status is written again at once, while somebody else writes the objects without a pause.
+async fn conflicts_on_status(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
+    let count = AtomicUsize::new(0);
+    trial.proxy.fail(move |method, path| {
+        let is_status = *method == Method::PUT && path.contains("/status");
+        let conflict = is_status && count.fetch_add(1, Ordering::SeqCst) < 30;
+        conflict.then_some(Fault::Status(409))
+    });
+    trial.seal_many(3).await;
+    let label = |number: i32| json!({"metadata": {"labels": {"written-by-others": number.to_string()}}});
+    let objects = sealed_secrets(&trial.cluster, trial.namespace());
+    for number in 0..100 {
+        let change = Patch::Merge(label(number));
+        objects.patch("many-0", &PatchParams::default(), &change).await.unwrap();
+    }
+    trial.until_faults("conflicts on status", 30).await;
+    trial.until_converged("conflicts on status").await;
     trial
 }
 
@@ -156,6 +193,7 @@ async fn silence(access: &Access) -> Trial {
     let (namespace, nothing) = (trial.namespace().to_owned(), DeleteParams::default());
     trial.secrets(&namespace).delete("edited", &nothing).await.unwrap();
     trial.seal("new").await;
+    trial.until_faults("silence", 2).await;
     trial.until_converged("silence").await;
     trial
 }
