@@ -10,6 +10,7 @@ mod folded;
 mod gate;
 mod lanes;
 mod marks;
+mod news;
 mod object_watch;
 mod open;
 mod ownership;
@@ -22,6 +23,7 @@ mod status;
 mod unopened;
 mod versions;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +32,7 @@ use futures::{FutureExt as _, Stream, StreamExt as _};
 use kube::Api;
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
-use kube::runtime::controller::Config;
+use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, applier, watcher};
@@ -41,6 +43,8 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::WatchBackoff;
 use crate::client;
 use crate::context::Context;
+use crate::error::Failure;
+use news::News;
 use room::{Room, key_of, reference};
 
 /// Objects in work at the same time, most of which wait for the API server: those of the backlog ([`lanes`]), and what is urgent.
@@ -103,7 +107,7 @@ async fn work(
         Arc::clone(&room.lanes).turns().map(|key| Ok(reference(key))).boxed(),
     ];
     let queue = stream::select_all(triggers).take_until(stop.clone().cancelled_owned()).boxed();
-    let reconcile = |object, room| reconcile::reconcile(object, room).boxed();
+    let reconcile = |object, room| contained(reconcile::reconcile(object, room)).boxed();
     let config = Config::default().concurrency(WORKERS);
     let retry = |object: Arc<_>, failure: &_, room: Arc<_>| reconcile::retry(&object, failure, &room);
     let results = applier(reconcile, retry, Arc::clone(&room), store.clone(), queue, config);
@@ -115,6 +119,11 @@ async fn work(
     let all_again = all_again.take_until(stop.cancelled_owned()).collect::<()>();
     tokio::join!(results, all_again);
     report_the_rest(&room, &store).await;
+}
+
+/// A defect that one object uncovers must not stop the others, wherever it is.
+async fn contained(attempt: impl Future<Output = Result<Action, Failure>>) -> Result<Action, Failure> {
+    AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or(Err(Failure::Panicked))
 }
 
 fn sealed_secrets(context: &Context, namespace: Option<&str>) -> Api<DynamicObject> {
@@ -137,11 +146,13 @@ fn changed_objects(
     if !selection.labels.is_empty() {
         config = config.labels(&selection.labels);
     }
+    let mut news = News::default();
     let mut follower = object_watch::Follower::new(store, Arc::clone(room));
     watcher(api, config)
         .backoff(WatchBackoff::default())
         .modify(folded::fold)
         .reflect(writer)
+        .filter(move |event| std::future::ready(news.is_new(event)))
         .filter_map(move |event| std::future::ready(follower.follow(event).transpose()))
         .boxed()
 }
@@ -169,10 +180,8 @@ fn changed_secrets(
     secret_watch::changes(secrets, store, room).filter(wanted).map(Ok).boxed()
 }
 
-type Outcome = Result<
-    (ObjectRef<DynamicObject>, kube::runtime::controller::Action),
-    kube::runtime::controller::Error<crate::error::Failure, watcher::Error>,
->;
+type Outcome =
+    Result<(ObjectRef<DynamicObject>, Action), kube::runtime::controller::Error<Failure, watcher::Error>>;
 
 /// Makes room in the lanes. Failures of objects are in their status, event and log line already; what is logged here is about
 /// the watch.
@@ -216,4 +225,16 @@ async fn report_the_rest(room: &Room, store: &Store<DynamicObject>) {
 
 fn object_kind() -> ApiResource {
     ApiResource::erase::<SealedSecret>(&())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_the_failure_of_one_object() {
+        let defect = async { panic!("on purpose") };
+        assert!(matches!(contained(defect).await, Err(Failure::Panicked)));
+        assert!(contained(async { Ok(Action::await_change()) }).await.is_ok());
+    }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Event, Secret};
-use kube::api::{DeleteParams, DynamicObject, ListParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Resource as _, ResourceExt};
 use sealed_secrets_tests::{
@@ -23,6 +23,7 @@ const CONVERGENCE: Duration = Duration::from_secs(30);
 /// Opening them is to take longer than everything else.
 const ITEMS_OF_COPIES: usize = 20;
 
+const KEY_SIZE: &str = "--key-size=2048";
 const KEY_LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
 
 pub(super) struct Trial {
@@ -36,6 +37,8 @@ pub(super) struct Trial {
     /// SealedSecrets that cannot become a Secret.
     pub(super) hopeless: Vec<String>,
     pub(super) keys: usize,
+    /// A second one with the same task.
+    another: Option<ControllerProcess>,
     /// Of controllers that have ended.
     logs: String,
 }
@@ -59,8 +62,20 @@ impl Trial {
         let controller = start(&installation, &proxy).await;
         let certificate = controller.certificate().await.unwrap();
         let (expected, hopeless, logs) = (BTreeMap::new(), Vec::new(), String::new());
+        let (keys, another) = (1, None);
         let cluster = Cluster::at(access).await.unwrap();
-        Self { cluster, installation, proxy, controller, certificate, expected, hopeless, keys: 1, logs }
+        Self {
+            cluster,
+            installation,
+            proxy,
+            controller,
+            certificate,
+            expected,
+            hopeless,
+            keys,
+            another,
+            logs,
+        }
     }
 
     pub(super) fn namespace(&self) -> &str {
@@ -143,6 +158,27 @@ impl Trial {
         self.controller = start(&self.installation, &self.proxy).await;
     }
 
+    /// The same without waiting for it.
+    pub(super) async fn spawn_again(&mut self) {
+        self.logs.push_str(&self.controller.log());
+        let kubeconfig = through(&self.proxy);
+        let arguments = [kubeconfig.as_str(), KEY_SIZE];
+        let spawned = ControllerProcess::spawn(&self.installation, Edition::Ours, &arguments).await;
+        self.controller = spawned.unwrap();
+    }
+
+    /// A second controller beside the first.
+    pub(super) async fn start_another(&mut self) {
+        self.another = Some(start(&self.installation, &self.proxy).await);
+    }
+
+    /// Changes the item of a Secret behind the controller's back.
+    pub(super) async fn edit_secret(&self, name: &str) {
+        let edit = Patch::Merge(json!({"stringData": {"password": "edited"}}));
+        let secrets = self.secrets(self.namespace());
+        secrets.patch(name, &PatchParams::default(), &edit).await.unwrap();
+    }
+
     pub(super) fn secrets(&self, namespace: &str) -> Api<Secret> {
         Api::namespaced(self.cluster.client(), namespace)
     }
@@ -205,8 +241,9 @@ impl Trial {
         let all = ListParams::default();
         let sealed = sealed_secrets(&self.cluster, self.namespace()).list(&all).await.unwrap();
         let events: Api<Event> = Api::namespaced(self.cluster.client(), self.namespace());
+        let another = self.another.as_ref().map(ControllerProcess::log).unwrap_or_default();
         let places = [
-            ("logs", format!("{}{}", self.logs, self.controller.log())),
+            ("logs", format!("{}{}{another}", self.logs, self.controller.log())),
             ("metrics", self.controller.metrics().await.unwrap()),
             ("SealedSecrets", serde_json::to_string(&sealed.items).unwrap()),
             ("events", serde_json::to_string(&events.list(&all).await.unwrap().items).unwrap()),
@@ -227,8 +264,11 @@ fn secret(namespace: &str, name: &str, value: &str) -> Value {
 }
 
 async fn start(installation: &Installation, proxy: &FaultProxy) -> ControllerProcess {
-    let kubeconfig = format!("--kubeconfig={}", proxy.kubeconfig().display());
-    installation.start(Edition::Ours, &[&kubeconfig, "--key-size=2048"]).await.unwrap()
+    installation.start(Edition::Ours, &[&through(proxy), KEY_SIZE]).await.unwrap()
+}
+
+fn through(proxy: &FaultProxy) -> String {
+    format!("--kubeconfig={}", proxy.kubeconfig().display())
 }
 
 pub(super) fn sealed_secrets(cluster: &Cluster, namespace: &str) -> Api<DynamicObject> {
