@@ -17,6 +17,8 @@ use crate::error::StartError;
 const WATCH_SECONDS: u32 = 15;
 /// An answer, or the next piece of one, comes within this time. Longer than a watch that has nothing to say.
 const SILENCE: Duration = Duration::from_secs(20);
+/// Objects in a piece of a list: what is read at once is held as text and as objects at the same time.
+const PAGE: u32 = 100;
 const CONNECTING: Duration = Duration::from_secs(5);
 const WAITING_REQUESTS: usize = 1024;
 
@@ -65,7 +67,7 @@ async fn configuration(args: &Args) -> Result<Config, String> {
 
 /// How everything is watched.
 pub(crate) fn watching() -> watcher::Config {
-    watcher::Config::default().timeout(WATCH_SECONDS)
+    watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE)
 }
 
 /// Whether the account lacks the right to list or watch, which no repetition changes.

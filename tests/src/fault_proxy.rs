@@ -146,11 +146,15 @@ async fn answer(
     match rule.and_then(|rule| rule(request.method(), &path)) {
         None => pass_on(request, &state).await,
         Some(fault) => {
-            state.faults.fetch_add(1, Ordering::SeqCst);
+            if fault != Fault::Unanswered {
+                state.faults.fetch_add(1, Ordering::SeqCst);
+            }
             Ok(match fault {
                 Fault::Silence => std::future::pending().await,
                 Fault::Unanswered => {
                     drop(pass_on(request, &state).await?);
+                    // Counted only now that it was done.
+                    state.faults.fetch_add(1, Ordering::SeqCst);
                     std::future::pending().await
                 }
                 Fault::Status(code) => json_answer(code, &status(code)),

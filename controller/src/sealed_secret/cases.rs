@@ -35,6 +35,8 @@ pub(super) struct Case {
     pub(super) error: OpeningError,
     /// When that was found.
     pub(super) since: Instant,
+    /// Its failure was counted.
+    counted: bool,
     /// Told without the cause.
     pub(super) told: bool,
     /// The cause was looked for.
@@ -104,8 +106,8 @@ impl Cases {
         let (key, cause) = (key_of(object), cause(object, ring));
         let known = lock(&self.known).get(&key).filter(|known| known.cause == cause).cloned();
         known.unwrap_or_else(|| {
-            let (told, settled) = (false, false);
-            self.keep(Case { key, cause, error, since: now, told, settled, diagnosis: None })
+            let (counted, told, settled) = (false, false, false);
+            self.keep(Case { key, cause, error, since: now, counted, told, settled, diagnosis: None })
         })
     }
 
@@ -127,6 +129,11 @@ impl Cases {
     /// Whether this object was told not to open and the cause is still to be looked for.
     pub(super) fn is_unsettled(&self, key: &Key) -> bool {
         lock(&self.known).get(key).is_some_and(|case| !case.settled)
+    }
+
+    /// Whether the failure of this object is told for the first time: that is counted once, however often it is told.
+    pub(super) fn is_news(&self, key: &Key) -> bool {
+        lock(&self.known).get_mut(key).is_none_or(|case| !std::mem::replace(&mut case.counted, true))
     }
 
     /// Forgets what is known of an object that has opened or is gone.
@@ -203,6 +210,17 @@ mod tests {
         cases.settle(case, None);
         assert!(note(&cases, &object("db", 1)).settled);
         assert!(!note(&cases, &object("db", 2)).settled);
+    }
+
+    #[test]
+    fn a_failure_that_is_told_before_and_after_its_cause_is_known_counts_once() {
+        let (cases, key) = (Cases::new(), key_of(&object("db", 1)));
+        cases.tell_before_it_is_settled(note(&cases, &object("db", 1)));
+        assert!(cases.is_news(&key));
+        cases.settle(note(&cases, &object("db", 1)), None);
+        assert!(!cases.is_news(&key));
+        note(&cases, &object("db", 2));
+        assert!(cases.is_news(&key));
     }
 
     #[test]

@@ -1,16 +1,26 @@
-//! Which objects of a backlog come next. What is urgent does not pass here.
+//! Which objects of a backlog come next, and when their Secrets are written. What is urgent does not pass here.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::{Stream, stream};
 use tokio::sync::Notify;
 
 use super::versions::Key;
 
-/// Objects of the backlog in work at the same time: two processors are busy with fewer, and whatever is urgent waits for no
-/// more than these.
-const IN_WORK: usize = 16;
+/// Objects of the backlog that are being opened at the same time, and as many that are being reported: two processors are busy
+/// with fewer, and whatever is urgent waits for no more than these.
+const AT_ONCE: usize = 16;
+
+/// Secrets of the backlog that are written together.
+const BURST: usize = 64;
+
+/// All objects of the backlog in work.
+const IN_WORK: usize = 96;
+
+/// A Secret waits for others no longer than this, whatever takes long to open.
+const LONGEST_WAIT: Duration = Duration::from_millis(200);
 
 /// Reports that may wait while there are still Secrets to be written.
 const REPORTS_BEHIND: usize = 2_000;
@@ -18,12 +28,14 @@ const REPORTS_BEHIND: usize = 2_000;
 /// Three queues of which the first goes first, and how much of all is in work.
 ///
 /// Objects of a list or of a new key ring wait to be opened; what was opened meanwhile waits to be reported. So a first sync
-/// of thousands of objects writes the Secrets, which somebody waits for, before it writes status and events. What nobody waits
-/// for, such as a condition that a new key ring has changed, comes last.
+/// of thousands of objects writes the Secrets, which somebody waits for, before it writes status and events. It writes them in
+/// bursts, which the API server and its store are done with sooner than with as many one by one. What nobody waits for, such as
+/// a condition that a new key ring has changed, comes last.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     state: Mutex<State>,
     changed: Notify,
+    burst: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +43,17 @@ struct State {
     backlog: BTreeSet<Key>,
     reports: BTreeSet<Key>,
     chores: BTreeSet<Key>,
-    in_work: HashSet<Key>,
+    in_work: HashMap<Key, Stage>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Opening,
+    /// Waits for others to be written together with.
+    Opened,
+    Writing,
+    /// Is told of, or is a chore.
+    Reporting,
 }
 
 impl Lanes {
@@ -56,7 +78,7 @@ impl Lanes {
     /// Whether `object` is of the backlog, and others of it are still to be opened: then its report can wait.
     pub(super) fn others_come_first(&self, object: &Key) -> bool {
         let state = self.lock();
-        state.in_work.contains(object) && !state.backlog.is_empty()
+        state.in_work.contains_key(object) && state.has_unopened()
     }
 
     /// Whether `object` waits to be reported.
@@ -64,15 +86,31 @@ impl Lanes {
         self.lock().reports.contains(object)
     }
 
+    /// Returns when the Secret of `object`, which was opened, may be written: at once, unless it is of the backlog and others
+    /// are about to join it.
+    pub(super) async fn may_write(&self, object: &Key) {
+        // Hears of a burst from here on.
+        let burst = self.burst.notified();
+        if !self.enter(object, Stage::Opened) {
+            return;
+        }
+        if !self.burst_is_due() {
+            // An error means that the wait was long enough.
+            let _ = tokio::time::timeout(LONGEST_WAIT, burst).await;
+        }
+        self.enter(object, Stage::Writing);
+    }
+
     /// Notes the end of an attempt at `object`, whoever had asked for it.
     pub(super) fn done(&self, object: &Key) {
-        if self.lock().in_work.remove(object) {
+        if self.lock().in_work.remove(object).is_some() {
+            self.burst_is_due();
             self.changed.notify_one();
         }
     }
 
-    /// The objects one by one, each as soon as fewer than 16 are in work; [`Self::done`] must be told of every one. Never
-    /// ends, and is meant for one reader.
+    /// The objects one by one, each as soon as there is room; [`Self::done`] must be told of every one. Never ends, and is meant
+    /// for one reader.
     pub(super) fn turns(self: Arc<Self>) -> impl Stream<Item = Key> {
         stream::unfold(self, async |lanes| Some((lanes.turn().await, lanes)))
     }
@@ -87,6 +125,22 @@ impl Lanes {
         }
     }
 
+    /// Whether `object` is of the backlog, and so has come to this stage.
+    fn enter(&self, object: &Key, stage: Stage) -> bool {
+        let known = self.lock().in_work.get_mut(object).map(|known| *known = stage).is_some();
+        self.changed.notify_one();
+        known
+    }
+
+    /// Lets those that were opened go if they are enough, or no others will join them.
+    fn burst_is_due(&self) -> bool {
+        let is_due = self.lock().burst_is_due();
+        if is_due {
+            self.burst.notify_waiters();
+        }
+        is_due
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -94,14 +148,36 @@ impl Lanes {
 
 impl State {
     fn take(&mut self) -> Option<Key> {
-        if self.in_work.len() >= IN_WORK {
+        let (key, stage) = self.take_report().or_else(|| self.take_unopened())?;
+        self.in_work.insert(key.clone(), stage);
+        Some(key)
+    }
+
+    fn take_report(&mut self) -> Option<(Key, Stage)> {
+        let (too_many, nothing_else) = (self.reports.len() >= REPORTS_BEHIND, !self.has_unopened());
+        if !too_many && !nothing_else || self.count(Stage::Reporting) >= AT_ONCE {
             return None;
         }
-        let reports_first = self.reports.len() >= REPORTS_BEHIND;
-        let next = if reports_first { None } else { self.backlog.pop_first() };
-        let next = next.or_else(|| self.reports.pop_first()).or_else(|| self.chores.pop_first())?;
-        self.in_work.insert(next.clone());
-        Some(next)
+        let object = self.reports.pop_first().or_else(|| self.chores.pop_first());
+        object.map(|key| (key, Stage::Reporting))
+    }
+
+    fn take_unopened(&mut self) -> Option<(Key, Stage)> {
+        let has_room = self.count(Stage::Opening) < AT_ONCE && self.in_work.len() < IN_WORK;
+        let object = if has_room { self.backlog.pop_first() } else { None };
+        object.map(|key| (key, Stage::Opening))
+    }
+
+    fn has_unopened(&self) -> bool {
+        !self.backlog.is_empty() || self.count(Stage::Opening) + self.count(Stage::Opened) > 0
+    }
+
+    fn burst_is_due(&self) -> bool {
+        self.count(Stage::Opened) >= BURST || self.count(Stage::Opening) == 0
+    }
+
+    fn count(&self, stage: Stage) -> usize {
+        self.in_work.values().filter(|known| **known == stage).count()
     }
 }
 
@@ -128,7 +204,7 @@ mod tests {
         let lanes = Lanes::default();
         lanes.open_later(keys(100));
         let first = take_all(&lanes);
-        assert_eq!(first.len(), IN_WORK);
+        assert_eq!(first.len(), AT_ONCE);
         lanes.done(&key("somebody else's"));
         assert_eq!(take_all(&lanes).len(), 0);
         lanes.done(&first[3]);
@@ -140,8 +216,10 @@ mod tests {
         let lanes = Lanes::default();
         lanes.report_later(key("a report"));
         lanes.open_later([key("an object")]);
+        assert_eq!(take_all(&lanes), [key("an object")]);
         assert!(lanes.will_report(&key("a report")));
-        assert_eq!(take_all(&lanes), [key("an object"), key("a report")]);
+        lanes.done(&key("an object"));
+        assert_eq!(take_all(&lanes), [key("a report")]);
         assert!(!lanes.will_report(&key("a report")));
     }
 
@@ -151,7 +229,9 @@ mod tests {
         lanes.look_later([key("a chore")]);
         lanes.report_later(key("a report"));
         lanes.open_later([key("an object")]);
-        assert_eq!(take_all(&lanes), [key("an object"), key("a report"), key("a chore")]);
+        assert_eq!(take_all(&lanes), [key("an object")]);
+        lanes.done(&key("an object"));
+        assert_eq!(take_all(&lanes), [key("a report"), key("a chore")]);
     }
 
     #[test]
@@ -165,13 +245,13 @@ mod tests {
     #[test]
     fn only_what_is_of_the_backlog_reports_later_and_only_while_others_wait() {
         let lanes = Lanes::default();
-        lanes.open_later(keys(IN_WORK + 1));
-        let first = take_all(&lanes);
-        assert!(lanes.others_come_first(&first[0]));
+        lanes.open_later(keys(2));
+        let both = take_all(&lanes);
+        lanes.enter(&both[0], Stage::Writing);
+        assert!(lanes.others_come_first(&both[0]));
         assert!(!lanes.others_come_first(&key("urgent")));
-        lanes.done(&first[0]);
-        assert_eq!(take_all(&lanes).len(), 1);
-        assert!(!lanes.others_come_first(&first[1]));
+        lanes.enter(&both[1], Stage::Writing);
+        assert!(!lanes.others_come_first(&both[0]));
     }
 
     #[test]
@@ -189,5 +269,41 @@ mod tests {
         assert_eq!((&mut turn).now_or_never(), None);
         lanes.open_later([key("a")]);
         assert_eq!(turn.await, key("a"));
+    }
+
+    #[test]
+    fn a_burst_waits_for_those_that_are_being_opened() {
+        let lanes = Lanes::default();
+        lanes.open_later(keys(3));
+        let all = take_all(&lanes);
+        lanes.enter(&all[0], Stage::Opened);
+        assert!(!lanes.burst_is_due(), "two others may join it");
+        lanes.done(&all[1]);
+        assert!(!lanes.burst_is_due(), "one other may join it");
+        lanes.enter(&all[2], Stage::Opened);
+        assert!(lanes.burst_is_due());
+    }
+
+    #[tokio::test]
+    async fn what_is_urgent_or_waits_for_what_takes_long_is_written_in_the_end() {
+        let lanes = Lanes::default();
+        lanes.may_write(&key("urgent")).await;
+        lanes.open_later(keys(2));
+        let both = take_all(&lanes);
+        lanes.may_write(&both[0]).await;
+        assert_eq!(lanes.lock().count(Stage::Writing), 1);
+    }
+
+    #[test]
+    fn a_burst_is_enough_though_others_are_being_opened() {
+        let lanes = Lanes::default();
+        lanes.open_later(keys(BURST + 1));
+        lanes.lock().take();
+        for _ in 0..BURST {
+            assert!(!lanes.burst_is_due());
+            let object = lanes.lock().take().unwrap();
+            lanes.enter(&object, Stage::Opened);
+        }
+        assert!(lanes.burst_is_due());
     }
 }

@@ -6,9 +6,11 @@ mod apply;
 mod cases;
 mod chores;
 mod desired;
+mod folded;
 mod gate;
 mod lanes;
 mod marks;
+mod news;
 mod object_watch;
 mod open;
 mod ownership;
@@ -21,18 +23,19 @@ mod status;
 mod unopened;
 mod versions;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt as _, Stream, StreamExt as _};
+use kube::Api;
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
-use kube::runtime::controller::Config;
+use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, applier, watcher};
-use kube::{Api, ResourceExt as _};
 use sealed_secrets_crds::SealedSecret;
 use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
@@ -40,10 +43,15 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::WatchBackoff;
 use crate::client;
 use crate::context::Context;
+use crate::error::Failure;
+use news::News;
 use room::{Room, key_of, reference};
 
-/// Objects in work at the same time: most of them wait for the API server.
-const WORKERS: u16 = 32;
+/// Objects in work at the same time, most of which wait for the API server: those of the backlog ([`lanes`]), and what is urgent.
+const WORKERS: u16 = 128;
+
+/// Reports at the same time, at the end.
+const REPORTERS: usize = 16;
 
 /// How long the reports that were put off may take at the end; Kubernetes waits 30 seconds. What is left is done after the
 /// next start, since those objects do not say that they are opened.
@@ -99,7 +107,7 @@ async fn work(
         Arc::clone(&room.lanes).turns().map(|key| Ok(reference(key))).boxed(),
     ];
     let queue = stream::select_all(triggers).take_until(stop.clone().cancelled_owned()).boxed();
-    let reconcile = |object, room| reconcile::reconcile(object, room).boxed();
+    let reconcile = |object, room| contained(reconcile::reconcile(object, room)).boxed();
     let config = Config::default().concurrency(WORKERS);
     let retry = |object: Arc<_>, failure: &_, room: Arc<_>| reconcile::retry(&object, failure, &room);
     let results = applier(reconcile, retry, Arc::clone(&room), store.clone(), queue, config);
@@ -111,6 +119,11 @@ async fn work(
     let all_again = all_again.take_until(stop.cancelled_owned()).collect::<()>();
     tokio::join!(results, all_again);
     report_the_rest(&room, &store).await;
+}
+
+/// A defect that one object uncovers must not stop the others, wherever it is.
+async fn contained(attempt: impl Future<Output = Result<Action, Failure>>) -> Result<Action, Failure> {
+    AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or(Err(Failure::Panicked))
 }
 
 fn sealed_secrets(context: &Context, namespace: Option<&str>) -> Api<DynamicObject> {
@@ -133,11 +146,13 @@ fn changed_objects(
     if !selection.labels.is_empty() {
         config = config.labels(&selection.labels);
     }
+    let mut news = News::default();
     let mut follower = object_watch::Follower::new(store, Arc::clone(room));
     watcher(api, config)
         .backoff(WatchBackoff::default())
-        .modify(drop_what_is_not_needed)
+        .modify(folded::fold)
         .reflect(writer)
+        .filter(move |event| std::future::ready(news.is_new(event)))
         .filter_map(move |event| std::future::ready(follower.follow(event).transpose()))
         .boxed()
 }
@@ -165,10 +180,8 @@ fn changed_secrets(
     secret_watch::changes(secrets, store, room).filter(wanted).map(Ok).boxed()
 }
 
-type Outcome = Result<
-    (ObjectRef<DynamicObject>, kube::runtime::controller::Action),
-    kube::runtime::controller::Error<crate::error::Failure, watcher::Error>,
->;
+type Outcome =
+    Result<(ObjectRef<DynamicObject>, Action), kube::runtime::controller::Error<Failure, watcher::Error>>;
 
 /// Makes room in the lanes. Failures of objects are in their status, event and log line already; what is logged here is about
 /// the watch.
@@ -201,15 +214,12 @@ fn all_for_whole_view(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl St
 
 /// Tells the successes that were put off being told.
 async fn report_the_rest(room: &Room, store: &Store<DynamicObject>) {
-    let all = stream::iter(room.all_unreported()).for_each_concurrent(
-        usize::from(WORKERS),
-        async |(key, success)| {
-            if let Some(object) = store.get(&reference(key)) {
-                // Failing is no loss: see above.
-                let _ = reconcile::report(&object, room, success).await;
-            }
-        },
-    );
+    let all = stream::iter(room.all_unreported()).for_each_concurrent(REPORTERS, async |(key, success)| {
+        if let Some(object) = store.get(&reference(key)) {
+            // Failing is no loss: see above.
+            let _ = reconcile::report(&object, room, success).await;
+        }
+    });
     let _ = tokio::time::timeout(LAST_REPORTS, all).await;
 }
 
@@ -217,8 +227,14 @@ fn object_kind() -> ApiResource {
     ApiResource::erase::<SealedSecret>(&())
 }
 
-/// Keeps memory flat: neither is ever read.
-fn drop_what_is_not_needed(object: &mut DynamicObject) {
-    object.managed_fields_mut().clear();
-    object.annotations_mut().remove(sealed_secrets_crds::names::KUBECTL_LAST_APPLIED_ANNOTATION);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_the_failure_of_one_object() {
+        let defect = async { panic!("on purpose") };
+        assert!(matches!(contained(defect).await, Err(Failure::Panicked)));
+        assert!(contained(async { Ok(Action::await_change()) }).await.is_ok());
+    }
 }

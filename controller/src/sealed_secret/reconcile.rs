@@ -15,9 +15,10 @@ use sealed_secrets_crds::{ItemsOfKey, LastSuccess, SealedSecret};
 use super::apply::{Done, Mode};
 use super::open::{Job, Outcome, open};
 use super::room::{Room, key_of, success_with};
+use super::status::Told;
 use super::unopened::{self, Verdict};
 use super::versions::Version;
-use super::{apply, chores, desired, status};
+use super::{apply, chores, desired, folded, status};
 use crate::error::Failure;
 use crate::event;
 use crate::usage::Tally;
@@ -84,13 +85,15 @@ async fn finish(
         Ok(success) => report(object, room, success).await,
         Err(failure) => {
             room.failed(object);
-            status::report(&room.context, object, Err(&failure), &room.marks(object)).await?;
+            // What cannot be told is no reason to try again sooner.
+            let _ = status::report(&room.context, object, Err(&failure), &room.marks(object)).await?;
             Err(failure)
         }
     }
 }
 
-/// Tells that `object` was opened.
+/// Tells that `object` was opened. What is forbidden to be told is told when that is allowed again, as soon as another object
+/// shows it.
 ///
 /// # Errors
 /// When the status cannot be written.
@@ -99,8 +102,14 @@ pub(super) async fn report(
     room: &Room,
     success: LastSuccess,
 ) -> Result<Action, Failure> {
-    status::report(&room.context, object, Ok(success.clone()), &room.marks(object)).await?;
-    room.succeeded(object, success);
+    match status::report(&room.context, object, Ok(success.clone()), &room.marks(object)).await? {
+        Told::Yes => room.succeeded(object, success),
+        Told::Forbidden => room.put_off(object, success),
+        Told::AllowedAgain => {
+            room.succeeded(object, success);
+            room.report_all_later(&key_of(object).0);
+        }
+    }
     Ok(Action::await_change())
 }
 
@@ -108,7 +117,10 @@ pub(super) async fn report(
 /// can mend waits for it.
 pub(super) fn retry(object: &DynamicObject, failure: &Failure, room: &Room) -> Action {
     let (context, key) = (&room.context, key_of(object));
-    context.metrics.failed(failure.metric_reason(), &key.0);
+    let is_told_again = matches!(failure, Failure::Unopened { .. }) && !room.cases.is_news(&key);
+    if !is_told_again {
+        context.metrics.failed(failure.metric_reason(), &key.0);
+    }
     if let Some(wait) = unopened::come_back(object, room) {
         return Action::requeue(wait);
     }
@@ -141,6 +153,7 @@ async fn unseal_and_apply(
     let opened_before = room.has_opened(object);
     let mode = if opened_before { Mode::Repair { volatile } } else { Mode::Replace };
     let left_as = room.left_as(object);
+    room.lanes.may_write(&key_of(object)).await;
     let (done, metadata) = apply::apply(room, &sealed, secret, &mode).await?;
     room.versions.note(key_of(object), &metadata);
     if opened_before {
@@ -179,7 +192,8 @@ async fn tell_repair(object: &DynamicObject, room: &Room, done: Done, left_as: O
 
 /// The typed object. The cause is the decoder's: it names the field, and everything in the object is public.
 pub(super) fn decode(object: &DynamicObject) -> Result<SealedSecret, Failure> {
-    let value = serde_json::to_value(object).map_err(|error| Failure::Malformed(error.to_string()))?;
+    let value = serde_json::to_value(folded::unfolded(object))
+        .map_err(|error| Failure::Malformed(error.to_string()))?;
     serde_json::from_value(value).map_err(|error| Failure::Malformed(error.to_string()))
 }
 

@@ -17,7 +17,7 @@ use super::marks::{Mark, marks};
 use super::repairs::Repairs;
 use super::seen::{Seen, version_of};
 use super::versions::{Key, Version, Versions};
-use super::{object_kind, status};
+use super::{folded, object_kind, status};
 use crate::context::Context;
 use crate::usage::{Tally, Witness};
 
@@ -78,7 +78,8 @@ impl Room {
 
     /// Whether a flag forbids what may have opened before this process started.
     fn is_refused(&self, object: &DynamicObject) -> bool {
-        self.context.v1_data == V1Data::Refused && object.data.pointer("/spec/data").is_some()
+        self.context.v1_data == V1Data::Refused
+            && folded::unfolded(object).data.pointer("/spec/data").is_some()
     }
 
     /// The success for `object` that was put off being reported, if it still holds.
@@ -134,9 +135,20 @@ impl Room {
     }
 
     /// Remembers a success whose report is put off; a later one takes its place.
-    pub(super) fn report_later(&self, object: &DynamicObject, success: LastSuccess) {
+    pub(super) fn put_off(&self, object: &DynamicObject, success: LastSuccess) {
         self.lock().insert(key_of(object), Remembered { success, since: Since::Unreported });
+    }
+
+    /// The same, and has it reported when the backlog is done.
+    pub(super) fn report_later(&self, object: &DynamicObject, success: LastSuccess) {
+        self.put_off(object, success);
         self.lanes.report_later(key_of(object));
+    }
+
+    /// Has every success of this namespace reported that was put off.
+    pub(super) fn report_all_later(&self, namespace: &str) {
+        let put_off = self.all_unreported().into_iter().map(|(key, _)| key);
+        put_off.filter(|key| key.0 == namespace).for_each(|key| self.lanes.report_later(key));
     }
 
     /// Remembers a success, which has then been reported.

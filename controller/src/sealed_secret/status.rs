@@ -1,6 +1,8 @@
 //! The only writer of a SealedSecret's status, and of the event that goes with it.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -11,6 +13,7 @@ use sealed_secrets_crds::{
     ConditionStatus, LastSuccess, SealedSecret, SealedSecretCondition, SealedSecretStatus,
 };
 
+use super::folded;
 use super::marks::{KEY_COMPROMISED, Mark, STALE};
 use crate::context::Context;
 use crate::error::Failure;
@@ -18,6 +21,9 @@ use crate::{clock, event};
 
 const SYNCED: &str = "Synced";
 const ATTEMPTS: usize = 5;
+
+/// Namespaces for which a missing right was told: once is enough until it is there.
+static FORBIDDEN_IN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// The condition types that are ours; `Synced` is upstream's, the others are what kstatus reads.
 const READY: &str = "Ready";
@@ -27,16 +33,28 @@ const OURS: [&str; 6] = [SYNCED, READY, STALLED, RECONCILING, STALE, KEY_COMPROM
 /// Of these, what is said of keys: it says nothing of the attempt.
 const OF_KEYS: [&str; 2] = [STALE, KEY_COMPROMISED];
 
+/// What has become of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Told {
+    /// The object says what came of the attempt.
+    Yes,
+    /// The right to write the status is missing, which was said in the log.
+    Forbidden,
+    /// As [`Self::Yes`], for the first time since it was forbidden.
+    AllowedAgain,
+}
+
 /// Writes what came of an attempt: condition and event, unless the object says so already.
 ///
 /// # Errors
-/// When the status cannot be written; the attempt is then repeated.
+/// When the status cannot be written for another reason than a missing right; the attempt is then repeated.
 pub(super) async fn report(
     context: &Context,
     object: &DynamicObject,
     outcome: Result<LastSuccess, &Failure>,
     marks: &[Mark],
-) -> Result<(), Failure> {
+) -> Result<Told, Failure> {
     let before = read(object);
     let failure = outcome.as_ref().err().copied();
     let after = next(&before, object.metadata.generation, outcome, marks, clock::now());
@@ -44,7 +62,7 @@ pub(super) async fn report(
     let same_conditions = same_conditions(&before, &after);
     let only_memory_differs = same_conditions && context.status_forgets.load(Ordering::Relaxed);
     if only_memory_differs || same_but_for_time(&before, &after) {
-        return Ok(());
+        return Ok(Told::Yes);
     }
     if !same_verdict(&before, &after) {
         let (kind, reason, message) = match failure {
@@ -56,7 +74,7 @@ pub(super) async fn report(
     // With the times of what is unchanged, a status that cannot remember is not changed by writing it.
     let after =
         if same_conditions { SealedSecretStatus { conditions: before.conditions, ..after } } else { after };
-    if context.update_status { write(context, object, |_| Some(after.clone())).await } else { Ok(()) }
+    if context.update_status { write(context, object, |_| Some(after.clone())).await } else { Ok(Told::Yes) }
 }
 
 /// Writes what is to be said of keys, and nothing else, unless the object says so already. There is no event: one new key
@@ -73,7 +91,8 @@ pub(super) async fn mark(context: &Context, object: &DynamicObject, marks: &[Mar
     let marked = |current: &DynamicObject| {
         (current.metadata.generation == generation).then(|| with_marks(&read(current), marks, now))
     };
-    write(context, object, marked).await
+    // What is forbidden is said in the log, and told with the next report.
+    write(context, object, marked).await.map(drop)
 }
 
 /// Whether [`mark`] has anything to write.
@@ -85,8 +104,7 @@ pub(super) fn marks_differ(context: &Context, object: &DynamicObject, marks: &[M
 
 /// The status as it is stored; one that cannot be read is written anew.
 pub(super) fn read(object: &DynamicObject) -> SealedSecretStatus {
-    let stored = object.data.get("status").cloned();
-    stored.and_then(|status| serde_json::from_value(status).ok()).unwrap_or_default()
+    folded::status(object).and_then(|status| serde_json::from_value(status).ok()).unwrap_or_default()
 }
 
 /// Whether the generation that `object` has now has opened before.
@@ -223,38 +241,51 @@ async fn write(
     context: &Context,
     object: &DynamicObject,
     next: impl Fn(&DynamicObject) -> Option<SealedSecretStatus>,
-) -> Result<(), Failure> {
+) -> Result<Told, Failure> {
     let kind = ApiResource::erase::<SealedSecret>(&());
     let namespace = object.namespace().unwrap_or_default();
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &kind);
     let mut current = object.clone();
     for _ in 0..ATTEMPTS {
-        let Some(status) = next(&current) else { return Ok(()) };
+        let Some(status) = next(&current) else { return Ok(Told::Yes) };
         let remembers = status.last_success.is_some();
         let status = serde_json::to_value(status).map_err(|error| Failure::temporary(error.to_string()))?;
-        if let Some(fields) = current.data.as_object_mut() {
-            fields.insert("status".to_owned(), status);
-        }
-        match api.replace_status(&current.name_any(), &PostParams::default(), &current).await {
+        let update = folded::with_status_only(&current, &status);
+        match api.replace_status(&current.name_any(), &PostParams::default(), &update).await {
             Ok(written) => {
                 let forgets = read(&written).last_success.is_none();
                 if remembers {
                     context.status_forgets.store(forgets, Ordering::Relaxed);
                 }
-                return Ok(());
+                return Ok(allowed_in(&namespace));
             }
-            Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(()),
+            Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(Told::Yes),
+            Err(kube::Error::Api(answer)) if answer.code == 403 => {
+                return Ok(forbidden_in(namespace, &answer.message));
+            }
             Err(kube::Error::Api(answer)) if answer.code == 409 => {}
             Err(error) => return Err(Failure::api(&error)),
         }
         match api.get(&current.name_any()).await {
             Ok(fresh) if fresh.metadata.uid == object.metadata.uid => current = fresh,
             // Gone, or another object of that name: its own event queues it.
-            Ok(_) => return Ok(()),
+            Ok(_) => return Ok(Told::Yes),
             Err(error) => return Err(Failure::api(&error)),
         }
     }
     Err(Failure::temporary("the status changed underneath each time it was to be written".to_owned()))
+}
+
+fn allowed_in(namespace: &str) -> Told {
+    let was_forbidden = FORBIDDEN_IN.lock().unwrap_or_else(PoisonError::into_inner).remove(namespace);
+    if was_forbidden { Told::AllowedAgain } else { Told::Yes }
+}
+
+fn forbidden_in(namespace: String, message: &str) -> Told {
+    if FORBIDDEN_IN.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace) {
+        tracing::warn!("the status of SealedSecrets may not be written: {message}");
+    }
+    Told::Forbidden
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::support::PATIENCE;
 const BACKLOG: usize = 300;
 const ITEMS: usize = 10;
 /// How many objects of a backlog the controller works on at the same time.
-const IN_WORK: usize = 16;
+const IN_WORK: usize = 96;
 
 /// The resourceVersion of each object: a later one was written later.
 type Written = BTreeMap<String, u64>;

@@ -1,14 +1,10 @@
 //! What flags of the controller do in a cluster.
 
-use std::time::Duration;
-
 use kube::ResourceExt as _;
-use kube::api::{DeleteParams, PostParams};
-use sealed_secrets_tests::{Cluster, Edition, until};
+use sealed_secrets_tests::{Cluster, Edition};
 use serde_json::json;
 
-use crate::scene::{CANARY, Scene, item};
-use crate::support::PATIENCE;
+use crate::scene::{CANARY, Scene};
 
 async fn scene_with(arguments: &[&str]) -> Scene {
     let cluster = Cluster::shared().await.unwrap();
@@ -28,38 +24,6 @@ async fn a_sealed_secret_that_gets_the_selected_label_later_opens_then() {
     assert!(scene.secrets().get_opt("late").await.unwrap().is_none());
     scene.merge("late", &json!({"metadata": {"labels": {"tier": "blue"}}})).await;
     scene.until_synced("late", "True").await;
-}
-
-#[tokio::test]
-async fn without_update_status_secrets_and_events_come_and_no_status() {
-    let scene = scene_with(&["--update-status=false"]).await;
-    scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
-    let secret = scene.until_secret("db", "is there", |_| true).await;
-    assert_eq!(item(&secret, "password").as_deref(), Some(CANARY));
-    scene.until_event("db", "Unsealed").await;
-    assert!(scene.sealed_secrets().get("db").await.unwrap().data.get("status").is_none());
-}
-
-#[tokio::test]
-async fn an_explicit_number_of_retries_is_the_last_one_until_something_changes() {
-    let scene = scene_with(&["--max-unseal-retries=2"]).await;
-    let foreign =
-        serde_json::from_value(json!({"metadata": {"name": "db"}, "stringData": {"a": "b"}})).unwrap();
-    scene.secrets().create(&PostParams::default(), &foreign).await.unwrap();
-    scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
-    let attempts = async || {
-        let page = scene.controller.metrics().await.unwrap();
-        page.lines()
-            .find(|line| line.contains("unseal_errors_total{") && line.contains("unmanaged"))
-            .map(|line| line.rsplit(' ').next().unwrap().to_owned())
-    };
-    let three = async || (attempts().await.as_deref() == Some("3")).then_some(());
-    until("three attempts", PATIENCE, three).await.unwrap();
-    // The fourth one would come after 1.6 seconds.
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(attempts().await.as_deref(), Some("3"));
-    scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();
-    scene.until_synced("db", "True").await;
 }
 
 #[tokio::test]

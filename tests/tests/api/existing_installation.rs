@@ -121,13 +121,27 @@ async fn with_roles_only_everything_works_in_the_namespaces_they_are_for() {
     story(&cluster, &installation).await;
 }
 
-/// Takes every rule about `resource` off this Role.
-async fn revoke(cluster: &Cluster, namespace: &str, role: &str, resource: &str) {
+/// Takes every rule about `resource` off this Role, and returns what it was.
+async fn revoke(cluster: &Cluster, namespace: &str, role: &str, resource: &str) -> Role {
     let roles: Api<Role> = Api::namespaced(cluster.client(), namespace);
-    let mut changed = roles.get(role).await.unwrap();
+    let before = roles.get(role).await.unwrap();
+    let mut changed = before.clone();
     let concerns = |rule: &PolicyRule| rule.resources.iter().flatten().any(|found| found == resource);
     changed.rules.get_or_insert_default().retain(|rule| !concerns(rule));
     roles.replace(role, &PostParams::default(), &changed).await.unwrap();
+    before
+}
+
+async fn until_synced(cluster: &Cluster, namespace: &str, name: &str) {
+    let synced = async || {
+        let object = sealed_secrets(cluster, namespace).get(name).await.unwrap();
+        (object.data.pointer("/status/conditions/0/status")? == "True").then_some(())
+    };
+    until(&format!("the status of {name} is written"), PATIENCE, synced).await.unwrap();
+}
+
+fn times_said(controller: &ControllerProcess, text: &str) -> usize {
+    controller.log().lines().filter(|line| line.contains(text)).count()
 }
 
 #[tokio::test]
@@ -143,12 +157,35 @@ async fn without_the_right_to_write_events_all_else_works_and_that_is_said_once(
         seal(&cluster, &controller, &namespace, name).await;
     }
     for name in NAMES {
-        let synced = async || {
-            let object = sealed_secrets(&cluster, &namespace).get(name).await.unwrap();
-            (object.data.pointer("/status/conditions/0/status")? == "True").then_some(())
-        };
-        until("the status is written", PATIENCE, synced).await.unwrap();
+        until_synced(&cluster, &namespace, name).await;
     }
-    let said = controller.log().lines().filter(|line| line.contains("events may not be created")).count();
-    assert_eq!(said, 1, "{}", controller.log());
+    assert_eq!(times_said(&controller, "events may not be created"), 1, "{}", controller.log());
+}
+
+#[tokio::test]
+async fn without_the_right_to_write_a_status_secrets_are_made_once_and_the_status_follows_the_right() {
+    let cluster = Cluster::own().await.unwrap();
+    let namespace = cluster.namespace("sealed").await.unwrap();
+    let reach = Reach::Namespaces { additional: Vec::new() };
+    let folder = "tests/tests/data/existing-namespaces";
+    let installation = cluster.install_on(folder, &namespace, reach).await.unwrap();
+    let mut role = revoke(&cluster, &namespace, "secrets-unsealer", "sealedsecrets/status").await;
+    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
+    // While the later ones are made, the first would have been tried again and again.
+    for name in NAMES {
+        seal(&cluster, &controller, &namespace, name).await;
+        until_secret(&cluster, &namespace, name, &[("password", name)]).await;
+    }
+    assert_eq!(times_said(&controller, "may not be written"), 1, "{}", controller.log());
+    let page = controller.metrics().await.unwrap();
+    assert!(page.contains("unseal_requests_total 3\n"), "opened once each:\n{page}");
+    assert!(!page.contains("unseal_errors_total{"), "{page}");
+
+    let roles: Api<Role> = Api::namespaced(cluster.client(), &namespace);
+    role.metadata.resource_version = None;
+    roles.replace("secrets-unsealer", &PostParams::default(), &role).await.unwrap();
+    seal(&cluster, &controller, &namespace, "later").await;
+    for name in NAMES.iter().chain(&["later"]) {
+        until_synced(&cluster, &namespace, name).await;
+    }
 }

@@ -18,6 +18,8 @@ use crate::scene::CANARY;
 use crate::support::PATIENCE;
 use trial::{Trial, sealed_secrets, versions};
 
+/// SealedSecrets that are being opened while the API server restarts.
+const LOAD: usize = 300;
 const BINDING: &str = "cluster-wide-sealed-secrets-controller";
 const KEY_LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
 
@@ -34,12 +36,18 @@ async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet(
         keys_deleted_relabelled_and_corrupt(&access),
         stopped_in_the_middle(&access),
     );
-    let (seven, eight, nine, ten) = tokio::join!(
-        killed_in_the_middle(&access),
+    let (seven, eight, nine, ten, eleven, twelve, thirteen) = tokio::join!(
+        killed_at_every_write(&access),
         rights_revoked(&access),
         namespace_terminating(&access),
         secret_too_large(&access),
+        conflicts_on_status(&access),
+        api_server_down_at_start(&access),
+        two_at_once(&access),
     );
+    let mut load = Trial::begin(&access, &[]).await;
+    load.controller.stop().await.unwrap();
+    load.seal_copies(LOAD).await;
     let mut trials = [
         ("CRD late", late),
         ("watch expired", one),
@@ -52,10 +60,17 @@ async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet(
         ("rights", eight),
         ("namespace", nine),
         ("too large", ten),
+        ("conflicts on status", eleven),
+        ("API server down at start", twelve),
+        ("two at once", thirteen),
+        ("load", load),
     ];
     for (_, trial) in &mut trials {
         trial.seal("before-the-restart").await;
     }
+    let (_, load) = trials.last_mut().unwrap();
+    load.start_again().await;
+    load.until_secrets(1).await;
     cluster.restart_apiserver().await.unwrap();
     for (_, trial) in &mut trials {
         trial.seal("after-the-restart").await;
@@ -105,13 +120,39 @@ fn is_watch(path: &str) -> bool {
 async fn watch_expired(access: &Access) -> Trial {
     let mut trial = Trial::begin(access, &[]).await;
     trial.seal("before").await;
+    trial.apply(trial.namespace(), "gone", CANARY).await;
     trial.until_converged("watch expired").await;
+    trial.until_in_metrics("gone", true).await;
     trial.proxy.fail(|_, path| is_watch(path).then_some(Fault::Expired));
     trial.until_faults("watches expire", 4).await;
     trial.seal("meanwhile").await;
+    // No watch tells of this: it is missing in the next list.
+    trial.delete("gone").await;
     trial.proxy.heal();
+    trial.until_in_metrics("gone", false).await;
     trial.seal("before").await;
     trial.until_converged("watch expired").await;
+    trial
+}
+
+/// More conflicts than a status is written again at once, while somebody else writes the objects without a pause.
+async fn conflicts_on_status(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
+    let count = AtomicUsize::new(0);
+    trial.proxy.fail(move |method, path| {
+        let is_status = *method == Method::PUT && path.contains("/status");
+        let conflict = is_status && count.fetch_add(1, Ordering::SeqCst) < 30;
+        conflict.then_some(Fault::Status(409))
+    });
+    trial.seal_many(3).await;
+    let label = |number: i32| json!({"metadata": {"labels": {"written-by-others": number.to_string()}}});
+    let objects = sealed_secrets(&trial.cluster, trial.namespace());
+    for number in 0..100 {
+        let change = Patch::Merge(label(number));
+        objects.patch("many-0", &PatchParams::default(), &change).await.unwrap();
+    }
+    trial.until_faults("conflicts on status", 30).await;
+    trial.until_converged("conflicts on status").await;
     trial
 }
 
@@ -156,6 +197,7 @@ async fn silence(access: &Access) -> Trial {
     let (namespace, nothing) = (trial.namespace().to_owned(), DeleteParams::default());
     trial.secrets(&namespace).delete("edited", &nothing).await.unwrap();
     trial.seal("new").await;
+    trial.until_faults("silence", 2).await;
     trial.until_converged("silence").await;
     trial
 }
@@ -192,24 +234,77 @@ async fn keys_deleted_relabelled_and_corrupt(access: &Access) -> Trial {
     trial
 }
 
+/// The API server cannot be reached when the controller starts: it waits, and needs no restart.
+async fn api_server_down_at_start(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
+    trial.controller.stop().await.unwrap();
+    trial.seal("db").await;
+    trial.proxy.fail(|_, _| Some(Fault::Status(503)));
+    trial.spawn_again().await;
+    trial.until_faults("the API server is down", 5).await;
+    trial.proxy.heal();
+    trial.until_converged("API server down at start").await;
+    trial
+}
+
+/// Two controllers work on the same objects with the same keys.
+async fn two_at_once(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
+    trial.start_another().await;
+    trial.seal_copies(50).await;
+    trial.until_converged("two at once").await;
+    let secrets = trial.secrets(trial.namespace());
+    for number in 0..10 {
+        secrets.delete(&format!("copy-{number}"), &DeleteParams::default()).await.unwrap();
+    }
+    trial.seal("later").await;
+    trial.until_converged("two at once").await;
+    trial
+}
+
+/// SIGTERM while a write has no answer.
 async fn stopped_in_the_middle(access: &Access) -> Trial {
     let mut trial = Trial::begin(access, &[]).await;
+    let count = AtomicUsize::new(0);
+    trial.proxy.fail(move |method, path| {
+        let is_secret = *method == Method::POST && path.contains("/secrets");
+        (is_secret && count.fetch_add(1, Ordering::SeqCst) == 2).then_some(Fault::Unanswered)
+    });
     trial.seal_many(10).await;
+    trial.until_faults("SIGTERM", 1).await;
     trial.controller.stop().await.unwrap();
+    trial.proxy.heal();
     trial.start_again().await;
     trial.until_converged("SIGTERM").await;
     trial
 }
 
-async fn killed_in_the_middle(access: &Access) -> Trial {
+/// SIGKILL just before and just after each kind of write.
+async fn killed_at_every_write(access: &Access) -> Trial {
     let mut trial = Trial::begin(access, &[]).await;
-    for round in 0..3 {
-        trial.seal_many(5).await;
-        trial.seal(&format!("round-{round}")).await;
-        trial.controller.process().kill();
-        trial.start_again().await;
+    for fault in [Fault::Silence, Fault::Unanswered] {
+        for (kind, method, part) in [
+            ("secret", Method::POST, "/secrets"),
+            ("event", Method::POST, "/events"),
+            ("status", Method::PUT, "/status"),
+            ("repair", Method::PUT, "/secrets/"),
+        ] {
+            let what = format!("SIGKILL at {kind}, {fault:?}");
+            let edited = method == Method::PUT && kind == "repair";
+            trial.proxy.fail(move |asked, path| (*asked == method && path.contains(part)).then_some(fault));
+            if edited {
+                trial.edit_secret("before").await;
+            } else {
+                trial.seal(&format!("{kind}-{fault:?}").to_lowercase()).await;
+            }
+            trial.until_faults(&what, 1).await;
+            trial.controller.process().kill();
+            trial.proxy.heal();
+            trial.start_again().await;
+            trial.seal("before").await;
+            trial.until_converged(&what).await;
+        }
     }
-    trial.until_converged("SIGKILL").await;
     trial
 }
 

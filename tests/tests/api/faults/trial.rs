@@ -1,9 +1,11 @@
 //! A controller behind a proxy that can misbehave, what it should have made, and what must be true afterwards.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
+use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Event, Secret};
-use kube::api::{DynamicObject, ListParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Resource as _, ResourceExt};
 use sealed_secrets_tests::{
@@ -15,6 +17,13 @@ use serde_json::{Value, json};
 use crate::scene::{CANARY, item, seal_with};
 use crate::support::{PATIENCE, apply_sealed};
 
+/// Everything is as it should be within this time after the end of a fault.
+const CONVERGENCE: Duration = Duration::from_secs(30);
+
+/// Opening them is to take longer than everything else.
+const ITEMS_OF_COPIES: usize = 20;
+
+const KEY_SIZE: &str = "--key-size=2048";
 const KEY_LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
 
 pub(super) struct Trial {
@@ -28,6 +37,8 @@ pub(super) struct Trial {
     /// SealedSecrets that cannot become a Secret.
     pub(super) hopeless: Vec<String>,
     pub(super) keys: usize,
+    /// A second one with the same task.
+    another: Option<ControllerProcess>,
     /// Of controllers that have ended.
     logs: String,
 }
@@ -51,8 +62,20 @@ impl Trial {
         let controller = start(&installation, &proxy).await;
         let certificate = controller.certificate().await.unwrap();
         let (expected, hopeless, logs) = (BTreeMap::new(), Vec::new(), String::new());
+        let (keys, another) = (1, None);
         let cluster = Cluster::at(access).await.unwrap();
-        Self { cluster, installation, proxy, controller, certificate, expected, hopeless, keys: 1, logs }
+        Self {
+            cluster,
+            installation,
+            proxy,
+            controller,
+            certificate,
+            expected,
+            hopeless,
+            keys,
+            another,
+            logs,
+        }
     }
 
     pub(super) fn namespace(&self) -> &str {
@@ -71,6 +94,52 @@ impl Trial {
         self.expected.insert((namespace.to_owned(), name.to_owned()), value);
     }
 
+    /// So many SealedSecrets of many items, all of one text: creating them takes no time.
+    pub(super) async fn seal_copies(&mut self, count: usize) {
+        let (namespace, value) = (self.namespace().to_owned(), format!("{CANARY}-copies"));
+        let mut secret = secret(&namespace, "copy", &value);
+        secret["metadata"]["annotations"] = json!({"sealedsecrets.bitnami.com/cluster-wide": "true"});
+        let mut sealed = seal_with(&self.certificate, &secret);
+        let item = sealed["spec"]["encryptedData"]["password"].clone();
+        let others = (0..ITEMS_OF_COPIES).map(|number| (format!("item-{number}"), item.clone()));
+        sealed["spec"]["encryptedData"].as_object_mut().unwrap().extend(others);
+        let names: Vec<_> = (0..count).map(|number| format!("copy-{number}")).collect();
+        let create = async |name: &String| {
+            let mut copy = sealed.clone();
+            copy["metadata"]["name"] = json!(name);
+            copy["spec"]["template"]["metadata"]["name"] = json!(name);
+            apply_sealed(&self.cluster, &copy.to_string()).await;
+        };
+        stream::iter(&names).for_each_concurrent(16, create).await;
+        let expected = names.into_iter().map(|name| ((namespace.clone(), name), value.clone()));
+        self.expected.extend(expected);
+    }
+
+    /// Waits until so many Secrets are there; not all of the expected ones are.
+    pub(super) async fn until_secrets(&self, count: usize) {
+        let owned = async || {
+            let secrets = self.secrets(self.namespace()).list(&ListParams::default()).await.ok()?;
+            let owned = secrets.iter().filter(|secret| !secret.owner_references().is_empty()).count();
+            (owned >= count).then_some(owned)
+        };
+        let owned = until(&format!("{count} Secrets"), PATIENCE, owned).await.unwrap();
+        assert!(owned < self.expected.len(), "all Secrets were there before the fault");
+    }
+
+    pub(super) async fn delete(&self, name: &str) {
+        let api = sealed_secrets(&self.cluster, self.namespace());
+        api.delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    /// Waits until the metrics name this SealedSecret, or do not any more.
+    pub(super) async fn until_in_metrics(&self, name: &str, is_there: bool) {
+        let label = format!("name=\"{name}\"");
+        let told =
+            async || (self.controller.metrics().await.ok()?.contains(&label) == is_there).then_some(());
+        let what = if is_there { "has" } else { "has forgotten" };
+        until(&format!("the controller {what} {name}"), PATIENCE, told).await.unwrap();
+    }
+
     pub(super) async fn seal_many(&mut self, count: usize) {
         for number in 0..count {
             self.seal(&format!("many-{number}")).await;
@@ -79,18 +148,35 @@ impl Trial {
 
     /// Applies a SealedSecret of this value, sealed for the first key.
     pub(super) async fn apply(&self, namespace: &str, name: &str, value: &str) {
-        let secret = json!({
-            "apiVersion": "v1", "kind": "Secret",
-            "metadata": {"name": name, "namespace": namespace},
-            "stringData": {"password": value}
-        });
-        apply_sealed(&self.cluster, &seal_with(&self.certificate, &secret).to_string()).await;
+        let sealed = seal_with(&self.certificate, &secret(namespace, name, value));
+        apply_sealed(&self.cluster, &sealed.to_string()).await;
     }
 
     /// Another controller with the same rights and the same proxy, after this one has ended.
     pub(super) async fn start_again(&mut self) {
         self.logs.push_str(&self.controller.log());
         self.controller = start(&self.installation, &self.proxy).await;
+    }
+
+    /// The same without waiting for it.
+    pub(super) async fn spawn_again(&mut self) {
+        self.logs.push_str(&self.controller.log());
+        let kubeconfig = through(&self.proxy);
+        let arguments = [kubeconfig.as_str(), KEY_SIZE];
+        let spawned = ControllerProcess::spawn(&self.installation, Edition::Ours, &arguments).await;
+        self.controller = spawned.unwrap();
+    }
+
+    /// A second controller beside the first.
+    pub(super) async fn start_another(&mut self) {
+        self.another = Some(start(&self.installation, &self.proxy).await);
+    }
+
+    /// Changes the item of a Secret behind the controller's back.
+    pub(super) async fn edit_secret(&self, name: &str) {
+        let edit = Patch::Merge(json!({"stringData": {"password": "edited"}}));
+        let secrets = self.secrets(self.namespace());
+        secrets.patch(name, &PatchParams::default(), &edit).await.unwrap();
     }
 
     pub(super) fn secrets(&self, namespace: &str) -> Api<Secret> {
@@ -113,6 +199,8 @@ impl Trial {
 
     /// Waits until every SealedSecret tells the truth about its current generation, and every Secret is as expected.
     pub(super) async fn until_converged(&self, what: &str) {
+        let deadline = Instant::now() + CONVERGENCE;
+        let left = || deadline.saturating_duration_since(Instant::now());
         for ((namespace, name), value) in &self.expected {
             let is_so = async || {
                 let object = sealed_secrets(&self.cluster, namespace).get_opt(name).await.ok()??;
@@ -120,12 +208,12 @@ impl Trial {
                 let holds = item(&secret, "password").as_deref() == Some(value.as_str());
                 (holds && synced(&object) == Some(true)).then_some(())
             };
-            until(&format!("{what}: {namespace}/{name} is as it should be"), PATIENCE, is_so).await.unwrap();
+            until(&format!("{what}: {namespace}/{name} is as it should be"), left(), is_so).await.unwrap();
         }
         for name in &self.hopeless {
             let api = sealed_secrets(&self.cluster, self.namespace());
             let refused = async || (synced(&api.get(name).await.ok()?) == Some(false)).then_some(());
-            until(&format!("{what}: {name} is refused"), PATIENCE, refused).await.unwrap();
+            until(&format!("{what}: {name} is refused"), left(), refused).await.unwrap();
         }
     }
 
@@ -153,8 +241,9 @@ impl Trial {
         let all = ListParams::default();
         let sealed = sealed_secrets(&self.cluster, self.namespace()).list(&all).await.unwrap();
         let events: Api<Event> = Api::namespaced(self.cluster.client(), self.namespace());
+        let another = self.another.as_ref().map(ControllerProcess::log).unwrap_or_default();
         let places = [
-            ("logs", format!("{}{}", self.logs, self.controller.log())),
+            ("logs", format!("{}{}{another}", self.logs, self.controller.log())),
             ("metrics", self.controller.metrics().await.unwrap()),
             ("SealedSecrets", serde_json::to_string(&sealed.items).unwrap()),
             ("events", serde_json::to_string(&events.list(&all).await.unwrap().items).unwrap()),
@@ -166,9 +255,20 @@ impl Trial {
     }
 }
 
+fn secret(namespace: &str, name: &str, value: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace},
+        "stringData": {"password": value}
+    })
+}
+
 async fn start(installation: &Installation, proxy: &FaultProxy) -> ControllerProcess {
-    let kubeconfig = format!("--kubeconfig={}", proxy.kubeconfig().display());
-    installation.start(Edition::Ours, &[&kubeconfig, "--key-size=2048"]).await.unwrap()
+    installation.start(Edition::Ours, &[&through(proxy), KEY_SIZE]).await.unwrap()
+}
+
+fn through(proxy: &FaultProxy) -> String {
+    format!("--kubeconfig={}", proxy.kubeconfig().display())
 }
 
 pub(super) fn sealed_secrets(cluster: &Cluster, namespace: &str) -> Api<DynamicObject> {

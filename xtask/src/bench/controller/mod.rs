@@ -20,6 +20,7 @@ use sealed_secrets_tests::{Cluster, ControlPlane, Installation, Reach, Result};
 
 use self::api::View;
 use self::program::{AS_SHIPPED, LIFTED, OURS};
+pub(super) use self::rows::SMALL;
 use self::workload::Workload;
 use crate::bench::table::Table;
 
@@ -43,7 +44,8 @@ struct Ground {
     private_key: Vec<u8>,
 }
 
-/// Measures `objects` SealedSecrets; `quick` leaves out what takes minutes.
+/// Measures `objects` SealedSecrets; `quick` leaves out what takes minutes. With many objects, all but the first sync and its
+/// memory is left out.
 ///
 /// # Errors
 /// When something cannot be measured.
@@ -54,6 +56,10 @@ pub(super) async fn measure(programs: &ControlPlanePrograms, objects: usize, qui
     let mut table = Table::default();
     println!("Measuring with {objects} SealedSecrets:");
     let all = ground.workload("object", objects)?;
+    if objects > SMALL {
+        first_syncs(&ground, &all, &mut table).await?;
+        return Ok(table);
+    }
     syncs_and_restarts(&ground, &all, quick, &mut table).await?;
     let few = ground.workload("few", objects.min(FEW))?;
     let keys = if quick { 6 } else { 60 };
@@ -62,7 +68,18 @@ pub(super) async fn measure(programs: &ControlPlanePrograms, objects: usize, qui
     Ok(table)
 }
 
-/// Ours, then the original on the same objects; each is restarted where it has just worked.
+/// Ours, then the original on the same objects.
+async fn first_syncs(ground: &Ground, all: &Workload, table: &mut Table) -> Result<()> {
+    let (ours, running) = first_sync::measure(OURS, &ground.installation, all).await?;
+    running.stop().await?;
+    let (original, running) = first_sync::measure(LIFTED, &ground.installation, all).await?;
+    running.stop().await?;
+    table.add_all(rows::first_sync(all.len(), &ours, &original));
+    table.add(rows::memory(all.len(), &ours, &original));
+    Ok(())
+}
+
+/// The same; each is restarted where it has just worked.
 async fn syncs_and_restarts(ground: &Ground, all: &Workload, quick: bool, table: &mut Table) -> Result<()> {
     let installation = &ground.installation;
     let bare = bare::decryption(&ground.private_key)?;

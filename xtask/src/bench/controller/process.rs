@@ -10,7 +10,7 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// A look at the processes is repeated after this pause.
 const PAUSE: Duration = Duration::from_millis(500);
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Processor time of a process so far, in its own code and in the kernel.
 ///

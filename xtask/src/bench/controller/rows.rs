@@ -11,7 +11,7 @@ use crate::bench::machine::{cores, is_wide};
 use crate::bench::table::{Bar, Row};
 
 /// Objects up to which the bar for memory is a size; above it is a ratio.
-const SMALL: usize = 1000;
+pub(crate) const SMALL: usize = 1000;
 
 pub(super) fn first_sync(objects: usize, ours: &FirstSync, original: &FirstSync) -> Vec<Row> {
     let secrets = if is_wide() { 6.0 } else { 3.5 };

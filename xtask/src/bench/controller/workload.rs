@@ -18,7 +18,7 @@ use super::process::until_quiet;
 pub(super) const ITEMS: usize = 2;
 
 const IN_FLIGHT: usize = 16;
-const PATIENCE: Duration = Duration::from_mins(5);
+const PATIENCE: Duration = Duration::from_mins(15);
 
 /// Objects that exist on paper until they are created.
 pub(super) struct Workload {
@@ -80,12 +80,21 @@ impl Workload {
     /// # Errors
     /// When the API server refuses, or does not come to rest.
     pub(super) async fn remove(&self) -> Result<()> {
+        // The API server gives up on a request after a minute, which is not enough for many objects.
+        let removed = async || {
+            self.delete_all().await.ok()?;
+            self.is_empty().await.ok()?.then_some(())
+        };
+        until("everything is removed", PATIENCE, removed).await?;
+        until_quiet().await
+    }
+
+    async fn delete_all(&self) -> Result<()> {
         let (all, parameters) = (ListParams::default(), DeleteParams::background());
         self.view.sealed_secrets().delete_collection(&parameters, &all).await?;
         self.view.secrets().delete_collection(&parameters, &all).await?;
         self.view.events().delete_collection(&parameters, &all).await?;
-        until("everything is removed", PATIENCE, async || self.is_empty().await.ok()?.then_some(())).await?;
-        until_quiet().await
+        Ok(())
     }
 
     async fn is_empty(&self) -> Result<bool> {
