@@ -48,7 +48,7 @@ async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet(
     let mut load = Trial::begin(&access, &[]).await;
     load.controller.stop().await.unwrap();
     load.seal_copies(LOAD).await;
-    let mut trials = [
+    let mut trials = vec![
         ("CRD late", late),
         ("watch expired", one),
         ("conflicts", two),
