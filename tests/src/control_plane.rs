@@ -93,7 +93,8 @@ impl ControlPlane {
     /// [`Error::Program`] with the tail of its log when it does not come back.
     pub async fn restart_apiserver(&mut self) -> Result<()> {
         self.apiserver.kill();
-        self.apiserver = start_apiserver(&self.apiserver_program, &self.access, &self.etcd_address, self.audit)?;
+        self.apiserver =
+            start_apiserver(&self.apiserver_program, &self.access, &self.etcd_address, self.audit)?;
         let client = self.access.client().await?;
         self.apiserver.ready(PATIENCE, async || is_ready(&client).await.then_some(())).await
     }
@@ -238,7 +239,8 @@ fn start_apiserver(program: &Path, access: &Access, etcd: &str, audit: Audit) ->
     if audit == Audit::OfAccounts {
         access.write("audit.json", AUDIT_POLICY)?;
         command.arg("--audit-policy-file").arg(access.path("audit.json"));
-        command.arg("--audit-log-path").arg(access.audit_log());
+        // In one file: megabytes, so that none of it is rotated away.
+        command.arg("--audit-log-path").arg(access.audit_log()).args(["--audit-log-maxsize", "2000"]);
     }
     Daemon::start("kube-apiserver", &mut command, &access.path("kube-apiserver.log"))
 }

@@ -130,8 +130,8 @@ pub fn helm() -> Result<PathBuf> {
     let version = module.version_of("helm.sh/helm/v3")?.to_owned();
     let minor = module.version_of("k8s.io/client-go")?.split('.').nth(1).unwrap_or_default();
     let packages = ["pkg/chartutil", "pkg/lint/rules"].map(|package| format!("helm.sh/helm/v3/{package}"));
-    let kubernetes =
-        packages.map(|package| format!("-X {package}.k8sVersionMajor=1 -X {package}.k8sVersionMinor={minor}"));
+    let kubernetes = packages
+        .map(|package| format!("-X {package}.k8sVersionMajor=1 -X {package}.k8sVersionMinor={minor}"));
     let flags =
         format!("-s -w -X helm.sh/helm/v3/internal/version.version={version} {}", kubernetes.join(" "));
     let cache = module.cache(&format!("helm-{version}"), &flags)?;

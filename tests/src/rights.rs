@@ -192,7 +192,8 @@ mod tests {
     }
 
     fn objects(kind: &str, verbs: &[&str]) -> Vec<Value> {
-        let rule = json!({"apiGroups": ["bitnami.com"], "resources": ["sealedsecrets/status"], "verbs": verbs});
+        let rule =
+            json!({"apiGroups": ["bitnami.com"], "resources": ["sealedsecrets/status"], "verbs": verbs});
         let role = json!({"kind": kind, "metadata": {"name": "r"}, "rules": [rule]});
         let subject = json!({"kind": "ServiceAccount", "name": "controller", "namespace": "home"});
         let binding = json!({

@@ -32,5 +32,9 @@ pub(crate) fn judge(access: &Access) -> Result<()> {
     for request in missing {
         let _ = writeln!(complaints, "no role grants {} in {:?}", request.right, request.namespace);
     }
-    if complaints.is_empty() { Ok(()) } else { Err(Error::Invalid(format!("the shipped rights:\n{complaints}"))) }
+    if complaints.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Invalid(format!("the shipped rights:\n{complaints}")))
+    }
 }

@@ -156,7 +156,13 @@ async fn a_release_of_upstreams_chart_becomes_ours_and_goes_and_comes_back_and_e
 
     helm(&cluster, &["uninstall", RELEASE], "");
     let deployments: Api<Deployment> = Api::namespaced(cluster.client(), NAMESPACE);
-    assert!(deployments.get_opt(RELEASE).await.unwrap().is_none_or(|gone| gone.metadata.deletion_timestamp.is_some()));
+    assert!(
+        deployments
+            .get_opt(RELEASE)
+            .await
+            .unwrap()
+            .is_none_or(|gone| gone.metadata.deletion_timestamp.is_some())
+    );
     assert_eq!(kept(&cluster).await, before);
 
     let said = helm(&cluster, &["install", RELEASE, CHART], "");

@@ -8,11 +8,17 @@ const REFUSED: [(&str, &str); 47] = [
     ("replicas: 2", "additional properties 'replicas' not allowed"),
     ("image: {name: x}", "at '/image': additional properties 'name' not allowed"),
     ("service: {ports: 80}", "at '/service': additional properties 'ports' not allowed"),
-    ("metrics: {serviceMonitor: {enable: true}}", "at '/metrics/serviceMonitor': additional properties 'enable'"),
+    (
+        "metrics: {serviceMonitor: {enable: true}}",
+        "at '/metrics/serviceMonitor': additional properties 'enable'",
+    ),
     ("rbac: {serviceProxier: {subject: []}}", "at '/rbac/serviceProxier': additional properties 'subject'"),
     ("readinessProbe: {path: /x}", "at '/readinessProbe': additional properties 'path' not allowed"),
     ("resources: {limit: {cpu: 1}}", "at '/resources': additional properties 'limit' not allowed"),
-    ("networkPolicy: {egress: {cidr: x}}", "at '/networkPolicy/egress': additional properties 'cidr' not allowed"),
+    (
+        "networkPolicy: {egress: {cidr: x}}",
+        "at '/networkPolicy/egress': additional properties 'cidr' not allowed",
+    ),
     // Types.
     ("replicaCount: two", "at '/replicaCount': got string, want integer"),
     ("replicaCount: -1", "at '/replicaCount': minimum"),
@@ -43,16 +49,34 @@ const REFUSED: [(&str, &str); 47] = [
     ("service: {type: Internal}", "at '/service/type': value must be one of"),
     ("metrics: {serviceMonitor: {interval: often}}", "at '/metrics/serviceMonitor/interval'"),
     // Contradictions.
-    ("pdb: {create: true, minAvailable: 1, maxUnavailable: 1}", "pdb.minAvailable, pdb.maxUnavailable: a PodDisruptionBudget has one"),
-    ("pdb: {create: true, minAvailable: 1}", "pdb.minAvailable: 1 of 1 replicas would let nobody drain a node"),
+    (
+        "pdb: {create: true, minAvailable: 1, maxUnavailable: 1}",
+        "pdb.minAvailable, pdb.maxUnavailable: a PodDisruptionBudget has one",
+    ),
+    (
+        "pdb: {create: true, minAvailable: 1}",
+        "pdb.minAvailable: 1 of 1 replicas would let nobody drain a node",
+    ),
     ("pdb: {create: true, maxUnavailable: 0}", "pdb.maxUnavailable: 0 would let nobody drain a node"),
     ("rbac: {pspEnabled: true}", "rbac.pspEnabled: Kubernetes has had no PodSecurityPolicy since 1.25"),
-    ("serviceAccount: {create: false}", "serviceAccount.name: with serviceAccount.create=false the rights would go to"),
+    (
+        "serviceAccount: {create: false}",
+        "serviceAccount.name: with serviceAccount.create=false the rights would go to",
+    ),
     ("service: {nodePort: 30080}", "service.nodePort: a Service of type ClusterIP has none"),
-    ("metrics: {service: {loadBalancerClass: x}}", "metrics.service.loadBalancerClass: only a Service of type LoadBalancer"),
+    (
+        "metrics: {service: {loadBalancerClass: x}}",
+        "metrics.service.loadBalancerClass: only a Service of type LoadBalancer",
+    ),
     ("containerPorts: {metrics: 8080}", "containerPorts.metrics: 8080 is containerPorts.http, too"),
-    ("hostNetwork: true\nhostPorts: {http: 80}", "hostPorts.http: with hostNetwork it is containerPorts.http, which is 8080"),
-    ("networkPolicy: {enabled: true, egress: {enabled: true}}", "networkPolicy.egress.kubeapiCidr, networkPolicy.egress.kubeapiPort: both are needed"),
+    (
+        "hostNetwork: true\nhostPorts: {http: 80}",
+        "hostPorts.http: with hostNetwork it is containerPorts.http, which is 8080",
+    ),
+    (
+        "networkPolicy: {enabled: true, egress: {enabled: true}}",
+        "networkPolicy.egress.kubeapiCidr, networkPolicy.egress.kubeapiPort: both are needed",
+    ),
     ("ingress: {enabled: true, selfSigned: true}", "ingress.selfSigned: has no effect without ingress.tls"),
     ("crds: {rotation: false}\nrotation: {policy: {suspend: true}}", "rotation.policy: needs crds.rotation"),
 ];

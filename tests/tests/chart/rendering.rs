@@ -21,10 +21,13 @@ fn without_copies(manifest: &str) -> String {
         let whole = |line: &&str| copy.is_none_or(|(_, first)| line != first);
         document.lines().take_while(whole).map(|line| format!("{line}\n")).collect::<String>()
     };
-    manifest.split_inclusive("\n---\n").map(|document| {
-        let (body, end) = document.strip_suffix("---\n").map_or((document, ""), |body| (body, "---\n"));
-        cut(body) + end
-    }).collect()
+    manifest
+        .split_inclusive("\n---\n")
+        .map(|document| {
+            let (body, end) = document.strip_suffix("---\n").map_or((document, ""), |body| (body, "---\n"));
+            cut(body) + end
+        })
+        .collect()
 }
 
 fn rendered(values: &str) -> String {
