@@ -239,7 +239,8 @@ fn start_apiserver(program: &Path, access: &Access, etcd: &str, audit: Audit) ->
     if audit == Audit::OfAccounts {
         access.write("audit.json", AUDIT_POLICY)?;
         command.arg("--audit-policy-file").arg(access.path("audit.json"));
-        command.arg("--audit-log-path").arg(access.audit_log());
+        // In one file: megabytes, so that none of it is rotated away.
+        command.arg("--audit-log-path").arg(access.audit_log()).args(["--audit-log-maxsize", "2000"]);
     }
     Daemon::start("kube-apiserver", &mut command, &access.path("kube-apiserver.log"))
 }

@@ -192,9 +192,9 @@ mod tests {
     }
 
     fn objects(kind: &str, verbs: &[&str]) -> Vec<Value> {
-        let rule =
+        let granted =
             json!({"apiGroups": ["bitnami.com"], "resources": ["sealedsecrets/status"], "verbs": verbs});
-        let role = json!({"kind": kind, "metadata": {"name": "r"}, "rules": [rule]});
+        let role = json!({"kind": kind, "metadata": {"name": "r"}, "rules": [granted]});
         let subject = json!({"kind": "ServiceAccount", "name": "controller", "namespace": "home"});
         let binding = json!({
             "kind": format!("{kind}Binding"), "metadata": {"name": "b"},

@@ -109,12 +109,20 @@ async fn the_api_server_takes_all_that_the_chart_and_the_overlays_make() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_its_own_is_made_for_the_ingress_and_fits_the_host() {
+async fn a_certificate_that_the_chart_made_for_the_ingress_stays() {
     let cluster = Cluster::shared().await.unwrap();
+    let namespace = cluster.namespace("ingress").await.unwrap();
     let values = "ingress: {enabled: true, hostname: seal.example.com, tls: true, selfSigned: true}";
-    let objects = chart(values);
-    let secret = objects.iter().find(|object| object["kind"] == "Secret").unwrap();
-    assert_eq!(secret["metadata"]["name"], "seal.example.com-tls");
-    // It refuses a TLS Secret whose certificate and key do not belong together.
-    cluster.would_take(secret).await.unwrap();
+    let helm = Tool::helm().unwrap().on(&cluster.kubeconfig());
+    let arguments = ["template", "release", "deploy/helm/sealed-secrets", "--values", "-"];
+    let asking = [&arguments[..], &["--dry-run=server", "--namespace", &namespace]].concat();
+    let secret = || {
+        let objects = objects_of(&helm.run(&asking, values).unwrap().ok().unwrap()).unwrap();
+        objects.into_iter().find(|object| object["kind"] == "Secret").unwrap()
+    };
+    let made = secret();
+    assert_eq!(made["metadata"]["name"], "seal.example.com-tls");
+    assert_ne!(made["data"], secret()["data"], "each is made anew, until it is in the cluster");
+    cluster.apply(std::slice::from_ref(&made)).await.unwrap();
+    assert_eq!(made["data"], secret()["data"]);
 }

@@ -19,7 +19,7 @@ fn without_copies(manifest: &str) -> String {
     let cut = |document: &str| {
         let copy = COPIES.iter().find(|(kind, _)| document.lines().any(|line| line == *kind));
         let whole = |line: &&str| copy.is_none_or(|(_, first)| line != first);
-        document.lines().take_while(whole).map(|line| format!("{line}\n")).collect::<String>()
+        document.lines().take_while(whole).flat_map(|line| [line, "\n"]).collect::<String>()
     };
     manifest
         .split_inclusive("\n---\n")
