@@ -120,7 +120,7 @@ fn install_is_what_kustomize_applies(manifest: &str) {
 fn bill_lists_what_is_linked(bill: &Value, linked: &[&str], not_linked: &[&str]) {
     let lock = read_text(&workspace::root().join("Cargo.lock")).unwrap();
     let packages = bill["packages"].as_array().unwrap();
-    let crates = packages.iter().filter(|part| part["externalRefs"].is_array());
+    let crates = packages.iter().filter(|part| part["externalRefs"][0].is_object());
     let mut names = BTreeSet::new();
     for part in crates {
         let (name, version) = (part["name"].as_str().unwrap(), part["versionInfo"].as_str().unwrap());
