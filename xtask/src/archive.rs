@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use flate2::{Compression, GzBuilder};
-use sealed_secrets_tests::Result;
+use sealed_secrets_tests::{Result, hex};
 use sha2::{Digest, Sha256};
 
 use crate::files::cannot;
@@ -87,7 +87,7 @@ pub(crate) fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
 
 /// SHA-256 in lower-case hexadecimal digits.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }
 
 #[cfg(test)]

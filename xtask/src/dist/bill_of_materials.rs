@@ -114,21 +114,20 @@ fn relation(from: &str, kind: &str, to: &str) -> Value {
 
 fn describe_crate(part: &Part) -> Value {
     let Part { name, version, license } = part;
-    let mut described = describe(&reference(part), name, version, license);
-    described["externalRefs"] = json!([{
+    let purl = json!({
         "referenceCategory": "PACKAGE-MANAGER",
         "referenceType": "purl",
         "referenceLocator": format!("pkg:cargo/{name}@{}", version.replace('+', "%2B")),
-    }]);
-    described
+    });
+    describe(&reference(part), name, version, license, &[purl])
 }
 
 fn describe_libc(libc: &str) -> Value {
     let (name, version) = libc.split_once(' ').unwrap_or((libc, ""));
-    describe(LIBC, name, version, "LGPL-2.1-or-later")
+    describe(LIBC, name, version, "LGPL-2.1-or-later", &[])
 }
 
-fn describe(reference: &str, name: &str, version: &str, license: &str) -> Value {
+fn describe(reference: &str, name: &str, version: &str, license: &str, elsewhere: &[Value]) -> Value {
     json!({
         "SPDXID": reference,
         "name": name,
@@ -138,6 +137,7 @@ fn describe(reference: &str, name: &str, version: &str, license: &str) -> Value 
         "licenseConcluded": "NOASSERTION",
         "licenseDeclared": license,
         "copyrightText": "NOASSERTION",
+        "externalRefs": elsewhere,
     })
 }
 

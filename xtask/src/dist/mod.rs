@@ -1,6 +1,7 @@
 //! What a release consists of.
 
 mod bill_of_materials;
+mod chart;
 mod kubeseal;
 mod manifests;
 
@@ -65,6 +66,7 @@ async fn artefacts(programs: &Path) -> Result<Vec<Artefact>> {
             pack_program(&controller, &workspace::root())?.archive,
         ),
         manifests::install(&kubectl).await?,
+        chart::package()?,
         bill_of_materials(KUBESEAL).await?,
         bill_of_materials(image::PACKAGE).await?,
     ];

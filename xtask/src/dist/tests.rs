@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use flate2::read::GzDecoder;
+use sealed_secrets_tests::programs::helm;
 use serde_json::Value;
 
 use super::*;
@@ -67,12 +68,14 @@ async fn a_release_is_complete_and_each_part_is_what_the_others_say() {
         archive.clone(),
         format!("kubeseal-{VERSION}.spdx.json"),
         "krew.yaml".to_owned(),
+        format!("sealed-secrets-{VERSION}.tgz"),
     ];
     assert_eq!(files.keys().collect::<BTreeSet<_>>(), expected.iter().collect());
     checksums_are_those_of_sha256sum(folder.path());
     kubeseal_comes_with_manual_and_completions(&unpacked(&files[&archive]));
     krew_names_the_archive(&text(&files, "krew.yaml"), &archive, &files[&archive]);
     install_is_what_kustomize_applies(&text(&files, "install.yaml"));
+    helm_reads_the_chart(&folder.path().join(format!("sealed-secrets-{VERSION}.tgz")));
     let bill = |name: &str| serde_json::from_slice(&files[&format!("{name}-{VERSION}.spdx.json")]).unwrap();
     bill_lists_what_is_linked(&bill("kubeseal"), &["kubeseal", "clap", "rsa"], &["kube-runtime", "axum"]);
     bill_lists_what_is_linked(&bill("controller"), &["aws-lc-rs", "kube-runtime", "axum"], &["clap_mangen"]);
@@ -83,7 +86,7 @@ fn checksums_are_those_of_sha256sum(folder: &Path) {
     let output = command.args(["--check", "--strict", CHECKSUMS]).current_dir(folder).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
-    assert_eq!(said.matches(": OK").count(), 7, "{said}");
+    assert_eq!(said.matches(": OK").count(), 8, "{said}");
 }
 
 fn kubeseal_comes_with_manual_and_completions(archive: &BTreeMap<String, Vec<u8>>) {
@@ -116,11 +119,23 @@ fn install_is_what_kustomize_applies(manifest: &str) {
     assert!(manifest.contains(&format!("image: ghcr.io/sealed-secrets-rs/controller:{VERSION}\n")));
 }
 
+/// From the package as from the folder.
+fn helm_reads_the_chart(package: &Path) {
+    let render = |chart: &Path| {
+        let mut helm = Command::new(helm().unwrap());
+        let output = helm.args(["template", "release"]).arg(chart).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let folder = workspace::root().join("deploy/helm/sealed-secrets");
+    assert_eq!(render(package), render(&folder));
+}
+
 /// Every crate is in Cargo.lock in this version; some that must be there are, and some that must not be are not.
 fn bill_lists_what_is_linked(bill: &Value, linked: &[&str], not_linked: &[&str]) {
     let lock = read_text(&workspace::root().join("Cargo.lock")).unwrap();
     let packages = bill["packages"].as_array().unwrap();
-    let crates = packages.iter().filter(|part| part["externalRefs"].is_array());
+    let crates = packages.iter().filter(|part| part["externalRefs"][0].is_object());
     let mut names = BTreeSet::new();
     for part in crates {
         let (name, version) = (part["name"].as_str().unwrap(), part["versionInfo"].as_str().unwrap());

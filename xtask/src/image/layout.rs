@@ -96,12 +96,16 @@ fn manifest(config: &Blob, layer: &Blob) -> Value {
 }
 
 fn index(image: &Image, manifest: &Blob) -> Value {
-    let mut descriptor = manifest.descriptor();
-    descriptor["platform"] = json!({ "architecture": image.architecture, "os": "linux" });
-    // containerd, and so kind, names what it imports by the second one.
-    descriptor["annotations"] = json!({
-        "org.opencontainers.image.ref.name": image.name.rsplit(':').next(),
-        "io.containerd.image.name": image.name,
+    let descriptor = json!({
+        "mediaType": manifest.media_type,
+        "digest": manifest.digest(),
+        "size": manifest.content.len(),
+        "platform": { "architecture": image.architecture, "os": "linux" },
+        // containerd, and so kind, names what it imports by the second one.
+        "annotations": {
+            "org.opencontainers.image.ref.name": image.name.rsplit(':').next(),
+            "io.containerd.image.name": image.name,
+        },
     });
     json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [descriptor] })
 }

@@ -12,32 +12,36 @@ const ANSWER: [u8; 2] = [0x81, 0x80];
 const NO_SUCH_NAME: u8 = 3;
 
 /// Answers until it is dropped.
-pub(super) struct NameServer(JoinHandle<()>);
+pub(super) struct NameServer {
+    address: IpAddr,
+    answering: JoinHandle<()>,
+}
 
 impl NameServer {
     /// Listens where `resolv.conf` can say it does: on port 53 of the run's own network.
     pub(super) async fn start(name: &str, address: IpAddr) -> Self {
         let IpAddr::V4(address) = address else { panic!("{address} is no IPv4 address") };
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).await.unwrap();
-        let name = name.to_owned();
-        Self(tokio::spawn(async move {
+        let (name, own_address) = (name.to_owned(), socket.local_addr().unwrap().ip());
+        let answering = tokio::spawn(async move {
             let mut buffer = [0; 512];
             while let Ok((length, peer)) = socket.recv_from(&mut buffer).await {
                 if let Some(answer) = answer(&buffer[..length], &name, address) {
                     socket.send_to(&answer, peer).await.unwrap();
                 }
             }
-        }))
+        });
+        Self { address: own_address, answering }
     }
 
-    pub(super) fn address(&self) -> Ipv4Addr {
-        Ipv4Addr::LOCALHOST
+    pub(super) fn address(&self) -> IpAddr {
+        self.address
     }
 }
 
 impl Drop for NameServer {
     fn drop(&mut self) {
-        self.0.abort();
+        self.answering.abort();
     }
 }
 
