@@ -45,8 +45,8 @@ pub(crate) async fn write_once(
 ) {
     let uid = about.uid.clone().unwrap_or_default();
     let digest = Sha256::digest(format!("{uid}\0{reason}\0{message}"));
-    let id: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let name = format!("{}.{id}", shortened(about.name.as_deref().unwrap_or_default(), 200));
+    let id = digest.iter().take(8).fold(0_u64, |id, byte| id << 8 | u64::from(*byte));
+    let name = format!("{}.{id:016x}", shortened(about.name.as_deref().unwrap_or_default(), 200));
     let named = ObjectMeta { name: Some(name), ..ObjectMeta::default() };
     create(client, named, about, kind, reason, message).await;
 }

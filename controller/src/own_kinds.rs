@@ -113,7 +113,7 @@ where
         match event {
             Event::Init => listed.clear(),
             Event::InitApply(object) => {
-                listed.extend(self.read(object));
+                listed.extend(read(object));
             }
             Event::InitDone => {
                 let all = Followed::Present(std::mem::take(listed));
@@ -124,7 +124,7 @@ where
                 }
             }
             Event::Apply(object) => {
-                if let Some((name, object)) = self.read(object) {
+                if let Some((name, object)) = read(object) {
                     self.change(|objects| drop(objects.insert(name, object)));
                 }
             }
@@ -139,17 +139,17 @@ where
             }
         });
     }
+}
 
-    /// One that is malformed is passed over: what it said before goes on.
-    fn read(&self, mut object: DynamicObject) -> Option<(String, K)> {
-        let name = object.name_any();
-        object.managed_fields_mut().clear();
-        match object.try_parse() {
-            Ok(object) => Some((name, object)),
-            Err(error) => {
-                tracing::warn!("malformed {} {name} is passed over: {error}", K::kind(&()));
-                None
-            }
+/// One that is malformed is passed over: what it said before goes on.
+fn read<K: Resource<DynamicType = ()> + DeserializeOwned>(mut object: DynamicObject) -> Option<(String, K)> {
+    let name = object.name_any();
+    object.managed_fields_mut().clear();
+    match object.try_parse() {
+        Ok(object) => Some((name, object)),
+        Err(error) => {
+            tracing::warn!("malformed {} {name} is passed over: {error}", K::kind(&()));
+            None
         }
     }
 }

@@ -93,9 +93,9 @@ fn the_roles_for_people_reach_no_secret_and_are_bound_to_nobody() {
         match object["kind"].as_str() {
             Some("ClusterRole") if is_for_people(&object["metadata"]["name"]) => {
                 roles += 1;
-                let rules = object["rules"].as_array().unwrap();
+                let granted = object["rules"].as_array().unwrap();
                 assert!(
-                    rules.iter().all(|rule| words(&rule["apiGroups"]).eq(["sealedsecrets.rs"])),
+                    granted.iter().all(|rule| words(&rule["apiGroups"]).eq(["sealedsecrets.rs"])),
                     "{object}"
                 );
             }

@@ -36,7 +36,7 @@ impl Keystore {
         Ok(made)
     }
 
-    /// Copies what people say on SealingKeys to the annotations of the key Secrets, before anything else is made of it. Returns
+    /// Copies what people say on `SealingKeys` to the annotations of the key Secrets, before anything else is made of it. Returns
     /// whether anything was written.
     pub(super) async fn copy_wishes(&mut self, keys: &Keys) -> Result<bool, KeystoreError> {
         let wishes = self.wishes.borrow().clone();

@@ -1,4 +1,4 @@
-//! What the keystore heeds beside flags and key Secrets: the policy in force, what people say on SealingKeys, and what is needed.
+//! What the keystore heeds beside flags and key Secrets: the policy in force, what people say on `SealingKeys`, and what is needed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::view::Heeded;
 use crate::own_kinds::Followed;
 use crate::usage::{Ledger, Usage};
 
-/// What people say on SealingKeys and is not yet on their key Secrets, by name.
+/// What people say on `SealingKeys` and is not yet on their key Secrets, by name.
 pub(crate) type Wishes = BTreeMap<String, Wish>;
 
 /// What the keystore heeds beside flags and key Secrets.

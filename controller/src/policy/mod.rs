@@ -1,4 +1,4 @@
-//! The status of SealingKeyPolicies: what the one in force has led to, and that the others are not in force.
+//! The status of `SealingKeyPolicies`: what the one in force has led to, and that the others are not in force.
 
 mod status;
 

@@ -139,15 +139,11 @@ struct Teller<'a> {
 
 impl Teller<'_> {
     fn ready(&self, view: &KeysView) -> Condition {
-        match &view.primary {
-            Some(name) => {
-                self.condition("Ready", true, "HasPrimary", format!("{name} is offered for sealing"))
-            }
-            None => {
-                let message = "no key can be offered for sealing; restore one, or let one be made";
-                self.condition("Ready", false, "NoPrimary", message.to_owned())
-            }
-        }
+        let Some(name) = &view.primary else {
+            let message = "no key can be offered for sealing; restore one, or let one be made";
+            return self.condition("Ready", false, "NoPrimary", message.to_owned());
+        };
+        self.condition("Ready", true, "HasPrimary", format!("{name} is offered for sealing"))
     }
 
     fn rotating(&self, view: &KeysView, heeded: &Heeded, failed: u32) -> Condition {

@@ -1,4 +1,4 @@
-//! The SealingKeys: each the public side of the key Secret of the same name, and where a person says what is to become of the key.
+//! The `SealingKeys`: each the public side of the key Secret of the same name, and where a person says what is to become of the key.
 //!
 //! They decide nothing: what a person says is copied to the Secret by the keystore before anything is made of it, and everything
 //! here can be made again from the Secrets.
@@ -19,7 +19,7 @@ use crate::usage::Usage;
 use crate::writing::{Pauses, counted, wait};
 use desired::Step;
 
-/// Keeps the SealingKeys as the key Secrets are.
+/// Keeps the `SealingKeys` as the key Secrets are.
 pub(crate) struct SealingKeys {
     api: Api<SealingKey>,
     namespace: String,

@@ -142,12 +142,13 @@ impl KeyScene {
         until(&format!("{name} is offered"), PATIENCE, offered).await.unwrap();
     }
 
-    /// Waits until there is an event of this reason that concerns the keys of this namespace, and returns its message.
-    pub(crate) async fn until_event(&self, reason: &str) -> String {
+    /// Waits until there is an event of this reason whose message has this text.
+    pub(crate) async fn until_event(&self, reason: &str, text: &str) {
         let events: Api<Event> = Api::namespaced(self.0.cluster.client(), self.0.namespace());
         let about = ListParams::default().fields(&format!("reason={reason}"));
-        let found = async || events.list(&about).await.unwrap().items.pop();
-        until(&format!("event {reason}"), PATIENCE, found).await.unwrap().message.unwrap()
+        let says = |event: &Event| event.message.as_ref().is_some_and(|message| message.contains(text));
+        let found = async || events.list(&about).await.unwrap().items.iter().any(says).then_some(());
+        until(&format!("event {reason} with {text:?}"), PATIENCE, found).await.unwrap();
     }
 
     /// The time now, when it is later in whole seconds than the start of every key.

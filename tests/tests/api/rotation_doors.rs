@@ -33,8 +33,8 @@ async fn an_annotation_asks_for_one_key_which_then_seals_and_the_status_says_so_
     assert_eq!(shown.certificate.unwrap(), scene.controller().certificate().await.unwrap());
     assert!(shown.not_before.unwrap().0 >= request.parse::<Timestamp>().unwrap());
     scene.until_phase(&first, SealingKeyPhase::DecryptOnly).await;
-    assert!(scene.until_event("KeyGenerated").await.contains(new));
-    assert!(scene.until_event("KeyActivated").await.contains(new));
+    scene.until_event("KeyGenerated", new).await;
+    scene.until_event("KeyActivated", new).await;
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn an_annotation_that_is_no_time_is_told_and_not_obeyed() {
     let told = |status: &_| condition(status, "Rotating").1 == "RotationBlocked";
     let status = scene.until_policy("told", |status| !status.conditions.is_empty() && told(status)).await;
     assert!(condition(&status, "Rotating").2.contains("\"tomorrow\""), "{:?}", status.conditions);
-    assert!(scene.until_event("RotationBlocked").await.contains("tomorrow"));
+    scene.until_event("RotationBlocked", "tomorrow").await;
     assert_eq!((scene.names().await.len(), status.last_handled_rotate_request), (1, None));
     let request = scene.later_than_all_keys().await.to_string();
     scene.annotate_policy(&request).await;
@@ -166,7 +166,7 @@ async fn a_pinned_key_seals_and_a_pin_that_cannot_is_ignored_and_told() {
     let old = key_secret("older", "active", Timestamp::now() - SignedDuration::from_hours(2));
     scene.create_secret(&old).await;
     let newest = scene.names().await.into_iter().find(|name| name != "older").unwrap();
-    assert!(scene.until_event("KeyImported").await.contains("older"));
+    scene.until_event("KeyImported", "older").await;
     scene.apply_policy(&json!({"primary": {"pin": "older"}})).await;
     scene.until_offered("older").await;
     scene.apply_policy(&json!({"primary": {"pin": "nobody"}})).await;

@@ -1,4 +1,4 @@
-//! SealingKeys: a view of the key Secrets, put back when it is altered, and where a person says what is to become of a key.
+//! `SealingKeys`: a view of the key Secrets, put back when it is altered, and where a person says what is to become of a key.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
@@ -44,7 +44,7 @@ async fn every_key_secret_has_a_sealing_key_that_goes_with_it() {
     scene.delete_secret("brought").await;
     let gone = async || scene.sealing_keys().get_opt("brought").await.unwrap().is_none().then_some(());
     until("the SealingKey went with its Secret", PATIENCE, gone).await.unwrap();
-    assert!(scene.until_event("KeyDeleted").await.contains("brought"));
+    scene.until_event("KeyDeleted", "brought").await;
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn labels_and_broken_secrets_are_phases() {
     assert!(told("broken").await.contains("tls.key"));
     assert!(told("mismatched").await.contains("does not match"));
     assert!(told("other").await.contains("another value than active"));
-    assert!(scene.until_event("KeyUnreadable").await.contains("tls."));
+    scene.until_event("KeyUnreadable", "tls.").await;
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn a_key_that_is_said_to_be_compromised_gets_a_successor_at_once_and_goes_
     let secret = scene.until_labelled(&first, "active").await;
     assert_eq!(annotation(&secret, "state"), Some("Compromised"));
     assert!(annotation(&secret, "state-since").is_some());
-    assert!(scene.until_event("KeyCompromised").await.contains("change the values"));
+    scene.until_event("KeyCompromised", "change the values").await;
     scene.0.create(&sealed).await;
     scene.0.until_synced("db", "True").await;
     scene.until_policy("idle again", |status| status.phase == Some(RotationPhase::Idle)).await;
@@ -188,7 +188,7 @@ async fn the_key_that_seals_does_not_retire_and_that_is_told() {
             status.conditions.iter().any(|one| one.message.contains("RetiresWhileLeading"))
         })
         .await;
-    assert!(scene.until_event("RotationBlocked").await.contains("RetiresWhileLeading"));
+    scene.until_event("RotationBlocked", "RetiresWhileLeading").await;
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@ use sealed_secrets_core::rotation::{Blocked, KeyFacts, KeyLabel, KeyRecord, Wish
 
 use super::*;
 
+use SealingKeyPhase::{Compromised, DecryptOnly, Primary, Retired};
+
 const PREFIX: &str = "sealed-secrets-key";
 
 fn key(name: &str, phase: SealingKeyPhase) -> KeyView {
@@ -24,7 +26,7 @@ fn key(name: &str, phase: SealingKeyPhase) -> KeyView {
 
 fn view(keys: &[(&str, SealingKeyPhase)]) -> KeysView {
     let keys: Vec<_> = keys.iter().map(|(name, phase)| key(name, *phase)).collect();
-    let primary = keys.iter().find(|key| key.phase == SealingKeyPhase::Primary);
+    let primary = keys.iter().find(|key| key.phase == Primary);
     KeysView {
         primary: primary.map(|key| key.record.name.clone()),
         keys,
@@ -44,8 +46,6 @@ fn reasons(before: Option<&KeysView>, now: &KeysView, made: &[&str]) -> Vec<&'st
     let made = made.iter().map(|&name| name.to_owned()).collect();
     news(before, now, &made, PREFIX).iter().map(|one| one.reason).collect()
 }
-
-use SealingKeyPhase::{Compromised, DecryptOnly, Primary, Retired};
 
 #[test]
 fn keys_that_were_there_at_the_start_are_no_news_and_nothing_is_told_twice() {
