@@ -80,10 +80,10 @@ async fn re_encrypt(scene: &Scene, secret: &Value) {
     scene.merge(name, &json!({"spec": {"encryptedData": sealed["spec"]["encryptedData"]}})).await;
 }
 
-async fn events(scene: &Scene, name: &str) -> usize {
+async fn events(scene: &Scene, name: &str) -> i32 {
     let events: Api<Event> = Api::namespaced(scene.cluster.client(), scene.namespace());
     let about = ListParams::default().fields(&format!("involvedObject.name={name}"));
-    events.list(&about).await.unwrap().items.iter().map(|event| event.count.unwrap_or(1) as usize).sum()
+    events.list(&about).await.unwrap().items.iter().map(|event| event.count.unwrap_or(1)).sum()
 }
 
 #[tokio::test]
