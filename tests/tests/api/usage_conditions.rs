@@ -83,7 +83,14 @@ async fn re_encrypt(scene: &Scene, secret: &Value) {
 async fn events(scene: &Scene, name: &str) -> usize {
     let events: Api<Event> = Api::namespaced(scene.cluster.client(), scene.namespace());
     let about = ListParams::default().fields(&format!("involvedObject.name={name}"));
-    events.list(&about).await.unwrap().items.iter().map(|event| event.count.unwrap_or(1) as usize).sum()
+    events
+        .list(&about)
+        .await
+        .unwrap()
+        .items
+        .iter()
+        .map(|event| usize::try_from(event.count.unwrap_or(1)).unwrap())
+        .sum()
 }
 
 #[tokio::test]
