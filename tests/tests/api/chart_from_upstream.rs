@@ -30,13 +30,12 @@ const CRD: &str = "sealedsecrets.bitnami.com";
 fn original_chart() -> TempDir {
     let chart = tempfile::tempdir().unwrap();
     let folder = std::env::var_os(ORIGINAL).map(PathBuf::from);
-    let (manifests, crd) = match folder.as_deref() {
-        Some(folder) => (vec![folder.join("chart-default.yaml")], crd_in(folder)),
-        None => {
-            let data = workspace::root().join("tests/tests/data");
-            let parts = ["existing-cluster/roles.yaml", "original-release/release.yaml"];
-            (parts.map(|part| data.join(part)).to_vec(), data.join("existing-cluster/crd.yaml"))
-        }
+    let (manifests, crd) = if let Some(folder) = folder.as_deref() {
+        (vec![folder.join("chart-default.yaml")], crd_in(folder))
+    } else {
+        let data = workspace::root().join("tests/tests/data");
+        let parts = ["existing-cluster/roles.yaml", "original-release/release.yaml"];
+        (parts.map(|part| data.join(part)).to_vec(), data.join("existing-cluster/crd.yaml"))
     };
     for folder in ["templates", "crds"] {
         fs::create_dir(chart.path().join(folder)).unwrap();

@@ -1,8 +1,7 @@
 //! The chapter about keys: a new one is asked for in Git, and nothing needs the old one any more.
 
-use sealed_secrets_tests::Result;
+use sealed_secrets_tests::{Laptop, Result};
 
-use super::laptop::Laptop;
 use super::story::{Story, quote};
 
 /// Tells it after a Secret was sealed to the first key, in `git/database.yaml`.
