@@ -8,7 +8,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use proptest::collection::btree_map;
 use proptest::prelude::*;
 use sealed_secrets_core::manifest::edit::{Change, apply};
-use sealed_secrets_core::manifest::{Format, documents, sealed_secret_text, sealed_secrets_of, secrets_of};
+use sealed_secrets_core::manifest::{
+    Format, documents, only_document, sealed_secret_text, sealed_secrets_of, secrets_of,
+};
 use sealed_secrets_crds::{SealedSecret, SealedSecretSpec, SecretTemplate};
 
 const ITEM: &str = "AgB+/x==";
@@ -94,6 +96,7 @@ proptest! {
             drop(secrets_of(&documents));
             drop(sealed_secrets_of(&documents));
         }
+        drop(only_document(&text));
         drop(apply(&text, &[set("a", "AgNEW")]));
     }
 }

@@ -5,13 +5,14 @@
 
 use libfuzzer_sys::fuzz_target;
 use sealed_secrets_core::manifest::edit::{Change, apply};
-use sealed_secrets_core::manifest::{documents, sealed_secrets_of, secrets_of};
+use sealed_secrets_core::manifest::{documents, only_document, sealed_secrets_of, secrets_of};
 
 fuzz_target!(|text: &str| {
     if let Ok(documents) = documents(text) {
         drop(secrets_of(&documents));
         drop(sealed_secrets_of(&documents));
     }
+    drop(only_document(text));
     let path: Vec<String> = ["spec", "encryptedData", "a"].map(str::to_owned).to_vec();
     let change = Change { object: 0, path, value: "AgNEW".to_owned() };
     if let Ok(edited) = apply(text, &[change]) {

@@ -4,15 +4,15 @@
 //! quoting, indentation, line ends, other documents: all stay. The result is parsed again and must mean what the text meant
 //! before, but for the changes; else nothing is returned.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use thiserror::Error;
 
+use super::content::{Content, set};
 use super::node::{Node, NodeKind};
 use super::read::{Object, objects};
 use super::scalar::{Resolved, resolve, wants_quotes};
-use super::split::{Document, ManifestError, documents};
+use super::split::{ManifestError, documents};
 
 /// Sets the scalar at `path` (keys from the object's root) of the object with this index to a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,32 +55,46 @@ pub enum EditError {
     Unsafe,
 }
 
-/// Makes the changes.
+/// Makes the changes. Their paths are distinct.
 ///
 /// # Errors
 /// When a place cannot be edited, or the result would not mean exactly what it should.
 pub fn apply(text: &str, changes: &[Change]) -> Result<String, EditError> {
     let before = documents(text)?;
+    let mut edited = text.to_owned();
+    let mut pending: Vec<&Change> = changes.iter().collect();
+    while !pending.is_empty() {
+        (edited, pending) = make_what_fits(&edited, pending)?;
+    }
     let mut wanted: Vec<Content> = before.iter().map(|document| Content::of(&document.root)).collect();
-    let mut splices = Vec::new();
-    let mut additions = Vec::new();
-    for change in changes {
-        match place(text, &before, change)? {
-            Place::Replace(splice) => splices.push(splice),
-            Place::Add(_) => additions.push(change),
-        }
-        set(&mut wanted, change).ok_or(EditError::Unsafe)?;
-    }
-    splices.sort_by_key(|splice| std::cmp::Reverse(splice.range.start));
-    let mut edited = splices.into_iter().try_fold(text.to_owned(), |edited, splice| splice.made(edited))?;
-    for change in additions {
-        let current = documents(&edited)?;
-        let (Place::Replace(splice) | Place::Add(splice)) = place(&edited, &current, change)?;
-        edited = splice.made(edited)?;
-    }
+    changes.iter().try_for_each(|change| set(&mut wanted, change)).ok_or(EditError::Unsafe)?;
     let after = documents(&edited).map_err(|_| EditError::Unsafe)?;
     let meant: Vec<Content> = after.iter().map(|document| Content::of(&document.root)).collect();
     if meant == wanted { Ok(edited) } else { Err(EditError::Unsafe) }
+}
+
+/// Makes all changes in mappings that have entries already; where there is none of these, one change that makes a mapping.
+/// Returns the new text and the changes that are left.
+fn make_what_fits<'a>(text: &str, pending: Vec<&'a Change>) -> Result<(String, Vec<&'a Change>), EditError> {
+    let documents = documents(text)?;
+    let objects: Vec<Object<'_>> = documents.iter().flat_map(objects).collect();
+    let (mut splices, mut additions, mut left) = (Vec::new(), Vec::new(), Vec::new());
+    for change in pending {
+        match place(text, &objects, change)? {
+            Place::Replace(splice) => splices.push((splice, change)),
+            Place::Add(splice) => additions.push((splice, change)),
+            Place::Make(splice) => left.push((splice, change)),
+        }
+    }
+    splices.append(&mut additions);
+    if splices.is_empty() && !left.is_empty() {
+        splices.push(left.remove(0));
+    }
+    let left = left.into_iter().map(|(_, change)| change).collect();
+    // From the end, so that places before stay; of those that follow the same line, the outer and later one first.
+    splices.sort_by_key(|(splice, change)| (splice.range.start, std::cmp::Reverse(change.path.len())));
+    let made = splices.into_iter().rev().try_fold(text.to_owned(), |edited, (splice, _)| splice.made(edited));
+    Ok((made?, left))
 }
 
 /// New text for a range of the whole text.
@@ -98,30 +112,37 @@ impl Splice {
 }
 
 enum Place {
+    /// Another text for an entry.
     Replace(Splice),
+    /// An entry more in a mapping that has some.
     Add(Splice),
+    /// An entry with the mapping around it, which others may need.
+    Make(Splice),
 }
 
-fn place(text: &str, documents: &[Document], change: &Change) -> Result<Place, EditError> {
-    let mut all = documents.iter().flat_map(objects);
-    let object = all.nth(change.object).ok_or(EditError::NoObject(change.object))?;
+fn place(text: &str, objects: &[Object<'_>], change: &Change) -> Result<Place, EditError> {
+    let object = *objects.get(change.object).ok_or(EditError::NoObject(change.object))?;
     let editor = Editor { text, object, change };
     let mut node = object.node;
     for (depth, key) in change.path.iter().enumerate() {
         editor.expect_own(node, depth)?;
-        let Some((name, value)) = node.entries().iter().find(|(name, _)| name.text() == Some(key)) else {
-            return editor.add_to(node, depth).map(Place::Add);
-        };
         let last = depth + 1 == change.path.len();
+        let Some((name, value)) = node.entries().iter().find(|(name, _)| name.text() == Some(key)) else {
+            let splice = editor.add_to(node, depth)?;
+            let in_entries = last && !node.entries().is_empty();
+            return Ok(if in_entries { Place::Add(splice) } else { Place::Make(splice) });
+        };
         match &value.kind {
             NodeKind::Scalar { .. } if last => {
                 editor.expect_own(value, depth + 1)?;
                 return Ok(Place::Replace(editor.replace(name, value)));
             }
             NodeKind::Mapping(entries) if !last && (!entries.is_empty() || is_flow(node)) => node = value,
-            NodeKind::Mapping(_) if !last => return Ok(Place::Add(editor.fill(name, value, depth + 1))),
+            NodeKind::Mapping(_) if !last => {
+                return Ok(Place::Make(editor.fill(name, value, depth + 1)));
+            }
             NodeKind::Scalar { .. } if is_null(value) && !last => {
-                return Ok(Place::Add(editor.fill(name, value, depth + 1)));
+                return Ok(Place::Make(editor.fill(name, value, depth + 1)));
             }
             _ => return Err(editor.unexpected(value, depth + 1)),
         }
@@ -295,62 +316,6 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// What a document means, whatever its notation.
-#[derive(Clone, Debug, PartialEq)]
-enum Content {
-    Text(String),
-    /// An unquoted word that is no text to YAML 1.1.
-    Word(String),
-    List(Vec<Content>),
-    Map(BTreeMap<String, Content>),
-}
-
-impl Content {
-    fn of(node: &Node) -> Self {
-        match &node.kind {
-            NodeKind::Scalar { text, plain: true } if resolve(text) != Resolved::Text => {
-                Self::Word(text.clone())
-            }
-            NodeKind::Scalar { text, .. } => Self::Text(text.clone()),
-            NodeKind::Sequence(items) => Self::List(items.iter().map(Self::of).collect()),
-            NodeKind::Mapping(entries) => Self::Map(
-                entries
-                    .iter()
-                    .map(|(key, value)| (key.text().unwrap_or_default().to_owned(), Self::of(value)))
-                    .collect(),
-            ),
-        }
-    }
-
-    /// The objects of a document, as [`objects`] counts them.
-    fn objects(&mut self) -> Vec<&mut Self> {
-        let is_list = matches!(self, Self::Map(map)
-            if matches!(map.get("items"), Some(Self::List(_)))
-                && matches!(map.get("kind"), Some(Self::Text(kind)) if kind.ends_with("List")));
-        if !is_list {
-            return vec![self];
-        }
-        let Self::Map(map) = self else { return Vec::new() };
-        match map.get_mut("items") {
-            Some(Self::List(items)) => items.iter_mut().collect(),
-            _ => Vec::new(),
-        }
-    }
-}
-
-fn set(documents: &mut [Content], change: &Change) -> Option<()> {
-    let mut content = documents.iter_mut().flat_map(Content::objects).nth(change.object)?;
-    for key in &change.path {
-        if !matches!(content, Content::Map(_)) {
-            *content = Content::Map(BTreeMap::new());
-        }
-        let Content::Map(map) = content else { return None };
-        content = map.entry(key.clone()).or_insert_with(|| Content::Map(BTreeMap::new()));
-    }
-    *content = Content::Text(change.value.clone());
-    Some(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -421,6 +386,47 @@ mod tests {
         assert!(matches!(edit("x: &x {b: 1}\na: *x\n", "a.b", "2"), Err(EditError::Shared { line: 2, .. })));
         assert!(matches!(edit("a: &x\n  b: 1\nc: *x\n", "a.b", "2"), Err(EditError::Shared { .. })));
         assert!(matches!(edit("a: [b]\n", "a.b", "2"), Err(EditError::Unexpected { .. })));
+    }
+
+    /// Each change once, as sealing gives them: by key.
+    fn edit_all(text: &str, paths: &[&str]) -> String {
+        let change = |path: &&str| Change {
+            object: 0,
+            path: path.split('.').map(str::to_owned).collect(),
+            value: "AgX".to_owned(),
+        };
+        apply(text, &paths.iter().map(change).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn items_that_are_added_together_stand_in_order_and_those_of_inner_maps_in_theirs() {
+        let text = "spec:\n  data:\n    a: 1\n    d: 1\n";
+        let paths = ["spec.data.a", "spec.data.b", "spec.data.c", "spec.data.e", "spec.data.f", "spec.extra"];
+        let wanted = "spec:\n  data:\n    a: AgX\n    b: AgX\n    c: AgX\n    d: 1\n    e: AgX\n    f: AgX\n  extra: AgX\n";
+        assert_eq!(edit_all(text, &paths), wanted);
+        let flow = "{\"a\": {\"b\": \"1\", \"d\": \"1\"}}";
+        let wanted = "{\"a\": {\"b\": \"1\", \"c\": \"AgX\", \"cc\": \"AgX\", \"d\": \"1\", \"e\": \"AgX\"}, \"f\": \"AgX\"}";
+        assert_eq!(edit_all(flow, &["a.c", "a.cc", "a.e", "f"]), wanted);
+    }
+
+    #[test]
+    fn a_map_that_is_made_takes_all_that_belongs_into_it() {
+        let paths = ["spec.data.a", "spec.data.b", "spec.template.labels.x", "spec.template.labels.z"];
+        let wanted =
+            "spec:\n  data:\n    a: AgX\n    b: AgX\n  template:\n    labels:\n      x: AgX\n      z: AgX\n";
+        assert_eq!(edit_all("spec:\n  data: {}\n", &paths), wanted);
+        assert_eq!(
+            edit_all("{\"spec\":{}}", &["spec.a.b", "spec.a.c"]),
+            "{\"spec\":{\"a\": {\"b\": \"AgX\", \"c\": \"AgX\"}}}"
+        );
+    }
+
+    #[test]
+    fn five_thousand_items_are_added_in_one_round() {
+        let many: Vec<String> = (0..5_000).map(|number| format!("spec.data.k{number:04}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let edited = edit_all("spec:\n  data:\n    a: 1\n", &many);
+        assert_eq!(edited.lines().count(), 5_003);
     }
 
     #[test]

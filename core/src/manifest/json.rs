@@ -15,7 +15,7 @@ pub fn json_of(node: &Node) -> Value {
             Resolved::Bool(value) => Value::Bool(value),
             _ => Value::String(go_text(text)),
         },
-        NodeKind::Scalar { text, plain: false } => Value::String(text.clone()),
+        NodeKind::Scalar { text, plain: false } => Value::String(text.to_string()),
         NodeKind::Sequence(items) => items.iter().map(json_of).collect(),
         NodeKind::Mapping(entries) => {
             let texts = entries.iter().map(|(key, value)| (key.text().unwrap_or_default(), value));

@@ -4,10 +4,13 @@
 //! reading fails and says which line to quote. Writing gives upstream's bytes. Editing
 //! ([`edit`]) changes what it is asked to and nothing else. This is the only room that names a YAML crate.
 
+mod budget;
+mod content;
 pub mod edit;
 mod emit;
 mod json;
 mod node;
+mod parse;
 mod read;
 mod scalar;
 mod split;
@@ -16,5 +19,5 @@ mod write;
 pub use json::{json_as_sent, json_of};
 pub use node::{Node, NodeError, NodeKind};
 pub use read::{ReadError, read_sealed_secret, read_secret, sealed_secrets_of, secrets_of};
-pub use split::{Document, ManifestError, documents};
+pub use split::{Document, ManifestError, documents, only_document};
 pub use write::{Format, UnknownFormat, object_text, sealed_secret_text, secret_list_text, secret_text};

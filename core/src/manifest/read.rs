@@ -129,7 +129,10 @@ pub fn read_sealed_secret(document: &Document, node: &Node) -> Result<SealedSecr
         Some(data) => reader.optional(data, "spec.data", Reader::bytes)?,
         None => None,
     };
-    let encrypted = reader.map_at(spec, "encryptedData", "spec.encryptedData", Reader::text)?;
+    let encrypted = match spec.get("encryptedData").filter(|items| is_map_of_scalars(items)) {
+        Some(_) => reader.map_at(spec, "encryptedData", "spec.encryptedData", Reader::text)?,
+        None => None,
+    };
     let template = spec.get("template").unwrap_or(&absent);
     let spec = SealedSecretSpec {
         template: reader.template(template)?,
@@ -241,11 +244,11 @@ impl Reader<'_> {
     /// A text, if every reader sees the text that the author wrote.
     fn text(&self, node: &Node, field: &str) -> Result<String, ReadError> {
         match &node.kind {
-            NodeKind::Scalar { text, plain: false } => Ok(text.clone()),
-            NodeKind::Scalar { text, plain: true } if self.document.json && text == "null" => {
+            NodeKind::Scalar { text, plain: false } => Ok(text.to_string()),
+            NodeKind::Scalar { text, plain: true } if self.document.json && text.as_str() == "null" => {
                 Ok(String::new())
             }
-            NodeKind::Scalar { text, plain: true } if go_text(text) == *text => Ok(text.clone()),
+            NodeKind::Scalar { text, plain: true } if go_text(text) == **text => Ok(text.to_string()),
             NodeKind::Scalar { .. } => Err(self.error(node, field, ReadCause::Unquoted)),
             _ => Err(self.error(node, field, ReadCause::NotText)),
         }
@@ -274,6 +277,10 @@ impl Reader<'_> {
             _ => Err(self.error(node, field, ReadCause::NotBool)),
         }
     }
+}
+
+fn is_map_of_scalars(node: &Node) -> bool {
+    matches!(&node.kind, NodeKind::Mapping(entries) if entries.iter().all(|(_, value)| value.text().is_some()))
 }
 
 fn is_null(node: &Node) -> bool {
@@ -328,6 +335,20 @@ mod tests {
         };
         assert_eq!(read(&list("Secret")).unwrap().len(), 2);
         assert!(refused(&list("Pod")).contains("line 6: expected a Secret"));
+    }
+
+    #[test]
+    fn encrypted_data_that_is_no_map_of_texts_is_empty() {
+        let sealed = |items: &str| {
+            let text = format!(
+                "{{apiVersion: bitnami.com/v1alpha1, kind: SealedSecret, spec: {{encryptedData: {items}}}}}"
+            );
+            sealed_secrets_of(&documents(&text).unwrap()).unwrap().remove(0).spec.encrypted_data
+        };
+        for items in ["[]", "7", "text", "null", "{a: []}", "{a: {b: c}, d: AgX}"] {
+            assert!(sealed(items).is_empty(), "{items}");
+        }
+        assert_eq!(sealed("{a: AgX}").len(), 1);
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use thiserror::Error;
 
+use super::budget::Budget;
 use super::node::{Node, NodeError};
+use super::parse::parse;
 
 /// One document that is not empty, and where it stands in the whole text.
 #[derive(Clone, Debug)]
@@ -33,26 +35,38 @@ pub struct ManifestError {
     pub cause: NodeError,
 }
 
-/// Splits a text into documents and parses each. YAML documents are separated by lines that begin with `---`; JSON
-/// documents also simply follow each other. Empty documents (nothing but comments) are left out.
+/// Splits a text of the person who runs the program into documents and parses each. YAML documents are separated by lines that
+/// begin with `---`; JSON documents also simply follow each other. Empty documents (nothing but comments) are left out.
 ///
 /// # Errors
-/// At the first document that cannot be parsed.
+/// At the first document that cannot be parsed, or where all together are too large.
 pub fn documents(text: &str) -> Result<Vec<Document>, ManifestError> {
+    read(text, Budget::of_own_file())
+}
+
+/// The only document of a text that anybody may have sent; `None` where it cannot be parsed, is larger than one object of
+/// Kubernetes can be, or is one of several.
+#[must_use]
+pub fn only_document(text: &str) -> Option<Document> {
+    let [document] = <[Document; 1]>::try_from(read(text, Budget::of_request()).ok()?).ok()?;
+    Some(document)
+}
+
+fn read(text: &str, mut budget: Budget) -> Result<Vec<Document>, ManifestError> {
     let mut found = Vec::new();
-    for chunk in chunks(text) {
-        for range in json_values(text, chunk) {
+    let (mut lines_before, mut counted) = (0, 0);
+    let error = |document, line, cause| ManifestError { document, line, cause };
+    for chunk in chunks(text, &mut budget).map_err(|cause| error(1, 1, cause))? {
+        let values = json_values(text, chunk, &mut budget);
+        for range in values.map_err(|cause| error(found.len() + 1, lines_before + 1, cause))? {
+            lines_before += text.get(counted..range.start).unwrap_or_default().matches('\n').count();
+            counted = range.start;
             let source = text.get(range.clone()).unwrap_or_default();
-            let lines_before = text.get(..range.start).unwrap_or_default().matches('\n').count();
-            let document = found.len() + 1;
-            let parsed = Node::parse(source).map_err(|(cause, line)| ManifestError {
-                document,
-                line: lines_before + line,
-                cause,
-            })?;
-            if let Some(root) = parsed {
+            let number = found.len() + 1;
+            let parsed = parse(source, &mut budget);
+            if let Some(root) = parsed.map_err(|(cause, line)| error(number, lines_before + line, cause))? {
                 let json = source.trim_start().starts_with('{');
-                found.push(Document { number: document, range, lines_before, json, root });
+                found.push(Document { number, range, lines_before, json, root });
             }
         }
     }
@@ -60,24 +74,26 @@ pub fn documents(text: &str) -> Result<Vec<Document>, ManifestError> {
 }
 
 /// Byte ranges between the document markers of YAML.
-fn chunks(text: &str) -> Vec<Range<usize>> {
+fn chunks(text: &str, budget: &mut Budget) -> Result<Vec<Range<usize>>, NodeError> {
     let mut found = Vec::new();
     let mut start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let mut at = start;
     for line in text.get(start..).unwrap_or_default().split_inclusive('\n') {
         if is_marker(line, "---") {
             if !is_prologue(text.get(start..at).unwrap_or_default()) {
+                budget.document()?;
                 found.push(start..at);
             }
             start = at + "---".len();
         } else if is_marker(line, "...") {
+            budget.document()?;
             found.push(start..at);
             start = at + line.len();
         }
         at += line.len();
     }
     found.push(start..text.len());
-    found
+    Ok(found)
 }
 
 fn is_marker(line: &str, marker: &str) -> bool {
@@ -92,22 +108,23 @@ fn is_prologue(chunk: &str) -> bool {
 }
 
 /// A chunk that is a run of JSON values becomes one range per value; anything else stays whole, for the YAML parser to judge.
-fn json_values(text: &str, chunk: Range<usize>) -> Vec<Range<usize>> {
+fn json_values(text: &str, chunk: Range<usize>, budget: &mut Budget) -> Result<Vec<Range<usize>>, NodeError> {
     let source = text.get(chunk.clone()).unwrap_or_default();
     if !source.trim_start().starts_with('{') {
-        return vec![chunk];
+        return Ok(vec![chunk]);
     }
     let mut stream = serde_json::Deserializer::from_str(source).into_iter::<serde::de::IgnoredAny>();
     let mut ranges = Vec::new();
     let mut start = 0;
     while let Some(value) = stream.next() {
         if value.is_err() {
-            return vec![chunk];
+            return Ok(vec![chunk]);
         }
+        budget.document()?;
         ranges.push(chunk.start + start..chunk.start + stream.byte_offset());
         start = stream.byte_offset();
     }
-    ranges
+    Ok(ranges)
 }
 
 #[cfg(test)]

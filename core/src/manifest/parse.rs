@@ -1,0 +1,259 @@
+//! The text of one document to its nodes.
+
+use std::collections::{HashMap, HashSet};
+
+use granit_parser::{Event, Marker, Options, Parser, ScalarStyle, Span, StructureStyle, Tag};
+use zeroize::Zeroizing;
+
+use super::budget::Budget;
+use super::node::{Node, NodeError, NodeKind};
+
+const YAML_TAGS: &str = "tag:yaml.org,2002:";
+
+/// Parses one document; `None` when there is nothing in it.
+///
+/// # Errors
+/// With the line, from 1, at which it fails.
+pub(super) fn parse(source: &str, budget: &mut Budget) -> Result<Option<Node>, (NodeError, usize)> {
+    let mut options = Options::default();
+    options.set_emit_comments(false);
+    let parser = Parser::new_from_str_with_options(source, options);
+    let mut builder = Builder { parser, anchors: HashMap::new(), budget, line: 1 };
+    let root = builder.document().map_err(|cause| (cause, builder.line))?;
+    Ok(root.filter(|root| !root.is_empty_scalar()))
+}
+
+struct Builder<'a, 'b> {
+    parser: Parser<'a, granit_parser::StrInput<'a>>,
+    anchors: HashMap<usize, Node>,
+    budget: &'b mut Budget,
+    line: usize,
+}
+
+impl<'a> Builder<'a, '_> {
+    fn document(&mut self) -> Result<Option<Node>, NodeError> {
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, _) => return Ok(None),
+                (Event::StreamStart | Event::DocumentStart(..), _) => {}
+                (event, span) => {
+                    let root = self.node(event, span, 0)?;
+                    self.nothing_follows()?;
+                    return Ok(Some(root));
+                }
+            }
+        }
+    }
+
+    fn nothing_follows(&mut self) -> Result<(), NodeError> {
+        loop {
+            match self.next()?.0 {
+                Event::StreamEnd => return Ok(()),
+                Event::DocumentEnd => {}
+                _ => return Err(NodeError::Syntax("text after the end of the document".to_owned())),
+            }
+        }
+    }
+
+    fn next(&mut self) -> Result<(Event<'a>, Span), NodeError> {
+        match self.parser.next_event() {
+            Some(Ok((event, span))) => {
+                self.line = span.start.line().max(1);
+                Ok((event, span))
+            }
+            Some(Err(error)) => {
+                self.line = error.marker().line().max(1);
+                Err(NodeError::Syntax(syntax_text(&error)))
+            }
+            None => Ok((Event::StreamEnd, Span::empty(Marker::new(0, self.line, 0)))),
+        }
+    }
+
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, NodeError> {
+        self.budget.node(depth)?;
+        let (kind, anchor, tagged, flow, end) = match event {
+            Event::Alias(id) => return self.alias(id, span, depth),
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = is_plain(style, tag.as_deref())?;
+                let flow = style != ScalarStyle::Plain;
+                // The parser writes `~` for a value that is not there.
+                let text = if plain && span.is_empty() { String::new() } else { text.into_owned() };
+                (NodeKind::Scalar { text: Zeroizing::new(text), plain }, anchor, tag.is_some(), flow, span)
+            }
+            Event::SequenceStart(style, anchor, tag) => {
+                let (items, end) = self.items(depth)?;
+                (NodeKind::Sequence(items), anchor, foreign(tag.as_deref()), is_flow(style), end)
+            }
+            Event::MappingStart(style, anchor, tag) => {
+                let (entries, end) = self.mapping(depth)?;
+                (NodeKind::Mapping(entries), anchor, foreign(tag.as_deref()), is_flow(style), end)
+            }
+            _ => return Err(NodeError::UnknownAlias),
+        };
+        let range = byte(span.start)..byte(end.end);
+        let (line, column) = (span.start.line().max(1), span.start.col());
+        let node = Node { kind, range, line, column, flow, shared: tagged || anchor != 0 };
+        if anchor != 0 {
+            self.anchors.insert(anchor, self.budget.copy(&node, depth)?);
+        }
+        Ok(node)
+    }
+
+    fn items(&mut self, depth: usize) -> Result<(Vec<Node>, Span), NodeError> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, span) => return Ok((items, span)),
+                (event, span) => items.push(self.node(event, span, depth + 1)?),
+            }
+        }
+    }
+
+    fn mapping(&mut self, depth: usize) -> Result<(Vec<(Node, Node)>, Span), NodeError> {
+        let mut entries: Vec<(Node, Node)> = Vec::new();
+        let mut merged = Vec::new();
+        let mut keys = HashSet::new();
+        loop {
+            let (event, span) = match self.next()? {
+                (Event::MappingEnd, span) => {
+                    merge(&mut entries, merged, &mut keys);
+                    return Ok((entries, span));
+                }
+                start => start,
+            };
+            let key = self.node(event, span, depth + 1)?;
+            let name = key.text().ok_or(NodeError::KeyNotScalar)?.to_owned();
+            let (event, span) = self.next()?;
+            let value = self.node(event, span, depth + 1)?;
+            if matches!(&key.kind, NodeKind::Scalar { text, plain: true } if text.as_str() == "<<") {
+                merged.push(value);
+                continue;
+            }
+            if !keys.insert(name.clone()) {
+                self.line = key.line;
+                return Err(NodeError::DuplicateKey(name));
+            }
+            entries.push((key, value));
+        }
+    }
+
+    fn alias(&mut self, id: usize, span: Span, depth: usize) -> Result<Node, NodeError> {
+        let target = self.anchors.get(&id).ok_or(NodeError::UnknownAlias)?;
+        let mut node = self.budget.copy(target, depth)?;
+        node.range = byte(span.start)..byte(span.end);
+        (node.line, node.column, node.shared) = (span.start.line().max(1), span.start.col(), true);
+        Ok(node)
+    }
+}
+
+/// YAML 1.1 merge keys: what the mapping has itself wins, then the first of several.
+fn merge(entries: &mut Vec<(Node, Node)>, merged: Vec<Node>, keys: &mut HashSet<String>) {
+    for source in merged {
+        let mappings = match source.kind {
+            NodeKind::Sequence(items) => items,
+            _ => vec![source],
+        };
+        for (mut key, mut value) in mappings.into_iter().flat_map(into_entries) {
+            (key.shared, value.shared) = (true, true);
+            if key.text().is_some_and(|name| keys.insert(name.to_owned())) {
+                entries.push((key, value));
+            }
+        }
+    }
+}
+
+fn into_entries(node: Node) -> Vec<(Node, Node)> {
+    match node.kind {
+        NodeKind::Mapping(entries) => entries,
+        NodeKind::Scalar { .. } | NodeKind::Sequence(_) => Vec::new(),
+    }
+}
+
+/// The parser's own words, without a quotation of the text: that may be a plaintext.
+fn syntax_text(error: &granit_parser::ScanError) -> String {
+    let info = error.info();
+    let own = info.split(['\'', '"', '`']).next().unwrap_or_default();
+    own.trim_end_matches([' ', ':']).to_owned()
+}
+
+/// A tag other than `!!str` asks for the eyes of YAML even on a quoted scalar.
+fn is_plain(style: ScalarStyle, tag: Option<&Tag>) -> Result<bool, NodeError> {
+    let Some(tag) = tag else { return Ok(style == ScalarStyle::Plain) };
+    match tag.suffix_in_namespace(YAML_TAGS).as_deref() {
+        None | Some("str") => Ok(false),
+        Some("null" | "bool" | "int" | "float") => Ok(true),
+        Some("binary") => Err(NodeError::BinaryTag),
+        Some(_) => Err(NodeError::ForeignTag),
+    }
+}
+
+fn foreign(tag: Option<&Tag>) -> bool {
+    tag.is_some_and(|tag| !tag.is_yaml_core_schema())
+}
+
+fn is_flow(style: StructureStyle) -> bool {
+    style == StructureStyle::Flow
+}
+
+fn byte(marker: Marker) -> usize {
+    marker.byte_offset().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(source: &str) -> Node {
+        parse(source, &mut Budget::of_own_file()).unwrap().unwrap()
+    }
+
+    fn refused(source: &str) -> NodeError {
+        parse(source, &mut Budget::of_own_file()).unwrap_err().0
+    }
+
+    #[test]
+    fn every_node_knows_its_bytes() {
+        let source = "é: 1\nkey: \"val\\n\" # c\nlist: [a, b]\n";
+        let root = read(source);
+        assert_eq!(&source[root.get("key").unwrap().range.clone()], "\"val\\n\"");
+        assert_eq!(&source[root.get("list").unwrap().range.clone()], "[a, b]");
+        assert_eq!(root.get("key").unwrap().text(), Some("val\n"));
+    }
+
+    #[test]
+    fn merge_keys_fill_in_what_is_absent() {
+        let root = read("base: &b {x: 1, y: 2}\nall: {<<: *b, x: 3}\n");
+        let all = root.get("all").unwrap();
+        assert_eq!(all.get("x").unwrap().text(), Some("3"));
+        assert_eq!(all.get("y").unwrap().text(), Some("2"));
+        assert!(all.get("y").unwrap().shared);
+    }
+
+    #[test]
+    fn what_is_not_a_mapping_of_distinct_texts_is_refused() {
+        assert_eq!(refused("a: 1\na: 2\n"), NodeError::DuplicateKey("a".to_owned()));
+        assert_eq!(refused("[a]: 1\n"), NodeError::KeyNotScalar);
+        assert!(matches!(refused("a: b: c\n"), NodeError::Syntax(_)));
+        assert!(matches!(refused("a:\n\tb: c\n"), NodeError::Syntax(_)));
+    }
+
+    #[test]
+    fn a_tag_that_changes_what_a_scalar_means_is_refused() {
+        assert_eq!(refused("a: !!binary aGk="), NodeError::BinaryTag);
+        assert_eq!(refused("a: !<tag:yaml.org,2002:binary> 'aGk='"), NodeError::BinaryTag);
+        assert_eq!(refused("a: !!timestamp 2024-01-01"), NodeError::ForeignTag);
+        let plain = |source: &str| match &read(source).get("a").unwrap().kind {
+            NodeKind::Scalar { plain, .. } => *plain,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((plain("a: !!str 5"), plain("a: !!int '5'"), plain("a: !own 5")), (false, true, false));
+    }
+
+    #[test]
+    fn a_syntax_error_quotes_nothing_of_the_text() {
+        for source in ["a: 'hunter2", "password: hunter2: x", "a: *hunter2", "a: !<hunter2", "{hunter2"] {
+            let text = refused(source).to_string();
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Manifests that are small to write and would be large to read.
+
+#![cfg(test)]
+
+use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
+
+use peak_alloc::PeakAlloc;
+use sealed_secrets_core::manifest::{documents, only_document, read_secret, secrets_of};
+
+#[global_allocator]
+static HEAP: PeakAlloc = PeakAlloc;
+
+/// Tests run at the same time, and the heap is one.
+static MEASURING: Mutex<()> = Mutex::new(());
+
+const MOST_HEAP: usize = 16 << 20;
+/// As long as a body may be.
+const LONGEST: usize = 2 << 20;
+
+/// The most that `work` has on the heap at the same time, in bytes.
+fn peak(work: impl FnOnce()) -> usize {
+    let _alone = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = HEAP.current_usage();
+    HEAP.reset_peak_usage();
+    work();
+    HEAP.peak_usage().saturating_sub(before)
+}
+
+fn billion_laughs() -> String {
+    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..12 {
+        let before = format!("*a{}", level - 1);
+        writeln!(text, "a{level}: &a{level} [{}]", vec![before; 10].join(", ")).unwrap();
+    }
+    text
+}
+
+/// Ends where every level has doubled the one before often enough for some hundred thousand nodes.
+fn doubled() -> String {
+    let levels = (1..17).map(|level| format!("a{level}: &a{level} [*a{}, *a{}]\n", level - 1, level - 1));
+    format!("a0: &a0 [x]\n{}", levels.collect::<String>())
+}
+
+fn nested_anchors() -> String {
+    let anchors: String = (0..58).map(|level| format!("&a{level} [")).collect();
+    format!("{anchors}{}{}", "x,".repeat(480_000), "]".repeat(58))
+}
+
+fn repeated(piece: &str) -> String {
+    piece.repeat(LONGEST / piece.len())
+}
+
+#[test]
+fn multiplied_content_is_refused_before_it_takes_memory() {
+    let texts = [
+        ("billion laughs", billion_laughs()),
+        ("doubled", doubled()),
+        ("doubled in many documents", format!("---\n{}", doubled()).repeat(20)),
+        (
+            "a long text many times",
+            format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), "*a, ".repeat(10_000)),
+        ),
+        ("a long text under many anchors", nested_text()),
+        ("merged many times", format!("a: &a {{{}}}\nb: [{}]\n", keys(10_000), "{<<: *a}, ".repeat(1_000))),
+    ];
+    for (name, text) in texts {
+        let heap = peak(|| assert!(documents(&text).is_err(), "{name}"));
+        assert!(heap < MOST_HEAP, "{name}: {heap} bytes");
+        let heap = peak(|| assert!(only_document(&text).is_none(), "{name}"));
+        assert!(heap < MOST_HEAP, "{name} in a request: {heap} bytes");
+    }
+}
+
+fn nested_text() -> String {
+    let anchors: String = (0..58).map(|level| format!("&a{level} [")).collect();
+    format!("{anchors}{}{}", "x".repeat(1 << 20), "]".repeat(58))
+}
+
+fn keys(count: usize) -> String {
+    (0..count).map(|number| format!("k{number}: x, ")).collect()
+}
+
+#[test]
+fn a_request_of_any_form_takes_little_memory() {
+    let texts = [
+        ("nested anchors", nested_anchors()),
+        ("a flat list", format!("[{}]", repeated("x,"))),
+        ("a flat mapping", format!("{{{}}}", keys(150_000))),
+        ("documents", repeated("---\na\n")),
+        ("empty documents", repeated("---\n")),
+        ("ended documents", repeated("...\n")),
+        ("values of JSON", repeated("{}")),
+        ("brackets", repeated("[")),
+        ("braces", repeated("{")),
+        ("deep JSON", repeated("{\"a\":")),
+        ("dashes", repeated("- ")),
+        ("question marks", repeated("? ")),
+        ("anchors", repeated("&a ")),
+        ("tags", repeated("!a ")),
+        ("directives", repeated("%TAG !a! tag:a,2000:\n")),
+        ("words on one line", repeated("a ")),
+        ("words on many lines", repeated("a\n")),
+        ("blank lines", repeated("\n")),
+        ("comments", repeated("# c\n")),
+        ("an open quotation", format!("\"{}", repeated("\n"))),
+        ("escapes", format!("a: \"{}\"", repeated("\\x41"))),
+        ("a block", format!("a: |\n{}", repeated(" \n"))),
+        ("lists in a key", format!("? [{}", repeated("[a],"))),
+    ];
+    for (name, text) in texts {
+        let heap = peak(|| drop(only_document(&text)));
+        assert!(heap < MOST_HEAP, "{name}: {heap} bytes");
+    }
+}
+
+#[test]
+fn large_files_of_honest_people_are_read() {
+    let secret = |number: usize, value: &str| {
+        format!("- {{apiVersion: v1, kind: Secret, metadata: {{name: s{number}}}, data: {{a: {value}}}}}\n")
+    };
+    let many: String = (0..2_000).map(|number| secret(number, "YQ==")).collect();
+    let list = format!("apiVersion: v1\nkind: List\nitems:\n{many}");
+    assert_eq!(secrets_of(&documents(&list).unwrap()).unwrap().len(), 2_000);
+
+    let value = "QUFB".repeat((1 << 20) / 3);
+    let one = format!("apiVersion: v1\nkind: Secret\ndata:\n  a: &a {value}\n");
+    let document = only_document(&one).unwrap();
+    let read = read_secret(&document, &document.root).unwrap();
+    assert_eq!(read.data.unwrap()["a"].0.len(), (1 << 20) / 3 * 3);
+}
+
+#[test]
+fn a_hundred_thousand_documents_are_counted_in_one_pass() {
+    let found = documents(&"---\na\n".repeat(100_000)).unwrap();
+    let last = found.last().unwrap();
+    assert_eq!((found.len(), last.number, last.lines_before), (100_000, 100_000, 199_998));
+}
