@@ -1,18 +1,20 @@
 //! The flags of upstream's controller, with their variables and defaults (compatibility 1.2), and `--kubeconfig`.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+mod value;
+
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use clap::builder::BoolValueParser;
 use clap::{ArgAction, Parser};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use sealed_secrets_core::crypto::KeySize;
 use sealed_secrets_core::keyring::OrderBy;
 use sealed_secrets_core::rotation::RotationPolicy;
 use sealed_secrets_core::template::Budget;
 use sealed_secrets_core::unseal::V1Data;
+
+pub use value::{CutoffTime, ListenAddress, Pairs};
+use value::{GoBool, duration, key_prefix, key_size, order_by, pairs};
 
 /// Opens SealedSecrets inside a Kubernetes cluster.
 ///
@@ -70,13 +72,13 @@ pub struct Args {
     #[arg(long, env = "SEALED_SECRETS_UPDATE_STATUS", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = GoBool, action = ArgAction::Set)]
     pub update_status: bool,
 
-    /// Where to serve the certificate: HOST:PORT or :PORT
-    #[arg(long, env = "SEALED_SECRETS_LISTEN_ADDR", default_value = ":8080", value_parser = listen_address)]
-    pub listen_addr: SocketAddr,
+    /// Where to serve the certificate: HOST:PORT, or :PORT for every address
+    #[arg(long, env = "SEALED_SECRETS_LISTEN_ADDR", default_value = ":8080")]
+    pub listen_addr: ListenAddress,
 
-    /// Where to serve metrics: HOST:PORT or :PORT
-    #[arg(long, env = "SEALED_SECRETS_LISTEN_METRICS_ADDR", default_value = ":8081", value_parser = listen_address)]
-    pub listen_metrics_addr: SocketAddr,
+    /// Where to serve metrics: HOST:PORT, or :PORT for every address
+    #[arg(long, env = "SEALED_SECRETS_LISTEN_METRICS_ADDR", default_value = ":8081")]
+    pub listen_metrics_addr: ListenAddress,
 
     /// Multiplies what the templates of one object may cost: steps, output, memory and slow functions
     #[arg(long, env = "SEALED_SECRETS_TEMPLATE_BUDGET", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -161,7 +163,7 @@ impl Args {
     pub fn rotation_policy(&self) -> RotationPolicy {
         RotationPolicy {
             every: (self.key_renew_period > SignedDuration::ZERO).then_some(self.key_renew_period),
-            requests: self.key_cutoff_time.0.into_iter().collect(),
+            requests: self.key_cutoff_time.moment().into_iter().collect(),
             ..RotationPolicy::default()
         }
     }
@@ -194,124 +196,10 @@ impl Args {
     }
 }
 
-/// Labels or annotations by key.
-type Pairs = BTreeMap<String, String>;
-
-/// A moment given as RFC 1123 with a numeric zone, or nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CutoffTime(Option<Timestamp>);
-
-impl std::str::FromStr for CutoffTime {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.is_empty() {
-            return Ok(Self(None));
-        }
-        let zoned = jiff::fmt::rfc2822::parse(text)
-            .map_err(|_| "expected a time such as \"Mon, 02 Jan 2006 15:04:05 -0700\"".to_owned())?;
-        Ok(Self(Some(zoned.timestamp())))
-    }
-}
-
-/// The words that Go's `strconv.ParseBool` takes.
-#[derive(Clone, Copy, Debug)]
-struct GoBool;
-
-impl clap::builder::TypedValueParser for GoBool {
-    type Value = bool;
-
-    fn parse_ref(
-        &self,
-        command: &clap::Command,
-        argument: Option<&clap::Arg>,
-        value: &std::ffi::OsStr,
-    ) -> Result<bool, clap::Error> {
-        match value.to_str() {
-            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
-            Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
-            _ => BoolValueParser::new().parse_ref(command, argument, value),
-        }
-    }
-}
-
-fn key_prefix(text: &str) -> Result<String, String> {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if text.is_empty() || text.len() > 245 || !text.bytes().all(allowed) {
-        return Err("a prefix has 1 to 245 characters out of a-z, 0-9 and -".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-fn key_size(text: &str) -> Result<KeySize, String> {
-    let bits = text.parse().ok().and_then(KeySize::from_bits);
-    bits.ok_or_else(|| "keys have 2048, 3072, 4096 or 8192 bits".to_owned())
-}
-
-fn order_by(text: &str) -> Result<OrderBy, String> {
-    match text {
-        "CertNotBefore" => Ok(OrderBy::CertNotBefore),
-        "SecretCreationTimestamp" => Ok(OrderBy::SecretCreationTimestamp),
-        _ => Err("expected CertNotBefore or SecretCreationTimestamp".to_owned()),
-    }
-}
-
-/// Go's form of durations (`720h`, `1h30m`, `0`), and `d` and `w` for days and weeks.
-fn duration(text: &str) -> Result<SignedDuration, String> {
-    if text == "0" {
-        return Ok(SignedDuration::ZERO);
-    }
-    let mut rest = text;
-    let mut total = SignedDuration::ZERO;
-    while !rest.is_empty() {
-        let (part, after) = duration_part(rest).ok_or("expected a duration such as 720h, 30d or 1h30m")?;
-        total = total.checked_add(part).ok_or("the duration is too long")?;
-        rest = after;
-    }
-    if text.is_empty() { Err("expected a duration such as 720h".to_owned()) } else { Ok(total) }
-}
-
-fn duration_part(text: &str) -> Option<(SignedDuration, &str)> {
-    const UNITS: [(&str, f64); 7] = [
-        ("ms", 1e-3),
-        ("us", 1e-6),
-        ("w", 604_800.0),
-        ("d", 86_400.0),
-        ("h", 3600.0),
-        ("m", 60.0),
-        ("s", 1.0),
-    ];
-    let digits = text.find(|character: char| !character.is_ascii_digit() && character != '.')?;
-    let (number, rest) = text.split_at_checked(digits)?;
-    let number: f64 = number.parse().ok()?;
-    let (unit, seconds) = UNITS.into_iter().find(|(unit, _)| rest.starts_with(unit))?;
-    let length = SignedDuration::try_from_secs_f64(number * seconds).ok()?;
-    Some((length, rest.strip_prefix(unit)?))
-}
-
-/// `k=v,k=v`; what is empty is nothing.
-fn pairs(text: &str) -> Result<Pairs, String> {
-    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    let pair = |part: &str| {
-        let (key, value) = part.split_once('=').ok_or_else(|| format!("expected KEY=VALUE, not {part:?}"))?;
-        Ok((key.trim().to_owned(), value.trim().to_owned()))
-    };
-    parts.map(pair).collect()
-}
-
-/// Go's form: an empty host means every address.
-fn listen_address(text: &str) -> Result<SocketAddr, String> {
-    let any = || {
-        text.strip_prefix(':')?.parse().ok().map(|port| (IpAddr::from(Ipv6Addr::UNSPECIFIED), port).into())
-    };
-    text.parse()
-        .ok()
-        .or_else(any)
-        .ok_or_else(|| "expected HOST:PORT or :PORT, the host as an IP address".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn parse(flags: &[&str]) -> Result<Args, clap::Error> {
@@ -324,7 +212,7 @@ mod tests {
         assert_eq!(args.key_prefix, "sealed-secrets-key");
         assert_eq!(args.key_renew_period, SignedDuration::from_hours(720));
         assert_eq!(args.key_ttl, SignedDuration::from_hours(87_600));
-        assert_eq!(args.listen_addr, "[::]:8080".parse().unwrap());
+        assert_eq!(args.listen_addr, ListenAddress { host: String::new(), port: 8080 });
         assert_eq!(args.watched_namespaces("kube-system"), None);
         assert!(args.update_status && args.accept_deprecated_v1_data);
     }
@@ -345,24 +233,6 @@ mod tests {
             parse(&["--all-namespaces=false"]).unwrap().watched_namespaces("own"),
             Some(vec!["own".into()])
         );
-    }
-
-    #[test]
-    fn durations_are_read_as_go_writes_them() {
-        let cases = [
-            ("720h", 2_592_000),
-            ("30d", 2_592_000),
-            ("1h30m", 5400),
-            ("1.5h", 5400),
-            ("0", 0),
-            ("2w", 1_209_600),
-        ];
-        for (text, seconds) in cases {
-            assert_eq!(duration(text), Ok(SignedDuration::from_secs(seconds)), "{text}");
-        }
-        for text in ["", "h", "5", "1x", "-", "1h-"] {
-            assert!(duration(text).is_err(), "{text:?}");
-        }
     }
 
     #[test]

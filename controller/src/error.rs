@@ -1,11 +1,11 @@
 //! What can go wrong, by who can mend it.
 
-use std::net::SocketAddr;
-
 use sealed_secrets_core::diagnosis::Diagnosis;
 use sealed_secrets_core::opening::OpeningError;
 use sealed_secrets_core::unseal::UnsealError;
 use thiserror::Error;
+
+use crate::args::ListenAddress;
 
 /// Why the controller cannot start or go on.
 #[derive(Debug, Error)]
@@ -17,7 +17,7 @@ pub enum StartError {
     #[error("cannot listen on {address}: {cause}. Choose another address with --{flag}")]
     Listen {
         /// The address.
-        address: SocketAddr,
+        address: ListenAddress,
         /// The flag that sets it.
         flag: &'static str,
         /// What the system said.

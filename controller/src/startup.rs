@@ -66,8 +66,8 @@ fn print_version() -> Result<(), StartError> {
 async fn serve(args: Args) -> Result<(), StartError> {
     let stop = stop_on_signal()?;
     let asked_for_key = signal(SignalKind::user_defined1())?;
-    let listener = http::listen(args.listen_addr, "listen-addr").await?;
-    let metrics_listener = http::listen(args.listen_metrics_addr, "listen-metrics-addr").await?;
+    let listener = http::listen(&args.listen_addr, "listen-addr").await?;
+    let metrics_listener = http::listen(&args.listen_metrics_addr, "listen-metrics-addr").await?;
     let client = client::connect(&args).await?;
     let namespace = home::namespace();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace, "{DEFAULT_CONTROLLER_NAME} starts");

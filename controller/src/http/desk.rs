@@ -8,12 +8,13 @@ use axum::extract::Request;
 use axum::http::header::CONTENT_ENCODING;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt as _;
 use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::manifest::{Document, documents, read_sealed_secret};
+use sealed_secrets_core::manifest::{Document, only_document, read_sealed_secret};
 use sealed_secrets_core::rewrap::Wanted;
 use sealed_secrets_core::unseal::V1Data;
 use sealed_secrets_crds::SealedSecret;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use super::limited::too_many;
@@ -23,6 +24,8 @@ use crate::context::RingReceiver;
 const MAX_BODY: usize = 2 << 20;
 /// Requests whose body is read or waits for its turn.
 const MAX_IN_FLIGHT: usize = 64;
+/// Bytes that have come of all their bodies together.
+const MAX_BODIES: usize = 16 << 20;
 
 /// Where requests with a SealedSecret are handled.
 pub(crate) struct Desk {
@@ -31,6 +34,7 @@ pub(crate) struct Desk {
     read_timeout: Duration,
     write_timeout: Duration,
     in_flight: Semaphore,
+    bodies: Semaphore,
     /// One at a time: reconciling has the other processors.
     turn: Arc<Semaphore>,
 }
@@ -74,8 +78,16 @@ impl Desk {
         read_timeout: Duration,
         write_timeout: Duration,
     ) -> Self {
-        let (in_flight, turn) = (Semaphore::new(MAX_IN_FLIGHT), Arc::new(Semaphore::new(1)));
-        Self { v1_data, ring, read_timeout, write_timeout, in_flight, turn }
+        let (in_flight, bodies) = (Semaphore::new(MAX_IN_FLIGHT), Semaphore::new(MAX_BODIES));
+        Self {
+            v1_data,
+            ring,
+            read_timeout,
+            write_timeout,
+            in_flight,
+            bodies,
+            turn: Arc::new(Semaphore::new(1)),
+        }
     }
 
     /// Reads the text of a request and does `work` with it and the latest ring on a thread that may block. The work is told
@@ -86,7 +98,7 @@ impl Desk {
         work: impl FnOnce(&str, &KeyRing, Wanted<'_>) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
         let _place = self.in_flight.try_acquire().map_err(|_| Refusal::TooManyInFlight)?;
-        let text = self.read(request).await?;
+        let (text, _room) = self.read(request).await?;
         let ring = self.ring.borrow().clone().ok_or(Refusal::NoKey)?;
         let abandoned = CancellationToken::new();
         let _abandon_when_dropped = abandoned.clone().drop_guard();
@@ -102,14 +114,33 @@ impl Desk {
         tokio::time::timeout(self.write_timeout, working).await.map_err(|_| Refusal::TooSlow)?
     }
 
-    async fn read(&self, request: Request) -> Result<String, Refusal> {
+    /// The text of the body, and its room among all that are held.
+    async fn read(&self, request: Request) -> Result<(String, Option<SemaphorePermit<'_>>), Refusal> {
         if !is_identity(request.headers()) {
             return Err(Refusal::Body);
         }
-        let body: Body = request.into_body();
-        let read = tokio::time::timeout(self.read_timeout, axum::body::to_bytes(body, MAX_BODY)).await;
-        let bytes = read.map_err(|_| Refusal::Body)?.map_err(|_| Refusal::Body)?;
-        String::from_utf8(bytes.into()).map_err(|_| Refusal::NotOneSealedSecret)
+        let reading = tokio::time::timeout(self.read_timeout, self.collect(request.into_body()));
+        let (bytes, room) = reading.await.map_err(|_| Refusal::Body)??;
+        Ok((String::from_utf8(bytes).map_err(|_| Refusal::NotOneSealedSecret)?, room))
+    }
+
+    /// Room is taken for what has come, not for what is announced: announcing costs nothing.
+    async fn collect(&self, mut body: Body) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>), Refusal> {
+        let (mut bytes, mut room): (Vec<u8>, Option<SemaphorePermit<'_>>) = (Vec::new(), None);
+        while let Some(frame) = body.frame().await {
+            let Ok(piece) = frame.map_err(|_| Refusal::Body)?.into_data() else { continue };
+            if bytes.len() + piece.len() > MAX_BODY {
+                return Err(Refusal::Body);
+            }
+            let length = u32::try_from(piece.len()).map_err(|_| Refusal::Body)?;
+            let more = self.bodies.try_acquire_many(length).map_err(|_| Refusal::TooManyInFlight)?;
+            match &mut room {
+                Some(room) => room.merge(more),
+                None => room = Some(more),
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok((bytes, room))
     }
 }
 
@@ -124,8 +155,7 @@ pub(super) fn sealed_secret(text: &str) -> Result<SealedSecret, Refusal> {
 
 /// The one document of this text, and the SealedSecret in it.
 pub(super) fn read(text: &str) -> Result<(Document, SealedSecret), Refusal> {
-    let documents = documents(text).map_err(|_| Refusal::NotOneSealedSecret)?;
-    let [document] = <[Document; 1]>::try_from(documents).map_err(|_| Refusal::NotOneSealedSecret)?;
+    let document = only_document(text).ok_or(Refusal::NotOneSealedSecret)?;
     let names_itself = ["kind", "apiVersion"].into_iter().all(|field| document.root.get(field).is_some());
     let sealed = read_sealed_secret(&document, &document.root);
     let sealed = sealed.ok().filter(|_| names_itself).ok_or(Refusal::NotOneSealedSecret)?;
@@ -143,7 +173,7 @@ mod tests {
         let patience = Duration::from_mins(1);
         let desk = Desk::new(ring, V1Data::Accepted, patience, patience);
         let request = Request::builder().header(CONTENT_ENCODING, encoding);
-        desk.read(request.body(Body::from(body.to_owned())).unwrap()).await
+        desk.read(request.body(Body::from(body.to_owned())).unwrap()).await.map(|(text, _)| text)
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ mod counted;
 mod desk;
 mod health;
 mod limited;
+mod listen;
 mod page;
 mod rate;
 mod rotate;
@@ -13,7 +14,6 @@ mod server;
 mod tests;
 mod verify;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -24,20 +24,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::RingReceiver;
-use crate::error::StartError;
 use crate::metrics::Metrics;
 
 pub(crate) use desk::Desk;
+pub(crate) use listen::listen;
 pub(crate) use rate::{Limits, RateLimiter};
 pub(crate) use server::Patience;
-
-/// Listens on `address`, which `flag` has set.
-///
-/// # Errors
-/// When the address cannot be used.
-pub(crate) async fn listen(address: SocketAddr, flag: &'static str) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|cause| StartError::Listen { address, flag, cause })
-}
 
 /// What the interface needs of the rest of the controller.
 pub(crate) struct Interface {

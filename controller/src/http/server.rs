@@ -19,6 +19,8 @@ use tower::ServiceExt as _;
 
 /// Connections that are open at the same time; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 512;
+/// Bytes that a connection reads ahead, so also the most that its headers may have.
+const MAX_BUFFER: usize = 32 << 10;
 /// After the listening socket failed, for example because there is no free file descriptor.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
@@ -87,6 +89,7 @@ async fn serve(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(patience.headers)
+        .max_buf_size(MAX_BUFFER)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {

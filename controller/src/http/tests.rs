@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::ByteString;
@@ -155,6 +155,39 @@ async fn beyond_64_in_flight_requests_are_turned_away() {
 }
 
 #[tokio::test]
+async fn beyond_16_mib_of_bodies_requests_are_turned_away() {
+    let served = served(PATIENT, 1000).await;
+    let mut waiting = Vec::new();
+    for _ in 0..8 {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        let head = format!("POST /v1/verify HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", 2 << 20);
+        // All but the last byte.
+        stream.write_all(&[head.into_bytes(), vec![b' '; (2 << 20) - 1]].concat()).await.unwrap();
+        waiting.push(stream);
+    }
+    let verify = post("/v1/verify", NOTHING_SEALED, "");
+    let patience = Instant::now() + LONG;
+    while status(&exchange(&served, &verify).await) != "429" {
+        assert!(Instant::now() < patience, "what has been sent is held");
+    }
+    waiting.pop();
+    while status(&exchange(&served, &verify).await) == "429" {
+        assert!(Instant::now() < patience, "room that is free again is given to the next");
+    }
+}
+
+#[tokio::test]
+async fn many_documents_aliases_and_nodes_are_refused_as_what_is_no_sealed_secret() {
+    let served = served(PATIENT, 1000).await;
+    let doubled: String =
+        (1..17).map(|level| format!("a{level}: &a{level} [*a{0}, *a{0}]\n", level - 1)).collect();
+    let nodes = format!("[{}]", "x,".repeat(500_000));
+    for body in [format!("---\na0: &a0 [x]\n{doubled}").repeat(20), "---\na\n".repeat(300_000), nodes] {
+        assert_eq!(status(&exchange(&served, &post("/v1/verify", &body, "")).await), "500");
+    }
+}
+
+#[tokio::test]
 async fn a_request_too_many_is_answered_as_upstream_does_whomever_it_claims_to_come_from() {
     let served = served(PATIENT, 1).await;
     let from = |peer: u8| post("/v1/verify", NOTHING_SEALED, &format!("X-Forwarded-For: 10.0.0.{peer}\r\n"));
@@ -241,6 +274,15 @@ async fn the_deprecated_form_is_verified_and_rotated_where_it_is_accepted() {
     let refusing = served_with(PATIENT, 1000, V1Data::Refused).await;
     assert_eq!(status(&exchange(&refusing, &post("/v1/verify", &sealed, "")).await), "409");
     assert_eq!(status(&exchange(&refusing, &post("/v1/rotate", &sealed, "")).await), "500");
+}
+
+#[tokio::test]
+async fn items_that_are_no_map_of_texts_are_no_items() {
+    let served = served(PATIENT, 1000).await;
+    for items in ["[]", "7", "null", r#"{"a":[]}"#, r#"{"a":{}}"#] {
+        let body = NOTHING_SEALED.replace("{}", items);
+        assert_eq!(status(&exchange(&served, &post("/v1/verify", &body, "")).await), "200", "{items}");
+    }
 }
 
 #[tokio::test]
