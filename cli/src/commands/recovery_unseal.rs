@@ -47,13 +47,10 @@ fn ring(paths: &[String]) -> Result<KeyRing, Error> {
     Ok(KeyRing::new(keys))
 }
 
-/// Key Secrets of a file: PEM text counts as one.
+/// Key Secrets of a file: PEM text counts as one. In a manifest no line begins as a PEM block does.
 fn key_secrets(path: &str) -> Result<Vec<Secret>, Error> {
     let input = Input::read_target(path)?;
-    if input.text.contains("-----BEGIN ")
-        && !input.text.contains("kind:")
-        && !input.text.trim_start().starts_with('{')
-    {
+    if input.text.lines().any(|line| line.starts_with("-----BEGIN ")) {
         let pem = k8s_openapi::ByteString(input.text.as_bytes().to_vec());
         return Ok(vec![Secret { data: Some([("tls.key".to_owned(), pem)].into()), ..Secret::default() }]);
     }

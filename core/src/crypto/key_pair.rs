@@ -60,6 +60,11 @@ pub enum KeyPairError {
         "no PEM private key found; expected a block that begins with -----BEGIN RSA PRIVATE KEY----- or -----BEGIN PRIVATE KEY-----"
     )]
     NoPem,
+    /// It needs a password, which upstream does not ask for either.
+    #[error(
+        "the private key is encrypted; decrypt it first, for example with: openssl pkey -in FILE -out DECRYPTED"
+    )]
+    Encrypted,
     /// An elliptic-curve key or another kind; upstream's words.
     #[error("private key is not an RSA key")]
     NotRsa,
@@ -91,7 +96,7 @@ impl KeyPair {
     /// # Errors
     /// When there is none, or it is not an RSA key of two primes with 2048 to 8192 bits.
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyPairError> {
-        let der = Zeroizing::new(PrivateKeyDer::from_pem_slice(pem).map_err(|_| KeyPairError::NoPem)?);
+        let der = Zeroizing::new(PrivateKeyDer::from_pem_slice(pem).map_err(|_| no_key(pem))?);
         match &*der {
             PrivateKeyDer::Pkcs1(key) => Self::from_pkcs8(pkcs8_of_pkcs1(key.secret_pkcs1_der())?),
             PrivateKeyDer::Pkcs8(key) => Self::from_pkcs8(Zeroizing::new(key.secret_pkcs8_der().to_vec())),
@@ -161,6 +166,13 @@ impl fmt::Debug for KeyPair {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("KeyPair").field("fingerprint", self.fingerprint()).finish_non_exhaustive()
     }
+}
+
+/// Why a PEM text holds no private key that can be read.
+fn no_key(pem: &[u8]) -> KeyPairError {
+    let encrypted: [&[u8]; 2] = [b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED"];
+    let holds = |words: &[u8]| memchr::memmem::find(pem, words).is_some();
+    if encrypted.into_iter().any(holds) { KeyPairError::Encrypted } else { KeyPairError::NoPem }
 }
 
 fn pkcs8_of_pkcs1(pkcs1: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyPairError> {
