@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use crate::error::Error;
 use crate::flags::Flags;
 use crate::kubeconfig;
-use crate::web::causes;
+use crate::web::{causes, shown};
 
 /// A client and the namespace that it works in.
 pub(crate) struct ApiServer {
@@ -24,7 +24,7 @@ pub(crate) struct ApiServer {
     pub(crate) client: Client,
     /// The controller's namespace.
     pub(crate) namespace: String,
-    /// The API server's address without a final slash.
+    /// The API server's address for messages: without a final slash and without a password.
     pub(crate) url: String,
 }
 
@@ -36,7 +36,7 @@ impl ApiServer {
     pub(crate) fn connect(flags: &Flags) -> Result<Self, Error> {
         let runtime = runtime()?;
         let config = kubeconfig::config(flags)?;
-        let url = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let url = shown(config.cluster_url.to_string().trim_end_matches('/'));
         let namespace = flags.text("controller-namespace").unwrap_or(DEFAULT_CONTROLLER_NAMESPACE).to_owned();
         let client = {
             let _guard = runtime.enter();

@@ -79,14 +79,13 @@ enum Source {
 impl Source {
     /// A text with a scheme is an address; a scheme of one letter is a drive of Windows.
     fn of(text: &str) -> Self {
-        let scheme = text.split_once(':').map(|(scheme, _)| scheme).filter(|scheme| {
+        let scheme = text.split_once(':').filter(|(scheme, _)| {
             scheme.len() > 1
                 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
         });
         match scheme {
             None => Self::File(text.to_owned()),
-            Some("file") => {
-                let path = text.trim_start_matches("file:");
+            Some((scheme, path)) if scheme.eq_ignore_ascii_case("file") => {
                 Self::File(path.strip_prefix("//").unwrap_or(path).to_owned())
             }
             Some(_) => Self::Url(text.to_owned()),
@@ -103,6 +102,7 @@ mod tests {
         assert_eq!(Source::of("C:\\x.pem"), Source::File("C:\\x.pem".to_owned()));
         assert_eq!(Source::of("a/b:c.pem"), Source::File("a/b:c.pem".to_owned()));
         assert_eq!(Source::of("file:///x.pem"), Source::File("/x.pem".to_owned()));
+        assert_eq!(Source::of("FILE:///x.pem"), Source::File("/x.pem".to_owned()));
         assert_eq!(Source::of("https://h/x"), Source::Url("https://h/x".to_owned()));
     }
 }

@@ -88,6 +88,9 @@ pub(crate) enum Error {
         /// How many it holds.
         count: usize,
     },
+    /// The target does not say for which name its items are sealed.
+    #[error("{0}: metadata.name is missing in the SealedSecret to merge into")]
+    MergeNoName(String),
     /// Items would not open under the target's scope.
     #[error("{path} is {scope}, so it cannot hold items of --scope {asked}; leave the flag out")]
     MergeScope {
@@ -197,13 +200,10 @@ pub(crate) enum Error {
         "no manual page for {0:?}; there are: man, man keys, man keys list and so on, man cert, man cert fetch, man cert show"
     )]
     NoManualPage(String),
-    /// A shell that is not known.
-    #[error("completion needs one of: bash, zsh, fish")]
-    Shell,
 }
 
 /// The system's words as Go prints them.
-fn go_words(cause: &io::Error) -> String {
+pub(crate) fn go_words(cause: &io::Error) -> String {
     let text = cause.to_string();
     let words = text.split(" (os error").next().unwrap_or_default();
     let mut characters = words.chars();

@@ -91,10 +91,11 @@ pub(crate) fn write(file: Option<&str>, bytes: &[u8]) -> Result<(), Error> {
 }
 
 /// Replaces a file as a whole: readers see the old content or the new, also after a crash. Mode and, where the system lets
-/// us, owner stay; a new file is readable by its owner only. A symbolic link keeps pointing at the file that is replaced.
+/// us, owner stay; a new file is readable by its owner only. A symbolic link keeps pointing at the file that is replaced, or
+/// made where it leads.
 pub(crate) fn replace(path: &str, bytes: &[u8]) -> Result<(), Error> {
     let failed = |operation| move |cause| Error::File { operation, path: path.to_owned(), cause };
-    let target = fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
+    let target = target_of(Path::new(path)).map_err(failed("open"))?;
     let before = fs::metadata(&target).ok();
     if before.as_ref().is_some_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
         return fs::write(&target, bytes).map_err(failed("write"));
@@ -110,6 +111,17 @@ pub(crate) fn replace(path: &str, bytes: &[u8]) -> Result<(), Error> {
     }
     new.persist(&target).map_err(|error| failed("rename")(error.error))?;
     Ok(())
+}
+
+/// Where a path leads, links followed, also to where nothing is yet.
+fn target_of(path: &Path) -> io::Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => match fs::read_link(path) {
+            Ok(next) => target_of(&path.parent().unwrap_or(path).join(next)),
+            Err(_) => Ok(path.to_owned()),
+        },
+        found => found,
+    }
 }
 
 /// Replaces a file that was read and edited, unless somebody else changed it meanwhile.

@@ -2,6 +2,10 @@
 
 use std::net::IpAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fluent_uri::component::Authority;
+use fluent_uri::{Uri as Address, UriRef};
 use http::{Method, Request, Uri, header};
 use http_body_util::BodyExt as _;
 use ipnet::IpNet;
@@ -12,6 +16,7 @@ use crate::api::runtime;
 use crate::error::Error;
 
 const MOST_REDIRECTS: usize = 10;
+const NO_LOCATION: &str = "redirected to what is not a valid URL";
 
 /// Fetches an address.
 ///
@@ -24,47 +29,68 @@ pub(crate) fn get(url: &str) -> Result<Vec<u8>, Error> {
 async fn follow(first: &str) -> Result<Vec<u8>, Error> {
     let mut url = first.to_owned();
     for _ in 0..=MOST_REDIRECTS {
-        let failed = |cause: String| Error::Url { url: url.clone(), cause };
-        let uri: Uri = url.parse().map_err(|_| failed("not a valid URL".to_owned()))?;
+        let failed = |cause: String| Error::Url { url: shown(&url), cause };
+        let uri = Address::parse(url.as_str()).map_err(|_| failed("not a valid URL".to_owned()))?;
         let response = send(&uri).await.map_err(failed)?;
         let status = response.status();
         let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
         match location.filter(|_| status.is_redirection()) {
-            Some(location) => url = resolve(&uri, location),
-            None if !status.is_success() => return Err(Error::UrlStatus { url: url.clone(), status }),
+            Some(location) => url = resolve(&uri, location).ok_or_else(|| failed(NO_LOCATION.to_owned()))?,
+            None if !status.is_success() => return Err(Error::UrlStatus { url: shown(&url), status }),
             None => {
                 let body = response.into_body().collect().await.map_err(|cause| failed(cause.to_string()))?;
                 return Ok(body.to_bytes().to_vec());
             }
         }
     }
-    Err(Error::Url { url: first.to_owned(), cause: "stopped after 10 redirects".to_owned() })
+    Err(Error::Url { url: shown(first), cause: "stopped after 10 redirects".to_owned() })
 }
 
-async fn send(uri: &Uri) -> Result<http::Response<Body>, String> {
-    if !matches!(uri.scheme_str(), Some("http" | "https")) {
-        return Err(format!("unsupported protocol scheme {:?}", uri.scheme_str().unwrap_or_default()));
+async fn send(address: &Address<&str>) -> Result<http::Response<Body>, String> {
+    let scheme = address.scheme().as_str().to_ascii_lowercase();
+    if !matches!(scheme.as_str(), "http" | "https") {
+        return Err(format!("unsupported protocol scheme {scheme:?}"));
     }
-    let authority = uri.authority().ok_or("no host in the URL")?;
-    let base: Uri = format!("{}://{authority}", uri.scheme_str().unwrap_or_default())
-        .parse()
-        .map_err(|_| "not a valid URL")?;
-    let mut config = Config::new(base);
-    config.proxy_url = proxy_for(uri, |name| std::env::var(name).ok());
+    let authority =
+        address.authority().filter(|authority| !authority.host().is_empty()).ok_or("no host in the URL")?;
+    let (user, place) = authority.as_str().rsplit_once('@').unwrap_or(("", authority.as_str()));
+    let base: Uri = format!("{scheme}://{place}").parse().map_err(|_| "not a valid URL")?;
+    let path = if address.path().is_empty() { "/" } else { address.path().as_str() };
+    let query = address.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut request = Request::builder().method(Method::GET).uri(format!("{path}{query}"));
+    if !user.is_empty() {
+        request = request.header(header::AUTHORIZATION, basic(&authority));
+    }
+    let request = request.body(Body::empty()).map_err(|cause| cause.to_string())?;
+    let mut config = Config::new(base.clone());
+    config.proxy_url = proxy_for(&base, |name| std::env::var(name).ok());
     let client = Client::try_from(config).map_err(|cause| cause.to_string())?;
-    let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    let request = Request::builder().method(Method::GET).uri(path).body(Body::empty());
-    let request = request.map_err(|cause| cause.to_string())?;
     client.send(request).await.map_err(|cause| causes(&cause))
 }
 
-fn resolve(base: &Uri, location: &str) -> String {
-    if !location.starts_with('/') {
-        return location.to_owned();
+/// User and password of the address as RFC 7617 sends them.
+fn basic(authority: &Authority<'_>) -> String {
+    let decoded = authority.userinfo().map(|user| user.decode().to_bytes()).unwrap_or_default();
+    let colon: &[u8] = if decoded.contains(&b':') { b"" } else { b":" };
+    format!("Basic {}", STANDARD.encode([&*decoded, colon].concat()))
+}
+
+/// Where a redirect leads (RFC 3986, section 5).
+fn resolve(base: &Address<&str>, location: &str) -> Option<String> {
+    let base = base.strip_fragment();
+    Some(UriRef::parse(location).ok()?.resolve_against(&base).ok()?.into_string())
+}
+
+/// An address for messages: without its password.
+pub(crate) fn shown(url: &str) -> String {
+    let Ok(uri) = Address::parse(url) else {
+        return url.rsplit_once('@').map_or_else(|| url.to_owned(), |(_, after)| format!("***@{after}"));
+    };
+    let user = uri.authority().and_then(|authority| authority.userinfo());
+    match user.and_then(|user| Some((user, user.split_once(':')?.0))) {
+        Some((user, name)) => url.replacen(&format!("{user}@"), &format!("{name}:***@"), 1),
+        None => url.to_owned(),
     }
-    let scheme = base.scheme_str().unwrap_or("http");
-    let authority = base.authority().map_or("", http::uri::Authority::as_str);
-    format!("{scheme}://{authority}{location}")
 }
 
 /// An error with all that caused it, the way Go prints them: the innermost says what happened.
@@ -134,6 +160,33 @@ fn excludes(pattern: &str, host: &str, port: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_redirect_leads_where_its_address_says() {
+        let base = Address::parse("https://user:pw@host:8443/v1/cert.pem?x=1#f").unwrap();
+        let resolved = |location: &str| resolve(&base, location).unwrap();
+        assert_eq!(resolved("cert"), "https://user:pw@host:8443/v1/cert");
+        assert_eq!(resolved("../x"), "https://user:pw@host:8443/x");
+        assert_eq!(resolved("?x=2"), "https://user:pw@host:8443/v1/cert.pem?x=2");
+        assert_eq!(resolved("/x"), "https://user:pw@host:8443/x");
+        assert_eq!(resolved("//other/x"), "https://other/x");
+        assert_eq!(resolved("http://other:80/x"), "http://other:80/x");
+        assert_eq!(resolve(&base, "http://[x"), None);
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        for (url, expected) in [
+            ("https://user:hunter2@host/c", "https://user:***@host/c"),
+            ("https://user:@host/c", "https://user:***@host/c"),
+            ("https://user@host/a:b@c", "https://user@host/a:b@c"),
+            ("https://host:1/c", "https://host:1/c"),
+            ("https://user:hunter2/@host", "***@host"),
+            ("https://user:hunter2@[host", "***@[host"),
+        ] {
+            assert_eq!(shown(url), expected);
+        }
+    }
 
     #[test]
     fn the_environment_names_the_proxy_and_its_exceptions() {

@@ -6,13 +6,13 @@ use crate::error::Error;
 use crate::{help, io};
 
 /// # Errors
-/// When the shell is not one of bash, zsh and fish.
-pub(super) fn run(shell: Option<&str>) -> Result<(), Error> {
-    let shell = match shell {
-        Some("bash") => Shell::Bash,
+/// When the words after `completion` are not one of bash, zsh and fish, or stdout cannot be written.
+pub(super) fn run(words: &[String]) -> Result<(), Error> {
+    let matches = help::completion().bin_name("kubeseal completion").try_get_matches_from(words)?;
+    let shell = match matches.get_one::<String>("shell").map(String::as_str) {
         Some("zsh") => Shell::Zsh,
         Some("fish") => Shell::Fish,
-        _ => return Err(Error::Shell),
+        _ => Shell::Bash,
     };
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut help::command(), "kubeseal", &mut script);

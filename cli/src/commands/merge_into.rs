@@ -20,6 +20,8 @@ pub(super) fn run(flags: &Flags) -> Result<(), Error> {
     if output::file(flags).is_some() {
         return Err(Error::NoOutputFile("--merge-into"));
     }
+    // The target keeps its own format.
+    output::format(flags)?;
     let path = flags.text("merge-into").unwrap_or_default();
     let input = Input::read(flags.text("secret-file"))?;
     let target = Input::read_target(path)?;
@@ -52,6 +54,9 @@ fn existing(target: &Input) -> Result<SealedSecret, Error> {
     let documents = target.documents()?;
     let mut found = sealed_secrets_of(&documents).map_err(|cause| Error::Read(target.name.clone(), cause))?;
     match (found.pop(), found.len()) {
+        (Some(existing), 0) if existing.metadata.name.as_deref().is_none_or(str::is_empty) => {
+            Err(Error::MergeNoName(target.name.clone()))
+        }
         (Some(existing), 0) => Ok(existing),
         (None, _) => Err(Error::MergeTarget { path: target.name.clone(), count: 0 }),
         (Some(_), others) => Err(Error::MergeTarget { path: target.name.clone(), count: others + 1 }),

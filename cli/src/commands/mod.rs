@@ -25,8 +25,8 @@ use crate::{help, io};
 pub(crate) fn subcommand(words: &[String]) -> Option<Box<dyn FnOnce() -> Result<(), Error>>> {
     match words.first().map(String::as_str) {
         Some("completion") => {
-            let shell = words.get(1).cloned();
-            Some(Box::new(move || completion::run(shell.as_deref())))
+            let words = words.to_vec();
+            Some(Box::new(move || completion::run(&words)))
         }
         Some("man") => {
             let path = words.iter().skip(1).cloned().collect();

@@ -13,6 +13,9 @@ use crate::{certificate, io, kubeconfig};
 /// # Errors
 /// When the label of the item is not settled, or the value cannot be read or sealed.
 pub(super) fn run(flags: &Flags) -> Result<(), Error> {
+    if let Some(file) = flags.text("secret-file") {
+        std::fs::File::open(file).map_err(|_| Error::SecretFile)?;
+    }
     let label = label(flags)?;
     let certificate = certificate::load(flags)?;
     let value = Zeroizing::new(value(flags)?);

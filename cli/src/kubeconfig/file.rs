@@ -44,8 +44,8 @@ fn load(path: &Path) -> Result<Kubeconfig, Error> {
     let documents = documents(&text).map_err(|cause| failed(cause.to_string()))?;
     let Some(document) = documents.first() else { return Ok(Kubeconfig::default()) };
     // The library's own reader is another YAML; its words may quote a token.
-    let mut kubeconfig: Kubeconfig = serde_json::from_value(json_of(&document.root))
-        .map_err(|_| failed("a field does not hold what a kubeconfig has there".to_owned()))?;
+    let mut kubeconfig: Kubeconfig = serde_path_to_error::deserialize(json_of(&document.root))
+        .map_err(|cause| failed(format!("{} does not hold what a kubeconfig has there", cause.path())))?;
     if let Some(folder) = path.parent() {
         resolve_paths(&mut kubeconfig, folder);
     }
@@ -102,6 +102,9 @@ mod tests {
     fn no_message_about_a_kubeconfig_quotes_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config");
+        std::fs::write(&file, "users: [{name: a, user: {token: [hunter2]}}]").unwrap();
+        let expected = "users[0].user.token does not hold what a kubeconfig has there";
+        assert!(load(&file).unwrap_err().to_string().ends_with(expected));
         for text in ["users: [{name: a, user: {token: [hunter2]}}]", "token: 'hunter2", "a: hunter2: x"] {
             std::fs::write(&file, text).unwrap();
             let error = load(&file).unwrap_err().to_string();

@@ -9,9 +9,9 @@ use http::Uri;
 use kube::Config;
 use kube::config::{AuthInfo, Cluster, Context, ExecAuthCluster, Kubeconfig};
 
-use crate::error::Error;
+use crate::error::{Error, go_words};
 use crate::flags::Flags;
-use crate::web::{causes, proxy_for};
+use crate::web::{causes, proxy_for, shown};
 
 const NO_CONFIGURATION: &str = "invalid configuration: no configuration has been provided, try setting KUBERNETES_MASTER environment variable";
 
@@ -53,8 +53,18 @@ pub(crate) fn config(flags: &Flags) -> Result<Config, Error> {
 /// rules that are not kubectl's.
 fn connection(cluster: &Cluster, mut user: AuthInfo) -> Result<Config, Error> {
     let parsed = |what: &str, text: &str| {
-        text.parse::<Uri>().map_err(|cause| Error::Kubeconfig(format!("{what} {text:?}: {cause}")))
+        text.parse::<Uri>().map_err(|cause| Error::Kubeconfig(format!("{what} {:?}: {cause}", shown(text))))
     };
+    let file = cluster.certificate_authority.as_deref().filter(|file| !file.is_empty());
+    if let Some(file) = file.filter(|_| cluster.certificate_authority_data.is_none()) {
+        // The library's own words name neither the flag nor, readably, the file.
+        std::fs::File::open(file).map_err(|cause| {
+            let cause = go_words(&cause);
+            Error::Kubeconfig(format!(
+                "invalid configuration: unable to read certificate-authority {file}: {cause}"
+            ))
+        })?;
+    }
     let known = ExecAuthCluster::try_from(cluster).map_err(|cause| Error::Kubeconfig(causes(&cause)))?;
     let mut config = Config::new(parsed("server", cluster.server.as_deref().unwrap_or_default())?);
     config.root_cert = known.certificate_authority_data.as_deref().map(authorities).transpose()?;

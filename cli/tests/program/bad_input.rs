@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::run::{CERTIFICATE, PROGRAM, SECRET, fails, kubeseal, seal};
+use crate::run::{CERTIFICATE, PROGRAM, SECRET, fails, kubeseal, seal, seal_free};
 
 /// A certificate of the tests' data.
 macro_rules! certificate {
@@ -39,6 +39,62 @@ fn bad_input_is_named_with_document_and_line() {
         "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {a: b}\n",
         "error: secret must declare a namespace\n",
     );
+}
+
+#[test]
+fn what_a_flag_names_is_looked_at_also_where_it_is_not_needed() {
+    let raw = ["--raw", "--scope=cluster-wide", "-f", "nope"];
+    fails(&raw, "x", "error: Could not read file specified with --secret-file\n");
+    fails(&["--merge-into", "nope", "-obogus"], SECRET, "error: unsupported output format: bogus\n");
+}
+
+#[test]
+fn a_target_without_a_name_is_at_fault_not_the_input() {
+    let folder = TempDir::new().unwrap();
+    let nameless = "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nspec: {encryptedData: {a: AgX}}\n";
+    std::fs::write(folder.path().join("db.yaml"), nameless).unwrap();
+    let merging = ["--cert", CERTIFICATE, "--merge-into", "db.yaml"];
+    let ran = kubeseal(folder.path(), &merging, SECRET.as_bytes());
+    let expected = "error: db.yaml: metadata.name is missing in the SealedSecret to merge into\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), expected));
+}
+
+#[test]
+fn a_private_key_is_recognized_whatever_stands_around_it() {
+    let folder = TempDir::new().unwrap();
+    let key = std::fs::read_to_string(certificate!("rsa2048-pkcs1.pem")).unwrap();
+    std::fs::write(folder.path().join("noted.pem"), format!("# kind: of comment\n{key}")).unwrap();
+    let locked = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    std::fs::write(folder.path().join("locked.pem"), locked).unwrap();
+    let sealed = kubeseal(folder.path(), &["--cert", CERTIFICATE], SECRET.as_bytes()).stdout;
+    let recover = |file: &str| {
+        let arguments = ["--recovery-unseal", "--recovery-private-key", file];
+        kubeseal(folder.path(), &arguments, sealed.as_bytes())
+    };
+    let opened = recover("noted.pem");
+    assert_eq!((opened.code, opened.stderr.as_str()), (Some(0), ""));
+    let refused = recover("locked.pem");
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.stderr.starts_with("error: locked.pem: the private key is encrypted; "),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn a_certificate_authority_that_is_not_there_is_named() {
+    let ran = seal_free(&["--fetch-cert", "--server=https://127.0.0.1:1", "--certificate-authority=nope"]);
+    let expected = "error: invalid configuration: unable to read certificate-authority nope: no such file or directory\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), expected));
+}
+
+#[test]
+fn a_control_character_is_named_as_what_it_is() {
+    let ran = seal(&[], "kind: Secret\nstringData: {a: \u{1}}\n");
+    assert_eq!(ran.code, Some(1));
+    let sentence = ran.stderr.trim_end();
+    assert!(!sentence.ends_with(':') && sentence.contains("line 2"), "{sentence}");
 }
 
 #[test]

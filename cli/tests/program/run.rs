@@ -81,3 +81,17 @@ pub(crate) fn serve_once(
     });
     (format!("http://{address}/v1/cert.pem?x=1"), server)
 }
+
+/// An address that gives these answers, each to a connection of its own; the thread returns the requests.
+pub(crate) fn serve(answers: Vec<Vec<u8>>) -> (String, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let answered = move |answer: Vec<u8>| {
+        let (mut connection, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        let length = connection.read(&mut request).unwrap();
+        connection.write_all(&answer).unwrap();
+        String::from_utf8_lossy(&request[..length]).into_owned()
+    };
+    (address, std::thread::spawn(move || answers.into_iter().map(answered).collect()))
+}

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::run::{CERTIFICATE, PROGRAM, SECRET, kubeseal, masked, seal, seal_free, serve_once};
+use crate::run::{CERTIFICATE, PROGRAM, SECRET, kubeseal, masked, seal, seal_free, serve, serve_once};
 
 #[test]
 fn a_secret_becomes_a_sealed_secret_in_json() {
@@ -104,6 +104,55 @@ fn a_certificate_is_taken_from_a_web_server_too() {
 }
 
 #[test]
+fn user_and_password_of_an_address_are_sent_and_not_shown() {
+    let redirect =
+        b"HTTP/1.1 302 Found\r\nLocation: ../other?x=2\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let (address, server) = serve(vec![redirect.to_vec(), b"HTTP/1.1 404 Not Found\r\n\r\n".to_vec()]);
+    let ran = seal_free(&["--fetch-cert", "--cert", &format!("http://user:hunter%32@{address}/a/b")]);
+    let expected = format!("error: cannot fetch \"http://user:***@{address}/other?x=2\": 404 Not Found\n");
+    assert_eq!((ran.code, ran.stderr), (Some(1), expected));
+    let requests = server.join().unwrap();
+    assert!(
+        requests[0].starts_with("GET /a/b HTTP/1.1\r\n")
+            && requests[1].starts_with("GET /other?x=2 HTTP/1.1\r\n")
+    );
+    for request in requests {
+        assert!(request.contains("authorization: Basic dXNlcjpodW50ZXIy\r\n"), "{request}");
+    }
+    for arguments in [
+        &["--fetch-cert", "--cert", "http://user:hunter2@127.0.0.1:1/c"][..],
+        &["--fetch-cert", "--server", "http://user:hunter2@127.0.0.1:1"],
+    ] {
+        let ran = seal_free(arguments);
+        assert_eq!(ran.code, Some(1));
+        assert!(
+            ran.stderr.contains("user:***@127.0.0.1:1") && !ran.stderr.contains("hunter2"),
+            "{}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn an_output_that_is_a_link_to_nothing_makes_the_file_it_leads_to() {
+    let folder = TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("real")).unwrap();
+    let link =
+        |name: &str, target: &str| std::os::unix::fs::symlink(target, folder.path().join(name)).unwrap();
+    link("out.yaml", "second");
+    link("second", "real/out.yaml");
+    link("loop", "loop");
+    let sealing =
+        |file: &str| kubeseal(folder.path(), &["--cert", CERTIFICATE, "-w", file], SECRET.as_bytes());
+    assert_eq!(sealing("out.yaml").code, Some(0));
+    assert!(folder.path().join("out.yaml").is_symlink() && folder.path().join("real/out.yaml").is_file());
+    let looped = sealing("loop");
+    assert_eq!(looped.code, Some(1));
+    assert!(looped.stderr.starts_with("error: open loop: ") && folder.path().join("loop").is_symlink());
+}
+
+#[test]
 fn the_certificate_is_printed_as_it_is() {
     let ran = seal(&["--fetch-cert"], "");
     assert_eq!((ran.code, ran.stdout), (Some(0), std::fs::read_to_string(CERTIFICATE).unwrap()));
@@ -129,7 +178,21 @@ fn completions_and_the_manual_page_name_every_action() {
             assert!(ran.stdout.contains(action), "{arguments:?} {action}");
         }
     }
-    assert_eq!(seal_free(&["completion", "tcsh"]).code, Some(1));
+}
+
+#[test]
+fn a_subcommand_that_is_called_in_another_way_says_how_and_ends_with_2() {
+    for arguments in
+        [&["completion"][..], &["completion", "tcsh"], &["completion", "bash", "x"]]
+    {
+        let ran = seal_free(arguments);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        let says_how = ["bash, zsh, fish".to_owned(), format!("Usage: kubeseal {}", arguments[0])];
+        assert!(says_how.iter().any(|words| ran.stderr.contains(words)), "{}", ran.stderr);
+    }
+    let help = seal_free(&["completion", "--help"]);
+    assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
+    assert!(help.stdout.contains("bash, zsh, fish"), "{}", help.stdout);
 }
 
 /// A pseudo terminal of util-linux's `script`, on which nobody types anything but the end of input.
