@@ -1,7 +1,8 @@
 //! The domain of sealed-secrets-rs: sealing, unsealing, key rings and rotation, as pure functions.
 //!
 //! Nothing here reads a file, a clock, the environment or the network; time and randomness are arguments (the crate's
-//! `clippy.toml` enforces it). Plaintexts and private keys live in zeroized buffers whose `Debug` shows nothing.
+//! `clippy.toml` enforces it). Types of this crate that hold plaintexts or private keys are wiped and their
+//! `Debug` shows nothing; `Secret` of `k8s_openapi`, which comes in and goes out, is neither.
 
 pub mod crypto;
 pub mod diagnosis;

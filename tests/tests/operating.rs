@@ -129,6 +129,19 @@ fn every_log_line_is_on_the_page() {
 }
 
 #[test]
+fn no_log_line_is_on_the_page_twice_with_the_same_level() {
+    let page = page();
+    let (_, section) = page.split_once("\n## Log lines\n").unwrap();
+    let rows = section.lines().take_while(|line| !line.starts_with("## "));
+    let mut seen = BTreeSet::new();
+    for row in rows.filter(|row| row.starts_with("| `")) {
+        let (line, rest) = row.split_once("` | ").unwrap();
+        let level = rest.split_once(" |").unwrap().0;
+        assert!(seen.insert((line, level)), "twice: {line}");
+    }
+}
+
+#[test]
 fn every_log_line_on_the_page_can_be_logged() {
     let source = sources().replace("{DEFAULT_CONTROLLER_NAME}", "sealed-secrets-controller");
     for line in first_column("Log lines") {
