@@ -182,9 +182,7 @@ fn completions_and_the_manual_page_name_every_action() {
 
 #[test]
 fn a_subcommand_that_is_called_in_another_way_says_how_and_ends_with_2() {
-    for arguments in
-        [&["completion"][..], &["completion", "tcsh"], &["completion", "bash", "x"]]
-    {
+    for arguments in [&["completion"][..], &["completion", "tcsh"], &["completion", "bash", "x"]] {
         let ran = seal_free(arguments);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{arguments:?}");
         let says_how = ["bash, zsh, fish".to_owned(), format!("Usage: kubeseal {}", arguments[0])];
