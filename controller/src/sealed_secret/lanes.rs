@@ -9,11 +9,12 @@ use tokio::sync::Notify;
 
 use super::versions::Key;
 
-/// Objects of the backlog that are being opened at the same time, and as many that are being reported: two processors are busy
-/// with fewer, and whatever is urgent waits for no more than these.
+/// Objects of the backlog that are being opened at the same time: two processors are busy with fewer, and whatever is urgent
+/// waits for no more than these.
 const AT_ONCE: usize = 16;
 
-/// Secrets of the backlog that are written together.
+/// Secrets of the backlog that are written together; and as many objects are reported at the same time, so that a slow answer of
+/// the API server does not decide how long a first sync takes.
 const BURST: usize = 64;
 
 /// All objects of the backlog in work.
@@ -155,7 +156,7 @@ impl State {
 
     fn take_report(&mut self) -> Option<(Key, Stage)> {
         let (too_many, nothing_else) = (self.reports.len() >= REPORTS_BEHIND, !self.has_unopened());
-        if !too_many && !nothing_else || self.count(Stage::Reporting) >= AT_ONCE {
+        if !too_many && !nothing_else || self.count(Stage::Reporting) >= BURST {
             return None;
         }
         let object = self.reports.pop_first().or_else(|| self.chores.pop_first());

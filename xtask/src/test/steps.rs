@@ -21,8 +21,9 @@ use crate::{image, inside};
 /// What an installation of the original has.
 const EXISTING_CLUSTER: &str = "tests/tests/data/existing-cluster";
 
-/// The controller's tests but those of what the original's CRD cannot hold: a memory in the status, and null as a template.
-const ON_EXISTING: [&str; 7] = [
+/// The controller's tests but those of what the original's CRDs cannot hold: a memory in the status, null as a template, and our
+/// kinds for keys.
+const ON_EXISTING: [&str; 11] = [
     "controller_",
     "--skip",
     "a_restarted_controller_opens_nothing_that_is_unchanged",
@@ -30,6 +31,10 @@ const ON_EXISTING: [&str; 7] = [
     "null_drops_a_key_and_an_item_wins_over_a_template",
     "--skip",
     "hostile_templates_end_with_a_budget_error",
+    "--skip",
+    "rotation_",
+    "--skip",
+    "usage_",
 ];
 
 /// The steps so far.
