@@ -46,9 +46,15 @@ pub(crate) fn bytes(flags: &Flags) -> Result<Vec<u8>, Error> {
     fetch(cert)
 }
 
-/// The certificate of the `SealingKey`s, where the controller cannot be reached through the service proxy; else that error.
+/// The certificate of the `SealingKey`s, where the controller cannot be reached through the service proxy; else that error. A
+/// Service that is named and does not exist is a mistake, and no obstacle.
 fn in_its_place(flags: &Flags, error: Error) -> Result<Vec<u8>, Error> {
-    if !matches!(error, Error::Service(_) | Error::FetchCertificate(_)) {
+    let is_obstacle = match &error {
+        Error::Service { is_missing, .. } => !is_missing || flags.text("controller-name").is_none(),
+        Error::FetchCertificate(_) => true,
+        _ => false,
+    };
+    if !is_obstacle {
         return Err(error);
     }
     let Ok(Some(found)) = ClusterCertificate::without_controller(flags) else { return Err(error) };

@@ -55,13 +55,14 @@ impl Cluster {
         let ApiServer { runtime, client, namespace, url } = ApiServer::connect(flags)?;
         let name = flags.text("controller-name").unwrap_or(DEFAULT_CONTROLLER_NAME);
         let path = format!("/api/v1/namespaces/{namespace}/services/{name}");
-        let failed = |cause: String| Error::Service(cause);
+        let failed = |cause: String| Error::Service { cause, is_missing: false };
         let shown = format!("Get {:?}", format!("{url}{path}"));
         let answer = runtime
             .block_on(send(&client, Method::GET, &path, Vec::new()))
             .map_err(|cause| failed(format!("{shown}: {cause}")))?;
         if !answer.status.is_success() {
-            return Err(failed(answer.message().unwrap_or_else(|| answer.failure())));
+            let cause = answer.message().unwrap_or_else(|| answer.failure());
+            return Err(Error::Service { cause, is_missing: answer.status == StatusCode::NOT_FOUND });
         }
         let service: Service = serde_json::from_slice(&answer.body)
             .map_err(|_| failed("the answer is not a Service".to_owned()))?;

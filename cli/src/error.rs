@@ -151,9 +151,14 @@ pub(crate) enum Error {
     Timeout,
     /// The controller's Service cannot be found.
     #[error(
-        "cannot get sealed secret service: {0}.\nPlease, use the flag --controller-name and --controller-namespace to set up the name and namespace of the sealed secrets controller"
+        "cannot get sealed secret service: {cause}.\nPlease, use the flag --controller-name and --controller-namespace to set up the name and namespace of the sealed secrets controller"
     )]
-    Service(String),
+    Service {
+        /// The API server's words, or why there are none.
+        cause: String,
+        /// Whether there is no Service of that name.
+        is_missing: bool,
+    },
     /// The controller's certificate cannot be fetched.
     #[error("cannot fetch certificate: {0}")]
     FetchCertificate(String),

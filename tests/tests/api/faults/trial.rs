@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Event, Secret};
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Resource as _, ResourceExt};
+use sealed_secrets_crds::SealingKey;
 use sealed_secrets_tests::{
     Access, Cluster, ControllerProcess, Edition, FaultProxy, Installation, Reach, until,
 };
@@ -296,6 +297,8 @@ pub(super) async fn versions(cluster: &Cluster) -> BTreeMap<String, String> {
     let mut versions = versions_of("Secret", &secrets.list(&all).await.unwrap().items);
     versions.extend(versions_of("Event", &events.list(&all).await.unwrap().items));
     versions.extend(versions_of("SealedSecret", &sealed.list(&all).await.unwrap().items));
+    let keys: Api<SealingKey> = Api::all(cluster.client());
+    versions.extend(versions_of("SealingKey", &keys.list(&all).await.unwrap().items));
     versions
 }
 
