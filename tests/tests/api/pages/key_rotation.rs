@@ -12,7 +12,11 @@ const LATER: [(&str, &str); 4] = [
     ("kubectl apply -k deploy/kustomize/policy", "kubeseal keys list | grep -E ' Primary +1 '"),
     ("kubeseal keys rotate", "kubeseal keys list | grep -E ' DecryptOnly +1 '"),
     ("kubeseal keys retire", "kubeseal keys list | grep -E ' Retired +0 '"),
-    ("kubeseal keys revoke", "kubeseal keys list | grep -E ' Primary +0 ' && kubeseal cert fetch"),
+    (
+        "kubeseal keys revoke",
+        "kubeseal keys list | grep -E ' Primary +0 ' && kubeseal cert fetch \\
+         && kubectl get sealedsecret database -n shop -o jsonpath='{.status.conditions[*].type}' | grep KeyCompromised",
+    ),
 ];
 
 #[tokio::test]
