@@ -14,7 +14,7 @@ const LATER: [(&str, &str); 4] = [
     ("kubeseal keys retire", "kubeseal keys list | grep -E ' Retired +0 '"),
     (
         "kubeseal keys revoke",
-        "kubeseal keys list | grep -E ' Primary +0 ' && kubeseal cert fetch \\
+        "kubeseal keys list | grep -E ' Primary +0 ' && kubeseal cert fetch \
          && kubectl get sealedsecret database -n shop -o jsonpath='{.status.conditions[*].type}' | grep KeyCompromised",
     ),
 ];
