@@ -11,7 +11,7 @@ use tokio::process::Command;
 use crate::{inside, rights};
 
 /// What needs namespaces: the service proxy, a controller that takes no kubeconfig, and one in a root of its own.
-const LEFT_OUT_ON_LOOPBACK: [&str; 3] = ["service_proxy", "upstream", "image"];
+const LEFT_OUT_ON_LOOPBACK: [&str; 3] = ["service_proxy", "upstream", "image::"];
 
 /// How Cargo is told which tests these are. The whole workspace, so that shared dependencies have the same features
 /// as in every other step, and are built once.

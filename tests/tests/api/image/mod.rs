@@ -48,7 +48,7 @@ fn the_image_runs_as_an_ordinary_user_whose_name_it_knows() {
 }
 
 #[tokio::test]
-async fn the_images_controller_finds_the_api_server_in_its_hosts_file_and_opens() {
+async fn a_pod_of_the_image_finds_the_api_server_in_its_hosts_file_and_opens() {
     let (image, ground) = (Unpacked::image(), ground().await);
     let hosts = format!("{} {API_SERVER}\n", ground.0.access().server().ip());
     let scene = scene(&image, ground, &hosts, "").await;
@@ -58,7 +58,7 @@ async fn the_images_controller_finds_the_api_server_in_its_hosts_file_and_opens(
 }
 
 #[tokio::test]
-async fn the_images_controller_finds_the_api_server_by_dns_and_its_search_domains() {
+async fn a_pod_of_the_image_finds_the_api_server_by_dns_and_its_search_domains() {
     let (image, ground) = (Unpacked::image(), ground().await);
     let server = NameServer::start(IN_FULL, ground.0.access().server().ip()).await;
     let resolv_conf = format!("nameserver {}\n{SEARCHING}", server.address());
@@ -67,7 +67,7 @@ async fn the_images_controller_finds_the_api_server_by_dns_and_its_search_domain
 }
 
 #[tokio::test]
-async fn the_images_controller_knows_the_zones_of_the_world() {
+async fn a_pod_of_the_image_knows_the_zones_of_the_world() {
     let (image, ground) = (Unpacked::image(), ground().await);
     let hosts = format!("{} {API_SERVER}\n", ground.0.access().server().ip());
     let scene = scene(&image, ground, &hosts, "").await;
