@@ -57,7 +57,7 @@ impl Cluster {
     /// When it does not start.
     pub async fn own() -> Result<Self> {
         let turn = OWN.acquire().await.map_err(|closed| Error::Invalid(closed.to_string()))?;
-        let plane = ControlPlane::start(&ControlPlanePrograms::prepare()?).await?;
+        let plane = ControlPlane::start_audited(&ControlPlanePrograms::prepare()?).await?;
         let cluster = Self::at(plane.access()).await?;
         Ok(Self { own: Some((plane, turn)), ..cluster })
     }

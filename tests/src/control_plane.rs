@@ -56,7 +56,7 @@ impl ControlPlane {
         Self::start_with(programs, Audit::Off).await
     }
 
-    /// The same, with a log of what service accounts ask for: [`Access::audit_log`].
+    /// The same, with a log of what service accounts ask for: [`Access::AUDIT_LOG`].
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -114,6 +114,9 @@ pub struct Access {
 }
 
 impl Access {
+    /// The file in [`Self::folder`] with what service accounts asked for, one JSON object a line, where this log was asked for.
+    pub const AUDIT_LOG: &str = "audit.log";
+
     /// Reads what [`ControlPlane::start`] left in `folder`.
     ///
     /// # Errors
@@ -172,12 +175,6 @@ impl Access {
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         self.path("admin.kubeconfig")
-    }
-
-    /// What service accounts have asked for, where the control plane was started with this log: one JSON object a line.
-    #[must_use]
-    pub fn audit_log(&self) -> PathBuf {
-        self.path("audit.log")
     }
 
     /// A client that may do everything. It belongs to the async runtime it was made in.
@@ -240,7 +237,10 @@ fn start_apiserver(program: &Path, access: &Access, etcd: &str, audit: Audit) ->
         access.write("audit.json", AUDIT_POLICY)?;
         command.arg("--audit-policy-file").arg(access.path("audit.json"));
         // In one file: megabytes, so that none of it is rotated away.
-        command.arg("--audit-log-path").arg(access.audit_log()).args(["--audit-log-maxsize", "2000"]);
+        command
+            .arg("--audit-log-path")
+            .arg(access.path(Access::AUDIT_LOG))
+            .args(["--audit-log-maxsize", "2000"]);
     }
     Daemon::start("kube-apiserver", &mut command, &access.path("kube-apiserver.log"))
 }

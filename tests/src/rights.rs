@@ -97,11 +97,11 @@ pub struct Request {
     pub allowed: bool,
 }
 
-impl Request {
-    /// Whether this right was what the request needed.
+impl Grant {
+    /// Whether this is the right that the request needs, where it needs it.
     #[must_use]
-    pub fn uses(&self, grant: &Grant) -> bool {
-        self.allowed && self.right == grant.right && (!grant.in_namespace || self.namespace == self.home)
+    pub fn covers(&self, request: &Request) -> bool {
+        self.right == request.right && (!self.in_namespace || request.namespace == request.home)
     }
 }
 
@@ -171,7 +171,15 @@ fn request(event: Event) -> Option<Request> {
 /// The grants that no request used.
 #[must_use]
 pub fn unused<'a>(grants: &'a BTreeSet<Grant>, requests: &BTreeSet<Request>) -> Vec<&'a Grant> {
-    grants.iter().filter(|grant| !requests.iter().any(|request| request.uses(grant))).collect()
+    let used = |grant: &&Grant| requests.iter().any(|request| request.allowed && grant.covers(request));
+    grants.iter().filter(|grant| !used(grant)).collect()
+}
+
+/// The rights that were asked for in vain and that nothing grants. What is granted may be forbidden in a test that takes it away.
+#[must_use]
+pub fn missing<'a>(grants: &BTreeSet<Grant>, requests: &'a BTreeSet<Request>) -> BTreeSet<&'a Right> {
+    let granted = |request: &&Request| grants.iter().any(|grant| grant.covers(request));
+    requests.iter().filter(|request| !request.allowed && !granted(request)).map(|one| &one.right).collect()
 }
 
 #[cfg(test)]
@@ -222,6 +230,14 @@ mod tests {
     fn what_was_forbidden_used_nothing() {
         let grants = grants_to_accounts(&objects("ClusterRole", &["update"]));
         assert_eq!(unused(&grants, &requests(&event("update", "shop", "forbid")).unwrap()).len(), 1);
+    }
+
+    #[test]
+    fn what_was_asked_for_in_vain_is_missing_unless_it_is_granted_there() {
+        let asked = requests(&event("update", "shop", "forbid")).unwrap();
+        assert_eq!(missing(&grants_to_accounts(&objects("ClusterRole", &["get"])), &asked).len(), 1);
+        assert_eq!(missing(&grants_to_accounts(&objects("Role", &["update"])), &asked).len(), 1);
+        assert_eq!(missing(&grants_to_accounts(&objects("ClusterRole", &["update"])), &asked).len(), 0);
     }
 
     #[test]

@@ -27,10 +27,10 @@
 {{- if .Values.crds.rotation }}
 - apiGroups: [sealedsecrets.rs]
   resources: [sealingkeypolicies]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [sealedsecrets.rs]
   resources: [sealingkeys]
-  verbs: [get, list, watch, create, update, delete]
+  verbs: [list, watch, create, update, delete]
 - apiGroups: [sealedsecrets.rs]
   resources: [sealingkeypolicies/status, sealingkeys/status]
   verbs: [update]
