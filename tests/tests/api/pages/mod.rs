@@ -3,6 +3,7 @@
 mod disaster_recovery;
 mod faq;
 mod guide;
+mod key_rotation;
 mod migrating;
 mod stand_in;
 mod transcript;
