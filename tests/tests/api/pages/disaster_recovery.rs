@@ -14,7 +14,7 @@ const NEW_CLUSTER: &str = "Build the cluster anew";
 async fn lost_keys_and_a_lost_cluster_are_recovered_as_the_page_says_through_the_service_proxy() {
     let mut cluster = Cluster::own().await.unwrap();
     let mut reader = Reader::at(&cluster);
-    let mut kubelet = before_the_disaster(&cluster, &reader).await;
+    let mut kubelet = StandIn::with_one_sealed(&cluster, &reader).await;
     let mut section = String::new();
     for step in steps("docs/disaster-recovery.md") {
         if section != step.section && step.section == NEW_CLUSTER {
@@ -36,16 +36,4 @@ async fn lost_keys_and_a_lost_cluster_are_recovered_as_the_page_says_through_the
     assert!(
         fs::read_to_string(reader.laptop.folder().join("database.yaml")).unwrap().contains("SealedSecret")
     );
-}
-
-/// A controller, its certificate in `cert.pem`, and one item that it has opened, in `database.yaml`.
-async fn before_the_disaster(cluster: &Cluster, reader: &Reader) -> StandIn {
-    let installation = cluster.install("kube-system", Reach::WholeCluster).await.unwrap();
-    let mut kubelet = StandIn::default();
-    kubelet.roll_out(reader, &installation).await;
-    let laptop = &reader.laptop;
-    laptop.shell("kubectl create namespace shop && kubeseal --fetch-cert > cert.pem").unwrap();
-    reader.seal("database", "database.yaml");
-    laptop.shell("kubectl apply -f database.yaml").unwrap();
-    kubelet
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use sealed_secrets_tests::{Cluster, Reach};
+use sealed_secrets_tests::Cluster;
 
 use super::Reader;
 use super::stand_in::StandIn;
@@ -15,10 +15,7 @@ const KEY: &str = include_str!("../../../../core/tests/data/rsa2048-pkcs1.pem");
 async fn the_answers_to_questions_hold_through_the_service_proxy() {
     let cluster = Cluster::own().await.unwrap();
     let mut reader = Reader::at(&cluster);
-    let installation = cluster.install("kube-system", Reach::WholeCluster).await.unwrap();
-    let mut kubelet = StandIn::default();
-    kubelet.roll_out(&reader, &installation).await;
-    reader.laptop.shell("kubectl create namespace shop && kubeseal --fetch-cert > cert.pem").unwrap();
+    let _controller = StandIn::with_one_sealed(&cluster, &reader).await;
     fs::write(reader.laptop.folder().join("my.crt"), CERTIFICATE).unwrap();
     fs::write(reader.laptop.folder().join("my.key"), KEY).unwrap();
     for step in steps("docs/faq.md") {

@@ -1,6 +1,6 @@
 //! What a kubelet would do with the controller's Deployment.
 
-use sealed_secrets_tests::{ControllerProcess, Edition, Installation};
+use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Installation, Reach};
 
 use super::Reader;
 
@@ -24,5 +24,18 @@ impl StandIn {
         let image = reader.laptop.shell(image).unwrap();
         let edition = if image.contains("/bitnami/") { Edition::Upstream } else { Edition::Ours };
         self.controller = Some(installation.start(edition, &[]).await.unwrap());
+    }
+
+    /// Our controller for the whole cluster, its certificate in `cert.pem`, and one item that it has opened, in `database.yaml`.
+    pub(super) async fn with_one_sealed(cluster: &Cluster, reader: &Reader) -> Self {
+        let installation = cluster.install("kube-system", Reach::WholeCluster).await.unwrap();
+        let mut this = Self::default();
+        this.roll_out(reader, &installation).await;
+        let laptop = &reader.laptop;
+        laptop.shell("kubectl create namespace shop && kubeseal --fetch-cert > cert.pem").unwrap();
+        reader.seal("database", "database.yaml");
+        laptop.shell("kubectl apply -f database.yaml").unwrap();
+        laptop.shell("kubectl wait secret/database -n shop --for=create --timeout=60s").unwrap();
+        this
     }
 }
