@@ -7,6 +7,9 @@ use sealed_secrets_core::opening::OpeningError;
 use sealed_secrets_core::unseal::UnsealError;
 use thiserror::Error;
 
+/// Bytes of what is said of one failure: it stands in each condition, which are stored with the object.
+const LONGEST_MESSAGE: usize = 8 << 10;
+
 /// Why the controller cannot start or go on.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -159,18 +162,20 @@ impl Failure {
     pub(crate) fn condition_message(&self) -> String {
         match self {
             Self::NotOurs(_) | Self::Immutable | Self::TypeFixed | Self::Api { .. } => {
-                format!("failed update: {self}")
+                at_most(LONGEST_MESSAGE, format!("failed update: {self}"))
             }
-            _ => self.to_string(),
+            _ => at_most(LONGEST_MESSAGE, self.to_string()),
         }
     }
 
-    /// The message of the event.
+    /// The message of the log line, and of the event, which is shorter still.
     #[must_use]
     pub(crate) fn event_message(&self) -> String {
         match self {
-            Self::NotOurs(_) | Self::Immutable | Self::TypeFixed | Self::Api { .. } => self.to_string(),
-            _ => format!("Failed to unseal: {self}"),
+            Self::NotOurs(_) | Self::Immutable | Self::TypeFixed | Self::Api { .. } => {
+                at_most(LONGEST_MESSAGE, self.to_string())
+            }
+            _ => at_most(LONGEST_MESSAGE, format!("Failed to unseal: {self}")),
         }
     }
 
@@ -190,6 +195,15 @@ impl Failure {
     }
 }
 
+/// The text, or the beginning of it and an ellipsis.
+fn at_most(bytes: usize, mut text: String) -> String {
+    if text.len() > bytes {
+        text.truncate(text.floor_char_boundary(bytes));
+        text.push('…');
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use sealed_secrets_core::template::{Class, TemplateError};
@@ -207,6 +221,16 @@ mod tests {
         let (slow, wrong) = (template_failure(Class::Expired), template_failure(Class::Syntax));
         assert!(slow.is_transient() && !slow.waits_for_a_change());
         assert!(!wrong.is_transient() && wrong.waits_for_a_change());
+    }
+
+    #[test]
+    fn no_failure_is_told_at_any_length() {
+        let failures = [Failure::Malformed("é".repeat(100_000)), Failure::temporary("x".repeat(100_000))];
+        for failure in failures {
+            for message in [failure.condition_message(), failure.event_message()] {
+                assert!(message.len() <= LONGEST_MESSAGE + '…'.len_utf8() && message.ends_with('…'));
+            }
+        }
     }
 
     fn api_failure(code: u16, message: &str) -> Failure {
