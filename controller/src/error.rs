@@ -130,6 +130,19 @@ impl Failure {
         is_about_the_object && !self.is_transient()
     }
 
+    /// Whether only a change of the SealedSecret or of its Secret can help. What an admission policy or webhook has denied is
+    /// none of these: both may change unseen.
+    #[must_use]
+    pub(crate) fn waits_for_its_secret(&self) -> bool {
+        match self {
+            Self::Immutable | Self::TypeFixed => true,
+            Self::Api { message, transient: false } => {
+                !message.contains("denied request") && !message.contains("denied the request")
+            }
+            _ => false,
+        }
+    }
+
     /// The reason of the event, one of upstream's two.
     #[must_use]
     pub(crate) fn event_reason(&self) -> &'static str {
@@ -246,6 +259,26 @@ mod tests {
         }
         for code in [403, 404, 409, 429, 500, 503] {
             assert!(api_failure(code, "no").is_transient(), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_the_api_server_will_never_take_waits_for_a_change_and_what_a_policy_denies_does_not() {
+        let waits = [
+            (422, "Secret \"db\" is invalid: data: Too long: may not be more than 1048576 bytes", true),
+            (422, "data: Forbidden: field is immutable when `immutable` is set", true),
+            (413, "the request is too large", true),
+            (
+                422,
+                "secrets \"db\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+                false,
+            ),
+            (400, "admission webhook \"w\" denied the request: no", false),
+            (403, "exceeded quota", false),
+            (503, "later", false),
+        ];
+        for (code, message, expected) in waits {
+            assert_eq!(api_failure(code, message).waits_for_its_secret(), expected, "{code} {message}");
         }
     }
 

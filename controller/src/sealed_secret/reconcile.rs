@@ -12,8 +12,9 @@ use sealed_secrets_core::opening::KeyUse;
 use sealed_secrets_core::unseal::{UnsealError, Unsealed};
 use sealed_secrets_crds::{ItemsOfKey, LastSuccess, SealedSecret};
 
-use super::apply::{Done, Mode};
+use super::apply::Done;
 use super::open::{Job, Outcome, open};
+use super::ownership::Mode;
 use super::room::{Room, key_of, success_with};
 use super::status::Told;
 use super::unopened::{self, Verdict};
@@ -45,7 +46,7 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
         room.context.metrics.condition(&object, true);
         return chores::attend(&object, &ring, &room).await;
     }
-    if let Some(rest) = room.repairs.wait(&key_of(&object), Instant::now()) {
+    if let Some(rest) = room.pause_before_repair(&object) {
         return Ok(Action::requeue(rest));
     }
     let outcome = match room.cases.recall(&object, &ring) {
@@ -114,7 +115,7 @@ pub(super) async fn report(
 }
 
 /// When to try an object again that has failed: sooner the first times, and never later than five minutes. What only a change
-/// can mend waits for it.
+/// can mend waits for it, and so does what has failed too often since the last change.
 pub(super) fn retry(object: &DynamicObject, failure: &Failure, room: &Room) -> Action {
     let (context, key) = (&room.context, key_of(object));
     let is_told_again = matches!(failure, Failure::Unopened { .. }) && !room.cases.is_news(&key);
@@ -124,9 +125,10 @@ pub(super) fn retry(object: &DynamicObject, failure: &Failure, room: &Room) -> A
     if let Some(wait) = unopened::come_back(object, room) {
         return Action::requeue(wait);
     }
-    let wait = context.backoff.failed(key.clone(), rand::random());
+    let wait = context.backoff.failed(key.clone(), room.circumstances(object), rand::random());
     let given_up = context.max_retries.is_some_and(|most| context.backoff.failures(&key) > most);
-    if failure.waits_for_a_change() || given_up { Action::await_change() } else { Action::requeue(wait) }
+    let waits = failure.waits_for_a_change() || failure.waits_for_its_secret() && room.versions.are_watched();
+    if waits || given_up { Action::await_change() } else { Action::requeue(wait) }
 }
 
 async fn unseal_and_apply(
@@ -154,8 +156,9 @@ async fn unseal_and_apply(
     let mode = if opened_before { Mode::Repair { volatile } } else { Mode::Replace };
     let left_as = room.left_as(object);
     room.lanes.may_write(&key_of(object)).await;
+    let writing = room.versions.writing(key_of(object));
     let (done, metadata) = apply::apply(room, &sealed, secret, &mode).await?;
-    room.versions.note(key_of(object), &metadata);
+    writing.done(&metadata);
     if opened_before {
         tell_repair(object, room, done, left_as).await;
     }

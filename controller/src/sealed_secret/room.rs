@@ -1,7 +1,9 @@
 //! What the workers of one watch share and remember.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
@@ -116,6 +118,22 @@ impl Room {
         }
     }
 
+    /// Differs where anything differs that an attempt at `object` depends on: itself, the key ring, its Secret.
+    pub(super) fn circumstances(&self, object: &DynamicObject) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let ring = self.context.ring.borrow().clone();
+        version_of(object).hash(&mut hasher);
+        ring.map(|ring| ring.identity().to_owned()).hash(&mut hasher);
+        let secret = self.versions.get(&key_of(object));
+        secret.map(|version| (version.uid, version.resource_version)).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// How long the Secret of `object` must still wait to be put back.
+    pub(super) fn pause_before_repair(&self, object: &DynamicObject) -> Option<Duration> {
+        self.repairs.wait(&key_of(object), self.has_opened(object), Instant::now())
+    }
+
     /// The version in which the last success has left the Secret of `object`, as far as anything remembers it.
     pub(super) fn left_as(&self, object: &DynamicObject) -> Option<Version> {
         let last = self.last(object)?;
@@ -200,15 +218,15 @@ impl Room {
     }
 
     /// Forgets everything about an object that is gone.
-    pub(super) fn forget(&self, object: &DynamicObject) {
-        let key = key_of(object);
-        self.context.backoff.succeeded(&key);
-        self.context.metrics.forget(object);
-        self.seen.forget(&key);
-        self.context.usage.forget(&key);
-        self.cases.forget(&key);
-        self.lock().remove(&key);
-        self.versions.forget(&key);
+    pub(super) fn forget(&self, key: &Key) {
+        self.context.backoff.succeeded(key);
+        self.context.metrics.forget(key);
+        self.context.usage.forget(key);
+        self.seen.forget(key);
+        self.cases.forget(key);
+        self.repairs.forget(key);
+        self.versions.forget(key);
+        self.lock().remove(key);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Remembered>> {
