@@ -21,6 +21,7 @@ mod secret_watch;
 mod seen;
 mod status;
 mod unopened;
+mod unseen;
 mod versions;
 
 use std::panic::AssertUnwindSafe;

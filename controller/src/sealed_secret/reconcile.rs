@@ -87,7 +87,7 @@ async fn finish(
         Err(failure) => {
             room.failed(object);
             // What cannot be told is no reason to try again sooner.
-            let _ = status::report(&room.context, object, Err(&failure), &room.marks(object)).await?;
+            let _ = status::report(room, object, Err(&failure)).await?;
             Err(failure)
         }
     }
@@ -103,7 +103,7 @@ pub(super) async fn report(
     room: &Room,
     success: LastSuccess,
 ) -> Result<Action, Failure> {
-    match status::report(&room.context, object, Ok(success.clone()), &room.marks(object)).await? {
+    match status::report(room, object, Ok(success.clone())).await? {
         Told::Yes => room.succeeded(object, success),
         Told::Forbidden => room.put_off(object, success),
         Told::AllowedAgain => {

@@ -18,6 +18,7 @@ use super::lanes::Lanes;
 use super::marks::{Mark, marks};
 use super::repairs::Repairs;
 use super::seen::{Seen, version_of};
+use super::unseen::Unseen;
 use super::versions::{Key, Version, Versions};
 use super::{folded, object_kind, status};
 use crate::context::Context;
@@ -46,6 +47,7 @@ pub(super) struct Room {
     pub(super) versions: Arc<Versions>,
     pub(super) repairs: Repairs,
     pub(super) seen: Seen,
+    pub(super) unseen: Unseen,
     pub(super) lanes: Arc<Lanes>,
     pub(super) cases: Cases,
     /// Open when the first list of SealedSecrets is in the store.
@@ -60,6 +62,7 @@ impl Room {
             versions: Arc::new(Versions::new()),
             repairs: Repairs::default(),
             seen: Seen::default(),
+            unseen: Unseen::default(),
             lanes: Arc::default(),
             cases: Cases::new(),
             objects_listed: Gate::closed(),
@@ -73,7 +76,7 @@ impl Room {
     pub(super) fn nothing_has_changed(&self, object: &DynamicObject, ring: &KeyRing) -> bool {
         let last = match self.lock().get(&key_of(object)) {
             Some(last) => (last.since == Since::Reported).then(|| last.success.clone()),
-            None => status::last_success(object),
+            None => status::last_success(self.unseen.status(object), object.metadata.generation),
         };
         last.is_some_and(|last| self.is_still_so(&last, object, ring)) && !self.is_refused(object)
     }
@@ -114,7 +117,7 @@ impl Room {
         };
         match self.last(object) {
             Some(last) if last.generation == now.generation => same(last),
-            _ => status::has_opened(&status::read(object), object.metadata.generation),
+            _ => status::has_opened(&self.unseen.status(object), object.metadata.generation),
         }
     }
 
@@ -143,7 +146,7 @@ impl Room {
     /// The last success with `object`, whatever has happened since.
     fn last(&self, object: &DynamicObject) -> Option<LastSuccess> {
         let remembered = self.lock().get(&key_of(object)).map(|remembered| remembered.success.clone());
-        remembered.or_else(|| status::read(object).last_success)
+        remembered.or_else(|| self.unseen.status(object).last_success)
     }
 
     /// Fingerprints of the keys that opened `object` the last time. Nothing but work depends on them.
@@ -191,7 +194,17 @@ impl Room {
         } else {
             self.context.usage.expect(key_of(object), version_of(object));
         }
+        self.unseen.shown(object);
         self.seen.note(object)
+    }
+
+    /// Notes an object as the API server has answered it.
+    pub(super) fn has_written(&self, object: &DynamicObject) {
+        if self.seen.has_shown(object) {
+            self.unseen.forget(&key_of(object));
+        } else {
+            self.unseen.written(object);
+        }
     }
 
     /// Notes which keys `object` needs.
@@ -223,6 +236,7 @@ impl Room {
         self.context.metrics.forget(key);
         self.context.usage.forget(key);
         self.seen.forget(key);
+        self.unseen.forget(key);
         self.cases.forget(key);
         self.repairs.forget(key);
         self.versions.forget(key);

@@ -7,11 +7,11 @@ use kube::api::DynamicObject;
 use sealed_secrets_core::diagnosis::{Diagnosis, Examination, Examined};
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::opening::OpeningError;
+use sealed_secrets_crds::SealedSecretStatus;
 
 use super::cases::{Case, Turn};
 use super::reconcile::decode;
 use super::room::{Room, key_of};
-use super::status;
 use crate::error::Failure;
 
 /// Between two looks at whether the keys have been listed.
@@ -56,7 +56,9 @@ pub(super) async fn consider(
             Verdict::Tell(told(&room.cases.settle(case, diagnosis)))
         }
         // What is in the status may already name the cause.
-        None if case.told || says_so(object, &case) => Verdict::ComeBack(later()),
+        None if case.told || says_so(&room.unseen.status(object), object, &case) => {
+            Verdict::ComeBack(later())
+        }
         None => Verdict::Tell(told(&room.cases.tell_before_it_is_settled(case))),
     }
 }
@@ -70,8 +72,7 @@ fn told(case: &Case) -> Failure {
     Failure::Unopened { error: case.error.clone(), diagnosis: case.diagnosis.clone() }
 }
 
-fn says_so(object: &DynamicObject, case: &Case) -> bool {
-    let status = status::read(object);
+fn says_so(status: &SealedSecretStatus, object: &DynamicObject, case: &Case) -> bool {
     let message = status.conditions.first().and_then(|synced| synced.message.clone()).unwrap_or_default();
     status.observed_generation == object.metadata.generation && message.starts_with(&case.error.to_string())
 }
