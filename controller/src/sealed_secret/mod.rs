@@ -14,6 +14,7 @@ mod news;
 mod object_watch;
 mod open;
 mod ownership;
+mod places;
 mod reconcile;
 mod repairs;
 mod room;

@@ -15,6 +15,7 @@ use sealed_secrets_crds::{ItemsOfKey, LastSuccess, SealedSecret};
 use super::apply::Done;
 use super::open::{Job, Outcome, open};
 use super::ownership::Mode;
+use super::places::{self, Place};
 use super::room::{Room, key_of, success_with};
 use super::status::Told;
 use super::unopened::{self, Verdict};
@@ -50,9 +51,10 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
         return Ok(Action::requeue(rest));
     }
     let outcome = match room.cases.recall(&object, &ring) {
-        Some(error) => Err(Failure::Unseal(error.into())),
+        Some(error) => Some(Err(Failure::Unseal(error.into()))),
         None => attempt(&object, &ring, &room).await,
     };
+    let Some(outcome) = outcome else { return Ok(Action::requeue(places::later())) };
     match outcome {
         Err(Failure::Unseal(UnsealError::Opening(error))) => {
             match unopened::consider(&object, &ring, &room, error).await {
@@ -64,11 +66,23 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
     }
 }
 
-async fn attempt(object: &DynamicObject, ring: &Arc<KeyRing>, room: &Room) -> Result<LastSuccess, Failure> {
-    room.context.metrics.attempted();
+/// `None` while the object takes long, and has to wait for its place.
+async fn attempt(
+    object: &DynamicObject,
+    ring: &Arc<KeyRing>,
+    room: &Room,
+) -> Option<Result<LastSuccess, Failure>> {
+    let key = key_of(object);
+    let place = match room.places.wanted(&key) {
+        Some(kind) => Some(room.places.take(kind, &key)?),
+        None => None,
+    };
     // A defect that one object uncovers must not stop the others.
-    let attempt = AssertUnwindSafe(unseal_and_apply(object, ring, room)).catch_unwind();
-    attempt.await.unwrap_or(Err(Failure::Panicked))
+    let attempt = AssertUnwindSafe(unseal_and_apply(object, ring, room, place)).catch_unwind();
+    let outcome = attempt.await.unwrap_or(Err(Failure::Panicked)).transpose()?;
+    room.context.metrics.attempted();
+    room.places.forget(&key);
+    Some(outcome)
 }
 
 /// Tells what came of the attempt, and remembers it. Of a backlog all Secrets come first: their success is told afterwards.
@@ -135,7 +149,8 @@ async fn unseal_and_apply(
     object: &DynamicObject,
     ring: &Arc<KeyRing>,
     room: &Room,
-) -> Result<LastSuccess, Failure> {
+    place: Option<Place>,
+) -> Result<Option<LastSuccess>, Failure> {
     let context = &room.context;
     // What is malformed may hold anything, which no key opens.
     let sealed = decode(object).inspect_err(|_| room.counts(object, Tally::of(Vec::new(), 1)))?;
@@ -147,7 +162,7 @@ async fn unseal_and_apply(
         v1_data: context.v1_data,
         budget: context.template_budget.clone(),
     };
-    let Outcome { unsealed, tally } = open(job, context).await?;
+    let Some(Outcome { unsealed, tally }) = open(job, room, place).await? else { return Ok(None) };
     let keys = items_of_keys(&tally);
     room.counts(object, tally);
     let Unsealed { secret, volatile } = unsealed?;
@@ -163,7 +178,7 @@ async fn unseal_and_apply(
         tell_repair(object, room, done, left_as).await;
     }
     let version = Version::of(&metadata);
-    Ok(success_with(object, version, keys))
+    Ok(Some(success_with(object, version, keys)))
 }
 
 fn items_of_keys(tally: &Tally) -> Vec<ItemsOfKey> {

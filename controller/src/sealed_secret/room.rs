@@ -16,6 +16,7 @@ use super::cases::Cases;
 use super::gate::Gate;
 use super::lanes::Lanes;
 use super::marks::{Mark, marks};
+use super::places::Places;
 use super::repairs::Repairs;
 use super::seen::{Seen, version_of};
 use super::unseen::Unseen;
@@ -50,6 +51,7 @@ pub(super) struct Room {
     pub(super) unseen: Unseen,
     pub(super) lanes: Arc<Lanes>,
     pub(super) cases: Cases,
+    pub(super) places: Arc<Places>,
     /// Open when the first list of SealedSecrets is in the store.
     pub(super) objects_listed: Gate,
     successes: Mutex<HashMap<Key, Remembered>>,
@@ -65,6 +67,7 @@ impl Room {
             unseen: Unseen::default(),
             lanes: Arc::default(),
             cases: Cases::new(),
+            places: Arc::default(),
             objects_listed: Gate::closed(),
             successes: Mutex::default(),
         }
@@ -195,7 +198,11 @@ impl Room {
             self.context.usage.expect(key_of(object), version_of(object));
         }
         self.unseen.shown(object);
-        self.seen.note(object)
+        let changed = self.seen.note(object);
+        if changed {
+            self.places.forget(&key_of(object));
+        }
+        changed
     }
 
     /// Notes an object as the API server has answered it.
@@ -238,6 +245,7 @@ impl Room {
         self.seen.forget(key);
         self.unseen.forget(key);
         self.cases.forget(key);
+        self.places.forget(key);
         self.repairs.forget(key);
         self.versions.forget(key);
         self.lock().remove(key);
