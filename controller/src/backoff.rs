@@ -31,24 +31,34 @@ impl Backoff for WatchBackoff {
     }
 }
 
-/// Counts consecutive failures by key: the wait doubles up to five minutes and never ends.
+/// Counts consecutive failures by key, as long as the circumstances stay the same: the wait doubles up to five minutes and never
+/// ends.
 #[derive(Debug, Default)]
 pub(crate) struct Failures<K> {
-    failures: Mutex<HashMap<K, u32>>,
+    failures: Mutex<HashMap<K, Series>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Series {
+    circumstances: u64,
+    count: u32,
 }
 
 impl<K: Eq + Hash> Failures<K> {
-    /// Notes a failure and returns the wait before the next attempt. `jitter` is random, 0 to 1, and takes away up to a fifth.
-    pub(crate) fn failed(&self, key: K, jitter: f64) -> Duration {
+    /// Notes a failure and returns the wait before the next attempt; the first one under other circumstances starts over.
+    /// `jitter` is random, 0 to 1, and takes away up to a fifth.
+    pub(crate) fn failed(&self, key: K, circumstances: u64, jitter: f64) -> Duration {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = failures.entry(key).and_modify(|count| *count = count.saturating_add(1)).or_insert(0);
-        wait(*count).mul_f64(1.0 - 0.2 * jitter.clamp(0.0, 1.0))
+        let before = failures.get(&key).filter(|series| series.circumstances == circumstances);
+        let before = before.map_or(0, |series| series.count);
+        failures.insert(key, Series { circumstances, count: before.saturating_add(1) });
+        wait(before).mul_f64(1.0 - 0.2 * jitter.clamp(0.0, 1.0))
     }
 
-    /// How often this key has failed since its last success.
+    /// How often this key has failed since its last success or change of circumstances.
     pub(crate) fn failures(&self, key: &K) -> u32 {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.get(key).map_or(0, |count| count.saturating_add(1))
+        failures.get(key).map_or(0, |series| series.count)
     }
 
     /// Forgets the failures of this key.
@@ -75,9 +85,19 @@ mod tests {
     #[test]
     fn success_starts_over() {
         let backoff = Failures::default();
-        assert_eq!(backoff.failed("a", 0.0), FIRST);
-        assert_eq!(backoff.failed("a", 0.0), FIRST * 2);
+        assert_eq!(backoff.failed("a", 1, 0.0), FIRST);
+        assert_eq!(backoff.failed("a", 1, 0.0), FIRST * 2);
         backoff.succeeded(&"a");
-        assert_eq!(backoff.failed("a", 0.0), FIRST);
+        assert_eq!(backoff.failed("a", 1, 0.0), FIRST);
+    }
+
+    #[test]
+    fn other_circumstances_start_over() {
+        let backoff = Failures::default();
+        backoff.failed("a", 1, 0.0);
+        backoff.failed("a", 1, 0.0);
+        assert_eq!(backoff.failures(&"a"), 2);
+        assert_eq!(backoff.failed("a", 2, 0.0), FIRST);
+        assert_eq!(backoff.failures(&"a"), 1);
     }
 }

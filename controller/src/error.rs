@@ -7,6 +7,9 @@ use thiserror::Error;
 
 use crate::args::ListenAddress;
 
+/// Bytes of what is said of one failure: it stands in each condition, which are stored with the object.
+const LONGEST_MESSAGE: usize = 8 << 10;
+
 /// Why the controller cannot start or go on.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -127,6 +130,19 @@ impl Failure {
         is_about_the_object && !self.is_transient()
     }
 
+    /// Whether only a change of the SealedSecret or of its Secret can help. What an admission policy or webhook has denied is
+    /// none of these: both may change unseen.
+    #[must_use]
+    pub(crate) fn waits_for_its_secret(&self) -> bool {
+        match self {
+            Self::Immutable | Self::TypeFixed => true,
+            Self::Api { message, transient: false } => {
+                !message.contains("denied request") && !message.contains("denied the request")
+            }
+            _ => false,
+        }
+    }
+
     /// The reason of the event, one of upstream's two.
     #[must_use]
     pub(crate) fn event_reason(&self) -> &'static str {
@@ -159,18 +175,20 @@ impl Failure {
     pub(crate) fn condition_message(&self) -> String {
         match self {
             Self::NotOurs(_) | Self::Immutable | Self::TypeFixed | Self::Api { .. } => {
-                format!("failed update: {self}")
+                at_most(LONGEST_MESSAGE, format!("failed update: {self}"))
             }
-            _ => self.to_string(),
+            _ => at_most(LONGEST_MESSAGE, self.to_string()),
         }
     }
 
-    /// The message of the event.
+    /// The message of the log line, and of the event, which is shorter still.
     #[must_use]
     pub(crate) fn event_message(&self) -> String {
         match self {
-            Self::NotOurs(_) | Self::Immutable | Self::TypeFixed | Self::Api { .. } => self.to_string(),
-            _ => format!("Failed to unseal: {self}"),
+            Self::NotOurs(_) | Self::Immutable | Self::TypeFixed | Self::Api { .. } => {
+                at_most(LONGEST_MESSAGE, self.to_string())
+            }
+            _ => at_most(LONGEST_MESSAGE, format!("Failed to unseal: {self}")),
         }
     }
 
@@ -188,6 +206,15 @@ impl Failure {
             Self::Panicked => "InternalError",
         }
     }
+}
+
+/// The text, or the beginning of it and an ellipsis.
+fn at_most(bytes: usize, mut text: String) -> String {
+    if text.len() > bytes {
+        text.truncate(text.floor_char_boundary(bytes));
+        text.push('…');
+    }
+    text
 }
 
 #[cfg(test)]
@@ -209,6 +236,16 @@ mod tests {
         assert!(!wrong.is_transient() && wrong.waits_for_a_change());
     }
 
+    #[test]
+    fn no_failure_is_told_at_any_length() {
+        let failures = [Failure::Malformed("é".repeat(100_000)), Failure::temporary("x".repeat(100_000))];
+        for failure in failures {
+            for message in [failure.condition_message(), failure.event_message()] {
+                assert!(message.len() <= LONGEST_MESSAGE + '…'.len_utf8() && message.ends_with('…'));
+            }
+        }
+    }
+
     fn api_failure(code: u16, message: &str) -> Failure {
         let status =
             kube::core::Status { code, message: message.to_owned(), ..kube::core::Status::default() };
@@ -222,6 +259,26 @@ mod tests {
         }
         for code in [403, 404, 409, 429, 500, 503] {
             assert!(api_failure(code, "no").is_transient(), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_the_api_server_will_never_take_waits_for_a_change_and_what_a_policy_denies_does_not() {
+        let waits = [
+            (422, "Secret \"db\" is invalid: data: Too long: may not be more than 1048576 bytes", true),
+            (422, "data: Forbidden: field is immutable when `immutable` is set", true),
+            (413, "the request is too large", true),
+            (
+                422,
+                "secrets \"db\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+                false,
+            ),
+            (400, "admission webhook \"w\" denied the request: no", false),
+            (403, "exceeded quota", false),
+            (503, "later", false),
+        ];
+        for (code, message, expected) in waits {
+            assert_eq!(api_failure(code, message).waits_for_its_secret(), expected, "{code} {message}");
         }
     }
 

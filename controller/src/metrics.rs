@@ -1,6 +1,7 @@
 //! The controller's metrics, named as upstream's.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::ResourceExt as _;
@@ -17,6 +18,7 @@ use crate::key_metrics::KeyMetrics;
 use crate::process::Process;
 use crate::usage::UsageMetrics;
 
+const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 const PREFIX: &str = "sealed_secrets_controller";
 /// Seconds, those of Prometheus' Go client.
 const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -71,6 +73,8 @@ pub(crate) struct Metrics {
     keys: KeyMetrics,
     usage: UsageMetrics,
     omit_names: bool,
+    /// The instances of SealedSecrets on the page that have one: the label may be another one by the time they go.
+    instances: Mutex<HashMap<(String, String), String>>,
 }
 
 impl Metrics {
@@ -89,6 +93,7 @@ impl Metrics {
             keys: KeyMetrics::default(),
             usage: UsageMetrics::default(),
             omit_names,
+            instances: Mutex::default(),
         };
         metrics.register(registry.sub_registry_with_prefix(PREFIX));
         Self { registry, ..metrics }
@@ -136,14 +141,33 @@ impl Metrics {
 
     /// Notes whether the condition Synced of this SealedSecret is True.
     pub(crate) fn condition(&self, object: &DynamicObject, synced: bool) {
-        if !self.omit_names {
-            self.condition_info.get_or_create(&synced_of(object)).set(if synced { 1 } else { -1 });
+        if self.omit_names {
+            return;
         }
+        let name = (object.namespace().unwrap_or_default(), object.name_any());
+        let instance = object.labels().get(INSTANCE_LABEL).cloned().unwrap_or_default();
+        let before = self.note_instance(&name, &instance);
+        if before != instance {
+            self.condition_info.remove(&synced_of(name.clone(), before));
+        }
+        self.condition_info.get_or_create(&synced_of(name, instance)).set(if synced { 1 } else { -1 });
     }
 
-    /// Takes a SealedSecret that is gone off the page.
-    pub(crate) fn forget(&self, object: &DynamicObject) {
-        self.condition_info.remove(&synced_of(object));
+    /// Takes the SealedSecret of this namespace and name, which is gone, off the page.
+    pub(crate) fn forget(&self, name: &(String, String)) {
+        let instance = self.note_instance(name, "");
+        self.condition_info.remove(&synced_of(name.clone(), instance));
+    }
+
+    /// Notes under which instance a SealedSecret is on the page, and returns the one before.
+    fn note_instance(&self, name: &(String, String), instance: &str) -> String {
+        let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = if instance.is_empty() {
+            instances.remove(name)
+        } else {
+            instances.insert(name.clone(), instance.to_owned())
+        };
+        before.unwrap_or_default()
     }
 
     pub(crate) fn repaired(&self, namespace: &str) {
@@ -188,17 +212,8 @@ fn counter(line: &str) -> Option<&str> {
     line.strip_prefix("# TYPE ")?.strip_suffix(" counter")
 }
 
-fn synced_of(object: &DynamicObject) -> Info {
-    Info {
-        namespace: object.namespace().unwrap_or_default(),
-        name: object.name_any(),
-        condition: "Synced",
-        ss_app_kubernetes_io_instance: object
-            .labels()
-            .get("app.kubernetes.io/instance")
-            .cloned()
-            .unwrap_or_default(),
-    }
+fn synced_of((namespace, name): (String, String), instance: String) -> Info {
+    Info { namespace, name, condition: "Synced", ss_app_kubernetes_io_instance: instance }
 }
 
 #[cfg(test)]
@@ -248,7 +263,22 @@ mod tests {
     fn an_object_that_is_gone_leaves_the_page() {
         let metrics = Metrics::new(false);
         metrics.condition(&object(), true);
-        metrics.forget(&object());
+        metrics.forget(&("shop".to_owned(), "db".to_owned()));
         assert!(!metrics.render().contains("db"));
+    }
+
+    #[test]
+    fn an_object_with_another_instance_is_on_the_page_once() {
+        let metrics = Metrics::new(false);
+        for instance in [Some("green"), None, Some("blue")] {
+            let mut object = object();
+            object.metadata.labels =
+                instance.map(|instance| [(INSTANCE_LABEL.to_owned(), instance.to_owned())].into());
+            metrics.condition(&object, true);
+            let page = metrics.render();
+            let lines: Vec<_> = page.lines().filter(|line| line.contains("name=\"db\"")).collect();
+            let label = format!("instance=\"{}\"", instance.unwrap_or_default());
+            assert!(lines.len() == 1 && lines[0].contains(&label), "{lines:?}");
+        }
     }
 }

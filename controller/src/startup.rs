@@ -27,6 +27,8 @@ use crate::usage::Ledger;
 use crate::{client, home, http, sealed_secret};
 
 const STACK: usize = 8 << 20;
+/// On each of the two ports.
+const CONNECTIONS: usize = 512;
 /// Nobody needs longer for the headers of a request, so that slow ones cannot use up the connections.
 const HEADERS: Duration = Duration::from_secs(10);
 /// A connection that is older is asked to go; then clients connect again.
@@ -184,6 +186,7 @@ fn interface(args: &Args, ring: RingReceiver, metrics: Arc<Metrics>) -> Interfac
 
 fn patience(args: &Args) -> Patience {
     Patience {
+        connections: CONNECTIONS,
         headers: limit(args.read_timeout).min(HEADERS),
         connection: CONNECTION,
         last_request: limit(args.write_timeout).min(LAST_REQUEST),

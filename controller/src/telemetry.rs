@@ -3,7 +3,7 @@
 use std::io;
 
 use tracing::Level;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::writer::MakeWriterExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -22,8 +22,29 @@ pub fn init(args: &Args) {
     drop(lines.with(lines_of_interest(level)).try_init());
 }
 
-/// Our own, and those of the client where details are wanted: what it warns of, we tell in our words.
+/// Our own, and those of the client where details are wanted: what it warns of, we tell in our words. Never those of the part
+/// that reads answers: it shows a whole answer that it cannot decode, and answers hold Secrets and keys.
 fn lines_of_interest(level: Level) -> Targets {
     let ours = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level).with_target("controller", level);
-    if level >= Level::DEBUG { ours.with_target("kube", level) } else { ours }
+    if level >= Level::DEBUG {
+        ours.with_target("kube", level).with_target("kube_client::client", LevelFilter::OFF)
+    } else {
+        ours
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_no_level_does_a_line_show_an_answer_of_the_api_server() {
+        for level in [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE] {
+            let lines = lines_of_interest(level);
+            for target in ["kube_client::client", "kube_client::client::builder"] {
+                assert!(!lines.would_enable(target, &Level::ERROR), "{target} at {level}");
+            }
+        }
+        assert!(lines_of_interest(Level::DEBUG).would_enable("kube_runtime::watcher", &Level::DEBUG));
+    }
 }

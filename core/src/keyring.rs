@@ -1,7 +1,7 @@
 //! The controller's keys: an immutable, totally ordered ring.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -150,6 +150,7 @@ pub struct KeyRing {
     keys: Vec<Arc<SealingKey>>,
     primary: Option<Arc<SealingKey>>,
     compromised: BTreeSet<Fingerprint>,
+    identity: OnceLock<String>,
 }
 
 impl KeyRing {
@@ -167,7 +168,7 @@ impl KeyRing {
         }
         distinct.sort_by(|a, b| rank(b).cmp(&rank(a)));
         let primary = distinct.iter().find(|key| key.may_lead()).cloned();
-        Self { keys: distinct, primary, compromised: BTreeSet::new() }
+        Self { keys: distinct, primary, ..Self::default() }
     }
 
     /// The same keys, led by this one if it may lead, and by none otherwise.
@@ -214,11 +215,13 @@ impl KeyRing {
 
     /// Names the set of keys: equal for rings of the same keys whatever their Secrets, and for no others (base64 of a SHA-256).
     #[must_use]
-    pub fn identity(&self) -> String {
-        let mut fingerprints: Vec<&str> = self.keys.iter().map(|key| key.fingerprint().as_str()).collect();
-        fingerprints.sort_unstable();
-        let digest = Sha256::digest(fingerprints.join("\n"));
-        STANDARD_NO_PAD.encode(digest)
+    pub fn identity(&self) -> &str {
+        self.identity.get_or_init(|| {
+            let mut fingerprints: Vec<&str> =
+                self.keys.iter().map(|key| key.fingerprint().as_str()).collect();
+            fingerprints.sort_unstable();
+            STANDARD_NO_PAD.encode(Sha256::digest(fingerprints.join("\n")))
+        })
     }
 
     /// The fingerprint with this text, if such a key is on the ring.

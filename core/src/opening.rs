@@ -20,6 +20,12 @@ use crate::trial::{KeyOrder, Trial};
 /// Private-key operations after which an opening should make way for others.
 pub const SLICE: usize = 200;
 
+/// Bytes of the names of items in one sentence of an error.
+const LONGEST_LIST: usize = 2_000;
+
+/// Lines of an error, of which the first ones say the most.
+const MAX_LINES: usize = 20;
+
 /// Go's `StdEncoding`: padding required, surplus bits in the last character ignored.
 const GO_STD_ENCODING: GeneralPurpose = GeneralPurpose::new(
     &STANDARD_ALPHABET,
@@ -69,9 +75,8 @@ impl ItemErrors {
         for (key, cause) in self.iter() {
             groups.entry(cause.to_string()).or_default().push(key);
         }
-        let sentence = |(text, keys): (String, Vec<&str>)| format!("{text} ({})", keys.join(", "));
         // "no key" first: health checks match the beginning of the message.
-        groups.into_iter().rev().map(sentence).collect()
+        groups.into_iter().rev().map(|(text, keys)| format!("{text} ({})", listed(&keys))).collect()
     }
 
     fn details(&self) -> impl Iterator<Item = String> {
@@ -82,9 +87,31 @@ impl ItemErrors {
     }
 }
 
+/// The keys, as far as there is room, and how many more there are.
+fn listed(keys: &[&str]) -> String {
+    let mut left = LONGEST_LIST;
+    let fits = |key: &&str| {
+        let fits = key.len() <= left;
+        left = left.saturating_sub(key.len());
+        fits
+    };
+    let named: Vec<&str> = keys.iter().copied().take_while(fits).collect();
+    match keys.len() - named.len() {
+        0 => named.join(", "),
+        more if named.is_empty() => format!("{more} items"),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
 impl fmt::Display for ItemErrors {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.sentences().into_iter().chain(self.details()).collect();
+        let mut lines = self.sentences();
+        lines.extend(self.details());
+        let more = lines.len().saturating_sub(MAX_LINES);
+        lines.truncate(MAX_LINES);
+        if more > 0 {
+            lines.push(format!("and {more} more"));
+        }
         formatter.write_str(&lines.join("\n"))
     }
 }

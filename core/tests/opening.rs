@@ -161,6 +161,24 @@ fn all_items_that_do_not_open_are_named_however_small_the_slices() {
 }
 
 #[test]
+fn however_many_items_do_not_open_the_error_is_short_and_begins_as_the_originals() {
+    let mut sealed = sealed(&[("a", &FOREIGN, Scope::Strict), ("b", &FOREIGN, Scope::Strict)]);
+    let text = |sealed: &SealedSecret| open_all(sealed, &ring(), V1Data::Accepted).err().unwrap().to_string();
+    assert_eq!(text(&sealed), "no key could decrypt secret (a, b)");
+    let name = |number: usize| format!("item-{number:04}");
+    // Each is wrong at another place, and so told in another sentence.
+    let wrong = (0..2_000).map(|number| (name(number), format!("{}%", "AAAA".repeat(number))));
+    let unframed = (2_000..4_500).map(|number| (name(number), "AAAA".to_owned()));
+    sealed.spec.encrypted_data.extend(wrong.chain(unframed));
+    sealed.spec.encrypted_data.insert("x".repeat(100_000), "AAAA".to_owned());
+    let told = text(&sealed);
+    assert!(told.starts_with("no key could decrypt secret (a, b, item-2000, item-2001, "), "{told}");
+    let first = told.lines().next().unwrap();
+    assert!(first.ends_with(" more)"), "{first}");
+    assert!(told.len() < 8_000 && told.lines().count() <= 21, "{} bytes", told.len());
+}
+
+#[test]
 fn over_http_the_first_item_that_does_not_open_ends_the_work() {
     let object = sealed(&[("a", &FOREIGN, Scope::Strict), ("b", &KEYS[1], Scope::Strict)]);
     assert!(!opens(&object, &ring(), V1Data::Accepted, &|| true));

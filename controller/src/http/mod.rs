@@ -3,6 +3,7 @@
 mod certificate;
 mod counted;
 mod desk;
+mod guests;
 mod health;
 mod limited;
 mod listen;

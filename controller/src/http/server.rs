@@ -12,21 +12,22 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-/// Connections that are open at the same time; further ones wait to be accepted.
-const MAX_CONNECTIONS: usize = 512;
+use super::guests::{Guest, Guests};
+
 /// Bytes that a connection reads ahead, so also the most that its headers may have.
 const MAX_BUFFER: usize = 32 << 10;
 /// After the listening socket failed, for example because there is no free file descriptor.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
-/// How long a connection may take for what it does.
+/// How many connections there may be, and how long each may take for what it does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
+    /// Open at the same time. For a further one the idlest goes; only if all are being answered, it waits.
+    pub(crate) connections: usize,
     /// From the end of one request, or from the beginning, to the last header of the next one.
     pub(crate) headers: Duration,
     /// All requests of one connection together; then the one that is being answered is the last.
@@ -42,14 +43,9 @@ pub(super) async fn answer(
     patience: Patience,
     stop: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let connections = TaskTracker::new();
-    while let Some((stream, peer, place)) = stop.run_until_cancelled(accept(&listener, &places)).await {
-        let connection = serve(stream, peer, routes.clone(), patience, stop.clone());
-        connections.spawn(async move {
-            connection.await;
-            drop(place);
-        });
+    let (guests, connections) = (Guests::at_most(patience.connections), TaskTracker::new());
+    while let Some((stream, peer, guest)) = stop.run_until_cancelled(accept(&listener, &guests)).await {
+        connections.spawn(serve(stream, peer, guest, routes.clone(), patience, stop.clone()));
     }
     drop(listener);
     connections.close();
@@ -57,15 +53,10 @@ pub(super) async fn answer(
 }
 
 /// The next connection, with its place among those that are allowed.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
-    // Nobody closes the semaphore.
-    let place = Arc::clone(places).acquire_owned().await.ok();
+async fn accept(listener: &TcpListener, guests: &Arc<Guests>) -> (TcpStream, SocketAddr, Guest) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, place),
+            Ok((stream, peer)) => return (stream, peer, guests.admit().await),
             Err(error) => {
                 tracing::warn!("no connection accepted: {error}");
                 tokio::time::sleep(AFTER_FAILURE).await;
@@ -78,13 +69,21 @@ async fn accept(
 async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
+    guest: Guest,
     routes: Router,
     patience: Patience,
     stop: CancellationToken,
 ) {
+    let guest = &guest;
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        routes.clone().oneshot(request.map(Body::new))
+        let answer = routes.clone().oneshot(request.map(Body::new));
+        guest.asks();
+        async move {
+            let answer = answer.await;
+            guest.is_answered();
+            answer
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -94,6 +93,7 @@ async fn serve(
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         _ = &mut connection => return,
+        () = guest.is_to_leave() => return,
         () = tokio::time::sleep(patience.connection) => {}
         () = stop.cancelled() => {}
     }

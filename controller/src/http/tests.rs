@@ -21,6 +21,7 @@ use super::*;
 const KEY: &str = include_str!("../../../core/tests/data/rsa2048-pkcs1.pem");
 const CERTIFICATE: &str = include_str!("../../../core/tests/data/rsa2048.crt");
 const LONG: Duration = Duration::from_mins(1);
+const CONNECTIONS: usize = 80;
 const SHORT: Duration = Duration::from_millis(50);
 const NOTHING_SEALED: &str = r#"{"apiVersion":"bitnami.com/v1alpha1","kind":"SealedSecret","metadata":{"name":"a","namespace":"b"},"spec":{"encryptedData":{}}}"#;
 
@@ -62,7 +63,12 @@ async fn served_with(times: Times, burst: u32, v1_data: V1Data) -> Served {
         limiter: RateLimiter::new(Limits { per_second: 0.01, burst }, Instant::now()),
         metrics: Arc::clone(&metrics),
     };
-    let patience = Patience { headers: times.headers, connection: times.connection, last_request: SHORT };
+    let patience = Patience {
+        connections: CONNECTIONS,
+        headers: times.headers,
+        connection: times.connection,
+        last_request: SHORT,
+    };
     tokio::spawn(serve(listener, interface, patience, stop.clone()));
     Served { address, metrics, _stop: stop.drop_guard() }
 }
@@ -125,6 +131,27 @@ async fn a_connection_that_lasts_too_long_ends_though_its_client_keeps_asking() 
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_keep_a_probe_from_being_answered() {
+    let served = served(PATIENT, 10).await;
+    let mut asking = TcpStream::connect(served.address).await.unwrap();
+    let head = "POST /v1/verify HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+    asking.write_all(head.as_bytes()).await.unwrap();
+    asking.read_exact(&mut [0; 12]).await.unwrap();
+    let mut idle = Vec::new();
+    for _ in 0..CONNECTIONS + 3 {
+        idle.push(TcpStream::connect(served.address).await.unwrap());
+    }
+    let probe = "GET /healthz HTTP/1.1\r\nConnection: close\r\nHost: a\r\n\r\n";
+    assert_eq!(status(&exchange(&served, probe).await), "200");
+    asking.write_all(b"{}").await.unwrap();
+    let answer = rest(asking).await;
+    assert!(
+        answer.ends_with("as JSON or YAML\n"),
+        "a request that is being answered is not given up: {answer}"
+    );
 }
 
 #[tokio::test]

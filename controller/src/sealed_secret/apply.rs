@@ -1,14 +1,12 @@
 //! The only writer of Secrets.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use sealed_secrets_crds::SealedSecret;
 
 use super::desired::refuse_sealing_key;
-use super::ownership::{Relation, keeping, patched, relation, repaired, replaced, says_the_same};
+use super::ownership::{Mode, Relation, relation, says_the_same, target};
 use super::room::Room;
 use super::versions::{Version, Versions};
 use crate::error::Failure;
@@ -16,20 +14,8 @@ use crate::error::Failure;
 /// Our name in the managedFields of Secrets.
 const MANAGER: &str = "sealed-secrets-controller";
 
-/// A write that lost against another one is decided anew this often before the object has to wait.
-const ATTEMPTS: usize = 5;
-
-/// What an existing Secret is compared with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// The SealedSecret is new or has changed: labels and annotations are replaced too.
-    Replace,
-    /// It has opened before in this form: labels and annotations of others stay.
-    Repair {
-        /// Keys of items whose templates give another value each time: those of an existing Secret of ours stay.
-        volatile: BTreeSet<String>,
-    },
-}
+/// Writes that are tried, each decided anew, before the object has to wait: another one may win every time.
+const ATTEMPTS: usize = 8;
 
 /// What had to be done.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,7 +30,15 @@ pub(super) enum Done {
     Nothing,
 }
 
-/// Makes the Secret of `sealed` say what `desired` says: creates it, or replaces what is there if that is ours.
+/// What to try next.
+enum Step {
+    Create,
+    /// With the reason why it may not be created: quotas and webhooks are asked before anybody looks whether it exists.
+    Update(Option<Failure>),
+}
+
+/// Makes the Secret of `sealed` say what `desired` says: creates it, or replaces what is there if that is ours. What exists as
+/// far as we know is not offered as new, since a quota would count it.
 ///
 /// Returns what was done, and the metadata that the Secret now has. Decided on the very object that is written: the PUT
 /// carries its uid and resourceVersion.
@@ -57,26 +51,41 @@ pub(super) async fn apply(
     desired: Secret,
     mode: &Mode,
 ) -> Result<(Done, ObjectMeta), Failure> {
-    let namespace = desired.namespace().unwrap_or_default();
-    let secrets: Api<Secret> = Api::namespaced(room.context.client.clone(), &namespace);
-    let mut attempt = 1;
-    loop {
-        match secrets.create(&written_by_us(), &desired).await {
-            Ok(created) => return Ok((Done::Created, created.metadata)),
-            Err(error) if is(&error, 409) => {}
-            Err(error) => return Err(Failure::api(&error)),
-        }
-        match update(room, sealed, &desired, mode).await {
-            Err(Attempt::Again(_)) if attempt < ATTEMPTS => attempt += 1,
-            Err(Attempt::Again(failure) | Attempt::Failed(failure)) => return Err(failure),
-            Ok(done) => return Ok(done),
-        }
+    let key = (desired.namespace().unwrap_or_default(), desired.name_any());
+    let secrets: Api<Secret> = Api::namespaced(room.context.client.clone(), &key.0);
+    let should_exist = room.versions.get(&key).is_some() || matches!(mode, Mode::Repair { .. });
+    let mut step = if should_exist { Step::Update(None) } else { Step::Create };
+    for _ in 0..ATTEMPTS {
+        step = match step {
+            Step::Create => match secrets.create(&written_by_us(), &desired).await {
+                Ok(created) => return Ok((Done::Created, created.metadata)),
+                Err(error) => update_after(&error)?,
+            },
+            Step::Update(refusal) => match update(room, sealed, &desired, mode).await {
+                Ok(done) => return Ok(done),
+                Err(Attempt::Changed) => Step::Update(refusal),
+                Err(Attempt::Absent) => refusal.map_or(Ok(Step::Create), Err)?,
+                Err(Attempt::Failed(failure)) => return Err(failure),
+            },
+        };
+    }
+    Err(Failure::temporary("the Secret changed underneath each time it was to be written".to_owned()))
+}
+
+/// Goes on after a Secret could not be created, where it may exist.
+fn update_after(error: &kube::Error) -> Result<Step, Failure> {
+    match code(error) {
+        Some(409) => Ok(Step::Update(None)),
+        Some(400 | 403 | 422) => Ok(Step::Update(Some(Failure::api(error)))),
+        _ => Err(Failure::api(error)),
     }
 }
 
 enum Attempt {
-    /// The object changed or went away underneath.
-    Again(Failure),
+    /// There is no such Secret.
+    Absent,
+    /// Another write came first.
+    Changed,
     Failed(Failure),
 }
 
@@ -88,31 +97,20 @@ async fn update(
 ) -> Result<(Done, ObjectMeta), Attempt> {
     let (namespace, name) = (desired.namespace().unwrap_or_default(), desired.name_any());
     let secrets: Api<Secret> = Api::namespaced(room.context.client.clone(), &namespace);
-    let existing = secrets.get(&name).await.map_err(|error| again_if(&error, 404))?;
+    let existing = secrets.get(&name).await.map_err(|error| unless(&error, 404, Attempt::Absent))?;
     refuse_sealing_key(&existing, &room.context.namespace).map_err(Attempt::Failed)?;
-    let was_ours = was_ours(&room.versions, &existing, desired);
-    let target = match (relation(&existing, sealed, was_ours), mode) {
-        (Relation::Ours, Mode::Repair { volatile }) => {
-            keeping(&existing, volatile, repaired(&existing, desired.clone()))
-        }
-        (Relation::Ours, Mode::Replace) => replaced(&existing, desired.clone()),
-        (Relation::Patched { owned }, _) => patched(&existing, desired.clone(), owned),
-        (Relation::OursOutdated, _) if is_current(&room.context.client, sealed).await => {
-            replaced(&existing, desired.clone())
-        }
-        // With skip-set-owner-references nothing marks the Secret as ours but its content.
-        _ if says_the_same(&existing, desired) => {
-            return Ok((Done::Nothing, existing.metadata));
-        }
-        (Relation::OursOutdated | Relation::Foreign, _) => {
-            return Err(Attempt::Failed(Failure::NotOurs(name)));
-        }
+    let relation = match relation(&existing, sealed, was_ours(&room.versions, &existing, desired)) {
+        Relation::OursOutdated if !is_current(&room.context.client, sealed).await? => Relation::Foreign,
+        relation => relation,
+    };
+    let Some(target) = target(&existing, desired, relation, mode) else {
+        return Err(Attempt::Failed(Failure::NotOurs(name)));
     };
     if says_the_same(&existing, &target) {
         return Ok((Done::Nothing, existing.metadata));
     }
     let updated = secrets.replace(&name, &written_by_us(), &target).await;
-    let updated = updated.map_err(|error| again_if(&error, 409))?;
+    let updated = updated.map_err(|error| unless(&error, 409, Attempt::Changed))?;
     let (from, changed_by) = (Version::of(&existing.metadata), last_manager(&existing));
     Ok((Done::Updated { from, changed_by }, updated.metadata))
 }
@@ -136,18 +134,23 @@ fn last_manager(secret: &Secret) -> Option<String> {
 }
 
 /// Whether the API server still knows this very SealedSecret, and not only our cache.
-async fn is_current(client: &Client, sealed: &SealedSecret) -> bool {
+async fn is_current(client: &Client, sealed: &SealedSecret) -> Result<bool, Attempt> {
     let namespace = sealed.namespace().unwrap_or_default();
     let api: Api<SealedSecret> = Api::namespaced(client.clone(), &namespace);
-    let current = api.get_metadata(&sealed.name_any()).await;
-    current.is_ok_and(|current| current.metadata.uid == sealed.metadata.uid)
+    match api.get_metadata(&sealed.name_any()).await {
+        Ok(current) => Ok(current.metadata.uid == sealed.metadata.uid),
+        Err(error) if code(&error) == Some(404) => Ok(false),
+        Err(error) => Err(Attempt::Failed(Failure::api(&error))),
+    }
 }
 
-fn is(error: &kube::Error, code: u16) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == code)
+fn code(error: &kube::Error) -> Option<u16> {
+    match error {
+        kube::Error::Api(status) => Some(status.code),
+        _ => None,
+    }
 }
 
-fn again_if(error: &kube::Error, code: u16) -> Attempt {
-    let failure = Failure::api(error);
-    if is(error, code) { Attempt::Again(failure) } else { Attempt::Failed(failure) }
+fn unless(error: &kube::Error, expected: u16, attempt: Attempt) -> Attempt {
+    if code(error) == Some(expected) { attempt } else { Attempt::Failed(Failure::api(error)) }
 }

@@ -164,7 +164,7 @@ fn cause(object: &DynamicObject, ring: &KeyRing) -> Cause {
         uid: metadata.uid.clone(),
         generation: metadata.generation,
         scope: Scope::from_annotations(metadata.annotations.as_ref()),
-        ring: ring.identity(),
+        ring: ring.identity().to_owned(),
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) async fn attend(
     room.counts_what_was(object, ring);
     let key = key_of(object);
     let is_to_be_counted = room.context.usage.wants_opening(&key);
-    if !is_to_be_counted && !status::marks_differ(&room.context, object, &room.marks(object)) {
+    if !is_to_be_counted && !status::marks_differ(room, object, &room.marks(object)) {
         return Ok(Action::await_change());
     }
     if room.lanes.others_come_first(&key) {
@@ -38,7 +38,7 @@ pub(super) async fn attend(
     if is_to_be_counted && let Some(tally) = count(object, ring, room).await {
         room.counts(object, tally);
     }
-    status::mark(&room.context, object, &room.marks(object)).await?;
+    status::mark(room, object, &room.marks(object)).await?;
     Ok(Action::await_change())
 }
 

@@ -14,6 +14,7 @@ mod news;
 mod object_watch;
 mod open;
 mod ownership;
+mod places;
 mod reconcile;
 mod repairs;
 mod room;
@@ -21,6 +22,7 @@ mod secret_watch;
 mod seen;
 mod status;
 mod unopened;
+mod unseen;
 mod versions;
 
 use std::panic::AssertUnwindSafe;
@@ -112,7 +114,7 @@ async fn work(
     let retry = |object: Arc<_>, failure: &_, room: Arc<_>| reconcile::retry(&object, failure, &room);
     let results = applier(reconcile, retry, Arc::clone(&room), store.clone(), queue, config);
     let results = results.for_each(|result| {
-        note_end(&room, result);
+        note_end(&room, &store, result);
         std::future::ready(())
     });
     let all_again = stream::select(all_on_new_ring(&room, &store), all_for_whole_view(&room, &store));
@@ -183,18 +185,21 @@ fn changed_secrets(
 type Outcome =
     Result<(ObjectRef<DynamicObject>, Action), kube::runtime::controller::Error<Failure, watcher::Error>>;
 
-/// Makes room in the lanes. Failures of objects are in their status, event and log line already; what is logged here is about
-/// the watch.
-fn note_end(room: &Room, outcome: Outcome) {
+/// Makes room in the lanes, and forgets what has gone meanwhile. Failures of objects are in their status, event and log line
+/// already; what is logged here is about the watch.
+fn note_end(room: &Room, store: &Store<DynamicObject>, outcome: Outcome) {
     use kube::runtime::controller::Error::{ObjectNotFound, QueueError, ReconcilerFailed, RunnerError};
-    let key = |namespace: Option<String>, name| (namespace.unwrap_or_default(), name);
-    match outcome {
-        Ok((object, _)) => room.lanes.done(&key(object.namespace, object.name)),
-        Err(ReconcilerFailed(_, object) | ObjectNotFound(object)) => {
-            room.lanes.done(&key(object.namespace, object.name));
-        }
-        Err(QueueError(error)) => tracing::warn!("watching SealedSecrets: {error}"),
-        Err(RunnerError(error)) => tracing::error!("the queue of SealedSecrets: {error}"),
+    let object = match outcome {
+        Ok((object, _)) => object,
+        Err(ReconcilerFailed(_, object) | ObjectNotFound(object)) => *object,
+        Err(QueueError(error)) => return tracing::warn!("watching SealedSecrets: {error}"),
+        Err(RunnerError(error)) => return tracing::error!("the queue of SealedSecrets: {error}"),
+    };
+    let is_gone = store.get(&object).is_none();
+    let key = (object.namespace.unwrap_or_default(), object.name);
+    room.lanes.done(&key);
+    if is_gone {
+        room.forget(&key);
     }
 }
 

@@ -36,7 +36,7 @@ impl Follower {
                 let changed = self.room.sees(&object);
                 return Ok(changed.then(|| ObjectRef::from_obj_with(&object, object_kind())));
             }
-            Event::Delete(object) => self.room.forget(&object),
+            Event::Delete(object) => self.room.forget(&key_of(&object)),
             Event::Init => self.before = self.store.state(),
             Event::InitApply(_) => {}
             Event::InitDone => self.listed(),
@@ -46,8 +46,9 @@ impl Follower {
 
     fn listed(&mut self) {
         for gone in std::mem::take(&mut self.before) {
-            if self.store.get(&reference(key_of(&gone))).is_none() {
-                self.room.forget(&gone);
+            let key = key_of(&gone);
+            if self.store.get(&reference(key.clone())).is_none() {
+                self.room.forget(&key);
             }
         }
         let objects = self.store.state();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kube::ResourceExt as _;
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::opening::{Content, Finished, Opening, SLICE, Step, V1Data};
 use sealed_secrets_core::template::Budget;
@@ -9,7 +10,9 @@ use sealed_secrets_core::unseal::{Renderer, UnsealError, Unsealed};
 use sealed_secrets_crds::SealedSecret;
 
 use super::desired::desired;
-use crate::context::Context;
+use super::places::{Kind, Place};
+use super::room::Room;
+use super::versions::Key;
 use crate::error::Failure;
 use crate::surroundings::Surroundings;
 use crate::usage::Tally;
@@ -36,15 +39,24 @@ enum Slice {
     Done(Box<Outcome>),
 }
 
-/// Opens the object and makes its Secret. Objects with templates wait for each other only, so that slow ones never stop those
-/// without.
+/// Opens the object and makes its Secret; `None` when it takes longer than it may without a `place`, and none is free. Objects
+/// with templates wait for each other only, so that slow ones never stop those without.
 ///
 /// # Errors
 /// When that cannot be told.
-pub(super) async fn open(job: Job, context: &Context) -> Result<Outcome, Failure> {
-    let templates = job.sealed.spec.template.data.as_ref();
-    let has_templates = templates.is_some_and(|templates| !templates.is_empty());
-    let turn = if has_templates { &context.rendering } else { &context.decryption };
+pub(super) async fn open(job: Job, room: &Room, place: Option<Place>) -> Result<Option<Outcome>, Failure> {
+    let (key, kind) = (job.key(), job.kind());
+    let turn = match kind {
+        Some(Kind::Templates) => &room.context.rendering,
+        Some(Kind::Long) | None => &room.context.decryption,
+    };
+    let mut place = match kind.filter(|_| place.is_none()) {
+        None => place,
+        Some(kind) => match room.places.take(kind, &key) {
+            None => return Ok(None),
+            place => place,
+        },
+    };
     let job = Arc::new(job);
     let mut opening = None;
     loop {
@@ -57,8 +69,28 @@ pub(super) async fn open(job: Job, context: &Context) -> Result<Outcome, Failure
         drop(permit);
         match worked.map_err(|_| Failure::Panicked)? {
             Slice::Unfinished(rest) => opening = Some(rest),
-            Slice::Done(outcome) => return Ok(*outcome),
+            Slice::Done(outcome) => return Ok(Some(*outcome)),
         }
+        if place.as_ref().is_none_or(|place| place.kind != Kind::Long) {
+            place = room.places.take(Kind::Long, &key);
+            if place.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+impl Job {
+    fn key(&self) -> Key {
+        (self.sealed.namespace().unwrap_or_default(), self.sealed.name_any())
+    }
+
+    /// Why this object is known to need a place.
+    fn kind(&self) -> Option<Kind> {
+        let spec = &self.sealed.spec;
+        let has_templates = spec.template.data.as_ref().is_some_and(|templates| !templates.is_empty());
+        let is_long = spec.encrypted_data.len() > SLICE;
+        has_templates.then_some(Kind::Templates).or(is_long.then_some(Kind::Long))
     }
 }
 

@@ -81,7 +81,7 @@ fn with_owners_of_others(existing: &Secret, ours: Option<Vec<OwnerReference>>) -
 
 /// `existing` with everything that `desired` says: data, type, labels, annotations and owner replaced. `immutable` of an
 /// existing Secret is never changed.
-pub(super) fn replaced(existing: &Secret, desired: Secret) -> Secret {
+fn replaced(existing: &Secret, desired: Secret) -> Secret {
     Secret {
         metadata: ObjectMeta {
             labels: desired.metadata.labels,
@@ -94,8 +94,36 @@ pub(super) fn replaced(existing: &Secret, desired: Secret) -> Secret {
     }
 }
 
+/// What an existing Secret is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// The SealedSecret is new or has changed: labels and annotations are replaced too.
+    Replace,
+    /// It has opened before in this form: labels and annotations of others stay.
+    Repair {
+        /// Keys of items whose templates give another value each time: those of an existing Secret stay.
+        volatile: BTreeSet<String>,
+    },
+}
+
+/// What `existing` should become when `desired` is wanted. `None` where it is not ours and says something else: it is left
+/// alone. One of [`Relation::OursOutdated`] is ours if the SealedSecret is still there.
+pub(super) fn target(existing: &Secret, desired: &Secret, relation: Relation, mode: &Mode) -> Option<Secret> {
+    let wanted = match mode {
+        Mode::Repair { volatile } => keeping(existing, volatile, desired.clone()),
+        Mode::Replace => desired.clone(),
+    };
+    match (relation, mode) {
+        (Relation::Ours, Mode::Repair { .. }) => Some(repaired(existing, wanted)),
+        (Relation::Ours | Relation::OursOutdated, _) => Some(replaced(existing, wanted)),
+        (Relation::Patched { owned }, _) => Some(patched(existing, wanted, owned)),
+        // With skip-set-owner-references nothing marks the Secret as ours but its content.
+        (Relation::Foreign, _) => says_the_same(existing, &wanted).then(|| existing.clone()),
+    }
+}
+
 /// `target` with the items named in `kept` as they are in `existing`: their templates would give another value each time.
-pub(super) fn keeping(existing: &Secret, kept: &BTreeSet<String>, mut target: Secret) -> Secret {
+fn keeping(existing: &Secret, kept: &BTreeSet<String>, mut target: Secret) -> Secret {
     let present = existing.data.iter().flatten().filter(|(key, _)| kept.contains(*key));
     target.data.get_or_insert_default().extend(present.map(|(key, value)| (key.clone(), value.clone())));
     target
@@ -103,7 +131,7 @@ pub(super) fn keeping(existing: &Secret, kept: &BTreeSet<String>, mut target: Se
 
 /// `existing` with its data, type and owner as `desired` says, and the labels and annotations of `desired` as well: those, and
 /// the owners, that others have added stay.
-pub(super) fn repaired(existing: &Secret, desired: Secret) -> Secret {
+fn repaired(existing: &Secret, desired: Secret) -> Secret {
     let (mut labels, mut annotations) =
         (existing.metadata.labels.clone(), existing.metadata.annotations.clone());
     merge(&mut labels, desired.metadata.labels.clone());
@@ -117,7 +145,7 @@ pub(super) fn repaired(existing: &Secret, desired: Secret) -> Secret {
 }
 
 /// `existing` with the data, labels and annotations of `desired` merged in, and its type; its owner too if `owned`.
-pub(super) fn patched(existing: &Secret, desired: Secret, owned: bool) -> Secret {
+fn patched(existing: &Secret, desired: Secret, owned: bool) -> Secret {
     let mut secret = existing.clone();
     merge(&mut secret.data, desired.data);
     merge(&mut secret.metadata.labels, desired.metadata.labels);
@@ -265,6 +293,22 @@ mod tests {
         assert_eq!(target, with_item("token", "old"));
         let target = keeping(&with_item("other", "old"), &kept, with_item("token", "new"));
         assert_eq!(target, with_item("token", "new"));
+    }
+
+    #[test]
+    fn a_value_that_is_random_each_time_stays_while_the_sealed_secret_does_whosever_the_secret_is() {
+        let (existing, desired) = (with_item("token", "old"), with_item("token", "new"));
+        let repair = Mode::Repair { volatile: BTreeSet::from(["token".to_owned()]) };
+        let ours = [Relation::Ours, Relation::OursOutdated, Relation::Patched { owned: false }];
+        for relation in ours.into_iter().chain([Relation::Foreign]) {
+            let target = target(&existing, &desired, relation, &repair).unwrap();
+            assert!(says_the_same(&target, &existing), "{relation:?}");
+        }
+        for relation in ours {
+            let target = target(&existing, &desired, relation, &Mode::Replace).unwrap();
+            assert_eq!(target.data, desired.data, "{relation:?}");
+        }
+        assert_eq!(target(&existing, &desired, Relation::Foreign, &Mode::Replace), None);
     }
 
     #[test]

@@ -12,8 +12,10 @@ use sealed_secrets_core::opening::KeyUse;
 use sealed_secrets_core::unseal::{UnsealError, Unsealed};
 use sealed_secrets_crds::{ItemsOfKey, LastSuccess, SealedSecret};
 
-use super::apply::{Done, Mode};
+use super::apply::Done;
 use super::open::{Job, Outcome, open};
+use super::ownership::Mode;
+use super::places::{self, Place};
 use super::room::{Room, key_of, success_with};
 use super::status::Told;
 use super::unopened::{self, Verdict};
@@ -45,13 +47,14 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
         room.context.metrics.condition(&object, true);
         return chores::attend(&object, &ring, &room).await;
     }
-    if let Some(rest) = room.repairs.wait(&key_of(&object), Instant::now()) {
+    if let Some(rest) = room.pause_before_repair(&object) {
         return Ok(Action::requeue(rest));
     }
     let outcome = match room.cases.recall(&object, &ring) {
-        Some(error) => Err(Failure::Unseal(error.into())),
+        Some(error) => Some(Err(Failure::Unseal(error.into()))),
         None => attempt(&object, &ring, &room).await,
     };
+    let Some(outcome) = outcome else { return Ok(Action::requeue(places::later())) };
     match outcome {
         Err(Failure::Unseal(UnsealError::Opening(error))) => {
             match unopened::consider(&object, &ring, &room, error).await {
@@ -63,11 +66,23 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
     }
 }
 
-async fn attempt(object: &DynamicObject, ring: &Arc<KeyRing>, room: &Room) -> Result<LastSuccess, Failure> {
-    room.context.metrics.attempted();
+/// `None` while the object takes long, and has to wait for its place.
+async fn attempt(
+    object: &DynamicObject,
+    ring: &Arc<KeyRing>,
+    room: &Room,
+) -> Option<Result<LastSuccess, Failure>> {
+    let key = key_of(object);
+    let place = match room.places.wanted(&key) {
+        Some(kind) => Some(room.places.take(kind, &key)?),
+        None => None,
+    };
     // A defect that one object uncovers must not stop the others.
-    let attempt = AssertUnwindSafe(unseal_and_apply(object, ring, room)).catch_unwind();
-    attempt.await.unwrap_or(Err(Failure::Panicked))
+    let attempt = AssertUnwindSafe(unseal_and_apply(object, ring, room, place)).catch_unwind();
+    let outcome = attempt.await.unwrap_or(Err(Failure::Panicked)).transpose()?;
+    room.context.metrics.attempted();
+    room.places.forget(&key);
+    Some(outcome)
 }
 
 /// Tells what came of the attempt, and remembers it. Of a backlog all Secrets come first: their success is told afterwards.
@@ -86,7 +101,7 @@ async fn finish(
         Err(failure) => {
             room.failed(object);
             // What cannot be told is no reason to try again sooner.
-            let _ = status::report(&room.context, object, Err(&failure), &room.marks(object)).await?;
+            let _ = status::report(room, object, Err(&failure)).await?;
             Err(failure)
         }
     }
@@ -102,7 +117,7 @@ pub(super) async fn report(
     room: &Room,
     success: LastSuccess,
 ) -> Result<Action, Failure> {
-    match status::report(&room.context, object, Ok(success.clone()), &room.marks(object)).await? {
+    match status::report(room, object, Ok(success.clone())).await? {
         Told::Yes => room.succeeded(object, success),
         Told::Forbidden => room.put_off(object, success),
         Told::AllowedAgain => {
@@ -114,7 +129,7 @@ pub(super) async fn report(
 }
 
 /// When to try an object again that has failed: sooner the first times, and never later than five minutes. What only a change
-/// can mend waits for it.
+/// can mend waits for it, and so does what has failed too often since the last change.
 pub(super) fn retry(object: &DynamicObject, failure: &Failure, room: &Room) -> Action {
     let (context, key) = (&room.context, key_of(object));
     let is_told_again = matches!(failure, Failure::Unopened { .. }) && !room.cases.is_news(&key);
@@ -124,16 +139,18 @@ pub(super) fn retry(object: &DynamicObject, failure: &Failure, room: &Room) -> A
     if let Some(wait) = unopened::come_back(object, room) {
         return Action::requeue(wait);
     }
-    let wait = context.backoff.failed(key.clone(), rand::random());
+    let wait = context.backoff.failed(key.clone(), room.circumstances(object), rand::random());
     let given_up = context.max_retries.is_some_and(|most| context.backoff.failures(&key) > most);
-    if failure.waits_for_a_change() || given_up { Action::await_change() } else { Action::requeue(wait) }
+    let waits = failure.waits_for_a_change() || failure.waits_for_its_secret() && room.versions.are_watched();
+    if waits || given_up { Action::await_change() } else { Action::requeue(wait) }
 }
 
 async fn unseal_and_apply(
     object: &DynamicObject,
     ring: &Arc<KeyRing>,
     room: &Room,
-) -> Result<LastSuccess, Failure> {
+    place: Option<Place>,
+) -> Result<Option<LastSuccess>, Failure> {
     let context = &room.context;
     // What is malformed may hold anything, which no key opens.
     let sealed = decode(object).inspect_err(|_| room.counts(object, Tally::of(Vec::new(), 1)))?;
@@ -145,7 +162,7 @@ async fn unseal_and_apply(
         v1_data: context.v1_data,
         budget: context.template_budget.clone(),
     };
-    let Outcome { unsealed, tally } = open(job, context).await?;
+    let Some(Outcome { unsealed, tally }) = open(job, room, place).await? else { return Ok(None) };
     let keys = items_of_keys(&tally);
     room.counts(object, tally);
     let Unsealed { secret, volatile } = unsealed?;
@@ -154,13 +171,14 @@ async fn unseal_and_apply(
     let mode = if opened_before { Mode::Repair { volatile } } else { Mode::Replace };
     let left_as = room.left_as(object);
     room.lanes.may_write(&key_of(object)).await;
+    let writing = room.versions.writing(key_of(object));
     let (done, metadata) = apply::apply(room, &sealed, secret, &mode).await?;
-    room.versions.note(key_of(object), &metadata);
+    writing.done(&metadata);
     if opened_before {
         tell_repair(object, room, done, left_as).await;
     }
     let version = Version::of(&metadata);
-    Ok(success_with(object, version, keys))
+    Ok(Some(success_with(object, version, keys)))
 }
 
 fn items_of_keys(tally: &Tally) -> Vec<ItemsOfKey> {

@@ -24,8 +24,12 @@ pub(super) struct Repairs {
 }
 
 impl Repairs {
-    /// How long this Secret must still wait, if at all.
-    pub(super) fn wait(&self, key: &Key, now: Instant) -> Option<Duration> {
+    /// How long this Secret must still wait, if at all. What is no repair, because the SealedSecret has not opened yet as it is
+    /// now, never waits.
+    pub(super) fn wait(&self, key: &Key, is_repair: bool, now: Instant) -> Option<Duration> {
+        if !is_repair {
+            return None;
+        }
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let repaired = made.get(key)?;
         let pause = pause_after(repaired.times);
@@ -38,6 +42,11 @@ impl Repairs {
         made.retain(|_, repaired| now.duration_since(repaired.last) < PEACE);
         let times = made.get(&key).map_or(0, |repaired| repaired.times).saturating_add(1);
         made.insert(key, Repaired { times, last: now });
+    }
+
+    /// Forgets the repairs of a Secret whose SealedSecret is gone.
+    pub(super) fn forget(&self, key: &Key) {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }
 
@@ -53,12 +62,23 @@ mod tests {
     fn the_first_repair_is_made_at_once_and_each_further_one_waits_longer() {
         let (repairs, start) = (Repairs::default(), Instant::now());
         let key = ("shop".to_owned(), "db".to_owned());
-        assert_eq!(repairs.wait(&key, start), None);
+        assert_eq!(repairs.wait(&key, true, start), None);
         repairs.made(key.clone(), start);
-        assert_eq!(repairs.wait(&key, start), Some(FIRST));
-        assert_eq!(repairs.wait(&key, start + FIRST), None);
+        assert_eq!(repairs.wait(&key, true, start), Some(FIRST));
+        assert_eq!(repairs.wait(&key, true, start + FIRST), None);
         repairs.made(key.clone(), start + FIRST);
-        assert_eq!(repairs.wait(&key, start + FIRST), Some(FIRST * 2));
+        assert_eq!(repairs.wait(&key, true, start + FIRST), Some(FIRST * 2));
+    }
+
+    #[test]
+    fn what_a_user_asks_for_does_not_wait_and_a_new_sealed_secret_starts_over() {
+        let (repairs, start) = (Repairs::default(), Instant::now());
+        let key = ("shop".to_owned(), "db".to_owned());
+        repairs.made(key.clone(), start);
+        assert_eq!(repairs.wait(&key, false, start), None);
+        assert_eq!(repairs.wait(&key, true, start), Some(FIRST));
+        repairs.forget(&key);
+        assert_eq!(repairs.wait(&key, true, start), None);
     }
 
     #[test]
@@ -70,7 +90,7 @@ mod tests {
         }
         let later = start + PEACE * 2;
         repairs.made(key.clone(), later);
-        assert_eq!(repairs.wait(&key, later), Some(FIRST));
+        assert_eq!(repairs.wait(&key, true, later), Some(FIRST));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What the workers of one watch share and remember.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
@@ -14,8 +16,10 @@ use super::cases::Cases;
 use super::gate::Gate;
 use super::lanes::Lanes;
 use super::marks::{Mark, marks};
+use super::places::Places;
 use super::repairs::Repairs;
 use super::seen::{Seen, version_of};
+use super::unseen::Unseen;
 use super::versions::{Key, Version, Versions};
 use super::{folded, object_kind, status};
 use crate::context::Context;
@@ -44,8 +48,10 @@ pub(super) struct Room {
     pub(super) versions: Arc<Versions>,
     pub(super) repairs: Repairs,
     pub(super) seen: Seen,
+    pub(super) unseen: Unseen,
     pub(super) lanes: Arc<Lanes>,
     pub(super) cases: Cases,
+    pub(super) places: Arc<Places>,
     /// Open when the first list of SealedSecrets is in the store.
     pub(super) objects_listed: Gate,
     successes: Mutex<HashMap<Key, Remembered>>,
@@ -58,8 +64,10 @@ impl Room {
             versions: Arc::new(Versions::new()),
             repairs: Repairs::default(),
             seen: Seen::default(),
+            unseen: Unseen::default(),
             lanes: Arc::default(),
             cases: Cases::new(),
+            places: Arc::default(),
             objects_listed: Gate::closed(),
             successes: Mutex::default(),
         }
@@ -71,7 +79,7 @@ impl Room {
     pub(super) fn nothing_has_changed(&self, object: &DynamicObject, ring: &KeyRing) -> bool {
         let last = match self.lock().get(&key_of(object)) {
             Some(last) => (last.since == Since::Reported).then(|| last.success.clone()),
-            None => status::last_success(object),
+            None => status::last_success(self.unseen.status(object), object.metadata.generation),
         };
         last.is_some_and(|last| self.is_still_so(&last, object, ring)) && !self.is_refused(object)
     }
@@ -112,8 +120,24 @@ impl Room {
         };
         match self.last(object) {
             Some(last) if last.generation == now.generation => same(last),
-            _ => status::has_opened(&status::read(object), object.metadata.generation),
+            _ => status::has_opened(&self.unseen.status(object), object.metadata.generation),
         }
+    }
+
+    /// Differs where anything differs that an attempt at `object` depends on: itself, the key ring, its Secret.
+    pub(super) fn circumstances(&self, object: &DynamicObject) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let ring = self.context.ring.borrow().clone();
+        version_of(object).hash(&mut hasher);
+        ring.map(|ring| ring.identity().to_owned()).hash(&mut hasher);
+        let secret = self.versions.get(&key_of(object));
+        secret.map(|version| (version.uid, version.resource_version)).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// How long the Secret of `object` must still wait to be put back.
+    pub(super) fn pause_before_repair(&self, object: &DynamicObject) -> Option<Duration> {
+        self.repairs.wait(&key_of(object), self.has_opened(object), Instant::now())
     }
 
     /// The version in which the last success has left the Secret of `object`, as far as anything remembers it.
@@ -125,7 +149,7 @@ impl Room {
     /// The last success with `object`, whatever has happened since.
     fn last(&self, object: &DynamicObject) -> Option<LastSuccess> {
         let remembered = self.lock().get(&key_of(object)).map(|remembered| remembered.success.clone());
-        remembered.or_else(|| status::read(object).last_success)
+        remembered.or_else(|| self.unseen.status(object).last_success)
     }
 
     /// Fingerprints of the keys that opened `object` the last time. Nothing but work depends on them.
@@ -173,7 +197,21 @@ impl Room {
         } else {
             self.context.usage.expect(key_of(object), version_of(object));
         }
-        self.seen.note(object)
+        self.unseen.shown(object);
+        let changed = self.seen.note(object);
+        if changed {
+            self.places.forget(&key_of(object));
+        }
+        changed
+    }
+
+    /// Notes an object as the API server has answered it.
+    pub(super) fn has_written(&self, object: &DynamicObject) {
+        if self.seen.has_shown(object) {
+            self.unseen.forget(&key_of(object));
+        } else {
+            self.unseen.written(object);
+        }
     }
 
     /// Notes which keys `object` needs.
@@ -200,15 +238,17 @@ impl Room {
     }
 
     /// Forgets everything about an object that is gone.
-    pub(super) fn forget(&self, object: &DynamicObject) {
-        let key = key_of(object);
-        self.context.backoff.succeeded(&key);
-        self.context.metrics.forget(object);
-        self.seen.forget(&key);
-        self.context.usage.forget(&key);
-        self.cases.forget(&key);
-        self.lock().remove(&key);
-        self.versions.forget(&key);
+    pub(super) fn forget(&self, key: &Key) {
+        self.context.backoff.succeeded(key);
+        self.context.metrics.forget(key);
+        self.context.usage.forget(key);
+        self.seen.forget(key);
+        self.unseen.forget(key);
+        self.cases.forget(key);
+        self.places.forget(key);
+        self.repairs.forget(key);
+        self.versions.forget(key);
+        self.lock().remove(key);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Remembered>> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Secret;
@@ -17,6 +18,10 @@ use super::versions::{Key, Versions};
 use crate::backoff::WatchBackoff;
 use crate::client;
 
+/// While the first list of Secrets fails, objects wait this long for it: without it nothing that was opened before is known to
+/// be unchanged.
+const LONGEST_WAIT_FOR_LIST: Duration = Duration::from_secs(10);
+
 /// The keys of SealedSecrets in `store` whose Secret is not as it was. Where Secrets cannot be watched: none, and one line in
 /// the log.
 pub(super) fn changes(
@@ -25,7 +30,7 @@ pub(super) fn changes(
     room: &Arc<Room>,
 ) -> impl Stream<Item = ObjectRef<DynamicObject>> + use<> {
     let versions = Arc::clone(&room.versions);
-    let mut follower = Follower { store, versions, seen: HashSet::new(), told: false };
+    let mut follower = Follower { store, versions, seen: HashSet::new(), failing_since: None, told: false };
     let room = Arc::clone(room);
     // The store comes first: it says which Secrets matter.
     let events = stream::once(async move { room.objects_listed.opened().await })
@@ -38,6 +43,7 @@ struct Follower {
     versions: Arc<Versions>,
     /// What the list that is being read has shown so far.
     seen: HashSet<Key>,
+    failing_since: Option<Instant>,
     told: bool,
 }
 
@@ -58,6 +64,7 @@ impl Follower {
                 if self.versions.listed.is_open() { changed } else { Vec::new() }
             }
             Ok(Event::InitDone) => {
+                self.versions.set_watched(true);
                 self.versions.listed.open();
                 let seen = std::mem::take(&mut self.seen);
                 self.versions.retain(|key| seen.contains(key))
@@ -68,7 +75,10 @@ impl Follower {
                 self.versions.forget(&key);
                 vec![key]
             }
-            Err(error) => self.tell(&error),
+            Err(error) => {
+                self.failed(&error, Instant::now());
+                Vec::new()
+            }
         };
         changed.into_iter().map(reference).filter(|object| self.store.get(object).is_some()).collect()
     }
@@ -76,23 +86,66 @@ impl Follower {
     fn note(&self, secret: &PartialObjectMeta<Secret>) -> Vec<Key> {
         let key = key_of(secret);
         let matters = self.store.get(&reference(key.clone())).is_some();
-        let changed = matters && self.versions.note(key.clone(), &secret.metadata);
+        let changed = matters && self.versions.shown(key.clone(), &secret.metadata);
         if changed { vec![key] } else { Vec::new() }
     }
 
-    fn tell(&mut self, error: &watcher::Error) -> Vec<Key> {
-        self.versions.listed.open();
-        if !client::is_forbidden(error) {
+    fn failed(&mut self, error: &watcher::Error, now: Instant) {
+        let forbidden = client::is_forbidden(error);
+        let since = *self.failing_since.get_or_insert(now);
+        if forbidden {
+            self.versions.set_watched(false);
+        }
+        if forbidden || now.duration_since(since) >= LONGEST_WAIT_FOR_LIST {
+            self.versions.listed.open();
+        }
+        if !forbidden {
             tracing::warn!("watching Secrets: {error}");
         } else if !std::mem::replace(&mut self.told, true) {
             tracing::warn!(
                 "Secrets may not be watched, so edited ones are put back only after a restart: {error}"
             );
         }
-        Vec::new()
     }
 }
 
 fn key_of(secret: &PartialObjectMeta<Secret>) -> Key {
     (secret.namespace().unwrap_or_default(), secret.name_any())
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+    use kube::runtime::reflector::store::Writer;
+
+    use super::super::object_kind;
+    use super::*;
+
+    fn failure(code: u16) -> watcher::Error {
+        let status = Status { code, ..Status::default() };
+        watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+    }
+
+    fn follower() -> Follower {
+        let store = Writer::<DynamicObject>::new(object_kind()).as_reader();
+        let versions = Arc::new(Versions::new());
+        Follower { store, versions, seen: HashSet::new(), failing_since: None, told: false }
+    }
+
+    #[test]
+    fn one_error_does_not_make_what_is_unchanged_be_opened_again_and_many_do_not_stop_the_work() {
+        let (mut follower, start) = (follower(), Instant::now());
+        follower.failed(&failure(503), start);
+        assert!(!follower.versions.listed.is_open());
+        follower.failed(&failure(503), start + LONGEST_WAIT_FOR_LIST);
+        assert!(follower.versions.listed.is_open());
+    }
+
+    #[test]
+    fn where_secrets_may_not_be_watched_nothing_waits_for_them() {
+        let mut follower = follower();
+        follower.versions.set_watched(true);
+        follower.failed(&failure(403), Instant::now());
+        assert!(follower.versions.listed.is_open() && !follower.versions.are_watched());
+    }
 }

@@ -13,23 +13,39 @@ use super::versions::Key;
 /// Tells changes that matter from others, above all from those of the status that we write ourselves.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    known: Mutex<HashMap<Key, u64>>,
+    known: Mutex<HashMap<Key, Shown>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Shown {
+    what_matters: u64,
+    moment: Option<u64>,
 }
 
 impl Seen {
     /// Notes `object`, and tells whether it is new or has changed in what matters.
     pub(super) fn note(&self, object: &DynamicObject) -> bool {
-        let now = version_of(object);
-        self.lock().insert(key_of(object), now) != Some(now)
+        let now = Shown { what_matters: version_of(object), moment: moment(object) };
+        self.lock().insert(key_of(object), now).is_none_or(|before| before.what_matters != now.what_matters)
+    }
+
+    /// Whether the watch has shown `object` as it is in this moment, or later.
+    pub(super) fn has_shown(&self, object: &DynamicObject) -> bool {
+        self.lock().get(&key_of(object)).is_some_and(|shown| shown.moment >= moment(object))
     }
 
     pub(super) fn forget(&self, key: &Key) {
         self.lock().remove(key);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, u64>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Shown>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The resourceVersion as a number: that of a later moment is greater (KEP 5504).
+pub(super) fn moment(object: &DynamicObject) -> Option<u64> {
+    object.metadata.resource_version.as_ref()?.parse().ok()
 }
 
 /// Differs where anything differs that an attempt depends on.
@@ -73,5 +89,14 @@ mod tests {
         let last = object(&json!({"uid": "v", "generation": 2, "annotations": {scope: "true"}}), &none);
         seen.forget(&key_of(&last));
         assert!(seen.note(&last));
+    }
+
+    #[test]
+    fn what_the_watch_has_shown_is_told_from_what_it_is_still_to_show() {
+        let seen = Seen::default();
+        let at = |version: &str| object(&json!({"uid": "u", "resourceVersion": version}), &json!({}));
+        assert!(!seen.has_shown(&at("9")));
+        seen.note(&at("10"));
+        assert!(seen.has_shown(&at("9")) && seen.has_shown(&at("10")) && !seen.has_shown(&at("11")));
     }
 }

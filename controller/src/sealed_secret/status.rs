@@ -15,7 +15,7 @@ use sealed_secrets_crds::{
 
 use super::folded;
 use super::marks::{KEY_COMPROMISED, Mark, STALE};
-use crate::context::Context;
+use super::room::Room;
 use crate::error::Failure;
 use crate::{clock, event};
 
@@ -45,61 +45,76 @@ pub(super) enum Told {
     AllowedAgain,
 }
 
-/// Writes what came of an attempt: condition and event, unless the object says so already.
+/// Tells what came of an attempt: status first, then event, unless that was said already.
 ///
 /// # Errors
 /// When the status cannot be written for another reason than a missing right; the attempt is then repeated.
 pub(super) async fn report(
-    context: &Context,
+    room: &Room,
     object: &DynamicObject,
     outcome: Result<LastSuccess, &Failure>,
-    marks: &[Mark],
 ) -> Result<Told, Failure> {
-    let before = read(object);
-    let failure = outcome.as_ref().err().copied();
-    let after = next(&before, object.metadata.generation, outcome, marks, clock::now());
-    context.metrics.condition(object, synced(&after));
-    let same_conditions = same_conditions(&before, &after);
-    let only_memory_differs = same_conditions && context.status_forgets.load(Ordering::Relaxed);
-    if only_memory_differs || same_but_for_time(&before, &after) {
-        return Ok(Told::Yes);
-    }
-    if !same_verdict(&before, &after) {
-        let (kind, reason, message) = match failure {
-            None => ("Normal", "Unsealed", "SealedSecret unsealed successfully".to_owned()),
-            Some(failure) => ("Warning", failure.event_reason(), failure.event_message()),
+    let (context, marks) = (&room.context, room.marks(object));
+    let (generation, now) = (object.metadata.generation, clock::now());
+    let forgets = context.status_forgets.load(Ordering::Relaxed);
+    let after = |before: &_| next(before, generation, outcome.clone(), &marks, now);
+    let before = room.unseen.status(object);
+    let status = after(&before);
+    context.metrics.condition(object, synced(&status));
+    let says_something_new = !same_verdict(&room.unseen.said(object), &status);
+    let Some(status) = changed(&before, status, forgets) else { return Ok(Told::Yes) };
+    let again = |current: &SealedSecretStatus| changed(current, after(current), forgets);
+    let told = write(room, object, status, |current| again(&read(current))).await?;
+    if says_something_new {
+        let (kind, reason, message) = match outcome {
+            Ok(_) => ("Normal", "Unsealed", "SealedSecret unsealed successfully".to_owned()),
+            Err(failure) => ("Warning", failure.event_reason(), failure.event_message()),
         };
         event::write(&context.client, object, kind, reason, &message).await;
     }
-    // With the times of what is unchanged, a status that cannot remember is not changed by writing it.
-    let after =
-        if same_conditions { SealedSecretStatus { conditions: before.conditions, ..after } } else { after };
-    if context.update_status { write(context, object, |_| Some(after.clone())).await } else { Ok(Told::Yes) }
+    Ok(told)
 }
 
-/// Writes what is to be said of keys, and nothing else, unless the object says so already. There is no event: one new key
-/// would cause as many as there are objects.
+/// Writes what is to be said of keys, and nothing else, unless that was said already. There is no event: one new key would
+/// cause as many as there are objects.
 ///
 /// # Errors
 /// When the status cannot be written.
-pub(super) async fn mark(context: &Context, object: &DynamicObject, marks: &[Mark]) -> Result<(), Failure> {
-    if !marks_differ(context, object, marks) {
-        return Ok(());
-    }
+pub(super) async fn mark(room: &Room, object: &DynamicObject, marks: &[Mark]) -> Result<(), Failure> {
     let (generation, now) = (object.metadata.generation, clock::now());
+    let marked = |before: &SealedSecretStatus| changed(before, with_marks(before, marks, now), false);
+    let Some(status) = marked(&room.unseen.status(object)) else { return Ok(()) };
     // What is known of keys is of this generation; of another one it is told when that has opened.
-    let marked = |current: &DynamicObject| {
-        (current.metadata.generation == generation).then(|| with_marks(&read(current), marks, now))
+    let again = |current: &DynamicObject| {
+        let is_same = current.metadata.generation == generation;
+        is_same.then(|| marked(&read(current))).flatten()
     };
     // What is forbidden is said in the log, and told with the next report.
-    write(context, object, marked).await.map(drop)
+    write(room, object, status, again).await.map(drop)
 }
 
 /// Whether [`mark`] has anything to write.
-pub(super) fn marks_differ(context: &Context, object: &DynamicObject, marks: &[Mark]) -> bool {
-    let before = read(object);
+pub(super) fn marks_differ(room: &Room, object: &DynamicObject, marks: &[Mark]) -> bool {
+    let before = room.unseen.status(object);
     let after = with_marks(&before, marks, clock::now());
-    context.update_status && !same_but_for_time(&before, &after)
+    room.context.update_status && changed(&before, after, false).is_some()
+}
+
+/// What is to be written so that `before` says what `after` does, if anything; `forgets` says that the last success is not
+/// stored anyway.
+fn changed(
+    before: &SealedSecretStatus,
+    after: SealedSecretStatus,
+    forgets: bool,
+) -> Option<SealedSecretStatus> {
+    let same_conditions = same_conditions(before, &after);
+    let only_memory_differs = same_conditions && forgets;
+    if only_memory_differs || same_but_for_time(before, &after) {
+        return None;
+    }
+    // With the times of what is unchanged, a status that cannot remember is not changed by writing it.
+    let conditions = if same_conditions { before.conditions.clone() } else { after.conditions };
+    Some(SealedSecretStatus { conditions, ..after })
 }
 
 /// The status as it is stored; one that cannot be read is written anew.
@@ -112,15 +127,14 @@ pub(super) fn has_opened(status: &SealedSecretStatus, generation: Option<i64>) -
     status.observed_generation == generation && synced(status)
 }
 
-/// What the last success was made of, while nothing has failed since.
-pub(super) fn last_success(object: &DynamicObject) -> Option<LastSuccess> {
-    let status = read(object);
+/// What the last success was made of, where it was with `generation` and nothing has failed since.
+pub(super) fn last_success(status: SealedSecretStatus, generation: Option<i64>) -> Option<LastSuccess> {
     let mut verdict = status
         .conditions
         .iter()
         .filter(|condition| is_one_of(&OURS, condition) && !is_one_of(&OF_KEYS, condition));
     let holds = verdict.all(|condition| condition.status == ConditionStatus::True.as_str());
-    status.last_success.filter(|_| holds && status.observed_generation == object.metadata.generation)
+    status.last_success.filter(|_| holds && status.observed_generation == generation)
 }
 
 fn synced(status: &SealedSecretStatus) -> bool {
@@ -236,31 +250,38 @@ fn same_but_for_time(before: &SealedSecretStatus, after: &SealedSecretStatus) ->
     timeless(before) == timeless(after)
 }
 
-/// PUTs a status onto the object as it is now, unless `next` wants none for that; nothing else of the object is sent.
+/// Writes `status`, decided on the latest status of `object` that is known; where the object has changed since, what `again`
+/// wants of its present form, if anything. Nothing else of the object is sent. Without `--update-status` it is only remembered.
 async fn write(
-    context: &Context,
+    room: &Room,
     object: &DynamicObject,
-    next: impl Fn(&DynamicObject) -> Option<SealedSecretStatus>,
+    mut status: SealedSecretStatus,
+    again: impl Fn(&DynamicObject) -> Option<SealedSecretStatus>,
 ) -> Result<Told, Failure> {
+    if !room.context.update_status {
+        room.unseen.unwritten(object, status);
+        return Ok(Told::Yes);
+    }
     let kind = ApiResource::erase::<SealedSecret>(&());
     let namespace = object.namespace().unwrap_or_default();
-    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &kind);
+    let api: Api<DynamicObject> = Api::namespaced_with(room.context.client.clone(), &namespace, &kind);
     let mut current = object.clone();
     for _ in 0..ATTEMPTS {
-        let Some(status) = next(&current) else { return Ok(Told::Yes) };
         let remembers = status.last_success.is_some();
-        let status = serde_json::to_value(status).map_err(|error| Failure::temporary(error.to_string()))?;
-        let update = folded::with_status_only(&current, &status);
+        let value = serde_json::to_value(&status).map_err(|error| Failure::temporary(error.to_string()))?;
+        let update = folded::with_status_only(&current, &value);
         match api.replace_status(&current.name_any(), &PostParams::default(), &update).await {
             Ok(written) => {
-                let forgets = read(&written).last_success.is_none();
                 if remembers {
-                    context.status_forgets.store(forgets, Ordering::Relaxed);
+                    let forgets = read(&written).last_success.is_none();
+                    room.context.status_forgets.store(forgets, Ordering::Relaxed);
                 }
+                room.has_written(&written);
                 return Ok(allowed_in(&namespace));
             }
             Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(Told::Yes),
             Err(kube::Error::Api(answer)) if answer.code == 403 => {
+                room.unseen.forbidden(object, status);
                 return Ok(forbidden_in(namespace, &answer.message));
             }
             Err(kube::Error::Api(answer)) if answer.code == 409 => {}
@@ -272,6 +293,9 @@ async fn write(
             Ok(_) => return Ok(Told::Yes),
             Err(error) => return Err(Failure::api(&error)),
         }
+        room.has_written(&current);
+        let Some(wanted) = again(&current) else { return Ok(Told::Yes) };
+        status = wanted;
     }
     Err(Failure::temporary("the status changed underneath each time it was to be written".to_owned()))
 }
@@ -346,6 +370,19 @@ mod tests {
     }
 
     #[test]
+    fn a_status_is_written_only_where_it_says_something_new_and_stored_memory_counts_where_there_is_one() {
+        let success = |version: &str| {
+            let last = LastSuccess { secret_resource_version: version.to_owned(), ..LastSuccess::default() };
+            next(&SealedSecretStatus::default(), Some(1), Ok(last), &[], at(1))
+        };
+        assert_eq!(changed(&success("1"), success("1"), false), None);
+        assert_eq!(changed(&success("1"), success("2"), false), Some(success("2")));
+        assert_eq!(changed(&success("1"), success("2"), true), None);
+        let failure = after_failure(&success("1"), 1, &failed("no"));
+        assert_eq!(changed(&failure, success("1"), true), Some(success("1")));
+    }
+
+    #[test]
     fn an_equal_outcome_of_the_same_generation_is_not_written_again() {
         let first = next(&SealedSecretStatus::default(), Some(1), Ok(LastSuccess::default()), &[], at(1));
         assert!(same_but_for_time(&first, &next(&first, Some(1), Ok(LastSuccess::default()), &[], at(99))));
@@ -390,7 +427,7 @@ mod tests {
         for marks in [vec![], vec![stale("1 of 1")]] {
             let status = next(&read(&object), Some(1), Ok(LastSuccess::default()), &marks, at(1));
             object.data = serde_json::json!({"status": status});
-            assert_eq!(last_success(&object), Some(LastSuccess::default()));
+            assert_eq!(last_success(read(&object), Some(1)), Some(LastSuccess::default()));
         }
     }
 }

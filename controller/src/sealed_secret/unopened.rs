@@ -7,11 +7,11 @@ use kube::api::DynamicObject;
 use sealed_secrets_core::diagnosis::{Diagnosis, Examination, Examined};
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::opening::OpeningError;
+use sealed_secrets_crds::SealedSecretStatus;
 
 use super::cases::{Case, Turn};
 use super::reconcile::decode;
 use super::room::{Room, key_of};
-use super::status;
 use crate::error::Failure;
 
 /// Between two looks at whether the keys have been listed.
@@ -19,7 +19,7 @@ const LOOK_AT_LIST: Duration = Duration::from_millis(100);
 /// When keys cannot be listed, what is known is told after this time.
 const LONGEST_WAIT_FOR_LIST: Duration = Duration::from_secs(10);
 /// Between two tries to get a turn for an examination.
-const LOOK_FOR_TURN: Duration = Duration::from_secs(2);
+const LOOK_FOR_TURN: Duration = Duration::from_secs(5);
 /// Private-key operations after which an examination makes way: it is in nobody's way for longer than a few milliseconds.
 const SLICE: usize = 8;
 
@@ -46,17 +46,19 @@ pub(super) async fn consider(
     if case.settled {
         return Verdict::Tell(told(&case));
     }
-    let examination = decode(object).ok().and_then(|sealed| Examination::new(&sealed, ring, &case.error));
-    let Some(examination) = examination else {
+    if !case.error.may_lack_a_key() {
+        // The error says all.
         return Verdict::Tell(told(&room.cases.settle(case, None)));
-    };
+    }
     match room.cases.turn(&case, Instant::now()) {
         Some(turn) => {
-            let diagnosis = examine(examination, room, turn).await;
+            let diagnosis = examine(object, ring, room, &case, turn).await;
             Verdict::Tell(told(&room.cases.settle(case, diagnosis)))
         }
         // What is in the status may already name the cause.
-        None if case.told || says_so(object, &case) => Verdict::ComeBack(later()),
+        None if case.told || says_so(&room.unseen.status(object), object, &case) => {
+            Verdict::ComeBack(later())
+        }
         None => Verdict::Tell(told(&room.cases.tell_before_it_is_settled(case))),
     }
 }
@@ -70,8 +72,7 @@ fn told(case: &Case) -> Failure {
     Failure::Unopened { error: case.error.clone(), diagnosis: case.diagnosis.clone() }
 }
 
-fn says_so(object: &DynamicObject, case: &Case) -> bool {
-    let status = status::read(object);
+fn says_so(status: &SealedSecretStatus, object: &DynamicObject, case: &Case) -> bool {
     let message = status.conditions.first().and_then(|synced| synced.message.clone()).unwrap_or_default();
     status.observed_generation == object.metadata.generation && message.starts_with(&case.error.to_string())
 }
@@ -80,8 +81,16 @@ fn later() -> Duration {
     LOOK_FOR_TURN.mul_f64(1.0 + rand::random::<f64>())
 }
 
-/// Looks for the cause in small slices, each on a thread that may block and in turn with everything else that decrypts.
-async fn examine(mut examination: Examination, room: &Room, turn: Turn<'_>) -> Option<Diagnosis> {
+/// Looks for the cause in small slices, each on a thread that may block and in turn with everything else that decrypts. `None`
+/// when there is nothing to look for.
+async fn examine(
+    object: &DynamicObject,
+    ring: &Arc<KeyRing>,
+    room: &Room,
+    case: &Case,
+    turn: Turn<'_>,
+) -> Option<Diagnosis> {
+    let mut examination = Examination::new(&decode(object).ok()?, ring, &case.error)?;
     loop {
         let permit = room.context.decryption.acquire().await.ok()?;
         turn.spend(examination.left().min(SLICE));

@@ -1,6 +1,7 @@
 //! Which version of each Secret is stored, without its content.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kube::api::ObjectMeta;
@@ -35,53 +36,117 @@ struct Known {
     owner: Option<String>,
 }
 
-/// What the watch of Secrets has shown of those that belong to a SealedSecret.
+/// What the watch of Secrets has shown of those that belong to a SealedSecret, and what we have written ourselves.
 #[derive(Debug)]
 pub(super) struct Versions {
-    known: Mutex<HashMap<Key, Known>>,
+    state: Mutex<State>,
     /// Open when the first list of Secrets is complete, or cannot be had.
     pub(super) listed: Gate,
+    watched: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: HashMap<Key, Known>,
+    /// Secrets that we are about to write, and whether the watch has shown anything of them meanwhile.
+    writing: HashMap<Key, bool>,
+}
+
+/// A Secret that we are about to write, from before it is first looked at.
+#[derive(Debug)]
+pub(super) struct Writing<'a> {
+    versions: &'a Versions,
+    key: Key,
+}
+
+impl Writing<'_> {
+    /// Notes the state that our write has left, unless the watch has shown anything since: that may be later.
+    pub(super) fn done(self, metadata: &ObjectMeta) {
+        let mut state = self.versions.lock();
+        if state.writing.get(&self.key) == Some(&false) {
+            state.note(self.key.clone(), metadata);
+        }
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.versions.lock().writing.remove(&self.key);
+    }
 }
 
 impl Versions {
     pub(super) fn new() -> Self {
-        Self { known: Mutex::default(), listed: Gate::closed() }
+        Self { state: Mutex::default(), listed: Gate::closed(), watched: AtomicBool::new(false) }
+    }
+
+    /// Whether Secrets may be watched, so that their changes are seen.
+    pub(super) fn are_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_watched(&self, watched: bool) {
+        self.watched.store(watched, Ordering::Relaxed);
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Version> {
-        self.lock().get(key).map(|known| known.version.clone())
+        self.lock().known.get(key).map(|known| known.version.clone())
     }
 
-    /// Notes the state of a Secret, and tells whether it is another one than before. A Secret that has had an owner is
-    /// remembered to have had it.
-    pub(super) fn note(&self, key: Key, metadata: &ObjectMeta) -> bool {
-        let version = Version::of(metadata);
-        let owner = controlling_sealed_secret(metadata, &key.1).map(|owner| owner.uid.clone());
-        let mut all = self.lock();
-        let before = all.get(&key).filter(|known| known.version.uid == version.uid);
-        let changed = before.is_none_or(|known| known.version != version);
-        let owner = owner.or_else(|| before?.owner.clone());
-        all.insert(key, Known { version, owner });
-        changed
+    /// Begins to write a Secret; one is written by one attempt at a time.
+    pub(super) fn writing(&self, key: Key) -> Writing<'_> {
+        self.lock().writing.insert(key.clone(), false);
+        Writing { versions: self, key }
+    }
+
+    /// Notes the state of a Secret that the watch shows, and tells whether it is another one than before. A Secret that has had
+    /// an owner is remembered to have had it.
+    pub(super) fn shown(&self, key: Key, metadata: &ObjectMeta) -> bool {
+        let mut state = self.lock();
+        state.interfere(&key);
+        state.note(key, metadata)
     }
 
     /// Whether this process has seen the Secret with UID `secret` controlled by the SealedSecret with UID `owner`.
     pub(super) fn has_been_owned(&self, key: &Key, secret: &str, owner: &str) -> bool {
         let is_it = |known: &Known| known.version.uid == secret && known.owner.as_deref() == Some(owner);
-        self.lock().get(key).is_some_and(is_it)
+        self.lock().known.get(key).is_some_and(is_it)
     }
 
     pub(super) fn forget(&self, key: &Key) {
-        self.lock().remove(key);
+        let mut state = self.lock();
+        state.interfere(key);
+        state.known.remove(key);
     }
 
     /// Forgets every Secret that `keep` does not hold for, and returns their keys.
     pub(super) fn retain(&self, keep: impl Fn(&Key) -> bool) -> Vec<Key> {
-        self.lock().extract_if(|key, _| !keep(key)).map(|(key, _)| key).collect()
+        let mut state = self.lock();
+        let gone: Vec<Key> = state.known.extract_if(|key, _| !keep(key)).map(|(key, _)| key).collect();
+        gone.iter().for_each(|key| state.interfere(key));
+        gone
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn note(&mut self, key: Key, metadata: &ObjectMeta) -> bool {
+        let version = Version::of(metadata);
+        let owner = controlling_sealed_secret(metadata, &key.1).map(|owner| owner.uid.clone());
+        let before = self.known.get(&key).filter(|known| known.version.uid == version.uid);
+        let changed = before.is_none_or(|known| known.version != version);
+        let owner = owner.or_else(|| before?.owner.clone());
+        self.known.insert(key, Known { version, owner });
+        changed
+    }
+
+    fn interfere(&mut self, key: &Key) {
+        if let Some(interfered) = self.writing.get_mut(key) {
+            *interfered = true;
+        }
     }
 }
 
@@ -119,12 +184,12 @@ mod tests {
     #[test]
     fn a_secret_that_has_had_an_owner_is_remembered_to_have_had_it() {
         let versions = Versions::new();
-        versions.note(key("db"), &owned("1"));
-        versions.note(key("db"), &version("2"));
+        versions.shown(key("db"), &owned("1"));
+        versions.shown(key("db"), &version("2"));
         assert!(versions.has_been_owned(&key("db"), "u", "owner"));
         assert!(!versions.has_been_owned(&key("db"), "another", "owner"));
         assert!(!versions.has_been_owned(&key("db"), "u", "another"));
-        versions.note(key("db"), &ObjectMeta { uid: Some("another".to_owned()), ..version("3") });
+        versions.shown(key("db"), &ObjectMeta { uid: Some("another".to_owned()), ..version("3") });
         assert!(!versions.has_been_owned(&key("db"), "another", "owner"));
         assert!(!versions.has_been_owned(&key("db"), "u", "owner"));
     }
@@ -132,16 +197,42 @@ mod tests {
     #[test]
     fn the_same_version_again_is_no_change() {
         let versions = Versions::new();
-        assert!(versions.note(key("db"), &version("1")));
-        assert!(!versions.note(key("db"), &version("1")));
-        assert!(versions.note(key("db"), &version("2")));
+        assert!(versions.shown(key("db"), &version("1")));
+        assert!(!versions.shown(key("db"), &version("1")));
+        assert!(versions.shown(key("db"), &version("2")));
+    }
+
+    #[test]
+    fn what_the_watch_shows_during_a_write_is_not_lost() {
+        let versions = Versions::new();
+        let shown: [(&str, fn(&Versions), Option<&str>); 4] = [
+            ("nothing", |_| {}, Some("10")),
+            ("an edit", |versions| assert!(versions.shown(key("db"), &version("11"))), Some("11")),
+            ("its deletion", |versions| versions.forget(&key("db")), None),
+            ("a list without it", |versions| drop(versions.retain(|_| false)), None),
+        ];
+        for (what, show, expected) in shown {
+            versions.shown(key("db"), &version("9"));
+            let writing = versions.writing(key("db"));
+            show(&versions);
+            writing.done(&version("10"));
+            let known = versions.get(&key("db")).map(|version| version.resource_version);
+            assert_eq!(known.as_deref(), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_write_that_failed_leaves_nothing_behind() {
+        let versions = Versions::new();
+        drop(versions.writing(key("db")));
+        assert!(versions.lock().writing.is_empty() && versions.get(&key("db")).is_none());
     }
 
     #[test]
     fn what_a_new_list_does_not_hold_is_gone() {
         let versions = Versions::new();
-        versions.note(key("db"), &version("1"));
-        versions.note(key("web"), &version("1"));
+        versions.shown(key("db"), &version("1"));
+        versions.shown(key("web"), &version("1"));
         assert_eq!(versions.retain(|known| *known == key("web")), [key("db")]);
         assert_eq!(
             (versions.get(&key("db")), versions.get(&key("web"))),

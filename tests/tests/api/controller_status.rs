@@ -1,6 +1,6 @@
 //! What an object and its events say, and when the controller comes back to it by itself.
 
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::{Api, ResourceExt as _};
@@ -39,7 +39,7 @@ async fn until_failed(scene: &Scene, name: &str, times: usize) {
 }
 
 #[tokio::test]
-async fn an_explicit_limit_of_retries_is_honoured_and_without_one_there_is_none() {
+async fn an_explicit_limit_of_retries_holds_until_a_change_and_without_one_there_is_none() {
     let (limited, unlimited) = (scene_with(&["--max-unseal-retries=1"]).await, Scene::set().await);
     for scene in [&limited, &unlimited] {
         plant(scene, "db").await;
@@ -49,6 +49,8 @@ async fn an_explicit_limit_of_retries_is_honoured_and_without_one_there_is_none(
     // The pauses double: four failures here take longer than a third one would have taken there.
     until_failed(&unlimited, "db", 5).await;
     assert_eq!(failures_told(&limited, "db"), 2);
+    limited.merge("db", &json!({"spec": {"template": {"type": "Opaque"}}})).await;
+    until_failed(&limited, "db", 4).await;
     limited.secrets().delete("db", &DeleteParams::default()).await.unwrap();
     limited.until_synced("db", "True").await;
 }
@@ -63,6 +65,18 @@ async fn without_update_status_events_are_written_and_no_status() {
     scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();
     scene.until_secret("db", "is another one", |secret| secret.uid() != first.uid()).await;
     scene.until_event("db", "SecretRepaired").await;
+    plant(&scene, "foreign").await;
+    scene.seal_and_create(&scene.secret("foreign", "password", CANARY)).await;
+    until_failed(&scene, "foreign", 4).await;
+    for (name, reason) in [("db", "Unsealed"), ("foreign", "ErrUpdateFailed")] {
+        let events: Api<Event> = Api::namespaced(scene.cluster.client(), scene.namespace());
+        let about = ListParams::default().fields(&format!("involvedObject.name={name},reason={reason}"));
+        assert_eq!(
+            events.list(&about).await.unwrap().items.len(),
+            1,
+            "{name}: one event, not one per attempt"
+        );
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ mod chart_from_upstream;
 #[cfg(test)]
 mod chart_namespaced;
 #[cfg(test)]
+mod controller_contention;
+#[cfg(test)]
 mod controller_first_sync;
 #[cfg(test)]
 mod controller_flags;
