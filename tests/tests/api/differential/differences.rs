@@ -140,6 +140,7 @@ pub(crate) const ALL: &[Difference] = &[
 pub(crate) const TESTED_ELSEWHERE: &[(&str, &str)] = &[
     ("an output that is a device or a pipe is replaced by a file", "a_pipe_is_written_to_and_stays_a_pipe"),
     ("`{`, unclosed, runs for ever", "an_unclosed_brace_ends_with_an_error"),
+    ("aliases multiply content without limit", "hostile_input_is_refused_with_document_line_and_field"),
     ("an existing output file gets mode 0600", "an_edited_file_keeps_its_mode_and_a_link_stays_a_link"),
     (
         "a file that changes while it is edited is overwritten",
