@@ -73,8 +73,21 @@ fn the_tests_apply_what_kubectl_applies() {
 fn by_name(objects: Vec<Value>) -> BTreeMap<String, Value> {
     objects
         .into_iter()
-        .map(|object| (format!("{} {}", object["kind"], object["metadata"]["name"]), object))
+        .map(|mut object| {
+            as_floats(&mut object);
+            (format!("{} {}", object["kind"], object["metadata"]["name"]), object)
+        })
         .collect()
+}
+
+/// kubectl writes 1.0 as 1, which is the same number.
+fn as_floats(value: &mut Value) {
+    match value {
+        Value::Number(number) => *value = number.as_f64().into(),
+        Value::Array(items) => items.iter_mut().for_each(as_floats),
+        Value::Object(fields) => fields.values_mut().for_each(as_floats),
+        _ => {}
+    }
 }
 
 /// Whether the controller's account of the installation in `home` may do this.
