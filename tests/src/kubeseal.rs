@@ -20,7 +20,7 @@ impl Kubeseal {
     /// kubeseal of `edition`, knowing no cluster.
     ///
     /// # Errors
-    /// [`Error::Missing`] when it was not built.
+    /// [`crate::Error::Missing`] when it was not built.
     pub fn of(edition: Edition) -> Result<Self> {
         Ok(Self { program: edition.kubeseal()?, kubeconfig: None, folder: None, variables: Vec::new() })
     }

@@ -31,8 +31,13 @@ fn granted() -> BTreeMap<String, BTreeMap<String, BTreeSet<String>>> {
     granted
 }
 
+fn these(verbs: &[&str]) -> BTreeSet<String> {
+    verbs.iter().map(|&verb| verb.to_owned()).collect()
+}
+
+/// Reading, and more.
 fn verbs(more: &[&str]) -> BTreeSet<String> {
-    READ.iter().chain(more).map(|&verb| verb.to_owned()).collect()
+    these(&[&READ, more].concat())
 }
 
 fn only(resources: &[(&str, BTreeSet<String>)]) -> BTreeMap<String, BTreeSet<String>> {
@@ -41,13 +46,13 @@ fn only(resources: &[(&str, BTreeSet<String>)]) -> BTreeMap<String, BTreeSet<Str
 
 #[test]
 fn each_role_grants_what_it_is_for_and_only_the_controller_makes_sealing_keys_or_writes_a_status() {
-    let update = BTreeSet::from(["update".to_owned()]);
+    let update = these(&["update"]);
     let expected = [
         (
             "sealed-secrets-key-admin",
             only(&[
-                ("sealingkeys", verbs(&["create", "update", "delete"])),
-                ("sealingkeypolicies", verbs(&[])),
+                ("sealingkeys", these(&["list", "watch", "create", "update", "delete"])),
+                ("sealingkeypolicies", these(&["list", "watch"])),
                 ("sealingkeys/status", update.clone()),
                 ("sealingkeypolicies/status", update),
             ]),

@@ -183,7 +183,7 @@ async fn beyond_64_in_flight_requests_are_turned_away() {
 
 #[tokio::test]
 async fn beyond_16_mib_of_bodies_requests_are_turned_away() {
-    let served = served(PATIENT, 1000).await;
+    let served = served(PATIENT, 1_000_000).await;
     let mut waiting = Vec::new();
     for _ in 0..8 {
         let mut stream = TcpStream::connect(served.address).await.unwrap();

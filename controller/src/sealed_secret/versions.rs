@@ -123,7 +123,9 @@ impl Versions {
     pub(super) fn retain(&self, keep: impl Fn(&Key) -> bool) -> Vec<Key> {
         let mut state = self.lock();
         let gone: Vec<Key> = state.known.extract_if(|key, _| !keep(key)).map(|(key, _)| key).collect();
-        gone.iter().for_each(|key| state.interfere(key));
+        for key in &gone {
+            state.interfere(key);
+        }
         gone
     }
 
@@ -205,7 +207,8 @@ mod tests {
     #[test]
     fn what_the_watch_shows_during_a_write_is_not_lost() {
         let versions = Versions::new();
-        let shown: [(&str, fn(&Versions), Option<&str>); 4] = [
+        type Show = fn(&Versions);
+        let shown: [(&str, Show, Option<&str>); 4] = [
             ("nothing", |_| {}, Some("10")),
             ("an edit", |versions| assert!(versions.shown(key("db"), &version("11"))), Some("11")),
             ("its deletion", |versions| versions.forget(&key("db")), None),
