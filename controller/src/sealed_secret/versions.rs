@@ -204,10 +204,11 @@ mod tests {
         assert!(versions.shown(key("db"), &version("2")));
     }
 
+    type Show = fn(&Versions);
+
     #[test]
     fn what_the_watch_shows_during_a_write_is_not_lost() {
         let versions = Versions::new();
-        type Show = fn(&Versions);
         let shown: [(&str, Show, Option<&str>); 4] = [
             ("nothing", |_| {}, Some("10")),
             ("an edit", |versions| assert!(versions.shown(key("db"), &version("11"))), Some("11")),

@@ -40,7 +40,7 @@ async fn all_steps(arguments: &Arguments) -> Result<ExitCode> {
         steps.dependencies().await?;
     }
     steps.tests(&arguments.filters).await?;
-    if arguments.filters.is_empty() || arguments.filters.iter().any(|filter| filter == "image") {
+    if arguments.filters.iter().any(|filter| filter == "image") {
         steps.image().await?;
     }
     steps.api_tests(&arguments.filters).await?;

@@ -146,4 +146,12 @@ pub(crate) const TESTED_ELSEWHERE: &[(&str, &str)] = &[
         "a file that changes while it is edited is overwritten",
         "a_file_that_changes_while_it_is_edited_keeps_the_other_change",
     ),
+    (
+        "keys are listed, saved and relabelled with kubectl; a new one needs a restart or a signal",
+        "keys_are_seen_rotated_revoked_and_retired_from_a_laptop",
+    ),
+    (
+        "the certificate comes through the service proxy only",
+        "a_certificate_is_taken_from_sealing_keys_that_agree_and_from_no_others",
+    ),
 ];
