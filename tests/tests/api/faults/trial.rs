@@ -20,6 +20,8 @@ use crate::support::{PATIENCE, apply_sealed};
 
 /// Everything is as it should be within this time after the end of a fault.
 const CONVERGENCE: Duration = Duration::from_secs(30);
+/// Numbers of what needs a key are written at most so late; the controller writes them every five seconds.
+const COUNTED_WITHIN: Duration = Duration::from_secs(8);
 
 /// Opening them is to take longer than everything else.
 const ITEMS_OF_COPIES: usize = 20;
@@ -286,6 +288,13 @@ fn synced(object: &DynamicObject) -> Option<bool> {
     let current = status["observedGeneration"].as_i64() == object.meta().generation;
     let condition = &status["conditions"][0];
     (current && condition["type"] == "Synced").then(|| condition["status"] == "True")
+}
+
+/// All versions, once nothing has changed for longer than it takes until what needs each key is counted and written.
+pub(super) async fn settled(cluster: &Cluster) -> Option<BTreeMap<String, String>> {
+    let before = versions(cluster).await;
+    tokio::time::sleep(COUNTED_WITHIN).await;
+    (versions(cluster).await == before).then_some(before)
 }
 
 /// The version of every object that a controller writes, in the whole cluster.
