@@ -1,8 +1,10 @@
 //! A key leaves only when this very process has opened every item of the cluster with the others.
 
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use sealed_secrets_core::crypto::SealingCertificate;
+use sealed_secrets_crds::names::{OFF_RING_SINCE_ANNOTATION, UNUSED_SINCE_ANNOTATION};
 use sealed_secrets_tests::{Cluster, Edition, Reach, until};
 use serde_json::{Value, json};
 
@@ -64,6 +66,33 @@ async fn a_key_retires_when_nothing_needs_it_and_every_item_opens() {
     scene.0.merge("db", &json!({"spec": {"encryptedData": renewed["spec"]["encryptedData"]}})).await;
     scene.until_labelled(&first, "retired").await;
     scene.0.until_synced("db", "True").await;
+}
+
+/// Makes believe that it has been so for years.
+async fn since_long(scene: &KeyScene, key: &str, annotation: &str) {
+    let change = json!({"metadata": {"annotations": {annotation: "2020-01-01T00:00:00Z"}}});
+    scene.secrets().patch(key, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_nothing_has_needed_for_long_retires_and_later_is_deleted_as_the_policy_says() {
+    let (scene, [first, _]) = object_on_the_first_of_two_keys().await;
+    let now = scene.later_than_all_keys().await;
+    scene.annotate_policy(&now.to_string()).await;
+    scene.until_keys(3).await;
+    let retention = json!({"keepAtLeast": 2, "retireWhenUnusedFor": "1h", "deleteAfterRetired": "1h"});
+    scene.apply_policy(&json!({"retention": retention})).await;
+    scene.0.sealed_secrets().delete("db", &DeleteParams::default()).await.unwrap();
+    let is_noted = |key: &Secret| key.annotations().contains_key(UNUSED_SINCE_ANNOTATION);
+    let noted = scene.0.until_secret(&first, "noted as unused", is_noted).await;
+    assert_eq!(noted.labels()[LABEL], "active", "the hour is not over");
+    since_long(&scene, &first, UNUSED_SINCE_ANNOTATION).await;
+    let retired = scene.until_labelled(&first, "retired").await;
+    assert!(retired.annotations().contains_key(OFF_RING_SINCE_ANNOTATION), "{retired:?}");
+    since_long(&scene, &first, OFF_RING_SINCE_ANNOTATION).await;
+    scene.until_event("KeyDeleted", &first).await;
+    let left = scene.names().await;
+    assert!(left.len() == 2 && !left.contains(&first), "{left:?}");
 }
 
 #[tokio::test]

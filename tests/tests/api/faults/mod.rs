@@ -78,7 +78,7 @@ async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet(
     for (what, trial) in &trials {
         trial.until_converged(what).await;
     }
-    let before = until("the numbers of usage are written", PATIENCE, || settled(&cluster)).await.unwrap();
+    let before = until("the numbers of usage are written", 3 * PATIENCE, || settled(&cluster)).await.unwrap();
     // What there is to prove is that nothing happens.
     tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!(versions(&cluster).await, before, "a quiet minute");

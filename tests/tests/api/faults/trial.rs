@@ -20,8 +20,6 @@ use crate::support::{PATIENCE, apply_sealed};
 
 /// Everything is as it should be within this time after the end of a fault.
 const CONVERGENCE: Duration = Duration::from_secs(30);
-/// Numbers of what needs a key are written at most so late; the controller writes them every five seconds.
-const COUNTED_WITHIN: Duration = Duration::from_secs(8);
 
 /// Opening them is to take longer than everything else.
 const ITEMS_OF_COPIES: usize = 20;
@@ -290,10 +288,11 @@ fn synced(object: &DynamicObject) -> Option<bool> {
     (current && condition["type"] == "Synced").then(|| condition["status"] == "True")
 }
 
-/// All versions, once nothing has changed for longer than it takes until what needs each key is counted and written.
+/// All versions, once nothing has changed for as long as a watch may take to be back: then what needs each key is counted, and its
+/// SealingKey says so.
 pub(super) async fn settled(cluster: &Cluster) -> Option<BTreeMap<String, String>> {
     let before = versions(cluster).await;
-    tokio::time::sleep(COUNTED_WITHIN).await;
+    tokio::time::sleep(CONVERGENCE).await;
     (versions(cluster).await == before).then_some(before)
 }
 
