@@ -7,9 +7,9 @@ use kube::runtime::controller::Action;
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::opening::{Finished, Opening, Step};
 
-use super::reconcile::decode;
+use super::reconcile::{decode, tell_later};
 use super::room::{Room, key_of};
-use super::status;
+use super::status::{self, Told};
 use crate::error::Failure;
 use crate::usage::Tally;
 
@@ -19,7 +19,7 @@ const SLICE: usize = 8;
 /// Brings up to date what is known and said of the keys that `object` needs, behind everything else.
 ///
 /// # Errors
-/// When the status cannot be written.
+/// When the status cannot be written for another reason than a missing right.
 pub(super) async fn attend(
     object: &DynamicObject,
     ring: &Arc<KeyRing>,
@@ -38,8 +38,10 @@ pub(super) async fn attend(
     if is_to_be_counted && let Some(tally) = count(object, ring, room).await {
         room.counts(object, tally);
     }
-    status::mark(room, object, &room.marks(object)).await?;
-    Ok(Action::await_change())
+    Ok(match status::mark(room, object, &room.marks(object)).await? {
+        Told::Yes => Action::await_change(),
+        Told::Forbidden => tell_later(object, room),
+    })
 }
 
 /// Tries every item, and keeps nothing but which key opened it.

@@ -23,6 +23,7 @@ mod seen;
 mod status;
 mod unopened;
 mod unseen;
+mod untold;
 mod versions;
 
 use std::panic::AssertUnwindSafe;

@@ -107,8 +107,7 @@ async fn finish(
     }
 }
 
-/// Tells that `object` was opened. What is forbidden to be told is told when that is allowed again, as soon as another object
-/// shows it.
+/// Tells that `object` was opened. What is forbidden to be told is told when that is allowed again.
 ///
 /// # Errors
 /// When the status cannot be written.
@@ -118,14 +117,24 @@ pub(super) async fn report(
     success: LastSuccess,
 ) -> Result<Action, Failure> {
     match status::report(room, object, Ok(success.clone())).await? {
-        Told::Yes => room.succeeded(object, success),
-        Told::Forbidden => room.put_off(object, success),
-        Told::AllowedAgain => {
+        Told::Yes => {
             room.succeeded(object, success);
-            room.report_all_later(&key_of(object).0);
+            Ok(Action::await_change())
+        }
+        Told::Forbidden => {
+            room.put_off(object, success);
+            Ok(tell_later(object, room))
         }
     }
-    Ok(Action::await_change())
+}
+
+/// When to tell again what was forbidden: one object of a namespace finds out when that is allowed, and the others wait for it.
+pub(super) fn tell_later(object: &DynamicObject, room: &Room) -> Action {
+    let key = key_of(object);
+    if !room.untold.is_scout(&key) {
+        return Action::await_change();
+    }
+    Action::requeue(room.context.backoff.failed(key, room.circumstances(object), rand::random()))
 }
 
 /// When to try an object again that has failed: sooner the first times, and never later than five minutes. What only a change
@@ -142,7 +151,8 @@ pub(super) fn retry(object: &DynamicObject, failure: &Failure, room: &Room) -> A
     let wait = context.backoff.failed(key.clone(), room.circumstances(object), rand::random());
     let given_up = context.max_retries.is_some_and(|most| context.backoff.failures(&key) > most);
     let waits = failure.waits_for_a_change() || failure.waits_for_its_secret() && room.versions.are_watched();
-    if waits || given_up { Action::await_change() } else { Action::requeue(wait) }
+    let ends = (waits || given_up) && !room.untold.is_scout(&key);
+    if ends { Action::await_change() } else { Action::requeue(wait) }
 }
 
 async fn unseal_and_apply(

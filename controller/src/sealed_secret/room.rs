@@ -20,6 +20,7 @@ use super::places::Places;
 use super::repairs::Repairs;
 use super::seen::{Seen, version_of};
 use super::unseen::Unseen;
+use super::untold::Untold;
 use super::versions::{Key, Version, Versions};
 use super::{folded, object_kind, status};
 use crate::context::Context;
@@ -49,6 +50,7 @@ pub(super) struct Room {
     pub(super) repairs: Repairs,
     pub(super) seen: Seen,
     pub(super) unseen: Unseen,
+    pub(super) untold: Untold,
     pub(super) lanes: Arc<Lanes>,
     pub(super) cases: Cases,
     pub(super) places: Arc<Places>,
@@ -65,6 +67,7 @@ impl Room {
             repairs: Repairs::default(),
             seen: Seen::default(),
             unseen: Unseen::default(),
+            untold: Untold::default(),
             lanes: Arc::default(),
             cases: Cases::new(),
             places: Arc::default(),
@@ -169,10 +172,14 @@ impl Room {
         self.lanes.report_later(key_of(object));
     }
 
-    /// Has every success of this namespace reported that was put off.
-    pub(super) fn report_all_later(&self, namespace: &str) {
-        let put_off = self.all_unreported().into_iter().map(|(key, _)| key);
-        put_off.filter(|key| key.0 == namespace).for_each(|key| self.lanes.report_later(key));
+    /// A status of this namespace could be written: has everything told that was forbidden there.
+    pub(super) fn may_tell(&self, object: &DynamicObject) {
+        self.lanes.look_later(self.untold.allowed(&key_of(object)));
+    }
+
+    /// What there is to be told of `object` is in its status already.
+    pub(super) fn has_nothing_untold(&self, object: &DynamicObject) {
+        self.lanes.look_later(self.untold.forget(&key_of(object)));
     }
 
     /// Remembers a success, which has then been reported.
@@ -244,6 +251,7 @@ impl Room {
         self.context.usage.forget(key);
         self.seen.forget(key);
         self.unseen.forget(key);
+        self.lanes.look_later(self.untold.forget(key));
         self.cases.forget(key);
         self.places.forget(key);
         self.repairs.forget(key);

@@ -1,8 +1,6 @@
 //! The only writer of a SealedSecret's status, and of the event that goes with it.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -15,15 +13,12 @@ use sealed_secrets_crds::{
 
 use super::folded;
 use super::marks::{KEY_COMPROMISED, Mark, STALE};
-use super::room::Room;
+use super::room::{Room, key_of};
 use crate::error::Failure;
 use crate::{clock, event};
 
 const SYNCED: &str = "Synced";
 const ATTEMPTS: usize = 5;
-
-/// Namespaces for which a missing right was told: once is enough until it is there.
-static FORBIDDEN_IN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// The condition types that are ours; `Synced` is upstream's, the others are what kstatus reads.
 const READY: &str = "Ready";
@@ -41,8 +36,6 @@ pub(super) enum Told {
     Yes,
     /// The right to write the status is missing, which was said in the log.
     Forbidden,
-    /// As [`Self::Yes`], for the first time since it was forbidden.
-    AllowedAgain,
 }
 
 /// Tells what came of an attempt: status first, then event, unless that was said already.
@@ -62,7 +55,10 @@ pub(super) async fn report(
     let status = after(&before);
     context.metrics.condition(object, synced(&status));
     let says_something_new = !same_verdict(&room.unseen.said(object), &status);
-    let Some(status) = changed(&before, status, forgets) else { return Ok(Told::Yes) };
+    let Some(status) = changed(&before, status, forgets) else {
+        room.has_nothing_untold(object);
+        return Ok(Told::Yes);
+    };
     let again = |current: &SealedSecretStatus| changed(current, after(current), forgets);
     let told = write(room, object, status, |current| again(&read(current))).await?;
     if says_something_new {
@@ -80,17 +76,19 @@ pub(super) async fn report(
 ///
 /// # Errors
 /// When the status cannot be written.
-pub(super) async fn mark(room: &Room, object: &DynamicObject, marks: &[Mark]) -> Result<(), Failure> {
+pub(super) async fn mark(room: &Room, object: &DynamicObject, marks: &[Mark]) -> Result<Told, Failure> {
     let (generation, now) = (object.metadata.generation, clock::now());
     let marked = |before: &SealedSecretStatus| changed(before, with_marks(before, marks, now), false);
-    let Some(status) = marked(&room.unseen.status(object)) else { return Ok(()) };
+    let Some(status) = marked(&room.unseen.status(object)) else {
+        room.has_nothing_untold(object);
+        return Ok(Told::Yes);
+    };
     // What is known of keys is of this generation; of another one it is told when that has opened.
     let again = |current: &DynamicObject| {
         let is_same = current.metadata.generation == generation;
         is_same.then(|| marked(&read(current))).flatten()
     };
-    // What is forbidden is said in the log, and told with the next report.
-    write(room, object, status, again).await.map(drop)
+    write(room, object, status, again).await
 }
 
 /// Whether [`mark`] has anything to write.
@@ -277,12 +275,16 @@ async fn write(
                     room.context.status_forgets.store(forgets, Ordering::Relaxed);
                 }
                 room.has_written(&written);
-                return Ok(allowed_in(&namespace));
+                room.may_tell(object);
+                return Ok(Told::Yes);
             }
             Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(Told::Yes),
             Err(kube::Error::Api(answer)) if answer.code == 403 => {
                 room.unseen.forbidden(object, status);
-                return Ok(forbidden_in(namespace, &answer.message));
+                if room.untold.add(key_of(object)) {
+                    tracing::warn!("the status of SealedSecrets may not be written: {}", answer.message);
+                }
+                return Ok(Told::Forbidden);
             }
             Err(kube::Error::Api(answer)) if answer.code == 409 => {}
             Err(error) => return Err(Failure::api(&error)),
@@ -298,18 +300,6 @@ async fn write(
         status = wanted;
     }
     Err(Failure::temporary("the status changed underneath each time it was to be written".to_owned()))
-}
-
-fn allowed_in(namespace: &str) -> Told {
-    let was_forbidden = FORBIDDEN_IN.lock().unwrap_or_else(PoisonError::into_inner).remove(namespace);
-    if was_forbidden { Told::AllowedAgain } else { Told::Yes }
-}
-
-fn forbidden_in(namespace: String, message: &str) -> Told {
-    if FORBIDDEN_IN.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace) {
-        tracing::warn!("the status of SealedSecrets may not be written: {message}");
-    }
-    Told::Forbidden
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Event, Secret};
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role};
-use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, ObjectMeta, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt as _};
 use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Installation, Kubeseal, Reach, until};
@@ -132,10 +132,10 @@ async fn revoke(cluster: &Cluster, namespace: &str, role: &str, resource: &str) 
     before
 }
 
-async fn until_synced(cluster: &Cluster, namespace: &str, name: &str) {
+async fn until_synced(cluster: &Cluster, namespace: &str, name: &str, status: &str) {
     let synced = async || {
         let object = sealed_secrets(cluster, namespace).get(name).await.unwrap();
-        (object.data.pointer("/status/conditions/0/status")? == "True").then_some(())
+        (object.data.pointer("/status/conditions/0/status")? == status).then_some(())
     };
     until(&format!("the status of {name} is written"), PATIENCE, synced).await.unwrap();
 }
@@ -157,13 +157,14 @@ async fn without_the_right_to_write_events_all_else_works_and_that_is_said_once(
         seal(&cluster, &controller, &namespace, name).await;
     }
     for name in NAMES {
-        until_synced(&cluster, &namespace, name).await;
+        until_synced(&cluster, &namespace, name, "True").await;
     }
     assert_eq!(times_said(&controller, "events may not be created"), 1, "{}", controller.log());
 }
 
 #[tokio::test]
-async fn without_the_right_to_write_a_status_secrets_are_made_once_and_the_status_follows_the_right() {
+async fn without_the_right_to_write_a_status_secrets_are_made_once_and_the_statuses_follow_the_right_by_themselves()
+ {
     let cluster = Cluster::own().await.unwrap();
     let namespace = cluster.namespace("sealed").await.unwrap();
     let reach = Reach::Namespaces { additional: Vec::new() };
@@ -180,12 +181,19 @@ async fn without_the_right_to_write_a_status_secrets_are_made_once_and_the_statu
     let page = controller.metrics().await.unwrap();
     assert!(page.contains("unseal_requests_total 3\n"), "opened once each:\n{page}");
     assert!(!page.contains("unseal_errors_total{"), "{page}");
+    let secrets: Api<Secret> = Api::namespaced(cluster.client(), &namespace);
+    let foreign = ObjectMeta { name: Some("taken".to_owned()), ..ObjectMeta::default() };
+    let foreign = Secret { metadata: foreign, ..Secret::default() };
+    secrets.create(&PostParams::default(), &foreign).await.unwrap();
+    seal(&cluster, &controller, &namespace, "taken").await;
+    let refused = async || controller.log().contains("name=taken").then_some(());
+    until("what belongs to nobody is left alone", PATIENCE, refused).await.unwrap();
 
     let roles: Api<Role> = Api::namespaced(cluster.client(), &namespace);
     role.metadata.resource_version = None;
     roles.replace("secrets-unsealer", &PostParams::default(), &role).await.unwrap();
-    seal(&cluster, &controller, &namespace, "later").await;
-    for name in NAMES.iter().chain(&["later"]) {
-        until_synced(&cluster, &namespace, name).await;
+    for name in NAMES {
+        until_synced(&cluster, &namespace, name, "True").await;
     }
+    until_synced(&cluster, &namespace, "taken", "False").await;
 }
