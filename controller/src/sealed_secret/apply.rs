@@ -2,13 +2,13 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, ResourceExt as _};
 use sealed_secrets_crds::SealedSecret;
 
 use super::desired::refuse_sealing_key;
 use super::ownership::{Mode, Relation, relation, says_the_same, target};
 use super::room::Room;
-use super::versions::{Version, Versions};
+use super::versions::{Key, Version};
 use crate::error::Failure;
 
 /// Our name in the managedFields of Secrets.
@@ -51,17 +51,18 @@ pub(super) async fn apply(
     desired: Secret,
     mode: &Mode,
 ) -> Result<(Done, ObjectMeta), Failure> {
-    let key = (desired.namespace().unwrap_or_default(), desired.name_any());
-    let secrets: Api<Secret> = Api::namespaced(room.context.client.clone(), &key.0);
-    let should_exist = room.versions.get(&key).is_some() || matches!(mode, Mode::Repair { .. });
+    let (namespace, name) = (desired.namespace().unwrap_or_default(), desired.name_any());
+    let secrets = Api::namespaced(room.context.client.clone(), &namespace);
+    let wish = Wish { room, sealed, desired, mode, key: (namespace, name), secrets };
+    let should_exist = room.versions.get(&wish.key).is_some() || matches!(mode, Mode::Repair { .. });
     let mut step = if should_exist { Step::Update(None) } else { Step::Create };
     for _ in 0..ATTEMPTS {
         step = match step {
-            Step::Create => match secrets.create(&written_by_us(), &desired).await {
+            Step::Create => match wish.secrets.create(&written_by_us(), &wish.desired).await {
                 Ok(created) => return Ok((Done::Created, created.metadata)),
                 Err(error) => update_after(&error)?,
             },
-            Step::Update(refusal) => match update(room, sealed, &desired, mode).await {
+            Step::Update(refusal) => match wish.update().await {
                 Ok(done) => return Ok(done),
                 Err(Attempt::Changed) => Step::Update(refusal),
                 Err(Attempt::Absent) => refusal.map_or(Ok(Step::Create), Err)?,
@@ -89,37 +90,56 @@ enum Attempt {
     Failed(Failure),
 }
 
-async fn update(
-    room: &Room,
-    sealed: &SealedSecret,
-    desired: &Secret,
-    mode: &Mode,
-) -> Result<(Done, ObjectMeta), Attempt> {
-    let (namespace, name) = (desired.namespace().unwrap_or_default(), desired.name_any());
-    let secrets: Api<Secret> = Api::namespaced(room.context.client.clone(), &namespace);
-    let existing = secrets.get(&name).await.map_err(|error| unless(&error, 404, Attempt::Absent))?;
-    refuse_sealing_key(&existing, &room.context.namespace).map_err(Attempt::Failed)?;
-    let relation = match relation(&existing, sealed, was_ours(&room.versions, &existing, desired)) {
-        Relation::OursOutdated if !is_current(&room.context.client, sealed).await? => Relation::Foreign,
-        relation => relation,
-    };
-    let Some(target) = target(&existing, desired, relation, mode) else {
-        return Err(Attempt::Failed(Failure::NotOurs(name)));
-    };
-    if says_the_same(&existing, &target) {
-        return Ok((Done::Nothing, existing.metadata));
-    }
-    let updated = secrets.replace(&name, &written_by_us(), &target).await;
-    let updated = updated.map_err(|error| unless(&error, 409, Attempt::Changed))?;
-    let (from, changed_by) = (Version::of(&existing.metadata), last_manager(&existing));
-    Ok((Done::Updated { from, changed_by }, updated.metadata))
+/// What is to become of one Secret.
+struct Wish<'a> {
+    room: &'a Room,
+    sealed: &'a SealedSecret,
+    desired: Secret,
+    mode: &'a Mode,
+    /// Namespace and name of the Secret.
+    key: Key,
+    /// Those of its namespace.
+    secrets: Api<Secret>,
 }
 
-/// Whether this process has seen the existing Secret controlled by the owner that it should have.
-fn was_ours(versions: &Versions, existing: &Secret, desired: &Secret) -> bool {
-    let key = (desired.namespace().unwrap_or_default(), desired.name_any());
-    let secret = existing.uid().unwrap_or_default();
-    desired.owner_references().iter().any(|owner| versions.has_been_owned(&key, &secret, &owner.uid))
+impl Wish<'_> {
+    async fn update(&self) -> Result<(Done, ObjectMeta), Attempt> {
+        let name = &self.key.1;
+        let existing = self.secrets.get(name).await.map_err(|error| unless(&error, 404, Attempt::Absent))?;
+        refuse_sealing_key(&existing, &self.room.context.namespace).map_err(Attempt::Failed)?;
+        let relation = match relation(&existing, self.sealed, self.was_ours(&existing)) {
+            Relation::OursOutdated if !self.is_current().await? => Relation::Foreign,
+            relation => relation,
+        };
+        let Some(target) = target(&existing, &self.desired, relation, self.mode) else {
+            return Err(Attempt::Failed(Failure::NotOurs(name.clone())));
+        };
+        if says_the_same(&existing, &target) {
+            return Ok((Done::Nothing, existing.metadata));
+        }
+        let updated = self.secrets.replace(name, &written_by_us(), &target).await;
+        let updated = updated.map_err(|error| unless(&error, 409, Attempt::Changed))?;
+        let (from, changed_by) = (Version::of(&existing.metadata), last_manager(&existing));
+        Ok((Done::Updated { from, changed_by }, updated.metadata))
+    }
+
+    /// Whether this process has seen the existing Secret controlled by the owner that it should have.
+    fn was_ours(&self, existing: &Secret) -> bool {
+        let (versions, secret) = (&self.room.versions, existing.uid().unwrap_or_default());
+        let owners = self.desired.owner_references();
+        owners.iter().any(|owner| versions.has_been_owned(&self.key, &secret, &owner.uid))
+    }
+
+    /// Whether the API server still knows this very SealedSecret, and not only our cache.
+    async fn is_current(&self) -> Result<bool, Attempt> {
+        let client = self.room.context.client.clone();
+        let api: Api<SealedSecret> = Api::namespaced(client, &self.sealed.namespace().unwrap_or_default());
+        match api.get_metadata(&self.sealed.name_any()).await {
+            Ok(current) => Ok(current.metadata.uid == self.sealed.metadata.uid),
+            Err(error) if code(&error) == Some(404) => Ok(false),
+            Err(error) => Err(Attempt::Failed(Failure::api(&error))),
+        }
+    }
 }
 
 fn written_by_us() -> PostParams {
@@ -131,17 +151,6 @@ fn written_by_us() -> PostParams {
 fn last_manager(secret: &Secret) -> Option<String> {
     let others = secret.managed_fields().iter().filter(|entry| entry.manager.as_deref() != Some(MANAGER));
     others.max_by_key(|entry| entry.time.as_ref().map(|time| time.0))?.manager.clone()
-}
-
-/// Whether the API server still knows this very SealedSecret, and not only our cache.
-async fn is_current(client: &Client, sealed: &SealedSecret) -> Result<bool, Attempt> {
-    let namespace = sealed.namespace().unwrap_or_default();
-    let api: Api<SealedSecret> = Api::namespaced(client.clone(), &namespace);
-    match api.get_metadata(&sealed.name_any()).await {
-        Ok(current) => Ok(current.metadata.uid == sealed.metadata.uid),
-        Err(error) if code(&error) == Some(404) => Ok(false),
-        Err(error) => Err(Attempt::Failed(Failure::api(&error))),
-    }
 }
 
 fn code(error: &kube::Error) -> Option<u16> {
