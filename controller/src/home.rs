@@ -22,16 +22,26 @@ pub(crate) fn namespace() -> String {
 /// # Errors
 /// Every other answer of the API server: a guess would make a second first key.
 pub(crate) async fn uid(client: &Client, namespace: &str) -> Result<String, kube::Error> {
-    match Api::<Namespace>::all(client.clone()).get(namespace).await {
-        Ok(found) => Ok(found.metadata.uid.unwrap_or_default()),
-        Err(kube::Error::Api(status)) if status.code == 403 => account_uid(client).await,
+    let uid = match Api::<Namespace>::all(client.clone()).get(namespace).await {
+        Ok(found) => found.metadata.uid,
+        Err(kube::Error::Api(status)) if status.code == 403 => account_uid(client).await?,
+        Err(error) => return Err(error),
+    };
+    let unknown = || unnamed("the API server names no UID for it");
+    uid.filter(|uid| !uid.is_empty()).ok_or_else(unknown)
+}
+
+async fn account_uid(client: &Client) -> Result<Option<String>, kube::Error> {
+    let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
+    match reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await {
+        Ok(review) => Ok(review.status.and_then(|status| status.user_info).and_then(|user| user.uid)),
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            Err(unnamed("before Kubernetes 1.28 it takes the right to get the controller's own namespace"))
+        }
         Err(error) => Err(error),
     }
 }
 
-async fn account_uid(client: &Client) -> Result<String, kube::Error> {
-    let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
-    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
-    let user = review.status.and_then(|status| status.user_info);
-    Ok(user.and_then(|user| user.uid).unwrap_or_default())
+fn unnamed(why: &str) -> kube::Error {
+    kube::Error::Service(format!("a key Secret gets its name from the cluster: {why}").into())
 }
