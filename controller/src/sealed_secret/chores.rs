@@ -7,7 +7,8 @@ use kube::runtime::controller::Action;
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::opening::{Finished, Opening, Step};
 
-use super::reconcile::{decode, tell_later};
+use super::folded::decode;
+use super::reconcile::tell_later;
 use super::room::{Room, key_of};
 use super::status::{self, Told};
 use crate::error::Failure;

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream};
-use futures::{FutureExt as _, Stream, StreamExt as _};
+use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _};
 use kube::Api;
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
@@ -47,6 +47,7 @@ use crate::backoff::WatchBackoff;
 use crate::client;
 use crate::context::Context;
 use crate::error::Failure;
+use folded::Folded;
 use news::News;
 use room::{Room, key_of, reference};
 
@@ -129,7 +130,7 @@ async fn contained(attempt: impl Future<Output = Result<Action, Failure>>) -> Re
     AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or(Err(Failure::Panicked))
 }
 
-fn sealed_secrets(context: &Context, namespace: Option<&str>) -> Api<DynamicObject> {
+fn sealed_secrets(context: &Context, namespace: Option<&str>) -> Api<Folded> {
     match namespace {
         None => Api::all_with(context.client.clone(), &object_kind()),
         Some(name) => Api::namespaced_with(context.client.clone(), name, &object_kind()),
@@ -139,7 +140,7 @@ fn sealed_secrets(context: &Context, namespace: Option<&str>) -> Api<DynamicObje
 /// SealedSecrets that are new or have changed in what matters; what a list shows joins the backlog. Fills the store behind
 /// `writer`.
 fn changed_objects(
-    api: Api<DynamicObject>,
+    api: Api<Folded>,
     selection: &Selection,
     writer: Writer<DynamicObject>,
     store: Store<DynamicObject>,
@@ -153,11 +154,22 @@ fn changed_objects(
     let mut follower = object_watch::Follower::new(store, Arc::clone(room));
     watcher(api, config)
         .backoff(WatchBackoff::default())
-        .modify(folded::fold)
+        .map_ok(unwrapped)
         .reflect(writer)
         .filter(move |event| std::future::ready(news.is_new(event)))
         .filter_map(move |event| std::future::ready(follower.follow(event).transpose()))
         .boxed()
+}
+
+fn unwrapped(event: watcher::Event<Folded>) -> watcher::Event<DynamicObject> {
+    use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
+    match event {
+        Apply(Folded(object)) => Apply(object),
+        Delete(Folded(object)) => Delete(object),
+        Init => Init,
+        InitApply(Folded(object)) => InitApply(object),
+        InitDone => InitDone,
+    }
 }
 
 /// SealedSecrets whose Secret has changed or gone: to repair it, or because the obstacle may be gone.

@@ -10,7 +10,7 @@ use kube::runtime::controller::Action;
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::opening::KeyUse;
 use sealed_secrets_core::unseal::{UnsealError, Unsealed};
-use sealed_secrets_crds::{ItemsOfKey, LastSuccess, SealedSecret};
+use sealed_secrets_crds::{ItemsOfKey, LastSuccess};
 
 use super::apply::Done;
 use super::open::{Job, Outcome, open};
@@ -163,7 +163,7 @@ async fn unseal_and_apply(
 ) -> Result<Option<LastSuccess>, Failure> {
     let context = &room.context;
     // What is malformed may hold anything, which no key opens.
-    let sealed = decode(object).inspect_err(|_| room.counts(object, Tally::of(Vec::new(), 1)))?;
+    let sealed = folded::decode(object).inspect_err(|_| room.counts(object, Tally::of(Vec::new(), 1)))?;
     let sealed = Arc::new(sealed);
     let job = Job {
         sealed: Arc::clone(&sealed),
@@ -216,13 +216,6 @@ async fn tell_repair(object: &DynamicObject, room: &Room, done: Done, left_as: O
     room.repairs.made((namespace.clone(), name), Instant::now());
     room.context.metrics.repaired(&namespace);
     event::write(&room.context.client, object, "Normal", "SecretRepaired", &message).await;
-}
-
-/// The typed object. The cause is the decoder's: it names the field, and everything in the object is public.
-pub(super) fn decode(object: &DynamicObject) -> Result<SealedSecret, Failure> {
-    let value = serde_json::to_value(folded::unfolded(object))
-        .map_err(|error| Failure::Malformed(error.to_string()))?;
-    serde_json::from_value(value).map_err(|error| Failure::Malformed(error.to_string()))
 }
 
 fn log(object: &DynamicObject, failure: Option<&Failure>) {

@@ -89,8 +89,7 @@ impl Room {
 
     /// Whether a flag forbids what may have opened before this process started.
     fn is_refused(&self, object: &DynamicObject) -> bool {
-        self.context.v1_data == V1Data::Refused
-            && folded::unfolded(object).data.pointer("/spec/data").is_some()
+        self.context.v1_data == V1Data::Refused && folded::has_v1_data(object)
     }
 
     /// The success for `object` that was put off being reported, if it still holds.

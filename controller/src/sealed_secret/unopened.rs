@@ -10,7 +10,7 @@ use sealed_secrets_core::opening::OpeningError;
 use sealed_secrets_crds::SealedSecretStatus;
 
 use super::cases::{Case, Turn};
-use super::reconcile::decode;
+use super::folded::decode;
 use super::room::{Room, key_of};
 use crate::error::Failure;
 

@@ -106,14 +106,14 @@ impl Unseen {
 mod tests {
     use serde_json::json;
 
+    use super::super::folded::shown;
     use super::*;
 
     fn object(uid: &str, version: &str, generation: i64) -> DynamicObject {
-        serde_json::from_value(json!({
+        shown(&json!({
             "metadata": {"namespace": "shop", "name": "db", "uid": uid, "resourceVersion": version},
             "status": {"observedGeneration": generation}
         }))
-        .unwrap()
     }
 
     fn told(memory: &Unseen, object: &DynamicObject) -> Option<i64> {

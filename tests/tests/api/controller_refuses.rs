@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, PostParams};
-use sealed_secrets_tests::Edition;
+use sealed_secrets_tests::{Cluster, Edition};
 use serde_json::{Value, json};
 
 use crate::scene::{CANARY, Scene, is_owned_by, item};
@@ -197,6 +197,35 @@ async fn no_annotation_hands_a_sealing_key_over() {
         assert!(message.contains("must not create a sealing key"), "{message}");
         let now = scene.secrets().get(annotation).await.unwrap();
         assert_eq!(now.resource_version(), planted.resource_version(), "it is not touched");
+    }
+}
+
+/// So deep that a decoder gives up on whatever it is part of, and still kept by the API server.
+fn deep() -> String {
+    format!("{}1{}", "{\"a\":".repeat(200), "}".repeat(200))
+}
+
+#[tokio::test]
+async fn an_object_that_is_nested_too_deep_stops_neither_a_running_controller_nor_one_that_starts() {
+    let cluster = Cluster::own().await.unwrap();
+    let installation = cluster.install_namespaced(&[]).await.unwrap();
+    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
+    let mut scene = Scene { cluster, installation, controller };
+    let mut sealed = scene.seal(&scene.secret("deep", "password", CANARY)).await;
+    sealed["spec"]["template"]["metadata"]["unknown"] = json!("DEEP");
+    let body = sealed.to_string().replace("\"DEEP\"", &deep()).into_bytes();
+    let path = format!("/apis/bitnami.com/v1alpha1/namespaces/{}/sealedsecrets", scene.namespace());
+    let request = http::Request::post(path).header("Content-Type", "application/json").body(body).unwrap();
+    let stored = scene.cluster.client().request_text(request).await.unwrap();
+    assert!(stored.contains(&deep()), "the API server keeps it");
+    others_go_on(&scene).await;
+    scene.controller.stop().await.unwrap();
+    scene.secrets().delete("fine", &DeleteParams::default()).await.unwrap();
+    scene.controller = scene.installation.start(Edition::Ours, &[]).await.unwrap();
+    for (name, value) in [("fine", "fine"), ("deep", CANARY)] {
+        scene
+            .until_secret(name, "is open", |secret| item(secret, "password").as_deref() == Some(value))
+            .await;
     }
 }
 
