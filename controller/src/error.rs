@@ -123,10 +123,8 @@ impl Failure {
     /// Whether only a change of the SealedSecret or of the key ring can help.
     #[must_use]
     pub(crate) fn waits_for_a_change(&self) -> bool {
-        let is_about_the_object = matches!(
-            self,
-            Self::Malformed(_) | Self::Unseal(_) | Self::Unopened { .. } | Self::KeyPlanting(_)
-        );
+        let is_about_the_object =
+            matches!(self, Self::Malformed(_) | Self::Unseal(_) | Self::Unopened { .. });
         is_about_the_object && !self.is_transient()
     }
 
@@ -135,7 +133,7 @@ impl Failure {
     #[must_use]
     pub(crate) fn waits_for_its_secret(&self) -> bool {
         match self {
-            Self::Immutable | Self::TypeFixed => true,
+            Self::NotOurs(_) | Self::KeyPlanting(_) | Self::Immutable | Self::TypeFixed => true,
             Self::Api { message, transient: false } => {
                 !message.contains("denied request") && !message.contains("denied the request")
             }

@@ -30,6 +30,7 @@ pub(super) async fn attend(
     let key = key_of(object);
     let is_to_be_counted = room.context.usage.wants_opening(&key);
     if !is_to_be_counted && !status::marks_differ(room, object, &room.marks(object)) {
+        room.has_nothing_untold(object);
         return Ok(Action::await_change());
     }
     if room.lanes.others_come_first(&key) {

@@ -101,13 +101,13 @@ async fn work(
     selection: &Selection,
     stop: CancellationToken,
 ) {
-    let room = Arc::new(Room::new(Arc::clone(context)));
+    let room = Arc::new(Room::new(Arc::clone(context), selection.repair));
     let writer = Writer::new(object_kind());
     let store = writer.as_reader();
     let watched = sealed_secrets(context, namespace.as_deref());
     let triggers = [
         changed_objects(watched, selection, writer, store.clone(), &room),
-        changed_secrets(context, namespace.as_deref(), selection, &room, store.clone()),
+        changed_secrets(context, namespace.as_deref(), &room, store.clone()),
         Arc::clone(&room.lanes).turns().map(|key| Ok(reference(key))).boxed(),
     ];
     let queue = stream::select_all(triggers).take_until(stop.clone().cancelled_owned()).boxed();
@@ -176,7 +176,6 @@ fn unwrapped(event: watcher::Event<Folded>) -> watcher::Event<DynamicObject> {
 fn changed_secrets(
     context: &Context,
     namespace: Option<&str>,
-    selection: &Selection,
     room: &Arc<Room>,
     store: Store<DynamicObject>,
 ) -> Queue {
@@ -184,15 +183,7 @@ fn changed_secrets(
         None => Api::all(context.client.clone()),
         Some(name) => Api::namespaced(context.client.clone(), name),
     };
-    let repair = selection.repair;
-    let wanted = {
-        let (store, room) = (store.clone(), Arc::clone(room));
-        move |object: &ObjectRef<DynamicObject>| {
-            let wanted = repair || !store.get(object).is_some_and(|object| room.has_opened(&object));
-            std::future::ready(wanted)
-        }
-    };
-    secret_watch::changes(secrets, store, room).filter(wanted).map(Ok).boxed()
+    secret_watch::changes(secrets, store, room).map(Ok).boxed()
 }
 
 type Outcome =

@@ -30,7 +30,7 @@ pub(super) enum Relation {
 /// Tells whose `existing` is. `was_ours` says that this process has seen it controlled by this very SealedSecret, so that a
 /// missing owner is drift; where it has got another controller since, it is somebody else's.
 pub(super) fn relation(existing: &Secret, sealed: &SealedSecret, was_ours: bool) -> Relation {
-    let says = |name: &str| existing.annotations().get(name).is_some_and(|value| value == "true");
+    let says = |name: &str| says(&existing.metadata, name);
     let owned = owner_uid(existing, sealed).is_some_and(|uid| Some(uid) == sealed.metadata.uid.as_deref());
     match (says(PATCH_ANNOTATION), says(MANAGED_ANNOTATION)) {
         (true, managed) => Relation::Patched { owned: managed || owned },
@@ -40,6 +40,17 @@ pub(super) fn relation(existing: &Secret, sealed: &SealedSecret, was_ours: bool)
         (false, false) if was_ours && !has_controller(existing) => Relation::Ours,
         (false, false) => Relation::Foreign,
     }
+}
+
+/// Whether a Secret is somebody else's to which a SealedSecret only adds.
+pub(super) fn is_patched_only(metadata: &ObjectMeta) -> bool {
+    let name = metadata.name.as_deref().unwrap_or_default();
+    let owned = controlling_sealed_secret(metadata, name).is_some();
+    says(metadata, PATCH_ANNOTATION) && !says(metadata, MANAGED_ANNOTATION) && !owned
+}
+
+fn says(metadata: &ObjectMeta, annotation: &str) -> bool {
+    metadata.annotations.iter().flatten().any(|(name, value)| name == annotation && value == "true")
 }
 
 /// The UID of the controlling owner, where that is a SealedSecret of this name.

@@ -43,7 +43,7 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
         let has_a_turn = room.lanes.will_report(&key_of(&object));
         return if has_a_turn { Ok(Action::await_change()) } else { report(&object, &room, success).await };
     }
-    if room.nothing_has_changed(&object, &ring) {
+    if room.nothing_has_changed(&object, &ring) || room.is_left_alone(&object) {
         room.context.metrics.condition(&object, true);
         return chores::attend(&object, &ring, &room).await;
     }

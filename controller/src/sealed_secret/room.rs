@@ -56,13 +56,16 @@ pub(super) struct Room {
     pub(super) places: Arc<Places>,
     /// Open when the first list of SealedSecrets is in the store.
     pub(super) objects_listed: Gate,
+    /// Whether Secrets that were edited or deleted are put back.
+    repair: bool,
     successes: Mutex<HashMap<Key, Remembered>>,
 }
 
 impl Room {
-    pub(super) fn new(context: Arc<Context>) -> Self {
+    pub(super) fn new(context: Arc<Context>, repair: bool) -> Self {
         Self {
             context,
+            repair,
             versions: Arc::new(Versions::new()),
             repairs: Repairs::default(),
             seen: Seen::default(),
@@ -80,11 +83,25 @@ impl Room {
     /// was made of, and the keys that opened it are on the ring. A key that was added cannot change it, since an item opens
     /// with one key only. What this process remembers counts before what the status says.
     pub(super) fn nothing_has_changed(&self, object: &DynamicObject, ring: &KeyRing) -> bool {
-        let last = match self.lock().get(&key_of(object)) {
-            Some(last) => (last.since == Since::Reported).then(|| last.success.clone()),
-            None => status::last_success(self.unseen.status(object), object.metadata.generation),
+        let remembered = self.lock().get(&key_of(object)).map(|last| (last.since, last.success.clone()));
+        let (is_new, last) = match remembered {
+            Some((since, last)) => (false, (since == Since::Reported).then_some(last)),
+            None => (true, status::last_success(self.unseen.status(object), object.metadata.generation)),
         };
-        last.is_some_and(|last| self.is_still_so(&last, object, ring)) && !self.is_refused(object)
+        let holds = |last: &LastSuccess| self.is_still_so(last, object, ring) && !self.is_refused(object);
+        let Some(last) = last.filter(holds) else { return false };
+        if is_new && !self.repair {
+            self.lock().insert(key_of(object), Remembered { success: last, since: Since::Reported });
+        }
+        true
+    }
+
+    /// Whether the Secret of `object`, which this process has known as it should be, stays as it has become: nothing is put back,
+    /// or it is gone and its owner is to make it again.
+    pub(super) fn is_left_alone(&self, object: &DynamicObject) -> bool {
+        let since = self.lock().get(&key_of(object)).map(|last| last.since);
+        let stands = since.is_none_or(|since| since == Since::Reported) && self.has_opened(object);
+        stands && (self.versions.is_awaited(&key_of(object)) || !self.repair && since.is_some())
     }
 
     /// Whether a flag forbids what may have opened before this process started.
@@ -200,6 +217,7 @@ impl Room {
     pub(super) fn sees(&self, object: &DynamicObject) -> bool {
         if object.metadata.deletion_timestamp.is_some() {
             self.context.usage.forget(&key_of(object));
+            self.has_nothing_untold(object);
         } else {
             self.context.usage.expect(key_of(object), version_of(object));
         }

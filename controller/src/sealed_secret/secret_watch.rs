@@ -58,8 +58,12 @@ impl Follower {
                 Vec::new()
             }
             Ok(Event::InitApply(secret)) => {
-                self.seen.insert(key_of(&secret));
                 let changed = self.note(&secret);
+                let key = key_of(&secret);
+                // Nothing is kept of the Secrets of others, however many there are.
+                if self.versions.get(&key).is_some() {
+                    self.seen.insert(key);
+                }
                 // Until the first list is complete no object is decided, so none has to be looked at again.
                 if self.versions.listed.is_open() { changed } else { Vec::new() }
             }
@@ -72,7 +76,7 @@ impl Follower {
             Ok(Event::Apply(secret)) => self.note(&secret),
             Ok(Event::Delete(secret)) => {
                 let key = key_of(&secret);
-                self.versions.forget(&key);
+                self.versions.gone(&key);
                 vec![key]
             }
             Err(error) => {

@@ -296,7 +296,11 @@ async fn write(
             Err(error) => return Err(Failure::api(&error)),
         }
         room.has_written(&current);
-        let Some(wanted) = again(&current) else { return Ok(Told::Yes) };
+        let Some(wanted) = again(&current) else {
+            // Who may not write is not told of conflicts.
+            room.may_tell(object);
+            return Ok(Told::Yes);
+        };
         status = wanted;
     }
     Err(Failure::temporary("the status changed underneath each time it was to be written".to_owned()))

@@ -1,13 +1,13 @@
 //! Which version of each Secret is stored, without its content.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kube::api::ObjectMeta;
 
 use super::gate::Gate;
-use super::ownership::controlling_sealed_secret;
+use super::ownership::{controlling_sealed_secret, is_patched_only};
 
 /// Namespace and name.
 pub(super) type Key = (String, String);
@@ -34,6 +34,8 @@ struct Known {
     version: Version,
     /// UID of the SealedSecret of its name that has controlled it, as this process has seen.
     owner: Option<String>,
+    /// It is somebody else's, and SealedSecrets only add to it.
+    is_patched_only: bool,
 }
 
 /// What the watch of Secrets has shown of those that belong to a SealedSecret, and what we have written ourselves.
@@ -48,6 +50,8 @@ pub(super) struct Versions {
 #[derive(Debug, Default)]
 struct State {
     known: HashMap<Key, Known>,
+    /// Secrets of others that SealedSecrets only add to, and that are gone: they are theirs to make again.
+    awaited: HashSet<Key>,
     /// Secrets that we are about to write, and whether the watch has shown anything of them meanwhile.
     writing: HashMap<Key, bool>,
 }
@@ -113,18 +117,34 @@ impl Versions {
         self.lock().known.get(key).is_some_and(is_it)
     }
 
+    /// Notes that the Secret is gone.
+    pub(super) fn gone(&self, key: &Key) {
+        let mut state = self.lock();
+        state.interfere(key);
+        let known = state.known.remove(key);
+        if known.is_some_and(|known| known.is_patched_only) {
+            state.awaited.insert(key.clone());
+        }
+    }
+
+    /// Whether the Secret is gone, and its owner is awaited to make it again.
+    pub(super) fn is_awaited(&self, key: &Key) -> bool {
+        self.lock().awaited.contains(key)
+    }
+
+    /// Forgets a Secret whose SealedSecret is gone.
     pub(super) fn forget(&self, key: &Key) {
         let mut state = self.lock();
         state.interfere(key);
         state.known.remove(key);
+        state.awaited.remove(key);
     }
 
-    /// Forgets every Secret that `keep` does not hold for, and returns their keys.
-    pub(super) fn retain(&self, keep: impl Fn(&Key) -> bool) -> Vec<Key> {
-        let mut state = self.lock();
-        let gone: Vec<Key> = state.known.extract_if(|key, _| !keep(key)).map(|(key, _)| key).collect();
+    /// Notes that every Secret is gone that `is_there` does not hold for, and returns their keys.
+    pub(super) fn retain(&self, is_there: impl Fn(&Key) -> bool) -> Vec<Key> {
+        let gone: Vec<Key> = self.lock().known.keys().filter(|key| !is_there(key)).cloned().collect();
         for key in &gone {
-            state.interfere(key);
+            self.gone(key);
         }
         gone
     }
@@ -141,7 +161,9 @@ impl State {
         let before = self.known.get(&key).filter(|known| known.version.uid == version.uid);
         let changed = before.is_none_or(|known| known.version != version);
         let owner = owner.or_else(|| before?.owner.clone());
-        self.known.insert(key, Known { version, owner });
+        let is_patched_only = is_patched_only(metadata);
+        self.awaited.remove(&key);
+        self.known.insert(key, Known { version, owner, is_patched_only });
         changed
     }
 
@@ -155,7 +177,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-    use sealed_secrets_crds::names::{SEALED_SECRET_API_VERSION, SEALED_SECRET_KIND};
+    use sealed_secrets_crds::names::{PATCH_ANNOTATION, SEALED_SECRET_API_VERSION, SEALED_SECRET_KIND};
 
     use super::*;
 
@@ -212,7 +234,7 @@ mod tests {
         let shown: [(&str, Show, Option<&str>); 4] = [
             ("nothing", |_| {}, Some("10")),
             ("an edit", |versions| assert!(versions.shown(key("db"), &version("11"))), Some("11")),
-            ("its deletion", |versions| versions.forget(&key("db")), None),
+            ("its deletion", |versions| versions.gone(&key("db")), None),
             ("a list without it", |versions| drop(versions.retain(|_| false)), None),
         ];
         for (what, show, expected) in shown {
@@ -230,6 +252,23 @@ mod tests {
         let versions = Versions::new();
         drop(versions.writing(key("db")));
         assert!(versions.lock().writing.is_empty() && versions.get(&key("db")).is_none());
+    }
+
+    #[test]
+    fn a_secret_of_others_that_is_gone_is_awaited_until_it_is_there_again() {
+        let (versions, annotation) = (Versions::new(), (PATCH_ANNOTATION.to_owned(), "true".to_owned()));
+        let patched = ObjectMeta { annotations: Some([annotation].into()), ..version("1") };
+        versions.shown(key("db"), &patched);
+        versions.shown(key("web"), &version("1"));
+        versions.gone(&key("db"));
+        versions.retain(|_| false);
+        assert!(versions.is_awaited(&key("db")) && !versions.is_awaited(&key("web")));
+        versions.shown(key("db"), &patched);
+        assert!(!versions.is_awaited(&key("db")));
+        versions.retain(|_| false);
+        assert!(versions.is_awaited(&key("db")), "a deletion that a watch has missed");
+        versions.forget(&key("db"));
+        assert!(!versions.is_awaited(&key("db")));
     }
 
     #[test]

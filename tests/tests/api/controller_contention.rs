@@ -1,8 +1,8 @@
 //! What others do to a SealedSecret, its Secret or its namespace, and what many large objects do to a small one.
 
-use k8s_openapi::api::core::v1::{ResourceQuota, Secret};
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt as _;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, ResourceExt as _};
 use sealed_secrets_tests::{Cluster, Edition, Fault, FaultProxy, until};
 use serde_json::{Value, json};
 
@@ -27,28 +27,6 @@ impl Scene {
     async fn opened(&self, name: &str) {
         self.seal_and_create(&self.secret(name, "password", CANARY)).await;
         self.until_synced(name, "True").await;
-    }
-
-    /// Lets nobody create a Secret any more.
-    async fn fill_quota(&self) {
-        let quotas: Api<ResourceQuota> = Api::namespaced(self.cluster.client(), self.namespace());
-        let full = json!({"secrets": "1"});
-        let quota = json!({
-            "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": {"hard": full}
-        });
-        quotas.create(&PostParams::default(), &serde_json::from_value(quota).unwrap()).await.unwrap();
-        // Otherwise the controller manager counts, and this one does not.
-        let status = Patch::Merge(json!({"status": {"hard": full, "used": full}}));
-        quotas.patch_status("full", &PatchParams::default(), &status).await.unwrap();
-        let refused = async || {
-            let probe: Secret = serde_json::from_value(self.secret("probe", "a", "b")).unwrap();
-            let answer = self.secrets().create(&PostParams::default(), &probe).await;
-            if answer.is_ok() {
-                self.secrets().delete("probe", &DeleteParams::default()).await.unwrap();
-            }
-            answer.is_err().then_some(())
-        };
-        until("no Secret can be created", PATIENCE, refused).await.unwrap();
     }
 
     /// Waits until the API server shows the Secret with this item.

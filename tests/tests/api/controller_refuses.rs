@@ -66,6 +66,23 @@ async fn a_secret_that_is_to_be_patched_keeps_its_items_and_its_owner() {
     assert!(secret.owner_references().is_empty());
 }
 
+#[tokio::test]
+async fn a_secret_that_is_to_be_patched_and_is_deleted_is_left_to_its_owner_and_patched_again() {
+    let scene = Scene::set().await;
+    let annotations = json!({"sealedsecrets.bitnami.com/patch": "true"});
+    plant(&scene, "db", annotations.clone()).await;
+    scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
+    scene.until_secret("db", "is patched", |secret| item(secret, "password").is_some()).await;
+    scene.until_synced("db", "True").await;
+    scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();
+    // What is opened after it was seen to be gone.
+    others_go_on(&scene).await;
+    plant(&scene, "db", annotations).await;
+    let secret = scene.until_secret("db", "is patched", |secret| item(secret, "password").is_some()).await;
+    assert_eq!(item(&secret, "old").as_deref(), Some("value"));
+    assert!(secret.owner_references().is_empty());
+}
+
 /// What is told of an item that was tried with every key in every scope.
 fn no_key(item: &str) -> String {
     format!(

@@ -25,6 +25,19 @@ async fn edit(scene: &Scene, name: &str, change: &Value) {
     scene.secrets().patch(name, &parameters, &Patch::Merge(change)).await.unwrap();
 }
 
+/// Asks for a new key by signal, and waits until it seals.
+async fn new_key(scene: &mut Scene) {
+    let first = scene.controller.certificate().await.unwrap();
+    // A key of the same second is new enough, so the question is put until it is not.
+    let process = scene.controller.process().id();
+    let renewed = async || {
+        let kill = std::process::Command::new("kill").args(["-USR1", &process.to_string()]).status();
+        assert!(kill.unwrap().success());
+        scene.controller.certificate().await.ok().filter(|served| *served != first)
+    };
+    until("another key is served", PATIENCE, renewed).await.unwrap();
+}
+
 /// The value of a metric's first line that has all these parts.
 async fn metric(scene: &Scene, parts: &[&str]) -> Option<f64> {
     let page = scene.controller.metrics().await.unwrap();
@@ -82,11 +95,17 @@ async fn a_foreign_label_alone_is_no_drift() {
 
 #[tokio::test]
 async fn skip_recreate_leaves_a_deleted_secret_deleted() {
-    let scene = scene_with(&["--skip-recreate"]).await;
+    let mut scene = scene_with(&["--skip-recreate"]).await;
     opened(&scene, "db").await;
     scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();
     opened(&scene, "later").await;
     assert!(scene.secrets().get_opt("db").await.unwrap().is_none());
+    new_key(&mut scene).await;
+    opened(&scene, "after-the-key").await;
+    assert!(scene.secrets().get_opt("db").await.unwrap().is_none(), "a new key is no reason");
+    let changed = scene.seal(&scene.secret("db", "password", "changed")).await;
+    scene.merge("db", &json!({"spec": changed["spec"]})).await;
+    scene.until_secret("db", "is made anew", |secret| item(secret, "password").is_some()).await;
 }
 
 #[tokio::test]
@@ -184,15 +203,7 @@ async fn a_label_selector_selects_sealed_secrets_and_does_not_hide_their_secrets
 #[tokio::test]
 async fn sigusr1_makes_a_new_key_with_the_labels_that_were_asked_for() {
     let mut scene = scene_with(&["--privatekey-labels=team=a", "--privatekey-annotations=why=test"]).await;
-    let first = scene.controller.certificate().await.unwrap();
-    // A key of the same second is new enough, so the question is put until it is not.
-    let process = scene.controller.process().id();
-    let renewed = async || {
-        let kill = std::process::Command::new("kill").args(["-USR1", &process.to_string()]).status();
-        assert!(kill.unwrap().success());
-        scene.controller.certificate().await.ok().filter(|served| *served != first)
-    };
-    until("another key is served", PATIENCE, renewed).await.unwrap();
+    new_key(&mut scene).await;
     let labelled =
         kube::api::ListParams::default().labels("team=a,sealedsecrets.bitnami.com/sealed-secrets-key=active");
     let keys = scene.secrets().list(&labelled).await.unwrap().items;

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
 use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use sealed_secrets_tests::{Cluster, Edition, until};
 use serde_json::{Value, json};
@@ -28,8 +28,10 @@ async fn plant(scene: &Scene, name: &str) {
 }
 
 fn failures_told(scene: &Scene, name: &str) -> usize {
-    let text = format!("Resource \"{name}\" already exists");
-    scene.controller.log().lines().filter(|line| line.contains(&text)).count()
+    let name = format!("name={name}");
+    let is_of_it = |line: &&str| line.split_whitespace().any(|word| word == name);
+    let failures = |line: &&str| line.contains("level=ERROR") && is_of_it(line);
+    scene.controller.log().lines().filter(failures).count()
 }
 
 /// Waits until an object has failed this often.
@@ -42,7 +44,7 @@ async fn until_failed(scene: &Scene, name: &str, times: usize) {
 async fn an_explicit_limit_of_retries_holds_until_a_change_and_without_one_there_is_none() {
     let (limited, unlimited) = (scene_with(&["--max-unseal-retries=1"]).await, Scene::set().await);
     for scene in [&limited, &unlimited] {
-        plant(scene, "db").await;
+        scene.fill_quota().await;
         scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
     }
     until_failed(&limited, "db", 2).await;
@@ -51,8 +53,23 @@ async fn an_explicit_limit_of_retries_holds_until_a_change_and_without_one_there
     assert_eq!(failures_told(&limited, "db"), 2);
     limited.merge("db", &json!({"spec": {"template": {"type": "Opaque"}}})).await;
     until_failed(&limited, "db", 4).await;
-    limited.secrets().delete("db", &DeleteParams::default()).await.unwrap();
-    limited.until_synced("db", "True").await;
+}
+
+#[tokio::test]
+async fn what_belongs_to_somebody_else_is_told_once_and_waits_until_its_secret_changes() {
+    let scene = Scene::set().await;
+    plant(&scene, "foreign").await;
+    scene.seal_and_create(&scene.secret("foreign", "password", CANARY)).await;
+    until_failed(&scene, "foreign", 1).await;
+    scene.fill_quota().await;
+    scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
+    // Four pauses that double.
+    until_failed(&scene, "db", 5).await;
+    assert_eq!(failures_told(&scene, "foreign"), 1);
+    let handed_over = json!({"metadata": {"annotations": {"sealedsecrets.bitnami.com/managed": "true"}}});
+    let change = Patch::Merge(&handed_over);
+    scene.secrets().patch("foreign", &PatchParams::default(), &change).await.unwrap();
+    scene.until_synced("foreign", "True").await;
 }
 
 #[tokio::test]
@@ -65,10 +82,10 @@ async fn without_update_status_events_are_written_and_no_status() {
     scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();
     scene.until_secret("db", "is another one", |secret| secret.uid() != first.uid()).await;
     scene.until_event("db", "SecretRepaired").await;
-    plant(&scene, "foreign").await;
-    scene.seal_and_create(&scene.secret("foreign", "password", CANARY)).await;
-    until_failed(&scene, "foreign", 4).await;
-    for (name, reason) in [("db", "Unsealed"), ("foreign", "ErrUpdateFailed")] {
+    scene.fill_quota().await;
+    scene.seal_and_create(&scene.secret("refused", "password", CANARY)).await;
+    until_failed(&scene, "refused", 4).await;
+    for (name, reason) in [("db", "Unsealed"), ("refused", "ErrUpdateFailed")] {
         let events: Api<Event> = Api::namespaced(scene.cluster.client(), scene.namespace());
         let about = ListParams::default().fields(&format!("involvedObject.name={name},reason={reason}"));
         assert_eq!(

@@ -1,8 +1,8 @@
 //! A namespace with our controller in it, and the original's kubeseal as the laptop: what it seals is a known answer.
 
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::{Event, Secret};
-use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::{Event, ResourceQuota, Secret};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt as _};
 use rand::SeedableRng as _;
@@ -92,6 +92,28 @@ impl Scene {
 
     pub(crate) async fn merge(&self, name: &str, change: &Value) {
         self.sealed_secrets().patch(name, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
+    }
+
+    /// Lets nobody create a Secret any more.
+    pub(crate) async fn fill_quota(&self) {
+        let quotas: Api<ResourceQuota> = Api::namespaced(self.cluster.client(), self.namespace());
+        let full = json!({"secrets": "1"});
+        let quota = json!({
+            "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": {"hard": full}
+        });
+        quotas.create(&PostParams::default(), &serde_json::from_value(quota).unwrap()).await.unwrap();
+        // Otherwise the controller manager counts, and this one does not.
+        let status = Patch::Merge(json!({"status": {"hard": full, "used": full}}));
+        quotas.patch_status("full", &PatchParams::default(), &status).await.unwrap();
+        let refused = async || {
+            let probe: Secret = serde_json::from_value(self.secret("probe", "a", "b")).unwrap();
+            let answer = self.secrets().create(&PostParams::default(), &probe).await;
+            if answer.is_ok() {
+                self.secrets().delete("probe", &DeleteParams::default()).await.unwrap();
+            }
+            answer.is_err().then_some(())
+        };
+        until("no Secret can be created", PATIENCE, refused).await.unwrap();
     }
 
     /// Waits until the condition Synced of the current generation has this status, and returns its message.
