@@ -83,6 +83,13 @@ mod tests {
     }
 
     #[test]
+    fn chance_shortens_a_wait_so_that_many_do_not_come_back_together() {
+        let (latest, soonest) = (Failures::default(), Failures::default());
+        assert_eq!(latest.failed("a", 1, 0.0), FIRST);
+        assert_eq!(soonest.failed("a", 1, 1.0), FIRST.mul_f64(0.8));
+    }
+
+    #[test]
     fn success_starts_over() {
         let backoff = Failures::default();
         assert_eq!(backoff.failed("a", 1, 0.0), FIRST);

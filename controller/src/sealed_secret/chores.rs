@@ -50,6 +50,7 @@ pub(super) async fn attend(
 async fn count(object: &DynamicObject, ring: &Arc<KeyRing>, room: &Room) -> Option<Tally> {
     let sealed = decode(object).ok()?;
     let preferred = room.keys_that_worked(object);
+    let _turn = room.counting.acquire().await.ok()?;
     let mut opening = Opening::new(&sealed, ring, room.context.v1_data, &preferred).ok()?;
     loop {
         let permit = room.context.decryption.acquire().await.ok()?;

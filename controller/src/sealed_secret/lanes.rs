@@ -23,6 +23,9 @@ const IN_WORK: usize = 96;
 /// A Secret waits for others no longer than this, whatever takes long to open.
 const LONGEST_WAIT: Duration = Duration::from_millis(200);
 
+/// What takes longer to open is set aside, so that others of the backlog go on.
+const SLOW: Duration = Duration::from_millis(250);
+
 /// Reports that may wait while there are still Secrets to be written.
 const REPORTS_BEHIND: usize = 2_000;
 
@@ -50,6 +53,8 @@ struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Opening,
+    /// Is being opened, and takes long: nothing waits for it.
+    Aside,
     /// Waits for others to be written together with.
     Opened,
     Writing,
@@ -85,6 +90,17 @@ impl Lanes {
     /// Whether `object` waits to be reported.
     pub(super) fn will_report(&self, object: &Key) -> bool {
         self.lock().reports.contains(object)
+    }
+
+    /// The outcome of `opening`, which opens `object`: if that takes long, it no longer counts as one of those that are being opened.
+    pub(super) async fn opened<T>(&self, object: &Key, opening: impl Future<Output = T>) -> T {
+        tokio::pin!(opening);
+        if let Ok(outcome) = tokio::time::timeout(SLOW, &mut opening).await {
+            return outcome;
+        }
+        self.enter(object, Stage::Aside);
+        self.burst_is_due();
+        opening.await
     }
 
     /// Returns when the Secret of `object`, which was opened, may be written: at once, unless it is of the backlog and others
@@ -283,6 +299,22 @@ mod tests {
         assert!(!lanes.burst_is_due(), "one other may join it");
         lanes.enter(&all[2], Stage::Opened);
         assert!(lanes.burst_is_due());
+    }
+
+    #[tokio::test]
+    async fn what_takes_long_to_open_holds_up_nothing() {
+        let lanes = Lanes::default();
+        lanes.report_later(key("a report"));
+        lanes.open_later(keys(AT_ONCE + 1));
+        let slow = take_all(&lanes);
+        assert_eq!(slow.len(), AT_ONCE);
+        let opening = slow.iter().map(|object| lanes.opened(object, std::future::pending::<()>()));
+        let mut opening = Box::pin(futures::future::join_all(opening));
+        assert!(tokio::time::timeout(SLOW * 2, &mut opening).await.is_err());
+        let next = take_all(&lanes);
+        assert_eq!(next.len(), 1, "the next of the backlog has its turn");
+        lanes.done(&next[0]);
+        assert_eq!(take_all(&lanes), [key("a report")]);
     }
 
     #[tokio::test]

@@ -38,6 +38,8 @@ pub(super) struct Places {
 struct State {
     taken: HashMap<(Kind, String), usize>,
     wanted: HashMap<Key, Kind>,
+    /// How many objects of a namespace wait.
+    waiting: HashMap<(Kind, String), usize>,
 }
 
 /// A place, until this is dropped.
@@ -49,15 +51,17 @@ pub(super) struct Place {
 }
 
 impl Places {
-    /// A place of this kind for an object. If none is free, the object is noted as waiting for one.
+    /// A place of this kind for an object. If none is free, or those that are belong to namespaces that wait and have none, the
+    /// object is noted as waiting for one.
     pub(super) fn take(self: &Arc<Self>, kind: Kind, key: &Key) -> Option<Place> {
         let (in_all, of_one) = kind.places();
         let mut state = self.lock();
         let all: usize = state.taken.iter().filter(|((of, _), _)| *of == kind).map(|(_, count)| count).sum();
         let place = (kind, key.0.clone());
         let own = state.taken.get(&place).copied().unwrap_or_default();
-        if all >= in_all || own >= of_one {
-            state.wanted.insert(key.clone(), kind);
+        let reserved = if own == 0 { 0 } else { state.waiting_without(kind) };
+        if own >= of_one || all + reserved >= in_all {
+            state.want(key, kind);
             return None;
         }
         state.taken.insert(place, own + 1);
@@ -71,7 +75,7 @@ impl Places {
 
     /// This object waits no longer: it has changed, has gone, or is done.
     pub(super) fn forget(&self, key: &Key) {
-        self.lock().wanted.remove(key);
+        self.lock().want_no_more(key);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -79,16 +83,38 @@ impl Places {
     }
 }
 
+impl State {
+    fn want(&mut self, key: &Key, kind: Kind) {
+        self.want_no_more(key);
+        self.wanted.insert(key.clone(), kind);
+        *self.waiting.entry((kind, key.0.clone())).or_default() += 1;
+    }
+
+    fn want_no_more(&mut self, key: &Key) {
+        if let Some(kind) = self.wanted.remove(key) {
+            decrease(&mut self.waiting, &(kind, key.0.clone()));
+        }
+    }
+
+    /// Namespaces that wait for a place of this kind and have none.
+    fn waiting_without(&self, kind: Kind) -> usize {
+        self.waiting.keys().filter(|place| place.0 == kind && !self.taken.contains_key(place)).count()
+    }
+}
+
+fn decrease(counts: &mut HashMap<(Kind, String), usize>, key: &(Kind, String)) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.places.lock();
-        let key = (self.kind, std::mem::take(&mut self.namespace));
-        if let Some(count) = state.taken.get_mut(&key) {
-            *count -= 1;
-            if *count == 0 {
-                state.taken.remove(&key);
-            }
-        }
+        decrease(&mut state.taken, &(self.kind, std::mem::take(&mut self.namespace)));
     }
 }
 
@@ -120,9 +146,26 @@ mod tests {
                 ["b", "c", "d"].iter().flat_map(|name| take_all(&places, kind, name)).collect();
             assert_eq!(first.len() + others.len(), in_all);
             drop(first);
+            for name in ["c", "d"] {
+                places.forget(&key(name));
+            }
             assert_eq!(take_all(&places, kind, "a").len(), of_one);
         }
         assert!(places.lock().taken.is_empty(), "a place that is left leaves nothing behind");
+    }
+
+    #[test]
+    fn the_next_place_is_for_a_namespace_that_has_none() {
+        let places = Arc::<Places>::default();
+        let (mut first, _second) = (take_all(&places, Kind::Long, "a"), take_all(&places, Kind::Long, "b"));
+        assert!(places.take(Kind::Long, &key("c")).is_none(), "all are taken");
+        first.pop();
+        assert!(places.take(Kind::Long, &key("a")).is_none());
+        let third = places.take(Kind::Long, &key("c"));
+        assert!(third.is_some());
+        places.forget(&key("c"));
+        first.pop();
+        assert!(places.take(Kind::Long, &key("a")).is_some(), "nobody else waits");
     }
 
     #[test]

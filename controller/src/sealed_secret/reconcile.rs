@@ -172,7 +172,8 @@ async fn unseal_and_apply(
         v1_data: context.v1_data,
         budget: context.template_budget.clone(),
     };
-    let Some(Outcome { unsealed, tally }) = open(job, room, place).await? else { return Ok(None) };
+    let opened = room.lanes.opened(&key_of(object), open(job, room, place)).await?;
+    let Some(Outcome { unsealed, tally }) = opened else { return Ok(None) };
     let keys = items_of_keys(&tally);
     room.counts(object, tally);
     let Unsealed { secret, volatile } = unsealed?;

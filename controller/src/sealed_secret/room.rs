@@ -11,6 +11,7 @@ use kube::runtime::reflector::ObjectRef;
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::opening::{KeyUse, V1Data};
 use sealed_secrets_crds::{ItemsOfKey, LastSuccess, Scope};
+use tokio::sync::Semaphore;
 
 use super::cases::Cases;
 use super::gate::Gate;
@@ -54,6 +55,8 @@ pub(super) struct Room {
     pub(super) lanes: Arc<Lanes>,
     pub(super) cases: Cases,
     pub(super) places: Arc<Places>,
+    /// One object is counted at a time: what is to be opened has the other turns.
+    pub(super) counting: Semaphore,
     /// Open when the first list of SealedSecrets is in the store.
     pub(super) objects_listed: Gate,
     /// Whether Secrets that were edited or deleted are put back.
@@ -74,6 +77,7 @@ impl Room {
             lanes: Arc::default(),
             cases: Cases::new(),
             places: Arc::default(),
+            counting: Semaphore::new(1),
             objects_listed: Gate::closed(),
             successes: Mutex::default(),
         }

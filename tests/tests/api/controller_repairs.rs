@@ -84,6 +84,25 @@ async fn an_edited_secret_is_put_back_and_what_others_have_added_stays() {
 }
 
 #[tokio::test]
+async fn a_secret_that_somebody_changes_again_and_again_is_put_back_later_each_time() {
+    let scene = Scene::set().await;
+    opened(&scene, "fought-over").await;
+    opened(&scene, "other").await;
+    let forged = json!({"stringData": {"password": "forged"}});
+    let is_back = |secret: &_| item(secret, "password").as_deref() == Some(CANARY);
+    for _ in 0..5 {
+        edit(&scene, "fought-over", &forged).await;
+        scene.until_secret("fought-over", "is put back", is_back).await;
+    }
+    // The next pause has eight seconds.
+    edit(&scene, "fought-over", &forged).await;
+    edit(&scene, "other", &forged).await;
+    scene.until_secret("other", "is put back", is_back).await;
+    assert!(!is_back(&scene.secrets().get("fought-over").await.unwrap()), "it waits");
+    scene.until_secret("fought-over", "is put back in the end", is_back).await;
+}
+
+#[tokio::test]
 async fn a_foreign_label_alone_is_no_drift() {
     let scene = Scene::set().await;
     opened(&scene, "db").await;

@@ -84,7 +84,10 @@ async fn syncs_and_restarts(ground: &Ground, all: &Workload, quick: bool, table:
     let installation = &ground.installation;
     let bare = bare::decryption(&ground.private_key)?;
     let (ours, running) = first_sync::measure(OURS, installation, all).await?;
-    let our_latency = latency::measure(&ground.workload("latency", LATENCIES)?).await?;
+    let others = ground.workload("latency", LATENCIES)?;
+    let our_latency = latency::measure(&others).await?;
+    running.idle_cpu().await?;
+    let repairs = latency::measure_repairs(&others).await?;
     running.idle_cpu().await?;
     running.stop().await?;
     let our_restart = restart::measure(OURS, installation, all).await?;
@@ -105,6 +108,7 @@ async fn syncs_and_restarts(ground: &Ground, all: &Workload, quick: bool, table:
     table.add_all(rows::restart(&our_restart, &original_restart));
     table.add(rows::memory(all.len(), &ours, &original));
     table.add_all(rows::latency(&our_latency, &original_latency));
+    table.add_all(rows::repairs(&repairs));
     Ok(())
 }
 

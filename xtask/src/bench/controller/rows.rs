@@ -146,6 +146,18 @@ pub(super) fn latency(ours: &Latency, original: &Latency) -> Vec<Row> {
     ]
 }
 
+/// The original puts nothing back.
+pub(super) fn repairs(ours: &Latency) -> Vec<Row> {
+    let row = |what: &str, ours: Duration| Row {
+        work: format!("edit of a Secret acknowledged to Secret put back: {what}"),
+        ours: milliseconds(ours),
+        figure: Some((ours.as_secs_f64() * 1000.0, "ms")),
+        bar: Some(Bar::AtMost(1000.0)),
+        ..Row::default()
+    };
+    vec![row("median", ours.median), row("99 of 100", ours.worst_of_hundred)]
+}
+
 pub(super) fn many_keys(keys: usize, measured: &ManyKeys) -> Row {
     Row {
         work: format!("opening again what the oldest of {keys} keys sealed, processor time against one key"),
