@@ -7,6 +7,10 @@ use tokio::process::Command;
 
 use crate::test::step;
 
+/// Everything inside one file; and random numbers by the system call alone, which a static program would otherwise not find, and
+/// open `/dev/urandom` for.
+pub(crate) const FLAGS: [&str; 2] =
+    ["-Ctarget-feature=+crt-static", "--cfg=getrandom_backend=\"linux_getrandom\""];
 /// Separates the flags in `CARGO_ENCODED_RUSTFLAGS`.
 const SEPARATOR: &str = "\u{1f}";
 
@@ -47,7 +51,7 @@ pub(crate) async fn build(packages: &[&str], source: &Path, target: &Path) -> Re
 }
 
 fn rename(command: &mut Command, renaming: &Renaming) {
-    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    let mut flags = FLAGS.map(str::to_owned).to_vec();
     flags.extend(renaming.flags("--remap-path-prefix="));
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join(SEPARATOR));
     command.env("CFLAGS", renaming.flags("-ffile-prefix-map=").join(" "));
