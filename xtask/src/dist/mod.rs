@@ -55,8 +55,9 @@ impl Artefact {
 
 /// Builds both programs as they are shipped, and writes all artefacts.
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let packages = [KUBESEAL, image::PACKAGE];
-    let programs = program::build(&packages, &workspace::root(), &program::target_folder()).await?;
+    let (source, target) = (workspace::root(), program::target_folder());
+    program::build(KUBESEAL, &source, &target).await?;
+    let programs = program::build(image::PACKAGE, &source, &target).await?;
     let others = of_other_platforms(&arguments.folder)?;
     for artefact in artefacts(&programs, others).await? {
         let file = arguments.folder.join(&artefact.name);

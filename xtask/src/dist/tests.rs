@@ -179,6 +179,9 @@ fn bill_lists_what_is_linked(bill: &Value, linked: &[&str], not_linked: &[&str])
         assert_ne!(part["licenseDeclared"], "", "{name}");
         names.insert(name);
     }
+    let linked_statically =
+        |name: &str| packages.iter().any(|part| part["name"] == name && part["versionInfo"] != "");
+    assert!(linked_statically("glibc") && linked_statically("rust-std"));
     for name in linked {
         assert!(names.contains(name), "{name} is missing: {names:?}");
     }

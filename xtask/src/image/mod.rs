@@ -52,7 +52,7 @@ pub(crate) async fn for_tests() -> Result<()> {
 }
 
 async fn make(source: &Path, target: &Path) -> Result<Packed> {
-    let programs = program::build(&[PACKAGE], source, target).await?;
+    let programs = program::build(PACKAGE, source, target).await?;
     pack_program(&read(&programs.join(PROGRAM))?, source)
 }
 

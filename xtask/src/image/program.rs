@@ -32,22 +32,23 @@ impl Renaming {
     }
 }
 
-/// Builds `packages` from `source` in the folder `target`, and returns the folder with the programs.
+/// Builds `package` from `source` in the folder `target`, and returns the folder with its program. Each is built alone: one that is
+/// built with others gets the features of their dependencies, too, and is another program.
 ///
 /// # Errors
 /// [`Error::Missing`] where no static program can be built, [`Error::Program`] with Cargo's output.
-pub(crate) async fn build(packages: &[&str], source: &Path, target: &Path) -> Result<PathBuf> {
+pub(crate) async fn build(package: &str, source: &Path, target: &Path) -> Result<PathBuf> {
     let platform = platform()?;
     let renaming = Renaming::of(source, target)?;
-    let mut command = step::cargo(&["build", "--release", "--locked", "--target", &platform, "--target-dir"]);
-    command.arg(target).args(packages.iter().flat_map(|package| ["--package", package]));
+    let mut command = step::cargo(&["build", "--release", "--locked", "--package", package]);
+    command.args(["--target", &platform, "--target-dir"]).arg(target);
     command.current_dir(source).env_remove("RUSTFLAGS");
     rename(&mut command, &renaming);
     let finished = step::quietly(&mut command).await?;
     if finished.success {
         return Ok(target.join(platform).join("release"));
     }
-    Err(Error::Program(format!("{} cannot be built:\n{}", packages.join(", "), finished.output)))
+    Err(Error::Program(format!("{package} cannot be built:\n{}", finished.output)))
 }
 
 fn rename(command: &mut Command, renaming: &Renaming) {
