@@ -60,7 +60,8 @@ fn krew_platform(platform: &str, archive: &Artefact) -> String {
     let (system, architecture) = platform.split_once('-').unwrap_or((platform, ""));
     let (name, digest) = (&archive.name, sha256(&archive.content));
     let files = iter::once(KUBESEAL).chain(LICENSES.map(licenses::name));
-    let files: String = files.map(|file| format!("        - from: {file}\n          to: .\n")).collect();
+    let files: Vec<_> = files.map(|file| format!("        - from: {file}\n          to: .\n")).collect();
+    let files = files.concat();
     format!(
         "    - selector:
         matchLabels:
