@@ -32,6 +32,7 @@ pub mod programs;
 mod progress;
 pub mod rights;
 mod run_folder;
+mod tar_files;
 mod tool;
 pub mod workspace;
 
@@ -50,4 +51,5 @@ pub use output::Output;
 pub use plain_http::{HttpResponse, http_request};
 pub use poll::until;
 pub use progress::timed;
+pub use tar_files::tar_files;
 pub use tool::Tool;

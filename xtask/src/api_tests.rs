@@ -5,15 +5,13 @@ use std::process::ExitCode;
 
 use sealed_secrets_tests::isolation::{Ground, told_to_stop};
 use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms, helm, kstatus, lua_health};
-use sealed_secrets_tests::{ControlPlane, Error, Result, SHARED, on_existing_installation, workspace};
+use sealed_secrets_tests::{ControlPlane, Error, Result, SHARED, on_existing_installation};
 use tokio::process::Command;
 
 use crate::{inside, rights};
 
 /// What needs namespaces: the service proxy, a controller that takes no kubeconfig, and one in a root of its own.
-const LEFT_OUT_ON_LOOPBACK: [&str; 3] = ["service_proxy", "upstream", OF_THE_IMAGE];
-/// What needs an image, whose optimized program takes many minutes: `cargo xtask test image` builds it.
-const OF_THE_IMAGE: &str = "image::";
+const LEFT_OUT_ON_LOOPBACK: [&str; 3] = ["service_proxy", "upstream", "image::"];
 
 /// How Cargo is told which tests these are. The whole workspace, so that shared dependencies have the same features
 /// as in every other step, and are built once.
@@ -59,8 +57,6 @@ fn test_command(arguments: &[OsString]) -> Command {
     command.args(["test", "--offline"]).args(SELECTION).arg("--").args(arguments);
     if Ground::here() == Ground::Loopback {
         command.args(LEFT_OUT_ON_LOOPBACK.iter().flat_map(|name| ["--skip", name]));
-    } else if !workspace::image().exists() {
-        command.args(["--skip", OF_THE_IMAGE]);
     }
     command
 }

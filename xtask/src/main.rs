@@ -9,6 +9,7 @@ mod dist;
 mod files;
 mod image;
 mod inside;
+mod licenses;
 mod man;
 mod rights;
 mod test;

@@ -6,7 +6,6 @@ use sealed_secrets_tests::{Error, Result};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::Artefact;
 use crate::archive::sha256;
 use crate::files::cannot;
 use crate::image::{VERSION, program};
@@ -15,7 +14,6 @@ use crate::test::step;
 /// The same release is to have the same bill, so no time is told.
 const NO_TIME: &str = "1970-01-01T00:00:00Z";
 const DOCUMENT: &str = "SPDXRef-DOCUMENT";
-const LIBC: &str = "SPDXRef-libc";
 
 /// A crate that becomes part of the program.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +21,14 @@ struct Part {
     name: String,
     version: String,
     license: String,
+}
+
+/// A library that is linked in and is no crate.
+struct Library {
+    reference: &'static str,
+    name: &'static str,
+    version: String,
+    license: &'static str,
 }
 
 /// The parts of a program, and which one needs which. The first line of the tree is the program itself.
@@ -33,13 +39,13 @@ struct Tree {
 }
 
 /// The bill of the program that the workspace's package `package` is.
-pub(super) async fn bill_of_materials(package: &str) -> Result<Artefact> {
+pub(super) async fn bill_of_materials(package: &str) -> Result<Vec<u8>> {
     let tree = parse(&cargo_tree(package).await?).ok_or_else(|| {
         Error::Invalid(format!("cargo tree says something else of {package} than it used to"))
     })?;
     let name = package.trim_start_matches("sealed-secrets-");
-    let bill = document(name, &tree, &libc().await?);
-    Ok(Artefact::new(format!("{name}-{VERSION}.spdx.json"), format!("{bill:#}\n")))
+    let bill = document(name, &tree, &libraries().await?);
+    Ok(format!("{bill:#}\n").into_bytes())
 }
 
 /// Lines such as `2<TAB>serde v1.0.229<TAB>MIT OR Apache-2.0`, the first number telling the depth. Without macros and build scripts,
@@ -75,18 +81,37 @@ fn parse(tree: &str) -> Option<Tree> {
     Some(Tree { root: above.get(&0)?.clone(), parts, needs })
 }
 
-/// The C library that is linked in, such as `glibc 2.36`.
-async fn libc() -> Result<String> {
-    let output = Command::new("getconf").arg("GNU_LIBC_VERSION").output().await;
-    let output = output.map_err(cannot("start getconf"))?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+async fn libraries() -> Result<[Library; 2]> {
+    let glibc = Library {
+        reference: "SPDXRef-glibc",
+        name: "glibc",
+        version: second_word("getconf", "GNU_LIBC_VERSION").await?,
+        license: "LGPL-2.1-or-later",
+    };
+    let std = Library {
+        reference: "SPDXRef-rust-std",
+        name: "rust-std",
+        version: second_word("rustc", "--version").await?,
+        license: "MIT OR Apache-2.0",
+    };
+    Ok([glibc, std])
 }
 
-fn document(name: &str, tree: &Tree, libc: &str) -> Value {
+/// Of what a program says, such as the version in `glibc 2.36`.
+async fn second_word(program: &str, argument: &str) -> Result<String> {
+    let output = Command::new(program).arg(argument).output().await;
+    let output = output.map_err(cannot(format!("start {program}")))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let word = said.split_whitespace().nth(1).map(str::to_owned);
+    word.ok_or_else(|| Error::Program(format!("{program} {argument} tells no version: {said:?}")))
+}
+
+fn document(name: &str, tree: &Tree, libraries: &[Library]) -> Value {
     let mut packages: Vec<_> = tree.parts.iter().map(describe_crate).collect();
-    packages.push(describe_libc(libc));
+    packages.extend(libraries.iter().map(describe_library));
     let root = reference(&tree.root);
-    let mut relations = vec![relation(DOCUMENT, "DESCRIBES", &root), relation(&root, "STATIC_LINK", LIBC)];
+    let mut relations = vec![relation(DOCUMENT, "DESCRIBES", &root)];
+    relations.extend(libraries.iter().map(|library| relation(&root, "STATIC_LINK", library.reference)));
     let needs = tree.needs.iter();
     relations.extend(needs.map(|(one, other)| relation(&reference(one), "DEPENDS_ON", &reference(other))));
     let content = sha256(json!([packages, relations]).to_string().as_bytes());
@@ -122,9 +147,8 @@ fn describe_crate(part: &Part) -> Value {
     describe(&reference(part), name, version, license, &[purl])
 }
 
-fn describe_libc(libc: &str) -> Value {
-    let (name, version) = libc.split_once(' ').unwrap_or((libc, ""));
-    describe(LIBC, name, version, "LGPL-2.1-or-later", &[])
+fn describe_library(library: &Library) -> Value {
+    describe(library.reference, library.name, &library.version, library.license, &[])
 }
 
 fn describe(reference: &str, name: &str, version: &str, license: &str, elsewhere: &[Value]) -> Value {

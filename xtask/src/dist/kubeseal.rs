@@ -5,10 +5,10 @@ use std::path::Path;
 use sealed_secrets_tests::{Error, Result, workspace};
 use tokio::process::Command;
 
-use super::{Artefact, KUBESEAL, platform};
+use super::KUBESEAL;
 use crate::archive::Archive;
 use crate::files::{cannot, read};
-use crate::image::VERSION;
+use crate::licenses::with_licenses;
 
 /// Where each shell looks for a completion of this name.
 const COMPLETIONS: [(&str, &str); 3] = [
@@ -17,18 +17,18 @@ const COMPLETIONS: [(&str, &str); 3] = [
     ("fish", "completions/kubeseal.fish"),
 ];
 
-/// The archive of this program, named as the original's so that scripts which download it go on.
-pub(super) async fn archive(program: &Path) -> Result<Artefact> {
+/// The archive of this program. Its name, given elsewhere, is like the original's, so that scripts which download it go on.
+pub(super) async fn archive(program: &Path) -> Result<Vec<u8>> {
     let root = workspace::root();
     let mut archive = Archive::default()
         .with_program(KUBESEAL, read(program)?)
-        .with_file("LICENSE", read(&root.join("LICENSE"))?)
         .with_file("README.md", read(&root.join("README.md"))?)
         .with_file("man/kubeseal.1", output(program, &["man"]).await?);
+    archive = with_licenses(archive, "", &root)?;
     for (shell, path) in COMPLETIONS {
         archive = archive.with_file(path, output(program, &["completion", shell]).await?);
     }
-    Ok(Artefact::new(format!("{KUBESEAL}-{VERSION}-{}.tar.gz", platform()?), archive.tar_gz()?))
+    archive.tar_gz()
 }
 
 async fn output(program: &Path, arguments: &[&str]) -> Result<Vec<u8>> {

@@ -1,16 +1,19 @@
 //! The files that others install from.
 
+use std::iter;
 use std::path::Path;
 
 use sealed_secrets_tests::{Error, Result, workspace};
 use tokio::process::Command;
 
-use super::Artefact;
+use super::{Artefact, KUBESEAL, PLATFORMS, name};
 use crate::archive::sha256;
 use crate::files::cannot;
 use crate::image::VERSION;
+use crate::licenses::{self, LICENSES};
 
 const BASE: &str = "deploy/kustomize/base";
+const HOME: &str = env!("CARGO_PKG_REPOSITORY");
 
 /// One file for `kubectl apply -f`: what `kubectl apply -k deploy/kustomize/base` applies.
 pub(super) async fn install(kubectl: &Path) -> Result<Artefact> {
@@ -23,11 +26,15 @@ pub(super) async fn install(kubectl: &Path) -> Result<Artefact> {
     Err(Error::Program(String::from_utf8_lossy(&output.stderr).into_owned()))
 }
 
-/// The manifest by which krew, kubectl's package manager, installs kubeseal as `kubectl sealed-secrets`.
-pub(super) fn krew(archive: &Artefact, platform: &str) -> Artefact {
-    let home = env!("CARGO_PKG_REPOSITORY");
-    let (system, architecture) = platform.split_once('-').unwrap_or((platform, ""));
-    let (name, digest) = (&archive.name, sha256(&archive.content));
+/// The manifest by which krew, kubectl's package manager, installs kubeseal as `kubectl sealed-secrets`: for every platform that
+/// an archive of it is among the `artefacts`.
+pub(super) fn krew(artefacts: &[Artefact]) -> Artefact {
+    let archive = |platform| {
+        let name = name(KUBESEAL, platform, "tar.gz");
+        artefacts.iter().find(|artefact| artefact.name == name)
+    };
+    let platforms: String =
+        PLATFORMS.iter().filter_map(|platform| Some(krew_platform(platform, archive(platform)?))).collect();
     let manifest = format!(
         "\
 apiVersion: krew.googlecontainertools.github.com/v1alpha2
@@ -36,27 +43,34 @@ metadata:
   name: sealed-secrets
 spec:
   version: v{VERSION}
-  homepage: {home}
+  homepage: {HOME}
   shortDescription: Encrypt Secrets so that they can be kept in Git
   description: |
     Encrypts a Secret with the certificate of a cluster. The result, a SealedSecret, may be published:
     only the controller inside that cluster can open it.
   caveats: |
-    The cluster needs the sealed-secrets controller: {home}#install
+    The cluster needs the sealed-secrets controller: {HOME}#install
   platforms:
-    - selector:
+{platforms}"
+    );
+    Artefact::new("krew.yaml", manifest)
+}
+
+fn krew_platform(platform: &str, archive: &Artefact) -> String {
+    let (system, architecture) = platform.split_once('-').unwrap_or((platform, ""));
+    let (name, digest) = (&archive.name, sha256(&archive.content));
+    let files = iter::once(KUBESEAL).chain(LICENSES.map(licenses::name));
+    let files: Vec<_> = files.map(|file| format!("        - from: {file}\n          to: .\n")).collect();
+    let files = files.concat();
+    format!(
+        "    - selector:
         matchLabels:
           os: {system}
           arch: {architecture}
-      uri: {home}/releases/download/v{VERSION}/{name}
+      uri: {HOME}/releases/download/v{VERSION}/{name}
       sha256: {digest}
       files:
-        - from: kubeseal
-          to: .
-        - from: LICENSE
-          to: .
-      bin: kubeseal
+{files}      bin: {KUBESEAL}
 "
-    );
-    Artefact::new("krew.yaml", manifest)
+    )
 }

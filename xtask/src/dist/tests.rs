@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
-use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use flate2::read::GzDecoder;
 use sealed_secrets_tests::programs::helm;
+use sealed_secrets_tests::tar_files;
 use serde_json::Value;
 
 use super::*;
 use crate::files::read_text;
+use crate::licenses::{self, LICENSES};
 use crate::test::step;
 
 /// Small programs: what is packed is kubeseal as it is called, since a debug build is too large to compress in a test.
@@ -25,11 +26,28 @@ fn programs() -> tempfile::TempDir {
     folder
 }
 
+fn other_platform() -> &'static str {
+    let own = platform().unwrap();
+    PLATFORMS.into_iter().find(|platform| *platform != own).unwrap()
+}
+
+fn other_archive() -> String {
+    name(KUBESEAL, other_platform(), "tar.gz")
+}
+
+/// What is found in a folder with an archive of another platform, and one of another version.
+fn made_elsewhere() -> Vec<Artefact> {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join(other_archive()), "made elsewhere").unwrap();
+    write(&folder.path().join(other_archive().replace(VERSION, "0.0.1")), "old").unwrap();
+    of_other_platforms(folder.path()).unwrap()
+}
+
 /// The release in a folder, and its files by name.
-async fn release(programs: &Path) -> (tempfile::TempDir, BTreeMap<String, Vec<u8>>) {
+async fn release(programs: &Path, others: Vec<Artefact>) -> (tempfile::TempDir, BTreeMap<String, Vec<u8>>) {
     let folder = tempfile::tempdir().unwrap();
     let mut files = BTreeMap::new();
-    for artefact in artefacts(programs).await.unwrap() {
+    for artefact in artefacts(programs, others).await.unwrap() {
         write(&folder.path().join(&artefact.name), &artefact.content).unwrap();
         files.insert(artefact.name, artefact.content);
     }
@@ -37,14 +55,7 @@ async fn release(programs: &Path) -> (tempfile::TempDir, BTreeMap<String, Vec<u8
 }
 
 fn unpacked(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
-    let mut archive = tar::Archive::new(GzDecoder::new(archive));
-    let entries = archive.entries().unwrap().map(|entry| {
-        let mut entry = entry.unwrap();
-        let mut content = Vec::new();
-        entry.read_to_end(&mut content).unwrap();
-        (entry.path().unwrap().display().to_string(), content)
-    });
-    entries.collect()
+    tar_files(GzDecoder::new(archive)).unwrap()
 }
 
 fn text(files: &BTreeMap<String, Vec<u8>>, name: &str) -> String {
@@ -56,27 +67,31 @@ async fn a_release_is_complete_and_each_part_is_what_the_others_say() {
     let arguments = ["build", "--locked", "--bin", KUBESEAL];
     assert!(step::quietly(&mut step::cargo(&arguments)).await.unwrap().success);
     let programs = programs();
-    let (folder, files) = release(programs.path()).await;
+    let (folder, files) = release(programs.path(), made_elsewhere()).await;
     let platform = platform().unwrap();
     let archive = format!("kubeseal-{VERSION}-{platform}.tar.gz");
     let expected = [
         "SHA256SUMS".to_owned(),
         format!("controller-{VERSION}-{platform}.oci.tar"),
+        format!("controller-{VERSION}-{platform}.spdx.json"),
         format!("controller-{VERSION}-{platform}.tar.gz"),
-        format!("controller-{VERSION}.spdx.json"),
         "install.yaml".to_owned(),
         archive.clone(),
-        format!("kubeseal-{VERSION}.spdx.json"),
+        other_archive(),
+        format!("kubeseal-{VERSION}-{platform}.spdx.json"),
         "krew.yaml".to_owned(),
         format!("sealed-secrets-{VERSION}.tgz"),
     ];
     assert_eq!(files.keys().collect::<BTreeSet<_>>(), expected.iter().collect());
     checksums_are_those_of_sha256sum(folder.path());
     kubeseal_comes_with_manual_and_completions(&unpacked(&files[&archive]));
-    krew_names_the_archive(&text(&files, "krew.yaml"), &archive, &files[&archive]);
+    licences_are_inside(&unpacked(&files[&format!("controller-{VERSION}-{platform}.tar.gz")]));
+    krew_names(&text(&files, "krew.yaml"), [&archive, &other_archive()], &files);
+    krew_takes_out_what_the_archive_has(&text(&files, "krew.yaml"), &unpacked(&files[&archive]));
     install_is_what_kustomize_applies(&text(&files, "install.yaml"));
     helm_reads_the_chart(&folder.path().join(format!("sealed-secrets-{VERSION}.tgz")));
-    let bill = |name: &str| serde_json::from_slice(&files[&format!("{name}-{VERSION}.spdx.json")]).unwrap();
+    let bill =
+        |program: &str| serde_json::from_slice(&files[&name(program, &platform, "spdx.json")]).unwrap();
     bill_lists_what_is_linked(&bill("kubeseal"), &["kubeseal", "clap", "rsa"], &["kube-runtime", "axum"]);
     bill_lists_what_is_linked(&bill("controller"), &["aws-lc-rs", "kube-runtime", "axum"], &["clap_mangen"]);
 }
@@ -86,7 +101,7 @@ fn checksums_are_those_of_sha256sum(folder: &Path) {
     let output = command.args(["--check", "--strict", CHECKSUMS]).current_dir(folder).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
-    assert_eq!(said.matches(": OK").count(), 8, "{said}");
+    assert_eq!(said.matches(": OK").count(), 9, "{said}");
 }
 
 fn kubeseal_comes_with_manual_and_completions(archive: &BTreeMap<String, Vec<u8>>) {
@@ -94,20 +109,40 @@ fn kubeseal_comes_with_manual_and_completions(archive: &BTreeMap<String, Vec<u8>
     assert!(text(archive, "completions/kubeseal.bash").contains("complete -F"));
     assert!(text(archive, "completions/_kubeseal").starts_with("#compdef kubeseal"));
     assert!(text(archive, "completions/kubeseal.fish").contains("complete -c kubeseal"));
-    assert_eq!(text(archive, "LICENSE"), read_text(&workspace::root().join("LICENSE")).unwrap());
+    licences_are_inside(archive);
     assert!(text(archive, KUBESEAL).starts_with("#!/bin/sh\nexec "));
 }
 
-fn krew_names_the_archive(manifest: &str, name: &str, archive: &[u8]) {
-    let field = |key: &str| {
-        let lines = manifest.lines().map(|line| line.trim_start_matches([' ', '-']));
-        let mut values = lines.filter_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
-        values.next().unwrap().to_owned()
-    };
-    assert_eq!(field("sha256"), sha256(archive));
-    assert!(field("uri").ends_with(&format!("/v{VERSION}/{name}")));
-    let files = unpacked(archive);
-    assert!(files.contains_key(&field("bin")) && files.contains_key(&field("from")));
+fn licences_are_inside(archive: &BTreeMap<String, Vec<u8>>) {
+    for file in LICENSES {
+        let expected = read_text(&workspace::root().join(file)).unwrap();
+        assert!(text(archive, licenses::name(file)) == expected, "{file}");
+    }
+}
+
+/// The values of a field, in the order of the lines.
+fn values<'a>(manifest: &'a str, field: &str) -> Vec<&'a str> {
+    let lines = manifest.lines().map(|line| line.trim_start_matches([' ', '-']));
+    lines.filter_map(|line| line.strip_prefix(field)?.strip_prefix(": ")).collect()
+}
+
+fn krew_names(manifest: &str, archives: [&str; 2], files: &BTreeMap<String, Vec<u8>>) {
+    let mut archives = archives;
+    archives.sort_unstable();
+    let digests = archives.map(|archive| sha256(&files[archive]));
+    assert_eq!(values(manifest, "sha256"), digests);
+    assert_eq!(values(manifest, "arch"), ["amd64", "arm64"]);
+    for (uri, archive) in values(manifest, "uri").into_iter().zip(archives) {
+        assert!(uri.ends_with(&format!("/v{VERSION}/{archive}")), "{uri}");
+    }
+}
+
+fn krew_takes_out_what_the_archive_has(manifest: &str, archive: &BTreeMap<String, Vec<u8>>) {
+    let taken: BTreeSet<_> = values(manifest, "from").into_iter().collect();
+    for file in &taken {
+        assert!(archive.contains_key(*file), "{file}");
+    }
+    assert!(taken.contains("LICENSE") && values(manifest, "bin").iter().all(|bin| taken.contains(bin)));
 }
 
 /// What kubectl makes of the folder is compared with what tests apply in `the_tests_apply_what_kubectl_applies`.
@@ -144,6 +179,9 @@ fn bill_lists_what_is_linked(bill: &Value, linked: &[&str], not_linked: &[&str])
         assert_ne!(part["licenseDeclared"], "", "{name}");
         names.insert(name);
     }
+    let linked_statically =
+        |name: &str| packages.iter().any(|part| part["name"] == name && part["versionInfo"] != "");
+    assert!(linked_statically("glibc") && linked_statically("rust-std"));
     for name in linked {
         assert!(names.contains(name), "{name} is missing: {names:?}");
     }

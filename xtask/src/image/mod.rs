@@ -14,6 +14,7 @@ pub(crate) use self::layout::Packed;
 use self::layout::{Image, pack};
 use crate::archive::Archive;
 use crate::files::{read, read_text, write};
+use crate::licenses::with_licenses;
 
 pub(crate) const PACKAGE: &str = "sealed-secrets-controller";
 const PROGRAM: &str = "controller";
@@ -51,15 +52,14 @@ pub(crate) async fn for_tests() -> Result<()> {
 }
 
 async fn make(source: &Path, target: &Path) -> Result<Packed> {
-    let programs = program::build(&[PACKAGE], source, target).await?;
+    let programs = program::build(PACKAGE, source, target).await?;
     pack_program(&read(&programs.join(PROGRAM))?, source)
 }
 
 /// Packs a static controller with what a root file system needs besides.
 pub(crate) fn pack_program(controller: &[u8], source: &Path) -> Result<Packed> {
-    let mut root = Archive::default()
-        .with_program("usr/local/bin/controller", controller)
-        .with_file("usr/share/doc/sealed-secrets-rs/LICENSE", read(&source.join("LICENSE"))?);
+    let root = Archive::default().with_program("usr/local/bin/controller", controller);
+    let mut root = with_licenses(root, "usr/share/doc/sealed-secrets-rs/", source)?;
     for file in ["etc/group", "etc/nsswitch.conf", "etc/passwd"] {
         root = root.with_file(file, read_text(&source.join("deploy/image").join(file))?);
     }

@@ -7,6 +7,10 @@ use tokio::process::Command;
 
 use crate::test::step;
 
+/// Everything inside one file; and random numbers by the system call alone, which a static program would otherwise not find, and
+/// open `/dev/urandom` for.
+pub(crate) const FLAGS: [&str; 2] =
+    ["-Ctarget-feature=+crt-static", "--cfg=getrandom_backend=\"linux_getrandom\""];
 /// Separates the flags in `CARGO_ENCODED_RUSTFLAGS`.
 const SEPARATOR: &str = "\u{1f}";
 
@@ -28,26 +32,27 @@ impl Renaming {
     }
 }
 
-/// Builds `packages` from `source` in the folder `target`, and returns the folder with the programs.
+/// Builds `package` from `source` in the folder `target`, and returns the folder with its program. Each is built alone: one that is
+/// built with others gets the features of their dependencies, too, and is another program.
 ///
 /// # Errors
 /// [`Error::Missing`] where no static program can be built, [`Error::Program`] with Cargo's output.
-pub(crate) async fn build(packages: &[&str], source: &Path, target: &Path) -> Result<PathBuf> {
+pub(crate) async fn build(package: &str, source: &Path, target: &Path) -> Result<PathBuf> {
     let platform = platform()?;
     let renaming = Renaming::of(source, target)?;
-    let mut command = step::cargo(&["build", "--release", "--locked", "--target", &platform, "--target-dir"]);
-    command.arg(target).args(packages.iter().flat_map(|package| ["--package", package]));
+    let mut command = step::cargo(&["build", "--release", "--locked", "--package", package]);
+    command.args(["--target", &platform, "--target-dir"]).arg(target);
     command.current_dir(source).env_remove("RUSTFLAGS");
     rename(&mut command, &renaming);
     let finished = step::quietly(&mut command).await?;
     if finished.success {
         return Ok(target.join(platform).join("release"));
     }
-    Err(Error::Program(format!("{} cannot be built:\n{}", packages.join(", "), finished.output)))
+    Err(Error::Program(format!("{package} cannot be built:\n{}", finished.output)))
 }
 
 fn rename(command: &mut Command, renaming: &Renaming) {
-    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    let mut flags = FLAGS.map(str::to_owned).to_vec();
     flags.extend(renaming.flags("--remap-path-prefix="));
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join(SEPARATOR));
     command.env("CFLAGS", renaming.flags("-ffile-prefix-map=").join(" "));

@@ -1,23 +1,13 @@
 use std::collections::BTreeMap;
-use std::io::Read as _;
+
+use sealed_secrets_tests::tar_files;
 
 use super::*;
 use crate::archive::sha256;
+use crate::licenses::LICENSES;
 
 fn packed() -> Packed {
     pack_program(b"program", &workspace::root()).unwrap()
-}
-
-/// The files of a tar, by path.
-fn files(tar: &[u8]) -> BTreeMap<String, Vec<u8>> {
-    let mut archive = tar::Archive::new(tar);
-    let entries = archive.entries().unwrap().map(|entry| {
-        let mut entry = entry.unwrap();
-        let mut content = Vec::new();
-        entry.read_to_end(&mut content).unwrap();
-        (entry.path().unwrap().to_string_lossy().into_owned(), content)
-    });
-    entries.collect()
 }
 
 fn document(files: &BTreeMap<String, Vec<u8>>, descriptor: &Value) -> Value {
@@ -29,9 +19,8 @@ fn document(files: &BTreeMap<String, Vec<u8>>, descriptor: &Value) -> Value {
 #[test]
 fn the_same_program_gives_the_same_image_in_every_folder() {
     let elsewhere = tempfile::tempdir().unwrap();
-    for file in
-        ["LICENSE", "deploy/image/etc/group", "deploy/image/etc/nsswitch.conf", "deploy/image/etc/passwd"]
-    {
+    let etc = ["deploy/image/etc/group", "deploy/image/etc/nsswitch.conf", "deploy/image/etc/passwd"];
+    for file in LICENSES.into_iter().chain(etc) {
         write(&elsewhere.path().join(file), read(&workspace::root().join(file)).unwrap()).unwrap();
     }
     let (one, other) = (packed(), pack_program(b"program", elsewhere.path()).unwrap());
@@ -47,7 +36,7 @@ fn another_program_gives_another_digest() {
 #[test]
 fn every_blob_is_named_by_its_digest_and_referred_to_with_its_size() {
     let packed = packed();
-    let files = files(&packed.archive);
+    let files = tar_files(packed.archive.as_slice()).unwrap();
     let blobs = files.iter().filter(|(path, content)| path.starts_with("blobs/") && !content.is_empty());
     let blobs: Vec<_> = blobs.collect();
     assert_eq!(blobs.len(), 3);
@@ -80,13 +69,16 @@ fn the_dockerfile_makes_the_same_image() {
         format!("ENTRYPOINT {}", settings["Entrypoint"]),
         "WORKDIR /".to_owned(),
         "COPY deploy/image/etc /etc".to_owned(),
-        "COPY LICENSE /usr/share/doc/sealed-secrets-rs/LICENSE".to_owned(),
+        format!("COPY {} /usr/share/doc/sealed-secrets-rs/", LICENSES.join(" ")),
         "COPY --from=build /controller /usr/local/bin/controller".to_owned(),
     ];
     let ports: Vec<_> = settings["ExposedPorts"].as_object().unwrap().keys().cloned().collect();
     lines.push(format!("EXPOSE {}", ports.join(" ")));
     for line in lines {
         assert!(stage.lines().any(|found| found == line), "deploy/Dockerfile lacks {line:?}");
+    }
+    for flag in program::FLAGS {
+        assert!(dockerfile.contains(&flag.replace('"', "\\\"")), "deploy/Dockerfile lacks {flag}");
     }
     for (name, value) in settings["Labels"].as_object().unwrap() {
         let label = format!("{name}={value}");

@@ -40,7 +40,8 @@ async fn all_steps(arguments: &Arguments) -> Result<ExitCode> {
         steps.dependencies().await?;
     }
     steps.tests(&arguments.filters).await?;
-    if arguments.filters.iter().any(|filter| filter == "image") {
+    let is_of_image = |filter: &OsString| filter.to_string_lossy().contains("image");
+    if arguments.filters.is_empty() || arguments.filters.iter().any(is_of_image) {
         steps.image().await?;
     }
     steps.api_tests(&arguments.filters).await?;

@@ -3,6 +3,8 @@
 mod dns;
 mod unpacked;
 
+use std::path::PathBuf;
+
 use sealed_secrets_tests::{Cluster, Installation, workspace};
 use serde_json::{Value, json};
 
@@ -33,8 +35,33 @@ async fn ground() -> (Cluster, Installation) {
 
 #[test]
 fn the_image_is_small() {
-    let size = std::fs::metadata(workspace::image()).unwrap().len();
-    assert!(size <= LIMIT, "{size} bytes");
+    let archive = std::fs::metadata(workspace::image()).unwrap().len();
+    assert!(archive <= LIMIT, "{archive} bytes");
+    let unpacked = Unpacked::image().size();
+    assert!(unpacked <= LIMIT, "{unpacked} bytes");
+}
+
+#[test]
+fn the_program_does_not_tell_in_which_folders_it_was_built() {
+    let image = Unpacked::image();
+    let program = image.bytes("usr/local/bin/controller");
+    let program = String::from_utf8_lossy(&program);
+    let own_home = || std::env::home_dir().unwrap().join(".cargo");
+    let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(own_home, PathBuf::from);
+    let this_test = std::env::current_exe().unwrap();
+    for folder in [workspace::root(), this_test.ancestors().nth(3).unwrap().to_owned(), cargo_home] {
+        assert!(!program.contains(folder.to_str().unwrap()), "{}", folder.display());
+    }
+}
+
+#[test]
+fn the_image_has_the_licences_of_all_that_is_inside() {
+    let image = Unpacked::image();
+    for file in ["LICENSE", "deploy/licenses/LGPL-2.1.txt", "deploy/licenses/THIRD-PARTY.txt"] {
+        let name = file.rsplit('/').next().unwrap();
+        let expected = std::fs::read_to_string(workspace::root().join(file)).unwrap();
+        assert!(image.read(&format!("usr/share/doc/sealed-secrets-rs/{name}")) == expected, "{file}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Read as _;
 
 use flate2::read::GzDecoder;
-use sealed_secrets_tests::{ImageRoot, workspace};
+use sealed_secrets_tests::{ImageRoot, tar_files, workspace};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -20,7 +20,7 @@ impl Unpacked {
     /// Unpacks what `cargo xtask image` made.
     pub(super) fn image() -> Self {
         let archive = fs::read(workspace::image()).expect("`cargo xtask image` was run");
-        let files = files(&archive);
+        let files = tar_files(archive.as_slice()).unwrap();
         let manifest = blob(&files, &document(&files["index.json"])["manifests"][0]);
         let manifest = document(manifest);
         let mut layer = Vec::new();
@@ -48,7 +48,16 @@ impl Unpacked {
     }
 
     pub(super) fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.folder.path().join(path)).unwrap()
+        String::from_utf8(self.bytes(path)).unwrap()
+    }
+
+    pub(super) fn bytes(&self, path: &str) -> Vec<u8> {
+        fs::read(self.folder.path().join(path)).unwrap()
+    }
+
+    /// In bytes, without compression.
+    pub(super) fn size(&self) -> u64 {
+        self.layer.len() as u64
     }
 
     pub(super) fn every_file_is_roots_and_readable_for_all(&self) {
@@ -64,17 +73,6 @@ impl Unpacked {
             }
         }
     }
-}
-
-fn files(tar: &[u8]) -> BTreeMap<String, Vec<u8>> {
-    let mut archive = tar::Archive::new(tar);
-    let entries = archive.entries().unwrap().map(|entry| {
-        let mut entry = entry.unwrap();
-        let mut content = Vec::new();
-        entry.read_to_end(&mut content).unwrap();
-        (entry.path().unwrap().display().to_string(), content)
-    });
-    entries.collect()
 }
 
 fn blob<'a>(files: &'a BTreeMap<String, Vec<u8>>, descriptor: &Value) -> &'a [u8] {
