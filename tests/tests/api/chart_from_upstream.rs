@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, ResourceExt as _};
-use sealed_secrets_tests::{Cluster, workspace};
-use serde_json::Value;
+use sealed_secrets_tests::{Cluster, Edition, workspace};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::release::{
-    CHART, RELEASE, assert_all_is_kept, assert_no_controller, helm, kept, opens_again, seal_and_open, start,
-    start_upstream,
+    CHART, RELEASE, assert_all_is_kept, assert_no_controller, helm, kept, opens_again, opens_again_in,
+    seal_and_open, seal_and_open_in, start, start_as,
 };
 
 /// Names a folder with the original's chart as rendered, and its CRD.
@@ -19,15 +19,21 @@ const ORIGINAL: &str = "HARNESS_ORIGINAL";
 
 const CRD: &str = "sealedsecrets.bitnami.com";
 
+/// The original's chart with its default values, and our account of the rights it grants then.
+const DEFAULT: [&str; 2] = ["chart-default.yaml", "existing-cluster/roles.yaml"];
+/// The same with Roles for the namespaces `TEAMS`.
+const NAMESPACED: [&str; 2] = ["chart-namespaced.yaml", "original-namespaces/roles.yaml"];
+const TEAMS: [&str; 2] = ["team-a", "team-b"];
+
 /// A chart that renders what the original's does, with the CRD where it has it.
-fn original_chart() -> TempDir {
+fn original_chart([rendered, roles]: [&str; 2]) -> TempDir {
     let chart = tempfile::tempdir().unwrap();
     let folder = std::env::var_os(ORIGINAL).map(PathBuf::from);
     let (manifests, crd) = if let Some(folder) = folder.as_deref() {
-        (vec![folder.join("chart-default.yaml")], crd_in(folder))
+        (vec![folder.join(rendered)], crd_in(folder))
     } else {
         let data = workspace::root().join("tests/tests/data");
-        let parts = ["existing-cluster/roles.yaml", "original-release/release.yaml"];
+        let parts = [roles, "original-release/release.yaml"];
         (parts.map(|part| data.join(part)).to_vec(), data.join("existing-cluster/crd.yaml"))
     };
     for folder in ["templates", "crds"] {
@@ -62,9 +68,9 @@ async fn assert_the_crd_is_ours(cluster: &Cluster) {
 async fn a_release_of_upstreams_chart_becomes_ours_and_goes_back_and_comes_again_and_everything_still_opens()
 {
     let cluster = Cluster::own().await.unwrap();
-    let original = original_chart();
+    let original = original_chart(DEFAULT);
     helm(&cluster, &["install", RELEASE, original.path().to_str().unwrap()]);
-    let mut controller = start_upstream(&cluster).await;
+    let mut controller = start_as(&cluster, Edition::Upstream, &[]).await;
     seal_and_open(&cluster, &controller, "from-the-original").await;
     controller.stop().await.unwrap();
     let before = kept(&cluster).await;
@@ -80,7 +86,7 @@ async fn a_release_of_upstreams_chart_becomes_ours_and_goes_back_and_comes_again
 
     helm(&cluster, &["rollback", RELEASE, "1"]);
     assert_all_is_kept(&cluster, &before).await;
-    let mut controller = start_upstream(&cluster).await;
+    let mut controller = start_as(&cluster, Edition::Upstream, &[]).await;
     for name in ["from-the-original", "after-the-upgrade"] {
         opens_again(&cluster, name).await;
     }
@@ -104,4 +110,29 @@ async fn a_release_of_upstreams_chart_becomes_ours_and_goes_back_and_comes_again
         opens_again(&cluster, name).await;
     }
     seal_and_open(&cluster, &controller, "after-all").await;
+}
+
+#[tokio::test]
+async fn in_a_namespaced_release_of_upstreams_chart_our_image_opens_in_its_namespaces_without_watching_keys()
+{
+    let cluster = Cluster::own().await.unwrap();
+    for team in TEAMS {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": team}});
+        cluster.apply(&[namespace]).await.unwrap();
+    }
+    helm(&cluster, &["install", RELEASE, original_chart(NAMESPACED).path().to_str().unwrap()]);
+    let arguments = ["--additional-namespaces", &TEAMS.join(",")];
+    let mut controller = start_as(&cluster, Edition::Upstream, &arguments).await;
+    seal_and_open_in(&cluster, &controller, TEAMS[0], "from-the-original").await;
+    controller.stop().await.unwrap();
+
+    let mut controller = start_as(&cluster, Edition::Ours, &arguments).await;
+    opens_again_in(&cluster, TEAMS[0], "from-the-original").await;
+    for team in TEAMS {
+        seal_and_open_in(&cluster, &controller, team, "with-ours").await;
+        opens_again_in(&cluster, team, "with-ours").await;
+    }
+    controller.stop().await.unwrap();
+    let log = controller.log();
+    assert_eq!(log.matches("key Secrets may not be watched").count(), 1, "{log}");
 }

@@ -3,10 +3,11 @@
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
-use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Kubeseal, Reach, Tool, objects_of};
+use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Reach, Tool, objects_of};
 use serde_json::Value;
 
-use crate::support::{apply_sealed, overlay, secret, until_secret};
+use crate::release::seal_and_open_in;
+use crate::support::overlay;
 
 const HOME: &str = "kube-system";
 const FURTHER: &str = "team-a";
@@ -40,12 +41,7 @@ async fn start(cluster: &Cluster, home: &str, objects: Vec<Value>, additional: &
 }
 
 async fn opens_in(cluster: &Cluster, controller: &ControllerProcess, namespace: &str) {
-    let certificate = format!("http://{}/v1/cert.pem", controller.address());
-    let input = secret(namespace, "one", "password", namespace);
-    let kubeseal = Kubeseal::of(Edition::Ours).unwrap();
-    let sealed = kubeseal.run(&["--cert", &certificate], &input).unwrap().ok().unwrap();
-    apply_sealed(cluster, &sealed).await;
-    until_secret(cluster, namespace, "one", &[("password", namespace)]).await;
+    seal_and_open_in(cluster, controller, namespace, "one").await;
 }
 
 fn assert_nothing_was_forbidden(controller: &ControllerProcess) {

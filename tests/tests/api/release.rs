@@ -8,9 +8,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{DeleteParams, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Resource, ResourceExt as _};
-use sealed_secrets_tests::{
-    Cluster, ControllerProcess, Edition, Installation, Kubeseal, Output, Reach, Tool, objects_of,
-};
+use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Kubeseal, Output, Reach, Tool, objects_of};
+use serde_json::Value;
 
 use crate::support::{apply_sealed, secret, until_secret};
 
@@ -30,36 +29,47 @@ pub(crate) fn helm(cluster: &Cluster, arguments: &[&str]) -> String {
     try_helm(cluster, arguments).ok().unwrap()
 }
 
-/// The release as it stands in the cluster, and what its Deployment tells the controller beside its ports.
-fn installation(cluster: &Cluster) -> (Installation, Vec<String>) {
-    let objects = objects_of(&helm(cluster, &["get", "manifest", RELEASE])).unwrap();
+/// The objects of the release.
+fn objects(cluster: &Cluster) -> Vec<Value> {
+    objects_of(&helm(cluster, &["get", "manifest", RELEASE])).unwrap()
+}
+
+/// What the Deployment tells the controller, beside its ports.
+fn arguments(objects: &[Value]) -> Vec<&str> {
     let deployment = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
     let arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
-    let arguments = arguments.iter().map(|argument| argument.as_str().unwrap().to_owned());
-    let arguments = arguments.filter(|argument| !argument.starts_with("--listen")).collect();
-    (cluster.installed(objects.clone(), NAMESPACE, Reach::WholeCluster), arguments)
+    let arguments = arguments.iter().map(|argument| argument.as_str().unwrap());
+    arguments.filter(|argument| !argument.starts_with("--listen")).collect()
 }
 
 /// Our controller as the release would start it, but for its ports.
 pub(crate) async fn start(cluster: &Cluster) -> ControllerProcess {
-    let (installation, arguments) = installation(cluster);
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    installation.start(Edition::Ours, &arguments).await.unwrap()
+    start_as(cluster, Edition::Ours, &arguments(&objects(cluster))).await
 }
 
-/// The original's controller with the account of the release.
-pub(crate) async fn start_upstream(cluster: &Cluster) -> ControllerProcess {
-    installation(cluster).0.start(Edition::Upstream, &[]).await.unwrap()
+/// Either controller with the account of the release and these arguments.
+pub(crate) async fn start_as(cluster: &Cluster, edition: Edition, arguments: &[&str]) -> ControllerProcess {
+    let installation = cluster.installed(objects(cluster), NAMESPACE, Reach::WholeCluster);
+    installation.start(edition, arguments).await.unwrap()
 }
 
 /// Seals a Secret with this name to this controller, and sees it opened.
 pub(crate) async fn seal_and_open(cluster: &Cluster, controller: &ControllerProcess, name: &str) {
+    seal_and_open_in(cluster, controller, "default", name).await;
+}
+
+pub(crate) async fn seal_and_open_in(
+    cluster: &Cluster,
+    controller: &ControllerProcess,
+    namespace: &str,
+    name: &str,
+) {
     let certificate = format!("http://{}/v1/cert.pem", controller.address());
     let kubeseal = Kubeseal::of(Edition::Ours).unwrap();
-    let input = secret("default", name, "password", name);
+    let input = secret(namespace, name, "password", name);
     let sealed = kubeseal.run(&["--cert", &certificate], &input).unwrap().ok().unwrap();
     apply_sealed(cluster, &sealed).await;
-    until_secret(cluster, "default", name, &[("password", name)]).await;
+    until_secret(cluster, namespace, name, &[("password", name)]).await;
 }
 
 /// Everything that no release may take away, by name. UIDs tell an object that was made anew.
@@ -112,7 +122,11 @@ pub(crate) async fn assert_no_controller(cluster: &Cluster) {
 
 /// The Secret is put back, which only its key can do.
 pub(crate) async fn opens_again(cluster: &Cluster, name: &str) {
-    let secrets: Api<Secret> = Api::namespaced(cluster.client(), "default");
+    opens_again_in(cluster, "default", name).await;
+}
+
+pub(crate) async fn opens_again_in(cluster: &Cluster, namespace: &str, name: &str) {
+    let secrets: Api<Secret> = Api::namespaced(cluster.client(), namespace);
     secrets.delete(name, &DeleteParams::default()).await.unwrap();
-    until_secret(cluster, "default", name, &[("password", name)]).await;
+    until_secret(cluster, namespace, name, &[("password", name)]).await;
 }
