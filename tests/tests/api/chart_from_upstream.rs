@@ -135,4 +135,5 @@ async fn in_a_namespaced_release_of_upstreams_chart_our_image_opens_in_its_names
     controller.stop().await.unwrap();
     let log = controller.log();
     assert_eq!(log.matches("key Secrets may not be watched").count(), 1, "{log}");
+    assert!(!log.contains("work unfinished"), "nothing can be in work where nothing may be seen:\n{log}");
 }
