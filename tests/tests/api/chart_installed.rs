@@ -3,7 +3,7 @@
 use kube::Api;
 use kube::api::DynamicObject;
 use kube::core::{ApiResource, GroupVersionKind};
-use sealed_secrets_tests::{Cluster, until};
+use sealed_secrets_tests::{Cluster, Tool, shipped_manifests, until};
 use serde_json::{Value, json};
 
 use crate::release::{
@@ -84,4 +84,35 @@ async fn on_an_empty_cluster_a_release_is_installed_gets_a_policy_is_rolled_back
     for name in ["first", "second"] {
         opens_again(&cluster, name).await;
     }
+}
+
+/// Everything in this namespace, and nothing anywhere else.
+fn tenant(namespace: &str) -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": "tenant", "namespace": namespace},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "tenant"}],
+    })
+}
+
+#[tokio::test]
+async fn who_has_no_right_in_the_cluster_installs_it_in_his_namespace_with_a_policy_and_egress_rules() {
+    let cluster = Cluster::shared().await.unwrap();
+    let namespace = cluster.namespace("tenant").await.unwrap();
+    let mut prepared = shipped_manifests().unwrap();
+    prepared.retain(|object| object["kind"] == "CustomResourceDefinition");
+    prepared.push(tenant(&namespace));
+    cluster.apply(&prepared).await.unwrap();
+    let values = json!({
+        "crds": {"create": false},
+        "rbac": {"clusterRole": false, "namespacedRoles": true},
+        "rotation": {"policy": {"suspend": false}},
+        "networkPolicy": {"enabled": true, "egress": {"enabled": true, "kubeapiCidr": "10.0.0.1/32", "kubeapiPort": 6443}},
+    });
+    let helm = Tool::helm().unwrap().on(&cluster.kubeconfig());
+    let install =
+        ["install", RELEASE, CHART, "--kube-as-user", "tenant", "--namespace", &namespace, "--values", "-"];
+    let output = helm.run(&install, &values.to_string()).unwrap();
+    assert!(output.status.success(), "{}", output.stderr);
 }
