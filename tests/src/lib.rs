@@ -46,7 +46,9 @@ pub use hex::hex;
 pub use installation::{Edition, Installation, Reach};
 pub use kubeseal::Kubeseal;
 pub use laptop::Laptop;
-pub use manifests::{EXISTING, objects_of, on_existing_installation, shipped_manifests};
+pub use manifests::{
+    EXISTING, objects_of, on_existing_installation, shipped_manifests, shipped_manifests_in,
+};
 pub use output::Output;
 pub use plain_http::{HttpResponse, http_request};
 pub use poll::until;

@@ -109,7 +109,15 @@ pub fn on_existing_installation() -> bool {
 /// # Errors
 /// When a manifest cannot be read, or says something that this reader would have to ignore.
 pub fn shipped_manifests() -> Result<Vec<Value>> {
-    Ok(Manifests::shipped()?.placed("kube-system", &Reach::WholeCluster))
+    shipped_manifests_in("kube-system")
+}
+
+/// As [`shipped_manifests`], where an overlay says `namespace:`.
+///
+/// # Errors
+/// As [`shipped_manifests`].
+pub fn shipped_manifests_in(namespace: &str) -> Result<Vec<Value>> {
+    Ok(Manifests::shipped()?.placed(namespace, &Reach::WholeCluster))
 }
 
 fn place(object: &Value, namespace: &str, reach: &Reach) -> Vec<Value> {

@@ -120,9 +120,20 @@ async fn work(
         std::future::ready(())
     });
     let all_again = stream::select(all_on_new_ring(&room, &store), all_for_whole_view(&room, &store));
-    let all_again = all_again.take_until(stop.cancelled_owned()).collect::<()>();
-    tokio::join!(results, all_again);
+    let all_again = all_again.take_until(stop.clone().cancelled_owned()).collect::<()>();
+    tokio::select! {
+        _ = futures::future::join(results, all_again) => {}
+        () = stopped_before_the_first_list(&stop, &store) => {}
+    }
     report_the_rest(&room, &store).await;
+}
+
+/// The applier begins, and so ends, only when the store is filled. In a namespace that may not be listed it never is.
+async fn stopped_before_the_first_list(stop: &CancellationToken, store: &Store<DynamicObject>) {
+    stop.cancelled().await;
+    if store.wait_until_ready().now_or_never().is_some() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// A defect that one object uncovers must not stop the others, wherever it is.

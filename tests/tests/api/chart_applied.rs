@@ -1,11 +1,13 @@
 //! What the chart and the kustomize overlays render, judged by a real API server.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
-use sealed_secrets_tests::{Cluster, Tool, objects_of, workspace};
+use sealed_secrets_tests::rights::grants_to_accounts;
+use sealed_secrets_tests::{Cluster, Tool, objects_of, shipped_manifests, workspace};
 use serde_json::{Value, json};
 
 /// Values that ask for less than the Pod Security Standard `restricted` does.
@@ -100,11 +102,58 @@ async fn the_api_server_takes_all_that_the_chart_and_the_overlays_make() {
     for (name, values) in sets() {
         judge(&cluster, &name, &chart(&values)).await;
     }
-    let kubectl = Tool::kubectl().unwrap();
     for overlay in ["cluster-wide", "namespaced", "without-rotation-crds"] {
-        let folder = format!("deploy/kustomize/overlays/{overlay}");
-        let manifest = kubectl.run(&["kustomize", &folder], "").unwrap().ok().unwrap();
-        judge(&cluster, overlay, &objects_of(&manifest).unwrap()).await;
+        judge(&cluster, overlay, &shipped_overlay(overlay)).await;
+    }
+}
+
+fn shipped_overlay(name: &str) -> Vec<Value> {
+    let folder = format!("deploy/kustomize/overlays/{name}");
+    let manifest = Tool::kubectl().unwrap().run(&["kustomize", &folder], "").unwrap().ok().unwrap();
+    objects_of(&manifest).unwrap()
+}
+
+fn names(objects: &[Value]) -> BTreeSet<String> {
+    objects.iter().map(|object| format!("{} {}", object["kind"], object["metadata"]["name"])).collect()
+}
+
+#[test]
+fn without_the_rotation_crds_the_overlay_lacks_these_kinds_all_rights_to_them_and_nothing_else() {
+    let (base, overlay) = (shipped_manifests().unwrap(), shipped_overlay("without-rotation-crds"));
+    let of_rotation = |text: &str| text.contains("sealedsecrets.rs");
+    assert!(!of_rotation(&Value::from(overlay.clone()).to_string()));
+    let for_people =
+        |object: &Value| object["kind"] == "ClusterRole" && object["metadata"]["name"] != "secrets-unsealer";
+    let mut expected = base.clone();
+    expected.retain(|object| !for_people(object) && !of_rotation(&object["metadata"]["name"].to_string()));
+    assert_eq!(names(&overlay), names(&expected));
+    let mut rights = grants_to_accounts(&base);
+    rights.retain(|grant| !of_rotation(&grant.right.resource));
+    assert_eq!(grants_to_accounts(&overlay), rights);
+}
+
+/// What the API server publishes of this type.
+async fn fields(cluster: &Cluster, document: &str, name: &str) -> BTreeSet<String> {
+    let request = http::Request::get(document).body(Vec::new()).unwrap();
+    let document: Value = cluster.client().request(request).await.unwrap();
+    let properties = &document["components"]["schemas"][name]["properties"];
+    properties.as_object().unwrap_or_else(|| panic!("{name}")).keys().cloned().collect()
+}
+
+#[tokio::test]
+async fn the_values_that_are_objects_of_kubernetes_may_have_each_of_their_fields() {
+    let cluster = Cluster::shared().await.unwrap();
+    let schema = workspace::root().join("deploy/helm/sealed-secrets/values.schema.json");
+    let schema: Value = serde_json::from_str(&fs::read_to_string(schema).unwrap()).unwrap();
+    for (value, document, name) in [
+        ("podSecurityContext", "/openapi/v3/api/v1", "io.k8s.api.core.v1.PodSecurityContext"),
+        ("containerSecurityContext", "/openapi/v3/api/v1", "io.k8s.api.core.v1.SecurityContext"),
+        ("updateStrategy", "/openapi/v3/apis/apps/v1", "io.k8s.api.apps.v1.DeploymentStrategy"),
+    ] {
+        let known = schema["properties"][value]["properties"].as_object().unwrap().keys();
+        // The chart's own: whether there is a security context at all.
+        let known: BTreeSet<_> = known.filter(|field| *field != "enabled").cloned().collect();
+        assert_eq!(known, fields(&cluster, document, name).await, "{value}");
     }
 }
 

@@ -1,40 +1,39 @@
 //! The life of a release: the original's chart becomes ours, goes, and comes back. Keys, CRDs, SealedSecrets and Secrets stay.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{DeleteParams, DynamicObject, ListParams};
-use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt as _};
-use sealed_secrets_tests::{
-    Cluster, ControllerProcess, Edition, Installation, Kubeseal, Reach, Tool, objects_of, workspace,
-};
-use serde_json::Value;
+use sealed_secrets_tests::{Cluster, Edition, workspace};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{apply_sealed, secret, until_secret};
+use crate::release::{
+    CHART, RELEASE, assert_all_is_kept, assert_no_controller, helm, kept, opens_again, opens_again_in,
+    seal_and_open, seal_and_open_in, start, start_as,
+};
 
 /// Names a folder with the original's chart as rendered, and its CRD.
 const ORIGINAL: &str = "HARNESS_ORIGINAL";
 
-const CHART: &str = "deploy/helm/sealed-secrets";
-const RELEASE: &str = "sealed-secrets-controller";
-const NAMESPACE: &str = "kube-system";
 const CRD: &str = "sealedsecrets.bitnami.com";
 
+/// The original's chart with its default values, and our account of the rights it grants then.
+const DEFAULT: [&str; 2] = ["chart-default.yaml", "existing-cluster/roles.yaml"];
+/// The same with Roles for the namespaces `TEAMS`.
+const NAMESPACED: [&str; 2] = ["chart-namespaced.yaml", "original-namespaces/roles.yaml"];
+const TEAMS: [&str; 2] = ["team-a", "team-b"];
+
 /// A chart that renders what the original's does, with the CRD where it has it.
-fn original_chart() -> TempDir {
+fn original_chart([rendered, roles]: [&str; 2]) -> TempDir {
     let chart = tempfile::tempdir().unwrap();
     let folder = std::env::var_os(ORIGINAL).map(PathBuf::from);
     let (manifests, crd) = if let Some(folder) = folder.as_deref() {
-        (vec![folder.join("chart-default.yaml")], crd_in(folder))
+        (vec![folder.join(rendered)], crd_in(folder))
     } else {
         let data = workspace::root().join("tests/tests/data");
-        let parts = ["existing-cluster/roles.yaml", "original-release/release.yaml"];
+        let parts = [roles, "original-release/release.yaml"];
         (parts.map(|part| data.join(part)).to_vec(), data.join("existing-cluster/crd.yaml"))
     };
     for folder in ["templates", "crds"] {
@@ -55,120 +54,86 @@ fn crd_in(folder: &Path) -> PathBuf {
     files.find(|file| file.file_name().unwrap().to_string_lossy().starts_with("crd-")).unwrap()
 }
 
-/// Runs Helm on the release's namespace and returns what it says.
-fn helm(cluster: &Cluster, arguments: &[&str], values: &str) -> String {
-    let helm = Tool::helm().unwrap().on(&cluster.kubeconfig());
-    let arguments: Vec<_> = arguments.iter().copied().chain(["--namespace", NAMESPACE]).collect();
-    helm.run(&arguments, values).unwrap().ok().unwrap()
-}
-
-/// The release as it stands in the cluster.
-fn installation(cluster: &Cluster) -> (Installation, Vec<String>) {
-    let objects = objects_of(&helm(cluster, &["get", "manifest", RELEASE], "")).unwrap();
-    let deployment = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
-    let arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
-    let arguments = arguments.iter().map(|argument| argument.as_str().unwrap().to_owned());
-    let arguments = arguments.filter(|argument| !argument.starts_with("--listen")).collect();
-    (cluster.installed(objects.clone(), NAMESPACE, Reach::WholeCluster), arguments)
-}
-
-/// Our controller as the release would start it, but for its ports.
-async fn start(cluster: &Cluster) -> ControllerProcess {
-    let (installation, arguments) = installation(cluster);
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    installation.start(Edition::Ours, &arguments).await.unwrap()
-}
-
-async fn seal_and_open(cluster: &Cluster, controller: &ControllerProcess, name: &str) {
-    let certificate = format!("http://{}/v1/cert.pem", controller.address());
-    let kubeseal = Kubeseal::of(Edition::Ours).unwrap();
-    let input = secret("default", name, "password", name);
-    let sealed = kubeseal.run(&["--cert", &certificate], &input).unwrap().ok().unwrap();
-    apply_sealed(cluster, &sealed).await;
-    until_secret(cluster, "default", name, &[("password", name)]).await;
-}
-
-/// Everything that no release may take away, by name; UIDs tell an object that was made anew.
-async fn kept(cluster: &Cluster) -> BTreeMap<String, String> {
-    let all = ListParams::default();
-    let label = all.clone().labels("sealedsecrets.bitnami.com/sealed-secrets-key");
-    let keys: Api<Secret> = Api::namespaced(cluster.client(), NAMESPACE);
-    let secrets: Api<Secret> = Api::namespaced(cluster.client(), "default");
+async fn assert_the_crd_is_ours(cluster: &Cluster) {
     let crds: Api<CustomResourceDefinition> = Api::all(cluster.client());
-    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret"));
-    let sealed: Api<DynamicObject> = Api::namespaced_with(cluster.client(), "default", &kind);
-    let mut kept = BTreeMap::new();
-    for key in keys.list(&label).await.unwrap() {
-        kept.insert(format!("key {}", key.name_any()), format!("{:?} {:?}", key.uid(), key.data));
-    }
-    for secret in secrets.list(&all).await.unwrap() {
-        kept.insert(format!("Secret {}", secret.name_any()), format!("{:?} {:?}", secret.uid(), secret.data));
-    }
-    for object in sealed.list(&all).await.unwrap() {
-        kept.insert(format!("SealedSecret {}", object.name_any()), format!("{:?}", object.uid()));
-    }
-    kept.insert("CRD".into(), format!("{:?}", crds.get(CRD).await.unwrap().uid()));
-    kept
-}
-
-/// The Secret is put back, which only its key can do.
-async fn opens_again(cluster: &Cluster, name: &str) {
-    let secrets: Api<Secret> = Api::namespaced(cluster.client(), "default");
-    secrets.delete(name, &DeleteParams::default()).await.unwrap();
-    until_secret(cluster, "default", name, &[("password", name)]).await;
-}
-
-async fn crd(cluster: &Cluster) -> CustomResourceDefinition {
-    Api::all(cluster.client()).get(CRD).await.unwrap()
+    let crd = crds.get(CRD).await.unwrap();
+    assert_eq!(crd.labels()["app.kubernetes.io/managed-by"], "Helm");
+    let file = workspace::root().join("crds/yaml/sealedsecrets.bitnami.com.yaml");
+    let ours: Value = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let ours: CustomResourceDefinition = serde_json::from_value(ours).unwrap();
+    assert_eq!(crd.spec.versions, ours.spec.versions);
 }
 
 #[tokio::test]
-async fn a_release_of_upstreams_chart_becomes_ours_and_goes_and_comes_back_and_everything_still_opens() {
+async fn a_release_of_upstreams_chart_becomes_ours_and_goes_back_and_comes_again_and_everything_still_opens()
+{
     let cluster = Cluster::own().await.unwrap();
-    let original = original_chart();
-    helm(&cluster, &["install", RELEASE, original.path().to_str().unwrap()], "");
-    let mut controller = installation(&cluster).0.start(Edition::Upstream, &[]).await.unwrap();
+    let original = original_chart(DEFAULT);
+    helm(&cluster, &["install", RELEASE, original.path().to_str().unwrap()]);
+    let mut controller = start_as(&cluster, Edition::Upstream, &[]).await;
     seal_and_open(&cluster, &controller, "from-the-original").await;
     controller.stop().await.unwrap();
     let before = kept(&cluster).await;
 
-    let said = helm(&cluster, &["upgrade", RELEASE, CHART, "--reset-values"], "");
+    let said = helm(&cluster, &["upgrade", RELEASE, CHART, "--reset-values"]);
     assert!(said.contains(&format!("the CRD {CRD} was there before this release")), "{said}");
-    assert_eq!(kept(&cluster).await, before);
+    assert_all_is_kept(&cluster, &before).await;
     let mut controller = start(&cluster).await;
     opens_again(&cluster, "from-the-original").await;
     seal_and_open(&cluster, &controller, "after-the-upgrade").await;
     controller.stop().await.unwrap();
     let before = kept(&cluster).await;
 
-    let adopt = ["upgrade", RELEASE, CHART, "--set", "crds.adopt=true", "--take-ownership"];
-    let said = helm(&cluster, &adopt, "");
+    helm(&cluster, &["rollback", RELEASE, "1"]);
+    assert_all_is_kept(&cluster, &before).await;
+    let mut controller = start_as(&cluster, Edition::Upstream, &[]).await;
+    for name in ["from-the-original", "after-the-upgrade"] {
+        opens_again(&cluster, name).await;
+    }
+    controller.stop().await.unwrap();
+    let before = kept(&cluster).await;
+
+    let adopt = ["upgrade", RELEASE, CHART, "--reset-values", "--set", "crds.adopt=true", "--take-ownership"];
+    let said = helm(&cluster, &adopt);
     assert!(!said.contains("was there before this release"), "{said}");
-    assert_eq!(kept(&cluster).await, before);
-    assert_eq!(crd(&cluster).await.labels()["app.kubernetes.io/managed-by"], "Helm");
-    let ours: Value = serde_saphyr::from_str(
-        &fs::read_to_string(workspace::root().join("crds/yaml/sealedsecrets.bitnami.com.yaml")).unwrap(),
-    )
-    .unwrap();
-    let ours: CustomResourceDefinition = serde_json::from_value(ours).unwrap();
-    assert_eq!(crd(&cluster).await.spec.versions, ours.spec.versions, "the CRD is ours now");
+    assert_all_is_kept(&cluster, &before).await;
+    assert_the_crd_is_ours(&cluster).await;
 
-    helm(&cluster, &["uninstall", RELEASE], "");
-    let deployments: Api<Deployment> = Api::namespaced(cluster.client(), NAMESPACE);
-    assert!(
-        deployments
-            .get_opt(RELEASE)
-            .await
-            .unwrap()
-            .is_none_or(|gone| gone.metadata.deletion_timestamp.is_some())
-    );
-    assert_eq!(kept(&cluster).await, before);
+    helm(&cluster, &["uninstall", RELEASE]);
+    assert_no_controller(&cluster).await;
+    assert_all_is_kept(&cluster, &before).await;
 
-    let said = helm(&cluster, &["install", RELEASE, CHART], "");
+    let said = helm(&cluster, &["install", RELEASE, CHART]);
     assert!(!said.contains("was there before this release"), "its own CRDs: {said}");
     let controller = start(&cluster).await;
     for name in ["from-the-original", "after-the-upgrade"] {
         opens_again(&cluster, name).await;
     }
     seal_and_open(&cluster, &controller, "after-all").await;
+}
+
+#[tokio::test]
+async fn in_a_namespaced_release_of_upstreams_chart_our_image_opens_in_its_namespaces_without_watching_keys()
+{
+    let cluster = Cluster::own().await.unwrap();
+    for team in TEAMS {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": team}});
+        cluster.apply(&[namespace]).await.unwrap();
+    }
+    helm(&cluster, &["install", RELEASE, original_chart(NAMESPACED).path().to_str().unwrap()]);
+    let arguments = ["--additional-namespaces", &TEAMS.join(",")];
+    let mut controller = start_as(&cluster, Edition::Upstream, &arguments).await;
+    seal_and_open_in(&cluster, &controller, TEAMS[0], "from-the-original").await;
+    controller.stop().await.unwrap();
+
+    let mut controller = start_as(&cluster, Edition::Ours, &arguments).await;
+    opens_again_in(&cluster, TEAMS[0], "from-the-original").await;
+    for team in TEAMS {
+        seal_and_open_in(&cluster, &controller, team, "with-ours").await;
+        opens_again_in(&cluster, team, "with-ours").await;
+    }
+    controller.stop().await.unwrap();
+    let log = controller.log();
+    assert_eq!(log.matches("key Secrets may not be watched").count(), 1, "{log}");
+    assert!(!log.contains("work unfinished"), "nothing can be in work where nothing may be seen:\n{log}");
 }

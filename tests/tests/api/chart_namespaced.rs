@@ -3,10 +3,11 @@
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
-use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Kubeseal, Reach, Tool, objects_of};
+use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Reach, Tool, objects_of};
 use serde_json::Value;
 
-use crate::support::{apply_sealed, secret, until_secret};
+use crate::release::seal_and_open_in;
+use crate::support::overlay;
 
 const HOME: &str = "kube-system";
 const FURTHER: &str = "team-a";
@@ -33,19 +34,14 @@ fn is_cluster_wide_right(object: &Value) -> bool {
 }
 
 /// A controller for these namespaces beside its own, with what is applied already.
-async fn start(cluster: &Cluster, objects: Vec<Value>, additional: &[&str]) -> ControllerProcess {
+async fn start(cluster: &Cluster, home: &str, objects: Vec<Value>, additional: &[&str]) -> ControllerProcess {
     let additional = additional.iter().map(|&name| name.to_owned()).collect();
-    let installation = cluster.installed(objects, HOME, Reach::Namespaces { additional });
+    let installation = cluster.installed(objects, home, Reach::Namespaces { additional });
     installation.start(Edition::Ours, &[]).await.unwrap()
 }
 
 async fn opens_in(cluster: &Cluster, controller: &ControllerProcess, namespace: &str) {
-    let certificate = format!("http://{}/v1/cert.pem", controller.address());
-    let input = secret(namespace, "one", "password", namespace);
-    let kubeseal = Kubeseal::of(Edition::Ours).unwrap();
-    let sealed = kubeseal.run(&["--cert", &certificate], &input).unwrap().ok().unwrap();
-    apply_sealed(cluster, &sealed).await;
-    until_secret(cluster, namespace, "one", &[("password", namespace)]).await;
+    seal_and_open_in(cluster, controller, namespace, "one").await;
 }
 
 fn assert_nothing_was_forbidden(controller: &ControllerProcess) {
@@ -59,7 +55,7 @@ async fn the_overlay_is_enough_for_one_namespace_and_its_role_for_each_further_o
     let objects = kustomized("deploy/kustomize/overlays/namespaced");
     assert!(!objects.iter().any(is_cluster_wide_right));
     cluster.apply(&objects).await.unwrap();
-    let mut controller = start(&cluster, objects.clone(), &[]).await;
+    let mut controller = start(&cluster, HOME, objects.clone(), &[]).await;
     opens_in(&cluster, &controller, HOME).await;
     assert_nothing_was_forbidden(&controller);
     controller.stop().await.unwrap();
@@ -69,8 +65,28 @@ async fn the_overlay_is_enough_for_one_namespace_and_its_role_for_each_further_o
         object["metadata"]["namespace"] = FURTHER.into();
     }
     cluster.apply(&role).await.unwrap();
-    let controller = start(&cluster, objects, &[FURTHER]).await;
+    let controller = start(&cluster, HOME, objects, &[FURTHER]).await;
     opens_in(&cluster, &controller, FURTHER).await;
+    assert_nothing_was_forbidden(&controller);
+}
+
+#[tokio::test]
+async fn overlays_of_ones_own_put_the_controller_and_its_rights_into_another_namespace() {
+    let cluster = Cluster::shared().await.unwrap();
+    let (home, further) =
+        (cluster.namespace("sealing").await.unwrap(), cluster.namespace("team").await.unwrap());
+    let objects = overlay("deploy/kustomize/overlays/namespaced", &format!("namespace: {home}"));
+    let to_the_controller = format!(
+        "namespace: {further}\npatches:\n- target: {{kind: RoleBinding}}\n  \
+         patch: '- {{op: replace, path: /subjects/0/namespace, value: {home}}}'"
+    );
+    let role = overlay("deploy/kustomize/namespace-role", &to_the_controller);
+    cluster.apply(&objects).await.unwrap();
+    cluster.apply(&role).await.unwrap();
+    let controller = start(&cluster, &home, objects, &[&further]).await;
+    for namespace in [&home, &further] {
+        opens_in(&cluster, &controller, namespace).await;
+    }
     assert_nothing_was_forbidden(&controller);
 }
 
@@ -83,7 +99,7 @@ async fn the_charts_roles_are_enough_for_the_namespaces_that_are_named() {
     let objects = manifest(&Tool::helm().unwrap(), &arguments, values);
     assert!(!objects.iter().any(is_cluster_wide_right));
     cluster.apply(&objects).await.unwrap();
-    let controller = start(&cluster, objects, &[FURTHER]).await;
+    let controller = start(&cluster, HOME, objects, &[FURTHER]).await;
     for namespace in [HOME, FURTHER] {
         opens_in(&cluster, &controller, namespace).await;
     }

@@ -1,18 +1,16 @@
 //! The ground that every other test stands on.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
-use sealed_secrets_tests::programs::ControlPlanePrograms;
-use sealed_secrets_tests::{Cluster, shipped_manifests, until, workspace};
+use sealed_secrets_tests::{Cluster, Tool, objects_of, shipped_manifests, shipped_manifests_in, until};
 use serde_json::{Value, json};
 
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, overlay};
 
 #[tokio::test]
 async fn the_administrator_may_do_everything() {
@@ -62,12 +60,15 @@ async fn a_control_plane_of_its_own_is_another_one() {
 
 #[test]
 fn the_tests_apply_what_kubectl_applies() {
-    let kubectl = ControlPlanePrograms::prepare().unwrap().kubectl;
-    let folder = workspace::root().join("deploy/kustomize/base");
-    let output = Command::new(kubectl).arg("kustomize").arg(folder).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let theirs: Vec<Value> = serde_saphyr::from_multiple(&String::from_utf8(output.stdout).unwrap()).unwrap();
-    assert_eq!(by_name(shipped_manifests().unwrap()), by_name(theirs));
+    let kubectl = Tool::kubectl().unwrap();
+    let theirs = kubectl.run(&["kustomize", "deploy/kustomize/base"], "").unwrap().ok().unwrap();
+    assert_eq!(by_name(shipped_manifests().unwrap()), by_name(objects_of(&theirs).unwrap()));
+}
+
+#[test]
+fn the_tests_apply_in_any_namespace_what_an_overlay_for_it_applies() {
+    let theirs = overlay("deploy/kustomize/base", "namespace: sealing");
+    assert_eq!(by_name(shipped_manifests_in("sealing").unwrap()), by_name(theirs));
 }
 
 fn by_name(objects: Vec<Value>) -> BTreeMap<String, Value> {

@@ -5,6 +5,8 @@ mod chart_applied;
 #[cfg(test)]
 mod chart_from_upstream;
 #[cfg(test)]
+mod chart_installed;
+#[cfg(test)]
 mod chart_namespaced;
 #[cfg(test)]
 mod controller_contention;
@@ -60,6 +62,8 @@ mod kubeseal_keys_of_controller;
 mod kubeseal_proxy;
 #[cfg(test)]
 mod pages;
+#[cfg(test)]
+mod release;
 #[cfg(test)]
 mod rotation_doors;
 #[cfg(test)]

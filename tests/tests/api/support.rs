@@ -1,6 +1,7 @@
 //! What several test files need.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
@@ -8,7 +9,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
-use sealed_secrets_tests::{Cluster, until};
+use sealed_secrets_tests::{Cluster, Tool, objects_of, until, workspace};
 use serde_json::{Value, json};
 
 /// Longer than anything should take on a busy machine.
@@ -80,4 +81,16 @@ pub(crate) async fn install_crd(cluster: &Cluster, yaml: &str) {
             .then_some(())
     };
     until("the CRD is established", PATIENCE, established).await.unwrap();
+}
+
+/// What kustomize makes of an overlay that somebody keeps elsewhere: of this folder of the repository, with these further lines.
+pub(crate) fn overlay(folder: &str, further: &str) -> Vec<Value> {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let here = fs::canonicalize(elsewhere.path()).unwrap();
+    let to_the_root = "../".repeat(here.components().count() - 1);
+    let repository = workspace::root().strip_prefix("/").unwrap().join(folder);
+    let resource = format!("{to_the_root}{}", repository.display());
+    fs::write(here.join("kustomization.yaml"), format!("resources: [{resource}]\n{further}\n")).unwrap();
+    let kubectl = Tool::kubectl().unwrap();
+    objects_of(&kubectl.run(&["kustomize", here.to_str().unwrap()], "").unwrap().ok().unwrap()).unwrap()
 }

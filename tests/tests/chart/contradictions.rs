@@ -3,7 +3,7 @@
 use crate::support::template;
 
 /// Values, and what Helm must say of them.
-const REFUSED: [(&str, &str); 47] = [
+const REFUSED: &[(&str, &str)] = &[
     // Names that nobody reads.
     ("replicas: 2", "additional properties 'replicas' not allowed"),
     ("image: {name: x}", "at '/image': additional properties 'name' not allowed"),
@@ -19,6 +19,21 @@ const REFUSED: [(&str, &str); 47] = [
         "networkPolicy: {egress: {cidr: x}}",
         "at '/networkPolicy/egress': additional properties 'cidr' not allowed",
     ),
+    (
+        "rotation: {policy: {rotation: {evry: 30d}}}",
+        "at '/rotation/policy/rotation': additional properties 'evry' not allowed",
+    ),
+    (
+        "containerSecurityContext: {runAsNonRot: true}",
+        "at '/containerSecurityContext': additional properties 'runAsNonRot' not allowed",
+    ),
+    ("podSecurityContext: {fsGrp: 1}", "at '/podSecurityContext': additional properties 'fsGrp' not allowed"),
+    ("updateStrategy: {typo: x}", "at '/updateStrategy': additional properties 'typo' not allowed"),
+    // Left empty.
+    ("image:", "at '': missing property 'image'"),
+    ("rbac:", "at '': missing property 'rbac'"),
+    ("image: {repository: }", "at '/image': missing property 'repository'"),
+    ("updateStatus:", "at '': missing property 'updateStatus'"),
     // Types.
     ("replicaCount: two", "at '/replicaCount': got string, want integer"),
     ("replicaCount: -1", "at '/replicaCount': minimum"),
@@ -35,7 +50,20 @@ const REFUSED: [(&str, &str); 47] = [
     ("extraArgs: --key-size=3072", "at '/extraArgs': got string, want array"),
     ("hostUsers: never", "at '/hostUsers': got string, want"),
     ("crds: {rotation: \"no\"}", "at '/crds/rotation': got string, want boolean"),
+    ("rotation: {policy: {suspend: \"yes\"}}", "at '/rotation/policy/suspend': got string, want boolean"),
     // Forms.
+    ("kubeVersion: latest", "at '/kubeVersion': 'latest' does not match pattern"),
+    (
+        "rotation: {policy: {rotation: {every: 30x}}}",
+        "at '/rotation/policy/rotation/every': '30x' does not match pattern",
+    ),
+    (
+        "rotation: {policy: {rotation: {rotateAfter: soon}}}",
+        "at '/rotation/policy/rotation/rotateAfter': 'soon' is not valid date-time",
+    ),
+    ("serviceAccount: {name: Bad Name}", "at '/serviceAccount/name': 'Bad Name' does not match pattern"),
+    ("pdb: {create: true, maxUnavailable: 00%}", "at '/pdb/maxUnavailable': '00%' does not match pattern"),
+    ("pdb: {create: true, minAvailable: 150%}", "at '/pdb/minAvailable': '150%' does not match pattern"),
     ("image: {pullPolicy: Sometimes}", "at '/image/pullPolicy': value must be one of 'Always'"),
     ("image: {digest: latest}", "at '/image/digest': 'latest' does not match pattern"),
     ("logLevel: chatty", "at '/logLevel': value must be one of"),
@@ -56,6 +84,24 @@ const REFUSED: [(&str, &str); 47] = [
     (
         "pdb: {create: true, minAvailable: 1}",
         "pdb.minAvailable: 1 of 1 replicas would let nobody drain a node",
+    ),
+    (
+        "pdb: {create: true, minAvailable: 50%}",
+        "pdb.minAvailable: 50% of 1 replicas would let nobody drain a node",
+    ),
+    (
+        "replicaCount: 2\npdb: {create: true, minAvailable: 51%}",
+        "pdb.minAvailable: 51% of 2 replicas would let nobody drain a node",
+    ),
+    (
+        "replicaCount: 9\npdb: {create: true, minAvailable: 100%}",
+        "pdb.minAvailable: 100% of 9 replicas would let nobody drain a node",
+    ),
+    ("pdb: {create: true, maxUnavailable: 0%}", "pdb.maxUnavailable: 0% would let nobody drain a node"),
+    ("rbac: {serviceProxier: {subjects: nonsense}}", "rbac.serviceProxier.subjects: must be a list of RBAC"),
+    (
+        "rbac: {serviceProxier: {subjects: [{kind: Group}]}}",
+        "rbac.serviceProxier.subjects: must be a list of",
     ),
     ("pdb: {create: true, maxUnavailable: 0}", "pdb.maxUnavailable: 0 would let nobody drain a node"),
     ("rbac: {pspEnabled: true}", "rbac.pspEnabled: Kubernetes has had no PodSecurityPolicy since 1.25"),
@@ -83,7 +129,7 @@ const REFUSED: [(&str, &str); 47] = [
 
 #[test]
 fn wrong_values_fail_with_their_path_and_the_reason() {
-    for (values, reason) in REFUSED {
+    for &(values, reason) in REFUSED {
         let output = template(values);
         assert!(!output.status.success() && output.stdout.is_empty(), "taken: {values}");
         assert!(output.stderr.contains(reason), "{values}\nsays {}\nnot {reason}", output.stderr);
@@ -95,4 +141,22 @@ fn all_contradictions_are_told_at_once() {
     let output = template("rbac: {pspEnabled: true}\ncontainerPorts: {metrics: 8080}\n");
     let told = output.stderr.lines().filter(|line| line.starts_with("- ")).count();
     assert_eq!(told, 2, "{}", output.stderr);
+}
+
+/// Budgets that let at least one Pod go, for so many replicas.
+const BUDGETS: [(u32, &str); 5] = [
+    (2, "minAvailable: 50%"),
+    (3, "minAvailable: 66%"),
+    (1, "minAvailable: 0%"),
+    (1, "maxUnavailable: 1%"),
+    (2, "minAvailable: 1"),
+];
+
+#[test]
+fn a_budget_that_lets_a_pod_go_is_taken() {
+    for (replicas, budget) in BUDGETS {
+        let manifest =
+            template(&format!("replicaCount: {replicas}\npdb: {{create: true, {budget}}}")).ok().unwrap();
+        assert!(manifest.contains(&format!("  {budget}\n")), "{replicas}: {budget}\n{manifest}");
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::{Value, json};
+use similar::TextDiff;
 
 use crate::support::{chart, data, template};
 
@@ -40,15 +41,18 @@ fn paths_of_schema(prefix: &str, schema: &Value, root: &Value, paths: &mut BTree
 }
 
 /// What the schema takes and values.yaml does not show: what Helm and parent charts set, and fields of Kubernetes that few need.
-const NOT_SHOWN: [&str; 7] = [
+const NOT_SHOWN: [&str; 6] = [
     "enabled",
     "global",
-    "containerSecurityContext.capabilities.add",
     "livenessProbe.terminationGracePeriodSeconds",
     "readinessProbe.terminationGracePeriodSeconds",
     "resources.claims",
     "startupProbe.terminationGracePeriodSeconds",
 ];
+
+/// Objects of Kubernetes of which values.yaml shows what is set, and the schema names every field.
+const OF_KUBERNETES: [&str; 4] =
+    ["containerSecurityContext.", "podSecurityContext.", "rotation.policy.", "updateStrategy."];
 
 #[test]
 fn schema_and_values_name_the_same() {
@@ -56,6 +60,13 @@ fn schema_and_values_name_the_same() {
     paths_of_values("", &yaml("values.yaml"), &mut values);
     let root = yaml("values.schema.json");
     paths_of_schema("", &root, &root, &mut schema);
+    let is_of_kubernetes = |path: &str| OF_KUBERNETES.iter().any(|object| path.starts_with(object));
+    for object in OF_KUBERNETES.map(|object| object.trim_end_matches('.')) {
+        if values.remove(object) {
+            assert!(schema.iter().any(|path| path.starts_with(object)), "{object} has no fields");
+        }
+    }
+    schema.retain(|path| !is_of_kubernetes(path) || values.contains(path));
     values.extend(NOT_SHOWN.map(str::to_owned));
     let free = |path: &str| schema.iter().find(|known| path.starts_with(&format!("{known}."))).cloned();
     let values: BTreeSet<_> = values.into_iter().map(|path| free(&path).unwrap_or(path)).collect();
@@ -104,4 +115,88 @@ fn a_copy_of_the_originals_values_renders() {
     }
     let manifest = template(&values.to_string()).ok().unwrap();
     assert!(manifest.contains("image: docker.io/bitnami/sealed-secrets-controller:0.38.4\n"), "{manifest}");
+}
+
+/// Fields of Kubernetes that an empty value takes away, whatever the default is.
+fn is_taken_away(pointer: &str) -> bool {
+    let objects = [
+        "containerSecurityContext/",
+        "podSecurityContext/",
+        "livenessProbe/",
+        "readinessProbe/",
+        "startupProbe/",
+    ];
+    let is_field = objects.iter().any(|object| pointer[1..].starts_with(object));
+    is_field && !pointer.ends_with("/enabled") || pointer.starts_with("/resources")
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(on) => !on,
+        Value::Number(_) => false,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+    }
+}
+
+/// The pointers to all values, maps before what is in them.
+fn pointers(prefix: &str, value: &Value, all: &mut Vec<String>) {
+    for (name, value) in value.as_object().into_iter().flatten() {
+        all.push(format!("{prefix}/{name}"));
+        pointers(&format!("{prefix}/{name}"), value, all);
+    }
+}
+
+/// The schema of the value that `pointer` leads to.
+fn schema_of<'a>(root: &'a Value, pointer: &str) -> &'a Value {
+    pointer.split('/').skip(1).fold(root, |schema, name| {
+        let property = &schema["properties"][name];
+        property["$ref"].as_str().map_or(property, |reference| root.pointer(&reference[1..]).unwrap())
+    })
+}
+
+#[test]
+fn a_value_that_is_needed_may_not_be_left_empty() {
+    let (values, schema) = (yaml("values.yaml"), yaml("values.schema.json"));
+    let mut all = Vec::new();
+    pointers("", &values, &mut all);
+    for pointer in all.iter().filter(|pointer| !is_empty(values.pointer(pointer).unwrap())) {
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        let required = schema_of(&schema, parent)["required"]
+            .as_array()
+            .is_some_and(|names| names.contains(&json!(name)));
+        assert!(required || is_taken_away(pointer), "{pointer} may be null, and has a default");
+    }
+}
+
+/// Everything that is off by default, on.
+fn everything_on() -> Value {
+    json!({
+        "ingress": {"enabled": true, "tls": true},
+        "metrics": {"prometheusRule": {"enabled": true}, "serviceMonitor": {"enabled": true}, "dashboards": {"create": true}},
+        "networkPolicy": {"enabled": true, "egress": {"enabled": true, "kubeapiCidr": "10.0.0.1/32", "kubeapiPort": 6443}},
+        "pdb": {"create": true},
+        "rbac": {"clusterRole": false, "namespacedRoles": true},
+        "startupProbe": {"enabled": true},
+    })
+}
+
+#[test]
+fn what_is_left_empty_means_the_default_where_that_is_empty() {
+    let values = yaml("values.yaml");
+    let mut all = Vec::new();
+    pointers("", &values, &mut all);
+    let full = everything_on();
+    let mut left_empty = full.clone();
+    for pointer in all.iter().filter(|pointer| is_empty(values.pointer(pointer).unwrap())) {
+        if full.pointer(pointer).is_none() && !is_taken_away(pointer) {
+            set(&mut left_empty, &pointer[1..].replace('/', "."), Value::Null);
+        }
+    }
+    let rendered = |values: &Value| template(&values.to_string()).ok().unwrap();
+    let (expected, rendered) = (rendered(&full), rendered(&left_empty));
+    let diff = TextDiff::from_lines(&expected, &rendered).unified_diff().to_string();
+    assert!(diff.is_empty(), "{diff}");
 }

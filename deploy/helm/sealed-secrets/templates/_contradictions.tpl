@@ -1,3 +1,23 @@
+{{/* How many of the replicas a budget's number or percentage is; Kubernetes rounds up. Takes a list: the value, the replicas. */}}
+{{- define "sealed-secrets.share" -}}
+{{- $share := toString (index . 0) -}}
+{{- if hasSuffix "%" $share -}}
+{{- div (add (mul (trimSuffix "%" $share | int) (index . 1)) 99) 100 -}}
+{{- else -}}
+{{- $share -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Whether this is a list of RBAC subjects. Takes it as YAML. */}}
+{{- define "sealed-secrets.areSubjects" -}}
+{{- $subjects := fromYamlArray . -}}
+{{- $good := list -}}
+{{- range $subjects -}}
+{{- if kindIs "map" . -}}{{- if and .kind .name -}}{{- $good = append $good . -}}{{- end -}}{{- end -}}
+{{- end -}}
+{{- if and $subjects (eq (len $subjects) (len $good)) -}}yes{{- end -}}
+{{- end -}}
+
 {{/* Values that cannot all be meant, each as one sentence that begins with its path. */}}
 {{- define "sealed-secrets.contradictions" -}}
 {{- $problems := list -}}
@@ -9,7 +29,7 @@
 {{- $maximum := include "sealed-secrets.given" .maxUnavailable -}}
 {{- if and .create $minimum $maximum -}}
 {{- $problems = append $problems "pdb.minAvailable, pdb.maxUnavailable: a PodDisruptionBudget has one of them" -}}
-{{- else if and .create $minimum (or (eq (toString .minAvailable) "100%") (and (not (hasSuffix "%" (toString .minAvailable))) (ge (int .minAvailable) (int $.Values.replicaCount)))) -}}
+{{- else if and .create $minimum (ge (include "sealed-secrets.share" (list .minAvailable $.Values.replicaCount) | int) (int $.Values.replicaCount)) -}}
 {{- $problems = append $problems (printf "pdb.minAvailable: %v of %v replicas would let nobody drain a node; leave it empty, or raise replicaCount" .minAvailable $.Values.replicaCount) -}}
 {{- else if and .create $maximum (has (toString .maxUnavailable) (list "0" "0%")) -}}
 {{- $problems = append $problems (printf "pdb.maxUnavailable: %v would let nobody drain a node; set 1" .maxUnavailable) -}}
@@ -21,6 +41,9 @@
 {{- end -}}
 {{- if and .create (not $.Values.serviceAccount.create) (not $.Values.serviceAccount.name) -}}
 {{- $problems = append $problems "serviceAccount.name: with serviceAccount.create=false the rights would go to every Pod of the namespace; name an account (`default`, if that is what you want)" -}}
+{{- end -}}
+{{- if and .create .serviceProxier.create .serviceProxier.bind (not (include "sealed-secrets.areSubjects" (include "sealed-secrets.render" (list .serviceProxier.subjects $)))) -}}
+{{- $problems = append $problems "rbac.serviceProxier.subjects: must be a list of RBAC subjects, each with kind and name; to bind nobody, set rbac.serviceProxier.bind to false" -}}
 {{- end -}}
 {{- end -}}
 {{- range $path, $service := dict "service" .Values.service "metrics.service" .Values.metrics.service -}}
@@ -57,7 +80,8 @@
 {{- if .Values.rotation.policy -}}
 {{- if not .Values.crds.rotation -}}
 {{- $problems = append $problems "rotation.policy: needs crds.rotation" -}}
-{{- else if and (lookup "v1" "Namespace" "" "kube-system") (not (.Capabilities.APIVersions.Has "sealedsecrets.rs/v1alpha1/SealingKeyPolicy")) -}}
+{{- /* Asked last: it needs a right that who installs no CRDs may not have. Helm itself tells him if the CRD is missing. */ -}}
+{{- else if and .Values.crds.create (not (.Capabilities.APIVersions.Has "sealedsecrets.rs/v1alpha1/SealingKeyPolicy")) (lookup "v1" "Namespace" "" "kube-system") -}}
 {{- $problems = append $problems "rotation.policy: the CRD SealingKeyPolicy is not in the cluster yet; install without a policy, then set it with `helm upgrade`" -}}
 {{- end -}}
 {{- end -}}

@@ -51,7 +51,7 @@
 {{- $arguments = append $arguments (printf "--%s=%s" $flag (include "sealed-secrets.number" $value)) -}}
 {{- end -}}
 {{- end -}}
-{{- toYaml (concat (.Values.args | default $arguments) .Values.extraArgs) -}}
+{{- toYaml (concat (.Values.args | default $arguments) (.Values.extraArgs | default list)) -}}
 {{- end -}}
 
 {{/* Whether the rights are those of Roles and no further namespace is named: then only the controller's own is watched. */}}

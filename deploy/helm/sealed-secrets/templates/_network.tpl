@@ -2,11 +2,11 @@
 {{- define "sealed-secrets.apiServer" -}}
 {{- $given := .Values.networkPolicy.egress -}}
 {{- $rules := list -}}
-{{- $service := lookup "v1" "Service" "default" "kubernetes" -}}
-{{- $endpoints := lookup "v1" "Endpoints" "default" "kubernetes" -}}
 {{- if and $given.kubeapiCidr $given.kubeapiPort -}}
 {{- $rules = append $rules (dict "to" (list (dict "ipBlock" (dict "cidr" $given.kubeapiCidr))) "ports" (list (dict "port" (int $given.kubeapiPort) "protocol" "TCP"))) -}}
 {{- else -}}
+{{- $service := lookup "v1" "Service" "default" "kubernetes" -}}
+{{- $endpoints := lookup "v1" "Endpoints" "default" "kubernetes" -}}
 {{- range $subset := ($endpoints.subsets | default list) -}}
 {{- $blocks := list -}}
 {{- range $subset.addresses -}}
