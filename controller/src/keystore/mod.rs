@@ -5,10 +5,13 @@
 
 mod attempts;
 mod change;
+#[cfg(test)]
+mod fixtures;
 mod guidance;
 mod load;
 mod make;
 mod news;
+mod publish;
 mod rules;
 mod view;
 
@@ -43,6 +46,7 @@ use guidance::{in_force, need_changed, policy_changed, wished};
 use load::Keys;
 use make::Successor;
 use news::news;
+use publish::publish;
 use rules::Rules;
 pub(crate) use view::{Heeded, Hindrance, KeyView, KeysView, told};
 
@@ -191,7 +195,7 @@ impl Keystore {
         let records = keys.records();
         let need = self.usage.borrow_and_update().need.clone();
         let plan = plan(&self.rules.rotation, &records, need.as_ref(), now);
-        self.publish(Arc::new(keys.ring(plan.primary.as_deref())));
+        publish(&self.publisher, keys.ring(plan.primary.as_deref()));
         self.key_list.published(begun);
         if !policy_is_known {
             return Ok(RETRY);
@@ -274,26 +278,6 @@ impl Keystore {
         self.views.send_replace(Some(Arc::clone(&view)));
         let news = news(before.as_deref(), &view, &self.made, &self.rules.making.prefix);
         self.tell(news, &view).await;
-    }
-
-    fn publish(&self, ring: Arc<KeyRing>) {
-        let names = |ring: &KeyRing| {
-            let primary = ring.primary().map(|key| key.name().to_owned());
-            let keys = ring.iter().map(|key| (key.name().to_owned(), key.fingerprint().clone()));
-            (primary, keys.collect::<Vec<_>>(), ring.compromised().clone())
-        };
-        self.publisher.send_if_modified(|published| {
-            let changed = published.as_ref().is_none_or(|old| names(old) != names(&ring));
-            if changed {
-                tracing::info!(
-                    keys = ring.len(),
-                    primary = ring.primary().map(|key| key.name()),
-                    "key ring changed"
-                );
-                *published = Some(ring);
-            }
-            changed
-        });
     }
 
     fn api_error(&self, cause: kube::Error) -> KeystoreError {
