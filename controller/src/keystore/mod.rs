@@ -12,6 +12,7 @@ mod load;
 mod make;
 mod news;
 mod publish;
+mod readings;
 mod rules;
 mod view;
 
@@ -47,6 +48,7 @@ use load::Keys;
 use make::Successor;
 use news::news;
 use publish::publish;
+use readings::Readings;
 use rules::Rules;
 pub(crate) use view::{Heeded, Hindrance, KeyView, KeysView, told};
 
@@ -65,6 +67,8 @@ enum KeystoreError {
         "no key is made while the clock here is {0} seconds away from the API server's; set the clock (ClockSkew)"
     )]
     ClockSkew(i64),
+    #[error("the task that reads key Secrets ended early")]
+    Reading,
     #[error("a key could not be made: {0}")]
     Making(String),
     #[error(
@@ -98,8 +102,8 @@ pub(crate) struct Keystore {
     made: HashSet<String>,
     /// Whether what was planned last depends on what needs each key.
     needs_need: bool,
-    /// Complaints already made, by Secret and version: each is logged once.
-    reported: HashSet<(String, String)>,
+    /// What the key Secrets of the last list hold.
+    readings: Arc<Readings>,
     /// Whether key Secrets may not be changed; told once.
     read_only: bool,
 }
@@ -132,7 +136,7 @@ impl Keystore {
             attempts: Attempts::default(),
             made: HashSet::new(),
             needs_need: false,
-            reported: HashSet::new(),
+            readings: Arc::default(),
             read_only: false,
         }
     }
