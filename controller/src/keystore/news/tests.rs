@@ -83,6 +83,17 @@ fn what_is_wrong_with_a_key_is_told_also_at_the_start() {
 }
 
 #[test]
+fn what_is_wrong_with_a_key_that_is_put_on_the_ring_is_told() {
+    let mut off = view(&[("a", Primary), ("b", Retired)]);
+    off.keys[1].record.label = KeyLabel::Retired;
+    off.keys[1].problem = Some("no private key".to_owned());
+    let mut on = off.clone();
+    on.keys[1].record.label = KeyLabel::Active;
+    assert!(reasons(None, &off, &[]).is_empty(), "nobody needs it");
+    assert_eq!(reasons(Some(&off), &on, &[]), ["KeyUnreadable"]);
+}
+
+#[test]
 fn what_is_in_the_way_is_told_once_whatever_its_numbers() {
     let free = view(&[("a", Primary)]);
     let mut blocked = free.clone();
