@@ -78,7 +78,7 @@ impl Keys {
 }
 
 impl Keystore {
-    /// A consistent list of every key Secret, and of the legacy one that is named like the prefix and has no label. What is wrong
+    /// A consistent list of every key Secret, and of the legacy one, which has no label. What is wrong
     /// with one on the ring is logged once for each version of the Secret.
     pub(super) async fn load(&mut self) -> Result<Keys, KeystoreError> {
         let secrets = self.list_keys().await?;
@@ -94,7 +94,7 @@ impl Keystore {
 
     async fn list_keys(&self) -> Result<Vec<Secret>, KeystoreError> {
         let labelled = ListParams::default().labels(SEALING_KEY_LABEL);
-        let legacy = ListParams::default().fields(&format!("metadata.name={}", self.rules.making.prefix));
+        let legacy = ListParams::default().fields(&format!("metadata.name={}", self.legacy_name()));
         let mut found = self.list(&labelled).await?;
         let unlabelled = |secret: &Secret| !secret.labels().contains_key(SEALING_KEY_LABEL);
         found.extend(self.list(&legacy).await?.into_iter().filter(unlabelled));

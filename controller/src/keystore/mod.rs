@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::PartialObjectMeta;
@@ -159,7 +159,7 @@ impl Keystore {
     /// Never ends: a turn whenever a key Secret, the policy, a wish or a need changes, the plan says so, somebody asks for a list,
     /// or the polling interval is over. A signal of `asked` asks for a key that is not older than that moment.
     pub(crate) async fn run(mut self, mut asked: Signal) {
-        let changes = changes(&self.client, &self.namespace);
+        let changes = changes(&self.client, &self.namespace, self.legacy_name());
         futures::pin_mut!(changes);
         let key_list = Arc::clone(&self.key_list);
         let known = self.policies.wait_for(|policies| *policies != Followed::Unknown);
@@ -284,18 +284,25 @@ impl Keystore {
         self.tell(news, &view).await;
     }
 
+    /// Name of the Secret without label that holds the key of upstream's first versions. A policy that names new keys otherwise
+    /// does not change it, or that key would open no more.
+    fn legacy_name(&self) -> &str {
+        &self.flags.making.prefix
+    }
+
     fn api_error(&self, cause: kube::Error) -> KeystoreError {
         KeystoreError::Api { namespace: self.namespace.clone(), cause }
     }
 }
 
 /// An item for every change of a key Secret; where watching is not allowed, none but a line in the log.
-fn changes(client: &Client, namespace: &str) -> impl futures::Stream<Item = ()> + use<> {
+fn changes(client: &Client, namespace: &str, legacy_name: &str) -> impl futures::Stream<Item = ()> + use<> {
     let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), namespace);
-    let config = client::watching().labels(SEALING_KEY_LABEL);
+    let watched = |config| watcher(secrets.clone(), config).backoff(WatchBackoff::default());
+    let labelled = watched(client::watching().labels(SEALING_KEY_LABEL));
+    let legacy = watched(client::watching().fields(&format!("metadata.name={legacy_name}")));
     let mut told = false;
-    watcher(secrets, config)
-        .backoff(WatchBackoff::default())
+    stream::select(labelled, legacy)
         .inspect_err(move |error| {
             if !client::is_forbidden(error) {
                 tracing::warn!("watching key Secrets: {error}");
