@@ -6,7 +6,7 @@
 mod attempts;
 mod change;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod guidance;
 mod load;
 mod make;

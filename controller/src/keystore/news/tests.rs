@@ -1,45 +1,14 @@
-use jiff::{SignedDuration, Timestamp};
-use sealed_secrets_core::rotation::{Blocked, KeyFacts, KeyLabel, KeyRecord, Wish};
+use sealed_secrets_core::rotation::{Blocked, KeyLabel};
 
+use super::super::fixtures::{self, key};
 use super::*;
 
 use SealingKeyPhase::{Compromised, DecryptOnly, Primary, Retired};
 
 const PREFIX: &str = "sealed-secrets-key";
 
-fn key(name: &str, phase: SealingKeyPhase) -> KeyView {
-    let start = Timestamp::UNIX_EPOCH;
-    let fingerprint = format!("SHA256:{}A", "a".repeat(42)).parse().unwrap();
-    let facts = KeyFacts { fingerprint, not_before: start, order_time: start, has_certificate: true };
-    let record = KeyRecord {
-        name: name.to_owned(),
-        facts: Some(facts),
-        label: KeyLabel::Active,
-        created: start,
-        wish: Wish::Active,
-        wish_since: None,
-        off_ring_since: None,
-        unused_since: None,
-    };
-    KeyView { record, uid: format!("uid of {name}"), certificate: None, problem: None, phase }
-}
-
 fn view(keys: &[(&str, SealingKeyPhase)]) -> KeysView {
-    let keys: Vec<_> = keys.iter().map(|(name, phase)| key(name, *phase)).collect();
-    let primary = keys.iter().find(|key| key.phase == Primary);
-    KeysView {
-        primary: primary.map(|key| key.record.name.clone()),
-        keys,
-        wanted: None,
-        hindrance: None,
-        blocked: Vec::new(),
-        read_only: false,
-        suspended: false,
-        activation_delay: SignedDuration::ZERO,
-        next: None,
-        due_since: None,
-        heeded: None,
-    }
+    fixtures::view(keys.iter().map(|(name, phase)| key(name, *phase)).collect())
 }
 
 fn reasons(before: Option<&KeysView>, now: &KeysView, made: &[&str]) -> Vec<&'static str> {
