@@ -87,7 +87,9 @@ impl Keystore {
             move || secrets.into_iter().map(|secret| Entry::read(secret, order_by, &earlier)).collect();
         let entries: Vec<Entry> =
             tokio::task::spawn_blocking(read).await.map_err(|_| KeystoreError::Reading)?;
-        entries.iter().for_each(|entry| self.complain(entry));
+        for entry in &entries {
+            self.complain(entry);
+        }
         self.readings = Arc::new(Readings::of(entries.iter().map(|entry| (&entry.secret, &entry.reading))));
         Ok(Keys { entries })
     }
