@@ -27,8 +27,26 @@ impl Pauses {
         Self { what, forbidden_told: false }
     }
 
-    /// Ends a turn, which has written something or not. Returns when the next one comes at the latest.
-    pub(crate) async fn after(&mut self, written: Result<bool, kube::Error>) -> Option<Duration> {
+    /// Ends a turn, which has written something or not. Returns when the next one is due: what it is made from has changed, or
+    /// what was written is to be looked at once more.
+    pub(crate) async fn until_next_turn<A, B>(
+        &mut self,
+        written: Result<bool, kube::Error>,
+        one: &mut watch::Receiver<A>,
+        other: &mut watch::Receiver<B>,
+        usage: &mut watch::Receiver<Usage>,
+    ) {
+        let again = self.after(written).await;
+        tokio::select! {
+            _ = one.changed() => {}
+            _ = other.changed() => {}
+            () = counted(usage) => {}
+            () = wait(again) => {}
+        }
+    }
+
+    /// Returns when the next turn comes at the latest.
+    async fn after(&mut self, written: Result<bool, kube::Error>) -> Option<Duration> {
         match written {
             Ok(false) => return None,
             Ok(true) => {}
@@ -48,14 +66,14 @@ impl Pauses {
 }
 
 /// Returns a while after the numbers have changed.
-pub(crate) async fn counted(usage: &mut watch::Receiver<Usage>) {
+async fn counted(usage: &mut watch::Receiver<Usage>) {
     if usage.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
     tokio::time::sleep(COUNTED_EVERY).await;
 }
 
-pub(crate) async fn wait(duration: Option<Duration>) {
+async fn wait(duration: Option<Duration>) {
     match duration {
         Some(duration) => tokio::time::sleep(duration).await,
         None => std::future::pending().await,

@@ -6,10 +6,11 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
 use sealed_secrets_core::crypto::Fingerprint;
-use sealed_secrets_core::keyring::{KeyRing, SealingKey};
+use sealed_secrets_core::keyring::{KeyRing, OrderBy};
 use sealed_secrets_core::rotation::KeyRecord;
 use sealed_secrets_crds::names::SEALING_KEY_LABEL;
 
+use super::readings::{Reading, Readings};
 use super::view::{KeyView, phase_of};
 use super::{Keystore, KeystoreError};
 
@@ -20,10 +21,16 @@ pub(super) struct Keys {
 
 struct Entry {
     secret: Secret,
-    key: Option<Arc<SealingKey>>,
+    reading: Reading,
     record: KeyRecord,
-    /// What is wrong with it.
-    problem: Option<String>,
+}
+
+impl Entry {
+    fn read(secret: Secret, order_by: OrderBy, earlier: &Readings) -> Self {
+        let reading = earlier.read(&secret, order_by);
+        let record = KeyRecord::new(&secret, reading.key.as_deref());
+        Self { secret, reading, record }
+    }
 }
 
 impl Keys {
@@ -35,11 +42,11 @@ impl Keys {
     pub(super) fn ring(&self, primary: Option<&str>) -> KeyRing {
         let on_ring = self.entries.iter().filter(|entry| entry.record.on_ring().is_some());
         let named = primary.and_then(|name| self.entries.iter().find(|entry| entry.record.name == name));
-        let leader = named.and_then(|entry| entry.key.as_ref()).map(|key| key.fingerprint());
+        let leader = named.and_then(|entry| entry.reading.key.as_ref()).map(|key| key.fingerprint());
         let compromised = self.entries.iter().filter(|entry| entry.record.is_compromised());
         let compromised =
             compromised.filter_map(|entry| Some(entry.record.facts.as_ref()?.fingerprint.clone()));
-        KeyRing::new(on_ring.filter_map(|entry| entry.key.clone()).collect())
+        KeyRing::new(on_ring.filter_map(|entry| entry.reading.key.clone()).collect())
             .led_by(leader)
             .with_compromised(compromised.collect())
     }
@@ -54,8 +61,8 @@ impl Keys {
         let view = |entry: &Entry| KeyView {
             record: entry.record.clone(),
             uid: entry.secret.uid().unwrap_or_default(),
-            certificate: entry.key.as_ref().and_then(|key| key.certificate().cloned()),
-            problem: entry.problem.clone(),
+            certificate: entry.reading.key.as_ref().and_then(|key| key.certificate().cloned()),
+            problem: entry.reading.problem.clone(),
             phase: phase_of(&entry.record, primary),
         };
         self.entries.iter().map(view).collect()
@@ -71,20 +78,29 @@ impl Keys {
 }
 
 impl Keystore {
-    /// A consistent list of every key Secret, and of the legacy one that is named like the prefix and has no label.
+    /// A consistent list of every key Secret, and of the legacy one, which has no label. What is wrong
+    /// with one on the ring is logged once for each version of the Secret.
     pub(super) async fn load(&mut self) -> Result<Keys, KeystoreError> {
+        let secrets = self.list_keys().await?;
+        let (earlier, order_by) = (Arc::clone(&self.readings), self.rules.order_by);
+        let read =
+            move || secrets.into_iter().map(|secret| Entry::read(secret, order_by, &earlier)).collect();
+        let entries: Vec<Entry> =
+            tokio::task::spawn_blocking(read).await.map_err(|_| KeystoreError::Reading)?;
+        for entry in &entries {
+            self.complain(entry);
+        }
+        self.readings = Arc::new(Readings::of(entries.iter().map(|entry| (&entry.secret, &entry.reading))));
+        Ok(Keys { entries })
+    }
+
+    async fn list_keys(&self) -> Result<Vec<Secret>, KeystoreError> {
         let labelled = ListParams::default().labels(SEALING_KEY_LABEL);
-        let legacy = ListParams::default().fields(&format!("metadata.name={}", self.flags.making.prefix));
+        let legacy = ListParams::default().fields(&format!("metadata.name={}", self.legacy_name()));
         let mut found = self.list(&labelled).await?;
         let unlabelled = |secret: &Secret| !secret.labels().contains_key(SEALING_KEY_LABEL);
         found.extend(self.list(&legacy).await?.into_iter().filter(unlabelled));
-        Ok(Keys { entries: found.into_iter().map(|secret| self.read(secret)).collect() })
-    }
-
-    /// Whether the Secret of that name is a key that leads or could: then somebody else has made the successor.
-    pub(super) async fn could_lead(&mut self, name: &str) -> Result<bool, KeystoreError> {
-        let found = self.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await?;
-        Ok(found.into_iter().any(|secret| self.read(secret).record.could_lead().is_some()))
+        Ok(found)
     }
 
     async fn list(&self, which: &ListParams) -> Result<Vec<Secret>, KeystoreError> {
@@ -92,20 +108,10 @@ impl Keystore {
         Ok(listed.items)
     }
 
-    /// The key in this Secret; what is wrong with one on the ring is logged once for each version of the Secret.
-    fn read(&mut self, secret: Secret) -> Entry {
-        let key = SealingKey::from_secret(&secret, self.rules.order_by);
-        let complaint = match &key {
-            Ok(key) => key.problem().map(ToString::to_string),
-            Err(error) => Some(error.to_string()),
-        };
-        let record = KeyRecord::new(&secret, key.as_ref().ok());
-        let version = (secret.name_any(), secret.resource_version().unwrap_or_default());
-        if let Some(complaint) =
-            complaint.as_ref().filter(|_| record.is_meant_to_open() && self.reported.insert(version))
-        {
-            tracing::warn!("key Secret {}/{}: {complaint}", self.namespace, secret.name_any());
+    fn complain(&self, entry: &Entry) {
+        let is_news = entry.record.is_meant_to_open() && !self.readings.knows(&entry.secret);
+        if let Some(problem) = entry.reading.problem.as_ref().filter(|_| is_news) {
+            tracing::warn!("key Secret {}/{}: {problem}", self.namespace, entry.record.name);
         }
-        Entry { secret, key: key.ok().map(Arc::new), record, problem: complaint }
     }
 }

@@ -48,7 +48,8 @@ impl Keystore {
                     return Ok(Successor::Ours(name));
                 }
                 Err(kube::Error::Api(status)) if status.code == 409 => {
-                    if self.could_lead(&name).await? {
+                    let keys = self.load().await?;
+                    if keys.record(&name).is_some_and(|record| record.could_lead().is_some()) {
                         return Ok(Successor::Theirs);
                     }
                 }

@@ -5,10 +5,14 @@
 
 mod attempts;
 mod change;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod guidance;
 mod load;
 mod make;
 mod news;
+mod publish;
+mod readings;
 mod rules;
 mod view;
 
@@ -16,7 +20,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::PartialObjectMeta;
@@ -43,6 +47,8 @@ use guidance::{in_force, need_changed, policy_changed, wished};
 use load::Keys;
 use make::Successor;
 use news::news;
+use publish::publish;
+use readings::Readings;
 use rules::Rules;
 pub(crate) use view::{Heeded, Hindrance, KeyView, KeysView, told};
 
@@ -61,6 +67,8 @@ enum KeystoreError {
         "no key is made while the clock here is {0} seconds away from the API server's; set the clock (ClockSkew)"
     )]
     ClockSkew(i64),
+    #[error("the task that reads key Secrets ended early")]
+    Reading,
     #[error("a key could not be made: {0}")]
     Making(String),
     #[error(
@@ -94,8 +102,8 @@ pub(crate) struct Keystore {
     made: HashSet<String>,
     /// Whether what was planned last depends on what needs each key.
     needs_need: bool,
-    /// Complaints already made, by Secret and version: each is logged once.
-    reported: HashSet<(String, String)>,
+    /// What the key Secrets of the last list hold.
+    readings: Arc<Readings>,
     /// Whether key Secrets may not be changed; told once.
     read_only: bool,
 }
@@ -128,7 +136,7 @@ impl Keystore {
             attempts: Attempts::default(),
             made: HashSet::new(),
             needs_need: false,
-            reported: HashSet::new(),
+            readings: Arc::default(),
             read_only: false,
         }
     }
@@ -151,7 +159,7 @@ impl Keystore {
     /// Never ends: a turn whenever a key Secret, the policy, a wish or a need changes, the plan says so, somebody asks for a list,
     /// or the polling interval is over. A signal of `asked` asks for a key that is not older than that moment.
     pub(crate) async fn run(mut self, mut asked: Signal) {
-        let changes = changes(&self.client, &self.namespace);
+        let changes = changes(&self.client, &self.namespace, self.legacy_name());
         futures::pin_mut!(changes);
         let key_list = Arc::clone(&self.key_list);
         let known = self.policies.wait_for(|policies| *policies != Followed::Unknown);
@@ -191,7 +199,7 @@ impl Keystore {
         let records = keys.records();
         let need = self.usage.borrow_and_update().need.clone();
         let plan = plan(&self.rules.rotation, &records, need.as_ref(), now);
-        self.publish(Arc::new(keys.ring(plan.primary.as_deref())));
+        publish(&self.publisher, keys.ring(plan.primary.as_deref()));
         self.key_list.published(begun);
         if !policy_is_known {
             return Ok(RETRY);
@@ -276,24 +284,10 @@ impl Keystore {
         self.tell(news, &view).await;
     }
 
-    fn publish(&self, ring: Arc<KeyRing>) {
-        let names = |ring: &KeyRing| {
-            let primary = ring.primary().map(|key| key.name().to_owned());
-            let keys = ring.iter().map(|key| (key.name().to_owned(), key.fingerprint().clone()));
-            (primary, keys.collect::<Vec<_>>(), ring.compromised().clone())
-        };
-        self.publisher.send_if_modified(|published| {
-            let changed = published.as_ref().is_none_or(|old| names(old) != names(&ring));
-            if changed {
-                tracing::info!(
-                    keys = ring.len(),
-                    primary = ring.primary().map(|key| key.name()),
-                    "key ring changed"
-                );
-                *published = Some(ring);
-            }
-            changed
-        });
+    /// Name of the Secret without label that holds the key of upstream's first versions. A policy that names new keys otherwise
+    /// does not change it, or that key would open no more.
+    fn legacy_name(&self) -> &str {
+        &self.flags.making.prefix
     }
 
     fn api_error(&self, cause: kube::Error) -> KeystoreError {
@@ -302,12 +296,13 @@ impl Keystore {
 }
 
 /// An item for every change of a key Secret; where watching is not allowed, none but a line in the log.
-fn changes(client: &Client, namespace: &str) -> impl futures::Stream<Item = ()> + use<> {
+fn changes(client: &Client, namespace: &str, legacy_name: &str) -> impl futures::Stream<Item = ()> + use<> {
     let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), namespace);
-    let config = client::watching().labels(SEALING_KEY_LABEL);
+    let watched = |config| watcher(secrets.clone(), config).backoff(WatchBackoff::default());
+    let labelled = watched(client::watching().labels(SEALING_KEY_LABEL));
+    let legacy = watched(client::watching().fields(&format!("metadata.name={legacy_name}")));
     let mut told = false;
-    watcher(secrets, config)
-        .backoff(WatchBackoff::default())
+    stream::select(labelled, legacy)
         .inspect_err(move |error| {
             if !client::is_forbidden(error) {
                 tracing::warn!("watching key Secrets: {error}");

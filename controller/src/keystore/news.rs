@@ -58,9 +58,9 @@ fn of_key(before: Option<&KeysView>, key: &KeyView, made: &HashSet<String>, pref
     } else if before.is_some() && earlier.is_none() && !is_successor_name(prefix, name) {
         all.push(one(false, "KeyImported", format!("key {name} was added{}", fingerprint(key))));
     }
-    let unchanged = earlier.is_some_and(|earlier| earlier.problem == key.problem);
-    if let Some(problem) = key.problem.as_ref().filter(|_| !unchanged && key.record.is_meant_to_open()) {
-        all.push(one(true, "KeyUnreadable", format!("key {name}: {problem}")));
+    let told = earlier.and_then(defect);
+    if let Some(defect) = defect(key).filter(|defect| told != Some(defect)) {
+        all.push(one(true, "KeyUnreadable", format!("key {name}: {defect}")));
     }
     if new_phase && before.is_some() && key.phase == SealingKeyPhase::Retired {
         all.push(one(
@@ -76,6 +76,11 @@ fn of_key(before: Option<&KeysView>, key: &KeyView, made: &HashSet<String>, pref
         all.push(one(true, "KeyCompromised", message));
     }
     all
+}
+
+/// What is wrong with a key that is meant to open.
+fn defect(key: &KeyView) -> Option<&str> {
+    key.problem.as_deref().filter(|_| key.record.is_meant_to_open())
 }
 
 fn fingerprint(key: &KeyView) -> String {
@@ -99,7 +104,7 @@ fn deleted(key: &KeyView) -> News {
         warns: true,
         reason: "KeyDeleted",
         message: format!(
-            "the Secret of key {name} was deleted; what was sealed to it opens only if it is restored from a backup"
+            "the Secret of key {name} was deleted or has lost its label; what was sealed to the key opens only if it is restored or labelled again"
         ),
     }
 }

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::keystore::KeysView;
 use crate::own_kinds::Followed;
 use crate::usage::Usage;
-use crate::writing::{Pauses, counted, wait};
+use crate::writing::Pauses;
 
 /// Keeps the statuses true.
 pub(crate) struct Reporter {
@@ -38,13 +38,8 @@ impl Reporter {
     pub(crate) async fn run(mut self) {
         let mut pauses = Pauses::new("the status of SealingKeyPolicies");
         loop {
-            let again = pauses.after(self.turn().await).await;
-            tokio::select! {
-                _ = self.policies.changed() => {}
-                _ = self.keys.changed() => {}
-                () = counted(&mut self.usage) => {}
-                () = wait(again) => {}
-            }
+            let written = self.turn().await;
+            pauses.until_next_turn(written, &mut self.policies, &mut self.keys, &mut self.usage).await;
         }
     }
 

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::keystore::{KeyView, KeysView, Wishes};
 use crate::own_kinds::Followed;
 use crate::usage::Usage;
-use crate::writing::{Pauses, counted, wait};
+use crate::writing::Pauses;
 use desired::Step;
 
 /// Keeps the `SealingKeys` as the key Secrets are.
@@ -49,13 +49,8 @@ impl SealingKeys {
     pub(crate) async fn run(mut self) {
         let mut pauses = Pauses::new("SealingKeys");
         loop {
-            let again = pauses.after(self.turn().await).await;
-            tokio::select! {
-                _ = self.keys.changed() => {}
-                _ = self.followed.changed() => {}
-                () = counted(&mut self.usage) => {}
-                () = wait(again) => {}
-            }
+            let written = self.turn().await;
+            pauses.until_next_turn(written, &mut self.keys, &mut self.followed, &mut self.usage).await;
         }
     }
 

@@ -104,6 +104,35 @@ async fn broken_key_secrets_are_named_and_passed_over() {
 }
 
 #[tokio::test]
+async fn a_broken_key_secret_is_told_once_for_each_version_and_shown_while_it_is_there() {
+    let scene = Scene::set().await;
+    let create =
+        async |secret: Secret| drop(scene.secrets().create(&PostParams::default(), &secret).await.unwrap());
+    create(key_secret("rubbish", "not a key", CERTIFICATE)).await;
+    let line = format!(
+        "key Secret {}/rubbish: field data[\"tls.key\"]: no PEM private key found",
+        scene.namespace()
+    );
+    scene.until_logged(&line).await;
+    assert!(scene.until_event("rubbish", "KeyUnreadable").await.contains("no PEM private key found"));
+    let shown = "key_info{name=\"rubbish\",fingerprint=\"\",phase=\"Unreadable\"} 1";
+    assert!(scene.controller.metrics().await.unwrap().contains(shown));
+
+    let times = || scene.controller.log().matches(&line).count();
+    create(key_secret("added", KEY, CERTIFICATE)).await;
+    scene.until_logged("keys=2").await;
+    assert_eq!(times(), 1);
+    let touched = Patch::Merge(json!({"metadata": {"annotations": {"touched": "yes"}}}));
+    scene.secrets().patch("rubbish", &PatchParams::default(), &touched).await.unwrap();
+    until("it is told again", PATIENCE, async || (times() == 2).then_some(())).await.unwrap();
+
+    scene.secrets().delete("rubbish", &DeleteParams::default()).await.unwrap();
+    let gone = async || (!scene.controller.metrics().await.unwrap().contains(shown)).then_some(());
+    until("it is shown no more", PATIENCE, gone).await.unwrap();
+    assert_eq!(times(), 2);
+}
+
+#[tokio::test]
 async fn a_key_that_is_added_live_opens_what_waited_for_it() {
     let scene = Scene::set().await;
     scene.create(&seal_with(CERTIFICATE, &scene.secret("db", "password", CANARY))).await;

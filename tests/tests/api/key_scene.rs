@@ -193,17 +193,22 @@ pub(crate) fn condition(status: &SealingKeyPolicyStatus, type_: &str) -> (String
 /// A key Secret as somebody brings it along, begun at this moment.
 pub(crate) fn key_secret(name: &str, label: &str, not_before: Timestamp) -> Secret {
     let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    let certificate = issue(&key, not_before, 7);
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+        "metadata": {"name": name, "labels": {LABEL: label}},
+        "stringData": {"tls.key": key.expose_pkcs1_pem().unwrap().as_str(), "tls.crt": certificate}
+    });
+    serde_json::from_value(secret).unwrap()
+}
+
+/// A certificate for this key, as PEM.
+pub(crate) fn issue(key: &KeyPair, not_before: Timestamp, serial: u8) -> String {
     let request = CertificateRequest {
         common_name: String::new(),
         not_before,
         validity: jiff::SignedDuration::from_hours(24 * 365),
-        serial: [7; 16],
+        serial: [serial; 16],
     };
-    let certificate = request.self_sign(&key).unwrap();
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
-        "metadata": {"name": name, "labels": {LABEL: label}},
-        "stringData": {"tls.key": key.expose_pkcs1_pem().unwrap().as_str(), "tls.crt": certificate.pem()}
-    });
-    serde_json::from_value(secret).unwrap()
+    request.self_sign(key).unwrap().pem().to_owned()
 }

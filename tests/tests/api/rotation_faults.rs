@@ -6,7 +6,7 @@ use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
@@ -17,7 +17,7 @@ use sealed_secrets_crds::{
 use sealed_secrets_tests::{Cluster, Edition, Fault, FaultProxy, Installation, Reach, until};
 use serde_json::json;
 
-use crate::key_scene::{KeyScene, SMALL, apply_policy, condition, key_secret};
+use crate::key_scene::{KeyScene, LABEL, SMALL, apply_policy, condition, key_secret};
 use crate::scene::CANARY;
 use crate::support::{PATIENCE, install_crd};
 
@@ -228,6 +228,20 @@ async fn a_new_key_that_is_deleted_relabelled_corrupted_or_replaced_at_once_is_m
         .await;
     scene.delete_secret("on-first").await;
     scene.0.until_secret("on-first", "it opens still", |_| true).await;
+}
+
+#[tokio::test]
+async fn a_key_that_has_lost_its_label_is_left_alone_and_does_not_stand_in_the_way_of_another() {
+    let scene = KeyScene::set().await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    let before = scene.secrets().get(&first).await.unwrap();
+    let change = Patch::Merge(json!({"metadata": {"labels": {LABEL: null}}}));
+    scene.secrets().patch(&first, &PatchParams::default(), &change).await.unwrap();
+    let [second] = scene.until_keys(1).await.try_into().unwrap();
+    assert_ne!(second, first);
+    scene.until_offered(&second).await;
+    let left = scene.secrets().get(&first).await.unwrap();
+    assert_eq!((left.labels().get(LABEL), &left.data), (None, &before.data));
 }
 
 #[tokio::test]

@@ -4,11 +4,12 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use sealed_secrets_core::crypto::KeyPair;
 use sealed_secrets_crds::{RotationPhase, SealingKey, SealingKeyPhase, SealingKeySpec, SealingKeyState};
 use sealed_secrets_tests::until;
 use serde_json::json;
 
-use crate::key_scene::{KeyScene, key_secret, phase_of};
+use crate::key_scene::{KeyScene, issue, key_secret, phase_of};
 use crate::scene::CANARY;
 use crate::support::PATIENCE;
 
@@ -45,6 +46,24 @@ async fn every_key_secret_has_a_sealing_key_that_goes_with_it() {
     let gone = async || scene.sealing_keys().get_opt("brought").await.unwrap().is_none().then_some(());
     until("the SealingKey went with its Secret", PATIENCE, gone).await.unwrap();
     scene.until_event("KeyDeleted", "brought").await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_issued_anew_is_served_and_shown() {
+    let scene = KeyScene::set().await;
+    let not_before = scene.later_than_all_keys().await;
+    let brought = key_secret("brought", "active", not_before);
+    scene.create_secret(&brought).await;
+    scene.until_offered("brought").await;
+    let key = KeyPair::from_pem(brought.string_data.unwrap()["tls.key"].as_bytes()).unwrap();
+    let reissued = issue(&key, not_before, 8);
+    let change = Patch::Merge(json!({"stringData": {"tls.crt": reissued}}));
+    scene.secrets().patch("brought", &PatchParams::default(), &change).await.unwrap();
+    let shows = |key: &SealingKey| {
+        key.status.as_ref().and_then(|status| status.certificate.as_deref()) == Some(reissued.as_str())
+    };
+    scene.until_key("brought", "its new certificate", shows).await;
+    scene.until_offered("brought").await;
 }
 
 #[tokio::test]

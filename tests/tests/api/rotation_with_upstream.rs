@@ -1,13 +1,16 @@
 //! The original and ours on keys that were rotated: each takes over from the other.
 
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::DeleteParams;
+use kube::api::PostParams;
 use kube::{Api, ResourceExt as _};
 use sealed_secrets_crds::SealingKeyPhase;
-use sealed_secrets_tests::{Cluster, Edition};
+use sealed_secrets_tests::{Cluster, Edition, until};
 use serde_json::json;
 
-use crate::key_scene::{KeyScene, SMALL};
+use crate::key_scene::{KeyScene, SMALL, key_secret};
 use crate::scene::{CANARY, Scene};
 use crate::support::until_secret;
 
@@ -83,18 +86,56 @@ async fn a_key_that_waits_is_not_seen_by_upstream_and_a_retired_one_neither() {
     assert_eq!(scene.names().await.len(), 2);
 }
 
-#[tokio::test]
-async fn the_legacy_key_without_a_label_is_adopted_as_upstream_does_and_shown() {
+/// As the original's first versions left it.
+const LEGACY: &str = "sealed-secrets-key";
+
+fn legacy_key(not_before: Timestamp) -> Secret {
+    let mut legacy = key_secret(LEGACY, "active", not_before);
+    legacy.metadata.labels = None;
+    legacy
+}
+
+async fn with_legacy_key() -> KeyScene {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let secrets: Api<Secret> = Api::namespaced(cluster.client(), installation.namespace());
-    let mut legacy = crate::key_scene::key_secret("sealed-secrets-key", "active", jiff::Timestamp::now());
-    legacy.metadata.labels = None;
-    secrets.create(&kube::api::PostParams::default(), &legacy).await.unwrap();
-    let controller = installation.start(Edition::Ours, &[SMALL]).await.unwrap();
-    let scene = KeyScene(Scene { cluster, installation, controller });
-    scene.until_phase("sealed-secrets-key", SealingKeyPhase::Primary).await;
+    secrets.create(&PostParams::default(), &legacy_key(Timestamp::now())).await.unwrap();
+    let scene = KeyScene::start(cluster, installation, &[]).await;
+    scene.until_phase(LEGACY, SealingKeyPhase::Primary).await;
+    scene
+}
+
+#[tokio::test]
+async fn the_legacy_key_without_a_label_is_adopted_as_upstream_does_and_shown() {
+    let scene = with_legacy_key().await;
     assert!(scene.names().await.is_empty(), "no key was made beside it");
-    assert_eq!(secrets.get("sealed-secrets-key").await.unwrap().labels().len(), 0);
-    secrets.delete("sealed-secrets-key", &DeleteParams::default()).await.unwrap();
+    assert_eq!(scene.secrets().get(LEGACY).await.unwrap().labels().len(), 0);
+}
+
+#[tokio::test]
+async fn the_legacy_key_stays_when_a_policy_names_new_keys_otherwise() {
+    let scene = with_legacy_key().await;
+    scene.apply_policy(&json!({"generate": {"secretPrefix": "shop-key"}})).await;
+    let status = scene.until_policy("heeded", |_| true).await;
+    assert_eq!(status.primary.unwrap().name, LEGACY);
+    assert!(scene.names().await.is_empty(), "no key was made instead of it");
+}
+
+/// Much, but less than the pause between two lists that nothing has asked for.
+const BEFORE_THE_NEXT_LIST: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn the_legacy_key_is_seen_as_soon_as_it_comes_or_goes() {
+    let scene = KeyScene::set().await;
+    let hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
+    let rings = |keys: usize| scene.controller().log().matches(&format!("keys={keys} ")).count();
+    let seen = async |what: &str, keys, times| {
+        until(what, BEFORE_THE_NEXT_LIST, async || (rings(keys) == times).then_some(())).await.unwrap();
+    };
+    scene.create_secret(&key_secret("labelled", "active", hour_ago)).await;
+    seen("a key with a label", 2, 1).await;
+    scene.create_secret(&legacy_key(hour_ago)).await;
+    seen("a key without a label", 3, 1).await;
+    scene.delete_secret(LEGACY).await;
+    seen("it has gone", 2, 2).await;
 }

@@ -1,45 +1,14 @@
-use jiff::{SignedDuration, Timestamp};
-use sealed_secrets_core::rotation::{Blocked, KeyFacts, KeyLabel, KeyRecord, Wish};
+use sealed_secrets_core::rotation::{Blocked, KeyLabel};
 
+use super::super::fixtures::{self, key};
 use super::*;
 
 use SealingKeyPhase::{Compromised, DecryptOnly, Primary, Retired};
 
 const PREFIX: &str = "sealed-secrets-key";
 
-fn key(name: &str, phase: SealingKeyPhase) -> KeyView {
-    let start = Timestamp::UNIX_EPOCH;
-    let fingerprint = format!("SHA256:{}A", "a".repeat(42)).parse().unwrap();
-    let facts = KeyFacts { fingerprint, not_before: start, order_time: start, has_certificate: true };
-    let record = KeyRecord {
-        name: name.to_owned(),
-        facts: Some(facts),
-        label: KeyLabel::Active,
-        created: start,
-        wish: Wish::Active,
-        wish_since: None,
-        off_ring_since: None,
-        unused_since: None,
-    };
-    KeyView { record, uid: format!("uid of {name}"), certificate: None, problem: None, phase }
-}
-
 fn view(keys: &[(&str, SealingKeyPhase)]) -> KeysView {
-    let keys: Vec<_> = keys.iter().map(|(name, phase)| key(name, *phase)).collect();
-    let primary = keys.iter().find(|key| key.phase == Primary);
-    KeysView {
-        primary: primary.map(|key| key.record.name.clone()),
-        keys,
-        wanted: None,
-        hindrance: None,
-        blocked: Vec::new(),
-        read_only: false,
-        suspended: false,
-        activation_delay: SignedDuration::ZERO,
-        next: None,
-        due_since: None,
-        heeded: None,
-    }
+    fixtures::view(keys.iter().map(|(name, phase)| key(name, *phase)).collect())
 }
 
 fn reasons(before: Option<&KeysView>, now: &KeysView, made: &[&str]) -> Vec<&'static str> {
@@ -80,6 +49,17 @@ fn what_is_wrong_with_a_key_is_told_also_at_the_start() {
     now.keys[1].problem = Some("its certificate is another key's".to_owned());
     assert_eq!(reasons(None, &now, &[]), ["KeyUnreadable"]);
     assert!(reasons(Some(&now), &now, &[]).is_empty());
+}
+
+#[test]
+fn what_is_wrong_with_a_key_that_is_put_on_the_ring_is_told() {
+    let mut off = view(&[("a", Primary), ("b", Retired)]);
+    off.keys[1].record.label = KeyLabel::Retired;
+    off.keys[1].problem = Some("no private key".to_owned());
+    let mut on = off.clone();
+    on.keys[1].record.label = KeyLabel::Active;
+    assert!(reasons(None, &off, &[]).is_empty(), "nobody needs it");
+    assert_eq!(reasons(Some(&off), &on, &[]), ["KeyUnreadable"]);
 }
 
 #[test]

@@ -1,51 +1,17 @@
-use jiff::SignedDuration;
-use sealed_secrets_core::rotation::{KeyFacts, KeyLabel, KeyRecord, Occasion, Wish};
+use sealed_secrets_core::rotation::Occasion;
 use sealed_secrets_crds::SealingKeyPhase;
 use serde_json::json;
 
 use super::*;
 use crate::keystore::KeyView;
-
-fn moment(second: i64) -> Timestamp {
-    Timestamp::from_second(second).unwrap()
-}
-
-fn key(name: &str, letter: &str, phase: SealingKeyPhase) -> KeyView {
-    let fingerprint = format!("SHA256:{}A", letter.repeat(42)).parse().unwrap();
-    let facts =
-        KeyFacts { fingerprint, not_before: moment(10), order_time: moment(10), has_certificate: true };
-    let record = KeyRecord {
-        name: name.to_owned(),
-        facts: Some(facts),
-        label: KeyLabel::Active,
-        created: moment(10),
-        wish: Wish::Active,
-        wish_since: None,
-        off_ring_since: None,
-        unused_since: None,
-    };
-    KeyView { record, uid: name.to_owned(), certificate: None, problem: None, phase }
-}
+use crate::keystore::fixtures::{self, key, moment};
 
 fn heeded() -> Heeded {
     Heeded { uid: "policy".to_owned(), generation: Some(3), handled_request: None, malformed_request: None }
 }
 
 fn view(keys: Vec<KeyView>) -> KeysView {
-    let primary = keys.iter().find(|key| key.phase == SealingKeyPhase::Primary);
-    KeysView {
-        primary: primary.map(|key| key.record.name.clone()),
-        keys,
-        wanted: None,
-        hindrance: None,
-        blocked: Vec::new(),
-        read_only: false,
-        suspended: false,
-        activation_delay: SignedDuration::ZERO,
-        next: None,
-        due_since: None,
-        heeded: Some(heeded()),
-    }
+    KeysView { heeded: Some(heeded()), ..fixtures::view(keys) }
 }
 
 fn policy(name: &str, status: Option<SealingKeyPolicyStatus>) -> SealingKeyPolicy {
@@ -73,7 +39,7 @@ fn pair(status: &str, reason: &str) -> (String, String) {
 
 #[test]
 fn what_was_told_is_told_again_word_for_word_at_any_later_time() {
-    let view = view(vec![key("a", "a", SealingKeyPhase::Primary)]);
+    let view = view(vec![key("a", SealingKeyPhase::Primary)]);
     let first = told_at(&view, None, 100);
     assert_eq!(told_at(&view, Some(first.clone()), 5_000), first);
     assert_eq!(first.observed_generation, Some(3));
@@ -86,17 +52,16 @@ fn what_was_told_is_told_again_word_for_word_at_any_later_time() {
 
 #[test]
 fn a_key_is_activated_when_it_is_told_first_and_an_only_one_since_it_was_made() {
-    let one = told_at(&view(vec![key("a", "a", SealingKeyPhase::Primary)]), None, 100);
+    let one = told_at(&view(vec![key("a", SealingKeyPhase::Primary)]), None, 100);
     assert_eq!(one.primary.as_ref().unwrap().activated_at, Some(Time(moment(10))));
-    let two =
-        view(vec![key("a", "a", SealingKeyPhase::DecryptOnly), key("b", "b", SealingKeyPhase::Primary)]);
+    let two = view(vec![key("a", SealingKeyPhase::DecryptOnly), key("b", SealingKeyPhase::Primary)]);
     let other = told_at(&two, Some(one), 200).primary.unwrap();
     assert_eq!((other.name.as_str(), other.activated_at), ("b", Some(Time(moment(200)))));
 }
 
 #[test]
 fn replicas_do_not_contradict_each_other_about_failures() {
-    let mut failing = view(vec![key("a", "a", SealingKeyPhase::Primary)]);
+    let mut failing = view(vec![key("a", SealingKeyPhase::Primary)]);
     failing.wanted = Some(Occasion::Requested);
     let mut fresh = failing.clone();
     failing.hindrance = Some(Hindrance::Failed { attempts: 3, why: "no room".to_owned() });
@@ -113,7 +78,7 @@ fn replicas_do_not_contradict_each_other_about_failures() {
 
 #[test]
 fn what_is_in_the_way_is_the_reason_and_whether_a_key_is_wanted_the_status() {
-    let mut blocked = view(vec![key("a", "a", SealingKeyPhase::Primary)]);
+    let mut blocked = view(vec![key("a", SealingKeyPhase::Primary)]);
     blocked.blocked = vec![Blocked::Pin("b".to_owned())];
     assert_eq!(reason(&told_at(&blocked, None, 1), "Rotating"), pair("False", "RotationBlocked"));
     blocked.wanted = Some(Occasion::PeriodOver);
@@ -137,7 +102,7 @@ fn external_keys_are_waited_for_and_not_made() {
 
 #[test]
 fn a_request_that_was_handled_stays_told_when_its_annotation_goes() {
-    let mut view = view(vec![key("a", "a", SealingKeyPhase::Primary)]);
+    let mut view = view(vec![key("a", SealingKeyPhase::Primary)]);
     view.heeded = Some(Heeded { handled_request: Some("2026-11-21T09:00:00+00:00".to_owned()), ..heeded() });
     let told = told_at(&view, None, 1);
     assert_eq!(told.last_handled_rotate_request.as_deref(), Some("2026-11-21T09:00:00+00:00"));
@@ -147,7 +112,7 @@ fn a_request_that_was_handled_stays_told_when_its_annotation_goes() {
 
 #[test]
 fn numbers_are_kept_while_they_are_not_complete() {
-    let view = view(vec![key("a", "a", SealingKeyPhase::Primary)]);
+    let view = view(vec![key("a", SealingKeyPhase::Primary)]);
     let told = told_at(&view, None, 1);
     assert_eq!(told.counts, Some(KeyCounts { keys: 1, ..KeyCounts::default() }));
     let usage = Usage { complete: true, objects: 2, items: 3, ..Usage::default() };
@@ -159,7 +124,7 @@ fn numbers_are_kept_while_they_are_not_complete() {
 
 #[test]
 fn a_policy_that_the_plan_was_not_made_from_is_not_spoken_of() {
-    let mut view = view(vec![key("a", "a", SealingKeyPhase::Primary)]);
+    let mut view = view(vec![key("a", SealingKeyPhase::Primary)]);
     view.heeded = Some(Heeded { uid: "former".to_owned(), ..heeded() });
     assert_eq!(desired(&policy("default", None), &view, &Usage::default(), moment(1)), None);
     let other = desired(&policy("other", None), &view, &Usage::default(), moment(1)).unwrap();

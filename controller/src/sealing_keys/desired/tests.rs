@@ -1,47 +1,20 @@
-use sealed_secrets_core::rotation::{KeyFacts, KeyRecord};
 use sealed_secrets_crds::SealingKeyPhase;
 use serde_json::json;
 
 use super::*;
+use crate::keystore::fixtures::{self, moment};
 use crate::usage::KeyUsage;
 
 const NAMESPACE: &str = "kube-system";
 
-fn moment(second: i64) -> Timestamp {
-    Timestamp::from_second(second).unwrap()
-}
-
 fn key(wish: Wish) -> KeyView {
-    let fingerprint = format!("SHA256:{}A", "a".repeat(42)).parse().unwrap();
-    let facts =
-        KeyFacts { fingerprint, not_before: moment(10), order_time: moment(10), has_certificate: true };
-    let record = KeyRecord {
-        name: "k".to_owned(),
-        facts: Some(facts),
-        label: KeyLabel::Active,
-        created: moment(10),
-        wish,
-        wish_since: None,
-        off_ring_since: None,
-        unused_since: None,
-    };
-    KeyView { record, uid: "1".to_owned(), certificate: None, problem: None, phase: SealingKeyPhase::Primary }
+    let mut key = fixtures::key("k", SealingKeyPhase::Primary);
+    key.record.wish = wish;
+    key
 }
 
 fn view(key: &KeyView) -> KeysView {
-    KeysView {
-        keys: vec![key.clone()],
-        primary: Some("k".to_owned()),
-        wanted: None,
-        hindrance: None,
-        blocked: Vec::new(),
-        read_only: false,
-        suspended: false,
-        activation_delay: jiff::SignedDuration::ZERO,
-        next: None,
-        due_since: None,
-        heeded: None,
-    }
+    fixtures::view(vec![key.clone()])
 }
 
 fn step_of(key: &KeyView, existing: Option<&SealingKey>) -> Step {
@@ -128,7 +101,7 @@ fn an_end_within_a_second_is_the_same_end() {
 #[test]
 fn the_sealing_key_of_a_former_secret_goes() {
     let existing = stored(&key(Wish::Active));
-    let anew = KeyView { uid: "2".to_owned(), ..key(Wish::Active) };
+    let anew = KeyView { uid: "another".to_owned(), ..key(Wish::Active) };
     assert_eq!(step_of(&anew, Some(&existing)), Step::Delete);
     let person = changed(existing, SealingKeyState::Retired);
     assert_eq!(unheeded_wish(&anew, &person), None, "it was said of another key");
@@ -138,8 +111,8 @@ fn the_sealing_key_of_a_former_secret_goes() {
 fn only_what_is_surely_left_behind_is_deleted() {
     let existing = stored(&key(Wish::Active));
     let seen = |uids: &[&str]| uids.iter().map(|&uid| uid.to_owned()).collect();
-    assert!(is_left_behind(&existing, &seen(&["1"])), "its Secret was there");
-    assert!(!is_left_behind(&existing, &seen(&["2"])), "its Secret may be newer than what we know");
+    assert!(is_left_behind(&existing, &seen(&["uid of k"])), "its Secret was there");
+    assert!(!is_left_behind(&existing, &seen(&["another"])), "its Secret may be newer than what we know");
     let mut orphan = existing;
     orphan.metadata.owner_references = None;
     assert!(is_left_behind(&orphan, &seen(&[])), "nobody else makes such objects");

@@ -1,0 +1,78 @@
+//! Keys for tests: their Secrets, and what everybody may know of them.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::ObjectMeta;
+use sealed_secrets_core::crypto::{CertificateRequest, KeyPair};
+use sealed_secrets_core::rotation::{KeyFacts, KeyLabel, KeyRecord, Wish};
+use sealed_secrets_crds::SealingKeyPhase;
+
+use super::{KeyView, KeysView};
+
+const KEY: &str = include_str!("../../../core/tests/data/rsa2048-pkcs1.pem");
+
+/// A certificate of the key that all these Secrets hold. Those of different `serial` numbers differ in nothing else.
+pub(crate) fn certificate(serial: u8) -> String {
+    let request = CertificateRequest {
+        common_name: String::new(),
+        not_before: Timestamp::UNIX_EPOCH,
+        validity: SignedDuration::from_hours(1),
+        serial: [serial; 16],
+    };
+    let key = KeyPair::from_pem(KEY.as_bytes()).unwrap();
+    request.self_sign(&key).unwrap().pem().to_owned()
+}
+
+/// A key Secret in its first version.
+pub(crate) fn key_secret(name: &str, certificate: &str) -> Secret {
+    let field = |name: &str, pem: &str| (name.to_owned(), ByteString(pem.as_bytes().to_vec()));
+    let metadata = ObjectMeta {
+        name: Some(name.to_owned()),
+        uid: Some(format!("uid of {name}")),
+        resource_version: Some("1".to_owned()),
+        ..ObjectMeta::default()
+    };
+    let data = [field("tls.key", KEY), field("tls.crt", certificate)];
+    Secret { metadata, data: Some(data.into()), ..Secret::default() }
+}
+
+pub(crate) fn moment(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+/// A key that was made at second 10. Those whose names begin with another letter have another fingerprint.
+pub(crate) fn key(name: &str, phase: SealingKeyPhase) -> KeyView {
+    let fingerprint = format!("SHA256:{}A", name[..1].repeat(42)).parse().unwrap();
+    let made = moment(10);
+    let facts = KeyFacts { fingerprint, not_before: made, order_time: made, has_certificate: true };
+    let record = KeyRecord {
+        name: name.to_owned(),
+        facts: Some(facts),
+        label: KeyLabel::Active,
+        created: made,
+        wish: Wish::Active,
+        wish_since: None,
+        off_ring_since: None,
+        unused_since: None,
+    };
+    KeyView { record, uid: format!("uid of {name}"), certificate: None, problem: None, phase }
+}
+
+/// These keys, led by the one that is said to be the primary, with nothing wanted and nothing in the way.
+pub(crate) fn view(keys: Vec<KeyView>) -> KeysView {
+    let primary = keys.iter().find(|key| key.phase == SealingKeyPhase::Primary);
+    KeysView {
+        primary: primary.map(|key| key.record.name.clone()),
+        keys,
+        wanted: None,
+        hindrance: None,
+        blocked: Vec::new(),
+        read_only: false,
+        suspended: false,
+        activation_delay: SignedDuration::ZERO,
+        next: None,
+        due_since: None,
+        heeded: None,
+    }
+}
