@@ -70,6 +70,26 @@ pub(crate) fn watching() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE)
 }
 
+/// What is to be said of an error: the API server's message without the rest of its answer, and nothing of an answer that
+/// cannot be read.
+pub(crate) fn in_words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        kube::Error::SerdeError(_) => "the answer of the API server cannot be read".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// The same of a list or watch that failed.
+pub(crate) fn watch_in_words(error: &watcher::Error) -> String {
+    use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(cause) | WatchStartFailed(cause) | WatchFailed(cause) => in_words(cause),
+        WatchError(status) => status.message.clone(),
+        NoResourceVersion => error.to_string(),
+    }
+}
+
 /// Whether the account lacks the right to list or watch, which no repetition changes.
 pub(crate) fn is_forbidden(error: &watcher::Error) -> bool {
     code_of(error) == Some(403)

@@ -100,7 +100,7 @@ where
                 }
                 Some(Err(error)) if is_absent(&error) => return error.to_string(),
                 Some(Err(error)) => {
-                    tracing::warn!("watching {}: {error}", K::plural(&()));
+                    tracing::warn!("watching {}: {}", K::plural(&()), client::watch_in_words(&error));
                     tokio::time::sleep(backoff.next().unwrap_or(LOOKED_FOR_EVERY)).await;
                 }
                 None => return "the watch has ended".to_owned(),

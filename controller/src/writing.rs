@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::client;
 use crate::usage::Usage;
 
 /// After a failure, and after a write until its change was seen.
@@ -58,7 +59,7 @@ impl Pauses {
             }
             // Changed or gone since: the watch shows it.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
-            Err(error) => tracing::warn!("writing {}: {error}", self.what),
+            Err(error) => tracing::warn!("writing {}: {}", self.what, client::in_words(&error)),
         }
         tokio::time::sleep(AFTER_WRITE).await;
         Some(RETRY)

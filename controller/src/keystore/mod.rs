@@ -61,7 +61,7 @@ const FOR_POLICY: Duration = Duration::from_secs(5);
 /// Why a turn failed; the next one tries again. No variant carries key material.
 #[derive(Debug, Error)]
 enum KeystoreError {
-    #[error("key Secrets in namespace {namespace}: {cause}")]
+    #[error("key Secrets in namespace {namespace}: {}", client::in_words(cause))]
     Api { namespace: String, cause: kube::Error },
     #[error(
         "no key is made while the clock here is {0} seconds away from the API server's; set the clock (ClockSkew)"
@@ -165,14 +165,15 @@ impl Keystore {
         let known = self.policies.wait_for(|policies| *policies != Followed::Unknown);
         // Where that cannot be told, keys are served at least.
         let _ = tokio::time::timeout(FOR_POLICY, known).await;
+        let mut said = None;
         loop {
-            let wait = match self.turn().await {
-                Ok(wait) => wait,
-                Err(error) => {
-                    tracing::error!("{error}");
-                    RETRY
-                }
-            };
+            let outcome = self.turn().await;
+            let trouble = outcome.as_ref().err().map(ToString::to_string);
+            if let Some(trouble) = trouble.as_ref().filter(|trouble| said.as_ref() != Some(*trouble)) {
+                tracing::error!("{trouble}");
+            }
+            said = trouble;
+            let wait = outcome.unwrap_or(RETRY);
             // A change and the end of the wait lead to the same turn.
             tokio::select! {
                 _ = changes.next() => {}
@@ -305,10 +306,11 @@ fn changes(client: &Client, namespace: &str, legacy_name: &str) -> impl futures:
     stream::select(labelled, legacy)
         .inspect_err(move |error| {
             if !client::is_forbidden(error) {
-                tracing::warn!("watching key Secrets: {error}");
+                tracing::warn!("watching key Secrets: {}", client::watch_in_words(error));
             } else if !std::mem::replace(&mut told, true) {
                 tracing::warn!(
-                    "key Secrets may not be watched and are listed every 30 seconds instead: {error}"
+                    "key Secrets may not be watched and are listed every 30 seconds instead: {}",
+                    client::watch_in_words(error)
                 );
             }
         })

@@ -207,7 +207,9 @@ fn note_end(room: &Room, store: &Store<DynamicObject>, outcome: Outcome) {
     let object = match outcome {
         Ok((object, _)) => object,
         Err(ReconcilerFailed(_, object) | ObjectNotFound(object)) => *object,
-        Err(QueueError(error)) => return tracing::warn!("watching SealedSecrets: {error}"),
+        Err(QueueError(error)) => {
+            return tracing::warn!("watching SealedSecrets: {}", client::watch_in_words(&error));
+        }
         Err(RunnerError(error)) => return tracing::error!("the queue of SealedSecrets: {error}"),
     };
     let is_gone = store.get(&object).is_none();

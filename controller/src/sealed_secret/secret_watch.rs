@@ -104,10 +104,11 @@ impl Follower {
             self.versions.listed.open();
         }
         if !forbidden {
-            tracing::warn!("watching Secrets: {error}");
+            tracing::warn!("watching Secrets: {}", client::watch_in_words(error));
         } else if !std::mem::replace(&mut self.told, true) {
             tracing::warn!(
-                "Secrets may not be watched, so edited ones are put back only after a restart: {error}"
+                "Secrets may not be watched, so edited ones are put back only after a restart: {}",
+                client::watch_in_words(error)
             );
         }
     }
