@@ -26,6 +26,7 @@ mod sealing_keys;
 mod startup;
 mod surroundings;
 pub mod telemetry;
+mod unsynced;
 mod usage;
 mod writing;
 

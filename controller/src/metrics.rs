@@ -16,6 +16,7 @@ use prometheus_client::registry::Registry;
 
 use crate::key_metrics::KeyMetrics;
 use crate::process::Process;
+use crate::unsynced::Unsynced;
 use crate::usage::UsageMetrics;
 
 const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
@@ -43,8 +44,8 @@ struct Info {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct InNamespace {
-    namespace: String,
+pub(crate) struct InNamespace {
+    pub(crate) namespace: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -67,6 +68,7 @@ pub(crate) struct Metrics {
     unseal_requests: Counter,
     unseal_errors: Family<UnsealError, Counter>,
     condition_info: Family<Info, Gauge>,
+    unsynced: Unsynced,
     secret_repairs: Family<InNamespace, Counter>,
     http_requests: Family<Answer, Counter>,
     http_durations: Family<Question, Histogram, fn() -> Histogram>,
@@ -87,6 +89,7 @@ impl Metrics {
             unseal_requests: Counter::default(),
             unseal_errors: Family::default(),
             condition_info: Family::default(),
+            unsynced: Unsynced::default(),
             secret_repairs: Family::default(),
             http_requests: Family::default(),
             http_durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
@@ -118,6 +121,7 @@ impl Metrics {
         registry.register("unseal_errors", help, self.unseal_errors.clone());
         let help = "Attempts to unseal a SealedSecret";
         registry.register("unseal_requests", help, self.unseal_requests.clone());
+        self.unsynced.register(registry);
         self.keys.register(registry);
         self.usage.register(registry);
     }
@@ -141,10 +145,11 @@ impl Metrics {
 
     /// Notes whether the condition Synced of this SealedSecret is True.
     pub(crate) fn condition(&self, object: &DynamicObject, synced: bool) {
+        let name = (object.namespace().unwrap_or_default(), object.name_any());
+        self.unsynced.note(&name, synced);
         if self.omit_names {
             return;
         }
-        let name = (object.namespace().unwrap_or_default(), object.name_any());
         let instance = object.labels().get(INSTANCE_LABEL).cloned().unwrap_or_default();
         let before = self.note_instance(&name, &instance);
         if before != instance {
@@ -155,6 +160,7 @@ impl Metrics {
 
     /// Takes the SealedSecret of this namespace and name, which is gone, off the page.
     pub(crate) fn forget(&self, name: &(String, String)) {
+        self.unsynced.note(name, true);
         let instance = self.note_instance(name, "");
         self.condition_info.remove(&synced_of(name.clone(), instance));
     }
@@ -257,6 +263,30 @@ mod tests {
         let metrics = Metrics::new(true);
         metrics.condition(&object(), true);
         assert!(!metrics.render().contains("db"));
+    }
+
+    #[test]
+    fn what_is_not_synced_is_counted_by_namespace_also_without_names() {
+        const COUNT: &str = r#"sealed_secrets_controller_unsynced_objects{namespace="shop"}"#;
+        for omit_names in [false, true] {
+            let metrics = Metrics::new(omit_names);
+            let mut other = object();
+            other.metadata.name = Some("cache".to_owned());
+            let counted = || {
+                let page = metrics.render();
+                page.lines().find_map(|line| line.strip_prefix(COUNT)).map(|count| count.trim().to_owned())
+            };
+            metrics.condition(&object(), true);
+            assert_eq!(counted(), None);
+            for object in [object(), object(), other.clone()] {
+                metrics.condition(&object, false);
+            }
+            assert_eq!(counted().as_deref(), Some("2"));
+            metrics.condition(&other, true);
+            assert_eq!(counted().as_deref(), Some("1"));
+            metrics.forget(&("shop".to_owned(), "db".to_owned()));
+            assert_eq!(counted(), None);
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! What flags of the controller do in a cluster.
 
 use kube::ResourceExt as _;
-use sealed_secrets_tests::{Cluster, Edition};
+use kube::api::DeleteParams;
+use sealed_secrets_tests::{Cluster, Edition, until};
 use serde_json::json;
 
 use crate::scene::{CANARY, Scene};
+use crate::support::PATIENCE;
 
 async fn scene_with(arguments: &[&str]) -> Scene {
     let cluster = Cluster::shared().await.unwrap();
@@ -47,4 +49,20 @@ async fn old_gc_behavior_is_taken_and_said_to_be_the_clusters_affair() {
     let owner = scene.secrets().get("db").await.unwrap().owner_references()[0].clone();
     let owning = scene.sealed_secrets().get("db").await.unwrap();
     assert_eq!((Some(owner.uid), owner.controller), (owning.metadata.uid, Some(true)));
+}
+
+#[tokio::test]
+async fn without_names_in_the_metrics_what_does_not_open_is_counted_until_it_is_gone() {
+    let scene = scene_with(&["--metrics-omit-secret-labels"]).await;
+    let mut renamed = scene.seal(&scene.secret("db", "password", CANARY)).await;
+    renamed["metadata"]["name"] = json!("nameless");
+    scene.create(&renamed).await;
+    scene.until_synced("nameless", "False").await;
+    let page = scene.controller.metrics().await.unwrap();
+    let sample =
+        format!("sealed_secrets_controller_unsynced_objects{{namespace=\"{}\"}} 1\n", scene.namespace());
+    assert!(page.contains(&sample) && !page.contains("nameless"), "{page}");
+    scene.sealed_secrets().delete("nameless", &DeleteParams::default()).await.unwrap();
+    let gone = async || (!scene.controller.metrics().await.unwrap().contains(&sample)).then_some(());
+    until("the page counts it no more", PATIENCE, gone).await.unwrap();
 }
