@@ -66,6 +66,21 @@ fn every_link_to_a_file_of_this_repository_leads_somewhere() {
 }
 
 #[test]
+fn every_alert_says_where_to_read_on() {
+    let alerts = fs::read_to_string(workspace::root().join("deploy/monitoring/alerts.yaml")).unwrap();
+    let told = |name: &str| -> Vec<String> {
+        let lines = alerts.lines().filter_map(|line| line.split_once(name));
+        lines.map(|(_, value)| value.trim().to_owned()).collect()
+    };
+    let urls = told("runbook_url:");
+    assert_eq!(urls.len(), told("- alert:").len());
+    for url in urls {
+        let (_, link) = url.split_once("/blob/main/").unwrap();
+        assert!(link.contains('#') && leads_somewhere(&workspace::root().join("README.md"), link), "{url}");
+    }
+}
+
+#[test]
 fn every_page_for_users_is_reached_from_the_list_of_pages() {
     let docs = workspace::root().join("docs");
     let listed = links(&docs.join("README.md"));
