@@ -174,6 +174,17 @@ fn sealed(format: &str) -> String {
     kubeseal.run(&["--cert", CERTIFICATE, "-o", format], &input).unwrap().ok().unwrap()
 }
 
+/// The items in braces.
+fn in_one_line(sealed: &str) -> String {
+    let (before, item) = sealed.split_once("encryptedData:\n    ").unwrap();
+    let (item, after) = item.split_once('\n').unwrap();
+    format!("{before}encryptedData: {{{item}}}\n{after}")
+}
+
+fn indented(document: &str) -> String {
+    document.lines().map(|line| format!("  {line}\n")).collect::<String>().replace("  ---", "---")
+}
+
 const PLAIN: &str = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\nstringData:\n  password: hunter2\n";
 
 #[test]
@@ -198,6 +209,11 @@ fn the_hook_lets_sealed_secrets_and_other_objects_through() {
         ("other.yaml", "kind: Vault\nspec:\n  encryptedData:\n    a: not ours\n"),
         ("nothing.yaml", "kind: Secret\nmetadata: {name: made-elsewhere}\n"),
         ("example.yaml", &ignored),
+        ("chart.yaml", &format!("{{{{- if .Values.sealed }}}}\n{}{{{{- end }}}}\n", sealed("yaml"))),
+        ("one-line.yaml", &in_one_line(&sealed("yaml"))),
+        ("one-line.json", &sealed("json").replace(['\n', ' '], "")),
+        ("indented.yaml", &indented(&sealed("yaml"))),
+        ("list.yaml", "kind: List\nitems: [{kind: Pod, spec: {volumes: [{secret: {secretName: db}}]}}]\n"),
         ("notes.txt", PLAIN),
     ] {
         repository.write(file, text);
@@ -221,6 +237,13 @@ fn the_hook_refuses_secrets_that_are_not_sealed_and_says_where() {
         ("in a folder/plain.json", &secret("shop", "db", "password", "hunter2"), 1),
         ("list.yaml", &list, 4),
         ("second.yaml", &second, line_of_second),
+        ("chart.yaml", &format!("{{{{- if .Values.plain }}}}\n{PLAIN}{{{{- end }}}}\n"), 3),
+        ("items.yaml", "kind: List\nitems: [{kind: Secret, stringData: {password: hunter2}}]\n", 2),
+        ("kind.yaml", "kind: SecretList\nitems:\n- stringData:\n    password: hunter2\n", 1),
+        ("indented.yaml", &indented(PLAIN), 2),
+        ("mark.yaml", &format!("\u{feff}kind: Secret\nstringData: {{password: hunter2}}\n"), 1),
+        ("brace.json", "{\"kind\": \"Secret\",\n\"stringData\":\n{\"password\": \"hunter2\"}}\n", 1),
+        ("CAPITALS.YAML", PLAIN, 2),
     ] {
         let repository = Repository::new();
         repository.write(file, text);
@@ -238,13 +261,18 @@ fn the_hook_refuses_secrets_that_are_not_sealed_and_says_where() {
 fn the_hook_refuses_items_that_somebody_typed_in_plain() {
     let item = |text: &str| {
         let begin = text.find("AQ").or(text.find("\"AQ")).unwrap();
-        text[begin..].split(['"', '\n']).next().unwrap().to_owned()
+        text[begin..].split(['"', '\n', '}']).next().unwrap().to_owned()
     };
-    for format in ["yaml", "json"] {
-        let good = sealed(format);
+    let one_line = sealed("json").replace(['\n', ' '], "");
+    for (file, good) in [
+        ("db.yaml", sealed("yaml")),
+        ("db.json", sealed("json")),
+        ("braces.yaml", in_one_line(&sealed("yaml"))),
+        ("one-line.json", one_line),
+    ] {
         for typed in ["hunter2", "aHVudGVyMg==", "AQhunter2"] {
             let repository = Repository::new();
-            repository.write(&format!("db.{format}"), &good.replace(&item(&good), typed));
+            repository.write(file, &good.replace(&item(&good), typed));
             let refused = repository.commit().expect_err(typed);
             assert!(refused.contains("password") && refused.contains("is not sealed"), "{refused}");
             assert!(!refused.contains(typed), "{refused}");
@@ -271,4 +299,7 @@ fn the_hook_is_found_by_the_pre_commit_framework_and_in_ci() {
         let text = fs::read_to_string(recipes().join("ci").join(file)).unwrap();
         assert!(text.contains("./no-plain-secrets --all"), "{file}");
     }
+    // GitLab starts a shell in the image, which the entry point of an image for Git would take for a command of Git.
+    let gitlab = &documents(&recipes().join("ci/gitlab-ci.yaml"))[0];
+    assert_eq!(gitlab["no-plain-secrets"]["image"]["entrypoint"], serde_json::json!([""]), "{gitlab}");
 }
