@@ -27,9 +27,8 @@ async fn lost_keys_and_a_lost_cluster_are_recovered_as_the_page_says_through_the
         if step.command.starts_with(StandIn::WAIT) {
             let installation = cluster.install("kube-system", Reach::WholeCluster).await.unwrap();
             kubelet.roll_out(&reader, &installation).await;
-        } else {
-            reader.follow(&step);
         }
+        reader.follow(&step);
     }
     let opened = "kubectl get secret database -n shop -o jsonpath='{.data.password}' | base64 --decode";
     assert_eq!(reader.laptop.shell(opened).unwrap(), PASSWORD);

@@ -20,7 +20,6 @@ async fn a_newcomer_follows_the_guide_to_its_end_through_the_service_proxy() {
         if step.command.starts_with(StandIn::WAIT) {
             let installation = cluster.install("kube-system", Reach::WholeCluster).await.unwrap();
             kubelet.roll_out(&reader, &installation).await;
-            continue;
         }
         let said = reader.follow(&step);
         if step.command.starts_with(BEGINS_REPOSITORY) {

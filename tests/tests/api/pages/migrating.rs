@@ -33,9 +33,8 @@ async fn an_installation_goes_to_ours_and_back_to_upstreams_and_one_command_clea
         section.clone_from(&step.section);
         if step.command.starts_with(StandIn::WAIT) {
             kubelet.roll_out(&reader, &installation).await;
-        } else {
-            reader.follow(&step);
         }
+        reader.follow(&step);
     }
     assert_eq!(kstatus(&status_of(&reader, "late")), "Current");
     for name in ["database", "late"] {

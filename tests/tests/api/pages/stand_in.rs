@@ -4,6 +4,13 @@ use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Installation, Re
 
 use super::Reader;
 
+/// What becomes of the Deployment's status when its Pod is ready.
+const AVAILABLE: &str = r#"
+    generation=$(kubectl get deployment sealed-secrets-controller -n kube-system -o jsonpath='{.metadata.generation}')
+    kubectl patch deployment sealed-secrets-controller -n kube-system --subresource=status --type=merge --patch "
+        {\"status\": {\"observedGeneration\": $generation, \"replicas\": 1, \"updatedReplicas\": 1, \"readyReplicas\": 1,
+        \"availableReplicas\": 1}}""#;
+
 /// Runs the program that the image of the Deployment holds.
 #[derive(Default)]
 pub(super) struct StandIn {
@@ -11,7 +18,7 @@ pub(super) struct StandIn {
 }
 
 impl StandIn {
-    /// How a page waits for the Pod.
+    /// How a page waits for the Pod; the next that does so is to follow [`StandIn::roll_out`].
     pub(super) const WAIT: &str = "kubectl rollout status deployment/sealed-secrets-controller ";
 
     /// Stops the controller that runs, and starts the one that the Deployment names.
@@ -24,6 +31,7 @@ impl StandIn {
         let image = reader.laptop.shell(image).unwrap();
         let edition = if image.contains("/bitnami/") { Edition::Upstream } else { Edition::Ours };
         self.controller = Some(installation.start(edition, &[]).await.unwrap());
+        reader.laptop.shell(AVAILABLE).unwrap();
     }
 
     /// Our controller for the whole cluster, its certificate in `cert.pem`, and one item that it has opened, in `database.yaml`.
