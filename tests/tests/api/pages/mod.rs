@@ -12,10 +12,11 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use sealed_secrets_tests::programs::ControlPlanePrograms;
-use sealed_secrets_tests::{Cluster, Laptop, workspace};
+use sealed_secrets_tests::{Cluster, Laptop, until, workspace};
 use tempfile::TempDir;
 
 use self::transcript::{Step, matches};
+use crate::support::PATIENCE;
 
 /// What the tests seal beside the pages.
 const PASSWORD: &str = "correct-horse-battery-staple";
@@ -48,6 +49,12 @@ impl Reader {
              | kubeseal -w {file}"
         );
         self.laptop.shell(&line).unwrap();
+    }
+
+    /// Waits until a line succeeds, which people would try again.
+    async fn until(&self, line: &str) {
+        let succeeds = async || self.laptop.run(line).unwrap().status.success().then_some(());
+        until(line, PATIENCE, succeeds).await.unwrap();
     }
 
     /// Does what the page says, and compares what it shows. Returns standard output.

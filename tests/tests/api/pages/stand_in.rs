@@ -34,7 +34,8 @@ impl StandIn {
         reader.laptop.shell(AVAILABLE).unwrap();
     }
 
-    /// Our controller for the whole cluster, its certificate in `cert.pem`, and one item that it has opened, in `database.yaml`.
+    /// Our controller for the whole cluster, its certificate in `cert.pem`, and one item that it has opened and counts, in
+    /// `database.yaml`.
     pub(super) async fn with_one_sealed(cluster: &Cluster, reader: &Reader) -> Self {
         let installation = cluster.install("kube-system", Reach::WholeCluster).await.unwrap();
         let mut this = Self::default();
@@ -44,6 +45,7 @@ impl StandIn {
         reader.seal("database", "database.yaml");
         laptop.shell("kubectl apply -f database.yaml").unwrap();
         laptop.shell("kubectl wait secret/database -n shop --for=create --timeout=60s").unwrap();
+        reader.until("kubeseal keys list | grep -E ' Primary +1 '").await;
         this
     }
 }
