@@ -5,6 +5,7 @@ mod faq;
 mod guide;
 mod key_rotation;
 mod migrating;
+mod readme;
 mod stand_in;
 mod transcript;
 
