@@ -1,8 +1,10 @@
-//! The direction of dependencies, as ARCHITECTURE.md draws it.
+//! The direction of dependencies, and who writes what, as ARCHITECTURE.md says it.
 
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
+    use std::fs;
+    use std::path::Path;
     use std::process::Command;
 
     use sealed_secrets_tests::workspace;
@@ -20,6 +22,20 @@ mod tests {
 
     /// What could reach files, network, time or the environment from the package that decides without them.
     const NEVER_IN_CORE: [&str; 6] = ["kube", "tokio", "hyper", "tempfile", "tracing", "futures"];
+
+    /// Who writes in the cluster, and what.
+    const WRITERS: [(&str, &str); 8] = [
+        ("event.rs", "events"),
+        ("home.rs", "a question that is posted: whose account this is"),
+        ("keystore/change.rs", "key Secrets that are there"),
+        ("keystore/make.rs", "new key Secrets"),
+        ("policy/mod.rs", "the status of SealingKeyPolicies"),
+        ("sealed_secret/apply.rs", "Secrets of SealedSecrets"),
+        ("sealed_secret/status.rs", "the status of SealedSecrets"),
+        ("sealing_keys/mod.rs", "SealingKeys"),
+    ];
+    /// The client library writes nothing without one of these.
+    const PARAMETERS_OF_WRITES: [&str; 3] = ["PostParams", "PatchParams", "DeleteParams"];
 
     /// The names of the normal and build dependencies of each package of the workspace.
     fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
@@ -55,6 +71,31 @@ mod tests {
                 own.into_iter().filter(|used| !allowed.contains(&used.as_str())).collect();
             assert!(forbidden.is_empty(), "{name} must not use {forbidden:?}");
         }
+    }
+
+    /// The sources below a folder, without their tests, by their path below `root`.
+    fn sources(root: &Path, folder: &Path, found: &mut BTreeMap<String, String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(root, &path, found);
+            } else if !path.ends_with("tests.rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let shipped = text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned();
+                found.insert(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned(), shipped);
+            }
+        }
+    }
+
+    #[test]
+    fn each_kind_has_one_writer() {
+        let root = workspace::root().join("controller/src");
+        let mut all = BTreeMap::new();
+        sources(&root, &root, &mut all);
+        let writes = |text: &&String| PARAMETERS_OF_WRITES.iter().any(|parameters| text.contains(parameters));
+        let found: Vec<_> =
+            all.iter().filter(|(_, text)| writes(text)).map(|(file, _)| file.as_str()).collect();
+        assert_eq!(found, WRITERS.map(|(file, _)| file));
     }
 
     #[test]
