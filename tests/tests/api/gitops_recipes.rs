@@ -182,7 +182,7 @@ fn in_one_line(sealed: &str) -> String {
 }
 
 fn indented(document: &str) -> String {
-    document.lines().map(|line| format!("  {line}\n")).collect::<String>().replace("  ---", "---")
+    format!("  {}\n", document.trim_end().replace('\n', "\n  ")).replace("  ---", "---")
 }
 
 const PLAIN: &str = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\nstringData:\n  password: hunter2\n";
@@ -207,13 +207,21 @@ fn the_hook_lets_sealed_secrets_and_other_objects_through() {
         ("pod.yaml", reference),
         ("empty.yaml", ""),
         ("other.yaml", "kind: Vault\nspec:\n  encryptedData:\n    a: not ours\n"),
+        ("definition.yaml", include_str!("../data/existing-cluster/crd.yaml")),
         ("nothing.yaml", "kind: Secret\nmetadata: {name: made-elsewhere}\n"),
         ("example.yaml", &ignored),
         ("chart.yaml", &format!("{{{{- if .Values.sealed }}}}\n{}{{{{- end }}}}\n", sealed("yaml"))),
+        (
+            "values.yaml",
+            "{{- if .a }}\nkind: SealedSecret\nspec:\n  encryptedData:\n    {{- range $k, $v := .b }}\n    {{ $k }}: {{ $v }}\n    {{- end }}\n{{- end }}\n",
+        ),
         ("one-line.yaml", &in_one_line(&sealed("yaml"))),
         ("one-line.json", &sealed("json").replace(['\n', ' '], "")),
         ("indented.yaml", &indented(&sealed("yaml"))),
-        ("list.yaml", "kind: List\nitems: [{kind: Pod, spec: {volumes: [{secret: {secretName: db}}]}}]\n"),
+        (
+            "list.yaml",
+            "kind: List\nitems:\n- spec: {valuesFrom: [{kind: Secret, name: db}]}\n- kind: ConfigMap\n  data: {a: b}\n",
+        ),
         ("notes.txt", PLAIN),
     ] {
         repository.write(file, text);
@@ -241,7 +249,7 @@ fn the_hook_refuses_secrets_that_are_not_sealed_and_says_where() {
         ("items.yaml", "kind: List\nitems: [{kind: Secret, stringData: {password: hunter2}}]\n", 2),
         ("kind.yaml", "kind: SecretList\nitems:\n- stringData:\n    password: hunter2\n", 1),
         ("indented.yaml", &indented(PLAIN), 2),
-        ("mark.yaml", &format!("\u{feff}kind: Secret\nstringData: {{password: hunter2}}\n"), 1),
+        ("mark.yaml", "\u{feff}kind: Secret\nstringData: {password: hunter2}\n", 1),
         ("brace.json", "{\"kind\": \"Secret\",\n\"stringData\":\n{\"password\": \"hunter2\"}}\n", 1),
         ("CAPITALS.YAML", PLAIN, 2),
     ] {
