@@ -140,7 +140,7 @@ pub struct Args {
     #[arg(long, env = "SEALED_SECRETS_KUBECLIENT_BURST", default_value = "10", allow_hyphen_values = true)]
     pub kubeclient_burst: i32,
 
-    /// How long reading a request may take
+    /// How long reading a request may take, ten seconds at most
     #[arg(long, env = "SEALED_SECRETS_READ_TIMEOUT", default_value = "2m", value_parser = duration)]
     pub read_timeout: SignedDuration,
 

@@ -5,6 +5,7 @@ mod counted;
 mod desk;
 mod guests;
 mod health;
+mod holdings;
 mod limited;
 mod listen;
 mod page;
@@ -13,6 +14,7 @@ mod rotate;
 mod server;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod verify;
 
 use std::sync::Arc;
