@@ -80,7 +80,8 @@ pub(crate) async fn serve_metrics(
     patience: Patience,
     stop: CancellationToken,
 ) {
-    let routes = Router::new().route("/metrics", any(page::metrics)).with_state(metrics);
+    let page = page::Page::new(move || metrics.render());
+    let routes = Router::new().route("/metrics", any(page::metrics)).with_state(Arc::new(page));
     server::answer(listener, routes.fallback(nothing_here), patience, stop).await;
 }
 
