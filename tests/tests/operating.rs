@@ -103,6 +103,10 @@ fn every_metric_is_on_the_page() {
     assert_eq!(used, first_column("Metrics").iter().map(|name| stem(name)).collect());
 }
 
+/// What is logged as a whole, and where the page has its beginnings: the words of failures, of errors of the start and the
+/// keystore, and of repairs.
+const WHOLE_MESSAGES: [&str; 3] = ["{}", "{error}", "{message}"];
+
 /// The text before the first thing that changes.
 fn beginning(line: &str) -> &str {
     line.split(['{', '…']).next().unwrap_or_default().trim_end()
@@ -120,7 +124,7 @@ fn every_log_line_is_on_the_page() {
             // Fields come first; the message is the last literal.
             let message = literals(call).last().unwrap_or_default();
             let known = told.iter().any(|line| beginning(line) == beginning(message));
-            if !beginning(message).is_empty() && !known {
+            if !known && !WHOLE_MESSAGES.contains(&message) {
                 missing.push(message.to_owned());
             }
         }
