@@ -156,6 +156,7 @@ mod tests {
     use std::future::pending;
     use std::pin::pin;
     use std::sync::mpsc;
+    use std::task::Poll;
 
     use futures::{FutureExt as _, StreamExt as _, poll, stream};
     use tokio::sync::watch;
@@ -201,21 +202,15 @@ mod tests {
     }
 
     /// As many as this desk takes of such requests of one peer.
-    async fn fill<'a>(
-        desk: &'a Desk,
-        peer: IpAddr,
-        bytes: usize,
-    ) -> Vec<impl Future<Output = Result<(), Refusal>> + 'a> {
+    async fn fill(desk: &Desk, peer: IpAddr, bytes: usize) -> Vec<impl Future<Output = Result<(), Refusal>>> {
         let mut waiting = Vec::new();
         loop {
             let mut request = Box::pin(desk.handle(peer, unfinished(bytes), |_, _, _| Ok(())));
-            match poll!(&mut request) {
-                std::task::Poll::Pending => waiting.push(request),
-                outcome => {
-                    assert!(matches!(outcome, std::task::Poll::Ready(Err(Refusal::TooManyInFlight))));
-                    return waiting;
-                }
+            if let Poll::Ready(outcome) = poll!(&mut request) {
+                assert!(matches!(outcome, Err(Refusal::TooManyInFlight)));
+                return waiting;
             }
+            waiting.push(request);
         }
     }
 

@@ -215,8 +215,8 @@ mod tests {
     fn every_node_knows_its_bytes() {
         let source = "é: 1\nkey: \"val\\n\" # c\nlist: [a, b]\n";
         let root = read(source);
-        assert_eq!(source.get(root.get("key").unwrap().range.clone()).unwrap(), "\"val\\n\"");
-        assert_eq!(source.get(root.get("list").unwrap().range.clone()).unwrap(), "[a, b]");
+        assert_eq!(&source[root.get("key").unwrap().range.clone()], "\"val\\n\"");
+        assert_eq!(&source[root.get("list").unwrap().range.clone()], "[a, b]");
         assert_eq!(root.get("key").unwrap().text(), Some("val\n"));
     }
 
