@@ -224,8 +224,12 @@ impl Failure {
     /// The message of the log line.
     #[must_use]
     pub(crate) fn log_message(&self) -> String {
-        let attempt = if self.is_of_update() { "Failed to update" } else { "Failed to unseal" };
-        at_most(LONGEST_MESSAGE, format!("{attempt}: {self}"))
+        let text = if self.is_of_update() {
+            format!("Failed to update: {self}")
+        } else {
+            format!("Failed to unseal: {self}")
+        };
+        at_most(LONGEST_MESSAGE, text)
     }
 
     fn is_of_update(&self) -> bool {

@@ -119,7 +119,9 @@ fn every_log_line_is_on_the_page() {
     let mut missing = Vec::new();
     for level in ["info", "warn", "error"] {
         for call in source.split(&format!("tracing::{level}!(")).skip(1) {
-            let ends = [");", "),\n", ")\n"].into_iter().filter_map(|end| call.find(end));
+            let first = call.find('"').unwrap_or_default();
+            let ends =
+                [");", "),\n", ")\n"].into_iter().filter_map(|end| Some(first + call[first..].find(end)?));
             let call = &call[..ends.min().unwrap_or(call.len())];
             // Fields come first; the message is the last literal.
             let message = literals(call).last().unwrap_or_default();
