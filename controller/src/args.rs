@@ -1,5 +1,6 @@
 //! The flags of upstream's controller, with their variables and defaults (compatibility 1.2), and `--kubeconfig`.
 
+mod environment;
 mod value;
 
 use std::num::NonZeroU32;
@@ -13,13 +14,14 @@ use sealed_secrets_core::rotation::RotationPolicy;
 use sealed_secrets_core::template::Budget;
 use sealed_secrets_core::unseal::V1Data;
 
+pub use environment::WrongVariable;
 pub use value::{CutoffTime, ListenAddress, Pairs};
 use value::{GoBool, duration, key_prefix, key_size, order_by, pairs};
 
 /// Opens SealedSecrets inside a Kubernetes cluster.
 ///
 /// Every flag can also be set by a variable: `SEALED_SECRETS_` and its name in capitals with `_` for `-`.
-/// A flag beats its variable.
+/// A flag beats its variable. An empty variable counts as not set.
 #[derive(Debug, Parser)]
 #[command(name = "controller", disable_version_flag = true)]
 #[expect(clippy::struct_excessive_bools, reason = "one field per flag of upstream")]
@@ -140,7 +142,7 @@ pub struct Args {
     #[arg(long, env = "SEALED_SECRETS_KUBECLIENT_BURST", default_value = "10", allow_hyphen_values = true)]
     pub kubeclient_burst: i32,
 
-    /// How long reading a request may take
+    /// How long reading a request may take, ten seconds at most
     #[arg(long, env = "SEALED_SECRETS_READ_TIMEOUT", default_value = "2m", value_parser = duration)]
     pub read_timeout: SignedDuration,
 
@@ -148,7 +150,7 @@ pub struct Args {
     #[arg(long, env = "SEALED_SECRETS_WRITE_TIMEOUT", default_value = "2m", value_parser = duration)]
     pub write_timeout: SignedDuration,
 
-    /// Keep namespaces and names of SealedSecrets out of the metrics
+    /// Keep names of SealedSecrets out of the metrics; namespaces stay where failures and repairs are counted
     #[arg(long, env = "SEALED_SECRETS_METRICS_OMIT_SECRET_LABELS", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = GoBool, action = ArgAction::Set)]
     pub metrics_omit_secret_labels: bool,
 

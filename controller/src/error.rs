@@ -72,9 +72,16 @@ pub(crate) enum Failure {
     Api {
         /// What it said.
         message: String,
+        /// Code and reason of its answer, where there was one.
+        code: Option<String>,
         /// Whether it may say otherwise when asked again for the same.
         transient: bool,
+        /// Whether an admission policy or webhook has denied it, which may change unseen.
+        denied: bool,
     },
+    /// What became of the object cannot be told.
+    #[error("the status cannot be written: {0}")]
+    Status(String),
     /// A defect of ours; the object is tried again later.
     #[error("internal error while handling this object; please report it")]
     Panicked,
@@ -98,8 +105,19 @@ impl Failure {
             }
             kube::Error::Api(status) => Self::Api {
                 message: status.message.clone(),
+                code: Some(format!("{} {}", status.code, status.reason)),
                 transient: !matches!(status.code, 400 | 413 | 422),
+                denied: ["denied request", "denied the request"]
+                    .iter()
+                    .any(|words| status.message.contains(words)),
             },
+            // Its text quotes the answer.
+            kube::Error::SerdeError(error) => {
+                let (line, column) = (error.line(), error.column());
+                Self::temporary(format!(
+                    "the API server's answer cannot be read (line {line}, column {column})"
+                ))
+            }
             other => Self::temporary(other.to_string()),
         }
     }
@@ -107,14 +125,35 @@ impl Failure {
     /// A failure that may be gone at the next attempt.
     #[must_use]
     pub(crate) fn temporary(message: String) -> Self {
-        Self::Api { message, transient: true }
+        Self::Api { message, code: None, transient: true, denied: false }
+    }
+
+    /// The same without the words of the API server, which quote labels, annotations, keys and types: in a SealedSecret of the
+    /// form v1 these are sealed, too.
+    #[must_use]
+    pub(crate) fn without_words(self) -> Self {
+        match self {
+            Self::Api { code: Some(code), transient, denied, .. } => {
+                let message = format!(
+                    "the API server answered {code}; its words may quote what is sealed in spec.data, so they are not shown"
+                );
+                Self::Api { message, code: Some(code), transient, denied }
+            }
+            other => other,
+        }
+    }
+
+    /// This failure was to write a status.
+    #[must_use]
+    pub(crate) fn of_status(self) -> Self {
+        Self::Status(self.to_string())
     }
 
     /// Whether the next attempt may succeed although nothing that we watch has changed.
     #[must_use]
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Panicked | Self::Api { transient: true, .. } => true,
+            Self::Panicked | Self::Status(_) | Self::Api { transient: true, .. } => true,
             Self::Unseal(UnsealError::Template(error)) => error.class.is_transient(),
             _ => false,
         }
@@ -134,9 +173,7 @@ impl Failure {
     pub(crate) fn waits_for_its_secret(&self) -> bool {
         match self {
             Self::NotOurs(_) | Self::KeyPlanting(_) | Self::Immutable | Self::TypeFixed => true,
-            Self::Api { message, transient: false } => {
-                !message.contains("denied request") && !message.contains("denied the request")
-            }
+            Self::Api { transient, denied, .. } => !transient && !denied,
             _ => false,
         }
     }
@@ -150,7 +187,9 @@ impl Failure {
             | Self::Unopened { .. }
             | Self::KeyPlanting(_)
             | Self::Panicked => "ErrUnsealFailed",
-            Self::NotOurs(_) | Self::Immutable | Self::TypeFixed | Self::Api { .. } => "ErrUpdateFailed",
+            Self::NotOurs(_) | Self::Immutable | Self::TypeFixed | Self::Api { .. } | Self::Status(_) => {
+                "ErrUpdateFailed"
+            }
         }
     }
 
@@ -165,29 +204,36 @@ impl Failure {
             | Self::Panicked => "unseal",
             Self::NotOurs(_) => "unmanaged",
             Self::Immutable | Self::TypeFixed | Self::Api { .. } => "update",
+            Self::Status(_) => "status",
         }
     }
 
     /// The message of the condition: upstream prefixes what it could not write.
     #[must_use]
     pub(crate) fn condition_message(&self) -> String {
-        match self {
-            Self::NotOurs(_) | Self::Immutable | Self::TypeFixed | Self::Api { .. } => {
-                at_most(LONGEST_MESSAGE, format!("failed update: {self}"))
-            }
-            _ => at_most(LONGEST_MESSAGE, self.to_string()),
-        }
+        let text = if self.is_of_update() { format!("failed update: {self}") } else { self.to_string() };
+        at_most(LONGEST_MESSAGE, text)
     }
 
-    /// The message of the log line, and of the event, which is shorter still.
+    /// The message of the event, which is shorter still.
     #[must_use]
     pub(crate) fn event_message(&self) -> String {
-        match self {
-            Self::NotOurs(_) | Self::Immutable | Self::TypeFixed | Self::Api { .. } => {
-                at_most(LONGEST_MESSAGE, self.to_string())
-            }
-            _ => at_most(LONGEST_MESSAGE, format!("Failed to unseal: {self}")),
-        }
+        if self.is_of_update() { at_most(LONGEST_MESSAGE, self.to_string()) } else { self.log_message() }
+    }
+
+    /// The message of the log line.
+    #[must_use]
+    pub(crate) fn log_message(&self) -> String {
+        let text = if self.is_of_update() {
+            format!("Failed to update: {self}")
+        } else {
+            format!("Failed to unseal: {self}")
+        };
+        at_most(LONGEST_MESSAGE, text)
+    }
+
+    fn is_of_update(&self) -> bool {
+        self.event_reason() == "ErrUpdateFailed"
     }
 
     /// The reason of the condition.
@@ -200,7 +246,7 @@ impl Failure {
             Self::NotOurs(_) => "NotManaged",
             Self::Immutable => "Immutable",
             Self::TypeFixed => "TypeFixed",
-            Self::Api { .. } => "UpdateFailed",
+            Self::Api { .. } | Self::Status(_) => "UpdateFailed",
             Self::Panicked => "InternalError",
         }
     }
@@ -278,6 +324,37 @@ mod tests {
         for (code, message, expected) in waits {
             assert_eq!(api_failure(code, message).waits_for_its_secret(), expected, "{code} {message}");
         }
+    }
+
+    #[test]
+    fn what_is_sealed_as_a_whole_is_not_told_in_the_words_of_the_api_server() {
+        let told = |code, words: &str| {
+            let failure = api_failure(code, &format!("{words} \"CANARY\"")).without_words();
+            let texts = [failure.condition_message(), failure.event_message(), failure.log_message()];
+            assert!(
+                texts.iter().all(|text| !text.contains("CANARY") && text.contains(&code.to_string())),
+                "{texts:?}"
+            );
+            (failure.is_transient(), failure.waits_for_its_secret())
+        };
+        assert_eq!(told(422, "metadata.labels: Invalid value:"), (false, true));
+        assert_eq!(told(400, "admission webhook \"w\" denied the request: no"), (false, false));
+        assert_eq!(told(503, "later"), (true, false));
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_not_quoted() {
+        let error = serde_json::from_str::<u8>("\"CANARY\"").unwrap_err();
+        assert!(error.to_string().contains("CANARY"), "otherwise there is nothing to hide");
+        let failure = Failure::api(&kube::Error::SerdeError(error));
+        assert!(failure.is_transient() && !failure.log_message().contains("CANARY"));
+    }
+
+    #[test]
+    fn a_status_that_cannot_be_written_is_counted_as_such() {
+        let failure = api_failure(500, "no").of_status();
+        assert_eq!((failure.metric_reason(), failure.is_transient()), ("status", true));
+        assert_eq!(api_failure(500, "no").metric_reason(), "update");
     }
 
     #[test]

@@ -4,6 +4,9 @@
 //! `apply` writes the Secret, `status` and `event` tell what happened. [`keystore`] alone reads and makes key Secrets and
 //! publishes immutable rings; [`http`] serves the certificate from the latest one.
 
+// A slice that begins or ends inside a character panics with the text.
+#![cfg_attr(not(test), warn(clippy::string_slice))]
+
 pub mod args;
 mod backoff;
 mod client;

@@ -2,12 +2,15 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use sealed_secrets_controller::{args::Args, run, telemetry};
+use sealed_secrets_controller::args::{Args, WrongVariable};
+use sealed_secrets_controller::{run, telemetry};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let (args, wrong_variables) = Args::of_this_process();
     telemetry::init(&args);
+    for WrongVariable { name, flag } in wrong_variables {
+        tracing::warn!("the variable {name} has a value that --{flag} does not take, and is ignored");
+    }
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

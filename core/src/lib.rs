@@ -4,6 +4,9 @@
 //! `clippy.toml` enforces it). Types of this crate that hold plaintexts or private keys are wiped and their
 //! `Debug` shows nothing; `Secret` of `k8s_openapi`, which comes in and goes out, is neither.
 
+// A slice that begins or ends inside a character panics with the text.
+#![cfg_attr(not(test), warn(clippy::string_slice))]
+
 pub mod crypto;
 pub mod diagnosis;
 pub mod keyring;

@@ -120,8 +120,24 @@ impl ControllerProcess {
     /// # Errors
     /// When it cannot be started.
     pub async fn spawn(installation: &Installation, edition: Edition, arguments: &[&str]) -> Result<Self> {
-        let start =
-            |account: &Path| Ok(as_in_a_cluster(&edition.controller()?, account, &installation.access));
+        Self::spawn_with(installation, edition, arguments, &[]).await
+    }
+
+    /// The same with variables, by name and value.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn spawn_with(
+        installation: &Installation,
+        edition: Edition,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Self> {
+        let start = |account: &Path| {
+            let mut command = as_in_a_cluster(&edition.controller()?, account, &installation.access);
+            command.envs(variables.iter().copied());
+            Ok(command)
+        };
         Self::run(installation, start, arguments).await
     }
 

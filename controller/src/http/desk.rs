@@ -1,5 +1,6 @@
 //! What verify and rotate have in common: limits, reading the body, and one answer for everything that does not open.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,18 +15,17 @@ use sealed_secrets_core::manifest::{Document, only_document, read_sealed_secret}
 use sealed_secrets_core::rewrap::Wanted;
 use sealed_secrets_core::unseal::V1Data;
 use sealed_secrets_crds::SealedSecret;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
+use super::holdings::{Holding, Holdings};
 use super::limited::too_many;
+use super::turns::Turns;
 use crate::context::RingReceiver;
 
 /// Longest body in bytes.
 const MAX_BODY: usize = 2 << 20;
-/// Requests whose body is read or waits for its turn.
-const MAX_IN_FLIGHT: usize = 64;
-/// Bytes that have come of all their bodies together.
-const MAX_BODIES: usize = 16 << 20;
+/// Nobody needs longer for a body, so that slow ones cannot use up the places.
+const BODY: Duration = Duration::from_secs(10);
 
 /// Where requests with a SealedSecret are handled.
 pub(crate) struct Desk {
@@ -33,10 +33,9 @@ pub(crate) struct Desk {
     ring: RingReceiver,
     read_timeout: Duration,
     write_timeout: Duration,
-    in_flight: Semaphore,
-    bodies: Semaphore,
+    holdings: Arc<Holdings>,
     /// One at a time: reconciling has the other processors.
-    turn: Arc<Semaphore>,
+    turns: Arc<Turns>,
 }
 
 /// Why there is nothing to answer: fixed texts, which say nothing about keys or content.
@@ -72,38 +71,33 @@ impl IntoResponse for Refusal {
 }
 
 impl Desk {
+    /// A body has `read_timeout`, and no more than ten seconds.
     pub(crate) fn new(
         ring: RingReceiver,
         v1_data: V1Data,
         read_timeout: Duration,
         write_timeout: Duration,
     ) -> Self {
-        let (in_flight, bodies) = (Semaphore::new(MAX_IN_FLIGHT), Semaphore::new(MAX_BODIES));
-        Self {
-            v1_data,
-            ring,
-            read_timeout,
-            write_timeout,
-            in_flight,
-            bodies,
-            turn: Arc::new(Semaphore::new(1)),
-        }
+        let read_timeout = read_timeout.min(BODY);
+        let (holdings, turns) = (Arc::default(), Arc::default());
+        Self { v1_data, ring, read_timeout, write_timeout, holdings, turns }
     }
 
-    /// Reads the text of a request and does `work` with it and the latest ring on a thread that may block. The work is told
+    /// Reads the text of a request of `peer` and does `work` with it and the latest ring on a thread that may block. The work is told
     /// when nobody waits for its answer any more: the time is over, or the client has gone.
     pub(super) async fn handle<T: Send + 'static>(
         &self,
+        peer: IpAddr,
         request: Request,
         work: impl FnOnce(&str, &KeyRing, Wanted<'_>) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let _place = self.in_flight.try_acquire().map_err(|_| Refusal::TooManyInFlight)?;
-        let (text, _room) = self.read(request).await?;
+        let mut holding = self.holdings.enter(peer).ok_or(Refusal::TooManyInFlight)?;
+        let text = self.read(request, &mut holding).await?;
         let ring = self.ring.borrow().clone().ok_or(Refusal::NoKey)?;
         let abandoned = CancellationToken::new();
         let _abandon_when_dropped = abandoned.clone().drop_guard();
         let working = async {
-            let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|_| Refusal::TooSlow)?;
+            let turn = self.turns.take(peer).await.ok_or(Refusal::TooSlow)?;
             let work = move || {
                 let done = work(&text, &ring, &|| !abandoned.is_cancelled());
                 drop(turn);
@@ -114,34 +108,29 @@ impl Desk {
         tokio::time::timeout(self.write_timeout, working).await.map_err(|_| Refusal::TooSlow)?
     }
 
-    /// The text of the body, and its room among all that are held.
-    async fn read(&self, request: Request) -> Result<(String, Option<SemaphorePermit<'_>>), Refusal> {
+    /// The text of the body.
+    async fn read(&self, request: Request, holding: &mut Holding) -> Result<String, Refusal> {
         if !is_identity(request.headers()) {
             return Err(Refusal::Body);
         }
-        let reading = tokio::time::timeout(self.read_timeout, self.collect(request.into_body()));
-        let (bytes, room) = reading.await.map_err(|_| Refusal::Body)??;
-        Ok((String::from_utf8(bytes).map_err(|_| Refusal::NotOneSealedSecret)?, room))
+        let reading = tokio::time::timeout(self.read_timeout, collect(request.into_body(), holding));
+        let bytes = reading.await.map_err(|_| Refusal::Body)??;
+        String::from_utf8(bytes).map_err(|_| Refusal::NotOneSealedSecret)
     }
+}
 
-    /// Room is taken for what has come, not for what is announced: announcing costs nothing.
-    async fn collect(&self, mut body: Body) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>), Refusal> {
-        let (mut bytes, mut room): (Vec<u8>, Option<SemaphorePermit<'_>>) = (Vec::new(), None);
-        while let Some(frame) = body.frame().await {
-            let Ok(piece) = frame.map_err(|_| Refusal::Body)?.into_data() else { continue };
-            if bytes.len() + piece.len() > MAX_BODY {
-                return Err(Refusal::Body);
-            }
-            let length = u32::try_from(piece.len()).map_err(|_| Refusal::Body)?;
-            let more = self.bodies.try_acquire_many(length).map_err(|_| Refusal::TooManyInFlight)?;
-            match &mut room {
-                Some(room) => room.merge(more),
-                None => room = Some(more),
-            }
-            bytes.extend_from_slice(&piece);
+/// Room is taken for what has come, not for what is announced: announcing costs nothing.
+async fn collect(mut body: Body, holding: &mut Holding) -> Result<Vec<u8>, Refusal> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(piece) = frame.map_err(|_| Refusal::Body)?.into_data() else { continue };
+        if bytes.len() + piece.len() > MAX_BODY {
+            return Err(Refusal::Body);
         }
-        Ok((bytes, room))
+        holding.keep(piece.len()).ok_or(Refusal::TooManyInFlight)?;
+        bytes.extend_from_slice(&piece);
     }
+    Ok(bytes)
 }
 
 fn is_identity(headers: &HeaderMap) -> bool {
@@ -164,16 +153,30 @@ pub(super) fn read(text: &str) -> Result<(Document, SealedSecret), Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+    use std::pin::pin;
+    use std::sync::mpsc;
+    use std::task::Poll;
+
+    use futures::{FutureExt as _, StreamExt as _, poll, stream};
     use tokio::sync::watch;
 
     use super::*;
 
+    const LONG: Duration = Duration::from_mins(1);
+    const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+    const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
+
+    fn desk(write_timeout: Duration) -> Desk {
+        let ring = watch::Sender::new(Some(Arc::new(KeyRing::new(Vec::new())))).subscribe();
+        Desk::new(ring, V1Data::Accepted, LONG, write_timeout)
+    }
+
     async fn read(body: &str, encoding: &str) -> Result<String, Refusal> {
-        let ring = watch::Sender::new(None).subscribe();
-        let patience = Duration::from_mins(1);
-        let desk = Desk::new(ring, V1Data::Accepted, patience, patience);
+        let desk = desk(LONG);
         let request = Request::builder().header(CONTENT_ENCODING, encoding);
-        desk.read(request.body(Body::from(body.to_owned())).unwrap()).await.map(|(text, _)| text)
+        let mut holding = desk.holdings.enter(ONE).unwrap();
+        desk.read(request.body(Body::from(body.to_owned())).unwrap(), &mut holding).await
     }
 
     #[tokio::test]
@@ -184,19 +187,87 @@ mod tests {
         assert!(matches!(read("x", "gzip").await, Err(Refusal::Body)));
     }
 
+    #[test]
+    fn a_body_has_ten_seconds_or_less() {
+        assert_eq!(desk(LONG).read_timeout, Duration::from_secs(10));
+        let ring = watch::Sender::new(None).subscribe();
+        let hasty = Desk::new(ring, V1Data::Accepted, Duration::from_secs(1), LONG);
+        assert_eq!(hasty.read_timeout, Duration::from_secs(1));
+    }
+
+    /// A request of which so many bytes come, and then nothing.
+    fn unfinished(bytes: usize) -> Request {
+        let piece = Ok::<_, std::io::Error>(vec![b' '; bytes]);
+        Request::new(Body::from_stream(stream::iter([piece]).chain(stream::once(pending()))))
+    }
+
+    /// As many as this desk takes of such requests of one peer.
+    async fn fill(desk: &Desk, peer: IpAddr, bytes: usize) -> Vec<impl Future<Output = Result<(), Refusal>>> {
+        let mut waiting = Vec::new();
+        loop {
+            let mut request = Box::pin(desk.handle(peer, unfinished(bytes), |_, _, _| Ok(())));
+            if let Poll::Ready(outcome) = poll!(&mut request) {
+                assert!(matches!(outcome, Err(Refusal::TooManyInFlight)));
+                return waiting;
+            }
+            waiting.push(request);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_whose_bodies_do_not_end_keeps_nobody_else_out() {
+        for (bytes, expected) in [(0, 16), (2 << 20, 2)] {
+            let desk = desk(LONG);
+            let held = fill(&desk, ONE, bytes).await;
+            assert_eq!(held.len(), expected);
+            let of_other = fill(&desk, OTHER, bytes).await;
+            assert_eq!(of_other.len(), expected);
+            drop(held);
+            assert_eq!(
+                fill(&desk, ONE, bytes).await.len(),
+                expected,
+                "what is free again is given to the next"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_with_much_work_lets_the_others_have_their_turn() {
+        let (desk, (tell, told)) = (desk(LONG), mpsc::channel());
+        let (go_on, may_go_on) = mpsc::channel();
+        let first = desk.handle(ONE, Request::new(Body::empty()), move |_, _, _| {
+            may_go_on.recv_timeout(LONG).map_err(|_| Refusal::TooSlow)
+        });
+        let mut first = pin!(first);
+        assert!(poll!(&mut first).is_pending());
+        let requests = [(ONE, "second"), (ONE, "third"), (OTHER, "of the other")];
+        let mut waiting = requests.map(|(peer, name)| {
+            let tell = tell.clone();
+            let work =
+                move |_: &str, _: &KeyRing, _: Wanted<'_>| tell.send(name).map_err(|_| Refusal::TooSlow);
+            desk.handle(peer, Request::new(Body::empty()), work).boxed()
+        });
+        for request in &mut waiting {
+            assert!(poll!(request).is_pending());
+        }
+        go_on.send(()).unwrap();
+        first.await.unwrap();
+        futures::future::try_join_all(waiting).await.unwrap();
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), ["second", "of the other", "third"]);
+    }
+
     #[tokio::test]
     async fn work_that_takes_too_long_is_told_to_end() {
-        let ring = watch::Sender::new(Some(Arc::new(KeyRing::new(Vec::new())))).subscribe();
-        let desk = Desk::new(ring, V1Data::Accepted, Duration::from_mins(1), Duration::from_millis(10));
-        let (ended, end) = std::sync::mpsc::channel();
+        let desk = desk(Duration::from_millis(10));
+        let (ended, end) = mpsc::channel();
         let work = move |_: &str, _: &KeyRing, wanted: Wanted<'_>| {
             while wanted() {
                 std::thread::yield_now();
             }
             ended.send(()).map_err(|_| Refusal::TooSlow)
         };
-        let outcome = desk.handle(Request::new(Body::empty()), work).await;
+        let outcome = desk.handle(ONE, Request::new(Body::empty()), work).await;
         assert!(matches!(outcome, Err(Refusal::TooSlow)));
-        assert_eq!(end.recv_timeout(Duration::from_mins(1)), Ok(()));
+        assert_eq!(end.recv_timeout(LONG), Ok(()));
     }
 }

@@ -5,6 +5,7 @@ mod counted;
 mod desk;
 mod guests;
 mod health;
+mod holdings;
 mod limited;
 mod listen;
 mod page;
@@ -13,6 +14,7 @@ mod rotate;
 mod server;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod verify;
 
 use std::sync::Arc;
@@ -78,7 +80,8 @@ pub(crate) async fn serve_metrics(
     patience: Patience,
     stop: CancellationToken,
 ) {
-    let routes = Router::new().route("/metrics", any(page::metrics)).with_state(metrics);
+    let page = page::Page::new(move || metrics.render());
+    let routes = Router::new().route("/metrics", any(page::metrics)).with_state(Arc::new(page));
     server::answer(listener, routes.fallback(nothing_here), patience, stop).await;
 }
 

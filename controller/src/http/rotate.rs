@@ -1,6 +1,7 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -14,10 +15,14 @@ use super::desk::{Desk, Refusal, read};
 
 /// `/v1/rotate`: the SealedSecret of the body as JSON, its items sealed anew with the primary key and without status;
 /// everything else in it stays. 500 when anything in it does not open.
-pub(super) async fn rotate(State(desk): State<Arc<Desk>>, request: Request) -> Response {
+pub(super) async fn rotate(
+    State(desk): State<Arc<Desk>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
     let v1_data = desk.v1_data;
     let work = move |text: &str, ring: &_, wanted: Wanted<'_>| rotated(text, ring, v1_data, wanted);
-    match desk.handle(request, work).await {
+    match desk.handle(peer.ip(), request, work).await {
         Ok(Some(sealed)) => ([(CONTENT_TYPE, "application/json")], sealed.to_string()).into_response(),
         Ok(None) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "the SealedSecret cannot be decrypted\n").into_response()

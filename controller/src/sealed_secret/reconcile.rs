@@ -101,7 +101,7 @@ async fn finish(
         Err(failure) => {
             room.failed(object);
             // What cannot be told is no reason to try again sooner.
-            let _ = status::report(room, object, Err(&failure)).await?;
+            let _ = status::report(room, object, Err(&failure)).await.map_err(Failure::of_status)?;
             Err(failure)
         }
     }
@@ -116,7 +116,7 @@ pub(super) async fn report(
     room: &Room,
     success: LastSuccess,
 ) -> Result<Action, Failure> {
-    match status::report(room, object, Ok(success.clone())).await? {
+    match status::report(room, object, Ok(success.clone())).await.map_err(Failure::of_status)? {
         Told::Yes => {
             room.succeeded(object, success);
             Ok(Action::await_change())
@@ -183,7 +183,9 @@ async fn unseal_and_apply(
     let left_as = room.left_as(object);
     room.lanes.may_write(&key_of(object)).await;
     let writing = room.versions.writing(key_of(object));
-    let (done, metadata) = apply::apply(room, &sealed, secret, &mode).await?;
+    let hides_words =
+        |failure: Failure| if sealed.spec.data.is_some() { failure.without_words() } else { failure };
+    let (done, metadata) = apply::apply(room, &sealed, secret, &mode).await.map_err(hides_words)?;
     writing.done(&metadata);
     if opened_before {
         tell_repair(object, room, done, left_as).await;
@@ -223,6 +225,6 @@ fn log(object: &DynamicObject, failure: Option<&Failure>) {
     let (namespace, name) = key_of(object);
     match failure {
         None => tracing::info!(namespace, name, "SealedSecret unsealed"),
-        Some(failure) => tracing::error!(namespace, name, "{}", failure.event_message()),
+        Some(failure) => tracing::error!(namespace, name, "{}", failure.log_message()),
     }
 }

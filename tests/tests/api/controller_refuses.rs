@@ -169,14 +169,39 @@ async fn no_sealed_secret_can_plant_a_sealing_key() {
 #[tokio::test]
 async fn owner_references_and_finalizers_of_a_template_do_not_reach_the_secret() {
     let scene = Scene::set().await;
-    let mut sealed = scene.seal(&scene.secret("db", "password", CANARY)).await;
-    sealed["spec"]["template"]["metadata"]["finalizers"] = json!(["example.com/forever"]);
-    sealed["spec"]["template"]["metadata"]["ownerReferences"] =
-        json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "x", "controller": true}]);
-    let sealed = scene.create(&sealed).await;
-    let secret = scene.until_secret("db", "is there", |secret| item(secret, "password").is_some()).await;
-    assert!(is_owned_by(&secret, &sealed));
-    assert!(secret.finalizers().is_empty());
+    for skips_owner in [false, true] {
+        let name = if skips_owner { "without-owner" } else { "owned" };
+        let mut sealed = scene.seal(&scene.secret(name, "password", CANARY)).await;
+        let metadata = &mut sealed["spec"]["template"]["metadata"];
+        metadata["annotations"] =
+            json!({"sealedsecrets.bitnami.com/skip-set-owner-references": skips_owner.to_string()});
+        metadata["labels"] = json!({"team": "shop"});
+        metadata["finalizers"] = json!(["example.com/forever"]);
+        metadata["ownerReferences"] =
+            json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "x", "controller": true}]);
+        let sealed = scene.create(&sealed).await;
+        let secret = scene.until_secret(name, "is there", |secret| item(secret, "password").is_some()).await;
+        assert_eq!(secret.labels()["team"], "shop");
+        assert!(secret.finalizers().is_empty());
+        if skips_owner {
+            assert!(secret.owner_references().is_empty());
+        } else {
+            assert!(is_owned_by(&secret, &sealed) && secret.owner_references().len() == 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_sealed_as_a_whole_is_not_told_in_the_words_of_the_api_server() {
+    let scene = Scene::set().await;
+    let mut secret = scene.secret("old", &format!("{CANARY} key!"), "value");
+    secret["metadata"]["labels"] = json!({"team": format!("{CANARY} label with spaces")});
+    scene.create(&scene.seal_v1(&secret).await).await;
+    let message = scene.until_synced("old", "False").await;
+    assert!(message.starts_with("failed update: the API server answered 422 Invalid; "), "{message}");
+    assert!(!scene.until_event("old", "ErrUpdateFailed").await.contains(CANARY));
+    scene.until_logged("Failed to update: the API server answered 422 Invalid; ").await;
+    no_plaintext_is_told(&scene, "old").await;
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! The main job of the controller: SealedSecrets become Secrets, and stay in step.
 
 use kube::ResourceExt as _;
-use sealed_secrets_tests::Edition;
+use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Fault, FaultProxy, until};
 use serde_json::json;
 
 use crate::scene::{CANARY, Scene, is_owned_by, item, seal_with};
+use crate::support::PATIENCE;
 
 #[tokio::test]
 async fn a_created_sealed_secret_becomes_a_secret_that_it_owns() {
@@ -66,6 +67,24 @@ async fn the_probes_and_the_certificate_are_served() {
 }
 
 #[tokio::test]
+async fn until_the_keys_are_read_it_is_alive_and_not_ready() {
+    let cluster = Cluster::shared().await.unwrap();
+    let installation = cluster.install_namespaced(&[]).await.unwrap();
+    let proxy = FaultProxy::start(&installation).await.unwrap();
+    proxy.fail(|_, _| Some(Fault::Status(503)));
+    let flag = format!("--kubeconfig={}", proxy.kubeconfig().display());
+    let controller = ControllerProcess::spawn(&installation, Edition::Ours, &[&flag]).await.unwrap();
+    let tries = async || (proxy.faults() > 0).then_some(());
+    until("it has asked the API server", PATIENCE, tries).await.unwrap();
+    for (path, status) in [("/healthz", 200), ("/readyz", 503), ("/v1/cert.pem", 500)] {
+        assert_eq!(controller.get(path).await.unwrap().status, status, "{path}");
+    }
+    proxy.heal();
+    let ready = async || controller.get("/readyz").await.ok().filter(|answer| answer.status == 200);
+    until("it is ready", PATIENCE, ready).await.unwrap();
+}
+
+#[tokio::test]
 async fn sigterm_ends_it_cleanly() {
     let mut scene = Scene::set().await;
     let status = scene.controller.stop().await.unwrap();
@@ -74,7 +93,7 @@ async fn sigterm_ends_it_cleanly() {
 
 #[tokio::test]
 async fn it_also_runs_from_a_kubeconfig() {
-    let cluster = sealed_secrets_tests::Cluster::shared().await.unwrap();
+    let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let flag = format!("--kubeconfig={}", cluster.kubeconfig().display());
     let controller = installation.start(Edition::Ours, &[&flag]).await.unwrap();

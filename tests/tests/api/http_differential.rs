@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{ObjectMeta, PostParams};
 use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, HttpResponse, http_request};
 use serde_json::{Value, json};
 
@@ -135,13 +138,21 @@ async fn requests_beyond_the_rate_are_answered_as_upstream_answers_them() {
     assert_eq!(answers[0], answers[1]);
 }
 
-/// The names of all metrics, and of their labels, as `name{label,label}`.
+/// The names of all metrics, and of their labels, as `name{label,label}`; of failed attempts also the reasons. One object
+/// opens, one does not, and the Secret of the third belongs to somebody else.
 async fn metrics(edition: Edition) -> BTreeSet<String> {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let controller = installation.start(edition, &[]).await.unwrap();
     let certificate = controller.certificate().await.unwrap();
-    for (name, certificate) in [("good", certificate.as_str()), ("bad", FOREIGN_CERTIFICATE)] {
+    let secrets: Api<Secret> = Api::namespaced(cluster.client(), installation.namespace());
+    let theirs = Secret {
+        metadata: ObjectMeta { name: Some("theirs".into()), ..ObjectMeta::default() },
+        ..Secret::default()
+    };
+    secrets.create(&PostParams::default(), &theirs).await.unwrap();
+    let own = certificate.as_str();
+    for (name, certificate) in [("good", own), ("bad", FOREIGN_CERTIFICATE), ("theirs", own)] {
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret",
             "metadata": {"name": name, "namespace": installation.namespace()}, "stringData": {"a": "b"}
@@ -151,10 +162,10 @@ async fn metrics(edition: Edition) -> BTreeSet<String> {
     http_request(&controller.address().to_string(), "POST", "/v1/verify", "").await.unwrap();
     let complete = async || {
         let page = controller.metrics().await.unwrap();
-        let both = ["\"good\"", "\"bad\"", "unseal_errors_total{"];
-        both.iter().all(|part| page.contains(part)).then_some(page)
+        let all = ["\"good\"", "\"bad\"", "\"theirs\"", "unseal\"", "unmanaged\""];
+        all.iter().all(|part| page.contains(part)).then_some(page)
     };
-    let what = format!("{edition:?} has counted both");
+    let what = format!("{edition:?} has counted all");
     let page = sealed_secrets_tests::until(&what, crate::support::PATIENCE, complete).await.unwrap();
     page.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(name_and_labels).collect()
 }
@@ -162,12 +173,15 @@ async fn metrics(edition: Edition) -> BTreeSet<String> {
 fn name_and_labels(line: &str) -> String {
     let (sample, _) = line.rsplit_once(' ').unwrap();
     let Some((name, labels)) = sample.split_once('{') else { return sample.to_owned() };
-    let labels: BTreeSet<_> = labels
-        .trim_end_matches('}')
-        .split("\",")
-        .filter_map(|label| label.split_once('='))
-        .map(|(name, _)| name)
-        .collect();
+    let labels: BTreeSet<_> =
+        labels
+            .trim_end_matches('}')
+            .split("\",")
+            .filter_map(|label| label.split_once('='))
+            .map(|(name, value)| {
+                if name == "reason" { format!("{name}={}", value.trim_matches('"')) } else { name.to_owned() }
+            })
+            .collect();
     format!("{name}{labels:?}")
 }
 

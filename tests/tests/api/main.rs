@@ -17,6 +17,7 @@ mod controller_repairs;
 mod controller_status;
 mod controller_templates;
 mod controller_unseals;
+mod controller_variables;
 mod custom_resource_definition;
 mod differential;
 mod existing_installation;
