@@ -66,7 +66,7 @@ mod tests {
     #[tokio::test]
     async fn many_who_ask_at_the_same_time_cost_one_page_that_nobody_else_waits_for() {
         let (begun, rendered) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let (go_on, may_go_on) = mpsc::channel();
+        let ((begins, has_begun), (go_on, may_go_on)) = (mpsc::channel(), mpsc::channel());
         let may_go_on = Mutex::new(may_go_on);
         let counts = (Arc::clone(&begun), Arc::clone(&rendered));
         let page = Page::new(move || {
@@ -75,11 +75,13 @@ mod tests {
                 counts.1.load(Ordering::SeqCst),
                 "one at a time"
             );
+            begins.send(()).unwrap();
             may_go_on.lock().unwrap().recv_timeout(LONG).unwrap();
             counts.1.fetch_add(1, Ordering::SeqCst).to_string()
         });
         let mut abandoned = Box::pin(page.fresh());
         assert!(poll!(&mut abandoned).is_pending(), "rendering does not keep the caller's thread");
+        has_begun.recv_timeout(LONG).unwrap();
         let mut waiting: Vec<_> = (0..50).map(|_| Box::pin(page.fresh())).collect();
         for request in &mut waiting {
             assert!(poll!(request).is_pending());
