@@ -15,10 +15,10 @@ const AT_ONCE: usize = 16;
 
 /// Secrets of the backlog that are written together; and as many objects are reported at the same time, so that a slow answer of
 /// the API server does not decide how long a first sync takes.
-const BURST: usize = 64;
+const BURST: usize = 32;
 
 /// All objects of the backlog in work.
-const IN_WORK: usize = 96;
+const IN_WORK: usize = 64;
 
 /// A Secret waits for others no longer than this, whatever takes long to open.
 const LONGEST_WAIT: Duration = Duration::from_millis(200);
