@@ -92,8 +92,15 @@ fn a_flag_beats_its_variable() {
 }
 
 #[test]
-fn a_wrong_value_of_a_variable_is_named() {
-    let output = command(&[("SEALED_SECRETS_KEY_SIZE", "1000")]).output().unwrap();
+fn a_wrong_value_of_a_variable_is_named_and_passed_over() {
+    let (mut controller, _folder) = start(&[("SEALED_SECRETS_KEY_SIZE", "1000")]);
+    let told = first_line(controller.0.stderr.take().unwrap());
+    assert!(told.contains(" level=WARN ") && told.contains("SEALED_SECRETS_KEY_SIZE"), "{told}");
+}
+
+#[test]
+fn a_wrong_flag_says_what_is_right() {
+    let output = command(&[]).arg("--key-size=1000").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("--key-size") && text.contains("2048, 3072, 4096 or 8192"), "{text}");

@@ -168,11 +168,11 @@ impl Keystore {
         let mut said = None;
         loop {
             let outcome = self.turn().await;
-            let trouble = outcome.as_ref().err().map(ToString::to_string);
-            if let Some(trouble) = trouble.as_ref().filter(|trouble| said.as_ref() != Some(*trouble)) {
-                tracing::error!("{trouble}");
+            let error = outcome.as_ref().err().map(ToString::to_string);
+            if let Some(error) = error.as_ref().filter(|error| said.as_ref() != Some(*error)) {
+                tracing::error!("{error}");
             }
-            said = trouble;
+            said = error;
             let wait = outcome.unwrap_or(RETRY);
             // A change and the end of the wait lead to the same turn.
             tokio::select! {
