@@ -119,7 +119,11 @@ async fn work(
         note_end(&room, &store, result);
         std::future::ready(())
     });
-    let all_again = stream::select(all_on_new_ring(&room, &store), all_for_whole_view(&room, &store));
+    let all_again = stream::select_all([
+        all_on_new_ring(&room, &store).boxed(),
+        all_for_whole_view(&room, &store).boxed(),
+        all_on_new_prefixes(&room, &store).boxed(),
+    ]);
     let all_again = all_again.take_until(stop.clone().cancelled_owned()).collect::<()>();
     tokio::select! {
         _ = futures::future::join(results, all_again) => {}
@@ -232,6 +236,18 @@ fn all_for_whole_view(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl St
     let (room, store) = (Arc::clone(room), store.clone());
     WatchStream::from_changes(room.context.usage.whole_view_wanted())
         .map(move |_| room.lanes.look_later(store.state().iter().map(|object| key_of(object))))
+}
+
+/// Every object once more, behind everything else, when other names are kept for key Secrets: what was refused one may be made now.
+fn all_on_new_prefixes(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
+    let (room, store) = (Arc::clone(room), store.clone());
+    let mut known = room.context.key_prefixes();
+    WatchStream::from_changes(room.context.policies.clone()).map(move |_| {
+        let now = room.context.key_prefixes();
+        if std::mem::replace(&mut known, now.clone()) != now {
+            room.lanes.look_later(store.state().iter().map(|object| key_of(object)));
+        }
+    })
 }
 
 /// Tells the successes that were put off being told.

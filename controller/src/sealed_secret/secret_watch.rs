@@ -147,6 +147,17 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_kept_of_secrets_that_no_sealed_secret_is_named_after() {
+        let (mut follower, mut foreign) = (follower(), PartialObjectMeta::<Secret>::default());
+        foreign.metadata.name = Some("foreign".to_owned());
+        foreign.metadata.namespace = Some("shop".to_owned());
+        follower.follow(Ok(Event::Init));
+        follower.follow(Ok(Event::InitApply(foreign.clone())));
+        follower.follow(Ok(Event::Apply(foreign.clone())));
+        assert!(follower.seen.is_empty() && follower.versions.get(&key_of(&foreign)).is_none());
+    }
+
+    #[test]
     fn where_secrets_may_not_be_watched_nothing_waits_for_them() {
         let mut follower = follower();
         follower.versions.set_watched(true);
