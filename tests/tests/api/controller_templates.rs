@@ -115,7 +115,7 @@ async fn many_hostile_templates_of_one_namespace_do_not_keep_another_waiting() {
     let mut fine = scene.secret("fine", "password", "fine");
     fine["metadata"]["namespace"] = json!(neighbour);
     let mut fine = scene.seal(&fine).await;
-    fine["spec"]["template"]["data"] = json!({"url": "https://{{ .password }}", "password": null});
+    fine["spec"]["template"]["data"] = json!({"url": "https://{{ .password }}"});
     let mut hostile = scene.seal(&scene.secret("hostile", "password", CANARY)).await;
     hostile["spec"]["encryptedData"] = json!({});
     hostile["spec"]["template"]["data"] = json!({"bomb": SLOW_TEMPLATE});
@@ -124,7 +124,7 @@ async fn many_hostile_templates_of_one_namespace_do_not_keep_another_waiting() {
         scene.create(&hostile).await;
     }
     apply_sealed(&scene.cluster, &fine.to_string()).await;
-    until_secret(&scene.cluster, &neighbour, "fine", &[("url", "https://fine")]).await;
+    until_secret(&scene.cluster, &neighbour, "fine", &[("password", "fine"), ("url", "https://fine")]).await;
     let all = scene.sealed_secrets().list(&ListParams::default()).await.unwrap().items;
     let told = all.iter().filter(|object| object.data.get("status").is_some()).count();
     assert!(
