@@ -73,6 +73,18 @@ impl Cluster {
         }
     }
 
+    /// From now on nothing is deleted because its owner is gone, and no namespace ends.
+    ///
+    /// # Errors
+    /// When the control plane is shared.
+    pub fn stop_garbage_collection(&mut self) -> Result<()> {
+        match &mut self.own {
+            Some((plane, _)) => plane.stop_garbage_collection(),
+            None => return Err(Error::Invalid("others need the garbage collection of this cluster".into())),
+        }
+        Ok(())
+    }
+
     /// An administrator's client.
     #[must_use]
     pub fn client(&self) -> Client {

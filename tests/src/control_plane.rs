@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 pub struct ControlPlane {
     // In the order in which they must end: an API server without its etcd lingers.
     apiserver: Daemon,
-    _controller_manager: Daemon,
+    controller_manager: Daemon,
     _etcd: Daemon,
     access: Access,
     apiserver_program: PathBuf,
@@ -78,7 +78,7 @@ impl ControlPlane {
         controller_manager.ready(PATIENCE, async || accounts.get("default").await.ok()).await?;
         Ok(Self {
             apiserver,
-            _controller_manager: controller_manager,
+            controller_manager,
             _etcd: etcd,
             access,
             apiserver_program: programs.kube_apiserver.clone(),
@@ -97,6 +97,11 @@ impl ControlPlane {
             start_apiserver(&self.apiserver_program, &self.access, &self.etcd_address, self.audit)?;
         let client = self.access.client().await?;
         self.apiserver.ready(PATIENCE, async || is_ready(&client).await.then_some(())).await
+    }
+
+    /// From now on nothing is deleted because its owner is gone, and no namespace ends.
+    pub fn stop_garbage_collection(&mut self) {
+        self.controller_manager.kill();
     }
 
     /// How to reach it.

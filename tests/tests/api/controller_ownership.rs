@@ -4,10 +4,11 @@
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Secret};
 use kube::api::{DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
-use sealed_secrets_tests::Edition;
+use sealed_secrets_tests::{Cluster, Edition, until};
 use serde_json::{Value, json};
 
 use crate::scene::{CANARY, Scene, is_owned_by, item};
+use crate::support::PATIENCE;
 
 const MANAGED: &str = "sealedsecrets.bitnami.com/managed";
 const PATCH: &str = "sealedsecrets.bitnami.com/patch";
@@ -50,6 +51,26 @@ async fn owner(scene: &Scene, name: &str, controller: bool) -> Value {
     };
     let uid = maps.create(&PostParams::default(), &map).await.unwrap().uid();
     json!({"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": uid, "controller": controller})
+}
+
+#[tokio::test]
+async fn a_sealed_secret_that_is_restored_adopts_the_secret_of_the_one_before() {
+    let mut cluster = Cluster::own().await.unwrap();
+    let installation = cluster.install_namespaced(&[]).await.unwrap();
+    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
+    // It would delete the Secret at the moment in which it is adopted.
+    cluster.stop_garbage_collection().unwrap();
+    let scene = Scene { cluster, installation, controller };
+    let lost = opened(&scene, "db").await;
+    let first = scene.secrets().get("db").await.unwrap();
+    scene.sealed_secrets().delete("db", &DeleteParams::default()).await.unwrap();
+    let gone = async || scene.sealed_secrets().get_opt("db").await.unwrap().is_none().then_some(());
+    until("the SealedSecret is gone", PATIENCE, gone).await.unwrap();
+    assert!(is_owned_by(&scene.secrets().get("db").await.unwrap(), &lost), "with the owner that is gone");
+    let restored = scene.seal_and_create(&scene.secret("db", "password", "restored")).await;
+    let adopted = scene.until_secret("db", "is adopted", |secret| is_owned_by(secret, &restored)).await;
+    assert_eq!(item(&adopted, "password").as_deref(), Some("restored"));
+    assert_eq!(adopted.uid(), first.uid(), "it is the same Secret");
 }
 
 #[tokio::test]
