@@ -29,9 +29,8 @@ pub(super) fn b64dec(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 pub(super) fn decode_base64(text: &[u8]) -> Result<Vec<u8>, usize> {
     let mut letters = text.iter().copied().enumerate().filter(|(_, letter)| !matches!(letter, b'\r' | b'\n'));
     let mut output = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut count, mut last) = (0_u32, 0_usize, 0_usize);
+    let (mut bits, mut count) = (0_u32, 0_usize);
     while let Some((position, letter)) = letters.next() {
-        last = position + 1;
         if let Some(value) = base64_value(letter) {
             bits = (bits << 6) | u32::from(value);
             count += 1;
@@ -53,7 +52,7 @@ pub(super) fn decode_base64(text: &[u8]) -> Result<Vec<u8>, usize> {
         output.extend((bits << (6 * (4 - count))).to_be_bytes().iter().skip(1).take(count - 1));
         return letters.next().map_or(Ok(output), |(garbage, _)| Err(garbage));
     }
-    if count == 0 { Ok(output) } else { Err(last - count) }
+    if count == 0 { Ok(output) } else { Err(text.len() - count) }
 }
 
 /// As for base64, but the error counts without newlines.
@@ -190,4 +189,14 @@ pub(super) fn from_json(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 
 pub(super) fn must_from_json(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     decode(cx, args.text(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_a_base64_error_counts_newlines_as_go_does() {
+        assert_eq!(decode_base64(b"admin\n"), Err(5));
+    }
 }

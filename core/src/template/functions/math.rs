@@ -49,23 +49,27 @@ pub(super) fn min(_: &mut Cx, args: &Args) -> Outcome<Value> {
 }
 
 pub(super) fn maxf(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    fold_floats(args, |left, right| {
-        if left.is_nan() || right.is_nan() {
-            keep_infinity(left, right, f64::INFINITY)
-        } else {
-            left.max(right)
-        }
-    })
+    fold_floats(args, greater)
 }
 
 pub(super) fn minf(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    fold_floats(args, |left, right| {
-        if left.is_nan() || right.is_nan() {
-            keep_infinity(left, right, f64::NEG_INFINITY)
-        } else {
-            left.min(right)
-        }
-    })
+    fold_floats(args, smaller)
+}
+
+/// Go's `math.Max`: 0 is greater than -0.
+fn greater(left: f64, right: f64) -> f64 {
+    if left.is_nan() || right.is_nan() {
+        return keep_infinity(left, right, f64::INFINITY);
+    }
+    if left.total_cmp(&right).is_ge() { left } else { right }
+}
+
+/// Go's `math.Min`: -0 is smaller than 0.
+fn smaller(left: f64, right: f64) -> f64 {
+    if left.is_nan() || right.is_nan() {
+        return keep_infinity(left, right, f64::NEG_INFINITY);
+    }
+    if left.total_cmp(&right).is_le() { left } else { right }
 }
 
 /// Go's `math.Max` and `math.Min` prefer their infinity to NaN.
@@ -187,4 +191,17 @@ pub(super) fn seq(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 
 const fn direction(start: i64, end: i64) -> i64 {
     if end < start { -1 } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_have_a_sign_as_in_go() {
+        for (left, right) in [(0.0, -0.0), (-0.0, 0.0)] {
+            assert!(smaller(left, right).is_sign_negative());
+            assert!(greater(left, right).is_sign_positive());
+        }
+    }
 }
