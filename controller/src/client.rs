@@ -75,7 +75,11 @@ pub(crate) fn watching() -> watcher::Config {
 pub(crate) fn in_words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
-        kube::Error::SerdeError(_) => "the answer of the API server cannot be read".to_owned(),
+        // Its text quotes the answer.
+        kube::Error::SerdeError(error) => {
+            let (line, column) = (error.line(), error.column());
+            format!("the API server's answer cannot be read (line {line}, column {column})")
+        }
         other => other.to_string(),
     }
 }

@@ -6,6 +6,7 @@ use sealed_secrets_core::unseal::UnsealError;
 use thiserror::Error;
 
 use crate::args::ListenAddress;
+use crate::client;
 
 /// Bytes of what is said of one failure: it stands in each condition, which are stored with the object.
 const LONGEST_MESSAGE: usize = 8 << 10;
@@ -111,14 +112,7 @@ impl Failure {
                     .iter()
                     .any(|words| status.message.contains(words)),
             },
-            // Its text quotes the answer.
-            kube::Error::SerdeError(error) => {
-                let (line, column) = (error.line(), error.column());
-                Self::temporary(format!(
-                    "the API server's answer cannot be read (line {line}, column {column})"
-                ))
-            }
-            other => Self::temporary(other.to_string()),
+            other => Self::temporary(client::in_words(other)),
         }
     }
 

@@ -50,6 +50,7 @@ use crate::error::Failure;
 use folded::Folded;
 use news::News;
 use room::{Room, key_of, reference};
+use versions::Key;
 
 /// Objects in work at the same time, most of which wait for the API server: those of the backlog ([`lanes`]), and what is urgent.
 const WORKERS: u16 = 128;
@@ -227,15 +228,14 @@ fn note_end(room: &Room, store: &Store<DynamicObject>, outcome: Outcome) {
 /// Every object once more, whenever the key ring has changed.
 fn all_on_new_ring(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
     let (room, store) = (Arc::clone(room), store.clone());
-    WatchStream::from_changes(room.context.ring.clone())
-        .map(move |_| room.lanes.open_later(store.state().iter().map(|object| key_of(object))))
+    WatchStream::from_changes(room.context.ring.clone()).map(move |_| room.lanes.open_later(all(&store)))
 }
 
 /// Every object once more, behind everything else, when somebody wants this process itself to have opened all.
 fn all_for_whole_view(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
     let (room, store) = (Arc::clone(room), store.clone());
     WatchStream::from_changes(room.context.usage.whole_view_wanted())
-        .map(move |_| room.lanes.look_later(store.state().iter().map(|object| key_of(object))))
+        .map(move |_| room.lanes.look_later(all(&store)))
 }
 
 /// Every object once more, behind everything else, when other names are kept for key Secrets: what was refused one may be made now.
@@ -244,10 +244,15 @@ fn all_on_new_prefixes(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl S
     let mut known = room.context.key_prefixes();
     WatchStream::from_changes(room.context.policies.clone()).map(move |_| {
         let now = room.context.key_prefixes();
-        if std::mem::replace(&mut known, now.clone()) != now {
-            room.lanes.look_later(store.state().iter().map(|object| key_of(object)));
+        if known != now {
+            known = now;
+            room.lanes.look_later(all(&store));
         }
     })
+}
+
+fn all(store: &Store<DynamicObject>) -> Vec<Key> {
+    store.state().iter().map(|object| key_of(object)).collect()
 }
 
 /// Tells the successes that were put off being told.

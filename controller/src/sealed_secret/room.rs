@@ -104,8 +104,8 @@ impl Room {
     /// or it is gone and its owner is to make it again.
     pub(super) fn is_left_alone(&self, object: &DynamicObject) -> bool {
         let since = self.lock().get(&key_of(object)).map(|last| last.since);
-        let stands = since.is_none_or(|since| since == Since::Reported) && self.has_opened(object);
-        stands && (self.versions.is_awaited(&key_of(object)) || !self.repair && since.is_some())
+        let may_be = self.versions.is_awaited(&key_of(object)) || !self.repair && since.is_some();
+        may_be && since.is_none_or(|since| since == Since::Reported) && self.has_opened(object)
     }
 
     /// Whether a flag forbids what may have opened before this process started.
@@ -194,12 +194,21 @@ impl Room {
 
     /// A status of this namespace could be written: has everything told that was forbidden there.
     pub(super) fn may_tell(&self, object: &DynamicObject) {
-        self.lanes.look_later(self.untold.allowed(&key_of(object)));
+        let untold = self.untold.allowed(&key_of(object));
+        if !untold.is_empty() {
+            self.lanes.look_later(untold);
+        }
     }
 
     /// What there is to be told of `object` is in its status already.
     pub(super) fn has_nothing_untold(&self, object: &DynamicObject) {
-        self.lanes.look_later(self.untold.forget(&key_of(object)));
+        self.forget_untold(&key_of(object));
+    }
+
+    fn forget_untold(&self, key: &Key) {
+        if let Some(scout) = self.untold.forget(key) {
+            self.lanes.look_later([scout]);
+        }
     }
 
     /// Remembers a success, which has then been reported.
@@ -272,7 +281,7 @@ impl Room {
         self.context.usage.forget(key);
         self.seen.forget(key);
         self.unseen.forget(key);
-        self.lanes.look_later(self.untold.forget(key));
+        self.forget_untold(key);
         self.cases.forget(key);
         self.places.forget(key);
         self.repairs.forget(key);

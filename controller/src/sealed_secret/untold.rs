@@ -36,10 +36,10 @@ impl Untold {
 
     /// Forgets an object of which there is nothing to be told any more. Returns the scout that takes its place, if it was one.
     pub(super) fn forget(&self, key: &Key) -> Option<Key> {
-        let was_scout = self.is_scout(key);
         let (namespace, name) = key;
         let mut namespaces = self.lock();
         let untold = namespaces.get_mut(namespace)?;
+        let was_scout = untold.first() == Some(name);
         untold.remove(name);
         let next = untold.first().filter(|_| was_scout).map(|name| (namespace.clone(), name.clone()));
         if untold.is_empty() {
