@@ -24,11 +24,6 @@ impl Scene {
         (Self { cluster, installation, controller }, proxy)
     }
 
-    async fn opened(&self, name: &str) {
-        self.seal_and_create(&self.secret(name, "password", CANARY)).await;
-        self.until_synced(name, "True").await;
-    }
-
     /// Waits until the API server shows the Secret with this item.
     async fn until_item(&self, name: &str, value: &str) {
         let has = |secret: &Secret| item(secret, "password").as_deref() == Some(value);

@@ -2,22 +2,15 @@
 
 use kube::ResourceExt as _;
 use kube::api::DeleteParams;
-use sealed_secrets_tests::{Cluster, Edition, until};
+use sealed_secrets_tests::until;
 use serde_json::json;
 
 use crate::scene::{CANARY, Scene};
 use crate::support::PATIENCE;
 
-async fn scene_with(arguments: &[&str]) -> Scene {
-    let cluster = Cluster::shared().await.unwrap();
-    let installation = cluster.install_namespaced(&[]).await.unwrap();
-    let controller = installation.start(Edition::Ours, arguments).await.unwrap();
-    Scene { cluster, installation, controller }
-}
-
 #[tokio::test]
 async fn a_sealed_secret_that_gets_the_selected_label_later_opens_then() {
-    let scene = scene_with(&["--label-selector=tier=blue"]).await;
+    let scene = Scene::with(&["--label-selector=tier=blue"]).await;
     scene.seal_and_create(&scene.secret("late", "password", CANARY)).await;
     let mut chosen = scene.seal(&scene.secret("chosen", "password", CANARY)).await;
     chosen["metadata"]["labels"] = json!({"tier": "blue"});
@@ -30,7 +23,7 @@ async fn a_sealed_secret_that_gets_the_selected_label_later_opens_then() {
 
 #[tokio::test]
 async fn with_few_requests_per_second_everything_happens_though_later() {
-    let scene = scene_with(&["--kubeclient-qps=5", "--kubeclient-burst=2", "--watch-for-secrets"]).await;
+    let scene = Scene::with(&["--kubeclient-qps=5", "--kubeclient-burst=2", "--watch-for-secrets"]).await;
     for name in ["one", "two", "three"] {
         scene.seal_and_create(&scene.secret(name, "password", CANARY)).await;
     }
@@ -41,7 +34,7 @@ async fn with_few_requests_per_second_everything_happens_though_later() {
 
 #[tokio::test]
 async fn old_gc_behavior_is_taken_and_said_to_be_the_clusters_affair() {
-    let scene = scene_with(&["--old-gc-behavior"]).await;
+    let scene = Scene::with(&["--old-gc-behavior"]).await;
     scene.until_logged("--old-gc-behavior has no effect").await;
     scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
     scene.until_synced("db", "True").await;
@@ -53,7 +46,7 @@ async fn old_gc_behavior_is_taken_and_said_to_be_the_clusters_affair() {
 
 #[tokio::test]
 async fn without_names_in_the_metrics_what_does_not_open_is_counted_until_it_is_gone() {
-    let scene = scene_with(&["--metrics-omit-secret-labels"]).await;
+    let scene = Scene::with(&["--metrics-omit-secret-labels"]).await;
     let mut renamed = scene.seal(&scene.secret("db", "password", CANARY)).await;
     renamed["metadata"]["name"] = json!("nameless");
     scene.create(&renamed).await;

@@ -1,6 +1,6 @@
 //! What the controller answers to kubeseal: verify and rotate.
 
-use sealed_secrets_tests::{Cluster, Edition, http_request};
+use sealed_secrets_tests::http_request;
 use serde_json::{Value, json};
 
 use crate::scene::{CANARY, Scene, item, seal_with};
@@ -8,11 +8,7 @@ use crate::scene::{CANARY, Scene, item, seal_with};
 const FOREIGN_CERTIFICATE: &str = include_str!("../../../core/tests/data/rsa2048.crt");
 
 async fn unlimited() -> Scene {
-    let cluster = Cluster::shared().await.unwrap();
-    let installation = cluster.install_namespaced(&[]).await.unwrap();
-    let limits = ["--rate-limit=1000", "--rate-limit-burst=1000"];
-    let controller = installation.start(Edition::Ours, &limits).await.unwrap();
-    Scene { cluster, installation, controller }
+    Scene::with(&["--rate-limit=1000", "--rate-limit-burst=1000"]).await
 }
 
 async fn post(scene: &Scene, path: &str, body: &str) -> (u16, String) {

@@ -2,7 +2,7 @@
 //! server never changes.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Secret};
-use kube::api::{DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use sealed_secrets_tests::{Cluster, Edition, until};
 use serde_json::{Value, json};
@@ -13,12 +13,6 @@ use crate::support::PATIENCE;
 const MANAGED: &str = "sealedsecrets.bitnami.com/managed";
 const PATCH: &str = "sealedsecrets.bitnami.com/patch";
 const SKIP_OWNER: &str = "sealedsecrets.bitnami.com/skip-set-owner-references";
-
-async fn opened(scene: &Scene, name: &str) -> DynamicObject {
-    scene.seal_and_create(&scene.secret(name, "password", CANARY)).await;
-    scene.until_synced(name, "True").await;
-    scene.sealed_secrets().get(name).await.unwrap()
-}
 
 /// A Secret that is there before, with these annotations.
 async fn plant(scene: &Scene, name: &str, annotations: &[&str]) -> Secret {
@@ -55,13 +49,10 @@ async fn owner(scene: &Scene, name: &str, controller: bool) -> Value {
 
 #[tokio::test]
 async fn a_sealed_secret_that_is_restored_adopts_the_secret_of_the_one_before() {
-    let mut cluster = Cluster::own().await.unwrap();
-    let installation = cluster.install_namespaced(&[]).await.unwrap();
-    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
+    let mut scene = Scene::on(Cluster::own().await.unwrap(), &[]).await;
     // It would delete the Secret at the moment in which it is adopted.
-    cluster.stop_garbage_collection().unwrap();
-    let scene = Scene { cluster, installation, controller };
-    let lost = opened(&scene, "db").await;
+    scene.cluster.stop_garbage_collection().unwrap();
+    let lost = scene.opened("db").await;
     let first = scene.secrets().get("db").await.unwrap();
     scene.sealed_secrets().delete("db", &DeleteParams::default()).await.unwrap();
     let gone = async || scene.sealed_secrets().get_opt("db").await.unwrap().is_none().then_some(());
@@ -76,7 +67,7 @@ async fn a_sealed_secret_that_is_restored_adopts_the_secret_of_the_one_before() 
 #[tokio::test]
 async fn an_owner_reference_that_is_removed_is_put_back() {
     let scene = Scene::set().await;
-    let sealed = opened(&scene, "db").await;
+    let sealed = scene.opened("db").await;
     edit(&scene, "db", &json!({"metadata": {"ownerReferences": null}})).await;
     scene.until_secret("db", "is owned again", |secret| is_owned_by(secret, &sealed)).await;
     scene.until_event("db", "SecretRepaired").await;
@@ -86,7 +77,7 @@ async fn an_owner_reference_that_is_removed_is_put_back() {
 #[tokio::test]
 async fn a_secret_that_somebody_else_controls_now_is_left_to_them() {
     let scene = Scene::set().await;
-    opened(&scene, "db").await;
+    scene.opened("db").await;
     edit(&scene, "db", &json!({"metadata": {"ownerReferences": [owner(&scene, "other", true).await]}})).await;
     let message = scene.until_synced("db", "False").await;
     assert_eq!(message, "failed update: Resource \"db\" already exists and is not managed by SealedSecret");
@@ -97,7 +88,7 @@ async fn a_secret_that_somebody_else_controls_now_is_left_to_them() {
 #[tokio::test]
 async fn a_secret_without_owner_is_not_ours_for_a_controller_that_has_not_seen_it_otherwise() {
     let mut scene = Scene::set().await;
-    opened(&scene, "db").await;
+    scene.opened("db").await;
     scene.controller.stop().await.unwrap();
     edit(&scene, "db", &json!({"metadata": {"ownerReferences": null}})).await;
     start_again(&mut scene).await;
@@ -108,7 +99,7 @@ async fn a_secret_without_owner_is_not_ours_for_a_controller_that_has_not_seen_i
 #[tokio::test]
 async fn an_owner_that_others_have_added_stays_when_ours_is_put_back() {
     let scene = Scene::set().await;
-    opened(&scene, "db").await;
+    scene.opened("db").await;
     let owners = scene.secrets().get("db").await.unwrap().owner_references().to_vec();
     let owners = json!([owners[0], owner(&scene, "other", false).await]);
     edit(
@@ -126,7 +117,7 @@ async fn an_owner_that_others_have_added_stays_when_ours_is_put_back() {
 #[tokio::test]
 async fn an_update_that_the_spec_asks_for_is_not_told_as_a_repair() {
     let mut scene = Scene::set().await;
-    opened(&scene, "db").await;
+    scene.opened("db").await;
     let labelled = |value: &str| json!({"spec": {"template": {"metadata": {"labels": {"step": value}}}}});
     let has_label = |value: &'static str| {
         move |secret: &Secret| secret.labels().get("step").is_some_and(|label| label == value)
@@ -146,7 +137,7 @@ async fn an_update_that_the_spec_asks_for_is_not_told_as_a_repair() {
 async fn what_was_merged_into_a_secret_of_others_is_put_back_and_theirs_stays() {
     let scene = Scene::set().await;
     plant(&scene, "db", &[PATCH]).await;
-    opened(&scene, "db").await;
+    scene.opened("db").await;
     edit(&scene, "db", &json!({"stringData": {"password": "forged", "theirs": "changed"}})).await;
     let is_back = |secret: &Secret| item(secret, "password").as_deref() == Some(CANARY);
     let secret = scene.until_secret("db", "has our item", is_back).await;
@@ -158,7 +149,7 @@ async fn what_was_merged_into_a_secret_of_others_is_put_back_and_theirs_stays() 
 async fn a_secret_to_be_patched_and_managed_is_merged_and_owned() {
     let scene = Scene::set().await;
     plant(&scene, "db", &[PATCH, MANAGED]).await;
-    let sealed = opened(&scene, "db").await;
+    let sealed = scene.opened("db").await;
     let secret = scene.secrets().get("db").await.unwrap();
     assert!(is_owned_by(&secret, &sealed));
     assert_eq!(
@@ -187,7 +178,7 @@ async fn a_secret_without_owner_on_request_is_synced_again_and_again() {
     assert!(scene.secrets().get("db").await.unwrap().owner_references().is_empty());
     scene.controller.stop().await.unwrap();
     start_again(&mut scene).await;
-    opened(&scene, "later").await;
+    scene.opened("later").await;
     scene.until_synced("db", "True").await;
     scene.merge("db", &json!({"spec": {"template": {"metadata": {"labels": {"step": "2"}}}}})).await;
     let message = scene.until_synced("db", "False").await;
@@ -218,7 +209,7 @@ async fn an_immutable_secret_is_told_so_and_made_anew_when_it_is_deleted() {
 #[tokio::test]
 async fn another_type_is_told_so_and_made_anew_when_the_secret_is_deleted() {
     let scene = Scene::set().await;
-    opened(&scene, "db").await;
+    scene.opened("db").await;
     scene.merge("db", &json!({"spec": {"template": {"type": "example.com/other"}}})).await;
     let message = scene.until_synced("db", "False").await;
     assert!(

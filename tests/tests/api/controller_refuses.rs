@@ -249,10 +249,7 @@ fn deep() -> String {
 
 #[tokio::test]
 async fn an_object_that_is_nested_too_deep_stops_neither_a_running_controller_nor_one_that_starts() {
-    let cluster = Cluster::own().await.unwrap();
-    let installation = cluster.install_namespaced(&[]).await.unwrap();
-    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
-    let mut scene = Scene { cluster, installation, controller };
+    let mut scene = Scene::on(Cluster::own().await.unwrap(), &[]).await;
     let mut sealed = scene.seal(&scene.secret("deep", "password", CANARY)).await;
     sealed["spec"]["template"]["metadata"]["unknown"] = json!("DEEP");
     let body = sealed.to_string().replace("\"DEEP\"", &deep()).into_bytes();

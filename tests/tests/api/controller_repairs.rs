@@ -2,23 +2,11 @@
 
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, Patch, PatchParams};
-use sealed_secrets_tests::{Cluster, Edition, until};
+use sealed_secrets_tests::{Edition, until};
 use serde_json::{Value, json};
 
 use crate::scene::{CANARY, Scene, item};
 use crate::support::PATIENCE;
-
-async fn scene_with(arguments: &[&str]) -> Scene {
-    let cluster = Cluster::shared().await.unwrap();
-    let installation = cluster.install_namespaced(&[]).await.unwrap();
-    let controller = installation.start(Edition::Ours, arguments).await.unwrap();
-    Scene { cluster, installation, controller }
-}
-
-async fn opened(scene: &Scene, name: &str) {
-    scene.seal_and_create(&scene.secret(name, "password", CANARY)).await;
-    scene.until_synced(name, "True").await;
-}
 
 async fn edit(scene: &Scene, name: &str, change: &Value) {
     let parameters = PatchParams { field_manager: Some("an-intruder".to_owned()), ..PatchParams::default() };
@@ -49,7 +37,7 @@ async fn metric(scene: &Scene, parts: &[&str]) -> Option<f64> {
 #[tokio::test]
 async fn a_deleted_secret_is_created_again() {
     let scene = Scene::set().await;
-    opened(&scene, "db").await;
+    scene.opened("db").await;
     let first = scene.secrets().get("db").await.unwrap();
     scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();
     let again = scene.until_secret("db", "is another one", |secret| secret.uid() != first.uid()).await;
@@ -64,7 +52,7 @@ async fn a_deleted_secret_is_created_again() {
 #[tokio::test]
 async fn an_edited_secret_is_put_back_and_what_others_have_added_stays() {
     let scene = Scene::set().await;
-    opened(&scene, "db").await;
+    scene.opened("db").await;
     let change = json!({
         "metadata": {"labels": {"added-by": "others"}},
         "stringData": {"password": "forged", "further": "x"}
@@ -86,8 +74,8 @@ async fn an_edited_secret_is_put_back_and_what_others_have_added_stays() {
 #[tokio::test]
 async fn a_secret_that_somebody_changes_again_and_again_is_put_back_later_each_time() {
     let scene = Scene::set().await;
-    opened(&scene, "fought-over").await;
-    opened(&scene, "other").await;
+    scene.opened("fought-over").await;
+    scene.opened("other").await;
     let forged = json!({"stringData": {"password": "forged"}});
     let is_back = |secret: &_| item(secret, "password").as_deref() == Some(CANARY);
     for _ in 0..5 {
@@ -105,22 +93,22 @@ async fn a_secret_that_somebody_changes_again_and_again_is_put_back_later_each_t
 #[tokio::test]
 async fn a_foreign_label_alone_is_no_drift() {
     let scene = Scene::set().await;
-    opened(&scene, "db").await;
+    scene.opened("db").await;
     edit(&scene, "db", &json!({"metadata": {"labels": {"added-by": "others"}}})).await;
-    opened(&scene, "later").await;
+    scene.opened("later").await;
     assert_eq!(metric(&scene, &["secret_repairs_total", scene.namespace()]).await, None);
     assert!(scene.secrets().get("db").await.unwrap().labels().contains_key("added-by"));
 }
 
 #[tokio::test]
 async fn skip_recreate_leaves_a_deleted_secret_deleted() {
-    let mut scene = scene_with(&["--skip-recreate"]).await;
-    opened(&scene, "db").await;
+    let mut scene = Scene::with(&["--skip-recreate"]).await;
+    scene.opened("db").await;
     scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();
-    opened(&scene, "later").await;
+    scene.opened("later").await;
     assert!(scene.secrets().get_opt("db").await.unwrap().is_none());
     new_key(&mut scene).await;
-    opened(&scene, "after-the-key").await;
+    scene.opened("after-the-key").await;
     assert!(scene.secrets().get_opt("db").await.unwrap().is_none(), "a new key is no reason");
     let changed = scene.seal(&scene.secret("db", "password", "changed")).await;
     scene.merge("db", &json!({"spec": changed["spec"]})).await;
@@ -131,7 +119,7 @@ async fn skip_recreate_leaves_a_deleted_secret_deleted() {
 async fn a_restarted_controller_opens_nothing_that_is_unchanged() {
     let mut scene = Scene::set().await;
     for name in ["one", "two", "three"] {
-        opened(&scene, name).await;
+        scene.opened(name).await;
     }
     scene.secrets().delete("three", &DeleteParams::default()).await.unwrap();
     scene.until_event("three", "SecretRepaired").await;
@@ -148,8 +136,8 @@ async fn a_restarted_controller_opens_nothing_that_is_unchanged() {
 #[tokio::test]
 async fn what_changed_while_no_controller_ran_is_put_back_at_the_start() {
     let mut scene = Scene::set().await;
-    opened(&scene, "edited").await;
-    opened(&scene, "deleted").await;
+    scene.opened("edited").await;
+    scene.opened("deleted").await;
     scene.controller.stop().await.unwrap();
     edit(&scene, "edited", &json!({"stringData": {"password": "forged"}})).await;
     scene.secrets().delete("deleted", &DeleteParams::default()).await.unwrap();
@@ -163,7 +151,7 @@ async fn what_changed_while_no_controller_ran_is_put_back_at_the_start() {
 #[tokio::test]
 async fn a_forged_memory_in_the_status_does_not_make_a_secret_ours() {
     let scene = Scene::set().await;
-    opened(&scene, "db").await;
+    scene.opened("db").await;
     let status = scene.sealed_secrets().get("db").await.unwrap().data["status"].clone();
     let foreign = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "other"}, "stringData": {"theirs": "x"}
@@ -207,7 +195,7 @@ async fn the_conditions_say_what_gitops_tools_read() {
 
 #[tokio::test]
 async fn a_label_selector_selects_sealed_secrets_and_does_not_hide_their_secrets() {
-    let scene = scene_with(&["--label-selector=team=a"]).await;
+    let scene = Scene::with(&["--label-selector=team=a"]).await;
     let mut selected = scene.seal(&scene.secret("selected", "password", CANARY)).await;
     selected["metadata"]["labels"] = json!({"team": "a"});
     scene.seal_and_create(&scene.secret("ignored", "password", CANARY)).await;
@@ -221,7 +209,7 @@ async fn a_label_selector_selects_sealed_secrets_and_does_not_hide_their_secrets
 
 #[tokio::test]
 async fn sigusr1_makes_a_new_key_with_the_labels_that_were_asked_for() {
-    let mut scene = scene_with(&["--privatekey-labels=team=a", "--privatekey-annotations=why=test"]).await;
+    let mut scene = Scene::with(&["--privatekey-labels=team=a", "--privatekey-annotations=why=test"]).await;
     new_key(&mut scene).await;
     let labelled =
         kube::api::ListParams::default().labels("team=a,sealedsecrets.bitnami.com/sealed-secrets-key=active");

@@ -10,18 +10,6 @@ use serde_json::{Value, json};
 use crate::scene::{CANARY, Scene, item};
 use crate::support::PATIENCE;
 
-async fn scene_with(arguments: &[&str]) -> Scene {
-    let cluster = Cluster::shared().await.unwrap();
-    let installation = cluster.install_namespaced(&[]).await.unwrap();
-    let controller = installation.start(Edition::Ours, arguments).await.unwrap();
-    Scene { cluster, installation, controller }
-}
-
-async fn opened(scene: &Scene, name: &str) {
-    scene.seal_and_create(&scene.secret(name, "password", CANARY)).await;
-    scene.until_synced(name, "True").await;
-}
-
 async fn plant(scene: &Scene, name: &str) {
     let secret: Secret = serde_json::from_value(scene.secret(name, "theirs", "x")).unwrap();
     scene.secrets().create(&PostParams::default(), &secret).await.unwrap();
@@ -42,7 +30,7 @@ async fn until_failed(scene: &Scene, name: &str, times: usize) {
 
 #[tokio::test]
 async fn an_explicit_limit_of_retries_holds_until_a_change_and_without_one_there_is_none() {
-    let (limited, unlimited) = (scene_with(&["--max-unseal-retries=1"]).await, Scene::set().await);
+    let (limited, unlimited) = (Scene::with(&["--max-unseal-retries=1"]).await, Scene::set().await);
     for scene in [&limited, &unlimited] {
         scene.fill_quota().await;
         scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
@@ -74,7 +62,7 @@ async fn what_belongs_to_somebody_else_is_told_once_and_waits_until_its_secret_c
 
 #[tokio::test]
 async fn without_update_status_events_are_written_and_no_status() {
-    let scene = scene_with(&["--update-status=false"]).await;
+    let scene = Scene::with(&["--update-status=false"]).await;
     scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
     scene.until_event("db", "Unsealed").await;
     assert!(scene.sealed_secrets().get("db").await.unwrap().data.get("status").is_none());
@@ -99,13 +87,13 @@ async fn without_update_status_events_are_written_and_no_status() {
 #[tokio::test]
 async fn what_is_being_deleted_is_left_alone() {
     let scene = Scene::set().await;
-    opened(&scene, "db").await;
+    scene.opened("db").await;
     scene.merge("db", &json!({"metadata": {"finalizers": ["example.com/wait"]}})).await;
     scene.sealed_secrets().delete("db", &DeleteParams::default()).await.unwrap();
     let marked = async || scene.sealed_secrets().get("db").await.unwrap().metadata.deletion_timestamp;
     until("db is being deleted", PATIENCE, marked).await.unwrap();
     scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();
-    opened(&scene, "later").await;
+    scene.opened("later").await;
     assert!(scene.secrets().get_opt("db").await.unwrap().is_none());
     scene.merge("db", &json!({"metadata": {"finalizers": null}})).await;
 }

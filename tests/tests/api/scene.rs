@@ -29,9 +29,18 @@ pub(crate) struct Scene {
 impl Scene {
     /// Our controller in a namespace of its own on the shared control plane.
     pub(crate) async fn set() -> Self {
-        let cluster = Cluster::shared().await.unwrap();
+        Self::with(&[]).await
+    }
+
+    /// The same with these flags.
+    pub(crate) async fn with(arguments: &[&str]) -> Self {
+        Self::on(Cluster::shared().await.unwrap(), arguments).await
+    }
+
+    /// The same on another control plane.
+    pub(crate) async fn on(cluster: Cluster, arguments: &[&str]) -> Self {
         let installation = cluster.install_namespaced(&[]).await.unwrap();
-        let controller = installation.start(Edition::Ours, &[]).await.unwrap();
+        let controller = installation.start(Edition::Ours, arguments).await.unwrap();
         Self { cluster, installation, controller }
     }
 
@@ -88,6 +97,13 @@ impl Scene {
 
     pub(crate) async fn seal_and_create(&self, secret: &Value) -> DynamicObject {
         self.create(&self.seal(secret).await).await
+    }
+
+    /// A SealedSecret with one item, which is the canary, once it is synced.
+    pub(crate) async fn opened(&self, name: &str) -> DynamicObject {
+        self.seal_and_create(&self.secret(name, "password", CANARY)).await;
+        self.until_synced(name, "True").await;
+        self.sealed_secrets().get(name).await.unwrap()
     }
 
     pub(crate) async fn merge(&self, name: &str, change: &Value) {
