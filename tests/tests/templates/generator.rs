@@ -244,7 +244,11 @@ fn soup() -> BoxedStrategy<String> {
 
 fn statement(expressions: &Expressions) -> BoxedStrategy<String> {
     let (any, list, dict) = (&expressions[&Any], &expressions[&List], &expressions[&Dict]);
-    let body = prop_oneof![any.clone().prop_map(|any| format!("{{{{{any}}}}}")), Just("<{{.}}>".to_owned())];
+    let body = prop_oneof![
+        any.clone().prop_map(|any| format!("{{{{{any}}}}}")),
+        Just("<{{.}}>".to_owned()),
+        Just("<{{.foo}}>".to_owned())
+    ];
     prop_oneof![
         6 => any.clone().prop_map(|any| format!("{{{{ {any} }}}}")),
         1 => any.clone().prop_map(|any| format!(" \n{{{{- {any} -}}}}\t x")),
@@ -254,6 +258,7 @@ fn statement(expressions: &Expressions) -> BoxedStrategy<String> {
         2 => (list.clone(), body.clone()).prop_map(|(list, body)| format!("{{{{range $i, $e := {list}}}}}{{{{$i}}}}={{{{$e}}}}{body}{{{{else}}}}none{{{{end}}}}")),
         1 => (dict.clone(), body.clone()).prop_map(|(dict, body)| format!("{{{{range $k, $v := {dict}}}}}{{{{$k}}}}{{{{if eq $k \"b\"}}}}{{{{break}}}}{{{{end}}}}{body}{{{{end}}}}")),
         1 => any.clone().prop_map(|any| format!("{{{{range {any}}}}}{{{{.}}}},{{{{end}}}}")),
+        1 => any.clone().prop_map(|any| format!("{{{{range $e := {any}}}}}{{{{with $.foo}}}}{{{{$e.foo}}}}{{{{end}}}}{{{{end}}}}")),
         1 => any.clone().prop_map(|any| format!("{{{{$v := {any}}}}}{{{{$v}}}}{{{{$v | toJson}}}}{{{{$v.foo}}}}")),
         1 => dict.clone().prop_map(|dict| format!("{{{{$d := {dict}}}}}{{{{$_ := set $d \"n\" (list $d.foo)}}}}{{{{$d}}}}")),
         1 => any.clone().prop_map(|any| format!("{{{{define \"t\"}}}}[{{{{.}}}}]{{{{end}}}}{{{{template \"t\" {any}}}}}")),

@@ -101,19 +101,26 @@ fn go_still_answers_the_recorded_cases_as_we_do() {
     assert!(differences.is_empty(), "{}", differences.join("\n\n"));
 }
 
-#[test]
-fn generated_templates_give_what_go_gives() {
-    let oracle = Mutex::new(Oracle::start());
-    let data = context();
-    let config = ProptestConfig {
-        cases: 2500,
+/// The same templates in every run, so that what differs is found by whoever changes something, and by nobody else. Who looks for
+/// more asks for a number of random ones.
+fn runner() -> TestRunner {
+    let config = |cases| ProptestConfig {
+        cases,
         max_shrink_iters: 4000,
         failure_persistence: None,
         ..ProptestConfig::default()
     };
-    // The same templates in every run: what differs is found by whoever changes something, and by nobody else.
-    let seed = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-    let compared = TestRunner::new_with_rng(config, seed).run(&generator::template(), |template| {
+    std::env::var("HARNESS_RANDOM_TEMPLATES").map_or_else(
+        |_| TestRunner::new_with_rng(config(2500), TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
+        |number| TestRunner::new(config(number.parse().unwrap())),
+    )
+}
+
+#[test]
+fn generated_templates_give_what_go_gives() {
+    let oracle = Mutex::new(Oracle::start());
+    let data = context();
+    let compared = runner().run(&generator::template(), |template| {
         prop_assume!(!exceeds_the_budget(&template, &data));
         let go = oracle.lock().unwrap().ask(&template, &data);
         difference(&template, &data, &go).map_or(Ok(()), |difference| Err(TestCaseError::fail(difference)))

@@ -5,12 +5,12 @@ use super::super::functions::{Args, Function, Ty, lookup};
 use super::super::syntax::ast::{Command, Operand, Pipe, Term};
 use super::super::value::Value;
 use super::arguments::{constant, literal, validate};
-use super::{Evaluated, Executor};
+use super::{Evaluated, Executor, Held};
 
 const NOT_A_FUNCTION: Failure = Failure::wrong_type("arguments given to something that is not a function");
 
 impl<'t> Executor<'t, '_, '_> {
-    pub(super) fn pipe(&mut self, pipe: &'t Pipe, dot: &Value) -> Evaluated<Value> {
+    pub(super) fn pipe(&mut self, pipe: &'t Pipe, dot: &Held) -> Evaluated<Value> {
         let mut value = None;
         for command in &pipe.commands {
             value = Some(self.command(command, dot, value)?);
@@ -18,16 +18,17 @@ impl<'t> Executor<'t, '_, '_> {
         let value = value.unwrap_or(Value::Nil);
         for name in &pipe.variables {
             if pipe.assigns {
-                self.assign(name, value.clone()).map_err(|failure| Located::new(pipe.offset, failure))?;
+                self.assign(name, value.clone().into())
+                    .map_err(|failure| Located::new(pipe.offset, failure))?;
             } else {
-                self.variables.push((name, value.clone()));
+                self.variables.push((name, value.clone().into()));
             }
         }
         Ok(value)
     }
 
     /// `last` is the result of the command before the `|`, which becomes the last argument.
-    fn command(&mut self, command: &'t Command, dot: &Value, last: Option<Value>) -> Evaluated<Value> {
+    fn command(&mut self, command: &'t Command, dot: &Held, last: Option<Value>) -> Evaluated<Value> {
         let located = |failure| Located::new(command.head.offset, failure);
         self.cx.step(1).map_err(located)?;
         match &command.head.operand {
@@ -36,11 +37,11 @@ impl<'t> Executor<'t, '_, '_> {
             }
             Operand::Field(names) => self.fields(dot.clone(), names, command, dot, last),
             Operand::Variable(name, names) => {
-                let receiver = self.variable_value(name, command.head.offset)?;
+                let receiver = self.held_by(name, command.head.offset)?;
                 self.fields(receiver, names, command, dot, last)
             }
             Operand::Chain(inner, names) => {
-                let receiver = self.operand(inner, dot)?;
+                let receiver = self.operand(inner, dot)?.into();
                 self.fields(receiver, names, command, dot, last)
             }
             _ if last.is_some() || !command.arguments.is_empty() => Err(located(NOT_A_FUNCTION)),
@@ -49,15 +50,15 @@ impl<'t> Executor<'t, '_, '_> {
         }
     }
 
-    fn variable_value(&self, name: &str, offset: usize) -> Evaluated<Value> {
+    fn held_by(&self, name: &str, offset: usize) -> Evaluated<Held> {
         let value = self.variable(name).cloned();
         value.ok_or_else(|| Located::new(offset, Failure::wrong_type("undefined variable")))
     }
 
     /// The value of an operand where no type is asked for.
-    pub(super) fn operand(&mut self, term: &'t Term, dot: &Value) -> Evaluated<Value> {
+    pub(super) fn operand(&mut self, term: &'t Term, dot: &Held) -> Evaluated<Value> {
         match &term.operand {
-            Operand::Dot => Ok(dot.clone()),
+            Operand::Dot => Ok(dot.value.clone()),
             Operand::Nil => Ok(Value::Nil),
             Operand::Bool(value) => Ok(Value::Bool(*value)),
             Operand::Text(text) => Ok(Value::Text(text.clone())),
@@ -66,11 +67,11 @@ impl<'t> Executor<'t, '_, '_> {
             Operand::Pipe(pipe) => self.pipe(pipe, dot),
             Operand::Field(names) => self.read_fields(dot.clone(), names, term.offset),
             Operand::Variable(name, names) => {
-                let receiver = self.variable_value(name, term.offset)?;
+                let receiver = self.held_by(name, term.offset)?;
                 self.read_fields(receiver, names, term.offset)
             }
             Operand::Chain(inner, names) => {
-                let receiver = self.operand(inner, dot)?;
+                let receiver = self.operand(inner, dot)?.into();
                 self.read_fields(receiver, names, term.offset)
             }
         }
@@ -81,7 +82,7 @@ impl<'t> Executor<'t, '_, '_> {
         name: &'t str,
         offset: usize,
         arguments: &'t [Term],
-        dot: &Value,
+        dot: &Held,
         last: Option<Value>,
     ) -> Evaluated<Value> {
         let Some(function) = lookup(name) else {
@@ -102,7 +103,7 @@ impl<'t> Executor<'t, '_, '_> {
         &mut self,
         is_or: bool,
         arguments: &'t [Term],
-        dot: &Value,
+        dot: &Held,
         last: Option<Value>,
     ) -> Evaluated<Value> {
         let mut value = Value::Nil;
@@ -115,7 +116,7 @@ impl<'t> Executor<'t, '_, '_> {
         Ok(last.unwrap_or(value))
     }
 
-    fn argument(&mut self, term: &'t Term, parameter: Ty, dot: &Value) -> Evaluated<Value> {
+    fn argument(&mut self, term: &'t Term, parameter: Ty, dot: &Held) -> Evaluated<Value> {
         let located = |failure| Located::new(term.offset, failure);
         if let Some(converted) = literal(&term.operand, parameter) {
             return converted.map_err(located);
@@ -128,7 +129,7 @@ impl<'t> Executor<'t, '_, '_> {
         &mut self,
         function: &Function,
         terms: &'t [Term],
-        dot: &Value,
+        dot: &Held,
         last: Option<Value>,
     ) -> Evaluated<Vec<Value>> {
         let mut values = Vec::with_capacity(terms.len() + 1);

@@ -5,16 +5,22 @@ use super::super::functions::{Args, method};
 use super::super::syntax::ast::{Command, Term};
 use super::super::value::Value;
 use super::expression::check_count;
-use super::{Evaluated, Executor};
+use super::{Evaluated, Executor, Held};
+
+impl Held {
+    fn unless_nowhere(self) -> Option<Value> {
+        (self.is_item || !matches!(self.value, Value::Nil)).then_some(self.value)
+    }
+}
 
 impl<'t> Executor<'t, '_, '_> {
     /// Follows `names` from `receiver`; the last one may be a method that takes the command's arguments.
     pub(super) fn fields(
         &mut self,
-        receiver: Value,
+        receiver: Held,
         names: &'t [String],
         command: &'t Command,
-        dot: &Value,
+        dot: &Held,
         last: Option<Value>,
     ) -> Evaluated<Value> {
         let offset = command.head.offset;
@@ -25,9 +31,9 @@ impl<'t> Executor<'t, '_, '_> {
                     Failure::wrong_type("arguments given to something that is not a function"),
                 ));
             }
-            return Ok(receiver);
+            return Ok(receiver.value);
         };
-        let mut receiver = Some(receiver).filter(|receiver| !matches!(receiver, Value::Nil));
+        let mut receiver = receiver.unless_nowhere();
         for name in path {
             receiver = self.field(receiver, name, offset, &[], dot, None)?;
         }
@@ -36,13 +42,13 @@ impl<'t> Executor<'t, '_, '_> {
 
     pub(super) fn read_fields(
         &mut self,
-        receiver: Value,
+        receiver: Held,
         names: &'t [String],
         offset: usize,
     ) -> Evaluated<Value> {
-        let mut receiver = Some(receiver).filter(|receiver| !matches!(receiver, Value::Nil));
+        let mut receiver = receiver.unless_nowhere();
         for name in names {
-            receiver = self.field(receiver, name, offset, &[], &Value::Nil, None)?;
+            receiver = self.field(receiver, name, offset, &[], &Value::Nil.into(), None)?;
         }
         Ok(receiver.unwrap_or(Value::Nil))
     }
@@ -54,7 +60,7 @@ impl<'t> Executor<'t, '_, '_> {
         name: &'t str,
         offset: usize,
         arguments: &'t [Term],
-        dot: &Value,
+        dot: &Held,
         last: Option<Value>,
     ) -> Evaluated<Option<Value>> {
         let located = |reason| Located::new(offset, Failure::wrong_type(reason));

@@ -23,11 +23,11 @@ pub(crate) fn execute(cx: &mut Cx, templates: &Templates, name: &str, dot: &Valu
         cx,
         templates,
         frames: Vec::new(),
-        variables: vec![("$", dot.clone())],
+        variables: vec![("$", dot.clone().into())],
         base: 0,
         calls: 0,
     };
-    executor.frames.push(Frame::Body { nodes: body.iter(), dot: dot.clone(), mark: 1 });
+    executor.frames.push(Frame::Body { nodes: body.iter(), dot: dot.clone().into(), mark: 1 });
     executor.run()?;
     Ok(executor.output)
 }
@@ -37,15 +37,29 @@ struct Executor<'t, 'c, 's> {
     templates: &'t Templates,
     output: Buffer,
     frames: Vec<Frame<'t>>,
-    variables: Vec<(&'t str, Value)>,
+    variables: Vec<(&'t str, Held)>,
     /// Where the variables of the template being run begin.
     base: usize,
     calls: usize,
 }
 
+/// What the dot or a variable holds. Go knows a nil that a loop took out of a list or map from one that is nowhere: a field of the
+/// former is an error, a field of the latter is as absent as itself.
+#[derive(Clone)]
+struct Held {
+    value: Value,
+    is_item: bool,
+}
+
+impl From<Value> for Held {
+    fn from(value: Value) -> Self {
+        Self { value, is_item: false }
+    }
+}
+
 enum Frame<'t> {
     /// Nodes still to run; then variables beyond `mark` go out of scope.
-    Body { nodes: slice::Iter<'t, Node>, dot: Value, mark: usize },
+    Body { nodes: slice::Iter<'t, Node>, dot: Held, mark: usize },
     /// A loop whose current iteration lies above it on the stack.
     Loop { range: &'t Range, items: Items, mark: usize, inner_mark: usize },
     /// A called template; `base` is the caller's.
@@ -110,7 +124,7 @@ impl<'t> Executor<'t, '_, '_> {
         Ok(())
     }
 
-    fn node(&mut self, node: &'t Node, dot: &Value) -> Evaluated<()> {
+    fn node(&mut self, node: &'t Node, dot: &Held) -> Evaluated<()> {
         self.cx.step(1).map_err(|failure| Located::new(offset_of(node), failure))?;
         match node {
             Node::Text(text) => self.print(0, text),
@@ -135,7 +149,7 @@ impl<'t> Executor<'t, '_, '_> {
         printed.map_err(|failure| Located::new(offset, failure))
     }
 
-    fn action(&mut self, pipe: &'t Pipe, dot: &Value) -> Evaluated<()> {
+    fn action(&mut self, pipe: &'t Pipe, dot: &Held) -> Evaluated<()> {
         let value = self.pipe(pipe, dot)?;
         if !pipe.variables.is_empty() {
             return Ok(());
@@ -144,12 +158,12 @@ impl<'t> Executor<'t, '_, '_> {
         self.print(pipe.offset, &text)
     }
 
-    fn branch(&mut self, branch: &'t Branch, dot: &Value, is_with: bool) -> Evaluated<()> {
+    fn branch(&mut self, branch: &'t Branch, dot: &Held, is_with: bool) -> Evaluated<()> {
         let mark = self.variables.len();
         for (pipe, body) in &branch.arms {
             let value = self.pipe(pipe, dot)?;
             if value.is_true() {
-                let dot = if is_with { value } else { dot.clone() };
+                let dot = if is_with { value.into() } else { dot.clone() };
                 self.frames.push(Frame::Body { nodes: body.iter(), dot, mark });
                 return Ok(());
             }
@@ -158,7 +172,7 @@ impl<'t> Executor<'t, '_, '_> {
         Ok(())
     }
 
-    fn range(&mut self, range: &'t Range, dot: &Value) -> Evaluated<()> {
+    fn range(&mut self, range: &'t Range, dot: &Held) -> Evaluated<()> {
         let mark = self.variables.len();
         let value = self.pipe(&range.pipe, dot)?;
         let located = |failure| Located::new(range.pipe.offset, failure);
@@ -203,16 +217,17 @@ impl<'t> Executor<'t, '_, '_> {
         };
         self.cx.step(1).map_err(|failure| Located::new(range.pipe.offset, failure))?;
         self.variables.truncate(inner_mark);
+        let item = Held { value: item, is_item: true };
         self.set_loop_variables(range, index, &item)?;
         self.frames.push(Frame::Body { nodes: range.body.iter(), dot: item, mark: inner_mark });
         Ok(())
     }
 
-    fn set_loop_variables(&mut self, range: &'t Range, index: Value, item: &Value) -> Evaluated<()> {
+    fn set_loop_variables(&mut self, range: &'t Range, index: Value, item: &Held) -> Evaluated<()> {
         let values = match range.pipe.variables.len() {
             0 => return Ok(()),
             1 => vec![item.clone()],
-            _ => vec![index, item.clone()],
+            _ => vec![index.into(), item.clone()],
         };
         for (name, value) in range.pipe.variables.iter().zip(values) {
             self.assign(name, value).map_err(|failure| Located::new(range.pipe.offset, failure))?;
@@ -235,7 +250,7 @@ impl<'t> Executor<'t, '_, '_> {
         }
     }
 
-    fn call(&mut self, call: &'t Call, dot: &Value) -> Evaluated<()> {
+    fn call(&mut self, call: &'t Call, dot: &Held) -> Evaluated<()> {
         let located = |failure| Located::new(call.offset, failure);
         let Some(body) = self.templates.get(&call.name) else {
             return Err(located(Failure::wrong_type("no template of this name is defined")));
@@ -249,17 +264,21 @@ impl<'t> Executor<'t, '_, '_> {
         let mark = self.variables.len();
         self.frames.push(Frame::Call { base: self.base, mark });
         self.base = mark;
-        self.variables.push(("$", argument.clone()));
-        self.frames.push(Frame::Body { nodes: body.iter(), dot: argument, mark: self.variables.len() });
+        self.variables.push(("$", argument.clone().into()));
+        self.frames.push(Frame::Body {
+            nodes: body.iter(),
+            dot: argument.into(),
+            mark: self.variables.len(),
+        });
         Ok(())
     }
 
-    fn variable(&self, name: &str) -> Option<&Value> {
+    fn variable(&self, name: &str) -> Option<&Held> {
         let scope = self.variables.get(self.base..)?;
         scope.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
-    fn assign(&mut self, name: &str, value: Value) -> Result<(), Failure> {
+    fn assign(&mut self, name: &str, value: Held) -> Result<(), Failure> {
         let scope = self.variables.get_mut(self.base..).unwrap_or_default();
         match scope.iter_mut().rev().find(|(known, _)| *known == name) {
             Some((_, slot)) => {

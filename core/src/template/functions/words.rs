@@ -157,9 +157,7 @@ pub(super) fn camelcase(cx: &mut Cx, args: &Args) -> Outcome<Value> {
         let mut current = next;
         if is_connector(previous) && is_connector(next) {
             push_rune(&mut output, previous);
-            continue;
-        }
-        if is_connector(previous) {
+        } else if is_connector(previous) {
             in_upper_case = is_upper(next);
             current = to_upper(next);
         } else {

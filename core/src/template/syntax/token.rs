@@ -96,8 +96,8 @@ impl<'t> Lexer<'t> {
         let marker = if trims_left(action) { 2 } else { 0 };
         let inner = action.get(marker..).unwrap_or_default();
         self.trims = false;
-        if inner.starts_with("/*") {
-            self.position += 2 + marker;
+        if let Some(inner) = inner.strip_prefix("/*") {
+            self.position += "{{/*".len() + marker;
             return self.comment(inner);
         }
         self.in_action = true;
@@ -106,12 +106,11 @@ impl<'t> Lexer<'t> {
     }
 
     fn comment(&mut self, inner: &'t str) -> Lexed<Token<'t>> {
-        let Some(end) = inner.find("*/") else {
+        let Some((comment, after)) = inner.split_once("*/") else {
             return Err(self.failure("unclosed comment"));
         };
-        let after = inner.get(end + 2..).unwrap_or_default();
         let closing = closes(after).ok_or_else(|| self.failure("comment ends before closing delimiter"))?;
-        self.position += end + 2 + closing;
+        self.position += comment.len() + "*/".len() + closing;
         self.trims = closing > 2;
         Ok(self.take(Kind::Text, 0))
     }
