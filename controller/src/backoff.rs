@@ -11,23 +11,46 @@ use kube::runtime::watcher::DefaultBackoff;
 const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_mins(5);
 const LONGEST_OF_WATCH: Duration = Duration::from_secs(5);
+const LONGEST_OF_SPARE_WATCH: Duration = Duration::from_secs(30);
+/// About a minute.
+const TRIES_BEFORE_SPARING: u32 = 12;
 
-/// The pauses of a watch that fails, at most five seconds: what hinders it, such as a namespace whose rights come later, may go
-/// away any time.
-#[derive(Default)]
-pub(crate) struct WatchBackoff(DefaultBackoff);
+/// The pauses of a watch that fails.
+pub(crate) struct WatchBackoff {
+    pauses: DefaultBackoff,
+    tries: u32,
+    longest_after_a_minute: Duration,
+}
+
+impl WatchBackoff {
+    /// Of a watch without which nothing is done, five seconds at most: what hinders it, such as a namespace whose rights come
+    /// later, may go away any time.
+    pub(crate) fn needed() -> Self {
+        Self { pauses: DefaultBackoff::default(), tries: 0, longest_after_a_minute: LONGEST_OF_WATCH }
+    }
+
+    /// Of a watch that the rights of an existing installation may never allow, and that something else stands in for: soon it
+    /// tries no more than twice a minute.
+    pub(crate) fn spare() -> Self {
+        Self { longest_after_a_minute: LONGEST_OF_SPARE_WATCH, ..Self::needed() }
+    }
+}
 
 impl Iterator for WatchBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        self.0.next().map(|pause| pause.min(LONGEST_OF_WATCH))
+        self.tries = self.tries.saturating_add(1);
+        let is_sparing = self.tries > TRIES_BEFORE_SPARING;
+        let pause = self.pauses.next().map(|pause| pause.min(LONGEST_OF_WATCH));
+        if is_sparing { pause.max(Some(self.longest_after_a_minute)) } else { pause }
     }
 }
 
 impl Backoff for WatchBackoff {
     fn reset(&mut self) {
-        self.0.reset();
+        self.pauses.reset();
+        self.tries = 0;
     }
 }
 
@@ -80,6 +103,18 @@ mod tests {
         let waits: Vec<_> = [0, 1, 2, 3, 20, 4_000_000_000].map(wait).to_vec();
         let millis = Duration::from_millis;
         assert_eq!(waits, [millis(200), millis(400), millis(800), millis(1600), LONGEST, LONGEST]);
+    }
+
+    #[test]
+    fn a_watch_that_is_denied_for_ever_is_soon_tried_twice_a_minute_and_a_needed_one_more_often() {
+        let after = |mut backoff: WatchBackoff, tries| backoff.nth(tries).unwrap();
+        assert!(after(WatchBackoff::spare(), 5) <= LONGEST_OF_WATCH);
+        assert_eq!(after(WatchBackoff::spare(), 50), LONGEST_OF_SPARE_WATCH);
+        assert_eq!(after(WatchBackoff::needed(), 50), LONGEST_OF_WATCH);
+        let mut again = WatchBackoff::spare();
+        again.nth(50);
+        again.reset();
+        assert!(after(again, 0) < LONGEST_OF_WATCH);
     }
 
     #[test]

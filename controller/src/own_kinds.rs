@@ -1,5 +1,6 @@
 //! The objects of our own kinds in the controller's namespace, where the cluster has these kinds and the controller may read
-//! them; both may come and go.
+//! them; both may come and go. A right that goes takes nothing back of what was read: an API server that has just started
+//! denies what it will allow a moment later, and a policy says what must not be done.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -29,7 +30,7 @@ pub(crate) enum Followed<K> {
     Unknown,
     /// The kind is not there, or may not be read.
     Absent,
-    /// The objects by name.
+    /// The objects by name, as they were when they could last be read.
     Present(BTreeMap<String, K>),
 }
 
@@ -57,6 +58,8 @@ pub(crate) struct Follower<K> {
     publisher: watch::Sender<Followed<K>>,
     /// Whether it was told that a kind is absent; shared by the kinds, since they come and go together.
     told: Arc<AtomicBool>,
+    /// Whether the objects cannot be read at the moment.
+    blind: bool,
 }
 
 impl<K> Follower<K>
@@ -65,7 +68,12 @@ where
 {
     pub(crate) fn new(client: Client, namespace: &str, told: &Arc<AtomicBool>) -> Self {
         let objects = Api::namespaced_with(client, namespace, &ApiResource::erase::<K>(&()));
-        Self { objects, publisher: watch::Sender::new(Followed::Unknown), told: Arc::clone(told) }
+        Self {
+            objects,
+            publisher: watch::Sender::new(Followed::Unknown),
+            told: Arc::clone(told),
+            blind: false,
+        }
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Followed<K>> {
@@ -73,43 +81,68 @@ where
     }
 
     /// Never ends.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         loop {
-            let why = self.follow_until_absent().await;
-            self.publisher.send_replace(Followed::Absent);
-            if !self.told.swap(true, Ordering::Relaxed) {
-                let kind = K::kind(&());
-                tracing::info!(
-                    "no {kind} can be read, so flags and key Secrets alone say what becomes of keys; looked for again every 30 seconds: {why}"
-                );
+            let why = self.follow_until_unreadable().await;
+            if client::is_forbidden(&why) && self.knows_some() {
+                self.keep(&why);
+            } else {
+                self.give_up(&why);
             }
+            self.blind = true;
             tokio::time::sleep(LOOKED_FOR_EVERY).await;
         }
     }
 
-    /// Returns with the API server's words when the kind is not there or may not be read.
-    async fn follow_until_absent(&self) -> String {
+    fn knows_some(&self) -> bool {
+        matches!(&*self.publisher.borrow(), Followed::Present(objects) if !objects.is_empty())
+    }
+
+    fn keep(&self, why: &watcher::Error) {
+        if !self.blind {
+            tracing::warn!(
+                "{} can be read no more, so what they said last goes on; looked for again every 30 seconds: {}",
+                K::plural(&()),
+                client::watch_in_words(why)
+            );
+        }
+    }
+
+    fn give_up(&self, why: &watcher::Error) {
+        self.publisher.send_replace(Followed::Absent);
+        if !self.told.swap(true, Ordering::Relaxed) {
+            tracing::info!(
+                "no {} can be read, so flags and key Secrets alone say what becomes of keys; looked for again every 30 seconds: {}",
+                K::kind(&()),
+                client::watch_in_words(why)
+            );
+        }
+    }
+
+    /// Returns with the API server's answer when the kind is not there or may not be read.
+    async fn follow_until_unreadable(&mut self) -> watcher::Error {
         let events = watcher(self.objects.clone(), client::watching());
         futures::pin_mut!(events);
-        let (mut backoff, mut listed) = (WatchBackoff::default(), BTreeMap::new());
+        let (mut backoff, mut listed) = (WatchBackoff::needed(), BTreeMap::new());
         loop {
             match events.next().await {
                 Some(Ok(event)) => {
                     backoff.reset();
                     self.note(event, &mut listed);
                 }
-                Some(Err(error)) if is_absent(&error) => return error.to_string(),
+                Some(Err(error)) if is_absent(&error) => return error,
                 Some(Err(error)) => {
                     tracing::warn!("watching {}: {}", K::plural(&()), client::watch_in_words(&error));
                     tokio::time::sleep(backoff.next().unwrap_or(LOOKED_FOR_EVERY)).await;
                 }
-                None => return "the watch has ended".to_owned(),
+                // A watcher tries again for ever.
+                None => return watcher::Error::NoResourceVersion,
             }
         }
     }
 
     /// `listed` holds what a list that is underway has shown so far.
-    fn note(&self, event: Event<DynamicObject>, listed: &mut BTreeMap<String, K>) {
+    fn note(&mut self, event: Event<DynamicObject>, listed: &mut BTreeMap<String, K>) {
         match event {
             Event::Init => listed.clear(),
             Event::InitApply(object) => {
@@ -117,8 +150,8 @@ where
             }
             Event::InitDone => {
                 let all = Followed::Present(std::mem::take(listed));
-                let before = self.publisher.send_replace(all);
-                if before == Followed::Absent {
+                self.publisher.send_replace(all);
+                if std::mem::take(&mut self.blind) {
                     self.told.store(false, Ordering::Relaxed);
                     tracing::info!("kind {} can be read from now on", K::kind(&()));
                 }

@@ -169,7 +169,7 @@ fn changed_objects(
     let mut news = News::default();
     let mut follower = object_watch::Follower::new(store, Arc::clone(room));
     watcher(api, config)
-        .backoff(WatchBackoff::default())
+        .backoff(WatchBackoff::needed())
         .map_ok(unwrapped)
         .reflect(writer)
         .filter(move |event| std::future::ready(news.is_new(event)))

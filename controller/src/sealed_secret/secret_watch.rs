@@ -34,7 +34,7 @@ pub(super) fn changes(
     let room = Arc::clone(room);
     // The store comes first: it says which Secrets matter.
     let events = stream::once(async move { room.objects_listed.opened().await })
-        .flat_map(move |()| watch(secrets.clone(), client::watching()).backoff(WatchBackoff::default()));
+        .flat_map(move |()| watch(secrets.clone(), client::watching()).backoff(WatchBackoff::spare()));
     events.flat_map(move |event| stream::iter(follower.follow(event)))
 }
 
@@ -69,6 +69,11 @@ impl Follower {
             }
             Ok(Event::InitDone) => {
                 self.versions.set_watched(true);
+                if std::mem::take(&mut self.told) {
+                    tracing::info!(
+                        "Secrets can be watched from now on, and edited ones are put back at once"
+                    );
+                }
                 self.versions.listed.open();
                 let seen = std::mem::take(&mut self.seen);
                 self.versions.retain(|key| seen.contains(key))

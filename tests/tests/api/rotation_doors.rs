@@ -1,6 +1,9 @@
 //! How a key is asked for, and when one is made: the doors of key-rotation rule 2, and what holds them shut.
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::ResourceExt as _;
+use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use sealed_secrets_crds::{RotationPhase, SealingKeyPhase};
 use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, until};
 use serde_json::json;
@@ -86,32 +89,54 @@ async fn the_period_of_the_policy_counts_from_the_newest_key() {
 }
 
 /// A controller under this policy on one key that began two hours ago.
-async fn on_an_old_key(spec: serde_json::Value) -> KeyScene {
+async fn on_an_old_key(spec: serde_json::Value, flags: &[&str]) -> KeyScene {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let policies = kube::Api::namespaced(cluster.client(), installation.namespace());
     let secrets: kube::Api<k8s_openapi::api::core::v1::Secret> =
         kube::Api::namespaced(cluster.client(), installation.namespace());
     let old = key_secret("old", "active", Timestamp::now() - SignedDuration::from_hours(2));
-    secrets.create(&kube::api::PostParams::default(), &old).await.unwrap();
+    secrets.create(&PostParams::default(), &old).await.unwrap();
     apply_policy(&policies, "default", &spec).await;
-    KeyScene::start(cluster, installation, &[]).await
+    KeyScene::start(cluster, installation, flags).await
 }
 
 #[tokio::test]
 async fn a_key_that_is_old_enough_gets_its_successor_at_the_start() {
-    let scene = on_an_old_key(json!({"rotation": {"every": "1h"}})).await;
+    let scene = on_an_old_key(json!({"rotation": {"every": "1h"}}), &[]).await;
     scene.until_keys(2).await;
 }
 
 #[tokio::test]
 async fn a_suspended_schedule_makes_no_key_but_a_request_does() {
-    let scene = on_an_old_key(json!({"suspend": true, "rotation": {"every": "1h"}})).await;
+    let scene = on_an_old_key(json!({"suspend": true, "rotation": {"every": "1h"}}), &[]).await;
     let status =
         scene.until_policy("suspended", |status| status.phase == Some(RotationPhase::Suspended)).await;
     assert_eq!((status.next_rotation_time, scene.names().await.len()), (None, 1));
     scene.annotate_policy(&Timestamp::now().to_string()).await;
     scene.until_keys(2).await;
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_for_a_moment_makes_no_key_against_the_policy() {
+    let scene = on_an_old_key(json!({"suspend": true}), &["--key-renew-period=1h"]).await;
+    scene.until_policy("suspended", |status| status.phase == Some(RotationPhase::Suspended)).await;
+    let bindings: kube::Api<RoleBinding> =
+        kube::Api::namespaced(scene.0.cluster.client(), scene.0.namespace());
+    let binding = bindings.get("sealed-secrets-controller").await.unwrap();
+    bindings.delete(&binding.name_any(), &DeleteParams::default()).await.unwrap();
+    scene.0.until_logged("sealingkeypolicies can be read no more, so what they said last goes on").await;
+    // A change of the keys, which have to be planned for again.
+    scene
+        .create_secret(&key_secret("older", "active", Timestamp::now() - SignedDuration::from_hours(3)))
+        .await;
+    scene.0.until_logged("keys=2").await;
+    let metadata = ObjectMeta { name: binding.metadata.name.clone(), ..ObjectMeta::default() };
+    bindings.create(&PostParams::default(), &RoleBinding { metadata, ..binding }).await.unwrap();
+    scene.0.until_logged("kind SealingKeyPolicy can be read from now on").await;
+    assert_eq!(scene.names().await.len(), 2);
+    scene.apply_policy(&json!({"suspend": false})).await;
+    scene.until_keys(3).await;
 }
 
 #[tokio::test]

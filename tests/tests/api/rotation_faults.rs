@@ -297,10 +297,10 @@ async fn without_rights_on_the_kinds_the_flags_rule_and_rights_that_come_later_a
     let bindings: Api<RoleBinding> = Api::namespaced(scene.0.cluster.client(), scene.0.namespace());
     let binding = bindings.get(BINDING).await.unwrap();
     bindings.delete(BINDING, &DeleteParams::default()).await.unwrap();
+    scene.0.until_logged(NOT_USED).await;
     scene
         .apply_policy(&json!({"rotation": {"rotateAfter": scene.later_than_all_keys().await.to_string()}}))
         .await;
-    scene.0.until_logged(NOT_USED).await;
     scene.0.seal_and_create(&scene.0.secret("db", "password", CANARY)).await;
     scene.0.until_synced("db", "True").await;
     let metadata = ObjectMeta { name: Some(BINDING.to_owned()), ..ObjectMeta::default() };
