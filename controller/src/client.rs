@@ -3,12 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher;
 use kube::{Client, Config};
 use tower::buffer::BufferLayer;
 use tower::filter::AsyncFilterLayer;
+use tower::retry::RetryLayer;
 
 use crate::args::Args;
 use crate::error::StartError;
@@ -21,6 +23,11 @@ const SILENCE: Duration = Duration::from_secs(20);
 const PAGE: u32 = 100;
 const CONNECTING: Duration = Duration::from_secs(5);
 const WAITING_REQUESTS: usize = 1024;
+/// A request that comes at a bad moment (429, 503 or 504) is repeated so often, within some three seconds; after that it is for
+/// those who have asked to try again, with pauses of their own.
+const RETRIES: u32 = 3;
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LONGEST_RETRY: Duration = Duration::from_secs(1);
 
 /// The client that the flags ask for.
 ///
@@ -32,8 +39,15 @@ pub(crate) async fn connect(args: &Args) -> Result<Client, StartError> {
     config.read_timeout = Some(SILENCE);
     // Counts from the request, not from when its connection fell idle.
     config.reset_reader_on_write = true;
-    let builder =
-        ClientBuilder::try_from(config).map_err(|error| StartError::Configuration(error.to_string()))?;
+    // The client's own repetition goes on for minutes, in which whoever has asked could do something better.
+    config.default_retry = false;
+    let unusable = |error: &dyn std::error::Error| StartError::Configuration(error.to_string());
+    let again =
+        RetryPolicy::new(FIRST_RETRY, LONGEST_RETRY, RETRIES, true).map_err(|error| unusable(&error))?;
+    let builder = ClientBuilder::try_from(config)
+        .map_err(|error| unusable(&error))?
+        .with_layer(&BufferLayer::new(WAITING_REQUESTS))
+        .with_layer(&RetryLayer::new(again));
     Ok(match Pace::of(args) {
         None => builder.build(),
         Some(pace) => {

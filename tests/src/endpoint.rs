@@ -1,14 +1,18 @@
 //! What a kubelet and the endpoints controller would do for a running controller.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Endpoints, Pod};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::installation::MANAGER;
+use crate::poll::until;
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Makes the API server's service proxy (which follows Endpoints to an existing Pod) reach `address` by the name of
 /// the Service `service`.
@@ -18,6 +22,15 @@ pub(crate) async fn publish(
     service: &str,
     address: SocketAddr,
 ) -> Result<()> {
+    let attempt = async || match try_to_publish(client, namespace, service, address).await {
+        // A replica that starts in this moment does the same.
+        Err(Error::Api(kube::Error::Api(status))) if status.code == 409 => None,
+        result => Some(result),
+    };
+    until("the Service leads to the controller", PATIENCE, attempt).await?
+}
+
+async fn try_to_publish(client: &Client, namespace: &str, service: &str, address: SocketAddr) -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let endpoints: Api<Endpoints> = Api::namespaced(client.clone(), namespace);
     let parameters = PatchParams::apply(MANAGER).force();

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::control_plane::Access;
 use crate::controller_process::{ControllerProcess, ImageRoot};
 use crate::error::{Error, Result};
+use crate::grants::until_granted;
 use crate::manifests::{Manifests, kind_of};
 use crate::poll::until;
 use crate::programs::UpstreamPrograms;
@@ -174,10 +175,10 @@ pub(crate) async fn apply(client: &Client, object: &Value) -> Result<()> {
         result => Some(result),
     };
     until(&format!("{} {name} can be applied", kind_of(object)), PATIENCE, attempt).await??;
-    if kind_of(object) == "CustomResourceDefinition" {
-        until_established(client, &name).await
-    } else {
-        Ok(())
+    match kind_of(object) {
+        "CustomResourceDefinition" => until_established(client, &name).await,
+        "RoleBinding" | "ClusterRoleBinding" => until_granted(client, object).await,
+        _ => Ok(()),
     }
 }
 

@@ -16,6 +16,7 @@ mod envtest;
 mod error;
 mod fault_proxy;
 mod go_module;
+mod grants;
 mod hex;
 mod installation;
 pub mod isolation;

@@ -87,6 +87,8 @@ async fn a_release_of_upstreams_chart_becomes_ours_and_goes_back_and_comes_again
     helm(&cluster, &["rollback", RELEASE, "1"]);
     assert_all_is_kept(&cluster, &before).await;
     let mut controller = start_as(&cluster, Edition::Upstream, &[]).await;
+    // From here on its watches work.
+    seal_and_open(&cluster, &controller, "under-the-original-again").await;
     for name in ["from-the-original", "after-the-upgrade"] {
         opens_again(&cluster, name).await;
     }

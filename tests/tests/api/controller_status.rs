@@ -84,14 +84,27 @@ async fn without_update_status_events_are_written_and_no_status() {
     }
 }
 
+/// Waits until so many items need the only key.
+async fn until_needed(scene: &Scene, items: usize) {
+    let counted = async || {
+        let page = scene.controller.metrics().await.unwrap();
+        let mut keys = page.lines().filter(|line| line.starts_with("sealed_secrets_controller_key_items{"));
+        keys.any(|line| line.ends_with(&format!(" {items}"))).then_some(())
+    };
+    until(&format!("{items} items need the key"), PATIENCE, counted).await.unwrap();
+}
+
 #[tokio::test]
 async fn what_is_being_deleted_is_left_alone() {
     let scene = Scene::set().await;
     scene.opened("db").await;
+    until_needed(&scene, 1).await;
     scene.merge("db", &json!({"metadata": {"finalizers": ["example.com/wait"]}})).await;
     scene.sealed_secrets().delete("db", &DeleteParams::default()).await.unwrap();
     let marked = async || scene.sealed_secrets().get("db").await.unwrap().metadata.deletion_timestamp;
     until("db is being deleted", PATIENCE, marked).await.unwrap();
+    // Another watch than that of Secrets tells the controller.
+    until_needed(&scene, 0).await;
     scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();
     scene.opened("later").await;
     assert!(scene.secrets().get_opt("db").await.unwrap().is_none());

@@ -56,10 +56,10 @@ impl KeyScene {
         Api::namespaced(self.0.cluster.client(), self.0.namespace())
     }
 
-    /// The key Secrets of every phase, oldest first.
+    /// The key Secrets of every phase, oldest first: by the start of their certificates, since two may be created in one second.
     pub(crate) async fn keys(&self) -> Vec<Secret> {
         let mut keys = self.secrets().list(&ListParams::default().labels(LABEL)).await.unwrap().items;
-        keys.sort_by_key(|key| (key.creation_timestamp(), key.name_any()));
+        keys.sort_by_key(|key| (started(key), key.creation_timestamp(), key.name_any()));
         keys
     }
 

@@ -57,6 +57,7 @@ async fn a_request_that_is_repeated_makes_no_second_key_and_survives_a_restart()
     scene
         .until_policy("handled", |status| {
             status.last_handled_rotate_request.as_deref() == Some("2020-01-01T00:00:00Z")
+                && status.phase == Some(RotationPhase::Idle)
         })
         .await;
     assert_eq!(scene.names().await.len(), 2);

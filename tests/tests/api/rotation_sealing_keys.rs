@@ -104,7 +104,11 @@ async fn labels_and_broken_secrets_are_phases() {
 async fn what_is_altered_is_put_back_and_what_is_foreign_goes() {
     let scene = KeyScene::set().await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
-    let mut key = scene.until_phase(&first, SealingKeyPhase::Primary).await;
+    let is_complete = |key: &SealingKey| {
+        phase_of(key) == Some(SealingKeyPhase::Primary)
+            && key.status.as_ref().is_some_and(|status| status.usage.is_some())
+    };
+    let mut key = scene.until_key(&first, "Primary, and counted", is_complete).await;
     let own = key.status.clone();
     key.status.as_mut().unwrap().certificate = Some("somebody else's".to_owned());
     key.status.as_mut().unwrap().phase = Some(SealingKeyPhase::Retired);

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use kube::{Api, ResourceExt as _};
-use sealed_secrets_crds::SealingKeyPhase;
+use sealed_secrets_crds::{RotationPhase, SealingKeyPhase};
 use sealed_secrets_tests::{Cluster, Edition, until};
 use serde_json::json;
 
@@ -116,7 +116,7 @@ async fn the_legacy_key_without_a_label_is_adopted_as_upstream_does_and_shown() 
 async fn the_legacy_key_stays_when_a_policy_names_new_keys_otherwise() {
     let scene = with_legacy_key().await;
     scene.apply_policy(&json!({"generate": {"secretPrefix": "shop-key"}})).await;
-    let status = scene.until_policy("heeded", |_| true).await;
+    let status = scene.until_policy("heeded", |status| status.phase == Some(RotationPhase::Idle)).await;
     assert_eq!(status.primary.unwrap().name, LEGACY);
     assert!(scene.names().await.is_empty(), "no key was made instead of it");
 }

@@ -127,7 +127,9 @@ impl Scene {
             if answer.is_ok() {
                 self.secrets().delete("probe", &DeleteParams::default()).await.unwrap();
             }
-            answer.is_err().then_some(())
+            // Until its numbers are known it refuses in other words.
+            let is_full = |status: &kube::core::Status| status.message.contains("exceeded quota");
+            matches!(&answer, Err(kube::Error::Api(status)) if is_full(status)).then_some(())
         };
         until("no Secret can be created", PATIENCE, refused).await.unwrap();
     }

@@ -12,8 +12,9 @@ use kube::core::{ApiResource, GroupVersionKind};
 use sealed_secrets_tests::{Cluster, Tool, objects_of, until, workspace};
 use serde_json::{Value, json};
 
-/// Longer than anything should take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+/// Longer than anything should take on a busy machine, the minute included in which a controller doubts what a watch that has
+/// failed may have missed.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 
 /// The manifest of a Secret with one item, as a person would write it.
 pub(crate) fn secret(namespace: &str, name: &str, key: &str, value: &str) -> String {

@@ -122,7 +122,8 @@ async fn a_status_that_lies_about_its_key_retires_none() {
     let change = Patch::Merge(lie);
     scene.0.sealed_secrets().patch_status("db", &PatchParams::default(), &change).await.unwrap();
     scene.0.controller = scene.0.installation.start(Edition::Ours, &[SMALL]).await.unwrap();
-    let believed = async || (metric(&scene, "stale_items").await == "0").then_some(());
+    let shown = format!("sealed_secrets_controller_key_items{{fingerprint=\"{fingerprint}\"}} 1\n");
+    let believed = async || scene.controller().metrics().await.unwrap().contains(&shown).then_some(());
     until("the status is shown as long as nothing depends on it", PATIENCE, believed).await.unwrap();
     scene.say(&first, &json!({"state": "Retired"})).await;
     until_blocked(&scene, "RetiresWhileUsed").await;

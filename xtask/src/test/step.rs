@@ -10,7 +10,7 @@ use sealed_secrets_tests::{Error, Result, workspace};
 use tokio::process::Command;
 
 /// A step that hangs is ended: a run must come to its summary.
-const LIMIT: Duration = Duration::from_mins(25);
+const LIMIT: Duration = Duration::from_mins(45);
 
 /// How a step ended.
 pub(crate) struct Finished {

@@ -2,6 +2,7 @@
 
 mod trial;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -78,7 +79,7 @@ async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet(
     for (what, trial) in &trials {
         trial.until_converged(what).await;
     }
-    let before = until("the numbers of usage are written", 3 * PATIENCE, || settled(&cluster)).await.unwrap();
+    let before = until("the numbers of usage are written", PATIENCE, || settled(&cluster)).await.unwrap();
     // What there is to prove is that nothing happens.
     tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!(versions(&cluster).await, before, "a quiet minute");
@@ -130,6 +131,9 @@ async fn watch_expired(access: &Access) -> Trial {
     trial.delete("gone").await;
     trial.proxy.heal();
     trial.until_in_metrics("gone", false).await;
+    let secrets = trial.secrets(trial.namespace());
+    let collected = async || secrets.get_opt("gone").await.ok()?.is_none().then_some(());
+    until("the garbage collector has taken the Secret of gone", PATIENCE, collected).await.unwrap();
     trial.seal("before").await;
     trial.until_converged("watch expired").await;
     trial
@@ -140,7 +144,7 @@ async fn conflicts_on_status(access: &Access) -> Trial {
     let mut trial = Trial::begin(access, &[]).await;
     let count = AtomicUsize::new(0);
     trial.proxy.fail(move |method, path| {
-        let is_status = *method == Method::PUT && path.contains("/status");
+        let is_status = *method == Method::PUT && path.contains("/sealedsecrets/");
         let conflict = is_status && count.fetch_add(1, Ordering::SeqCst) < 30;
         conflict.then_some(Fault::Status(409))
     });
@@ -188,9 +192,10 @@ async fn silence(access: &Access) -> Trial {
     let mut trial = Trial::begin(access, &[]).await;
     trial.seal("edited").await;
     trial.until_converged("silence").await;
-    let count = AtomicUsize::new(0);
+    let count = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::clone(&count);
     trial.proxy.fail(move |method, _| {
-        let silent = *method == Method::POST && count.fetch_add(1, Ordering::SeqCst) < 2;
+        let silent = *method == Method::POST && asked.fetch_add(1, Ordering::SeqCst) < 2;
         silent.then_some(Fault::Silence)
     });
     trial.proxy.freeze();
@@ -198,6 +203,8 @@ async fn silence(access: &Access) -> Trial {
     trial.secrets(&namespace).delete("edited", &nothing).await.unwrap();
     trial.seal("new").await;
     trial.until_faults("silence", 2).await;
+    let again = async || (count.load(Ordering::SeqCst) >= 4).then_some(());
+    until("what was silent is asked again", PATIENCE, again).await.unwrap();
     trial.until_converged("silence").await;
     trial
 }
@@ -286,7 +293,7 @@ async fn killed_at_every_write(access: &Access) -> Trial {
         for (kind, method, part) in [
             ("secret", Method::POST, "/secrets"),
             ("event", Method::POST, "/events"),
-            ("status", Method::PUT, "/status"),
+            ("status", Method::PUT, "/sealedsecrets/"),
             ("repair", Method::PUT, "/secrets/"),
         ] {
             let what = format!("SIGKILL at {kind}, {fault:?}");

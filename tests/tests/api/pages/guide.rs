@@ -9,6 +9,7 @@ use super::stand_in::StandIn;
 use super::transcript::steps;
 
 const BEGINS_REPOSITORY: &str = "git init ";
+const LISTS_EVENTS: &str = "kubectl get events ";
 const PRINTS_LINE_TO_PASTE: &str = "printf '    token: ";
 
 #[tokio::test]
@@ -20,6 +21,10 @@ async fn a_newcomer_follows_the_guide_to_its_end_through_the_service_proxy() {
         if step.command.starts_with(StandIn::WAIT) {
             let installation = cluster.install("kube-system", Reach::WholeCluster).await.unwrap();
             kubelet.roll_out(&reader, &installation).await;
+        }
+        if step.command.starts_with(LISTS_EVENTS) {
+            // An event comes after the status that was waited for.
+            reader.until(&format!("{} | grep --quiet ErrUnsealFailed", step.command)).await;
         }
         let said = reader.follow(&step);
         if step.command.starts_with(BEGINS_REPOSITORY) {
