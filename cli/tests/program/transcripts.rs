@@ -104,6 +104,23 @@ fn a_certificate_is_taken_from_a_web_server_too() {
 }
 
 #[test]
+fn without_certificate_authorities_an_address_without_tls_is_asked_all_the_same() {
+    let (url, server) = serve_once(std::fs::read(CERTIFICATE).unwrap(), || ());
+    let folder = TempDir::new().unwrap();
+    let none = [("SSL_CERT_FILE", folder.path().join("none")), ("SSL_CERT_DIR", folder.path().to_owned())];
+    let ran =
+        Command::new(PROGRAM).env_clear().envs(none.clone()).args(["--fetch-cert", "--cert", &url]).output();
+    assert_eq!(String::from_utf8(ran.unwrap().stderr).unwrap(), "");
+    server.join().unwrap();
+    let https = url.replace("http://", "https://");
+    let ran = Command::new(PROGRAM).env_clear().envs(none).args(["--fetch-cert", "--cert", &https]).output();
+    assert!(
+        String::from_utf8(ran.unwrap().stderr).unwrap().contains("No CA certificates"),
+        "the test takes them away"
+    );
+}
+
+#[test]
 fn user_and_password_of_an_address_are_sent_and_not_shown() {
     let redirect =
         b"HTTP/1.1 302 Found\r\nLocation: ../other?x=2\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
