@@ -64,13 +64,17 @@ async fn send(address: &Address<&str>) -> Result<http::Response<Body>, String> {
     let request = request.body(Body::empty()).map_err(|cause| cause.to_string())?;
     let mut config = Config::new(base.clone());
     config.proxy_url = proxy_for(&base, |name| std::env::var(name).ok());
-    let is_encrypted = |uri: &Uri| uri.scheme_str() == Some("https");
-    if !is_encrypted(&base) && !config.proxy_url.as_ref().is_some_and(is_encrypted) {
-        // Nothing is encrypted on this way: where no authorities are installed, none are missing.
-        config.root_cert = Some(Vec::new());
-    }
+    trust_nobody_without_tls(&mut config);
     let client = Client::try_from(config).map_err(|cause| cause.to_string())?;
     client.send(request).await.map_err(|cause| causes(&cause))
+}
+
+/// Looks for no certificate authorities where nothing on the way is encrypted: where none are installed, none are missing.
+pub(crate) fn trust_nobody_without_tls(config: &mut Config) {
+    let is_encrypted = |uri: &Uri| uri.scheme_str() == Some("https");
+    if !is_encrypted(&config.cluster_url) && !config.proxy_url.as_ref().is_some_and(is_encrypted) {
+        config.root_cert = Some(Vec::new());
+    }
 }
 
 /// User and password of the address as RFC 7617 sends them.

@@ -11,7 +11,7 @@ use kube::config::{AuthInfo, Cluster, Context, ExecAuthCluster, Kubeconfig};
 
 use crate::error::{Error, go_words};
 use crate::flags::Flags;
-use crate::web::{causes, proxy_for, shown};
+use crate::web::{causes, proxy_for, shown, trust_nobody_without_tls};
 
 const NO_CONFIGURATION: &str = "invalid configuration: no configuration has been provided, try setting KUBERNETES_MASTER environment variable";
 
@@ -75,6 +75,7 @@ fn connection(cluster: &Cluster, mut user: AuthInfo) -> Result<Config, Error> {
         Some(url) => Some(parsed("proxy-url", url)?),
         None => proxy_for(&config.cluster_url, |name| env::var(name).ok()),
     };
+    trust_nobody_without_tls(&mut config);
     if let Some(exec) = user.exec.as_mut().filter(|exec| exec.provide_cluster_info) {
         exec.cluster = Some(known);
     }
