@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client, discovery};
@@ -16,6 +15,7 @@ use crate::grants::until_granted;
 use crate::manifests::{Manifests, kind_of};
 use crate::poll::until;
 use crate::programs::UpstreamPrograms;
+use crate::served::until_served;
 use crate::workspace;
 
 /// The field manager of what the harness applies.
@@ -176,7 +176,7 @@ pub(crate) async fn apply(client: &Client, object: &Value) -> Result<()> {
     };
     until(&format!("{} {name} can be applied", kind_of(object)), PATIENCE, attempt).await??;
     match kind_of(object) {
-        "CustomResourceDefinition" => until_established(client, &name).await,
+        "CustomResourceDefinition" => until_served(client, &name).await,
         "RoleBinding" | "ClusterRoleBinding" => until_granted(client, object).await,
         _ => Ok(()),
     }
@@ -190,18 +190,6 @@ async fn api_for(client: &Client, object: &DynamicObject) -> Result<Api<DynamicO
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
         None => Api::all_with(client.clone(), &resource),
     })
-}
-
-async fn until_established(client: &Client, name: &str) -> Result<()> {
-    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let established = async || {
-        let conditions = definitions.get(name).await.ok()?.status?.conditions?;
-        conditions
-            .iter()
-            .any(|condition| condition.type_ == "Established" && condition.status == "True")
-            .then_some(())
-    };
-    until(&format!("the CRD {name} is established"), PATIENCE, established).await
 }
 
 #[cfg(test)]

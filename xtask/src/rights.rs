@@ -50,8 +50,11 @@ fn requests_of_the_run(access: &Access) -> Result<BTreeSet<Request>> {
     for plane in planes.flatten() {
         let log = plane.path().join(Access::AUDIT_LOG);
         if log.is_file() {
-            let text = fs::read_to_string(&log).map_err(io(format!("read {}", log.display())))?;
-            all.extend(requests(&text)?);
+            let written = fs::read(&log).map_err(io(format!("read {}", log.display())))?;
+            // The API server still writes: the last line may be a part of one.
+            let end = written.iter().rposition(|byte| *byte == b'\n').unwrap_or_default();
+            let whole = String::from_utf8_lossy(written.get(..end).unwrap_or_default());
+            all.extend(requests(&whole)?);
         }
     }
     all.retain(|request| {

@@ -9,7 +9,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
-use sealed_secrets_tests::{Cluster, Tool, objects_of, until, workspace};
+use sealed_secrets_tests::{Cluster, Tool, objects_of, until, until_served, workspace};
 use serde_json::{Value, json};
 
 /// Longer than anything should take on a busy machine, the minute included in which a controller doubts what a watch that has
@@ -74,14 +74,7 @@ pub(crate) async fn install_crd(cluster: &Cluster, yaml: &str) {
             crds.replace(&name, &PostParams::default(), &crd).await.unwrap();
         }
     }
-    let established = async || {
-        let conditions = crds.get(&name).await.ok()?.status?.conditions?;
-        conditions
-            .iter()
-            .any(|condition| condition.type_ == "Established" && condition.status == "True")
-            .then_some(())
-    };
-    until("the CRD is established", PATIENCE, established).await.unwrap();
+    until_served(&cluster.client(), &name).await.unwrap();
 }
 
 /// What kustomize makes of an overlay that somebody keeps elsewhere: of this folder of the repository, with these further lines.
