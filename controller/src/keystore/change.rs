@@ -47,7 +47,7 @@ impl Keystore {
             if record.is_restored() || record.wish == wish {
                 continue;
             }
-            let written = self.replace(wished(secret.clone(), wish, clock::now())).await;
+            let written = self.replace(wished(secret.clone(), wish)).await;
             if self.is_written(written)? {
                 tracing::info!("key Secret {}/{name}: its SealingKey says {}", self.namespace, word(wish));
                 copied = true;
@@ -114,22 +114,21 @@ fn word(wish: Wish) -> &'static str {
     }
 }
 
-/// The Secret with what a person wants of its key; since when is noted anew only if the state is another one.
-fn wished(mut secret: Secret, wish: Wish, now: Timestamp) -> Secret {
+/// The Secret with what a person wants of its key. Since when is noted by a later step, which looks at the clock; it stays if
+/// the state is the same.
+fn wished(mut secret: Secret, wish: Wish) -> Secret {
     let annotations = secret.annotations_mut();
     annotations.remove(DECRYPT_UNTIL_ANNOTATION);
     if let Wish::Compromised { decrypt_until: Some(until) } = wish {
         annotations.insert(DECRYPT_UNTIL_ANNOTATION.to_owned(), until.to_string());
     }
     let before = annotations.remove(KEY_STATE_ANNOTATION);
-    if wish == Wish::Active {
-        annotations.remove(STATE_SINCE_ANNOTATION);
-        return secret;
-    }
     if before.as_deref() != Some(word(wish)) {
-        annotations.insert(STATE_SINCE_ANNOTATION.to_owned(), now.to_string());
+        annotations.remove(STATE_SINCE_ANNOTATION);
     }
-    annotations.insert(KEY_STATE_ANNOTATION.to_owned(), word(wish).to_owned());
+    if wish != Wish::Active {
+        annotations.insert(KEY_STATE_ANNOTATION.to_owned(), word(wish).to_owned());
+    }
     secret
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
@@ -14,8 +14,6 @@ use super::rules::Making;
 use super::{Keystore, KeystoreError};
 use crate::{clock, home};
 
-/// No key is dated by a clock that is further off than this.
-const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// More names than this are never taken by something else.
 const MAX_NAMES: u32 = 100;
 
@@ -35,7 +33,6 @@ impl Keystore {
         newest: Option<&Fingerprint>,
         generation: Generation,
     ) -> Result<Successor, KeystoreError> {
-        self.check_clock().await?;
         let uid = home::uid(&self.client, &self.namespace).await.map_err(|cause| self.api_error(cause))?;
         let fields = self.generate().await?;
         for n in 0..MAX_NAMES {
@@ -77,15 +74,6 @@ impl Keystore {
             data: Some(fields.clone()),
             string_data: None,
         }
-    }
-
-    async fn check_clock(&self) -> Result<(), KeystoreError> {
-        let theirs = clock::of_api_server(&self.client).await.map_err(|cause| self.api_error(cause))?;
-        let skew = theirs.map(|theirs| clock::now().duration_since(theirs)).unwrap_or_default();
-        if skew.abs() > MAX_CLOCK_SKEW {
-            return Err(KeystoreError::ClockSkew(skew.as_secs()));
-        }
-        Ok(())
     }
 
     async fn generate(&self) -> Result<BTreeMap<String, ByteString>, KeystoreError> {

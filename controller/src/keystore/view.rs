@@ -25,7 +25,7 @@ pub(crate) struct KeyView {
     pub(crate) phase: SealingKeyPhase,
 }
 
-/// Why no key is made although one is wanted.
+/// Why something is not done although it is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Hindrance {
     /// This clock is so many seconds ahead of the API server's.
@@ -38,7 +38,7 @@ impl Hindrance {
     /// In words, the reason first.
     pub(crate) fn told(&self) -> String {
         match self {
-            Self::ClockSkew(_) => "ClockSkew: the clock here is more than 5 minutes away from the API server's, so no key is made; set the clock".to_owned(),
+            Self::ClockSkew(_) => "ClockSkew: the clock here is more than 5 minutes away from the API server's, so no key is made, activated, retired or deleted; set the clock".to_owned(),
             Self::Failed { why, .. } => format!("a key could not be made, and it is tried again: {why}"),
         }
     }
@@ -116,7 +116,10 @@ impl Keystore {
             keys: keys.views(plan.primary.as_deref()),
             primary: plan.primary.clone(),
             wanted: plan.generate.map(|generation| generation.occasion).or(external),
-            hindrance: plan.generate.and_then(|_| self.attempts.hindrance()),
+            hindrance: self
+                .skew
+                .hindrance()
+                .or_else(|| plan.generate.and_then(|_| self.attempts.hindrance())),
             blocked: plan.blocked.clone(),
             read_only: self.read_only,
             suspended: rotation.suspended,

@@ -24,14 +24,15 @@ use crate::support::{PATIENCE, install_crd};
 const BINDING: &str = "sealed-secrets-controller";
 const NOT_USED: &str = "can be read, so flags and key Secrets alone say what becomes of keys";
 
-async fn behind_proxy(installation: &Installation) -> (FaultProxy, String) {
+/// A proxy for the controller of this installation, and the flag that sends it there.
+pub(crate) async fn behind_proxy(installation: &Installation) -> (FaultProxy, String) {
     let proxy = FaultProxy::start(installation).await.unwrap();
     let kubeconfig = format!("--kubeconfig={}", proxy.kubeconfig().display());
     (proxy, kubeconfig)
 }
 
 /// A scene whose controller reaches the API server through a proxy.
-async fn with_proxy() -> (KeyScene, FaultProxy, String) {
+pub(crate) async fn with_proxy() -> (KeyScene, FaultProxy, String) {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let (proxy, kubeconfig) = behind_proxy(&installation).await;
@@ -144,31 +145,6 @@ async fn three_replicas_make_exactly_the_keys_that_fifty_requests_in_any_order_a
     }
     scene.0.controller.stop().await.unwrap();
     assert_eq!(scene.names().await.len(), expected);
-}
-
-#[tokio::test]
-async fn a_clock_that_is_off_makes_no_key_and_that_is_told_until_it_is_set() {
-    let (scene, proxy, _) = with_proxy().await;
-    scene.apply_policy(&json!({})).await;
-    for date in ["Sun, 21 Nov 2027 09:00:00 GMT", "Fri, 21 Nov 2025 09:00:00 GMT"] {
-        let before = scene.names().await.len();
-        proxy.pretend_date(Some(date));
-        let request = scene.later_than_all_keys().await.to_string();
-        scene.annotate_policy(&request).await;
-        let status = scene
-            .until_policy("blocked", |status| {
-                !status.conditions.is_empty() && condition(status, "Rotating").2.starts_with("ClockSkew")
-            })
-            .await;
-        assert_eq!((condition(&status, "Rotating").0.as_str(), status.failed_attempts), ("True", 0));
-        assert_eq!(scene.names().await.len(), before);
-        proxy.pretend_date(None);
-        scene
-            .until_policy("made", |status| status.last_handled_rotate_request.as_ref() == Some(&request))
-            .await;
-        scene.until_keys(before + 1).await;
-    }
-    scene.until_event("RotationBlocked", "ClockSkew").await;
 }
 
 #[tokio::test]
