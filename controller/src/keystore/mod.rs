@@ -43,6 +43,7 @@ use crate::own_kinds::Followed;
 use crate::usage::{Ledger, Usage};
 use crate::{client, clock};
 use attempts::Attempts;
+use change::Writes;
 pub(crate) use guidance::{Guidance, Wishes};
 use guidance::{in_force, need_changed, policy_changed, wished};
 use load::Keys;
@@ -99,6 +100,8 @@ pub(crate) struct Keystore {
     metrics: Arc<Metrics>,
     attempts: Attempts,
     skew: Skew,
+    /// What the last turn could not do to a key Secret, and why.
+    undone: Option<String>,
     /// Whether SIGUSR1 asks for a key, and the moment is not known yet.
     signalled: bool,
     /// Names of the Secrets that this process has made.
@@ -138,6 +141,7 @@ impl Keystore {
             metrics,
             attempts: Attempts::default(),
             skew: Skew::default(),
+            undone: None,
             signalled: false,
             made: HashSet::new(),
             needs_need: false,
@@ -217,16 +221,24 @@ impl Keystore {
         let trusts_clock = looked.is_ok() && !self.skew.is_off();
         self.show(&keys, &records, &plan, now).await;
         let changes = if trusts_clock { &plan.changes } else { &timeless };
-        if self.copy_wishes(&keys).await? || self.apply(changes, &keys).await? {
+        let mut writes = Writes::default();
+        self.copy_wishes(&keys, &mut writes).await;
+        if !writes.made {
+            self.apply(changes, &keys, &mut writes).await;
+        }
+        let is_news = self.undone.is_some() != writes.undone.is_some();
+        if writes.made {
+            self.undone = writes.undone.or(self.undone.take());
             return Ok(Duration::ZERO);
         }
+        self.undone = writes.undone;
+        let mut wait = if is_news { Duration::ZERO } else { self.until_due(&plan, now) };
+        match plan.generate.filter(|_| trusts_clock) {
+            Some(generation) => wait = wait.min(self.attempt(&keys, generation).await),
+            None => self.attempts.forget(),
+        }
         looked?;
-        let wait = self.until_due(&plan, now);
-        let Some(generation) = plan.generate.filter(|_| trusts_clock) else {
-            self.attempts.forget();
-            return Ok(wait);
-        };
-        Ok(self.attempt(&keys, generation).await.min(wait))
+        writes.failed.map_or(Ok(wait), Err)
     }
 
     /// How long to wait at most if nothing is done.

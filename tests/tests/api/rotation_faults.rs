@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use sealed_secrets_crds::{
-    RotationPhase, SEALING_KEY_CRD_YAML, SEALING_KEY_POLICY_CRD_YAML, SealingKeyPhase,
+    RotationPhase, SEALING_KEY_CRD_YAML, SEALING_KEY_POLICY_CRD_YAML, SealingKeyPhase, SealingKeyPolicyStatus,
 };
 use sealed_secrets_tests::{Cluster, Edition, Fault, FaultProxy, Installation, Reach, until};
 use serde_json::json;
@@ -166,6 +166,41 @@ async fn a_rotation_that_fails_is_told_and_tried_again_until_it_works() {
         .await;
     assert_eq!(status.failed_attempts, 0);
     scene.until_keys(2).await;
+}
+
+#[tokio::test]
+async fn a_key_secret_that_may_not_be_changed_does_not_keep_the_others_from_rotating() {
+    let (scene, proxy, _) = with_proxy().await;
+    scene.apply_policy(&json!({})).await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    for name in ["guarded", "other"] {
+        let old = Timestamp::now() - SignedDuration::from_hours(1);
+        scene.create_secret(&key_secret(name, "active", old)).await;
+        scene.until_phase(name, SealingKeyPhase::DecryptOnly).await;
+    }
+    proxy.fail(|method, path| {
+        is_write(method, path, (&Method::PUT, "/secrets/guarded")).then_some(Fault::Status(422))
+    });
+    // Of both names the one that sorts first is the guarded one.
+    scene.say("guarded", &json!({"state": "Compromised"})).await;
+    let refused = |status: &SealingKeyPolicyStatus| {
+        if status.conditions.is_empty() {
+            return false;
+        }
+        let (_, reason, message) = condition(status, "Rotating");
+        reason == "Failed" && message.contains("/guarded: a fault on purpose")
+    };
+    scene.until_policy("refused", refused).await;
+    scene.say("other", &json!({"state": "Compromised"})).await;
+    scene.until_phase("other", SealingKeyPhase::Compromised).await;
+    let request = scene.later_than_all_keys().await.to_string();
+    scene.annotate_policy(&request).await;
+    let names = scene.until_keys(4).await;
+    let new = names.iter().find(|name| !["guarded", "other", &first].contains(&name.as_str())).unwrap();
+    scene.until_offered(new).await;
+    proxy.heal();
+    scene.until_phase("guarded", SealingKeyPhase::Compromised).await;
+    scene.until_policy("no more", |status| condition(status, "Rotating").1 == "NothingDue").await;
 }
 
 #[tokio::test]
