@@ -15,6 +15,8 @@ pub(super) struct Attempts {
     count: u32,
     hindrance: Option<Hindrance>,
     next: Option<Instant>,
+    /// Whether the last one found that somebody else had been faster.
+    yielded: bool,
 }
 
 impl Attempts {
@@ -28,6 +30,17 @@ impl Attempts {
         self.count = self.count.saturating_add(1);
         self.next = now.checked_add(wait);
         self.hindrance = Some(Hindrance::Failed { attempts: self.count, why: error.to_string() });
+    }
+
+    /// Somebody else was faster: no failure, unless it is so again and a key is wanted still. Returns how long to wait.
+    pub(super) fn yielded(&mut self, error: &KeystoreError, now: Instant) -> Duration {
+        if self.yielded {
+            self.failed(error, now);
+            return Duration::ZERO;
+        }
+        self.yielded = true;
+        self.next = now.checked_add(FIRST);
+        FIRST
     }
 
     /// How long to wait before the next one.
@@ -58,5 +71,17 @@ mod tests {
         assert!(matches!(attempts.hindrance(), Some(Hindrance::Failed { attempts: 10, .. })));
         attempts.forget();
         assert_eq!((attempts.wait(now), attempts.hindrance()), (Duration::ZERO, None));
+    }
+
+    #[test]
+    fn who_was_not_the_first_has_failed_only_if_that_changes_nothing() {
+        let (mut attempts, now) = (Attempts::default(), Instant::now());
+        assert_eq!(attempts.yielded(&KeystoreError::NotShown, now), FIRST);
+        assert_eq!((attempts.wait(now), attempts.hindrance()), (FIRST, None));
+        attempts.yielded(&KeystoreError::NotShown, now);
+        assert!(matches!(attempts.hindrance(), Some(Hindrance::Failed { attempts: 1, .. })));
+        attempts.forget();
+        attempts.yielded(&KeystoreError::NotShown, now);
+        assert_eq!(attempts.hindrance(), None);
     }
 }

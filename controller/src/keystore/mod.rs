@@ -76,6 +76,12 @@ enum KeystoreError {
         "no free name for a new key Secret among {0}; delete unusable Secrets that begin with the key prefix"
     )]
     NoFreeName(u32),
+    #[error(
+        "key Secret {successor} succeeds {newest} and is not newer, so neither is what is asked for; label one of the two retired, and another is made"
+    )]
+    NotNewer { successor: String, newest: String },
+    #[error("the name of the new key Secret is said to be taken, and no list shows that Secret")]
+    NotShown,
 }
 
 /// What new keys are like, and which Secrets hold the old ones.
@@ -234,7 +240,7 @@ impl Keystore {
         self.undone = writes.undone;
         let mut wait = if is_news { Duration::ZERO } else { self.until_due(&plan, now) };
         match plan.generate.filter(|_| trusts_clock) {
-            Some(generation) => wait = wait.min(self.attempt(&keys, generation).await),
+            Some(generation) => wait = wait.min(self.attempt(&records, generation).await),
             None => self.attempts.forget(),
         }
         looked?;
@@ -291,19 +297,19 @@ impl Keystore {
     }
 
     /// Makes a successor, unless the last attempt has failed a moment ago. Returns how long to wait at most.
-    async fn attempt(&mut self, keys: &Keys, generation: Generation) -> Duration {
+    async fn attempt(&mut self, records: &[KeyRecord], generation: Generation) -> Duration {
         let wait = self.attempts.wait(Instant::now());
         if !wait.is_zero() {
             return wait;
         }
-        match self.make_successor(keys.newest().as_ref(), generation).await {
+        match self.make_successor(records, generation).await {
             Ok(Successor::Ours(name)) => {
                 self.made.insert(name);
                 self.attempts.forget();
                 Duration::ZERO
             }
-            // What somebody else has made is seen in a moment, and must not be asked for without a pause until then.
-            Ok(Successor::Theirs) => RETRY,
+            // Whether what somebody else has made is what was wanted, the next list shows.
+            Ok(Successor::Theirs) => self.attempts.yielded(&KeystoreError::NotShown, Instant::now()),
             Err(error) => {
                 tracing::error!("{error}");
                 self.attempts.failed(&error, Instant::now());

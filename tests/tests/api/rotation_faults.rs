@@ -17,7 +17,7 @@ use sealed_secrets_crds::{
 use sealed_secrets_tests::{Cluster, Edition, Fault, FaultProxy, Installation, Reach, until};
 use serde_json::json;
 
-use crate::key_scene::{KeyScene, LABEL, SMALL, apply_policy, condition, key_secret};
+use crate::key_scene::{KeyScene, LABEL, SMALL, apply_policy, condition, key_secret, started};
 use crate::scene::CANARY;
 use crate::support::{PATIENCE, install_crd};
 
@@ -201,6 +201,35 @@ async fn a_key_secret_that_may_not_be_changed_does_not_keep_the_others_from_rota
     proxy.heal();
     scene.until_phase("guarded", SealingKeyPhase::Compromised).await;
     scene.until_policy("no more", |status| condition(status, "Rotating").1 == "NothingDue").await;
+}
+
+#[tokio::test]
+async fn a_compromised_key_that_is_newer_than_its_successor_does_not_stop_rotation() {
+    let scene = KeyScene::set().await;
+    scene.apply_policy(&json!({})).await;
+    scene.until_keys(1).await;
+    let ahead = key_secret("ahead", "active", Timestamp::now() + SignedDuration::from_hours(5));
+    scene.create_secret(&ahead).await;
+    scene.until_phase("ahead", SealingKeyPhase::Primary).await;
+    scene.say("ahead", &json!({"state": "Compromised"})).await;
+    scene.until_phase("ahead", SealingKeyPhase::Compromised).await;
+    scene.until_keys(3).await;
+    scene.until_policy("idle", |status| status.phase == Some(RotationPhase::Idle)).await;
+    // The newest of all is still the one that nobody may seal to.
+    let request = until_later(&scene).await;
+    scene.annotate_policy(&request).await;
+    scene
+        .until_policy("handled", |status| status.last_handled_rotate_request.as_ref() == Some(&request))
+        .await;
+    scene.until_keys(4).await;
+}
+
+/// The time now, when it is a second later than before.
+async fn until_later(scene: &KeyScene) -> String {
+    let keys = scene.keys().await;
+    let newest = keys.iter().filter(|key| key.name_any() != "ahead").filter_map(started).max().unwrap();
+    let later = async || Some(Timestamp::now()).filter(|now| now.as_second() > newest.as_second());
+    until("a second has passed", PATIENCE, later).await.unwrap().to_string()
 }
 
 #[tokio::test]
