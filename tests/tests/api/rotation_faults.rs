@@ -1,6 +1,7 @@
 //! Rotation while everything goes wrong: keys only ever grow by the one successor that was asked for, and all that was sealed opens.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
@@ -230,6 +231,25 @@ async fn until_later(scene: &KeyScene) -> String {
     let newest = keys.iter().filter(|key| key.name_any() != "ahead").filter_map(started).max().unwrap();
     let later = async || Some(Timestamp::now()).filter(|now| now.as_second() > newest.as_second());
     until("a second has passed", PATIENCE, later).await.unwrap().to_string()
+}
+
+#[tokio::test]
+async fn a_name_that_was_taken_and_is_free_again_is_the_name_of_the_new_key() {
+    let (scene, proxy, _) = with_proxy().await;
+    scene.apply_policy(&json!({})).await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    let expected = scene.successor_names(&first).await.next().unwrap();
+    // Somebody was faster, and the Secret was deleted before anybody could list it.
+    let was_taken = AtomicBool::new(false);
+    proxy.fail(move |method, path| {
+        let is_creation = is_write(method, path, (&Method::POST, "/secrets"));
+        (is_creation && !was_taken.swap(true, Ordering::SeqCst)).then_some(Fault::Status(409))
+    });
+    let request = scene.later_than_all_keys().await.to_string();
+    scene.annotate_policy(&request).await;
+    let names = scene.until_keys(2).await;
+    assert_eq!(proxy.faults(), 1);
+    assert!(names.contains(&expected), "{names:?} and not {expected}");
 }
 
 #[tokio::test]
