@@ -208,16 +208,17 @@ async fn a_key_secret_that_may_not_be_changed_does_not_keep_the_others_from_rota
 async fn a_compromised_key_that_is_newer_than_its_successor_does_not_stop_rotation() {
     let scene = KeyScene::set().await;
     scene.apply_policy(&json!({})).await;
-    scene.until_keys(1).await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
     let ahead = key_secret("ahead", "active", Timestamp::now() + SignedDuration::from_hours(5));
     scene.create_secret(&ahead).await;
     scene.until_phase("ahead", SealingKeyPhase::Primary).await;
     scene.say("ahead", &json!({"state": "Compromised"})).await;
     scene.until_phase("ahead", SealingKeyPhase::Compromised).await;
-    scene.until_keys(3).await;
-    scene.until_policy("idle", |status| status.phase == Some(RotationPhase::Idle)).await;
+    let names = scene.until_keys(3).await;
+    let successor = names.iter().find(|name| **name != first && *name != "ahead").unwrap();
+    scene.until_phase(successor, SealingKeyPhase::Primary).await;
     // The newest of all is still the one that nobody may seal to.
-    let request = until_later(&scene).await;
+    let request = until_later_than(&scene, successor).await;
     scene.annotate_policy(&request).await;
     scene
         .until_policy("handled", |status| status.last_handled_rotate_request.as_ref() == Some(&request))
@@ -225,11 +226,10 @@ async fn a_compromised_key_that_is_newer_than_its_successor_does_not_stop_rotati
     scene.until_keys(4).await;
 }
 
-/// The time now, when it is a second later than before.
-async fn until_later(scene: &KeyScene) -> String {
-    let keys = scene.keys().await;
-    let newest = keys.iter().filter(|key| key.name_any() != "ahead").filter_map(started).max().unwrap();
-    let later = async || Some(Timestamp::now()).filter(|now| now.as_second() > newest.as_second());
+/// The time now, when it is later in whole seconds than the start of this key.
+async fn until_later_than(scene: &KeyScene, name: &str) -> String {
+    let start = started(&scene.secrets().get(name).await.unwrap()).unwrap();
+    let later = async || Some(Timestamp::now()).filter(|now| now.as_second() > start.as_second());
     until("a second has passed", PATIENCE, later).await.unwrap().to_string()
 }
 
@@ -253,7 +253,7 @@ async fn a_name_that_was_taken_and_is_free_again_is_the_name_of_the_new_key() {
 }
 
 #[tokio::test]
-async fn a_new_key_that_is_deleted_relabelled_corrupted_or_replaced_at_once_is_made_again_under_rule_3() {
+async fn a_new_key_that_is_deleted_or_relabelled_at_once_is_made_again_under_rule_3() {
     let scene = KeyScene::set().await;
     scene.apply_policy(&json!({})).await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
@@ -275,14 +275,6 @@ async fn a_new_key_that_is_deleted_relabelled_corrupted_or_replaced_at_once_is_m
     scene.until_offered(&third).await;
     scene.until_phase(&second, SealingKeyPhase::Retired).await;
 
-    scene.delete_secret(&third).await;
-    let mut corrupt = key_secret(&third, "active", Timestamp::now());
-    corrupt.string_data.as_mut().unwrap().insert("tls.key".to_owned(), "rubbish".to_owned());
-    // Who is first: the controller may have made it again already.
-    if scene.secrets().create(&PostParams::default(), &corrupt).await.is_ok() {
-        scene.until_phase(&third, SealingKeyPhase::Unreadable).await;
-        scene.until_keys(4).await;
-    }
     scene
         .until_policy("a key leads", |status| {
             status.primary.is_some() && status.phase == Some(RotationPhase::Idle)
@@ -290,6 +282,36 @@ async fn a_new_key_that_is_deleted_relabelled_corrupted_or_replaced_at_once_is_m
         .await;
     scene.delete_secret("on-first").await;
     scene.0.until_secret("on-first", "it opens still", |_| true).await;
+}
+
+#[tokio::test]
+async fn what_has_the_name_of_a_new_key_and_is_none_is_neither_adopted_nor_touched() {
+    let scene = KeyScene::set().await;
+    scene.apply_policy(&json!({})).await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    let names: Vec<_> = scene.successor_names(&first).await.take(4).collect();
+    let hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
+    let mut corrupt = key_secret(&names[0], "active", hour_ago);
+    corrupt.string_data.as_mut().unwrap().insert("tls.key".to_owned(), "rubbish".to_owned());
+    let mut foreign = key_secret(&names[1], "active", hour_ago);
+    foreign.metadata.labels = None;
+    for planted in [corrupt, foreign, key_secret(&names[2], "retired", hour_ago)] {
+        scene.create_secret(&planted).await;
+    }
+    let planted = async || {
+        let secrets = scene.secrets();
+        let planted = names.iter().take(3).map(|name| secrets.get(name));
+        futures::future::try_join_all(planted).await.unwrap()
+    };
+    let before = planted().await;
+    scene.until_phase(&names[0], SealingKeyPhase::Unreadable).await;
+    scene.until_phase(&names[2], SealingKeyPhase::Retired).await;
+    let request = until_later_than(&scene, &first).await;
+    scene.annotate_policy(&request).await;
+    scene.until_phase(&names[3], SealingKeyPhase::Primary).await;
+    scene.until_offered(&names[3]).await;
+    assert_eq!(planted().await, before);
+    assert_eq!(scene.names().await.len(), 4, "three with the label, and the new one");
 }
 
 #[tokio::test]
