@@ -11,7 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use sealed_secrets_core::crypto::Fingerprint;
 use sealed_secrets_core::rotation::{
-    KeyFacts, KeyLabel, KeyRecord, Need, RotationPolicy, Step, Wish, plan, successor_name,
+    KeyFacts, KeyLabel, KeyRecord, Need, RotationPolicy, Step, Wish, is_successor, plan, predecessor,
+    successor_name,
 };
 
 const HOUR: i64 = 3_600;
@@ -202,16 +203,17 @@ impl World {
     }
 
     fn make(&mut self, seen: &[KeyRecord], pending: bool) -> bool {
-        let on_ring = seen.iter().filter_map(|key| Some((key, key.on_ring()?)));
-        let newest = on_ring.max_by_key(|(_, facts)| (facts.order_time, facts.fingerprint.clone()));
-        let newest = newest.map(|(_, facts)| facts.fingerprint.clone());
+        let newest = predecessor(seen);
+        let fingerprint = newest.and_then(|key| Some(key.facts.as_ref()?.fingerprint.clone()));
         for n in 0.. {
-            let name = successor_name("k", "uid", newest.as_ref(), n);
-            match self.keys.iter().find(|key| key.name == name) {
-                Some(taken) if taken.could_lead().is_some() => return false,
-                Some(_) => {}
-                None => {
-                    self.create(name, newest, pending);
+            let name = successor_name("k", "uid", fingerprint.as_ref(), n);
+            let is_named = |key: &&KeyRecord| key.name == name;
+            match (seen.iter().find(is_named), newest) {
+                (Some(taken), Some(newest)) if is_successor(taken, newest, self.now) => return false,
+                (Some(_), _) => {}
+                (None, _) if self.keys.iter().any(|key| key.name == name) => return false,
+                (None, _) => {
+                    self.create(name, fingerprint, pending);
                     return true;
                 }
             }
@@ -249,6 +251,8 @@ impl World {
             let seen = self.keys.clone();
             self.before.clone_from(&seen);
             if !self.turn(&seen) {
+                let wanted = plan(&self.policy, &self.keys, Some(&self.need()), self.now).generate;
+                prop_assert!(wanted.is_none(), "{wanted:?} is never met: {:#?}", self.keys);
                 return Ok(self.made - made);
             }
         }

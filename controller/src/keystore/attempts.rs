@@ -8,8 +8,6 @@ use super::view::Hindrance;
 const FIRST: Duration = Duration::from_secs(2);
 /// Making a key takes seconds of computing.
 const LONGEST: Duration = Duration::from_mins(5);
-/// Looking at a clock costs nothing.
-const LONGEST_FOR_CLOCK: Duration = Duration::from_secs(30);
 
 /// The failures since the last key that was made or not wanted any more.
 #[derive(Debug, Default)]
@@ -17,6 +15,8 @@ pub(super) struct Attempts {
     count: u32,
     hindrance: Option<Hindrance>,
     next: Option<Instant>,
+    /// Whether the last one found that somebody else had been faster.
+    yielded: bool,
 }
 
 impl Attempts {
@@ -26,17 +26,21 @@ impl Attempts {
     }
 
     pub(super) fn failed(&mut self, error: &KeystoreError, now: Instant) {
-        let longest = match error {
-            KeystoreError::ClockSkew(_) => LONGEST_FOR_CLOCK,
-            _ => LONGEST,
-        };
-        let wait = FIRST.saturating_mul(2_u32.saturating_pow(self.count)).min(longest);
+        let wait = FIRST.saturating_mul(2_u32.saturating_pow(self.count)).min(LONGEST);
         self.count = self.count.saturating_add(1);
         self.next = now.checked_add(wait);
-        self.hindrance = Some(match error {
-            KeystoreError::ClockSkew(seconds) => Hindrance::ClockSkew(*seconds),
-            other => Hindrance::Failed { attempts: self.count, why: other.to_string() },
-        });
+        self.hindrance = Some(Hindrance::Failed { attempts: self.count, why: error.to_string() });
+    }
+
+    /// Somebody else was faster: no failure, unless it is so again and a key is wanted still. Returns how long to wait.
+    pub(super) fn yielded(&mut self, error: &KeystoreError, now: Instant) -> Duration {
+        if self.yielded {
+            self.failed(error, now);
+            return Duration::ZERO;
+        }
+        self.yielded = true;
+        self.next = now.checked_add(FIRST);
+        FIRST
     }
 
     /// How long to wait before the next one.
@@ -70,10 +74,14 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_is_noticed_within_half_a_minute() {
+    fn who_was_not_the_first_has_failed_only_if_that_changes_nothing() {
         let (mut attempts, now) = (Attempts::default(), Instant::now());
-        (0..9).for_each(|_| attempts.failed(&KeystoreError::ClockSkew(-600), now));
-        assert_eq!(attempts.wait(now).as_secs(), 30);
-        assert_eq!(attempts.hindrance(), Some(Hindrance::ClockSkew(-600)));
+        assert_eq!(attempts.yielded(&KeystoreError::NotShown, now), FIRST);
+        assert_eq!((attempts.wait(now), attempts.hindrance()), (FIRST, None));
+        attempts.yielded(&KeystoreError::NotShown, now);
+        assert!(matches!(attempts.hindrance(), Some(Hindrance::Failed { attempts: 1, .. })));
+        attempts.forget();
+        attempts.yielded(&KeystoreError::NotShown, now);
+        assert_eq!(attempts.hindrance(), None);
     }
 }

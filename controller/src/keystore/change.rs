@@ -15,61 +15,71 @@ use sealed_secrets_crds::names::{
 
 use super::load::Keys;
 use super::{Keystore, KeystoreError};
-use crate::clock;
+use crate::{client, clock};
+
+/// What became of the writes of one turn. One that is not made does not keep the others from being made.
+#[derive(Debug, Default)]
+pub(super) struct Writes {
+    /// Whether any was made.
+    pub(super) made: bool,
+    /// The first that was not, and why.
+    pub(super) undone: Option<String>,
+    /// The first that may be made by the next turn.
+    pub(super) failed: Option<KeystoreError>,
+}
 
 impl Keystore {
     /// Makes these changes on the very versions that were planned from; a Secret that has changed since is planned for again.
-    /// Returns whether any was made.
-    pub(super) async fn apply(&mut self, changes: &[Change], keys: &Keys) -> Result<bool, KeystoreError> {
-        let mut made = false;
+    pub(super) async fn apply(&mut self, changes: &[Change], keys: &Keys, writes: &mut Writes) {
         for change in changes {
             let Some(secret) = keys.secret(&change.name) else { continue };
             let written = match change.step {
                 Step::Delete => self.delete(secret).await,
                 step => self.replace(changed(secret.clone(), step, clock::now())).await,
             };
-            if self.is_written(written)? {
+            if self.note(written, &change.name, writes) {
                 tracing::info!("key Secret {}/{}: {}", self.namespace, change.name, told(change.step));
-                made = true;
             }
         }
-        Ok(made)
     }
 
-    /// Copies what people say on `SealingKeys` to the annotations of the key Secrets, before anything else is made of it. Returns
-    /// whether anything was written.
-    pub(super) async fn copy_wishes(&mut self, keys: &Keys) -> Result<bool, KeystoreError> {
+    /// Copies what people say on `SealingKeys` to the annotations of the key Secrets, before anything else is made of it.
+    pub(super) async fn copy_wishes(&mut self, keys: &Keys, writes: &mut Writes) {
         let wishes = self.wishes.borrow().clone();
-        let mut copied = false;
         for (name, wish) in wishes {
             let Some((secret, record)) = keys.secret(&name).zip(keys.record(&name)) else { continue };
             // One that was put back by hand forgets what was said before, first of all.
             if record.is_restored() || record.wish == wish {
                 continue;
             }
-            let written = self.replace(wished(secret.clone(), wish, clock::now())).await;
-            if self.is_written(written)? {
+            let written = self.replace(wished(secret.clone(), wish)).await;
+            if self.note(written, &name, writes) {
                 tracing::info!("key Secret {}/{name}: its SealingKey says {}", self.namespace, word(wish));
-                copied = true;
             }
         }
-        Ok(copied)
     }
 
-    /// Whether a write was made. One that was not because the Secret has changed or gone is planned again with the next turn.
-    fn is_written(&mut self, written: Result<(), kube::Error>) -> Result<bool, KeystoreError> {
-        match written {
+    /// Notes what became of a write, and returns whether it was made. One that was not because the Secret has changed or gone is
+    /// planned again with the next turn.
+    fn note(&mut self, written: Result<(), kube::Error>, name: &str, writes: &mut Writes) -> bool {
+        let cause = match written {
             Ok(()) => {
                 self.read_only = false;
-                Ok(true)
+                writes.made = true;
+                return true;
             }
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
-            Err(kube::Error::Api(status)) if status.code == 403 => {
-                self.tell_forbidden(&status.message);
-                Ok(false)
-            }
-            Err(cause) => Err(self.api_error(cause)),
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return false,
+            Err(cause) => cause,
+        };
+        let words = format!("{}/{name}: {}", self.namespace, client::in_words(&cause));
+        match &cause {
+            kube::Error::Api(status) if status.code == 403 => self.tell_forbidden(&status.message),
+            // An admission policy or webhook protects it.
+            kube::Error::Api(status) if matches!(status.code, 400 | 422) => self.tell_refused(&words),
+            _ => writes.failed = writes.failed.take().or(Some(self.api_error(cause))),
         }
+        writes.undone = writes.undone.take().or(Some(words));
+        false
     }
 
     async fn replace(&self, secret: Secret) -> Result<(), kube::Error> {
@@ -86,6 +96,14 @@ impl Keystore {
         if !std::mem::replace(&mut self.read_only, true) {
             tracing::warn!(
                 "key Secrets cannot be updated, so none is activated, retired or deleted: {message}"
+            );
+        }
+    }
+
+    fn tell_refused(&self, words: &str) {
+        if self.undone.is_none() {
+            tracing::warn!(
+                "a key Secret may not be changed, and it is tried again every 30 seconds: {words}"
             );
         }
     }
@@ -114,22 +132,21 @@ fn word(wish: Wish) -> &'static str {
     }
 }
 
-/// The Secret with what a person wants of its key; since when is noted anew only if the state is another one.
-fn wished(mut secret: Secret, wish: Wish, now: Timestamp) -> Secret {
+/// The Secret with what a person wants of its key. Since when is noted by a later step, which looks at the clock; it stays if
+/// the state is the same.
+fn wished(mut secret: Secret, wish: Wish) -> Secret {
     let annotations = secret.annotations_mut();
     annotations.remove(DECRYPT_UNTIL_ANNOTATION);
     if let Wish::Compromised { decrypt_until: Some(until) } = wish {
         annotations.insert(DECRYPT_UNTIL_ANNOTATION.to_owned(), until.to_string());
     }
     let before = annotations.remove(KEY_STATE_ANNOTATION);
-    if wish == Wish::Active {
-        annotations.remove(STATE_SINCE_ANNOTATION);
-        return secret;
-    }
     if before.as_deref() != Some(word(wish)) {
-        annotations.insert(STATE_SINCE_ANNOTATION.to_owned(), now.to_string());
+        annotations.remove(STATE_SINCE_ANNOTATION);
     }
-    annotations.insert(KEY_STATE_ANNOTATION.to_owned(), word(wish).to_owned());
+    if wish != Wish::Active {
+        annotations.insert(KEY_STATE_ANNOTATION.to_owned(), word(wish).to_owned());
+    }
     secret
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
-use sealed_secrets_core::crypto::Fingerprint;
 use sealed_secrets_core::keyring::{KeyRing, OrderBy};
 use sealed_secrets_core::rotation::KeyRecord;
 use sealed_secrets_crds::names::SEALING_KEY_LABEL;
@@ -49,11 +48,6 @@ impl Keys {
         KeyRing::new(on_ring.filter_map(|entry| entry.reading.key.clone()).collect())
             .led_by(leader)
             .with_compromised(compromised.collect())
-    }
-
-    /// The newest of those that open.
-    pub(super) fn newest(&self) -> Option<Fingerprint> {
-        self.ring(None).newest().map(|key| key.fingerprint().clone())
     }
 
     /// What everybody may know of them.

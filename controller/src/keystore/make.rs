@@ -2,20 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{ObjectMeta, PostParams};
-use sealed_secrets_core::crypto::{CertificateRequest, Fingerprint, KeyPair};
-use sealed_secrets_core::rotation::{Generation, successor_name};
+use kube::ResourceExt as _;
+use kube::api::{ListParams, ObjectMeta, PostParams};
+use sealed_secrets_core::crypto::{CertificateRequest, KeyPair};
+use sealed_secrets_core::rotation::{Generation, KeyRecord, is_successor, predecessor, successor_name};
 use sealed_secrets_crds::names::{SEALING_KEY_ACTIVE, SEALING_KEY_LABEL, SEALING_KEY_PENDING};
 
 use super::rules::Making;
 use super::{Keystore, KeystoreError};
 use crate::{clock, home};
 
-/// No key is dated by a clock that is further off than this.
-const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// More names than this are never taken by something else.
 const MAX_NAMES: u32 = 100;
 
@@ -24,39 +23,77 @@ const MAX_NAMES: u32 = 100;
 pub(super) enum Successor {
     /// We, with the Secret of this name.
     Ours(String),
+    /// Somebody else, since the keys were listed: the next list shows what there is to do.
     Theirs,
 }
 
+/// What is known of a name without a key in the list.
+enum Name {
+    Free,
+    /// By something that is no key.
+    Taken,
+    /// By a key that is younger than the list.
+    TakenByKey,
+}
+
 impl Keystore {
-    /// Creates the one Secret that may succeed the newest key. Whoever else created it first has done the work; a name that is
-    /// taken by what cannot succeed is passed over, and left as it is (key-rotation rule 3).
+    /// Creates the one Secret that may succeed the newest key that could lead. Whoever else created it first has done the work; a
+    /// name that is taken by what cannot succeed is passed over, and left as it is (key-rotation rule 3).
     pub(super) async fn make_successor(
         &mut self,
-        newest: Option<&Fingerprint>,
+        records: &[KeyRecord],
         generation: Generation,
     ) -> Result<Successor, KeystoreError> {
-        self.check_clock().await?;
-        let uid = home::uid(&self.client, &self.namespace).await.map_err(|cause| self.api_error(cause))?;
+        let Some(name) = self.free_name(records).await? else { return Ok(Successor::Theirs) };
         let fields = self.generate().await?;
+        let secret = self.key_secret(&name, &fields, generation.pending);
+        match self.secrets.create(&PostParams::default(), &secret).await {
+            Ok(_) => {
+                let occasion = generation.occasion;
+                tracing::info!(?occasion, "new key written to Secret {}/{name}", self.namespace);
+                Ok(Successor::Ours(name))
+            }
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Successor::Theirs),
+            Err(cause) => Err(self.api_error(cause)),
+        }
+    }
+
+    /// The name of the next key Secret; `None` if a key has it that these records do not show.
+    async fn free_name(&self, records: &[KeyRecord]) -> Result<Option<String>, KeystoreError> {
+        let uid = home::uid(&self.client, &self.namespace).await.map_err(|cause| self.api_error(cause))?;
+        let predecessor = predecessor(records);
+        let fingerprint = predecessor.and_then(|key| key.facts.as_ref()).map(|facts| &facts.fingerprint);
+        let now = clock::now();
         for n in 0..MAX_NAMES {
-            let name = successor_name(&self.rules.making.prefix, &uid, newest, n);
-            let secret = self.key_secret(&name, &fields, generation.pending);
-            match self.secrets.create(&PostParams::default(), &secret).await {
-                Ok(_) => {
-                    let occasion = generation.occasion;
-                    tracing::info!(?occasion, "new key written to Secret {}/{name}", self.namespace);
-                    return Ok(Successor::Ours(name));
+            let name = successor_name(&self.rules.making.prefix, &uid, fingerprint, n);
+            if let Some(taken) = records.iter().find(|record| record.name == name) {
+                let older = predecessor.filter(|predecessor| is_successor(taken, predecessor, now));
+                if let Some(predecessor) = older {
+                    return Err(KeystoreError::NotNewer {
+                        successor: name,
+                        newest: predecessor.name.clone(),
+                    });
                 }
-                Err(kube::Error::Api(status)) if status.code == 409 => {
-                    let keys = self.load().await?;
-                    if keys.record(&name).is_some_and(|record| record.could_lead().is_some()) {
-                        return Ok(Successor::Theirs);
-                    }
-                }
-                Err(cause) => return Err(self.api_error(cause)),
+                continue;
+            }
+            match self.look_up(&name).await? {
+                Name::Free => return Ok(Some(name)),
+                Name::Taken => {}
+                Name::TakenByKey => return Ok(None),
             }
         }
         Err(KeystoreError::NoFreeName(MAX_NAMES))
+    }
+
+    /// Looks for a Secret of this name, by a list, which takes no right that is not used anyway.
+    async fn look_up(&self, name: &str) -> Result<Name, KeystoreError> {
+        let named = ListParams::default().fields(&format!("metadata.name={name}"));
+        let found = self.secrets.list_metadata(&named).await.map_err(|cause| self.api_error(cause))?;
+        Ok(match found.items.first() {
+            None => Name::Free,
+            Some(secret) if secret.labels().contains_key(SEALING_KEY_LABEL) => Name::TakenByKey,
+            Some(_) => Name::Taken,
+        })
     }
 
     /// A key Secret as upstream reads it (compatibility 4.6), with a name that is not random and fields that cannot change. No
@@ -77,15 +114,6 @@ impl Keystore {
             data: Some(fields.clone()),
             string_data: None,
         }
-    }
-
-    async fn check_clock(&self) -> Result<(), KeystoreError> {
-        let theirs = clock::of_api_server(&self.client).await.map_err(|cause| self.api_error(cause))?;
-        let skew = theirs.map(|theirs| clock::now().duration_since(theirs)).unwrap_or_default();
-        if skew.abs() > MAX_CLOCK_SKEW {
-            return Err(KeystoreError::ClockSkew(skew.as_secs()));
-        }
-        Ok(())
     }
 
     async fn generate(&self) -> Result<BTreeMap<String, ByteString>, KeystoreError> {

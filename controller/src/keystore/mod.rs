@@ -14,6 +14,7 @@ mod news;
 mod publish;
 mod readings;
 mod rules;
+mod skew;
 mod view;
 
 use std::collections::{BTreeMap, HashSet};
@@ -42,6 +43,7 @@ use crate::own_kinds::Followed;
 use crate::usage::{Ledger, Usage};
 use crate::{client, clock};
 use attempts::Attempts;
+use change::Writes;
 pub(crate) use guidance::{Guidance, Wishes};
 use guidance::{in_force, need_changed, policy_changed, wished};
 use load::Keys;
@@ -50,6 +52,7 @@ use news::news;
 use publish::publish;
 use readings::Readings;
 use rules::Rules;
+use skew::{Skew, timeless};
 pub(crate) use view::{Heeded, Hindrance, KeyView, KeysView, told};
 
 /// The list is read at least this often, for where watching is not allowed, and after a failure.
@@ -63,10 +66,8 @@ const FOR_POLICY: Duration = Duration::from_secs(5);
 enum KeystoreError {
     #[error("key Secrets in namespace {namespace}: {}", client::in_words(cause))]
     Api { namespace: String, cause: kube::Error },
-    #[error(
-        "no key is made while the clock here is {0} seconds away from the API server's; set the clock (ClockSkew)"
-    )]
-    ClockSkew(i64),
+    #[error("the API server's clock cannot be seen: {}", client::in_words(.0))]
+    Clock(kube::Error),
     #[error("the task that reads key Secrets ended early")]
     Reading,
     #[error("a key could not be made: {0}")]
@@ -75,6 +76,12 @@ enum KeystoreError {
         "no free name for a new key Secret among {0}; delete unusable Secrets that begin with the key prefix"
     )]
     NoFreeName(u32),
+    #[error(
+        "key Secret {successor} succeeds {newest} and is not newer, so neither is what is asked for; label one of the two retired, and another is made"
+    )]
+    NotNewer { successor: String, newest: String },
+    #[error("the name of the new key Secret is said to be taken, and no list shows that Secret")]
+    NotShown,
 }
 
 /// What new keys are like, and which Secrets hold the old ones.
@@ -98,6 +105,11 @@ pub(crate) struct Keystore {
     key_list: Arc<KeyList>,
     metrics: Arc<Metrics>,
     attempts: Attempts,
+    skew: Skew,
+    /// What the last turn could not do to a key Secret, and why.
+    undone: Option<String>,
+    /// Whether SIGUSR1 asks for a key, and the moment is not known yet.
+    signalled: bool,
     /// Names of the Secrets that this process has made.
     made: HashSet<String>,
     /// Whether what was planned last depends on what needs each key.
@@ -134,6 +146,9 @@ impl Keystore {
             key_list: Arc::default(),
             metrics,
             attempts: Attempts::default(),
+            skew: Skew::default(),
+            undone: None,
+            signalled: false,
             made: HashSet::new(),
             needs_need: false,
             readings: Arc::default(),
@@ -184,16 +199,17 @@ impl Keystore {
                 () = need_changed(&mut self.usage, self.needs_need) => {}
                 _ = asked.recv() => {
                     tracing::info!("SIGUSR1: a new key is asked for");
-                    self.flags.rotation.requests.push(clock::now());
+                    self.signalled = true;
                 }
             }
         }
     }
 
     /// Lists, plans, publishes, and does what the plan says: changes of keys first, and when there are none at most one new key.
-    /// Returns how long to wait at most.
+    /// What depends on the time waits while the clock here is off. Returns how long to wait at most.
     async fn turn(&mut self) -> Result<Duration, KeystoreError> {
         let begun = Instant::now();
+        self.date_signal().await;
         let policy_is_known = self.heed_policy();
         let keys = self.load().await?;
         let now = clock::now();
@@ -206,19 +222,49 @@ impl Keystore {
             return Ok(RETRY);
         }
         self.ask_for_need(&records, need.as_ref(), &plan, now);
+        let timeless = timeless(&self.rules.rotation, &records, need.as_ref(), &plan);
+        let looked = self.look_at_clock(&plan, &timeless, &records, now).await;
+        let trusts_clock = looked.is_ok() && !self.skew.is_off();
         self.show(&keys, &records, &plan, now).await;
-        if self.copy_wishes(&keys).await? || self.apply(&plan.changes, &keys).await? {
+        let changes = if trusts_clock { &plan.changes } else { &timeless };
+        let mut writes = Writes::default();
+        self.copy_wishes(&keys, &mut writes).await;
+        if !writes.made {
+            self.apply(changes, &keys, &mut writes).await;
+        }
+        let is_news = self.undone.is_some() != writes.undone.is_some();
+        if writes.made {
+            self.undone = writes.undone.or(self.undone.take());
             return Ok(Duration::ZERO);
         }
-        let until_due =
-            plan.look_again_at.and_then(|moment| Duration::try_from(moment.duration_since(now)).ok());
-        let wait = until_due.map_or(POLL, |due| due.min(POLL));
-        match plan.generate {
-            None => {
-                self.attempts.forget();
-                Ok(wait)
+        self.undone = writes.undone;
+        let mut wait = if is_news { Duration::ZERO } else { self.until_due(&plan, now) };
+        match plan.generate.filter(|_| trusts_clock) {
+            Some(generation) => wait = wait.min(self.attempt(&records, generation).await),
+            None => self.attempts.forget(),
+        }
+        looked?;
+        writes.failed.map_or(Ok(wait), Err)
+    }
+
+    /// How long to wait at most if nothing is done.
+    fn until_due(&self, plan: &Plan, now: Timestamp) -> Duration {
+        let due = plan.look_again_at.and_then(|moment| Duration::try_from(moment.duration_since(now)).ok());
+        due.into_iter().chain(self.skew.next_look(Instant::now())).fold(POLL, Duration::min)
+    }
+
+    /// Turns a signal into a request for a key that is not older than now, by the API server's clock as all requests are.
+    async fn date_signal(&mut self) {
+        if !self.signalled {
+            return;
+        }
+        match clock::of_api_server(&self.client).await {
+            Ok(date) => {
+                self.flags.rotation.requests.push(date.unwrap_or_else(clock::now));
+                self.signalled = false;
             }
-            Some(generation) => Ok(self.attempt(&keys, generation).await.min(wait)),
+            // The next turn tries again.
+            Err(cause) => tracing::warn!("SIGUSR1 waits: {}", KeystoreError::Clock(cause)),
         }
     }
 
@@ -251,19 +297,19 @@ impl Keystore {
     }
 
     /// Makes a successor, unless the last attempt has failed a moment ago. Returns how long to wait at most.
-    async fn attempt(&mut self, keys: &Keys, generation: Generation) -> Duration {
+    async fn attempt(&mut self, records: &[KeyRecord], generation: Generation) -> Duration {
         let wait = self.attempts.wait(Instant::now());
         if !wait.is_zero() {
             return wait;
         }
-        match self.make_successor(keys.newest().as_ref(), generation).await {
+        match self.make_successor(records, generation).await {
             Ok(Successor::Ours(name)) => {
                 self.made.insert(name);
                 self.attempts.forget();
                 Duration::ZERO
             }
-            // What somebody else has made is seen in a moment, and must not be asked for without a pause until then.
-            Ok(Successor::Theirs) => RETRY,
+            // Whether what somebody else has made is what was wanted, the next list shows.
+            Ok(Successor::Theirs) => self.attempts.yielded(&KeystoreError::NotShown, Instant::now()),
             Err(error) => {
                 tracing::error!("{error}");
                 self.attempts.failed(&error, Instant::now());

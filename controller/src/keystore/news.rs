@@ -113,7 +113,7 @@ fn deleted(key: &KeyView) -> News {
 fn hindrances(view: &KeysView) -> Vec<String> {
     let skew = match &view.hindrance {
         Some(hindrance @ Hindrance::ClockSkew(_)) => Some(hindrance.told()),
-        Some(Hindrance::Failed { .. }) | None => None,
+        Some(Hindrance::Failed { .. } | Hindrance::Undone(_)) | None => None,
     };
     let malformed = view.heeded.as_ref().and_then(Heeded::told_of_request);
     view.blocked.iter().map(told).chain(skew).chain(malformed).collect()

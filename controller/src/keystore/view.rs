@@ -25,21 +25,26 @@ pub(crate) struct KeyView {
     pub(crate) phase: SealingKeyPhase,
 }
 
-/// Why no key is made although one is wanted.
+/// Why something is not done although it is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Hindrance {
     /// This clock is so many seconds ahead of the API server's.
     ClockSkew(i64),
     /// Attempts have failed; the last one so.
     Failed { attempts: u32, why: String },
+    /// This key Secret could not be changed, for this reason.
+    Undone(String),
 }
 
 impl Hindrance {
     /// In words, the reason first.
     pub(crate) fn told(&self) -> String {
         match self {
-            Self::ClockSkew(_) => "ClockSkew: the clock here is more than 5 minutes away from the API server's, so no key is made; set the clock".to_owned(),
+            Self::ClockSkew(_) => "ClockSkew: the clock here is more than 5 minutes away from the API server's, so no key is made, activated, retired or deleted; set the clock".to_owned(),
             Self::Failed { why, .. } => format!("a key could not be made, and it is tried again: {why}"),
+            Self::Undone(what) => {
+                format!("a key Secret could not be changed as is due, and it is tried again: {what}")
+            }
         }
     }
 }
@@ -116,7 +121,7 @@ impl Keystore {
             keys: keys.views(plan.primary.as_deref()),
             primary: plan.primary.clone(),
             wanted: plan.generate.map(|generation| generation.occasion).or(external),
-            hindrance: plan.generate.and_then(|_| self.attempts.hindrance()),
+            hindrance: self.hindrance(plan),
             blocked: plan.blocked.clone(),
             read_only: self.read_only,
             suspended: rotation.suspended,
@@ -125,6 +130,12 @@ impl Keystore {
             due_since: due_since(rotation, records, now),
             heeded: self.policy.as_ref().map(|policy| heeded(policy, records)),
         }
+    }
+
+    fn hindrance(&self, plan: &Plan) -> Option<Hindrance> {
+        let of_making = plan.generate.and_then(|_| self.attempts.hindrance());
+        let of_changes = || self.undone.clone().map(Hindrance::Undone);
+        self.skew.hindrance().or(of_making).or_else(of_changes)
     }
 }
 

@@ -74,7 +74,7 @@ fn phase(view: &KeysView, failed: u32) -> RotationPhase {
 fn failed_attempts(view: &KeysView, before: u32) -> u32 {
     let own = match &view.hindrance {
         Some(Hindrance::Failed { attempts, .. }) => *attempts,
-        Some(Hindrance::ClockSkew(_)) | None => 0,
+        Some(Hindrance::ClockSkew(_) | Hindrance::Undone(_)) | None => 0,
     };
     if is_being_made(view) { own.max(before) } else { 0 }
 }
@@ -125,7 +125,7 @@ fn counts(view: &KeysView, usage: &Usage, before: Option<KeyCounts>) -> KeyCount
 fn in_the_way(view: &KeysView, heeded: &Heeded) -> Vec<String> {
     let skew = match &view.hindrance {
         Some(hindrance @ Hindrance::ClockSkew(_)) => Some(hindrance.told()),
-        Some(Hindrance::Failed { .. }) | None => None,
+        Some(Hindrance::Failed { .. } | Hindrance::Undone(_)) | None => None,
     };
     skew.into_iter().chain(view.blocked.iter().map(told)).chain(heeded.told_of_request()).collect()
 }

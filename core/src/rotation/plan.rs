@@ -6,6 +6,9 @@ use super::policy::RotationPolicy;
 use super::record::{KeyFacts, KeyLabel, KeyRecord, Wish};
 use crate::crypto::Fingerprint;
 
+/// Twice as long as two clocks by which keys are made may be apart.
+const SETTLED: SignedDuration = SignedDuration::from_mins(10);
+
 /// What this process has opened itself, of every SealedSecret in the cluster: no status is believed here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Need {
@@ -153,6 +156,23 @@ pub fn due_since(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp) ->
 pub fn is_met(keys: &[KeyRecord], moment: Timestamp) -> bool {
     let newest = Planner::newest(keys.iter().filter_map(|key| Some((key, key.could_lead()?))));
     newest.is_some_and(|(_, facts)| facts.not_before.as_second() >= moment.as_second())
+}
+
+/// The key that the next one succeeds, by which the name of the next is made: the newest that leads or could, which is the one
+/// that [`plan`] judges. `None` where none could: then the next is named as a first key is.
+#[must_use]
+pub fn predecessor(keys: &[KeyRecord]) -> Option<&KeyRecord> {
+    Planner::newest(keys.iter().filter_map(|key| Some((key, key.could_lead()?)))).map(|(key, _)| key)
+}
+
+/// Whether a key that has the name of the next one stands in for it, whatever its age, so that no other is made: it could lead,
+/// and its predecessor was there first. A predecessor that was put back from a backup was not; that it is there for a while
+/// makes sure that a key made now is newer, and is not made again and again.
+#[must_use]
+pub fn is_successor(key: &KeyRecord, predecessor: &KeyRecord, now: Timestamp) -> bool {
+    let is_settled = predecessor.created.checked_add(SETTLED).is_ok_and(|settled| settled <= now);
+    let is_back = is_settled && key.created < predecessor.created;
+    key.could_lead().is_some() && !is_back
 }
 
 /// The moment at which a key that waits may lead: the delay after its creation, or its start of validity when a clock had

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, Secret};
+use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
-use sealed_secrets_core::crypto::{CertificateRequest, KeyPair, KeySize};
+use sealed_secrets_core::crypto::{CertificateRequest, KeyPair, KeySize, SealingCertificate};
+use sealed_secrets_core::rotation::successor_name;
 use sealed_secrets_crds::{SealingKey, SealingKeyPhase, SealingKeyPolicy, SealingKeyPolicyStatus};
 use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Installation, until};
 use serde_json::{Value, json};
@@ -158,6 +159,15 @@ impl KeyScene {
         until("a second has passed", Duration::from_secs(5), later).await.unwrap()
     }
 
+    /// The names that the Secret of the successor of this key may have, in their order.
+    pub(crate) async fn successor_names(&self, key: &str) -> impl Iterator<Item = String> + use<> {
+        let namespaces: Api<Namespace> = Api::all(self.0.cluster.client());
+        let uid = namespaces.get(self.0.namespace()).await.unwrap().uid().unwrap();
+        let certificate = self.secrets().get(key).await.unwrap().data.unwrap()["tls.crt"].0.clone();
+        let fingerprint = SealingCertificate::from_pem(&certificate).unwrap().fingerprint().clone();
+        (0..).map(move |n| successor_name("sealed-secrets-key", &uid, Some(&fingerprint), n))
+    }
+
     pub(crate) async fn create_secret(&self, secret: &Secret) {
         self.secrets().create(&PostParams::default(), secret).await.unwrap();
     }
@@ -177,7 +187,7 @@ pub(crate) async fn apply_policy(policies: &Api<SealingKeyPolicy>, name: &str, s
 /// Start of validity of the certificate in a key Secret.
 pub(crate) fn started(secret: &Secret) -> Option<Timestamp> {
     let pem = &secret.data.as_ref()?.get("tls.crt")?.0;
-    Some(sealed_secrets_core::crypto::SealingCertificate::from_pem(pem).ok()?.not_before())
+    Some(SealingCertificate::from_pem(pem).ok()?.not_before())
 }
 
 pub(crate) fn phase_of(key: &SealingKey) -> Option<SealingKeyPhase> {

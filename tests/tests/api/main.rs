@@ -35,6 +35,7 @@ mod kubeseal_keys_of_controller;
 mod kubeseal_proxy;
 mod pages;
 mod release;
+mod rotation_clock;
 mod rotation_doors;
 mod rotation_faults;
 mod rotation_policy;

@@ -1,6 +1,7 @@
 //! Rotation while everything goes wrong: keys only ever grow by the one successor that was asked for, and all that was sealed opens.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
@@ -12,26 +13,27 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use sealed_secrets_crds::{
-    RotationPhase, SEALING_KEY_CRD_YAML, SEALING_KEY_POLICY_CRD_YAML, SealingKeyPhase,
+    RotationPhase, SEALING_KEY_CRD_YAML, SEALING_KEY_POLICY_CRD_YAML, SealingKeyPhase, SealingKeyPolicyStatus,
 };
 use sealed_secrets_tests::{Cluster, Edition, Fault, FaultProxy, Installation, Reach, until};
 use serde_json::json;
 
-use crate::key_scene::{KeyScene, LABEL, SMALL, apply_policy, condition, key_secret};
+use crate::key_scene::{KeyScene, LABEL, SMALL, apply_policy, condition, key_secret, started};
 use crate::scene::CANARY;
 use crate::support::{PATIENCE, install_crd};
 
 const BINDING: &str = "sealed-secrets-controller";
 const NOT_USED: &str = "can be read, so flags and key Secrets alone say what becomes of keys";
 
-async fn behind_proxy(installation: &Installation) -> (FaultProxy, String) {
+/// A proxy for the controller of this installation, and the flag that sends it there.
+pub(crate) async fn behind_proxy(installation: &Installation) -> (FaultProxy, String) {
     let proxy = FaultProxy::start(installation).await.unwrap();
     let kubeconfig = format!("--kubeconfig={}", proxy.kubeconfig().display());
     (proxy, kubeconfig)
 }
 
 /// A scene whose controller reaches the API server through a proxy.
-async fn with_proxy() -> (KeyScene, FaultProxy, String) {
+pub(crate) async fn with_proxy() -> (KeyScene, FaultProxy, String) {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let (proxy, kubeconfig) = behind_proxy(&installation).await;
@@ -147,31 +149,6 @@ async fn three_replicas_make_exactly_the_keys_that_fifty_requests_in_any_order_a
 }
 
 #[tokio::test]
-async fn a_clock_that_is_off_makes_no_key_and_that_is_told_until_it_is_set() {
-    let (scene, proxy, _) = with_proxy().await;
-    scene.apply_policy(&json!({})).await;
-    for date in ["Sun, 21 Nov 2027 09:00:00 GMT", "Fri, 21 Nov 2025 09:00:00 GMT"] {
-        let before = scene.names().await.len();
-        proxy.pretend_date(Some(date));
-        let request = scene.later_than_all_keys().await.to_string();
-        scene.annotate_policy(&request).await;
-        let status = scene
-            .until_policy("blocked", |status| {
-                !status.conditions.is_empty() && condition(status, "Rotating").2.starts_with("ClockSkew")
-            })
-            .await;
-        assert_eq!((condition(&status, "Rotating").0.as_str(), status.failed_attempts), ("True", 0));
-        assert_eq!(scene.names().await.len(), before);
-        proxy.pretend_date(None);
-        scene
-            .until_policy("made", |status| status.last_handled_rotate_request.as_ref() == Some(&request))
-            .await;
-        scene.until_keys(before + 1).await;
-    }
-    scene.until_event("RotationBlocked", "ClockSkew").await;
-}
-
-#[tokio::test]
 async fn a_rotation_that_fails_is_told_and_tried_again_until_it_works() {
     let (scene, proxy, _) = with_proxy().await;
     scene.apply_policy(&json!({})).await;
@@ -193,7 +170,90 @@ async fn a_rotation_that_fails_is_told_and_tried_again_until_it_works() {
 }
 
 #[tokio::test]
-async fn a_new_key_that_is_deleted_relabelled_corrupted_or_replaced_at_once_is_made_again_under_rule_3() {
+async fn a_key_secret_that_may_not_be_changed_does_not_keep_the_others_from_rotating() {
+    let (scene, proxy, _) = with_proxy().await;
+    scene.apply_policy(&json!({})).await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    for name in ["guarded", "other"] {
+        let old = Timestamp::now() - SignedDuration::from_hours(1);
+        scene.create_secret(&key_secret(name, "active", old)).await;
+        scene.until_phase(name, SealingKeyPhase::DecryptOnly).await;
+    }
+    proxy.fail(|method, path| {
+        is_write(method, path, (&Method::PUT, "/secrets/guarded")).then_some(Fault::Status(422))
+    });
+    // Of both names the one that sorts first is the guarded one.
+    scene.say("guarded", &json!({"state": "Compromised"})).await;
+    let refused = |status: &SealingKeyPolicyStatus| {
+        if status.conditions.is_empty() {
+            return false;
+        }
+        let (_, reason, message) = condition(status, "Rotating");
+        reason == "Failed" && message.contains("/guarded: a fault on purpose")
+    };
+    scene.until_policy("refused", refused).await;
+    scene.say("other", &json!({"state": "Compromised"})).await;
+    scene.until_phase("other", SealingKeyPhase::Compromised).await;
+    let request = scene.later_than_all_keys().await.to_string();
+    scene.annotate_policy(&request).await;
+    let names = scene.until_keys(4).await;
+    let new = names.iter().find(|name| !["guarded", "other", &first].contains(&name.as_str())).unwrap();
+    scene.until_offered(new).await;
+    proxy.heal();
+    scene.until_phase("guarded", SealingKeyPhase::Compromised).await;
+    scene.until_policy("no more", |status| condition(status, "Rotating").1 == "NothingDue").await;
+}
+
+#[tokio::test]
+async fn a_compromised_key_that_is_newer_than_its_successor_does_not_stop_rotation() {
+    let scene = KeyScene::set().await;
+    scene.apply_policy(&json!({})).await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    let ahead = key_secret("ahead", "active", Timestamp::now() + SignedDuration::from_hours(5));
+    scene.create_secret(&ahead).await;
+    scene.until_phase("ahead", SealingKeyPhase::Primary).await;
+    scene.say("ahead", &json!({"state": "Compromised"})).await;
+    scene.until_phase("ahead", SealingKeyPhase::Compromised).await;
+    let names = scene.until_keys(3).await;
+    let successor = names.iter().find(|name| **name != first && *name != "ahead").unwrap();
+    scene.until_phase(successor, SealingKeyPhase::Primary).await;
+    // The newest of all is still the one that nobody may seal to.
+    let request = until_later_than(&scene, successor).await;
+    scene.annotate_policy(&request).await;
+    scene
+        .until_policy("handled", |status| status.last_handled_rotate_request.as_ref() == Some(&request))
+        .await;
+    scene.until_keys(4).await;
+}
+
+/// The time now, when it is later in whole seconds than the start of this key.
+async fn until_later_than(scene: &KeyScene, name: &str) -> String {
+    let start = started(&scene.secrets().get(name).await.unwrap()).unwrap();
+    let later = async || Some(Timestamp::now()).filter(|now| now.as_second() > start.as_second());
+    until("a second has passed", PATIENCE, later).await.unwrap().to_string()
+}
+
+#[tokio::test]
+async fn a_name_that_was_taken_and_is_free_again_is_the_name_of_the_new_key() {
+    let (scene, proxy, _) = with_proxy().await;
+    scene.apply_policy(&json!({})).await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    let expected = scene.successor_names(&first).await.next().unwrap();
+    // Somebody was faster, and the Secret was deleted before anybody could list it.
+    let was_taken = AtomicBool::new(false);
+    proxy.fail(move |method, path| {
+        let is_creation = is_write(method, path, (&Method::POST, "/secrets"));
+        (is_creation && !was_taken.swap(true, Ordering::SeqCst)).then_some(Fault::Status(409))
+    });
+    let request = scene.later_than_all_keys().await.to_string();
+    scene.annotate_policy(&request).await;
+    let names = scene.until_keys(2).await;
+    assert_eq!(proxy.faults(), 1);
+    assert!(names.contains(&expected), "{names:?} and not {expected}");
+}
+
+#[tokio::test]
+async fn a_new_key_that_is_deleted_or_relabelled_at_once_is_made_again_under_rule_3() {
     let scene = KeyScene::set().await;
     scene.apply_policy(&json!({})).await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
@@ -215,14 +275,6 @@ async fn a_new_key_that_is_deleted_relabelled_corrupted_or_replaced_at_once_is_m
     scene.until_offered(&third).await;
     scene.until_phase(&second, SealingKeyPhase::Retired).await;
 
-    scene.delete_secret(&third).await;
-    let mut corrupt = key_secret(&third, "active", Timestamp::now());
-    corrupt.string_data.as_mut().unwrap().insert("tls.key".to_owned(), "rubbish".to_owned());
-    // Who is first: the controller may have made it again already.
-    if scene.secrets().create(&PostParams::default(), &corrupt).await.is_ok() {
-        scene.until_phase(&third, SealingKeyPhase::Unreadable).await;
-        scene.until_keys(4).await;
-    }
     scene
         .until_policy("a key leads", |status| {
             status.primary.is_some() && status.phase == Some(RotationPhase::Idle)
@@ -230,6 +282,36 @@ async fn a_new_key_that_is_deleted_relabelled_corrupted_or_replaced_at_once_is_m
         .await;
     scene.delete_secret("on-first").await;
     scene.0.until_secret("on-first", "it opens still", |_| true).await;
+}
+
+#[tokio::test]
+async fn what_has_the_name_of_a_new_key_and_is_none_is_neither_adopted_nor_touched() {
+    let scene = KeyScene::set().await;
+    scene.apply_policy(&json!({})).await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    let names: Vec<_> = scene.successor_names(&first).await.take(4).collect();
+    let hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
+    let mut corrupt = key_secret(&names[0], "active", hour_ago);
+    corrupt.string_data.as_mut().unwrap().insert("tls.key".to_owned(), "rubbish".to_owned());
+    let mut foreign = key_secret(&names[1], "active", hour_ago);
+    foreign.metadata.labels = None;
+    for planted in [corrupt, foreign, key_secret(&names[2], "retired", hour_ago)] {
+        scene.create_secret(&planted).await;
+    }
+    let planted = async || {
+        let secrets = scene.secrets();
+        let planted = names.iter().take(3).map(|name| secrets.get(name));
+        futures::future::try_join_all(planted).await.unwrap()
+    };
+    let before = planted().await;
+    scene.until_phase(&names[0], SealingKeyPhase::Unreadable).await;
+    scene.until_phase(&names[2], SealingKeyPhase::Retired).await;
+    let request = until_later_than(&scene, &first).await;
+    scene.annotate_policy(&request).await;
+    scene.until_phase(&names[3], SealingKeyPhase::Primary).await;
+    scene.until_offered(&names[3]).await;
+    assert_eq!(planted().await, before);
+    assert_eq!(scene.names().await.len(), 4, "three with the label, and the new one");
 }
 
 #[tokio::test]
