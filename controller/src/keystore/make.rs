@@ -21,8 +21,7 @@ const MAX_NAMES: u32 = 100;
 /// Who made the successor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Successor {
-    /// We, with the Secret of this name.
-    Ours(String),
+    Ours,
     /// Somebody else, since the keys were listed: the next list shows what there is to do.
     Theirs,
 }
@@ -51,7 +50,7 @@ impl Keystore {
             Ok(_) => {
                 let occasion = generation.occasion;
                 tracing::info!(?occasion, "new key written to Secret {}/{name}", self.namespace);
-                Ok(Successor::Ours(name))
+                Ok(Successor::Ours)
             }
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(Successor::Theirs),
             Err(cause) => Err(self.api_error(cause)),
