@@ -62,19 +62,18 @@ impl Keystore {
         let uid = home::uid(&self.client, &self.namespace).await.map_err(|cause| self.api_error(cause))?;
         let predecessor = predecessor(records);
         let fingerprint = predecessor.and_then(|key| key.facts.as_ref()).map(|facts| &facts.fingerprint);
+        let name = |n| successor_name(&self.rules.making.prefix, &uid, fingerprint, n);
+        let names: Vec<String> = (0..MAX_NAMES).map(name).collect();
         let now = clock::now();
-        for n in 0..MAX_NAMES {
-            let name = successor_name(&self.rules.making.prefix, &uid, fingerprint, n);
-            if let Some(taken) = records.iter().find(|record| record.name == name) {
-                let older = predecessor.filter(|predecessor| is_successor(taken, predecessor, now));
-                if let Some(predecessor) = older {
-                    return Err(KeystoreError::NotNewer {
-                        successor: name,
-                        newest: predecessor.name.clone(),
-                    });
-                }
-                continue;
-            }
+        let stands_in = |key: &&KeyRecord| {
+            names.contains(&key.name) && predecessor.is_some_and(|newest| is_successor(key, newest, now))
+        };
+        if let (Some(key), Some(newest)) = (records.iter().find(stands_in), predecessor) {
+            let (successor, newest) = (key.name.clone(), newest.name.clone());
+            return Err(KeystoreError::NotNewer { successor, newest });
+        }
+        let is_listed = |name: &String| records.iter().any(|record| record.name == *name);
+        for name in names.into_iter().filter(|name| !is_listed(name)) {
             match self.look_up(&name).await? {
                 Name::Free => return Ok(Some(name)),
                 Name::Taken => {}

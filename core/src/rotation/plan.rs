@@ -171,7 +171,7 @@ pub fn predecessor(keys: &[KeyRecord]) -> Option<&KeyRecord> {
 #[must_use]
 pub fn is_successor(key: &KeyRecord, predecessor: &KeyRecord, now: Timestamp) -> bool {
     let is_settled = predecessor.created.checked_add(SETTLED).is_ok_and(|settled| settled <= now);
-    let is_back = is_settled && key.created < predecessor.created;
+    let is_back = is_settled && key.created <= predecessor.created;
     key.could_lead().is_some() && !is_back
 }
 
