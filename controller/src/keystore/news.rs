@@ -13,8 +13,8 @@ use crate::event;
 /// The certificate of a key that the controller has made begins within this time of the creation of its Secret. One that was
 /// put back is further off.
 const MAKING: SignedDuration = SignedDuration::from_mins(10);
-/// At the start a key that is younger is told of: the process that made it may have ended before it could. Events live longer, so
-/// what was told is not told twice.
+/// A key that is younger was made and not labelled again, and is told of at the start, too: the process that made it may have
+/// ended before it could. Events live longer, so what was told is not told twice.
 const YOUNG: SignedDuration = SignedDuration::from_mins(30);
 
 /// One event.
@@ -54,18 +54,19 @@ fn added(before: Option<&KeysView>, key: &KeyView, prefix: &str, moment: Timesta
     if before.is_some_and(|before| earlier(before, key).is_some()) {
         return None;
     }
-    let (name, made) = (&key.record.name, key.record.created);
-    let is_ours = is_successor_name(prefix, name)
-        && key
-            .record
-            .facts
-            .as_ref()
-            .is_some_and(|facts| made.duration_since(facts.not_before).abs() < MAKING);
+    let name = &key.record.name;
+    let is_ours = is_successor_name(prefix, name) && was_just_made(key, moment);
     let (reason, what) = if is_ours { ("KeyGenerated", "made") } else { ("KeyImported", "added") };
-    let is_young = moment.duration_since(made).abs() < YOUNG;
     let message = format!("key {name} was {what}{}", fingerprint(key));
     let news = News { key: Some(name_and_uid(key)), warns: false, reason, message };
-    (before.is_some() || (is_ours && is_young)).then_some(news)
+    (before.is_some() || is_ours).then_some(news)
+}
+
+/// Whether its Secret is young, and its certificate not older.
+fn was_just_made(key: &KeyView, moment: Timestamp) -> bool {
+    let Some(facts) = &key.record.facts else { return false };
+    let created = key.record.created;
+    moment.duration_since(created).abs() < YOUNG && created.duration_since(facts.not_before).abs() < MAKING
 }
 
 /// The same key as it was before.

@@ -33,12 +33,13 @@ fn keys_that_were_there_at_the_start_are_no_news_and_nothing_is_told_twice() {
 fn a_key_is_generated_by_this_process_or_another_replica_or_it_is_imported() {
     let before = view(&[("a", Primary)]);
     let made = view(&[("a", DecryptOnly), (OURS, Primary)]);
-    assert_eq!(reasons(Some(&before), &made), ["KeyGenerated", "KeyActivated"]);
+    assert_eq!(reasons_at(Some(&before), &made, 20), ["KeyGenerated", "KeyActivated"]);
     let brought = view(&[("a", Primary), ("sealed-secrets-keyabc12", DecryptOnly)]);
-    assert_eq!(reasons(Some(&before), &brought), ["KeyImported"]);
-    let mut put_back = view(&[("a", Primary), (OURS, DecryptOnly)]);
-    put_back.keys[1].record.created += SignedDuration::from_hours(1);
-    assert_eq!(reasons(Some(&before), &put_back), ["KeyImported"], "ours, from a backup");
+    assert_eq!(reasons_at(Some(&before), &brought, 20), ["KeyImported"]);
+    let mut ours = view(&[("a", Primary), (OURS, DecryptOnly)]);
+    assert_eq!(reasons(Some(&before), &ours), ["KeyImported"], "ours, labelled again");
+    ours.keys[1].record.created += SignedDuration::from_hours(1);
+    assert_eq!(reasons(Some(&before), &ours), ["KeyImported"], "ours, from a backup");
 }
 
 #[test]
