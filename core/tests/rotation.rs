@@ -44,6 +44,8 @@ fn key(name: &str, day: i64) -> KeyRecord {
         created: at(day),
         wish: Wish::Active,
         wish_since: None,
+        compromised_since: None,
+        decrypt_until: None,
         off_ring_since: None,
         unused_since: None,
     }
@@ -56,7 +58,18 @@ fn pending(name: &str, day: i64) -> KeyRecord {
 /// Said to be compromised on `since`.
 fn compromised(name: &str, day: i64, since: i64) -> KeyRecord {
     let wish = Wish::Compromised { decrypt_until: None };
-    KeyRecord { wish, wish_since: Some(at(since)), ..key(name, day) }
+    KeyRecord { wish, wish_since: Some(at(since)), compromised_since: Some(at(since)), ..key(name, day) }
+}
+
+/// The same, with an end of decryption.
+fn ending(name: &str, day: i64, since: i64, end: i64) -> KeyRecord {
+    let decrypt_until = Some(at(end));
+    KeyRecord { wish: Wish::Compromised { decrypt_until }, decrypt_until, ..compromised(name, day, since) }
+}
+
+/// A key that is to retire, and was said to be something else before.
+fn to_retire(key: KeyRecord) -> KeyRecord {
+    KeyRecord { wish: Wish::Retired, wish_since: Some(at(9)), ..key }
 }
 
 fn retired(name: &str, day: i64, since: i64) -> KeyRecord {
@@ -295,18 +308,59 @@ fn a_compromised_key_decrypts_until_its_end_and_for_ever_without_one() {
         plan(&RotationPolicy::default(), &[compromised("a", 0, 1), key("b", 2)], None, at(9_999)).changes,
         []
     );
-    let ending =
-        KeyRecord { wish: Wish::Compromised { decrypt_until: Some(at(9)) }, ..compromised("a", 0, 1) };
-    let keys = [ending, key("b", 2)];
+    let keys = [ending("a", 0, 1, 9), key("b", 2)];
     assert_eq!(plan(&RotationPolicy::default(), &keys, None, at(8)).look_again_at, Some(at(9)));
     assert_eq!(plan(&RotationPolicy::default(), &keys, None, at(9)).changes, [change("a", Step::Expel)]);
 }
 
 #[test]
 fn what_a_person_wants_is_dated_before_it_is_done() {
-    let wished = KeyRecord { wish_since: None, ..compromised("a", 0, 1) };
-    let planned = plan(&RotationPolicy::default(), &[wished], None, at(2));
-    assert_eq!(planned.changes, [change("a", Step::NoteWish)]);
+    let compromised = || compromised("a", 0, 1);
+    let not_dated = [
+        KeyRecord { wish_since: None, compromised_since: None, ..compromised() },
+        KeyRecord { compromised_since: None, ..compromised() },
+        KeyRecord { wish_since: None, ..to_retire(compromised()) },
+        KeyRecord { wish_since: None, ..to_retire(key("a", 0)) },
+        KeyRecord { facts: None, wish_since: None, ..compromised() },
+    ];
+    for wished in not_dated {
+        let planned = plan(&RotationPolicy::default(), &[wished, key("b", 2)], Some(&need(&[])), at(2));
+        assert_eq!(planned.changes, [change("a", Step::NoteWish)]);
+    }
+}
+
+#[test]
+fn a_key_that_was_compromised_does_not_lead_while_it_retires_whatever_is_pinned() {
+    let pinned = RotationPolicy { pin: Some("a".to_owned()), ..RotationPolicy::default() };
+    for leaked in [to_retire(compromised("a", 5, 6)), to_retire(ending("a", 5, 6, 50))] {
+        let planned = plan(&pinned, &[leaked, key("b", 7)], Some(&need(&["a"])), at(9));
+        assert_eq!(planned.primary.as_deref(), Some("b"));
+        let used = Blocked::RetiresWhileUsed("a".to_owned());
+        assert_eq!(planned.blocked, [Blocked::Pin("a".to_owned()), used]);
+        assert_eq!(planned.changes, []);
+    }
+}
+
+#[test]
+fn to_retire_a_compromised_key_still_asks_for_its_successor() {
+    let keys = [key("a", 0), to_retire(compromised("b", 1, 5))];
+    assert_eq!(occasion(&RotationPolicy::default(), &keys, 9), Some(Occasion::Compromised));
+    let alone = [to_retire(compromised("b", 1, 5))];
+    assert_eq!(occasion(&RotationPolicy::default(), &alone, 9), Some(Occasion::Compromised));
+}
+
+#[test]
+fn a_compromised_key_that_retires_leaves_as_compromised_when_nothing_needs_it_or_at_its_end() {
+    let leaving = |key: KeyRecord, need: Option<&Need>, day| {
+        plan(&RotationPolicy::default(), &[key, self::key("b", 7)], need, at(day)).changes
+    };
+    let expelled = [change("a", Step::Expel)];
+    assert_eq!(leaving(to_retire(compromised("a", 5, 6)), Some(&need(&["b"])), 9), expelled);
+    assert_eq!(leaving(to_retire(compromised("a", 5, 6)), None, 9_999), []);
+    let with_end = || to_retire(ending("a", 5, 6, 50));
+    let waiting = plan(&RotationPolicy::default(), &[with_end(), key("b", 7)], None, at(49));
+    assert_eq!((waiting.changes, waiting.look_again_at), (vec![], Some(at(50))));
+    assert_eq!(leaving(with_end(), None, 50), expelled, "its end was not taken back");
 }
 
 #[test]
@@ -407,10 +461,9 @@ fn when_a_retired_key_was_relabelled_by_hand_its_time_starts_when_that_is_seen()
 
 #[test]
 fn a_key_that_leaves_the_ring_by_its_wish_is_not_counted_among_those_that_stay() {
-    let ending =
-        KeyRecord { wish: Wish::Compromised { decrypt_until: Some(at(9)) }, ..compromised("x", 0, 1) };
     let old = KeyRecord { unused_since: Some(at(0)), ..key("a", 0) };
-    let changes = plan(&retiring(), &[ending, old, key("c", 2)], Some(&need(&["c"])), at(50)).changes;
+    let changes =
+        plan(&retiring(), &[ending("x", 0, 1, 9), old, key("c", 2)], Some(&need(&["c"])), at(50)).changes;
     assert_eq!(changes, [change("x", Step::Expel)]);
 }
 

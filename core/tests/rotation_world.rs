@@ -46,6 +46,10 @@ enum Event {
     /// Something is sealed to the primary, or everything sealed so far is removed.
     Seal,
     UnsealAll,
+    /// A policy names the key that leads.
+    Pin {
+        which: usize,
+    },
     /// One replica plans from what it saw before the last turn, and acts on it now.
     StaleReplica,
 }
@@ -68,6 +72,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0_usize..9).prop_map(|which| Event::Vanish { which }),
         2 => Just(Event::Seal),
         1 => Just(Event::UnsealAll),
+        1 => (0_usize..9).prop_map(|which| Event::Pin { which }),
         2 => Just(Event::StaleReplica),
     ]
 }
@@ -101,6 +106,8 @@ struct World {
     /// Successors that were ever made of each key.
     successors: BTreeMap<Option<Fingerprint>, BTreeSet<String>>,
     made: usize,
+    /// Keys that were compromised and that no person has put back since.
+    leaked: BTreeSet<Fingerprint>,
 }
 
 impl World {
@@ -113,6 +120,7 @@ impl World {
             sealed_to: BTreeSet::new(),
             successors: BTreeMap::new(),
             made: 0,
+            leaked: BTreeSet::new(),
         }
     }
 
@@ -139,9 +147,15 @@ impl World {
             Event::Request { hours } => {
                 self.policy.requests.push(now + SignedDuration::from_secs(hours * HOUR));
             }
-            Event::Compromise { which } => key(&mut self.keys, which, &|key| {
-                (key.wish, key.wish_since) = (Wish::Compromised { decrypt_until: None }, None);
-            }),
+            Event::Compromise { which } => {
+                self.leaked.extend(self.keys.get(which % count).and_then(fingerprint));
+                key(&mut self.keys, which, &|key| {
+                    (key.wish, key.wish_since) = (Wish::Compromised { decrypt_until: None }, None);
+                });
+            }
+            Event::Pin { which } => {
+                self.policy.pin = self.keys.get(which % count).map(|key| key.name.clone());
+            }
             Event::WishRetired { which } => key(&mut self.keys, which, &|key| {
                 (key.wish, key.wish_since) = (Wish::Retired, None);
             }),
@@ -193,8 +207,15 @@ impl World {
             Step::Expel => (key.label, key.off_ring_since) = (KeyLabel::Compromised, Some(now)),
             Step::Restore => {
                 (key.wish, key.wish_since, key.off_ring_since) = (Wish::Active, None, None);
+                key.compromised_since = None;
+                fingerprint(key).map(|fingerprint| self.leaked.remove(&fingerprint));
             }
-            Step::NoteWish => key.wish_since = Some(now),
+            Step::NoteWish => {
+                key.wish_since.get_or_insert(now);
+                if matches!(key.wish, Wish::Compromised { .. }) {
+                    key.compromised_since.get_or_insert(now);
+                }
+            }
             Step::NoteOffRing => key.off_ring_since = Some(now),
             Step::NoteUnused => key.unused_since = Some(now),
             Step::NoteUsed => key.unused_since = None,
@@ -239,6 +260,8 @@ impl World {
             created: self.now,
             wish: Wish::Active,
             wish_since: None,
+            compromised_since: None,
+            decrypt_until: None,
             off_ring_since: None,
             unused_since: None,
         });
@@ -260,6 +283,10 @@ impl World {
     }
 }
 
+fn fingerprint(key: &KeyRecord) -> Option<Fingerprint> {
+    Some(key.facts.as_ref()?.fingerprint.clone())
+}
+
 fn is_a_persons_hand(event: &Event) -> bool {
     matches!(
         event,
@@ -278,7 +305,10 @@ proptest! {
             let settled = world.settle()?;
             let all = world.made - made;
             prop_assert!(all <= 1, "{event:?} made {all} keys, {settled} while settling");
-            prop_assert!(world.primary().is_some(), "after {event:?} no key leads");
+            let Some(primary) = world.primary() else {
+                return Err(TestCaseError::fail(format!("after {event:?} no key leads")));
+            };
+            prop_assert!(!world.leaked.contains(&primary), "after {event:?} a key leads that had leaked");
         }
     }
 

@@ -142,10 +142,10 @@ impl Keystore {
 /// What a key does.
 pub(super) fn phase_of(record: &KeyRecord, primary: Option<&str>) -> SealingKeyPhase {
     match record.label {
+        KeyLabel::Active | KeyLabel::Pending if record.facts.is_none() => SealingKeyPhase::Unreadable,
+        _ if record.is_compromised() => SealingKeyPhase::Compromised,
         KeyLabel::Compromised => SealingKeyPhase::Compromised,
         KeyLabel::Retired | KeyLabel::Other => SealingKeyPhase::Retired,
-        KeyLabel::Active | KeyLabel::Pending if record.facts.is_none() => SealingKeyPhase::Unreadable,
-        KeyLabel::Active | KeyLabel::Pending if record.is_compromised() => SealingKeyPhase::Compromised,
         _ if primary == Some(&record.name) => SealingKeyPhase::Primary,
         KeyLabel::Pending => SealingKeyPhase::Pending,
         KeyLabel::Active => SealingKeyPhase::DecryptOnly,

@@ -56,7 +56,7 @@ pub enum Step {
     Activate,
     /// Nothing needs it: off the ring.
     Retire,
-    /// It is compromised and its time is over: off the ring.
+    /// It is compromised, and its time is over or it is to retire and nothing needs it: off the ring.
     Expel,
     /// It retired long enough ago.
     Delete,
@@ -184,6 +184,11 @@ pub fn activation_time(key: &KeyRecord, delay: SignedDuration) -> Timestamp {
     not_before.filter(|start| *start > key.created).map_or(after_delay, |start| start.min(after_delay))
 }
 
+/// Since when it is known that somebody else may have a compromised key, if that is noted.
+fn known_since(key: &KeyRecord) -> Option<Timestamp> {
+    key.compromised_since.or(key.wish_since).or(key.off_ring_since)
+}
+
 struct Planner<'a> {
     policy: &'a RotationPolicy,
     keys: &'a [KeyRecord],
@@ -255,7 +260,7 @@ impl<'a> Planner<'a> {
     fn compromise_without_successor(&self, successors: &[(&KeyRecord, &KeyFacts)]) -> Option<Timestamp> {
         let compromised = self.keys.iter().filter(|key| key.is_compromised());
         let unmet = compromised.filter_map(|key| {
-            let (facts, since) = (key.facts.as_ref()?, key.wish_since.or(key.off_ring_since)?);
+            let (facts, since) = (key.facts.as_ref()?, known_since(key)?);
             let succeeds = |(other, other_facts): &(&KeyRecord, &KeyFacts)| {
                 rank(other, other_facts) > rank(key, facts)
                     || other_facts.not_before.as_second() >= since.as_second()
@@ -305,19 +310,21 @@ impl<'a> Planner<'a> {
     }
 
     fn steps_on_ring(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> (Vec<Step>, Option<Blocked>) {
-        let Some(facts) = &key.facts else { return (Vec::new(), None) };
-        if key.wish != Wish::Active && key.wish_since.is_none() {
+        if key.is_undated() {
             return (vec![Step::NoteWish], None);
+        }
+        let Some(facts) = &key.facts else { return (Vec::new(), None) };
+        if key.is_compromised() && self.is_past(key.decrypt_until) {
+            return (vec![Step::Expel], None);
         }
         let leads = primary.is_some_and(|primary| primary.name == key.name);
         match key.wish {
-            Wish::Compromised { decrypt_until } => {
-                (self.is_past(decrypt_until).then_some(Step::Expel).into_iter().collect(), None)
-            }
+            Wish::Compromised { .. } => (Vec::new(), None),
             Wish::Retired if leads => (Vec::new(), Some(Blocked::RetiresWhileLeading(key.name.clone()))),
             Wish::Retired => match self.is_needed(facts) {
                 None => (Vec::new(), Some(Blocked::ViewNotWhole(key.name.clone()))),
                 Some(true) => (Vec::new(), Some(Blocked::RetiresWhileUsed(key.name.clone()))),
+                Some(false) if key.is_compromised() => (vec![Step::Expel], None),
                 Some(false) => (vec![Step::Retire], None),
             },
             Wish::Active if key.label == KeyLabel::Pending => {
@@ -410,10 +417,7 @@ impl<'a> Planner<'a> {
 
     fn next_moment(&self) -> Option<Timestamp> {
         let of_key = |key: &KeyRecord| {
-            let decrypts_until = match key.wish {
-                Wish::Compromised { decrypt_until } => decrypt_until,
-                Wish::Active | Wish::Retired => None,
-            };
+            let decrypts_until = key.decrypt_until.filter(|_| key.is_compromised());
             let pending = key.label == KeyLabel::Pending;
             let activation = pending.then(|| activation_time(key, self.policy.activation_delay));
             let retirement = self.unused_long_enough(key);

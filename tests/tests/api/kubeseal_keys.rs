@@ -174,7 +174,13 @@ async fn a_key_is_revoked_by_fingerprint_and_retired_by_name_and_people_are_told
     assert_eq!(spec.state, SealingKeyState::Compromised);
     assert_eq!(spec.decrypt_until.unwrap().0.to_string(), "2030-01-01T00:00:00Z");
 
-    // A compromised key that is retired has no end of decryption any more, which the CRD would refuse.
+    // What the controller has not seen yet is not overwritten.
+    fails(&stage.run("keys retire keynew"), 1, &["has not taken that up", "Try again when"]);
+    assert_eq!(stage.keys().get("keynew").await.unwrap().spec.state, SealingKeyState::Compromised);
+    let heeded = stage.keys().get("keynew").await.unwrap().metadata.generation;
+    stage.write_key("keynew", &json!({"phase": "Compromised", "observedGeneration": heeded})).await;
+
+    // The CRD refuses an end of decryption on a key that is to retire; the key Secret keeps it.
     for name in ["keyold", "keynew"] {
         stage.run(&format!("keys retire {name}")).ok().unwrap();
         let spec = stage.keys().get(name).await.unwrap().spec;

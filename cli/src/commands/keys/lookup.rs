@@ -9,20 +9,44 @@ use super::{KeysError, list};
 use crate::api::{ApiServer, Refusal};
 
 const FINGERPRINT: &str = "SHA256:";
+/// As often at most is a change begun anew, because the key has changed meanwhile.
+const ATTEMPTS: u32 = 10;
 
-/// Finds the key and changes its spec; returns the key as it was before.
+/// Finds the key and changes its spec, unless that is refused in view of what it is; returns the key as it was before.
 ///
 /// # Errors
-/// When there is no such key, or it cannot be changed.
-pub(super) fn change(api: &ApiServer, wanted: &str, spec: &Value) -> Result<SealingKey, KeysError> {
-    let mut keys = list::sealing_keys(api)?;
-    let key = keys.swap_remove(position(&keys, wanted, &api.namespace)?);
-    let patch = Patch::Merge(serde_json::json!({"spec": spec}));
-    let patched =
-        api.runtime.block_on(api.sealing_keys().patch(&key.name_any(), &PatchParams::default(), &patch));
-    let refused =
-        |error| KeysError::of("change the sealing key", "SealingKey", &api.namespace, Refusal::from(error));
-    patched.map(|_| key).map_err(refused)
+/// When there is no such key, or it may not or cannot be changed.
+pub(super) fn change(
+    api: &ApiServer,
+    wanted: &str,
+    spec: &Value,
+    allowed: impl Fn(&SealingKey) -> Result<(), KeysError>,
+) -> Result<SealingKey, KeysError> {
+    for _ in 0..ATTEMPTS {
+        let mut keys = list::sealing_keys(api)?;
+        let key = keys.swap_remove(position(&keys, wanted, &api.namespace)?);
+        allowed(&key)?;
+        match write(api, &key, spec) {
+            Ok(()) => return Ok(key),
+            // Its status is written at any time; what was looked at may be another state now.
+            Err(Refusal::Conflict(_)) => {}
+            Err(refusal) => return Err(refused(api, refusal)),
+        }
+    }
+    Err(refused(api, Refusal::Conflict(format!("the key changed {ATTEMPTS} times meanwhile; try again"))))
+}
+
+/// Writes the spec of the very version that was read.
+fn write(api: &ApiServer, key: &SealingKey, spec: &Value) -> Result<(), Refusal> {
+    let version = key.resource_version();
+    let patch = Patch::Merge(serde_json::json!({"metadata": {"resourceVersion": version}, "spec": spec}));
+    let keys = api.sealing_keys();
+    let patched = api.runtime.block_on(keys.patch(&key.name_any(), &PatchParams::default(), &patch));
+    patched.map(drop).map_err(Refusal::from)
+}
+
+fn refused(api: &ApiServer, refusal: Refusal) -> KeysError {
+    KeysError::of("change the sealing key", "SealingKey", &api.namespace, refusal)
 }
 
 /// Where the key of this name, of this fingerprint, or of the only fingerprint that begins so stands.

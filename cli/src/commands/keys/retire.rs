@@ -2,10 +2,10 @@
 
 use clap::Args;
 use kube::ResourceExt as _;
-use sealed_secrets_crds::{SealingKey, SealingKeyPhase};
+use sealed_secrets_crds::{SealingKey, SealingKeyPhase, SealingKeyState};
 use serde_json::json;
 
-use super::lookup;
+use super::{KeysError, lookup};
 use crate::api::ApiServer;
 use crate::connection::Connection;
 use crate::error::Error;
@@ -17,7 +17,7 @@ use crate::io;
     long_about = "Say that a key is not needed any more (state Retired). It leaves the ring as soon as no SealedSecret of this\n\
                   cluster needs it; until then it goes on decrypting, and the SealingKeyPolicy says RotationBlocked. What is sealed\n\
                   in Git but not in the cluster is not looked at: re-encrypt that first. The key Secret stays; its label set back to\n\
-                  active restores the key.",
+                  active restores the key. A compromised key stays compromised, with its end of decryption.",
     after_help = "Example:\n  kubeseal keys retire sealed-secrets-keyx7k2p"
 )]
 pub(crate) struct Retire {
@@ -34,12 +34,29 @@ impl Retire {
     pub(super) fn run(&self) -> Result<(), Error> {
         let api = ApiServer::connect(&self.connection.flags)?;
         // Only a compromised key may have an end of decryption; the API server refuses it otherwise.
-        let key = lookup::change(&api, &self.key, &json!({"state": "Retired", "decryptUntil": null}))?;
+        let spec = json!({"state": "Retired", "decryptUntil": null});
+        let key = lookup::change(&api, &self.key, &spec, |key| hides_no_compromise(key, &api.namespace))?;
         io::tell(&format!("sealing key {} is marked Retired", key.name_any()));
+        if is_compromised(&key) {
+            io::tell("it stays Compromised: it is never offered again, and an end of decryption still holds");
+        }
         io::tell(&next(&key));
         io::tell(&format!("watch: kubeseal keys list --controller-namespace {}", api.namespace));
         Ok(())
     }
+}
+
+/// What the controller has not copied to the key Secret yet would be lost.
+fn hides_no_compromise(key: &SealingKey, namespace: &str) -> Result<(), KeysError> {
+    let heeded = key.status.as_ref().and_then(|status| status.observed_generation);
+    if key.spec.state != SealingKeyState::Compromised || heeded == key.metadata.generation {
+        return Ok(());
+    }
+    Err(KeysError::CompromiseUnheeded { name: key.name_any(), namespace: namespace.to_owned() })
+}
+
+fn is_compromised(key: &SealingKey) -> bool {
+    key.status.as_ref().and_then(|status| status.phase) == Some(SealingKeyPhase::Compromised)
 }
 
 fn next(key: &SealingKey) -> String {
@@ -64,6 +81,26 @@ fn next(key: &SealingKey) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_compromise_that_the_controller_has_not_seen_is_not_overwritten() {
+        let key = |state: &str, generation: i64, heeded: i64| -> SealingKey {
+            serde_json::from_value(json!({
+                "apiVersion": "sealedsecrets.rs/v1alpha1", "kind": "SealingKey",
+                "metadata": {"name": "k", "generation": generation}, "spec": {"state": state},
+                "status": {"observedGeneration": heeded}
+            }))
+            .unwrap()
+        };
+        for allowed in [key("Compromised", 2, 2), key("Active", 2, 1), key("Retired", 2, 1)] {
+            assert!(hides_no_compromise(&allowed, "kube-system").is_ok());
+        }
+        let mut unseen = key("Compromised", 2, 1);
+        let said = hides_no_compromise(&unseen, "kube-system").unwrap_err().to_string();
+        assert!(said.contains("Try again when `kubeseal keys list"), "{said}");
+        unseen.status = None;
+        assert!(hides_no_compromise(&unseen, "kube-system").is_err());
+    }
 
     #[test]
     fn it_says_what_still_holds_the_key() {

@@ -40,7 +40,7 @@ impl Revoke {
         if let (Some(until), Some(spec)) = (self.decrypt_until, spec.as_object_mut()) {
             spec.insert("decryptUntil".to_owned(), json!(until.to_string()));
         }
-        let key = lookup::change(&api, &self.key, &spec)?;
+        let key = lookup::change(&api, &self.key, &spec, |_| Ok(()))?;
         let kept = key.spec.decrypt_until.as_ref().map(|time| time.0);
         for line in lines(&key.name_any(), &api.namespace, self.decrypt_until.or(kept)) {
             io::tell(&line);
