@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use sealed_secrets_core::crypto::{Fingerprint, KeyPair};
 use sealed_secrets_core::rotation::{
     Blocked, Change, Generation, KeyFacts, KeyLabel, KeyRecord, Need, Occasion, Plan, RotationPolicy, Step,
-    Wish, next_rotation, plan, successor_name,
+    Wish, is_successor, next_rotation, plan, predecessor, successor_name,
 };
 
 const DAY: i64 = 86_400;
@@ -339,6 +339,86 @@ fn a_key_that_was_compromised_does_not_lead_while_it_retires_whatever_is_pinned(
         assert_eq!(planned.blocked, [Blocked::Pin("a".to_owned()), used]);
         assert_eq!(planned.changes, []);
     }
+}
+
+/// The same key in another Secret, with a certificate of another day.
+fn twin(name: &str, day: i64, of: &KeyRecord) -> KeyRecord {
+    let mut twin = key(name, day);
+    twin.facts.as_mut().unwrap().fingerprint = of.facts.as_ref().unwrap().fingerprint.clone();
+    twin
+}
+
+#[test]
+fn a_key_in_two_secrets_is_compromised_in_both() {
+    let leaked = compromised("a", 0, 5);
+    let labelled =
+        KeyRecord { label: KeyLabel::Compromised, off_ring_since: Some(at(5)), ..compromised("a", 0, 5) };
+    let pinned = RotationPolicy { pin: Some("a2".to_owned()), ..RotationPolicy::default() };
+    for leaked in [leaked.clone(), to_retire(leaked), labelled] {
+        let anew = twin("a2", 3, &leaked);
+        let alone = plan(&RotationPolicy::default(), &[leaked.clone(), anew.clone()], None, at(6));
+        assert_eq!(alone.primary, None);
+        assert_eq!(alone.generate.map(|generation| generation.occasion), Some(Occasion::Compromised));
+        let succeeded = [leaked.clone(), anew.clone(), key("b", 6)];
+        let planned = plan(&pinned, &succeeded, None, at(7));
+        assert_eq!((planned.primary.as_deref(), planned.generate), (Some("b"), None));
+        assert!(planned.blocked.contains(&Blocked::Pin("a2".to_owned())), "{:?}", planned.blocked);
+        assert_eq!(predecessor(&succeeded).map(|key| key.name.as_str()), Some("b"));
+        assert!(predecessor(&succeeded[..2]).is_none());
+        let [_, anew, b] = &succeeded;
+        assert!(is_successor(b, anew, &succeeded, at(7)) && !is_successor(anew, b, &succeeded, at(7)));
+    }
+}
+
+#[test]
+fn a_successor_is_newer_than_every_secret_of_the_compromised_key() {
+    let leaked = compromised("a", 0, 5);
+    let keys = [leaked.clone(), key("b", 1), twin("a2", 3, &leaked)];
+    assert_eq!(
+        occasion(&RotationPolicy::default(), &keys, 6),
+        Some(Occasion::Compromised),
+        "a2 was the newest"
+    );
+    assert_eq!(occasion(&RotationPolicy::default(), &keys[..2], 6), None, "b had followed a");
+}
+
+#[test]
+fn a_request_is_not_met_by_the_second_secret_of_a_compromised_key() {
+    let leaked = compromised("a", 0, 5);
+    let keys = [leaked.clone(), twin("a2", 9, &leaked), key("b", 6)];
+    assert_eq!(occasion(&asking(&[8]), &keys, 9), Some(Occasion::Requested));
+}
+
+#[test]
+fn a_pending_or_unused_secret_of_a_compromised_key_is_left_until_a_person_speaks_of_it() {
+    let leaked = compromised("a", 0, 5);
+    let unused = KeyRecord { unused_since: Some(at(0)), ..twin("a2", 1, &leaked) };
+    let waiting = KeyRecord { label: KeyLabel::Pending, ..twin("a3", 2, &leaked) };
+    let keys = [leaked, unused, waiting, key("b", 6), key("c", 7)];
+    let changes = plan(&retiring(), &keys, Some(&need(&["b"])), at(99)).changes;
+    assert_eq!(changes, []);
+}
+
+#[test]
+fn a_key_in_two_secrets_counts_once_among_those_that_stay() {
+    let old = key("a", 1);
+    let ring = [twin("a2", 2, &old), old, key("c", 3)];
+    let gone = retired("x", 0, 5);
+    let deleted = |ring: &[KeyRecord]| {
+        let policy = RotationPolicy { retire_when_unused_for: None, keep_at_least: 3, ..retiring() };
+        let keys = [ring, std::slice::from_ref(&gone)].concat();
+        plan(&policy, &keys, Some(&need(&[])), at(99)).changes == [change("x", Step::Delete)]
+    };
+    assert!(!deleted(&ring) && deleted(&[ring.as_slice(), &[key("d", 4)]].concat()));
+    let unused = ring.map(|key| KeyRecord { unused_since: Some(at(0)), ..key });
+    let retires = |keep_at_least| {
+        let policy = RotationPolicy { keep_at_least, ..retiring() };
+        let changes = plan(&policy, &unused, Some(&need(&[])), at(99)).changes;
+        changes.into_iter().map(|change| change.name).collect::<Vec<_>>()
+    };
+    assert_eq!(retires(1), ["a", "a2"]);
+    assert_eq!(retires(2), ["a"], "the second Secret keeps the key on the ring");
+    assert_eq!(retires(3), [""; 0]);
 }
 
 #[test]

@@ -230,7 +230,7 @@ impl World {
             let name = successor_name("k", "uid", fingerprint.as_ref(), n);
             let is_named = |key: &&KeyRecord| key.name == name;
             match (seen.iter().find(is_named), newest) {
-                (Some(taken), Some(newest)) if is_successor(taken, newest, self.now) => return false,
+                (Some(taken), Some(newest)) if is_successor(taken, newest, seen, self.now) => return false,
                 (Some(_), _) => {}
                 (None, _) if self.keys.iter().any(|key| key.name == name) => return false,
                 (None, _) => {

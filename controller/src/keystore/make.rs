@@ -67,7 +67,7 @@ impl Keystore {
         for n in 0..MAX_NAMES {
             let name = successor_name(&self.rules.making.prefix, &uid, fingerprint, n);
             if let Some(taken) = records.iter().find(|record| record.name == name) {
-                let older = predecessor.filter(|predecessor| is_successor(taken, predecessor, now));
+                let older = predecessor.filter(|predecessor| is_successor(taken, predecessor, records, now));
                 if let Some(predecessor) = older {
                     return Err(KeystoreError::NotNewer {
                         successor: name,

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sealed_secrets_core::crypto::SealingCertificate;
 use sealed_secrets_core::rotation::{
-    Blocked, KeyLabel, KeyRecord, Occasion, Plan, activation_time, due_since, next_rotation,
+    Blocked, Compromised, KeyLabel, KeyRecord, Occasion, Plan, activation_time, due_since, next_rotation,
 };
 use sealed_secrets_crds::SealingKeyPhase;
 use sealed_secrets_crds::names::ROTATE_REQUESTED_AT_ANNOTATION;
@@ -140,10 +140,16 @@ impl Keystore {
 }
 
 /// What a key does.
-pub(super) fn phase_of(record: &KeyRecord, primary: Option<&str>) -> SealingKeyPhase {
+pub(super) fn phase_of(
+    record: &KeyRecord,
+    primary: Option<&str>,
+    compromised: &Compromised,
+) -> SealingKeyPhase {
+    let fingerprint = record.facts.as_ref().map(|facts| &facts.fingerprint);
+    let is_compromised = fingerprint.is_some_and(|fingerprint| compromised.contains_key(fingerprint));
     match record.label {
         KeyLabel::Active | KeyLabel::Pending if record.facts.is_none() => SealingKeyPhase::Unreadable,
-        _ if record.is_compromised() => SealingKeyPhase::Compromised,
+        _ if is_compromised => SealingKeyPhase::Compromised,
         KeyLabel::Compromised => SealingKeyPhase::Compromised,
         KeyLabel::Retired | KeyLabel::Other => SealingKeyPhase::Retired,
         _ if primary == Some(&record.name) => SealingKeyPhase::Primary,

@@ -8,8 +8,8 @@ mod record;
 
 pub use name::{is_successor_name, successor_name};
 pub use plan::{
-    Blocked, Change, Generation, Need, Occasion, Plan, Step, activation_time, due_since, is_met,
-    is_successor, next_rotation, plan, predecessor,
+    Blocked, Change, Compromised, Generation, Need, Occasion, Plan, Step, activation_time, compromised,
+    due_since, is_met, is_successor, next_rotation, plan, predecessor,
 };
 pub use policy::RotationPolicy;
 pub use record::{KeyFacts, KeyLabel, KeyRecord, Wish};

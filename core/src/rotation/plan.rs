@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -109,7 +109,7 @@ pub struct Plan {
 /// (`need` is `None`) nothing retires and nothing is deleted.
 #[must_use]
 pub fn plan(policy: &RotationPolicy, keys: &[KeyRecord], need: Option<&Need>, now: Timestamp) -> Plan {
-    let planner = Planner { policy, keys, need, now };
+    let planner = Planner::new(policy, keys, need, now);
     let primary = planner.primary();
     let wanted = planner.generation();
     let mut plan = Plan { primary: primary.map(|key| key.name.clone()), ..Plan::default() };
@@ -134,7 +134,7 @@ pub fn plan(policy: &RotationPolicy, keys: &[KeyRecord], need: Option<&Need>, no
 /// When the next key is due by schedule; `None` when none is.
 #[must_use]
 pub fn next_rotation(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp) -> Option<Timestamp> {
-    let planner = Planner { policy, keys, need: None, now };
+    let planner = Planner::new(policy, keys, None, now);
     let period_over = planner.period_over().filter(|_| !policy.suspended && !policy.external);
     planner.future_requests().chain(period_over).min()
 }
@@ -143,7 +143,7 @@ pub fn next_rotation(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp
 /// been one.
 #[must_use]
 pub fn due_since(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp) -> Option<Timestamp> {
-    let planner = Planner { policy, keys, need: None, now };
+    let planner = Planner::new(policy, keys, None, now);
     let candidates: Vec<_> = planner.candidates().collect();
     let compromised = planner.compromise_without_successor(&candidates);
     let period_over = planner.period_over().filter(|_| !policy.suspended && !policy.external);
@@ -154,7 +154,7 @@ pub fn due_since(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp) ->
 /// Whether the newest key, a pending one included, is not older than this moment: then what was asked for is done.
 #[must_use]
 pub fn is_met(keys: &[KeyRecord], moment: Timestamp) -> bool {
-    let newest = Planner::newest(keys.iter().filter_map(|key| Some((key, key.could_lead()?))));
+    let newest = Planner::newest(candidates(keys, &compromised(keys)));
     newest.is_some_and(|(_, facts)| facts.not_before.as_second() >= moment.as_second())
 }
 
@@ -162,17 +162,17 @@ pub fn is_met(keys: &[KeyRecord], moment: Timestamp) -> bool {
 /// that [`plan`] judges. `None` where none could: then the next is named as a first key is.
 #[must_use]
 pub fn predecessor(keys: &[KeyRecord]) -> Option<&KeyRecord> {
-    Planner::newest(keys.iter().filter_map(|key| Some((key, key.could_lead()?)))).map(|(key, _)| key)
+    Planner::newest(candidates(keys, &compromised(keys))).map(|(key, _)| key)
 }
 
 /// Whether a key that has the name of the next one stands in for it, whatever its age, so that no other is made: it could lead,
 /// and its predecessor was there first. A predecessor that was put back from a backup was not; that it is there for a while
 /// makes sure that a key made now is newer, and is not made again and again.
 #[must_use]
-pub fn is_successor(key: &KeyRecord, predecessor: &KeyRecord, now: Timestamp) -> bool {
+pub fn is_successor(key: &KeyRecord, predecessor: &KeyRecord, keys: &[KeyRecord], now: Timestamp) -> bool {
     let is_settled = predecessor.created.checked_add(SETTLED).is_ok_and(|settled| settled <= now);
     let is_back = is_settled && key.created < predecessor.created;
-    key.could_lead().is_some() && !is_back
+    candidates(keys, &compromised(keys)).any(|(candidate, _)| candidate.name == key.name) && !is_back
 }
 
 /// The moment at which a key that waits may lead: the delay after its creation, or its start of validity when a clock had
@@ -184,14 +184,36 @@ pub fn activation_time(key: &KeyRecord, delay: SignedDuration) -> Timestamp {
     not_before.filter(|start| *start > key.created).map_or(after_delay, |start| start.min(after_delay))
 }
 
-/// Since when it is known that somebody else may have a compromised key, if that is noted.
-fn known_since(key: &KeyRecord) -> Option<Timestamp> {
-    key.compromised_since.or(key.wish_since).or(key.off_ring_since)
+/// The keys that somebody else may have, by what any Secret says that holds them, and since when that is known, if it is noted.
+/// A key may be in several Secrets, since those cannot be changed and a certificate may be issued anew.
+#[must_use]
+pub fn compromised(keys: &[KeyRecord]) -> Compromised {
+    let mut all = Compromised::new();
+    for key in keys.iter().filter(|key| key.is_compromised()) {
+        let Some(facts) = &key.facts else { continue };
+        let since = key.compromised_since.or(key.wish_since).or(key.off_ring_since);
+        let earlier = all.get(&facts.fingerprint).copied().flatten();
+        all.insert(facts.fingerprint.clone(), earlier.into_iter().chain(since).min());
+    }
+    all
+}
+
+/// Compromised keys, and since when that is known.
+pub type Compromised = BTreeMap<Fingerprint, Option<Timestamp>>;
+
+/// Keys that lead now or could after a while.
+fn candidates<'a>(
+    keys: &'a [KeyRecord],
+    compromised: &Compromised,
+) -> impl Iterator<Item = (&'a KeyRecord, &'a KeyFacts)> {
+    let offered = keys.iter().filter_map(|key| Some((key, key.could_lead()?)));
+    offered.filter(|(_, facts)| !compromised.contains_key(&facts.fingerprint))
 }
 
 struct Planner<'a> {
     policy: &'a RotationPolicy,
     keys: &'a [KeyRecord],
+    compromised: Compromised,
     need: Option<&'a Need>,
     now: Timestamp,
 }
@@ -203,9 +225,17 @@ fn rank<'a>(key: &'a KeyRecord, facts: &'a KeyFacts) -> Rank<'a> {
 }
 
 impl<'a> Planner<'a> {
-    /// Keys that lead now or could after a while.
+    fn new(
+        policy: &'a RotationPolicy,
+        keys: &'a [KeyRecord],
+        need: Option<&'a Need>,
+        now: Timestamp,
+    ) -> Self {
+        Self { policy, keys, compromised: compromised(keys), need, now }
+    }
+
     fn candidates(&self) -> impl Iterator<Item = (&'a KeyRecord, &'a KeyFacts)> {
-        self.keys.iter().filter_map(|key| Some((key, key.could_lead()?)))
+        candidates(self.keys, &self.compromised)
     }
 
     fn newest(
@@ -258,9 +288,9 @@ impl<'a> Planner<'a> {
     /// compromise was known. `None` also while that moment is not noted yet: it must be, or a clock that jumps would ask for a
     /// key again and again.
     fn compromise_without_successor(&self, successors: &[(&KeyRecord, &KeyFacts)]) -> Option<Timestamp> {
-        let compromised = self.keys.iter().filter(|key| key.is_compromised());
-        let unmet = compromised.filter_map(|key| {
-            let (facts, since) = (key.facts.as_ref()?, known_since(key)?);
+        let unmet = self.keys.iter().filter_map(|key| {
+            let facts = key.facts.as_ref()?;
+            let since = (*self.compromised.get(&facts.fingerprint)?)?;
             let succeeds = |(other, other_facts): &(&KeyRecord, &KeyFacts)| {
                 rank(other, other_facts) > rank(key, facts)
                     || other_facts.not_before.as_second() >= since.as_second()
@@ -327,6 +357,8 @@ impl<'a> Planner<'a> {
                 Some(false) if key.is_compromised() => (vec![Step::Expel], None),
                 Some(false) => (vec![Step::Retire], None),
             },
+            // Another Secret with this key says that it is compromised: it stays as it is until a person speaks of this one.
+            Wish::Active if self.compromised.contains_key(&facts.fingerprint) => (Vec::new(), None),
             Wish::Active if key.label == KeyLabel::Pending => {
                 (self.may_lead_now(key, facts).then_some(Step::Activate).into_iter().collect(), None)
             }
@@ -394,25 +426,35 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Takes back what would leave fewer keys on the ring than the policy wants; what a person said of a key goes first.
+    /// Takes back what would leave fewer keys on the ring than the policy wants; what a person said of a key goes first. A key in
+    /// several Secrets is one.
     fn keep_enough(&self, plan: &mut Plan) {
-        let on_ring = self.keys.iter().filter(|key| key.on_ring().is_some()).count();
         let wished = |change: &Change| {
             self.keys.iter().any(|key| key.name == change.name && key.wish == Wish::Retired)
         };
         let leaving = |change: &&Change| {
             matches!(change.step, Step::Expel) || (change.step == Step::Retire && wished(change))
         };
-        let mut staying = on_ring - plan.changes.iter().filter(leaving).count();
+        let mut leaving: BTreeSet<String> =
+            plan.changes.iter().filter(leaving).map(|change| change.name.clone()).collect();
         plan.changes.retain(|change| match change.step {
             Step::Retire if !wished(change) => {
-                let enough = staying > self.policy.keep_at_least;
-                staying -= usize::from(enough);
+                leaving.insert(change.name.clone());
+                let enough = self.keys_without(&leaving) >= self.policy.keep_at_least;
+                if !enough {
+                    leaving.remove(&change.name);
+                }
                 enough
             }
-            Step::Delete => staying >= self.policy.keep_at_least.max(2),
+            Step::Delete => self.keys_without(&leaving) >= self.policy.keep_at_least.max(2),
             _ => true,
         });
+    }
+
+    /// How many keys are on the ring without the Secrets of these names.
+    fn keys_without(&self, leaving: &BTreeSet<String>) -> usize {
+        let staying = self.keys.iter().filter(|key| !leaving.contains(&key.name));
+        staying.filter_map(|key| Some(&key.on_ring()?.fingerprint)).collect::<BTreeSet<_>>().len()
     }
 
     fn next_moment(&self) -> Option<Timestamp> {

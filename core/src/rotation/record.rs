@@ -123,8 +123,8 @@ impl KeyRecord {
         self.facts.as_ref().filter(|_| self.is_meant_to_open())
     }
 
-    /// The key that leads or could after a while: only such a one is a successor. Whoever finds the name of a successor taken by
-    /// another takes the next name (key-rotation rule 3).
+    /// The key that leads or could after a while, as far as this Secret says: another one with the same key may call it
+    /// compromised, which [`compromised`](super::compromised) tells.
     #[must_use]
     pub fn could_lead(&self) -> Option<&KeyFacts> {
         let is_given_up = self.label == KeyLabel::Pending && self.wish == Wish::Retired;

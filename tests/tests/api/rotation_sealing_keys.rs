@@ -228,6 +228,32 @@ async fn retiring_a_compromised_key_takes_back_neither_its_mark_nor_its_end() {
 }
 
 #[tokio::test]
+async fn a_key_with_a_certificate_issued_anew_is_compromised_in_both_secrets() {
+    let scene = KeyScene::set().await;
+    let now = scene.later_than_all_keys().await;
+    let brought = key_secret("brought", "active", now - SignedDuration::from_hours(1));
+    let key = KeyPair::from_pem(brought.string_data.as_ref().unwrap()["tls.key"].as_bytes()).unwrap();
+    let mut anew = brought.clone();
+    anew.metadata.name = Some("anew".to_owned());
+    anew.string_data.as_mut().unwrap().insert("tls.crt".to_owned(), issue(&key, now, 8));
+    scene.create_secret(&brought).await;
+    scene.create_secret(&anew).await;
+    scene.until_offered("anew").await;
+    let before = scene.until_keys(3).await;
+    scene.until_phase("brought", SealingKeyPhase::DecryptOnly).await;
+    scene.say("brought", &json!({"state": "Compromised"})).await;
+    scene.until_phase("brought", SealingKeyPhase::Compromised).await;
+    let told = scene.until_phase("anew", SealingKeyPhase::Compromised).await.status.unwrap().message;
+    assert!(
+        told.as_ref().is_some_and(|told| told.starts_with("Secret brought holds the same key")),
+        "{told:?}"
+    );
+    let names = scene.until_keys(4).await;
+    let successor = names.iter().find(|name| !before.contains(name)).unwrap();
+    scene.until_offered(successor).await;
+}
+
+#[tokio::test]
 async fn what_a_person_says_can_be_taken_back() {
     let scene = KeyScene::set().await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();

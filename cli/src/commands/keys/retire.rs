@@ -35,12 +35,12 @@ impl Retire {
         let api = ApiServer::connect(&self.connection.flags)?;
         // Only a compromised key may have an end of decryption; the API server refuses it otherwise.
         let spec = json!({"state": "Retired", "decryptUntil": null});
-        let key = lookup::change(&api, &self.key, &spec, |key| hides_no_compromise(key, &api.namespace))?;
-        io::tell(&format!("sealing key {} is marked Retired", key.name_any()));
-        if is_compromised(&key) {
+        let keys = lookup::change(&api, &self.key, &spec, |key| hides_no_compromise(key, &api.namespace))?;
+        io::tell(&format!("{} marked Retired", lookup::told(&keys)));
+        if keys.iter().any(is_compromised) {
             io::tell("it stays Compromised: it is never offered again, and an end of decryption still holds");
         }
-        io::tell(&next(&key));
+        io::tell(&next(&keys));
         io::tell(&format!("watch: kubeseal keys list --controller-namespace {}", api.namespace));
         Ok(())
     }
@@ -55,26 +55,29 @@ fn hides_no_compromise(key: &SealingKey, namespace: &str) -> Result<(), KeysErro
     Err(KeysError::CompromiseUnheeded { name: key.name_any(), namespace: namespace.to_owned() })
 }
 
-fn is_compromised(key: &SealingKey) -> bool {
-    key.status.as_ref().and_then(|status| status.phase) == Some(SealingKeyPhase::Compromised)
+fn phase(key: &SealingKey) -> Option<SealingKeyPhase> {
+    key.status.as_ref()?.phase
 }
 
-fn next(key: &SealingKey) -> String {
-    let status = key.status.clone().unwrap_or_default();
-    let items = status.usage.map_or(0, |usage| usage.items);
-    match status.phase {
-        Some(SealingKeyPhase::Primary) => {
-            "next: nothing yet, because it is the key that seals; make another with `kubeseal keys rotate`"
-                .to_owned()
-        }
-        Some(SealingKeyPhase::Retired) => "next: nothing, it is off the ring already".to_owned(),
-        _ if items > 0 => format!(
+fn is_compromised(key: &SealingKey) -> bool {
+    phase(key) == Some(SealingKeyPhase::Compromised)
+}
+
+/// What comes next for the key that all of these hold.
+fn next(keys: &[SealingKey]) -> String {
+    let items = keys.iter().filter_map(|key| Some(key.status.as_ref()?.usage?.items)).max().unwrap_or(0);
+    if keys.iter().any(|key| phase(key) == Some(SealingKeyPhase::Primary)) {
+        "next: nothing yet, because it is the key that seals; make another with `kubeseal keys rotate`"
+            .to_owned()
+    } else if keys.iter().all(|key| phase(key) == Some(SealingKeyPhase::Retired)) {
+        "next: nothing, it is off the ring already".to_owned()
+    } else if items > 0 {
+        format!(
             "next: it stays until nothing needs it; {items} items of the cluster do: re-encrypt their files and apply them"
-        ),
-        _ => {
-            "next: the controller takes it off the ring when it has seen that nothing in the cluster needs it"
-                .to_owned()
-        }
+        )
+    } else {
+        "next: the controller takes it off the ring when it has seen that nothing in the cluster needs it"
+            .to_owned()
     }
 }
 
@@ -104,16 +107,23 @@ mod tests {
 
     #[test]
     fn it_says_what_still_holds_the_key() {
-        let said = |status| {
-            next(&serde_json::from_value(json!({
+        let key = |status: &serde_json::Value| -> SealingKey {
+            serde_json::from_value(json!({
                 "apiVersion": "sealedsecrets.rs/v1alpha1", "kind": "SealingKey", "metadata": {"name": "k"}, "spec": {}, "status": status
-            })).unwrap())
+            }))
+            .unwrap()
         };
-        assert!(said(json!({"phase": "Primary"})).contains("kubeseal keys rotate"));
-        assert!(
-            said(json!({"phase": "DecryptOnly", "usage": {"objects": 2, "items": 3}})).contains("3 items")
-        );
-        assert!(said(json!({"phase": "Retired"})).contains("already"));
-        assert!(said(json!({})).contains("when it has seen"));
+        let said = |statuses: &[&serde_json::Value]| {
+            next(&statuses.iter().map(|status| key(status)).collect::<Vec<_>>())
+        };
+        let primary = json!({"phase": "Primary"});
+        let used = json!({"phase": "DecryptOnly", "usage": {"objects": 2, "items": 3}});
+        let retired = json!({"phase": "Retired"});
+        assert!(said(&[&primary]).contains("kubeseal keys rotate"));
+        assert!(said(&[&used, &primary]).contains("kubeseal keys rotate"));
+        assert!(said(&[&used]).contains("3 items"));
+        assert!(said(&[&retired]).contains("already"));
+        assert!(said(&[&retired, &used]).contains("3 items"));
+        assert!(said(&[&json!({})]).contains("when it has seen"));
     }
 }
