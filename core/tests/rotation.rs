@@ -99,7 +99,17 @@ fn retiring() -> RotationPolicy {
 }
 
 fn need(used: &[&str]) -> Need {
-    Need { used: used.iter().map(|name| fingerprint(name)).collect(), undecryptable: false }
+    Need { used: used.iter().map(|name| fingerprint(name)).collect(), ..Need::default() }
+}
+
+/// Some item opens with no key.
+fn undecryptable() -> Need {
+    Need { undecryptable: true, ..need(&[]) }
+}
+
+/// Not all namespaces are watched.
+fn partial() -> Need {
+    Need { partial: true, ..need(&[]) }
 }
 
 fn occasion(policy: &RotationPolicy, keys: &[KeyRecord], day: i64) -> Option<Occasion> {
@@ -460,8 +470,9 @@ fn a_retired_wish_waits_while_the_key_leads_or_is_used_or_nobody_knows() {
     assert_eq!(blocked(&[wished(2), key("b", 1)], Some(&need(&[]))), [Blocked::RetiresWhileLeading(name())]);
     assert_eq!(blocked(&[wished(0), key("b", 1)], Some(&need(&["a"]))), [Blocked::RetiresWhileUsed(name())]);
     assert_eq!(blocked(&[wished(0), key("b", 1)], None), [Blocked::ViewNotWhole(name())]);
-    let undecryptable = Need { undecryptable: true, ..need(&[]) };
-    assert_eq!(blocked(&[wished(0), key("b", 1)], Some(&undecryptable)), [Blocked::ViewNotWhole(name())]);
+    for view in [undecryptable(), partial()] {
+        assert_eq!(blocked(&[wished(0), key("b", 1)], Some(&view)), [Blocked::ViewNotWhole(name())]);
+    }
     let planned = plan(&none, &[wished(0), key("b", 1)], Some(&need(&["b"])), at(9));
     assert_eq!(planned.changes, [change("a", Step::Retire)]);
 }
@@ -508,11 +519,44 @@ fn the_primary_the_newest_and_the_last_ones_never_retire_by_themselves() {
 fn without_a_whole_view_nothing_retires_and_it_is_said() {
     let old = KeyRecord { unused_since: Some(at(0)), ..key("a", 0) };
     let keys = [old, key("b", 1), key("c", 2)];
-    let undecryptable = Need { undecryptable: true, ..need(&[]) };
-    for view in [None, Some(&undecryptable)] {
+    for (view, steps) in [
+        (None, vec![]),
+        (Some(&undecryptable()), vec![change("a", Step::NoteUsed)]),
+        (Some(&partial()), vec![change("a", Step::NoteUsed)]),
+    ] {
         let planned = plan(&retiring(), &keys, view, at(99));
-        assert_eq!((planned.changes, planned.blocked), (vec![], vec![Blocked::ViewNotWhole("a".to_owned())]));
+        assert_eq!((planned.changes, planned.blocked), (steps, vec![Blocked::Retention]));
     }
+}
+
+#[test]
+fn without_a_whole_view_retention_says_so_from_the_first_day() {
+    let keys = [key("a", 0), key("b", 1), key("c", 2), key("d", 3)];
+    let told = |policy: &RotationPolicy, keys: &[KeyRecord], view: Option<&Need>| {
+        let planned = plan(policy, keys, view, at(3));
+        (planned.changes, planned.blocked)
+    };
+    for view in [undecryptable(), partial()] {
+        let once = vec![Blocked::Retention];
+        assert_eq!(told(&retiring(), &keys, Some(&view)), (vec![], once), "of a and b together");
+        assert_eq!(told(&retiring(), &keys[..2], Some(&view)), (vec![], vec![]), "both are kept anyway");
+        assert_eq!(told(&RotationPolicy::default(), &keys, Some(&view)), (vec![], vec![]));
+    }
+    assert_eq!(told(&retiring(), &keys, None), (vec![], vec![]), "it may be known in a moment");
+}
+
+#[test]
+fn time_in_which_nobody_knew_does_not_count() {
+    let others = [key("b", 1), key("c", 2)];
+    let steps = |unused_since: Option<i64>, view: &Need, day| {
+        let old = KeyRecord { unused_since: unused_since.map(at), ..key("a", 0) };
+        plan(&retiring(), &[[old].as_slice(), &others].concat(), Some(view), at(day)).changes
+    };
+    for view in [undecryptable(), partial()] {
+        assert_eq!(steps(Some(0), &view, 5), [change("a", Step::NoteUsed)]);
+        assert_eq!(steps(None, &view, 6), [], "once");
+    }
+    assert_eq!(steps(None, &need(&["b"]), 99), [change("a", Step::NoteUnused)]);
 }
 
 #[test]
@@ -524,6 +568,8 @@ fn a_retired_key_is_deleted_only_where_the_policy_says_so_and_enough_keys_stay()
     assert!(!deletes(&retiring(), &keys, Some(&need(&[])), 24));
     assert!(deletes(&retiring(), &keys, Some(&need(&[])), 25));
     assert!(!deletes(&retiring(), &keys, None, 25));
+    assert!(!deletes(&retiring(), &keys, Some(&undecryptable()), 25));
+    assert!(!deletes(&retiring(), &keys, Some(&partial()), 25));
     assert!(
         !deletes(&retiring(), &keys, Some(&need(&["a"])), 25),
         "what it opened was not opened with the others yet"

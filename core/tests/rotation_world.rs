@@ -127,7 +127,7 @@ impl World {
     fn need(&self) -> Need {
         let opens = |sealed: &Fingerprint| self.ring().contains(sealed);
         let undecryptable = !self.sealed_to.iter().all(opens);
-        Need { used: self.sealed_to.clone(), undecryptable }
+        Need { used: self.sealed_to.clone(), undecryptable, ..Need::default() }
     }
 
     fn ring(&self) -> BTreeSet<Fingerprint> {

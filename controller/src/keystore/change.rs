@@ -123,7 +123,7 @@ fn told(step: Step) -> &'static str {
         Step::NoteWish => "noted since when its state is wanted",
         Step::NoteOffRing => "noted since when it is off the ring",
         Step::NoteUnused => "noted that nothing needs it",
-        Step::NoteUsed => "noted that something needs it again",
+        Step::NoteUsed => "noted that something needs it, or that nobody knows",
     }
 }
 

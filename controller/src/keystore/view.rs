@@ -182,5 +182,8 @@ pub(crate) fn told(blocked: &Blocked) -> String {
         Blocked::ViewNotWhole(name) => format!(
             "ViewNotWhole: {name} does not retire and is not deleted before every SealedSecret of the cluster was opened; that takes all namespaces, no --label-selector, and no item that does not open"
         ),
+        Blocked::Retention => {
+            "ViewNotWhole: no unused key retires before every SealedSecret of the cluster was opened; that takes all namespaces, no --label-selector, and no item that does not open".to_owned()
+        }
     }
 }

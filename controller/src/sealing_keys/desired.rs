@@ -161,7 +161,7 @@ fn message(view: &KeysView, key: &KeyView) -> Option<String> {
         | Blocked::RetiresWhileUsed(other)
         | Blocked::ViewNotWhole(other)
         | Blocked::Pin(other) => other == name,
-        Blocked::ExternalKeys(_) => false,
+        Blocked::ExternalKeys(_) | Blocked::Retention => false,
     };
     let off_ring = match key.record.label {
         KeyLabel::Other => Some(

@@ -16,6 +16,16 @@ pub struct Need {
     pub used: BTreeSet<Fingerprint>,
     /// Whether some item did not open: it may need a key that nothing else needs.
     pub undecryptable: bool,
+    /// Whether there may be SealedSecrets that this process does not watch, and so never knows.
+    pub partial: bool,
+}
+
+impl Need {
+    /// Whether nothing else can need a key. Otherwise [`used`](Self::used) says nothing of the others.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        !self.undecryptable && !self.partial
+    }
 }
 
 /// Why a key is to be made.
@@ -68,7 +78,7 @@ pub enum Step {
     NoteOffRing,
     /// Note since when nothing needs it.
     NoteUnused,
-    /// Something needs it again.
+    /// Something needs it again, or nobody knows whether something does.
     NoteUsed,
 }
 
@@ -85,6 +95,8 @@ pub enum Blocked {
     RetiresWhileUsed(String),
     /// What needs the key is not known, or some item opens with no key: it does not retire and is not deleted.
     ViewNotWhole(String),
+    /// For the same reason no key retires by the policy alone.
+    Retention,
 }
 
 /// What to do now, and when to plan again at the latest.
@@ -105,8 +117,8 @@ pub struct Plan {
 /// Decides from the policy, the key Secrets, what needs them and the time (key-rotation rules 1, 2, 5 and 7).
 ///
 /// The newest key, pending ones included, is judged by its start of validity in whole seconds, so that the same question gets
-/// the same answer after a retry, a restart or a restore. A key dated in the future counts as made. Without a whole view
-/// (`need` is `None`) nothing retires and nothing is deleted.
+/// the same answer after a retry, a restart or a restore. A key dated in the future counts as made. While what is needed is not
+/// known yet (`need` is `None`), nothing retires and nothing is deleted; nor where it cannot be known, which is said.
 #[must_use]
 pub fn plan(policy: &RotationPolicy, keys: &[KeyRecord], need: Option<&Need>, now: Timestamp) -> Plan {
     let planner = Planner::new(policy, keys, need, now);
@@ -124,7 +136,7 @@ pub fn plan(policy: &RotationPolicy, keys: &[KeyRecord], need: Option<&Need>, no
     for key in oldest_first {
         let (steps, blocked) = planner.steps(key, primary);
         plan.changes.extend(steps.into_iter().map(|step| Change { name: key.name.clone(), step }));
-        plan.blocked.extend(blocked);
+        plan.blocked.extend(blocked.filter(|blocked| !plan.blocked.contains(blocked)));
     }
     planner.keep_enough(&mut plan);
     plan.look_again_at = planner.next_moment();
@@ -368,7 +380,7 @@ impl<'a> Planner<'a> {
 
     /// Whether the key is needed; `None` when that cannot be said of any key.
     fn is_needed(&self, facts: &KeyFacts) -> Option<bool> {
-        let need = self.need.filter(|need| !need.undecryptable)?;
+        let need = self.need.filter(|need| need.is_whole())?;
         Some(need.used.contains(&facts.fingerprint))
     }
 
@@ -392,18 +404,25 @@ impl<'a> Planner<'a> {
         if self.policy.retire_when_unused_for.is_none() || leads || newest {
             return (Vec::new(), None);
         }
-        match (self.is_needed(facts), key.unused_since) {
-            (None, Some(_)) if self.is_past(self.unused_long_enough(key)) => {
-                (Vec::new(), Some(Blocked::ViewNotWhole(key.name.clone())))
-            }
-            (None, _) | (Some(true), None) => (Vec::new(), None),
-            (Some(true), Some(_)) => (vec![Step::NoteUsed], None),
-            (Some(false), None) => (vec![Step::NoteUnused], None),
-            (Some(false), Some(_)) => (
-                self.is_past(self.unused_long_enough(key)).then_some(Step::Retire).into_iter().collect(),
-                None,
-            ),
-        }
+        let is_due = self.is_past(self.unused_long_enough(key));
+        let step = match (self.is_needed(facts), key.unused_since) {
+            (None, _) => return self.steps_of_unknown(key, is_due),
+            (Some(true), None) => None,
+            (Some(true), Some(_)) => Some(Step::NoteUsed),
+            (Some(false), None) => Some(Step::NoteUnused),
+            (Some(false), Some(_)) => is_due.then_some(Step::Retire),
+        };
+        (step.into_iter().collect(), None)
+    }
+
+    /// Of a key of which nobody knows whether something needs it. Where the view is known not to be whole, no time counts and it is
+    /// said at once; where it is only not known yet, when something waits for it.
+    fn steps_of_unknown(&self, key: &KeyRecord, is_due: bool) -> (Vec<Step>, Option<Blocked>) {
+        let is_known = self.need.is_some();
+        let forgotten = key.unused_since.filter(|_| is_known).map(|_| Step::NoteUsed);
+        let could_retire = self.keys_without(&BTreeSet::new()) > self.policy.keep_at_least;
+        let blocked = (could_retire && (is_known || is_due)).then_some(Blocked::Retention);
+        (forgotten.into_iter().collect(), blocked)
     }
 
     fn unused_long_enough(&self, key: &KeyRecord) -> Option<Timestamp> {
@@ -421,7 +440,7 @@ impl<'a> Planner<'a> {
         // What it opened before it left the ring was not opened with the others yet.
         let is_needed = key.facts.as_ref().map_or(Some(false), |facts| self.is_needed(facts));
         match (self.need, is_needed) {
-            (Some(need), Some(false)) if !need.undecryptable => (vec![Step::Delete], None),
+            (Some(need), Some(false)) if need.is_whole() => (vec![Step::Delete], None),
             _ => (Vec::new(), Some(Blocked::ViewNotWhole(key.name.clone()))),
         }
     }
