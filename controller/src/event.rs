@@ -9,7 +9,7 @@ use kube::{Api, Client};
 use sealed_secrets_crds::names::{SEALED_SECRET_API_VERSION, SEALED_SECRET_KIND};
 use sha2::{Digest as _, Sha256};
 
-use crate::clock;
+use crate::{client, clock};
 
 /// Whether a missing right was told: once is enough.
 static FORBIDDEN: AtomicBool = AtomicBool::new(false);
@@ -35,7 +35,8 @@ pub(crate) async fn write(client: &Client, object: &DynamicObject, kind: &str, r
     create(client, named, about, kind, reason, message).await;
 }
 
-/// Writes one event that every replica would write: the first one stays alone.
+/// Writes one event that every replica would write, and one that has restarted would write again, maybe about another object: the
+/// first one with these words stays alone as long as it lives.
 pub(crate) async fn write_once(
     client: &Client,
     about: ObjectReference,
@@ -43,11 +44,9 @@ pub(crate) async fn write_once(
     reason: &str,
     message: &str,
 ) {
-    let uid = about.uid.clone().unwrap_or_default();
-    let digest = Sha256::digest(format!("{uid}\0{reason}\0{message}"));
+    let digest = Sha256::digest(format!("{reason}\0{message}"));
     let id = digest.iter().take(8).fold(0_u64, |id, byte| id << 8 | u64::from(*byte));
-    let name = format!("{}.{id:016x}", shortened(about.name.as_deref().unwrap_or_default(), 200));
-    let named = ObjectMeta { name: Some(name), ..ObjectMeta::default() };
+    let named = ObjectMeta { name: Some(format!("{COMPONENT}.{id:016x}")), ..ObjectMeta::default() };
     create(client, named, about, kind, reason, message).await;
 }
 
@@ -71,7 +70,7 @@ async fn create(
                 tracing::warn!("events may not be created: {}", status.message);
             }
         }
-        Err(error) => tracing::warn!("no event for {namespace}/{name}: {error}"),
+        Err(error) => tracing::warn!("no event for {namespace}/{name}: {}", client::in_words(&error)),
     }
 }
 

@@ -89,10 +89,8 @@ impl Keystore {
     async fn list_keys(&self) -> Result<Vec<Secret>, KeystoreError> {
         let labelled = ListParams::default().labels(SEALING_KEY_LABEL);
         let legacy = ListParams::default().fields(&format!("metadata.name={}", self.legacy_name()));
-        let mut found = self.list(&labelled).await?;
-        let unlabelled = |secret: &Secret| !secret.labels().contains_key(SEALING_KEY_LABEL);
-        found.extend(self.list(&legacy).await?.into_iter().filter(unlabelled));
-        Ok(found)
+        let labelled = self.list(&labelled).await?;
+        Ok(joined(labelled, self.list(&legacy).await?))
     }
 
     async fn list(&self, which: &ListParams) -> Result<Vec<Secret>, KeystoreError> {
@@ -105,5 +103,32 @@ impl Keystore {
         if let Some(problem) = entry.reading.problem.as_ref().filter(|_| is_news) {
             tracing::warn!("key Secret {}/{}: {problem}", self.namespace, entry.record.name);
         }
+    }
+}
+
+/// Both lists as one, each name once and as the later list has it: the legacy Secret may get its label or lose it between them.
+fn joined(mut labelled: Vec<Secret>, legacy: Vec<Secret>) -> Vec<Secret> {
+    labelled.retain(|secret| legacy.iter().all(|later| later.metadata.name != secret.metadata.name));
+    labelled.extend(legacy);
+    labelled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::key_secret;
+    use super::*;
+
+    #[test]
+    fn a_legacy_secret_that_gets_its_label_or_loses_it_between_the_lists_is_in_their_sum_once() {
+        let [legacy, other] = ["sealed-secrets-key", "other"].map(|name| key_secret(name, ""));
+        let mut labelled = legacy.clone();
+        labelled.labels_mut().insert(SEALING_KEY_LABEL.to_owned(), "active".to_owned());
+        for late in [&legacy, &labelled] {
+            let expected = [other.clone(), late.clone()];
+            assert_eq!(joined(vec![other.clone()], vec![late.clone()]), expected, "it was not in the first");
+            let both = joined(vec![labelled.clone(), other.clone()], vec![late.clone()]);
+            assert_eq!(both, expected, "it was in both");
+        }
+        assert_eq!(joined(vec![labelled.clone()], Vec::new()), [labelled], "it was deleted");
     }
 }

@@ -21,8 +21,7 @@ const MAX_NAMES: u32 = 100;
 /// Who made the successor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Successor {
-    /// We, with the Secret of this name.
-    Ours(String),
+    Ours,
     /// Somebody else, since the keys were listed: the next list shows what there is to do.
     Theirs,
 }
@@ -51,7 +50,7 @@ impl Keystore {
             Ok(_) => {
                 let occasion = generation.occasion;
                 tracing::info!(?occasion, "new key written to Secret {}/{name}", self.namespace);
-                Ok(Successor::Ours(name))
+                Ok(Successor::Ours)
             }
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(Successor::Theirs),
             Err(cause) => Err(self.api_error(cause)),
@@ -63,19 +62,19 @@ impl Keystore {
         let uid = home::uid(&self.client, &self.namespace).await.map_err(|cause| self.api_error(cause))?;
         let predecessor = predecessor(records);
         let fingerprint = predecessor.and_then(|key| key.facts.as_ref()).map(|facts| &facts.fingerprint);
+        let name = |n| successor_name(&self.rules.making.prefix, &uid, fingerprint, n);
+        let names: Vec<String> = (0..MAX_NAMES).map(name).collect();
         let now = clock::now();
-        for n in 0..MAX_NAMES {
-            let name = successor_name(&self.rules.making.prefix, &uid, fingerprint, n);
-            if let Some(taken) = records.iter().find(|record| record.name == name) {
-                let older = predecessor.filter(|predecessor| is_successor(taken, predecessor, records, now));
-                if let Some(predecessor) = older {
-                    return Err(KeystoreError::NotNewer {
-                        successor: name,
-                        newest: predecessor.name.clone(),
-                    });
-                }
-                continue;
-            }
+        let stands_in = |key: &&KeyRecord| {
+            names.contains(&key.name)
+                && predecessor.is_some_and(|newest| is_successor(key, newest, records, now))
+        };
+        if let (Some(key), Some(newest)) = (records.iter().find(stands_in), predecessor) {
+            let (successor, newest) = (key.name.clone(), newest.name.clone());
+            return Err(KeystoreError::NotNewer { successor, newest });
+        }
+        let is_listed = |name: &String| records.iter().any(|record| record.name == *name);
+        for name in names.into_iter().filter(|name| !is_listed(name)) {
             match self.look_up(&name).await? {
                 Name::Free => return Ok(Some(name)),
                 Name::Taken => {}

@@ -17,7 +17,7 @@ mod rules;
 mod skew;
 mod view;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -110,8 +110,6 @@ pub(crate) struct Keystore {
     undone: Option<String>,
     /// Whether SIGUSR1 asks for a key, and the moment is not known yet.
     signalled: bool,
-    /// Names of the Secrets that this process has made.
-    made: HashSet<String>,
     /// Whether what was planned last depends on what needs each key.
     needs_need: bool,
     /// What the key Secrets of the last list hold.
@@ -149,7 +147,6 @@ impl Keystore {
             skew: Skew::default(),
             undone: None,
             signalled: false,
-            made: HashSet::new(),
             needs_need: false,
             readings: Arc::default(),
             read_only: false,
@@ -306,8 +303,7 @@ impl Keystore {
             return wait;
         }
         match self.make_successor(records, generation).await {
-            Ok(Successor::Ours(name)) => {
-                self.made.insert(name);
+            Ok(Successor::Ours) => {
                 self.attempts.forget();
                 Duration::ZERO
             }
@@ -330,7 +326,7 @@ impl Keystore {
             return;
         }
         self.views.send_replace(Some(Arc::clone(&view)));
-        let news = news(before.as_deref(), &view, &self.made, &self.rules.making.prefix);
+        let news = news(before.as_deref(), &view, &self.rules.making.prefix, now);
         self.tell(news, &view).await;
     }
 

@@ -1,7 +1,6 @@
 //! What there is to tell of keys: the differences between two views, as events.
 
-use std::collections::HashSet;
-
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 use sealed_secrets_core::rotation::is_successor_name;
 use sealed_secrets_crds::SealingKeyPhase;
@@ -10,6 +9,13 @@ use sealed_secrets_crds::names::DEFAULT_POLICY_NAME;
 use super::Keystore;
 use super::view::{Heeded, Hindrance, KeyView, KeysView, told};
 use crate::event;
+
+/// The certificate of a key that the controller has made begins within this time of the creation of its Secret. One that was
+/// put back is further off.
+const MAKING: SignedDuration = SignedDuration::from_mins(10);
+/// At the start a key that is younger is told of: the process that made it may have ended before it could. Events live longer, so
+/// what was told is not told twice.
+const YOUNG: SignedDuration = SignedDuration::from_mins(30);
 
 /// One event.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,14 +27,10 @@ pub(super) struct News {
     message: String,
 }
 
-/// What is new in `now`. Where there is nothing `before`, all keys were there already.
-pub(super) fn news(
-    before: Option<&KeysView>,
-    now: &KeysView,
-    made: &HashSet<String>,
-    prefix: &str,
-) -> Vec<News> {
-    let mut all: Vec<News> = now.keys.iter().flat_map(|key| of_key(before, key, made, prefix)).collect();
+/// What is new in `now`, at this `moment`. Where there is nothing `before`, all keys were there already.
+pub(super) fn news(before: Option<&KeysView>, now: &KeysView, prefix: &str, moment: Timestamp) -> Vec<News> {
+    let added = now.keys.iter().filter_map(|key| added(before, key, prefix, moment));
+    let mut all: Vec<News> = added.chain(now.keys.iter().flat_map(|key| of_key(before, key))).collect();
     all.extend(before.and_then(|before| activated(before, now)));
     let gone = before.into_iter().flat_map(|before| &before.keys);
     all.extend(gone.filter(|key| now.keys.iter().all(|other| other.uid != key.uid)).map(deleted));
@@ -47,17 +49,36 @@ fn name_and_uid(key: &KeyView) -> (String, String) {
     (key.record.name.clone(), key.uid.clone())
 }
 
-fn of_key(before: Option<&KeysView>, key: &KeyView, made: &HashSet<String>, prefix: &str) -> Vec<News> {
+/// What is to be told of a key that was not there before. All replicas tell the same, whichever has made it.
+fn added(before: Option<&KeysView>, key: &KeyView, prefix: &str, moment: Timestamp) -> Option<News> {
+    if before.is_some_and(|before| earlier(before, key).is_some()) {
+        return None;
+    }
+    let (name, made) = (&key.record.name, key.record.created);
+    let is_ours = is_successor_name(prefix, name)
+        && key
+            .record
+            .facts
+            .as_ref()
+            .is_some_and(|facts| made.duration_since(facts.not_before).abs() < MAKING);
+    let (reason, what) = if is_ours { ("KeyGenerated", "made") } else { ("KeyImported", "added") };
+    let is_young = moment.duration_since(made).abs() < YOUNG;
+    let message = format!("key {name} was {what}{}", fingerprint(key));
+    let news = News { key: Some(name_and_uid(key)), warns: false, reason, message };
+    (before.is_some() || (is_ours && is_young)).then_some(news)
+}
+
+/// The same key as it was before.
+fn earlier<'a>(before: &'a KeysView, key: &KeyView) -> Option<&'a KeyView> {
+    before.keys.iter().find(|other| other.uid == key.uid)
+}
+
+fn of_key(before: Option<&KeysView>, key: &KeyView) -> Vec<News> {
     let name = &key.record.name;
-    let earlier = before.and_then(|before| before.keys.iter().find(|other| other.uid == key.uid));
+    let earlier = before.and_then(|before| earlier(before, key));
     let new_phase = earlier.is_none_or(|earlier| earlier.phase != key.phase);
     let one = |warns, reason, message| News { key: Some(name_and_uid(key)), warns, reason, message };
     let mut all = Vec::new();
-    if made.contains(name) && earlier.is_none() {
-        all.push(one(false, "KeyGenerated", format!("key {name} was made{}", fingerprint(key))));
-    } else if before.is_some() && earlier.is_none() && !is_successor_name(prefix, name) {
-        all.push(one(false, "KeyImported", format!("key {name} was added{}", fingerprint(key))));
-    }
     let told = earlier.and_then(defect);
     if let Some(defect) = defect(key).filter(|defect| told != Some(defect)) {
         all.push(one(true, "KeyUnreadable", format!("key {name}: {defect}")));

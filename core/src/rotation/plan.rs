@@ -184,7 +184,7 @@ pub fn predecessor(keys: &[KeyRecord]) -> Option<&KeyRecord> {
 #[must_use]
 pub fn is_successor(key: &KeyRecord, predecessor: &KeyRecord, keys: &[KeyRecord], now: Timestamp) -> bool {
     let is_settled = predecessor.created.checked_add(SETTLED).is_ok_and(|settled| settled <= now);
-    let is_back = is_settled && key.created < predecessor.created;
+    let is_back = is_settled && key.created <= predecessor.created;
     candidates(keys, &compromised(keys)).any(|(candidate, _)| candidate.name == key.name) && !is_back
 }
 
@@ -304,11 +304,15 @@ impl<'a> Planner<'a> {
         if key.is_restored() {
             return (vec![Step::Restore], None);
         }
+        if key.is_undated() {
+            return (vec![Step::NoteWish], None);
+        }
         match key.label {
             KeyLabel::Active | KeyLabel::Pending => self.steps_on_ring(key, primary),
             _ if self.needs_a_date(key) => (vec![Step::NoteOffRing], None),
-            KeyLabel::Retired => self.deletion(key),
-            KeyLabel::Compromised | KeyLabel::Other => (Vec::new(), None),
+            // Of a compromised key the Secret stays, as long as it tells that: another one may hold the same key.
+            KeyLabel::Retired if !key.is_compromised() => self.deletion(key),
+            KeyLabel::Retired | KeyLabel::Compromised | KeyLabel::Other => (Vec::new(), None),
         }
     }
 
@@ -327,9 +331,6 @@ impl<'a> Planner<'a> {
     }
 
     fn steps_on_ring(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> (Vec<Step>, Option<Blocked>) {
-        if key.is_undated() {
-            return (vec![Step::NoteWish], None);
-        }
         let Some(facts) = &key.facts else { return (Vec::new(), None) };
         if key.is_compromised() && self.is_past(key.decrypt_until) {
             return (vec![Step::Expel], None);

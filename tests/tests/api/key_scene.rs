@@ -145,11 +145,16 @@ impl KeyScene {
 
     /// Waits until there is an event of this reason whose message has this text.
     pub(crate) async fn until_event(&self, reason: &str, text: &str) {
+        let found = async || (self.events(reason, text).await > 0).then_some(());
+        until(&format!("event {reason} with {text:?}"), PATIENCE, found).await.unwrap();
+    }
+
+    /// How many events of this reason have a message with this text.
+    pub(crate) async fn events(&self, reason: &str, text: &str) -> usize {
         let events: Api<Event> = Api::namespaced(self.0.cluster.client(), self.0.namespace());
         let about = ListParams::default().fields(&format!("reason={reason}"));
-        let says = |event: &Event| event.message.as_ref().is_some_and(|message| message.contains(text));
-        let found = async || events.list(&about).await.unwrap().items.iter().any(says).then_some(());
-        until(&format!("event {reason} with {text:?}"), PATIENCE, found).await.unwrap();
+        let says = |event: &&Event| event.message.as_ref().is_some_and(|message| message.contains(text));
+        events.list(&about).await.unwrap().items.iter().filter(says).count()
     }
 
     /// The time now, when it is later in whole seconds than the start of every key.

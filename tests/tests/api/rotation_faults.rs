@@ -234,6 +234,44 @@ async fn until_later_than(scene: &KeyScene, name: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_key_whose_creation_was_never_answered_is_told_of_exactly_once_also_by_another_process() {
+    let (mut scene, proxy, kubeconfig) = with_proxy().await;
+    let mut keys = scene.until_keys(1).await;
+    scene.until_event("KeyGenerated", &keys[0]).await;
+    // From now on events are about the policy.
+    scene.apply_policy(&json!({})).await;
+    for is_killed in [true, false] {
+        proxy.fail(|method, path| {
+            is_write(method, path, (&Method::POST, "/secrets")).then_some(Fault::Unanswered)
+        });
+        let request = scene.later_than_all_keys().await.to_string();
+        scene.annotate_policy(&request).await;
+        let after = scene.until_keys(keys.len() + 1).await;
+        let new = after.iter().find(|name| !keys.contains(name)).unwrap().clone();
+        let hit = async || (proxy.faults() > 0).then_some(());
+        until("it is made", PATIENCE, hit).await.unwrap();
+        if is_killed {
+            scene.0.controller.process().kill();
+        }
+        proxy.heal();
+        if is_killed {
+            scene.0.controller =
+                scene.0.installation.start(Edition::Ours, &[SMALL, &kubeconfig]).await.unwrap();
+        }
+        scene.until_event("KeyGenerated", &new).await;
+        keys = after;
+    }
+    let _second = scene.0.installation.start(Edition::Ours, &[SMALL]).await.unwrap();
+    let marker = key_secret("marker", "active", Timestamp::now() - SignedDuration::from_hours(1));
+    scene.create_secret(&marker).await;
+    scene.until_event("KeyImported", "marker").await;
+    for key in &keys {
+        assert_eq!(scene.events("KeyGenerated", key).await, 1, "{key}");
+        assert_eq!(scene.events("KeyImported", key).await, 0, "{key}");
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_was_taken_and_is_free_again_is_the_name_of_the_new_key() {
     let (scene, proxy, _) = with_proxy().await;
     scene.apply_policy(&json!({})).await;
