@@ -53,7 +53,7 @@ impl Keystore {
                 continue;
             }
             // And what is compromised is dated first, so that to retire it does not take that back.
-            if wish == Wish::Retired && record.is_undated() && record.is_meant_to_open() {
+            if wish == Wish::Retired && record.is_undated() {
                 continue;
             }
             let written = self.replace(wished(secret.clone(), wish)).await;

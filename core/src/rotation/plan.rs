@@ -304,11 +304,15 @@ impl<'a> Planner<'a> {
         if key.is_restored() {
             return (vec![Step::Restore], None);
         }
+        if key.is_undated() {
+            return (vec![Step::NoteWish], None);
+        }
         match key.label {
             KeyLabel::Active | KeyLabel::Pending => self.steps_on_ring(key, primary),
             _ if self.needs_a_date(key) => (vec![Step::NoteOffRing], None),
-            KeyLabel::Retired => self.deletion(key),
-            KeyLabel::Compromised | KeyLabel::Other => (Vec::new(), None),
+            // Of a compromised key the Secret stays, as long as it tells that: another one may hold the same key.
+            KeyLabel::Retired if !key.is_compromised() => self.deletion(key),
+            KeyLabel::Retired | KeyLabel::Compromised | KeyLabel::Other => (Vec::new(), None),
         }
     }
 
@@ -327,9 +331,6 @@ impl<'a> Planner<'a> {
     }
 
     fn steps_on_ring(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> (Vec<Step>, Option<Blocked>) {
-        if key.is_undated() {
-            return (vec![Step::NoteWish], None);
-        }
         let Some(facts) = &key.facts else { return (Vec::new(), None) };
         if key.is_compromised() && self.is_past(key.decrypt_until) {
             return (vec![Step::Expel], None);
