@@ -332,6 +332,7 @@ fn what_a_person_wants_is_dated_before_it_is_done() {
         KeyRecord { wish_since: None, ..to_retire(compromised()) },
         KeyRecord { wish_since: None, ..to_retire(key("a", 0)) },
         KeyRecord { facts: None, wish_since: None, ..compromised() },
+        KeyRecord { compromised_since: None, label: KeyLabel::Retired, ..compromised() },
     ];
     for wished in not_dated {
         let planned = plan(&RotationPolicy::default(), &[wished, key("b", 2)], Some(&need(&[])), at(2));
@@ -576,6 +577,16 @@ fn a_retired_key_is_deleted_only_where_the_policy_says_so_and_enough_keys_stay()
     );
     assert!(!deletes(&retiring(), &keys[..2], Some(&need(&[])), 25));
     assert!(!deletes(&RotationPolicy { keep_at_least: 1, ..retiring() }, &keys[..2], Some(&need(&[])), 25));
+}
+
+#[test]
+fn a_secret_that_tells_of_a_compromise_is_never_deleted() {
+    let told = KeyRecord { compromised_since: Some(at(6)), wish: Wish::Retired, ..retired("a", 0, 5) };
+    let told = KeyRecord { wish_since: Some(at(7)), ..told };
+    let keys = [told.clone(), twin("a2", 1, &told), key("b", 1), key("c", 2)];
+    let planned = plan(&retiring(), &keys, Some(&need(&["b"])), at(99));
+    assert_eq!(planned.primary.as_deref(), Some("c"));
+    assert!(!planned.changes.contains(&change("a", Step::Delete)), "{:?}", planned.changes);
 }
 
 #[test]
