@@ -47,7 +47,7 @@ fn ledger(names: &[&str]) -> Ledger {
 }
 
 fn sum(ledger: &Ledger) -> Usage {
-    ledger.lock().sum(ledger.watches_all, &ring())
+    ledger.sum(&ring()).0
 }
 
 #[test]
@@ -107,6 +107,22 @@ fn need_is_known_only_when_this_process_has_tried_every_item_of_the_whole_cluste
     part.listed();
     assert_eq!(needs(&part), None, "other namespaces may need any key");
     assert_eq!(needs(&Ledger::new(true)), None, "nothing was listed");
+}
+
+#[test]
+fn while_a_list_is_read_nothing_is_known_to_be_all() {
+    let ledger = ledger(&["a"]);
+    ledger.note(&object("a"), 1, tally(on_ring(), 1, 0));
+    let before = sum(&ledger);
+    assert!(before.need.is_some());
+    ledger.listing();
+    assert_eq!(sum(&ledger), Usage { need: None, ..before.clone() }, "what is shown stays");
+    ledger.listed();
+    assert_eq!(sum(&ledger), before);
+    ledger.listing();
+    ledger.expect(object("missed"), 1);
+    ledger.listed();
+    assert_eq!(sum(&ledger).need, None, "one that was missed is not tried yet");
 }
 
 #[test]

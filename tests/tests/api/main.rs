@@ -40,6 +40,7 @@ mod rotation_doors;
 mod rotation_faults;
 mod rotation_policy;
 mod rotation_sealing_keys;
+mod rotation_whole_view;
 mod rotation_with_upstream;
 mod scene;
 mod support;
