@@ -36,6 +36,7 @@ mod kubeseal_proxy;
 mod pages;
 mod release;
 mod rotation_clock;
+mod rotation_crashes;
 mod rotation_doors;
 mod rotation_faults;
 mod rotation_policy;
