@@ -40,6 +40,7 @@ mod rotation_clock;
 mod rotation_crashes;
 mod rotation_doors;
 mod rotation_faults;
+mod rotation_offering;
 mod rotation_policy;
 mod rotation_sealing_keys;
 mod rotation_whole_view;
