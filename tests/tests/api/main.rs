@@ -42,6 +42,7 @@ mod rotation_doors;
 mod rotation_faults;
 mod rotation_offering;
 mod rotation_policy;
+mod rotation_replicas;
 mod rotation_sealing_keys;
 mod rotation_whole_view;
 mod rotation_with_upstream;
