@@ -34,6 +34,7 @@ impl Keystore {
         for change in changes {
             let Some(secret) = keys.secret(&change.name) else { continue };
             let written = match change.step {
+                Step::Delete if !self.is_planned_still(change, keys).await => continue,
                 Step::Delete => self.delete(secret).await,
                 step => self.replace(changed(secret.clone(), step, clock::now())).await,
             };

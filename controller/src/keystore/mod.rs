@@ -5,6 +5,7 @@
 
 mod attempts;
 mod change;
+mod deletion;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod guidance;

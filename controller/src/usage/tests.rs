@@ -47,7 +47,7 @@ fn ledger(names: &[&str]) -> Ledger {
 }
 
 fn sum(ledger: &Ledger) -> Usage {
-    ledger.lock().sum(ledger.watches_all, true, &ring())
+    ledger.sum(&ring()).0
 }
 
 #[test]
@@ -120,9 +120,25 @@ fn an_item_that_was_tried_in_vain_is_known_before_all_are_tried_and_whatever_com
     ledger.note(&object("b"), 1, tally(on_ring(), 1, 0));
     ledger.expect(object("c"), 1);
     ledger.watch_failed();
-    assert_eq!(ledger.lock().sum(true, false, &ring()).need, undecryptable);
+    assert_eq!(sum(&ledger).need, undecryptable);
     ledger.forget(&object("a"));
     assert_eq!(sum(&ledger).need, None, "c was not tried");
+}
+
+#[test]
+fn while_a_list_is_read_nothing_is_known_to_be_all() {
+    let ledger = ledger(&["a"]);
+    ledger.note(&object("a"), 1, tally(on_ring(), 1, 0));
+    let before = sum(&ledger);
+    assert!(before.need.is_some());
+    ledger.listing();
+    assert_eq!(sum(&ledger), Usage { need: None, ..before.clone() }, "what is shown stays");
+    ledger.listed();
+    assert_eq!(sum(&ledger), before);
+    ledger.listing();
+    ledger.expect(object("missed"), 1);
+    ledger.listed();
+    assert_eq!(sum(&ledger).need, None, "one that was missed is not tried yet");
 }
 
 #[test]

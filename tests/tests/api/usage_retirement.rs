@@ -33,7 +33,7 @@ async fn seal(scene: &KeyScene, name: &str) {
 }
 
 /// Waits until the policy tells that something is in the way, in these words.
-async fn until_blocked(scene: &KeyScene, words: &str) {
+pub(crate) async fn until_blocked(scene: &KeyScene, words: &str) {
     let told = |status: &_| {
         let (_, reason, message) = condition(status, "Rotating");
         reason == "RotationBlocked" && message.contains(words)
