@@ -46,8 +46,8 @@ pub(crate) struct Usage {
     pub(crate) undecryptable_items: u64,
     /// Whether the SealedSecrets were listed and each was looked at. Until then the numbers are too small.
     pub(crate) complete: bool,
-    /// What decides on keys that go: there only when this process itself has tried every item of the whole cluster, and every
-    /// key that opened one is still on the ring.
+    /// What decides on keys that go: whole only when this process itself has tried every item of the cluster, and every key that
+    /// opened one is still on the ring. There also as soon as it is known that it cannot be whole.
     pub(crate) need: Option<Need>,
 }
 
@@ -101,6 +101,8 @@ pub(crate) struct Ledger {
 struct Book {
     objects: HashMap<Object, Entry>,
     listed: bool,
+    /// A list is being read that may hold what the watch has missed.
+    is_reading: bool,
     watch_failed: Option<Instant>,
 }
 
@@ -147,9 +149,17 @@ impl Ledger {
         }
     }
 
+    /// All objects are listed, for the first time or anew: until that is done, nobody knows whether those expected are all.
+    pub(crate) fn listing(&self) {
+        self.lock().is_reading = true;
+        self.changed.notify_one();
+    }
+
     /// All objects that there are have been expected.
     pub(crate) fn listed(&self) {
-        self.lock().listed = true;
+        let mut book = self.lock();
+        book.listed = true;
+        book.is_reading = false;
         self.changed.notify_one();
     }
 
@@ -191,15 +201,23 @@ impl Ledger {
             && self.lock().objects.get(object).is_some_and(|entry| !entry.is_own())
     }
 
+    /// [`Usage::need`] as it is at this moment, by what is noted already and not yet published.
+    pub(crate) fn need(&self, ring: &KeyRing) -> Option<Need> {
+        self.sum(ring).0.need
+    }
+
+    /// The sum, and for how long it is still doubtful that nothing was missed.
+    fn sum(&self, ring: &KeyRing) -> (Usage, Option<Duration>) {
+        let book = self.lock();
+        let doubt = book.doubt(Instant::now());
+        (book.sum(self.watches_all, doubt.is_none(), ring), doubt)
+    }
+
     /// Never ends: publishes the sum when something has changed, at once when it is the ring.
     pub(crate) async fn publish(&self, mut ring: RingReceiver, metrics: &UsageMetrics) {
         loop {
             let keys = ring.borrow_and_update().clone().unwrap_or_default();
-            let (usage, doubt) = {
-                let book = self.lock();
-                let doubt = book.doubt(Instant::now());
-                (book.sum(self.watches_all && doubt.is_none(), &keys), doubt)
-            };
+            let (usage, doubt) = self.sum(&keys);
             metrics.note(&usage, &keys);
             self.publisher.send_if_modified(|published| {
                 let changed = *published != usage;
@@ -224,6 +242,11 @@ impl Ledger {
 }
 
 impl Entry {
+    /// Whether this process has tried an item of it in vain.
+    fn fails(&self) -> bool {
+        self.is_own() && self.tally.as_ref().is_some_and(|tally| tally.unopened > 0)
+    }
+
     fn is_own(&self) -> bool {
         self.tally.as_ref().is_some_and(|tally| tally.witness == Witness::ThisProcess)
     }
@@ -236,7 +259,7 @@ impl Book {
         (!doubt.is_zero()).then_some(doubt)
     }
 
-    fn sum(&self, sees_all: bool, ring: &KeyRing) -> Usage {
+    fn sum(&self, watches_all: bool, missed_nothing: bool, ring: &KeyRing) -> Usage {
         let mut usage = Usage { objects: self.objects.len() as u64, ..Usage::default() };
         for tally in self.objects.values().filter_map(|entry| entry.tally.as_ref()) {
             usage.undecryptable_items += u64::from(tally.unopened);
@@ -249,12 +272,16 @@ impl Book {
             }
         }
         usage.complete = self.listed && self.objects.values().all(|entry| entry.tally.is_some());
-        let has_tried_all = self.listed && self.objects.values().all(Entry::is_own);
+        let undecryptable = self.objects.values().any(Entry::fails);
+        let has_tried_all = self.listed && !self.is_reading && self.objects.values().all(Entry::is_own);
         let all_on_ring = usage.by_key.keys().all(|key| ring.fingerprint(key.as_str()).is_some());
-        usage.need = (sees_all && has_tried_all && all_on_ring).then(|| Need {
-            used: usage.by_key.keys().cloned().collect::<BTreeSet<_>>(),
-            undecryptable: usage.undecryptable_items > 0,
-        });
+        usage.need = if undecryptable || !watches_all {
+            // What else is used does not matter then, and would only be news again and again.
+            Some(Need { undecryptable, partial: !watches_all, ..Need::default() })
+        } else {
+            let used = || usage.by_key.keys().cloned().collect::<BTreeSet<_>>();
+            (missed_nothing && has_tried_all && all_on_ring).then(|| Need { used: used(), ..Need::default() })
+        };
         usage
     }
 }

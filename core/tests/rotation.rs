@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use sealed_secrets_core::crypto::{Fingerprint, KeyPair};
 use sealed_secrets_core::rotation::{
     Blocked, Change, Generation, KeyFacts, KeyLabel, KeyRecord, Need, Occasion, Plan, RotationPolicy, Step,
-    Wish, next_rotation, plan, successor_name,
+    Wish, is_successor, next_rotation, plan, predecessor, successor_name,
 };
 
 const DAY: i64 = 86_400;
@@ -44,6 +44,8 @@ fn key(name: &str, day: i64) -> KeyRecord {
         created: at(day),
         wish: Wish::Active,
         wish_since: None,
+        compromised_since: None,
+        decrypt_until: None,
         off_ring_since: None,
         unused_since: None,
     }
@@ -56,7 +58,18 @@ fn pending(name: &str, day: i64) -> KeyRecord {
 /// Said to be compromised on `since`.
 fn compromised(name: &str, day: i64, since: i64) -> KeyRecord {
     let wish = Wish::Compromised { decrypt_until: None };
-    KeyRecord { wish, wish_since: Some(at(since)), ..key(name, day) }
+    KeyRecord { wish, wish_since: Some(at(since)), compromised_since: Some(at(since)), ..key(name, day) }
+}
+
+/// The same, with an end of decryption.
+fn ending(name: &str, day: i64, since: i64, end: i64) -> KeyRecord {
+    let decrypt_until = Some(at(end));
+    KeyRecord { wish: Wish::Compromised { decrypt_until }, decrypt_until, ..compromised(name, day, since) }
+}
+
+/// A key that is to retire, and was said to be something else before.
+fn to_retire(key: KeyRecord) -> KeyRecord {
+    KeyRecord { wish: Wish::Retired, wish_since: Some(at(9)), ..key }
 }
 
 fn retired(name: &str, day: i64, since: i64) -> KeyRecord {
@@ -86,7 +99,17 @@ fn retiring() -> RotationPolicy {
 }
 
 fn need(used: &[&str]) -> Need {
-    Need { used: used.iter().map(|name| fingerprint(name)).collect(), undecryptable: false }
+    Need { used: used.iter().map(|name| fingerprint(name)).collect(), ..Need::default() }
+}
+
+/// Some item opens with no key.
+fn undecryptable() -> Need {
+    Need { undecryptable: true, ..need(&[]) }
+}
+
+/// Not all namespaces are watched.
+fn partial() -> Need {
+    Need { partial: true, ..need(&[]) }
 }
 
 fn occasion(policy: &RotationPolicy, keys: &[KeyRecord], day: i64) -> Option<Occasion> {
@@ -295,18 +318,140 @@ fn a_compromised_key_decrypts_until_its_end_and_for_ever_without_one() {
         plan(&RotationPolicy::default(), &[compromised("a", 0, 1), key("b", 2)], None, at(9_999)).changes,
         []
     );
-    let ending =
-        KeyRecord { wish: Wish::Compromised { decrypt_until: Some(at(9)) }, ..compromised("a", 0, 1) };
-    let keys = [ending, key("b", 2)];
+    let keys = [ending("a", 0, 1, 9), key("b", 2)];
     assert_eq!(plan(&RotationPolicy::default(), &keys, None, at(8)).look_again_at, Some(at(9)));
     assert_eq!(plan(&RotationPolicy::default(), &keys, None, at(9)).changes, [change("a", Step::Expel)]);
 }
 
 #[test]
 fn what_a_person_wants_is_dated_before_it_is_done() {
-    let wished = KeyRecord { wish_since: None, ..compromised("a", 0, 1) };
-    let planned = plan(&RotationPolicy::default(), &[wished], None, at(2));
-    assert_eq!(planned.changes, [change("a", Step::NoteWish)]);
+    let compromised = || compromised("a", 0, 1);
+    let not_dated = [
+        KeyRecord { wish_since: None, compromised_since: None, ..compromised() },
+        KeyRecord { compromised_since: None, ..compromised() },
+        KeyRecord { wish_since: None, ..to_retire(compromised()) },
+        KeyRecord { wish_since: None, ..to_retire(key("a", 0)) },
+        KeyRecord { facts: None, wish_since: None, ..compromised() },
+        KeyRecord { compromised_since: None, label: KeyLabel::Retired, ..compromised() },
+    ];
+    for wished in not_dated {
+        let planned = plan(&RotationPolicy::default(), &[wished, key("b", 2)], Some(&need(&[])), at(2));
+        assert_eq!(planned.changes, [change("a", Step::NoteWish)]);
+    }
+}
+
+#[test]
+fn a_key_that_was_compromised_does_not_lead_while_it_retires_whatever_is_pinned() {
+    let pinned = RotationPolicy { pin: Some("a".to_owned()), ..RotationPolicy::default() };
+    for leaked in [to_retire(compromised("a", 5, 6)), to_retire(ending("a", 5, 6, 50))] {
+        let planned = plan(&pinned, &[leaked, key("b", 7)], Some(&need(&["a"])), at(9));
+        assert_eq!(planned.primary.as_deref(), Some("b"));
+        let used = Blocked::RetiresWhileUsed("a".to_owned());
+        assert_eq!(planned.blocked, [Blocked::Pin("a".to_owned()), used]);
+        assert_eq!(planned.changes, []);
+    }
+}
+
+/// The same key in another Secret, with a certificate of another day.
+fn twin(name: &str, day: i64, of: &KeyRecord) -> KeyRecord {
+    let mut twin = key(name, day);
+    twin.facts.as_mut().unwrap().fingerprint = of.facts.as_ref().unwrap().fingerprint.clone();
+    twin
+}
+
+#[test]
+fn a_key_in_two_secrets_is_compromised_in_both() {
+    let leaked = compromised("a", 0, 5);
+    let labelled =
+        KeyRecord { label: KeyLabel::Compromised, off_ring_since: Some(at(5)), ..compromised("a", 0, 5) };
+    let pinned = RotationPolicy { pin: Some("a2".to_owned()), ..RotationPolicy::default() };
+    for leaked in [leaked.clone(), to_retire(leaked), labelled] {
+        let anew = twin("a2", 3, &leaked);
+        let alone = plan(&RotationPolicy::default(), &[leaked.clone(), anew.clone()], None, at(6));
+        assert_eq!(alone.primary, None);
+        assert_eq!(alone.generate.map(|generation| generation.occasion), Some(Occasion::Compromised));
+        let succeeded = [leaked.clone(), anew.clone(), key("b", 6)];
+        let planned = plan(&pinned, &succeeded, None, at(7));
+        assert_eq!((planned.primary.as_deref(), planned.generate), (Some("b"), None));
+        assert!(planned.blocked.contains(&Blocked::Pin("a2".to_owned())), "{:?}", planned.blocked);
+        assert_eq!(predecessor(&succeeded).map(|key| key.name.as_str()), Some("b"));
+        assert!(predecessor(&succeeded[..2]).is_none());
+        let [_, anew, b] = &succeeded;
+        assert!(is_successor(b, anew, &succeeded, at(7)) && !is_successor(anew, b, &succeeded, at(7)));
+    }
+}
+
+#[test]
+fn a_successor_is_newer_than_every_secret_of_the_compromised_key() {
+    let leaked = compromised("a", 0, 5);
+    let keys = [leaked.clone(), key("b", 1), twin("a2", 3, &leaked)];
+    assert_eq!(
+        occasion(&RotationPolicy::default(), &keys, 6),
+        Some(Occasion::Compromised),
+        "a2 was the newest"
+    );
+    assert_eq!(occasion(&RotationPolicy::default(), &keys[..2], 6), None, "b had followed a");
+}
+
+#[test]
+fn a_request_is_not_met_by_the_second_secret_of_a_compromised_key() {
+    let leaked = compromised("a", 0, 5);
+    let keys = [leaked.clone(), twin("a2", 9, &leaked), key("b", 6)];
+    assert_eq!(occasion(&asking(&[8]), &keys, 9), Some(Occasion::Requested));
+}
+
+#[test]
+fn a_pending_or_unused_secret_of_a_compromised_key_is_left_until_a_person_speaks_of_it() {
+    let leaked = compromised("a", 0, 5);
+    let unused = KeyRecord { unused_since: Some(at(0)), ..twin("a2", 1, &leaked) };
+    let waiting = KeyRecord { label: KeyLabel::Pending, ..twin("a3", 2, &leaked) };
+    let keys = [leaked, unused, waiting, key("b", 6), key("c", 7)];
+    let changes = plan(&retiring(), &keys, Some(&need(&["b"])), at(99)).changes;
+    assert_eq!(changes, []);
+}
+
+#[test]
+fn a_key_in_two_secrets_counts_once_among_those_that_stay() {
+    let old = key("a", 1);
+    let ring = [twin("a2", 2, &old), old, key("c", 3)];
+    let gone = retired("x", 0, 5);
+    let deleted = |ring: &[KeyRecord]| {
+        let policy = RotationPolicy { retire_when_unused_for: None, keep_at_least: 3, ..retiring() };
+        let keys = [ring, std::slice::from_ref(&gone)].concat();
+        plan(&policy, &keys, Some(&need(&[])), at(99)).changes == [change("x", Step::Delete)]
+    };
+    assert!(!deleted(&ring) && deleted(&[ring.as_slice(), &[key("d", 4)]].concat()));
+    let unused = ring.map(|key| KeyRecord { unused_since: Some(at(0)), ..key });
+    let retires = |keep_at_least| {
+        let policy = RotationPolicy { keep_at_least, ..retiring() };
+        let changes = plan(&policy, &unused, Some(&need(&[])), at(99)).changes;
+        changes.into_iter().map(|change| change.name).collect::<Vec<_>>()
+    };
+    assert_eq!(retires(1), ["a", "a2"]);
+    assert_eq!(retires(2), ["a"], "the second Secret keeps the key on the ring");
+    assert_eq!(retires(3), [""; 0]);
+}
+
+#[test]
+fn to_retire_a_compromised_key_still_asks_for_its_successor() {
+    let keys = [key("a", 0), to_retire(compromised("b", 1, 5))];
+    assert_eq!(occasion(&RotationPolicy::default(), &keys, 9), Some(Occasion::Compromised));
+    let alone = [to_retire(compromised("b", 1, 5))];
+    assert_eq!(occasion(&RotationPolicy::default(), &alone, 9), Some(Occasion::Compromised));
+}
+
+#[test]
+fn a_compromised_key_that_retires_leaves_as_compromised_when_nothing_needs_it_or_at_its_end() {
+    let leaving = |key: KeyRecord, need: Option<&Need>, day| {
+        plan(&RotationPolicy::default(), &[key, self::key("b", 7)], need, at(day)).changes
+    };
+    let expelled = [change("a", Step::Expel)];
+    assert_eq!(leaving(to_retire(compromised("a", 5, 6)), Some(&need(&["b"])), 9), expelled);
+    assert_eq!(leaving(to_retire(compromised("a", 5, 6)), None, 9_999), []);
+    let with_end = || to_retire(ending("a", 5, 6, 50));
+    let waiting = plan(&RotationPolicy::default(), &[with_end(), key("b", 7)], None, at(49));
+    assert_eq!((waiting.changes, waiting.look_again_at), (vec![], Some(at(50))));
+    assert_eq!(leaving(with_end(), None, 50), expelled, "its end was not taken back");
 }
 
 #[test]
@@ -326,8 +471,9 @@ fn a_retired_wish_waits_while_the_key_leads_or_is_used_or_nobody_knows() {
     assert_eq!(blocked(&[wished(2), key("b", 1)], Some(&need(&[]))), [Blocked::RetiresWhileLeading(name())]);
     assert_eq!(blocked(&[wished(0), key("b", 1)], Some(&need(&["a"]))), [Blocked::RetiresWhileUsed(name())]);
     assert_eq!(blocked(&[wished(0), key("b", 1)], None), [Blocked::ViewNotWhole(name())]);
-    let undecryptable = Need { undecryptable: true, ..need(&[]) };
-    assert_eq!(blocked(&[wished(0), key("b", 1)], Some(&undecryptable)), [Blocked::ViewNotWhole(name())]);
+    for view in [undecryptable(), partial()] {
+        assert_eq!(blocked(&[wished(0), key("b", 1)], Some(&view)), [Blocked::ViewNotWhole(name())]);
+    }
     let planned = plan(&none, &[wished(0), key("b", 1)], Some(&need(&["b"])), at(9));
     assert_eq!(planned.changes, [change("a", Step::Retire)]);
 }
@@ -374,11 +520,44 @@ fn the_primary_the_newest_and_the_last_ones_never_retire_by_themselves() {
 fn without_a_whole_view_nothing_retires_and_it_is_said() {
     let old = KeyRecord { unused_since: Some(at(0)), ..key("a", 0) };
     let keys = [old, key("b", 1), key("c", 2)];
-    let undecryptable = Need { undecryptable: true, ..need(&[]) };
-    for view in [None, Some(&undecryptable)] {
+    for (view, steps) in [
+        (None, vec![]),
+        (Some(&undecryptable()), vec![change("a", Step::NoteUsed)]),
+        (Some(&partial()), vec![change("a", Step::NoteUsed)]),
+    ] {
         let planned = plan(&retiring(), &keys, view, at(99));
-        assert_eq!((planned.changes, planned.blocked), (vec![], vec![Blocked::ViewNotWhole("a".to_owned())]));
+        assert_eq!((planned.changes, planned.blocked), (steps, vec![Blocked::Retention]));
     }
+}
+
+#[test]
+fn without_a_whole_view_retention_says_so_from_the_first_day() {
+    let keys = [key("a", 0), key("b", 1), key("c", 2), key("d", 3)];
+    let told = |policy: &RotationPolicy, keys: &[KeyRecord], view: Option<&Need>| {
+        let planned = plan(policy, keys, view, at(3));
+        (planned.changes, planned.blocked)
+    };
+    for view in [undecryptable(), partial()] {
+        let once = vec![Blocked::Retention];
+        assert_eq!(told(&retiring(), &keys, Some(&view)), (vec![], once), "of a and b together");
+        assert_eq!(told(&retiring(), &keys[..2], Some(&view)), (vec![], vec![]), "both are kept anyway");
+        assert_eq!(told(&RotationPolicy::default(), &keys, Some(&view)), (vec![], vec![]));
+    }
+    assert_eq!(told(&retiring(), &keys, None), (vec![], vec![]), "it may be known in a moment");
+}
+
+#[test]
+fn time_in_which_nobody_knew_does_not_count() {
+    let others = [key("b", 1), key("c", 2)];
+    let steps = |unused_since: Option<i64>, view: &Need, day| {
+        let old = KeyRecord { unused_since: unused_since.map(at), ..key("a", 0) };
+        plan(&retiring(), &[[old].as_slice(), &others].concat(), Some(view), at(day)).changes
+    };
+    for view in [undecryptable(), partial()] {
+        assert_eq!(steps(Some(0), &view, 5), [change("a", Step::NoteUsed)]);
+        assert_eq!(steps(None, &view, 6), [], "once");
+    }
+    assert_eq!(steps(None, &need(&["b"]), 99), [change("a", Step::NoteUnused)]);
 }
 
 #[test]
@@ -390,12 +569,24 @@ fn a_retired_key_is_deleted_only_where_the_policy_says_so_and_enough_keys_stay()
     assert!(!deletes(&retiring(), &keys, Some(&need(&[])), 24));
     assert!(deletes(&retiring(), &keys, Some(&need(&[])), 25));
     assert!(!deletes(&retiring(), &keys, None, 25));
+    assert!(!deletes(&retiring(), &keys, Some(&undecryptable()), 25));
+    assert!(!deletes(&retiring(), &keys, Some(&partial()), 25));
     assert!(
         !deletes(&retiring(), &keys, Some(&need(&["a"])), 25),
         "what it opened was not opened with the others yet"
     );
     assert!(!deletes(&retiring(), &keys[..2], Some(&need(&[])), 25));
     assert!(!deletes(&RotationPolicy { keep_at_least: 1, ..retiring() }, &keys[..2], Some(&need(&[])), 25));
+}
+
+#[test]
+fn a_secret_that_tells_of_a_compromise_is_never_deleted() {
+    let told = KeyRecord { compromised_since: Some(at(6)), wish: Wish::Retired, ..retired("a", 0, 5) };
+    let told = KeyRecord { wish_since: Some(at(7)), ..told };
+    let keys = [told.clone(), twin("a2", 1, &told), key("b", 1), key("c", 2)];
+    let planned = plan(&retiring(), &keys, Some(&need(&["b"])), at(99));
+    assert_eq!(planned.primary.as_deref(), Some("c"));
+    assert!(!planned.changes.contains(&change("a", Step::Delete)), "{:?}", planned.changes);
 }
 
 #[test]
@@ -407,10 +598,9 @@ fn when_a_retired_key_was_relabelled_by_hand_its_time_starts_when_that_is_seen()
 
 #[test]
 fn a_key_that_leaves_the_ring_by_its_wish_is_not_counted_among_those_that_stay() {
-    let ending =
-        KeyRecord { wish: Wish::Compromised { decrypt_until: Some(at(9)) }, ..compromised("x", 0, 1) };
     let old = KeyRecord { unused_since: Some(at(0)), ..key("a", 0) };
-    let changes = plan(&retiring(), &[ending, old, key("c", 2)], Some(&need(&["c"])), at(50)).changes;
+    let changes =
+        plan(&retiring(), &[ending("x", 0, 1, 9), old, key("c", 2)], Some(&need(&["c"])), at(50)).changes;
     assert_eq!(changes, [change("x", Step::Expel)]);
 }
 

@@ -39,6 +39,11 @@ enum Event {
         hours: i64,
         has_certificate: bool,
     },
+    /// A certificate is issued anew, in a second Secret with the same key.
+    Reissue {
+        which: usize,
+        hours: i64,
+    },
     /// A Secret is put back from a backup: created now.
     PutBack {
         which: usize,
@@ -61,6 +66,10 @@ enum Event {
     /// Something is sealed to the primary, or everything sealed so far is removed.
     Seal,
     UnsealAll,
+    /// A policy names the key that leads.
+    Pin {
+        which: usize,
+    },
     /// One replica plans from what it saw before the last turn, and acts on it now.
     StaleReplica,
 }
@@ -81,6 +90,7 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(which, until)| Event::Compromise { which, until }),
         2 => (-500_i64..24, any::<bool>())
             .prop_map(|(hours, has_certificate)| Event::Bring { hours, has_certificate }),
+        2 => (0_usize..9, -500_i64..24).prop_map(|(which, hours)| Event::Reissue { which, hours }),
         1 => (0_usize..9).prop_map(|which| Event::PutBack { which }),
         1 => any::<bool>().prop_map(|external| Event::External { external }),
         1 => (0_usize..9).prop_map(|which| Event::WishRetired { which }),
@@ -88,6 +98,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0_usize..9).prop_map(|which| Event::Vanish { which }),
         2 => Just(Event::Seal),
         1 => Just(Event::UnsealAll),
+        1 => (0_usize..9).prop_map(|which| Event::Pin { which }),
         2 => Just(Event::StaleReplica),
     ]
 }
@@ -121,6 +132,8 @@ struct World {
     /// Successors that were ever made of each key.
     successors: BTreeMap<Option<Fingerprint>, BTreeSet<String>>,
     made: usize,
+    /// Keys that were compromised and that no person has put back since.
+    leaked: BTreeSet<Fingerprint>,
     brought: usize,
     /// Whether the creation of the Secrets orders the keys, and not the start of their validity.
     by_creation: bool,
@@ -136,6 +149,7 @@ impl World {
             sealed_to: BTreeSet::new(),
             successors: BTreeMap::new(),
             made: 0,
+            leaked: BTreeSet::new(),
             brought: 0,
             by_creation: false,
         }
@@ -144,7 +158,7 @@ impl World {
     fn need(&self) -> Need {
         let opens = |sealed: &Fingerprint| self.ring().contains(sealed);
         let undecryptable = !self.sealed_to.iter().all(opens);
-        Need { used: self.sealed_to.clone(), undecryptable }
+        Need { used: self.sealed_to.clone(), undecryptable, ..Need::default() }
     }
 
     fn ring(&self) -> BTreeSet<Fingerprint> {
@@ -164,11 +178,25 @@ impl World {
             Event::Request { hours } => {
                 self.policy.requests.push(now + SignedDuration::from_secs(hours * HOUR));
             }
-            Event::Compromise { which, until } => key(&mut self.keys, which, &|key| {
+            Event::Compromise { which, until } => {
+                self.leaked.extend(self.keys.get(which % count).and_then(fingerprint));
                 let decrypt_until = until.map(|hours| now + SignedDuration::from_secs(hours * HOUR));
-                (key.wish, key.wish_since) = (Wish::Compromised { decrypt_until }, None);
-            }),
+                key(&mut self.keys, which, &|key| {
+                    (key.wish, key.wish_since) = (Wish::Compromised { decrypt_until }, None);
+                    key.decrypt_until = decrypt_until;
+                });
+            }
+            Event::Pin { which } => {
+                self.policy.pin = self.keys.get(which % count).map(|key| key.name.clone());
+            }
             Event::Bring { hours, has_certificate } => self.bring(hours, has_certificate),
+            Event::Reissue { which, hours } => {
+                if let Some(same) = self.keys.get(which % count).and_then(fingerprint) {
+                    self.bring(hours, true);
+                    let facts = self.keys.last_mut().and_then(|key| key.facts.as_mut());
+                    facts.expect("it was brought").fingerprint = same;
+                }
+            }
             Event::PutBack { which } => {
                 let by_creation = self.by_creation;
                 key(&mut self.keys, which, &|key| {
@@ -186,6 +214,7 @@ impl World {
             Event::Vanish { which } => {
                 if which < self.keys.len() {
                     self.keys.remove(which);
+                    self.take_back();
                 }
             }
             Event::Seal => self.sealed_to.extend(self.primary()),
@@ -230,8 +259,15 @@ impl World {
             Step::Expel => (key.label, key.off_ring_since) = (KeyLabel::Compromised, Some(now)),
             Step::Restore => {
                 (key.wish, key.wish_since, key.off_ring_since) = (Wish::Active, None, None);
+                key.compromised_since = None;
+                self.take_back();
             }
-            Step::NoteWish => key.wish_since = Some(now),
+            Step::NoteWish => {
+                key.wish_since.get_or_insert(now);
+                if matches!(key.wish, Wish::Compromised { .. }) {
+                    key.compromised_since.get_or_insert(now);
+                }
+            }
             Step::NoteOffRing => key.off_ring_since = Some(now),
             Step::NoteUnused => key.unused_since = Some(now),
             Step::NoteUsed => key.unused_since = None,
@@ -244,7 +280,8 @@ impl World {
         let fingerprint = newest.and_then(|key| Some(key.facts.as_ref()?.fingerprint.clone()));
         let names: Vec<_> = (0..100).map(|n| successor_name("k", "uid", fingerprint.as_ref(), n)).collect();
         let stands_in = |key: &KeyRecord| {
-            names.contains(&key.name) && newest.is_some_and(|newest| is_successor(key, newest, self.now))
+            names.contains(&key.name)
+                && newest.is_some_and(|newest| is_successor(key, newest, seen, self.now))
         };
         if seen.iter().any(stands_in) {
             return false;
@@ -286,15 +323,27 @@ impl World {
             created: self.now,
             wish: Wish::Active,
             wish_since: None,
+            compromised_since: None,
+            decrypt_until: None,
             off_ring_since: None,
             unused_since: None,
         });
     }
 
-    /// Whether the key that is judged was put back so late that one made now might not be newer.
-    fn is_unsettled(&self) -> bool {
-        let settled = |key: &KeyRecord| key.created + SignedDuration::from_mins(10) <= self.now;
-        self.by_creation && predecessor(&self.keys).is_some_and(|key| !settled(key))
+    /// A person has put a key back, or taken the Secret away that told of its leak.
+    fn take_back(&mut self) {
+        let told = self.keys.iter().filter(|key| key.is_compromised()).filter_map(fingerprint);
+        let told: BTreeSet<_> = told.collect();
+        self.leaked.retain(|key| told.contains(key));
+    }
+
+    /// Whether the successor of the key that is judged may be older than that: it was put back a moment ago, or its certificate was
+    /// issued anew. Then what is asked for waits.
+    fn is_older_than_its_successor(&self) -> bool {
+        let Some(newest) = predecessor(&self.keys) else { return false };
+        let is_settled = newest.created + SignedDuration::from_mins(10) <= self.now;
+        let mut others = self.keys.iter().filter(|key| key.name != newest.name);
+        (self.by_creation && !is_settled) || others.any(|key| fingerprint(key) == fingerprint(newest))
     }
 
     /// Turns until nothing is left to do. Returns how many keys were made.
@@ -306,7 +355,7 @@ impl World {
             if !self.turn(&seen) {
                 let wanted = plan(&self.policy, &self.keys, Some(&self.need()), self.now).generate;
                 prop_assert!(
-                    wanted.is_none() || self.is_unsettled(),
+                    wanted.is_none() || self.is_older_than_its_successor(),
                     "{wanted:?} is never met: {:#?}",
                     self.keys
                 );
@@ -315,6 +364,10 @@ impl World {
         }
         Err(TestCaseError::fail(format!("no end of turns: {:#?}", self.keys)))
     }
+}
+
+fn fingerprint(key: &KeyRecord) -> Option<Fingerprint> {
+    Some(key.facts.as_ref()?.fingerprint.clone())
 }
 
 fn is_a_persons_hand(event: &Event) -> bool {
@@ -337,7 +390,10 @@ proptest! {
             let settled = world.settle()?;
             let all = world.made - made;
             prop_assert!(all <= 1, "{event:?} made {all} keys, {settled} while settling");
-            prop_assert!(world.primary().is_some() || world.policy.external, "after {event:?} no key leads");
+            let primary = world.primary();
+            prop_assert!(primary.is_some() || world.policy.external, "after {event:?} no key leads");
+            let leaked = primary.filter(|primary| world.leaked.contains(primary));
+            prop_assert!(leaked.is_none(), "after {event:?} a key leads that had leaked");
         }
     }
 

@@ -24,6 +24,9 @@ pub const SEALING_KEY_RETIRED: &str = "retired";
 pub const KEY_STATE_ANNOTATION: &str = "sealedsecrets.rs/state";
 /// Annotation on a key Secret: since when [`KEY_STATE_ANNOTATION`] says so, RFC 3339.
 pub const STATE_SINCE_ANNOTATION: &str = "sealedsecrets.rs/state-since";
+/// Annotation on a key Secret: since when somebody else may have the key, RFC 3339. It stays whatever is said of the key later,
+/// until a person puts it back.
+pub const COMPROMISED_SINCE_ANNOTATION: &str = "sealedsecrets.rs/compromised-since";
 /// Annotation on a key Secret: until when a compromised key still decrypts, RFC 3339.
 pub const DECRYPT_UNTIL_ANNOTATION: &str = "sealedsecrets.rs/decrypt-until";
 /// Annotation on a key Secret: since when it is off the ring, RFC 3339. Written together with the label that takes it off.

@@ -94,6 +94,22 @@ fn every_page_for_users_is_reached_from_the_list_of_pages() {
     }
 }
 
+#[test]
+fn the_chart_says_which_versions_it_was_tried_with() {
+    let required = |folder: &str, module: &str| {
+        let definition = fs::read_to_string(workspace::root().join(folder).join("go.mod")).unwrap();
+        let line =
+            definition.lines().find_map(|line| line.trim().strip_prefix(module)?.strip_prefix(" v")).unwrap();
+        line.split_whitespace().next().unwrap().to_owned()
+    };
+    let kubernetes = required("tests/control-plane", "k8s.io/kubernetes");
+    let helm = required("tests/helm", "helm.sh/helm/v3");
+    let page = workspace::root().join("deploy/helm/sealed-secrets/README.md");
+    let text = fs::read_to_string(page).unwrap().replace('\n', " ");
+    let tried = format!("with Kubernetes {kubernetes} and Helm {helm}; other versions were not tried");
+    assert!(text.contains(&tried), "{tried}");
+}
+
 /// The rules of a role, as the threat model writes them.
 fn rights(role: &Value) -> String {
     let words = |list: &Value| -> Vec<String> {

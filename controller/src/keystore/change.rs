@@ -8,9 +8,9 @@ use kube::ResourceExt as _;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use sealed_secrets_core::rotation::{Change, Step, Wish};
 use sealed_secrets_crds::names::{
-    DECRYPT_UNTIL_ANNOTATION, KEY_STATE_ANNOTATION, OFF_RING_SINCE_ANNOTATION, SEALING_KEY_ACTIVE,
-    SEALING_KEY_COMPROMISED, SEALING_KEY_LABEL, SEALING_KEY_RETIRED, STATE_SINCE_ANNOTATION,
-    UNUSED_SINCE_ANNOTATION,
+    COMPROMISED_SINCE_ANNOTATION, DECRYPT_UNTIL_ANNOTATION, KEY_STATE_ANNOTATION, OFF_RING_SINCE_ANNOTATION,
+    SEALING_KEY_ACTIVE, SEALING_KEY_COMPROMISED, SEALING_KEY_LABEL, SEALING_KEY_RETIRED,
+    STATE_SINCE_ANNOTATION, UNUSED_SINCE_ANNOTATION,
 };
 
 use super::load::Keys;
@@ -34,6 +34,7 @@ impl Keystore {
         for change in changes {
             let Some(secret) = keys.secret(&change.name) else { continue };
             let written = match change.step {
+                Step::Delete if !self.is_planned_still(change, keys).await => continue,
                 Step::Delete => self.delete(secret).await,
                 step => self.replace(changed(secret.clone(), step, clock::now())).await,
             };
@@ -50,6 +51,10 @@ impl Keystore {
             let Some((secret, record)) = keys.secret(&name).zip(keys.record(&name)) else { continue };
             // One that was put back by hand forgets what was said before, first of all.
             if record.is_restored() || record.wish == wish {
+                continue;
+            }
+            // And what is compromised is dated first, so that to retire it does not take that back.
+            if wish == Wish::Retired && record.is_undated() {
                 continue;
             }
             let written = self.replace(wished(secret.clone(), wish)).await;
@@ -113,13 +118,13 @@ fn told(step: Step) -> &'static str {
     match step {
         Step::Activate => "its activation delay is over; it may be offered for sealing",
         Step::Retire => "retired, nothing needs it",
-        Step::Expel => "compromised and past its end; it decrypts no more",
+        Step::Expel => "compromised, and past its end or needed by nothing; it decrypts no more",
         Step::Delete => "deleted, as the policy says",
         Step::Restore => "put back on the ring by hand; what was said of it before is void",
         Step::NoteWish => "noted since when its state is wanted",
         Step::NoteOffRing => "noted since when it is off the ring",
         Step::NoteUnused => "noted that nothing needs it",
-        Step::NoteUsed => "noted that something needs it again",
+        Step::NoteUsed => "noted that something needs it, or that nobody knows",
     }
 }
 
@@ -132,22 +137,47 @@ fn word(wish: Wish) -> &'static str {
     }
 }
 
-/// The Secret with what a person wants of its key. Since when is noted by a later step, which looks at the clock; it stays if
-/// the state is the same.
+/// The Secret with what a person wants of its key. Since when is noted by a later step; it stays if the state is the same. That
+/// the key is compromised is void only when it is wanted active: to retire it takes back neither that nor its end.
 fn wished(mut secret: Secret, wish: Wish) -> Secret {
     let annotations = secret.annotations_mut();
-    annotations.remove(DECRYPT_UNTIL_ANNOTATION);
-    if let Wish::Compromised { decrypt_until: Some(until) } = wish {
-        annotations.insert(DECRYPT_UNTIL_ANNOTATION.to_owned(), until.to_string());
+    if wish == Wish::Active {
+        forget_wish(annotations);
+        return secret;
     }
-    let before = annotations.remove(KEY_STATE_ANNOTATION);
+    if let Wish::Compromised { decrypt_until } = wish {
+        annotations.remove(DECRYPT_UNTIL_ANNOTATION);
+        let end = decrypt_until.map(|until| (DECRYPT_UNTIL_ANNOTATION.to_owned(), until.to_string()));
+        annotations.extend(end);
+    }
+    let before = annotations.insert(KEY_STATE_ANNOTATION.to_owned(), word(wish).to_owned());
     if before.as_deref() != Some(word(wish)) {
         annotations.remove(STATE_SINCE_ANNOTATION);
     }
-    if wish != Wish::Active {
-        annotations.insert(KEY_STATE_ANNOTATION.to_owned(), word(wish).to_owned());
-    }
     secret
+}
+
+/// Notes since when the state is wanted, and since when the key is compromised where the state says so.
+fn date_wish(annotations: &mut BTreeMap<String, String>, now: Timestamp) {
+    let since = moment(annotations, STATE_SINCE_ANNOTATION).unwrap_or(now);
+    annotations.insert(STATE_SINCE_ANNOTATION.to_owned(), since.to_string());
+    let is_compromised = annotations.get(KEY_STATE_ANNOTATION).is_some_and(|state| state == "Compromised");
+    if is_compromised && moment(annotations, COMPROMISED_SINCE_ANNOTATION).is_none() {
+        annotations.insert(COMPROMISED_SINCE_ANNOTATION.to_owned(), since.to_string());
+    }
+}
+
+/// Forgets what was wanted of a key.
+fn forget_wish(annotations: &mut BTreeMap<String, String>) {
+    for name in
+        [KEY_STATE_ANNOTATION, STATE_SINCE_ANNOTATION, COMPROMISED_SINCE_ANNOTATION, DECRYPT_UNTIL_ANNOTATION]
+    {
+        annotations.remove(name);
+    }
+}
+
+fn moment(annotations: &BTreeMap<String, String>, name: &str) -> Option<Timestamp> {
+    annotations.get(name)?.parse().ok()
 }
 
 /// The Secret after this step: labels and annotations only, all of one step in one write.
@@ -170,17 +200,11 @@ fn changed(mut secret: Secret, step: Step, now: Timestamp) -> Secret {
             label(&mut secret, SEALING_KEY_COMPROMISED);
         }
         Step::Restore => {
-            for name in [
-                KEY_STATE_ANNOTATION,
-                STATE_SINCE_ANNOTATION,
-                DECRYPT_UNTIL_ANNOTATION,
-                OFF_RING_SINCE_ANNOTATION,
-                UNUSED_SINCE_ANNOTATION,
-            ] {
-                annotations.remove(name);
-            }
+            forget_wish(annotations);
+            annotations.remove(OFF_RING_SINCE_ANNOTATION);
+            annotations.remove(UNUSED_SINCE_ANNOTATION);
         }
-        Step::NoteWish => note(annotations, STATE_SINCE_ANNOTATION),
+        Step::NoteWish => date_wish(annotations, now),
         Step::NoteOffRing => note(annotations, OFF_RING_SINCE_ANNOTATION),
         Step::NoteUnused => note(annotations, UNUSED_SINCE_ANNOTATION),
         Step::NoteUsed => drop(annotations.remove(UNUSED_SINCE_ANNOTATION)),
@@ -188,3 +212,6 @@ fn changed(mut secret: Secret, step: Step, now: Timestamp) -> Secret {
     }
     secret
 }
+
+#[cfg(test)]
+mod tests;

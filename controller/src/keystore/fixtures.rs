@@ -53,6 +53,8 @@ pub(crate) fn key(name: &str, phase: SealingKeyPhase) -> KeyView {
         created: made,
         wish: Wish::Active,
         wish_since: None,
+        compromised_since: None,
+        decrypt_until: None,
         off_ring_since: None,
         unused_since: None,
     };

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
 use sealed_secrets_core::keyring::{KeyRing, OrderBy};
-use sealed_secrets_core::rotation::KeyRecord;
+use sealed_secrets_core::rotation::{KeyRecord, compromised};
 use sealed_secrets_crds::names::SEALING_KEY_LABEL;
 
 use super::readings::{Reading, Readings};
@@ -42,22 +42,20 @@ impl Keys {
         let on_ring = self.entries.iter().filter(|entry| entry.record.on_ring().is_some());
         let named = primary.and_then(|name| self.entries.iter().find(|entry| entry.record.name == name));
         let leader = named.and_then(|entry| entry.reading.key.as_ref()).map(|key| key.fingerprint());
-        let compromised = self.entries.iter().filter(|entry| entry.record.is_compromised());
-        let compromised =
-            compromised.filter_map(|entry| Some(entry.record.facts.as_ref()?.fingerprint.clone()));
         KeyRing::new(on_ring.filter_map(|entry| entry.reading.key.clone()).collect())
             .led_by(leader)
-            .with_compromised(compromised.collect())
+            .with_compromised(compromised(&self.records()).into_keys().collect())
     }
 
     /// What everybody may know of them.
     pub(super) fn views(&self, primary: Option<&str>) -> Vec<KeyView> {
+        let compromised = compromised(&self.records());
         let view = |entry: &Entry| KeyView {
             record: entry.record.clone(),
             uid: entry.secret.uid().unwrap_or_default(),
             certificate: entry.reading.key.as_ref().and_then(|key| key.certificate().cloned()),
             problem: entry.reading.problem.clone(),
-            phase: phase_of(&entry.record, primary),
+            phase: phase_of(&entry.record, primary, &compromised),
         };
         self.entries.iter().map(view).collect()
     }

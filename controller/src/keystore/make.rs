@@ -66,7 +66,8 @@ impl Keystore {
         let names: Vec<String> = (0..MAX_NAMES).map(name).collect();
         let now = clock::now();
         let stands_in = |key: &&KeyRecord| {
-            names.contains(&key.name) && predecessor.is_some_and(|newest| is_successor(key, newest, now))
+            names.contains(&key.name)
+                && predecessor.is_some_and(|newest| is_successor(key, newest, records, now))
         };
         if let (Some(key), Some(newest)) = (records.iter().find(stands_in), predecessor) {
             let (successor, newest) = (key.name.clone(), newest.name.clone());

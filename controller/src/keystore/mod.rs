@@ -5,6 +5,7 @@
 
 mod attempts;
 mod change;
+mod deletion;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod guidance;
@@ -283,11 +284,14 @@ impl Keystore {
         let nothing_needed = plan(&self.rules.rotation, records, Some(&Need::default()), now);
         let all_needed = Need {
             used: records.iter().filter_map(|key| Some(key.facts.as_ref()?.fingerprint.clone())).collect(),
-            undecryptable: false,
+            ..Need::default()
         };
         let all_needed = plan(&self.rules.rotation, records, Some(&all_needed), now);
         self.needs_need = nothing_needed.changes != all_needed.changes
-            || planned.blocked.iter().any(|blocked| matches!(blocked, Blocked::ViewNotWhole(_)));
+            || planned
+                .blocked
+                .iter()
+                .any(|blocked| matches!(blocked, Blocked::ViewNotWhole(_) | Blocked::Retention));
         if self.needs_need && need.is_none() {
             self.ledger.want_whole_view();
         }

@@ -159,8 +159,9 @@ mod tests {
             ["a", "b", "c", "d", "e"].map(|name| key(name, SealingKeyPhase::DecryptOnly).record).into();
         // Leads at once, since nothing else can; then expelled, deleted, put back by hand, and to be dated.
         records[0].label = KeyLabel::Pending;
-        (records[1].wish, records[1].wish_since) =
-            (Wish::Compromised { decrypt_until: Some(moment(20)) }, Some(moment(15)));
+        (records[1].wish, records[1].decrypt_until) =
+            (Wish::Compromised { decrypt_until: Some(moment(20)) }, Some(moment(20)));
+        (records[1].wish_since, records[1].compromised_since) = (Some(moment(15)), Some(moment(15)));
         (records[2].label, records[2].off_ring_since) = (KeyLabel::Retired, Some(moment(20)));
         (records[3].label, records[3].wish) = (KeyLabel::Active, Wish::Compromised { decrypt_until: None });
         records[3].off_ring_since = None;

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sealed_secrets_core::crypto::SealingCertificate;
 use sealed_secrets_core::rotation::{
-    Blocked, KeyLabel, KeyRecord, Occasion, Plan, activation_time, due_since, next_rotation,
+    Blocked, Compromised, KeyLabel, KeyRecord, Occasion, Plan, activation_time, due_since, next_rotation,
 };
 use sealed_secrets_crds::SealingKeyPhase;
 use sealed_secrets_crds::names::ROTATE_REQUESTED_AT_ANNOTATION;
@@ -140,12 +140,18 @@ impl Keystore {
 }
 
 /// What a key does.
-pub(super) fn phase_of(record: &KeyRecord, primary: Option<&str>) -> SealingKeyPhase {
+pub(super) fn phase_of(
+    record: &KeyRecord,
+    primary: Option<&str>,
+    compromised: &Compromised,
+) -> SealingKeyPhase {
+    let fingerprint = record.facts.as_ref().map(|facts| &facts.fingerprint);
+    let is_compromised = fingerprint.is_some_and(|fingerprint| compromised.contains_key(fingerprint));
     match record.label {
+        KeyLabel::Active | KeyLabel::Pending if record.facts.is_none() => SealingKeyPhase::Unreadable,
+        _ if is_compromised => SealingKeyPhase::Compromised,
         KeyLabel::Compromised => SealingKeyPhase::Compromised,
         KeyLabel::Retired | KeyLabel::Other => SealingKeyPhase::Retired,
-        KeyLabel::Active | KeyLabel::Pending if record.facts.is_none() => SealingKeyPhase::Unreadable,
-        KeyLabel::Active | KeyLabel::Pending if record.is_compromised() => SealingKeyPhase::Compromised,
         _ if primary == Some(&record.name) => SealingKeyPhase::Primary,
         KeyLabel::Pending => SealingKeyPhase::Pending,
         KeyLabel::Active => SealingKeyPhase::DecryptOnly,
@@ -176,5 +182,8 @@ pub(crate) fn told(blocked: &Blocked) -> String {
         Blocked::ViewNotWhole(name) => format!(
             "ViewNotWhole: {name} does not retire and is not deleted before every SealedSecret of the cluster was opened; that takes all namespaces, no --label-selector, and no item that does not open"
         ),
+        Blocked::Retention => {
+            "ViewNotWhole: no unused key retires before every SealedSecret of the cluster was opened; that takes all namespaces, no --label-selector, and no item that does not open".to_owned()
+        }
     }
 }

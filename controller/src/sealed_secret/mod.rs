@@ -4,6 +4,7 @@
 
 mod apply;
 mod cases;
+mod census;
 mod chores;
 mod desired;
 mod folded;
@@ -47,6 +48,7 @@ use crate::backoff::WatchBackoff;
 use crate::client;
 use crate::context::Context;
 use crate::error::Failure;
+pub(crate) use census::need_now;
 use folded::Folded;
 use news::News;
 use room::{Room, key_of, reference};

@@ -37,7 +37,10 @@ impl Follower {
                 return Ok(changed.then(|| ObjectRef::from_obj_with(&object, object_kind())));
             }
             Event::Delete(object) => self.room.forget(&key_of(&object)),
-            Event::Init => self.before = self.store.state(),
+            Event::Init => {
+                self.room.context.usage.listing();
+                self.before = self.store.state();
+            }
             Event::InitApply(_) => {}
             Event::InitDone => self.listed(),
         }

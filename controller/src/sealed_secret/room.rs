@@ -151,7 +151,7 @@ impl Room {
     pub(super) fn circumstances(&self, object: &DynamicObject) -> u64 {
         let mut hasher = DefaultHasher::new();
         let ring = self.context.ring.borrow().clone();
-        version_of(object).hash(&mut hasher);
+        version_of(&object.metadata).hash(&mut hasher);
         ring.map(|ring| ring.identity().to_owned()).hash(&mut hasher);
         let secret = self.versions.get(&key_of(object));
         secret.map(|version| (version.uid, version.resource_version)).hash(&mut hasher);
@@ -232,7 +232,7 @@ impl Room {
             self.context.usage.forget(&key_of(object));
             self.has_nothing_untold(object);
         } else {
-            self.context.usage.expect(key_of(object), version_of(object));
+            self.context.usage.expect(key_of(object), version_of(&object.metadata));
         }
         self.unseen.shown(object);
         let changed = self.seen.note(object);
@@ -253,12 +253,12 @@ impl Room {
 
     /// Notes which keys `object` needs.
     pub(super) fn counts(&self, object: &DynamicObject, tally: Tally) {
-        self.context.usage.note(&key_of(object), version_of(object), tally);
+        self.context.usage.note(&key_of(object), version_of(&object.metadata), tally);
     }
 
     /// What there is to say of the keys that `object` needs, as far as they are known.
     pub(super) fn marks(&self, object: &DynamicObject) -> Vec<Mark> {
-        let tally = self.context.usage.tally(&key_of(object), version_of(object));
+        let tally = self.context.usage.tally(&key_of(object), version_of(&object.metadata));
         let ring = self.context.ring.borrow().clone();
         tally.zip(ring).map(|(tally, ring)| marks(&tally, &ring)).unwrap_or_default()
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use kube::api::DynamicObject;
+use kube::api::{DynamicObject, ObjectMeta};
 use sealed_secrets_crds::Scope;
 
 use super::room::key_of;
@@ -25,7 +25,7 @@ struct Shown {
 impl Seen {
     /// Notes `object`, and tells whether it is new or has changed in what matters.
     pub(super) fn note(&self, object: &DynamicObject) -> bool {
-        let now = Shown { what_matters: version_of(object), moment: moment(object) };
+        let now = Shown { what_matters: version_of(&object.metadata), moment: moment(object) };
         self.lock().insert(key_of(object), now).is_none_or(|before| before.what_matters != now.what_matters)
     }
 
@@ -49,9 +49,8 @@ pub(super) fn moment(object: &DynamicObject) -> Option<u64> {
 }
 
 /// Differs where anything differs that an attempt depends on.
-pub(super) fn version_of(object: &DynamicObject) -> u64 {
+pub(super) fn version_of(metadata: &ObjectMeta) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let metadata = &object.metadata;
     (&metadata.uid, metadata.generation, metadata.deletion_timestamp.is_some()).hash(&mut hasher);
     Scope::from_annotations(metadata.annotations.as_ref()).hash(&mut hasher);
     hasher.finish()

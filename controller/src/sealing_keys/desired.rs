@@ -161,7 +161,7 @@ fn message(view: &KeysView, key: &KeyView) -> Option<String> {
         | Blocked::RetiresWhileUsed(other)
         | Blocked::ViewNotWhole(other)
         | Blocked::Pin(other) => other == name,
-        Blocked::ExternalKeys(_) => false,
+        Blocked::ExternalKeys(_) | Blocked::Retention => false,
     };
     let off_ring = match key.record.label {
         KeyLabel::Other => Some(
@@ -172,9 +172,28 @@ fn message(view: &KeysView, key: &KeyView) -> Option<String> {
     let read_only = (view.read_only && key.record.wish != Wish::Active)
         .then(|| "key Secrets may not be changed; grant the controller update on them".to_owned());
     let blocked = view.blocked.iter().filter(concerns).map(told);
-    let all: Vec<String> =
-        key.problem.clone().into_iter().chain(off_ring).chain(read_only).chain(blocked).collect();
+    let of_twin = compromised_twin(view, key).map(|twin| {
+        format!("Secret {twin} holds the same key and says that it is compromised, so this one is not offered; say the same of this one")
+    });
+    let all: Vec<String> = key
+        .problem
+        .clone()
+        .into_iter()
+        .chain(off_ring)
+        .chain(of_twin)
+        .chain(read_only)
+        .chain(blocked)
+        .collect();
     (!all.is_empty()).then(|| all.join("; "))
+}
+
+/// Name of another Secret with the same key that calls it compromised, which this one does not.
+fn compromised_twin<'a>(view: &'a KeysView, key: &KeyView) -> Option<&'a str> {
+    let fingerprint = |key: &KeyView| Some(key.record.facts.as_ref()?.fingerprint.clone());
+    let own = fingerprint(key).filter(|_| !key.record.is_compromised());
+    let is_twin =
+        |other: &&KeyView| other.record.is_compromised() && own.is_some() && fingerprint(other) == own;
+    view.keys.iter().find(is_twin).map(|twin| twin.record.name.as_str())
 }
 
 #[cfg(test)]

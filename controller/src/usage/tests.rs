@@ -47,7 +47,7 @@ fn ledger(names: &[&str]) -> Ledger {
 }
 
 fn sum(ledger: &Ledger) -> Usage {
-    ledger.lock().sum(ledger.watches_all, &ring())
+    ledger.sum(&ring()).0
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn need_is_known_only_when_this_process_has_tried_every_item_of_the_whole_cluste
     assert!(sum(&whole).complete);
     assert_eq!(needs(&whole), None, "of b only the status says so");
     whole.note(&object("b"), 1, opened());
-    assert_eq!(needs(&whole), Some(Need { used: BTreeSet::from([on_ring()]), undecryptable: false }));
+    assert_eq!(needs(&whole), Some(Need { used: BTreeSet::from([on_ring()]), ..Need::default() }));
     whole.note(&object("b"), 1, from_status(tally(off_ring(), 9, 0)));
     assert_eq!(sum(&whole).items, 2, "a status does not replace what was seen");
     whole.note(&object("a"), 1, tally(on_ring(), 0, 1));
@@ -105,8 +105,40 @@ fn need_is_known_only_when_this_process_has_tried_every_item_of_the_whole_cluste
 
     let part = Ledger::new(false);
     part.listed();
-    assert_eq!(needs(&part), None, "other namespaces may need any key");
+    assert_eq!(needs(&part), Some(Need { partial: true, ..Need::default() }), "others may need any key");
     assert_eq!(needs(&Ledger::new(true)), None, "nothing was listed");
+}
+
+#[test]
+fn an_item_that_was_tried_in_vain_is_known_before_all_are_tried_and_whatever_comes_and_goes() {
+    let ledger = ledger(&["a", "b"]);
+    let undecryptable = Some(Need { undecryptable: true, ..Need::default() });
+    ledger.note(&object("a"), 1, from_status(tally(on_ring(), 0, 1)));
+    assert_eq!(sum(&ledger).need, None, "only a status says so");
+    ledger.note(&object("a"), 1, tally(on_ring(), 1, 1));
+    assert_eq!(sum(&ledger).need, undecryptable);
+    ledger.note(&object("b"), 1, tally(on_ring(), 1, 0));
+    ledger.expect(object("c"), 1);
+    ledger.watch_failed();
+    assert_eq!(sum(&ledger).need, undecryptable);
+    ledger.forget(&object("a"));
+    assert_eq!(sum(&ledger).need, None, "c was not tried");
+}
+
+#[test]
+fn while_a_list_is_read_nothing_is_known_to_be_all() {
+    let ledger = ledger(&["a"]);
+    ledger.note(&object("a"), 1, tally(on_ring(), 1, 0));
+    let before = sum(&ledger);
+    assert!(before.need.is_some());
+    ledger.listing();
+    assert_eq!(sum(&ledger), Usage { need: None, ..before.clone() }, "what is shown stays");
+    ledger.listed();
+    assert_eq!(sum(&ledger), before);
+    ledger.listing();
+    ledger.expect(object("missed"), 1);
+    ledger.listed();
+    assert_eq!(sum(&ledger).need, None, "one that was missed is not tried yet");
 }
 
 #[test]

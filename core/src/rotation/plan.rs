@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::compromise::{Compromised, candidates, compromised};
 use super::policy::RotationPolicy;
 use super::record::{KeyFacts, KeyLabel, KeyRecord, Wish};
 use crate::crypto::Fingerprint;
@@ -16,6 +17,16 @@ pub struct Need {
     pub used: BTreeSet<Fingerprint>,
     /// Whether some item did not open: it may need a key that nothing else needs.
     pub undecryptable: bool,
+    /// Whether there may be SealedSecrets that this process does not watch, and so never knows.
+    pub partial: bool,
+}
+
+impl Need {
+    /// Whether nothing else can need a key. Otherwise [`used`](Self::used) says nothing of the others.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        !self.undecryptable && !self.partial
+    }
 }
 
 /// Why a key is to be made.
@@ -56,7 +67,7 @@ pub enum Step {
     Activate,
     /// Nothing needs it: off the ring.
     Retire,
-    /// It is compromised and its time is over: off the ring.
+    /// It is compromised, and its time is over or it is to retire and nothing needs it: off the ring.
     Expel,
     /// It retired long enough ago.
     Delete,
@@ -68,7 +79,7 @@ pub enum Step {
     NoteOffRing,
     /// Note since when nothing needs it.
     NoteUnused,
-    /// Something needs it again.
+    /// Something needs it again, or nobody knows whether something does.
     NoteUsed,
 }
 
@@ -85,6 +96,8 @@ pub enum Blocked {
     RetiresWhileUsed(String),
     /// What needs the key is not known, or some item opens with no key: it does not retire and is not deleted.
     ViewNotWhole(String),
+    /// For the same reason no key retires by the policy alone.
+    Retention,
 }
 
 /// What to do now, and when to plan again at the latest.
@@ -105,11 +118,11 @@ pub struct Plan {
 /// Decides from the policy, the key Secrets, what needs them and the time (key-rotation rules 1, 2, 5 and 7).
 ///
 /// The newest key, pending ones included, is judged by its start of validity in whole seconds, so that the same question gets
-/// the same answer after a retry, a restart or a restore. A key dated in the future counts as made. Without a whole view
-/// (`need` is `None`) nothing retires and nothing is deleted.
+/// the same answer after a retry, a restart or a restore. A key dated in the future counts as made. While what is needed is not
+/// known yet (`need` is `None`), nothing retires and nothing is deleted; nor where it cannot be known, which is said.
 #[must_use]
 pub fn plan(policy: &RotationPolicy, keys: &[KeyRecord], need: Option<&Need>, now: Timestamp) -> Plan {
-    let planner = Planner { policy, keys, need, now };
+    let planner = Planner::new(policy, keys, need, now);
     let primary = planner.primary();
     let wanted = planner.generation();
     let mut plan = Plan { primary: primary.map(|key| key.name.clone()), ..Plan::default() };
@@ -124,7 +137,7 @@ pub fn plan(policy: &RotationPolicy, keys: &[KeyRecord], need: Option<&Need>, no
     for key in oldest_first {
         let (steps, blocked) = planner.steps(key, primary);
         plan.changes.extend(steps.into_iter().map(|step| Change { name: key.name.clone(), step }));
-        plan.blocked.extend(blocked);
+        plan.blocked.extend(blocked.filter(|blocked| !plan.blocked.contains(blocked)));
     }
     planner.keep_enough(&mut plan);
     plan.look_again_at = planner.next_moment();
@@ -134,7 +147,7 @@ pub fn plan(policy: &RotationPolicy, keys: &[KeyRecord], need: Option<&Need>, no
 /// When the next key is due by schedule; `None` when none is.
 #[must_use]
 pub fn next_rotation(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp) -> Option<Timestamp> {
-    let planner = Planner { policy, keys, need: None, now };
+    let planner = Planner::new(policy, keys, None, now);
     let period_over = planner.period_over().filter(|_| !policy.suspended && !policy.external);
     planner.future_requests().chain(period_over).min()
 }
@@ -143,7 +156,7 @@ pub fn next_rotation(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp
 /// been one.
 #[must_use]
 pub fn due_since(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp) -> Option<Timestamp> {
-    let planner = Planner { policy, keys, need: None, now };
+    let planner = Planner::new(policy, keys, None, now);
     let candidates: Vec<_> = planner.candidates().collect();
     let compromised = planner.compromise_without_successor(&candidates);
     let period_over = planner.period_over().filter(|_| !policy.suspended && !policy.external);
@@ -154,7 +167,7 @@ pub fn due_since(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp) ->
 /// Whether the newest key, a pending one included, is not older than this moment: then what was asked for is done.
 #[must_use]
 pub fn is_met(keys: &[KeyRecord], moment: Timestamp) -> bool {
-    let newest = Planner::newest(keys.iter().filter_map(|key| Some((key, key.could_lead()?))));
+    let newest = Planner::newest(candidates(keys, &compromised(keys)));
     newest.is_some_and(|(_, facts)| facts.not_before.as_second() >= moment.as_second())
 }
 
@@ -162,17 +175,17 @@ pub fn is_met(keys: &[KeyRecord], moment: Timestamp) -> bool {
 /// that [`plan`] judges. `None` where none could: then the next is named as a first key is.
 #[must_use]
 pub fn predecessor(keys: &[KeyRecord]) -> Option<&KeyRecord> {
-    Planner::newest(keys.iter().filter_map(|key| Some((key, key.could_lead()?)))).map(|(key, _)| key)
+    Planner::newest(candidates(keys, &compromised(keys))).map(|(key, _)| key)
 }
 
 /// Whether a key that has the name of the next one stands in for it, whatever its age, so that no other is made: it could lead,
 /// and its predecessor was there first. A predecessor that was put back from a backup was not; that it is there for a while
 /// makes sure that a key made now is newer, and is not made again and again.
 #[must_use]
-pub fn is_successor(key: &KeyRecord, predecessor: &KeyRecord, now: Timestamp) -> bool {
+pub fn is_successor(key: &KeyRecord, predecessor: &KeyRecord, keys: &[KeyRecord], now: Timestamp) -> bool {
     let is_settled = predecessor.created.checked_add(SETTLED).is_ok_and(|settled| settled <= now);
     let is_back = is_settled && key.created <= predecessor.created;
-    key.could_lead().is_some() && !is_back
+    candidates(keys, &compromised(keys)).any(|(candidate, _)| candidate.name == key.name) && !is_back
 }
 
 /// The moment at which a key that waits may lead: the delay after its creation, or its start of validity when a clock had
@@ -187,6 +200,7 @@ pub fn activation_time(key: &KeyRecord, delay: SignedDuration) -> Timestamp {
 struct Planner<'a> {
     policy: &'a RotationPolicy,
     keys: &'a [KeyRecord],
+    compromised: Compromised,
     need: Option<&'a Need>,
     now: Timestamp,
 }
@@ -198,9 +212,17 @@ fn rank<'a>(key: &'a KeyRecord, facts: &'a KeyFacts) -> Rank<'a> {
 }
 
 impl<'a> Planner<'a> {
-    /// Keys that lead now or could after a while.
+    fn new(
+        policy: &'a RotationPolicy,
+        keys: &'a [KeyRecord],
+        need: Option<&'a Need>,
+        now: Timestamp,
+    ) -> Self {
+        Self { policy, keys, compromised: compromised(keys), need, now }
+    }
+
     fn candidates(&self) -> impl Iterator<Item = (&'a KeyRecord, &'a KeyFacts)> {
-        self.keys.iter().filter_map(|key| Some((key, key.could_lead()?)))
+        candidates(self.keys, &self.compromised)
     }
 
     fn newest(
@@ -253,9 +275,9 @@ impl<'a> Planner<'a> {
     /// compromise was known. `None` also while that moment is not noted yet: it must be, or a clock that jumps would ask for a
     /// key again and again.
     fn compromise_without_successor(&self, successors: &[(&KeyRecord, &KeyFacts)]) -> Option<Timestamp> {
-        let compromised = self.keys.iter().filter(|key| key.is_compromised());
-        let unmet = compromised.filter_map(|key| {
-            let (facts, since) = (key.facts.as_ref()?, key.wish_since.or(key.off_ring_since)?);
+        let unmet = self.keys.iter().filter_map(|key| {
+            let facts = key.facts.as_ref()?;
+            let since = (*self.compromised.get(&facts.fingerprint)?)?;
             let succeeds = |(other, other_facts): &(&KeyRecord, &KeyFacts)| {
                 rank(other, other_facts) > rank(key, facts)
                     || other_facts.not_before.as_second() >= since.as_second()
@@ -282,11 +304,15 @@ impl<'a> Planner<'a> {
         if key.is_restored() {
             return (vec![Step::Restore], None);
         }
+        if key.is_undated() {
+            return (vec![Step::NoteWish], None);
+        }
         match key.label {
             KeyLabel::Active | KeyLabel::Pending => self.steps_on_ring(key, primary),
             _ if self.needs_a_date(key) => (vec![Step::NoteOffRing], None),
-            KeyLabel::Retired => self.deletion(key),
-            KeyLabel::Compromised | KeyLabel::Other => (Vec::new(), None),
+            // Of a compromised key the Secret stays, as long as it tells that: another one may hold the same key.
+            KeyLabel::Retired if !key.is_compromised() => self.deletion(key),
+            KeyLabel::Retired | KeyLabel::Compromised | KeyLabel::Other => (Vec::new(), None),
         }
     }
 
@@ -306,20 +332,21 @@ impl<'a> Planner<'a> {
 
     fn steps_on_ring(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> (Vec<Step>, Option<Blocked>) {
         let Some(facts) = &key.facts else { return (Vec::new(), None) };
-        if key.wish != Wish::Active && key.wish_since.is_none() {
-            return (vec![Step::NoteWish], None);
+        if key.is_compromised() && self.is_past(key.decrypt_until) {
+            return (vec![Step::Expel], None);
         }
         let leads = primary.is_some_and(|primary| primary.name == key.name);
         match key.wish {
-            Wish::Compromised { decrypt_until } => {
-                (self.is_past(decrypt_until).then_some(Step::Expel).into_iter().collect(), None)
-            }
+            Wish::Compromised { .. } => (Vec::new(), None),
             Wish::Retired if leads => (Vec::new(), Some(Blocked::RetiresWhileLeading(key.name.clone()))),
             Wish::Retired => match self.is_needed(facts) {
                 None => (Vec::new(), Some(Blocked::ViewNotWhole(key.name.clone()))),
                 Some(true) => (Vec::new(), Some(Blocked::RetiresWhileUsed(key.name.clone()))),
+                Some(false) if key.is_compromised() => (vec![Step::Expel], None),
                 Some(false) => (vec![Step::Retire], None),
             },
+            // Another Secret with this key says that it is compromised: it stays as it is until a person speaks of this one.
+            Wish::Active if self.compromised.contains_key(&facts.fingerprint) => (Vec::new(), None),
             Wish::Active if key.label == KeyLabel::Pending => {
                 (self.may_lead_now(key, facts).then_some(Step::Activate).into_iter().collect(), None)
             }
@@ -329,7 +356,7 @@ impl<'a> Planner<'a> {
 
     /// Whether the key is needed; `None` when that cannot be said of any key.
     fn is_needed(&self, facts: &KeyFacts) -> Option<bool> {
-        let need = self.need.filter(|need| !need.undecryptable)?;
+        let need = self.need.filter(|need| need.is_whole())?;
         Some(need.used.contains(&facts.fingerprint))
     }
 
@@ -353,18 +380,25 @@ impl<'a> Planner<'a> {
         if self.policy.retire_when_unused_for.is_none() || leads || newest {
             return (Vec::new(), None);
         }
-        match (self.is_needed(facts), key.unused_since) {
-            (None, Some(_)) if self.is_past(self.unused_long_enough(key)) => {
-                (Vec::new(), Some(Blocked::ViewNotWhole(key.name.clone())))
-            }
-            (None, _) | (Some(true), None) => (Vec::new(), None),
-            (Some(true), Some(_)) => (vec![Step::NoteUsed], None),
-            (Some(false), None) => (vec![Step::NoteUnused], None),
-            (Some(false), Some(_)) => (
-                self.is_past(self.unused_long_enough(key)).then_some(Step::Retire).into_iter().collect(),
-                None,
-            ),
-        }
+        let is_due = self.is_past(self.unused_long_enough(key));
+        let step = match (self.is_needed(facts), key.unused_since) {
+            (None, _) => return self.steps_of_unknown(key, is_due),
+            (Some(true), None) => None,
+            (Some(true), Some(_)) => Some(Step::NoteUsed),
+            (Some(false), None) => Some(Step::NoteUnused),
+            (Some(false), Some(_)) => is_due.then_some(Step::Retire),
+        };
+        (step.into_iter().collect(), None)
+    }
+
+    /// Of a key of which nobody knows whether something needs it. Where the view is known not to be whole, no time counts and it is
+    /// said at once; where it is only not known yet, when something waits for it.
+    fn steps_of_unknown(&self, key: &KeyRecord, is_due: bool) -> (Vec<Step>, Option<Blocked>) {
+        let is_known = self.need.is_some();
+        let forgotten = key.unused_since.filter(|_| is_known).map(|_| Step::NoteUsed);
+        let could_retire = self.keys_without(&BTreeSet::new()) > self.policy.keep_at_least;
+        let blocked = (could_retire && (is_known || is_due)).then_some(Blocked::Retention);
+        (forgotten.into_iter().collect(), blocked)
     }
 
     fn unused_long_enough(&self, key: &KeyRecord) -> Option<Timestamp> {
@@ -382,38 +416,45 @@ impl<'a> Planner<'a> {
         // What it opened before it left the ring was not opened with the others yet.
         let is_needed = key.facts.as_ref().map_or(Some(false), |facts| self.is_needed(facts));
         match (self.need, is_needed) {
-            (Some(need), Some(false)) if !need.undecryptable => (vec![Step::Delete], None),
+            (Some(need), Some(false)) if need.is_whole() => (vec![Step::Delete], None),
             _ => (Vec::new(), Some(Blocked::ViewNotWhole(key.name.clone()))),
         }
     }
 
-    /// Takes back what would leave fewer keys on the ring than the policy wants; what a person said of a key goes first.
+    /// Takes back what would leave fewer keys on the ring than the policy wants; what a person said of a key goes first. A key in
+    /// several Secrets is one.
     fn keep_enough(&self, plan: &mut Plan) {
-        let on_ring = self.keys.iter().filter(|key| key.on_ring().is_some()).count();
         let wished = |change: &Change| {
             self.keys.iter().any(|key| key.name == change.name && key.wish == Wish::Retired)
         };
         let leaving = |change: &&Change| {
             matches!(change.step, Step::Expel) || (change.step == Step::Retire && wished(change))
         };
-        let mut staying = on_ring - plan.changes.iter().filter(leaving).count();
+        let mut leaving: BTreeSet<String> =
+            plan.changes.iter().filter(leaving).map(|change| change.name.clone()).collect();
         plan.changes.retain(|change| match change.step {
             Step::Retire if !wished(change) => {
-                let enough = staying > self.policy.keep_at_least;
-                staying -= usize::from(enough);
+                leaving.insert(change.name.clone());
+                let enough = self.keys_without(&leaving) >= self.policy.keep_at_least;
+                if !enough {
+                    leaving.remove(&change.name);
+                }
                 enough
             }
-            Step::Delete => staying >= self.policy.keep_at_least.max(2),
+            Step::Delete => self.keys_without(&leaving) >= self.policy.keep_at_least.max(2),
             _ => true,
         });
     }
 
+    /// How many keys are on the ring without the Secrets of these names.
+    fn keys_without(&self, leaving: &BTreeSet<String>) -> usize {
+        let staying = self.keys.iter().filter(|key| !leaving.contains(&key.name));
+        staying.filter_map(|key| Some(&key.on_ring()?.fingerprint)).collect::<BTreeSet<_>>().len()
+    }
+
     fn next_moment(&self) -> Option<Timestamp> {
         let of_key = |key: &KeyRecord| {
-            let decrypts_until = match key.wish {
-                Wish::Compromised { decrypt_until } => decrypt_until,
-                Wish::Active | Wish::Retired => None,
-            };
+            let decrypts_until = key.decrypt_until.filter(|_| key.is_compromised());
             let pending = key.label == KeyLabel::Pending;
             let activation = pending.then(|| activation_time(key, self.policy.activation_delay));
             let retirement = self.unused_long_enough(key);

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use sealed_secrets_crds::names::{
-    DECRYPT_UNTIL_ANNOTATION, KEY_STATE_ANNOTATION, OFF_RING_SINCE_ANNOTATION, SEALING_KEY_ACTIVE,
-    SEALING_KEY_COMPROMISED, SEALING_KEY_LABEL, SEALING_KEY_PENDING, SEALING_KEY_RETIRED,
+    COMPROMISED_SINCE_ANNOTATION, DECRYPT_UNTIL_ANNOTATION, KEY_STATE_ANNOTATION, OFF_RING_SINCE_ANNOTATION,
+    SEALING_KEY_ACTIVE, SEALING_KEY_COMPROMISED, SEALING_KEY_LABEL, SEALING_KEY_PENDING, SEALING_KEY_RETIRED,
     STATE_SINCE_ANNOTATION, UNUSED_SINCE_ANNOTATION,
 };
 
@@ -69,6 +69,10 @@ pub struct KeyRecord {
     pub wish: Wish,
     /// Since when a person wants it.
     pub wish_since: Option<Timestamp>,
+    /// Since when somebody else may have it. A later wish to retire it does not change that.
+    pub compromised_since: Option<Timestamp>,
+    /// Until when it decrypts if it is compromised, also when it is to retire; `None` for no end.
+    pub decrypt_until: Option<Timestamp>,
     /// Since when it is off the ring.
     pub off_ring_since: Option<Timestamp>,
     /// Since when nothing has needed it.
@@ -77,7 +81,7 @@ pub struct KeyRecord {
 
 impl KeyRecord {
     /// The record of a Secret and the key that was read from it. Annotations that cannot be read count as absent, so that none
-    /// takes away the ability to decrypt.
+    /// takes away the ability to decrypt. A key that was compromised once is wanted so as long as nothing else is said.
     #[must_use]
     pub fn new(secret: &Secret, key: Option<&SealingKey>) -> Self {
         let metadata = &secret.metadata;
@@ -85,9 +89,12 @@ impl KeyRecord {
         let annotations = metadata.annotations.as_ref().unwrap_or(&empty);
         let moment = |name: &str| annotations.get(name).and_then(|text| text.parse::<Timestamp>().ok());
         let label = metadata.labels.as_ref().and_then(|labels| labels.get(SEALING_KEY_LABEL));
+        let compromised_since = moment(COMPROMISED_SINCE_ANNOTATION);
+        let decrypt_until = moment(DECRYPT_UNTIL_ANNOTATION);
         let wish = match annotations.get(KEY_STATE_ANNOTATION).map(String::as_str) {
-            Some("Compromised") => Wish::Compromised { decrypt_until: moment(DECRYPT_UNTIL_ANNOTATION) },
             Some("Retired") => Wish::Retired,
+            Some("Compromised") => Wish::Compromised { decrypt_until },
+            _ if compromised_since.is_some() => Wish::Compromised { decrypt_until },
             _ => Wish::Active,
         };
         Self {
@@ -97,6 +104,8 @@ impl KeyRecord {
             created: metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             wish,
             wish_since: moment(STATE_SINCE_ANNOTATION),
+            compromised_since,
+            decrypt_until,
             off_ring_since: moment(OFF_RING_SINCE_ANNOTATION),
             unused_since: moment(UNUSED_SINCE_ANNOTATION),
         }
@@ -114,8 +123,8 @@ impl KeyRecord {
         self.facts.as_ref().filter(|_| self.is_meant_to_open())
     }
 
-    /// The key that leads or could after a while: only such a one is a successor. Whoever finds the name of a successor taken by
-    /// another takes the next name (key-rotation rule 3).
+    /// The key that leads or could after a while, as far as this Secret says: another one with the same key may call it
+    /// compromised, which [`compromised`](super::compromised) tells.
     #[must_use]
     pub fn could_lead(&self) -> Option<&KeyFacts> {
         let is_given_up = self.label == KeyLabel::Pending && self.wish == Wish::Retired;
@@ -128,11 +137,19 @@ impl KeyRecord {
         self.off_ring_since.is_some() && self.is_meant_to_open()
     }
 
-    /// Whether somebody else may have the key.
+    /// Whether somebody else may have the key: once said, it is so until a person puts the key back.
     #[must_use]
     pub fn is_compromised(&self) -> bool {
-        let wished = matches!(self.wish, Wish::Compromised { .. }) && !self.is_restored();
-        wished || self.label == KeyLabel::Compromised
+        let is_said = self.compromised_since.is_some() || matches!(self.wish, Wish::Compromised { .. });
+        (is_said && !self.is_restored()) || self.label == KeyLabel::Compromised
+    }
+
+    /// Whether something is wanted of it and the moment of that is not noted.
+    #[must_use]
+    pub fn is_undated(&self) -> bool {
+        let is_compromise = matches!(self.wish, Wish::Compromised { .. });
+        (self.wish != Wish::Active && self.wish_since.is_none())
+            || (is_compromise && self.compromised_since.is_none())
     }
 }
 

@@ -237,7 +237,7 @@ async fn what_only_a_removed_key_opens_is_told_and_its_secret_stays() {
 }
 
 /// Takes the right to watch Secrets from the controller, as some installations of the original do.
-async fn without_watch_on_secrets(cluster: &Cluster, namespace: &str) {
+pub(crate) async fn without_watch_on_secrets(cluster: &Cluster, namespace: &str) {
     let bindings: Api<RoleBinding> = Api::namespaced(cluster.client(), namespace);
     let bound = bindings.list(&ListParams::default()).await.unwrap().items;
     let accounts =

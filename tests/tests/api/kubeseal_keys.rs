@@ -166,7 +166,7 @@ async fn a_key_is_revoked_by_fingerprint_and_retired_by_name_and_people_are_told
     assert_eq!((revoked.status.code(), revoked.stdout.as_str()), (Some(0), ""), "{}", revoked.stderr);
     assert!(revoked.stderr.contains("change the values themselves"), "{}", revoked.stderr);
     assert!(
-        revoked.stderr.contains("keynew still decrypts, until 2030-01-01T00:00:00Z"),
+        revoked.stderr.contains("the old one still decrypts, until 2030-01-01T00:00:00Z"),
         "{}",
         revoked.stderr
     );
@@ -174,7 +174,13 @@ async fn a_key_is_revoked_by_fingerprint_and_retired_by_name_and_people_are_told
     assert_eq!(spec.state, SealingKeyState::Compromised);
     assert_eq!(spec.decrypt_until.unwrap().0.to_string(), "2030-01-01T00:00:00Z");
 
-    // A compromised key that is retired has no end of decryption any more, which the CRD would refuse.
+    // What the controller has not seen yet is not overwritten.
+    fails(&stage.run("keys retire keynew"), 1, &["has not taken that up", "Try again when"]);
+    assert_eq!(stage.keys().get("keynew").await.unwrap().spec.state, SealingKeyState::Compromised);
+    let heeded = stage.keys().get("keynew").await.unwrap().metadata.generation;
+    stage.write_key("keynew", &json!({"phase": "Compromised", "observedGeneration": heeded})).await;
+
+    // The CRD refuses an end of decryption on a key that is to retire; the key Secret keeps it.
     for name in ["keyold", "keynew"] {
         stage.run(&format!("keys retire {name}")).ok().unwrap();
         let spec = stage.keys().get(name).await.unwrap().spec;
@@ -184,6 +190,34 @@ async fn a_key_is_revoked_by_fingerprint_and_retired_by_name_and_people_are_told
     fails(&stage.run("keys revoke SHA256:"), 1, &["no sealing key"]);
     fails(&stage.run("keys revoke"), 2, &["NAME|FINGERPRINT"]);
     fails(&stage.run("keys revoke keyold --decrypt-until tomorrow"), 2, &["--decrypt-until <TIME>"]);
+}
+
+#[tokio::test]
+async fn a_key_in_two_secrets_is_revoked_and_retired_in_both_and_that_is_said() {
+    let stage = Stage::with_kinds().await;
+    for (name, phase) in [("keyold", "DecryptOnly"), ("keyanew", "Primary")] {
+        stage.write_key(name, &json!({"phase": phase, "fingerprint": "SHA256:same"})).await;
+    }
+    stage.write_key("keyother", &json!({"phase": "DecryptOnly", "fingerprint": "SHA256:other"})).await;
+    let states = async || {
+        let keys = stage.keys().list(&ListParams::default()).await.unwrap().items;
+        keys.into_iter().map(|key| key.spec.state).collect::<Vec<_>>()
+    };
+    let revoked = stage.run("keys revoke SHA256:same");
+    assert_eq!(revoked.status.code(), Some(0), "{}", revoked.stderr);
+    assert!(revoked.stderr.contains("keyanew and keyold, which are the same key, are marked Compromised"));
+    let (active, compromised) = (SealingKeyState::Active, SealingKeyState::Compromised);
+    assert_eq!(states().await, [compromised, compromised, active], "by name");
+
+    for name in ["keyold", "keyanew"] {
+        fails(&stage.run("keys retire keyold"), 1, &["has not taken that up"]);
+        let heeded = stage.keys().get(name).await.unwrap().metadata.generation;
+        stage.write_key(name, &json!({"phase": "Compromised", "observedGeneration": heeded})).await;
+    }
+    let retired = stage.run("keys retire keyold");
+    assert!(retired.stderr.contains("keyold and keyanew, which are the same key"), "{}", retired.stderr);
+    assert!(retired.stderr.contains("it stays Compromised"), "{}", retired.stderr);
+    assert_eq!(states().await, [SealingKeyState::Retired, SealingKeyState::Retired, active]);
 }
 
 #[tokio::test]

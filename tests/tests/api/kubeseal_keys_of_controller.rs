@@ -1,5 +1,6 @@
 //! `kubeseal keys` and `kubeseal cert` with what the controller writes.
 
+use kube::ResourceExt as _;
 use sealed_secrets_crds::SealingKeyPhase;
 use sealed_secrets_tests::{Edition, Kubeseal, Output, until};
 use serde_json::{Value, json};
@@ -66,5 +67,10 @@ async fn keys_are_seen_rotated_revoked_and_retired_from_a_laptop() {
         status.conditions.iter().any(|one| one.message.contains("ViewNotWhole"))
     };
     scene.until_policy("it does not retire: other namespaces are not seen", told).await;
+    until_listed(&scene, &first, &json!({"phase": "Compromised", "state": "Retired"})).await;
+    let secret = scene.secrets().get(&first).await.unwrap();
+    assert_eq!(secret.annotations()["sealedsecrets.rs/decrypt-until"], "2100-01-01T00:00:00Z");
+    let object = scene.0.sealed_secrets().get("db").await.unwrap();
+    assert!(object.data["status"]["conditions"].to_string().contains("KeyCompromised"), "{:?}", object.data);
     scene.0.until_synced("db", "True").await;
 }

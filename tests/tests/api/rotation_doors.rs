@@ -90,7 +90,7 @@ async fn the_period_of_the_policy_counts_from_the_newest_key() {
 }
 
 /// A controller under this policy on one key that began two hours ago.
-async fn on_an_old_key(spec: serde_json::Value, flags: &[&str]) -> KeyScene {
+pub(crate) async fn on_an_old_key(spec: serde_json::Value, flags: &[&str]) -> KeyScene {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let policies = kube::Api::namespaced(cluster.client(), installation.namespace());

@@ -42,7 +42,7 @@ pub(crate) async fn with_proxy() -> (KeyScene, FaultProxy, String) {
 }
 
 /// What belongs to a write of this kind: its method, and how its path ends or goes on.
-fn is_write(method: &Method, path: &str, wanted: (&Method, &str)) -> bool {
+pub(crate) fn is_write(method: &Method, path: &str, wanted: (&Method, &str)) -> bool {
     let path = path.split('?').next().unwrap_or_default();
     method == wanted.0 && path.contains(wanted.1) && !path.contains("/serviceaccounts/")
 }

@@ -5,7 +5,9 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use sealed_secrets_core::crypto::KeyPair;
-use sealed_secrets_crds::{RotationPhase, SealingKey, SealingKeyPhase, SealingKeySpec, SealingKeyState};
+use sealed_secrets_crds::{
+    RotationPhase, SealingKey, SealingKeyPhase, SealingKeyPolicyStatus, SealingKeySpec, SealingKeyState,
+};
 use sealed_secrets_tests::until;
 use serde_json::json;
 
@@ -171,12 +173,84 @@ async fn at_its_end_a_compromised_key_leaves_the_ring_and_relabelling_it_forgets
     scene.until_key(&first, "nothing is wanted of it", is_forgotten).await;
     scene.0.until_synced("db", "True").await;
     let forgotten = |secret: &Secret| {
-        ["state", "state-since", "decrypt-until", "off-ring-since"]
+        ["state", "state-since", "compromised-since", "decrypt-until", "off-ring-since"]
             .iter()
             .all(|name| annotation(secret, name).is_none())
     };
     scene.0.until_secret(&first, "nothing is noted", forgotten).await;
     scene.until_phase(&first, SealingKeyPhase::DecryptOnly).await;
+}
+
+#[tokio::test]
+async fn retiring_a_compromised_key_takes_back_neither_its_mark_nor_its_end() {
+    let scene = KeyScene::set().await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    scene.until_phase(&first, SealingKeyPhase::Primary).await;
+    scene.apply_policy(&json!({"primary": {"pin": first}})).await;
+    let sealed = scene.0.seal(&scene.0.secret("db", "password", CANARY)).await;
+    scene.0.create(&sealed).await;
+    scene.say(&first, &json!({"state": "Compromised", "decryptUntil": "2100-01-01T00:00:00Z"})).await;
+    let names = scene.until_keys(2).await;
+    let new = names.iter().find(|name| **name != first).unwrap();
+    scene.until_offered(new).await;
+    let compromised = scene.secrets().get(&first).await.unwrap();
+    let since = annotation(&compromised, "compromised-since").unwrap().to_owned();
+
+    scene.say(&first, &json!({"state": "Retired", "decryptUntil": null})).await;
+    let is_heeded = |key: &SealingKey| {
+        let heeded = key.status.as_ref().and_then(|status| status.observed_generation);
+        has_state(key, SealingKeyState::Retired) && heeded == key.metadata.generation
+    };
+    let key = scene.until_key(&first, "it is to retire", is_heeded).await;
+    assert_eq!(phase_of(&key), Some(SealingKeyPhase::Compromised));
+    let secret = scene.secrets().get(&first).await.unwrap();
+    assert_eq!(annotation(&secret, "state"), Some("Retired"));
+    assert_eq!(annotation(&secret, "compromised-since"), Some(since.as_str()));
+    assert_eq!(annotation(&secret, "decrypt-until"), Some("2100-01-01T00:00:00Z"));
+    let ignored = |status: &SealingKeyPolicyStatus| {
+        status.conditions.iter().any(|one| one.message.contains("PinIgnored"))
+    };
+    scene.until_policy("the pin is ignored", ignored).await;
+    scene.until_offered(new).await;
+    let warns = async || {
+        let object = scene.0.sealed_secrets().get("db").await.unwrap();
+        object.data["status"]["conditions"].to_string().contains("KeyCompromised").then_some(())
+    };
+    until("db says that its key is compromised", PATIENCE, warns).await.unwrap();
+
+    let over =
+        json!({"metadata": {"annotations": {"sealedsecrets.rs/decrypt-until": "2020-01-01T00:00:00Z"}}});
+    scene.secrets().patch(&first, &PatchParams::default(), &Patch::Merge(over)).await.unwrap();
+    scene.until_labelled(&first, "compromised").await;
+    let shown = scene.sealing_keys().get(&first).await.unwrap();
+    assert_eq!(phase_of(&shown), Some(SealingKeyPhase::Compromised));
+    assert_eq!(scene.names().await.len(), 2, "one successor");
+}
+
+#[tokio::test]
+async fn a_key_with_a_certificate_issued_anew_is_compromised_in_both_secrets() {
+    let scene = KeyScene::set().await;
+    let now = scene.later_than_all_keys().await;
+    let brought = key_secret("brought", "active", now - SignedDuration::from_hours(1));
+    let key = KeyPair::from_pem(brought.string_data.as_ref().unwrap()["tls.key"].as_bytes()).unwrap();
+    let mut anew = brought.clone();
+    anew.metadata.name = Some("anew".to_owned());
+    anew.string_data.as_mut().unwrap().insert("tls.crt".to_owned(), issue(&key, now, 8));
+    scene.create_secret(&brought).await;
+    scene.create_secret(&anew).await;
+    scene.until_offered("anew").await;
+    let before = scene.until_keys(3).await;
+    scene.until_phase("brought", SealingKeyPhase::DecryptOnly).await;
+    scene.say("brought", &json!({"state": "Compromised"})).await;
+    scene.until_phase("brought", SealingKeyPhase::Compromised).await;
+    let told = scene.until_phase("anew", SealingKeyPhase::Compromised).await.status.unwrap().message;
+    assert!(
+        told.as_ref().is_some_and(|told| told.starts_with("Secret brought holds the same key")),
+        "{told:?}"
+    );
+    let names = scene.until_keys(4).await;
+    let successor = names.iter().find(|name| !before.contains(name)).unwrap();
+    scene.until_offered(successor).await;
 }
 
 #[tokio::test]
@@ -188,7 +262,10 @@ async fn what_a_person_says_can_be_taken_back() {
     scene.until_keys(2).await;
     scene.until_phase(&first, SealingKeyPhase::Compromised).await;
     scene.say(&first, &json!({"state": "Active"})).await;
-    scene.0.until_secret(&first, "not compromised", |secret| annotation(secret, "state").is_none()).await;
+    let is_forgotten = |secret: &Secret| {
+        ["state", "compromised-since"].iter().all(|name| annotation(secret, name).is_none())
+    };
+    scene.0.until_secret(&first, "not compromised", is_forgotten).await;
     scene.until_phase(&first, SealingKeyPhase::DecryptOnly).await;
     assert_eq!(scene.names().await.len(), 2);
 }

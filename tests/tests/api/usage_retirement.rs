@@ -1,5 +1,6 @@
 //! A key leaves only when this very process has opened every item of the cluster with the others.
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -8,7 +9,7 @@ use sealed_secrets_crds::names::{OFF_RING_SINCE_ANNOTATION, UNUSED_SINCE_ANNOTAT
 use sealed_secrets_tests::{Cluster, Edition, Reach, until};
 use serde_json::{Value, json};
 
-use crate::key_scene::{KeyScene, LABEL, SMALL, condition};
+use crate::key_scene::{KeyScene, LABEL, SMALL, condition, key_secret};
 use crate::scene::CANARY;
 use crate::support::PATIENCE;
 
@@ -32,7 +33,7 @@ async fn seal(scene: &KeyScene, name: &str) {
 }
 
 /// Waits until the policy tells that something is in the way, in these words.
-async fn until_blocked(scene: &KeyScene, words: &str) {
+pub(crate) async fn until_blocked(scene: &KeyScene, words: &str) {
     let told = |status: &_| {
         let (_, reason, message) = condition(status, "Rotating");
         reason == "RotationBlocked" && message.contains(words)
@@ -93,6 +94,36 @@ async fn what_nothing_has_needed_for_long_retires_and_later_is_deleted_as_the_po
     scene.until_event("KeyDeleted", &first).await;
     let left = scene.names().await;
     assert!(left.len() == 2 && !left.contains(&first), "{left:?}");
+}
+
+#[tokio::test]
+async fn time_in_which_an_item_did_not_open_does_not_count_and_that_is_told_from_the_first_day() {
+    let (scene, [first, _]) = object_on_the_first_of_two_keys().await;
+    scene.apply_policy(&json!({"retention": {"keepAtLeast": 1, "retireWhenUnusedFor": "26w"}})).await;
+    scene.0.sealed_secrets().delete("db", &DeleteParams::default()).await.unwrap();
+    let is_noted = |key: &Secret| key.annotations().contains_key(UNUSED_SINCE_ANNOTATION);
+    scene.0.until_secret(&first, "noted as unused", is_noted).await;
+    let mut broken = scene.0.seal(&scene.0.secret("broken", "password", CANARY)).await;
+    broken["spec"]["encryptedData"]["password"] = json!("AAAA");
+    scene.0.create(&broken).await;
+    scene.0.until_secret(&first, "nobody knows", |key| !is_noted(key)).await;
+    until_blocked(&scene, "ViewNotWhole: no unused key retires").await;
+    scene.until_event("RotationBlocked", "ViewNotWhole: no unused key retires").await;
+    scene.0.sealed_secrets().delete("broken", &DeleteParams::default()).await.unwrap();
+    scene.0.until_secret(&first, "noted anew", is_noted).await;
+    assert_eq!(scene.secrets().get(&first).await.unwrap().labels()[LABEL], "active");
+}
+
+#[tokio::test]
+async fn a_controller_of_one_namespace_says_that_it_cannot_retire_what_is_unused() {
+    let scene = KeyScene::set().await;
+    scene.until_keys(1).await;
+    let hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
+    scene.create_secret(&key_secret("unused", "active", hour_ago)).await;
+    scene.apply_policy(&json!({"retention": {"keepAtLeast": 1, "retireWhenUnusedFor": "26w"}})).await;
+    until_blocked(&scene, "ViewNotWhole: no unused key retires").await;
+    let unused = scene.secrets().get("unused").await.unwrap();
+    assert!(!unused.annotations().contains_key(UNUSED_SINCE_ANNOTATION), "{:?}", unused.annotations());
 }
 
 #[tokio::test]

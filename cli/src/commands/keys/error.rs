@@ -49,6 +49,16 @@ pub(crate) enum KeysError {
     /// The beginning of several fingerprints.
     #[error("{0:?} is the beginning of more than one fingerprint; give the name or more of it")]
     Ambiguous(String),
+    /// To retire the key now could undo that it is compromised.
+    #[error(
+        "sealing key {name} was called compromised, and the controller has not taken that up: to retire it now would hide it. Try again when `kubeseal keys list --controller-namespace {namespace}` says Compromised; if it does not within seconds, see whether the controller runs"
+    )]
+    CompromiseUnheeded {
+        /// The key.
+        name: String,
+        /// The controller's namespace.
+        namespace: String,
+    },
     /// There is nothing to ask for a rotation.
     #[error(
         "namespace {0} has no SealingKeyPolicy \"default\", which takes the request. An empty one changes nothing else; create it with\n  echo '{{\"apiVersion\":\"sealedsecrets.rs/v1alpha1\",\"kind\":\"SealingKeyPolicy\",\"metadata\":{{\"name\":\"default\",\"namespace\":\"{0}\"}},\"spec\":{{}}}}' | kubectl apply -f -"

@@ -9,38 +9,78 @@ use super::{KeysError, list};
 use crate::api::{ApiServer, Refusal};
 
 const FINGERPRINT: &str = "SHA256:";
+/// As often at most is a change begun anew, because the key has changed meanwhile.
+const ATTEMPTS: u32 = 10;
 
-/// Finds the key and changes its spec; returns the key as it was before.
+/// Finds the key and changes the spec of every Secret's SealingKey that holds it, unless that is refused in view of what one of
+/// them is; returns them as they were before, the one that was named first.
 ///
 /// # Errors
-/// When there is no such key, or it cannot be changed.
-pub(super) fn change(api: &ApiServer, wanted: &str, spec: &Value) -> Result<SealingKey, KeysError> {
-    let mut keys = list::sealing_keys(api)?;
-    let key = keys.swap_remove(position(&keys, wanted, &api.namespace)?);
-    let patch = Patch::Merge(serde_json::json!({"spec": spec}));
-    let patched =
-        api.runtime.block_on(api.sealing_keys().patch(&key.name_any(), &PatchParams::default(), &patch));
-    let refused =
-        |error| KeysError::of("change the sealing key", "SealingKey", &api.namespace, Refusal::from(error));
-    patched.map(|_| key).map_err(refused)
+/// When there is no such key, or it may not or cannot be changed.
+pub(super) fn change(
+    api: &ApiServer,
+    wanted: &str,
+    spec: &Value,
+    allowed: impl Fn(&SealingKey) -> Result<(), KeysError>,
+) -> Result<Vec<SealingKey>, KeysError> {
+    for _ in 0..ATTEMPTS {
+        let found = named(list::sealing_keys(api)?, wanted, &api.namespace)?;
+        found.iter().try_for_each(&allowed)?;
+        match found.iter().try_for_each(|key| write(api, key, spec)) {
+            Ok(()) => return Ok(found),
+            // Its status is written at any time; what was looked at may be another state now.
+            Err(Refusal::Conflict(_)) => {}
+            Err(refusal) => return Err(refused(api, refusal)),
+        }
+    }
+    Err(refused(api, Refusal::Conflict(format!("the key changed {ATTEMPTS} times meanwhile; try again"))))
 }
 
-/// Where the key of this name, of this fingerprint, or of the only fingerprint that begins so stands.
-fn position(keys: &[SealingKey], wanted: &str, namespace: &str) -> Result<usize, KeysError> {
-    let has_begin = |key: &SealingKey| {
-        let fingerprint = key.status.as_ref().and_then(|status| status.fingerprint.as_deref());
-        fingerprint.is_some_and(|text| text.starts_with(wanted))
-    };
-    if let Some(found) = keys.iter().position(|key| key.name_any() == wanted) {
-        return Ok(found);
+/// The names of objects with one key, and that it is one.
+pub(super) fn told(keys: &[SealingKey]) -> String {
+    let names: Vec<String> = keys.iter().map(SealingKey::name_any).collect();
+    match names.as_slice() {
+        [name] => format!("sealing key {name} is"),
+        names => format!("sealing keys {}, which are the same key, are", names.join(" and ")),
+    }
+}
+
+/// Writes the spec of the very version that was read.
+fn write(api: &ApiServer, key: &SealingKey, spec: &Value) -> Result<(), Refusal> {
+    let version = key.resource_version();
+    let patch = Patch::Merge(serde_json::json!({"metadata": {"resourceVersion": version}, "spec": spec}));
+    let keys = api.sealing_keys();
+    let patched = api.runtime.block_on(keys.patch(&key.name_any(), &PatchParams::default(), &patch));
+    patched.map(drop).map_err(Refusal::from)
+}
+
+fn refused(api: &ApiServer, refusal: Refusal) -> KeysError {
+    KeysError::of("change the sealing key", "SealingKey", &api.namespace, refusal)
+}
+
+/// The key of this name, of this fingerprint, or of the only fingerprint that begins so, and whatever else holds the same key.
+fn named(keys: Vec<SealingKey>, wanted: &str, namespace: &str) -> Result<Vec<SealingKey>, KeysError> {
+    if let Some(found) = keys.iter().find(|key| key.name_any() == wanted).cloned() {
+        let is_twin = |key: &SealingKey| {
+            key.name_any() != wanted && fingerprint(key).is_some() && fingerprint(key) == fingerprint(&found)
+        };
+        let twins = keys.into_iter().filter(is_twin);
+        return Ok(std::iter::once(found.clone()).chain(twins).collect());
     }
     let is_fingerprint = wanted.len() > FINGERPRINT.len() && wanted.starts_with(FINGERPRINT);
-    let mut found = keys.iter().enumerate().filter(|(_, key)| is_fingerprint && has_begin(key));
-    match (found.next(), found.next()) {
-        (Some((at, _)), None) => Ok(at),
-        (Some(_), Some(_)) => Err(KeysError::Ambiguous(wanted.to_owned())),
-        (None, _) => Err(KeysError::NoSuchKey { name: wanted.to_owned(), namespace: namespace.to_owned() }),
+    let begins = |key: &SealingKey| fingerprint(key).is_some_and(|text| text.starts_with(wanted));
+    let found: Vec<SealingKey> = keys.into_iter().filter(|key| is_fingerprint && begins(key)).collect();
+    match found.first() {
+        None => Err(KeysError::NoSuchKey { name: wanted.to_owned(), namespace: namespace.to_owned() }),
+        Some(first) if found.iter().any(|key| fingerprint(key) != fingerprint(first)) => {
+            Err(KeysError::Ambiguous(wanted.to_owned()))
+        }
+        Some(_) => Ok(found),
     }
+}
+
+fn fingerprint(key: &SealingKey) -> Option<&str> {
+    key.status.as_ref()?.fingerprint.as_deref()
 }
 
 #[cfg(test)]
@@ -49,21 +89,47 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_key_is_found_by_name_and_by_the_begin_of_its_fingerprint_if_that_is_unique() {
-        let key = |name: &str, fingerprint: &str| -> SealingKey {
+    fn keys() -> Vec<SealingKey> {
+        let key = |(name, fingerprint): (&str, &str)| -> SealingKey {
             serde_json::from_value(json!({
                 "apiVersion": "sealedsecrets.rs/v1alpha1", "kind": "SealingKey",
                 "metadata": {"name": name}, "spec": {}, "status": {"fingerprint": fingerprint}
             }))
             .unwrap()
         };
-        let keys = [key("a", "SHA256:abc"), key("b", "SHA256:abd"), key("c", "SHA256:xyz")];
-        let found = |wanted: &str| position(&keys, wanted, "kube-system").map_err(|error| error.to_string());
-        assert_eq!((found("b"), found("SHA256:abd"), found("SHA256:x")), (Ok(1), Ok(1), Ok(2)));
+        let mut unreadable = [key(("u", "")), key(("v", ""))];
+        for key in &mut unreadable {
+            key.status = None;
+        }
+        let readable =
+            [("a", "SHA256:abc"), ("b", "SHA256:abd"), ("c", "SHA256:xyz"), ("anew", "SHA256:abd")];
+        readable.map(key).into_iter().chain(unreadable).collect()
+    }
+
+    fn found(wanted: &str) -> Result<Vec<String>, String> {
+        let found = named(keys(), wanted, "kube-system").map_err(|error| error.to_string())?;
+        Ok(found.iter().map(SealingKey::name_any).collect())
+    }
+
+    #[test]
+    fn a_key_is_found_by_name_and_by_the_begin_of_its_fingerprint_if_that_is_unique() {
+        assert_eq!(found("a").unwrap(), ["a"]);
+        assert_eq!(found("SHA256:abc").unwrap(), ["a"]);
+        assert_eq!(found("SHA256:x").unwrap(), ["c"]);
         assert!(found("SHA256:ab").unwrap_err().contains("more than one fingerprint"));
         for wanted in ["SHA256:", "", "abc", "SHA256:q", "A"] {
             assert!(found(wanted).unwrap_err().starts_with("no sealing key"), "{wanted}");
         }
+    }
+
+    #[test]
+    fn all_that_holds_the_same_key_is_found_with_it() {
+        assert_eq!(found("SHA256:abd").unwrap(), ["b", "anew"]);
+        assert_eq!(found("b").unwrap(), ["b", "anew"]);
+        assert_eq!(found("anew").unwrap(), ["anew", "b"]);
+        assert_eq!(found("u").unwrap(), ["u"], "what cannot be read is the same as nothing");
+        let both = named(keys(), "b", "kube-system").unwrap();
+        assert_eq!(told(&both), "sealing keys b and anew, which are the same key, are");
+        assert_eq!(told(&both[..1]), "sealing key b is");
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use kube::ResourceExt as _;
+use sealed_secrets_crds::SealingKey;
 use serde_json::json;
 
 use super::lookup;
@@ -40,21 +40,26 @@ impl Revoke {
         if let (Some(until), Some(spec)) = (self.decrypt_until, spec.as_object_mut()) {
             spec.insert("decryptUntil".to_owned(), json!(until.to_string()));
         }
-        let key = lookup::change(&api, &self.key, &spec)?;
-        let kept = key.spec.decrypt_until.as_ref().map(|time| time.0);
-        for line in lines(&key.name_any(), &api.namespace, self.decrypt_until.or(kept)) {
+        let keys = lookup::change(&api, &self.key, &spec, |_| Ok(()))?;
+        // Where it is in several Secrets, it opens as long as one of them holds it on the ring.
+        let kept = |key: &SealingKey| key.spec.decrypt_until.as_ref().map(|time| time.0);
+        let kept: Option<Vec<Timestamp>> = keys.iter().map(kept).collect();
+        let end = self.decrypt_until.or(kept.and_then(|kept| kept.into_iter().max()));
+        for line in lines(&lookup::told(&keys), &api.namespace, end) {
             io::tell(&line);
         }
         Ok(())
     }
 }
 
-fn lines(name: &str, namespace: &str, until: Option<Timestamp>) -> [String; 4] {
+fn lines(told: &str, namespace: &str, until: Option<Timestamp>) -> [String; 4] {
     let end =
         until.map_or("with no end; --decrypt-until sets one".to_owned(), |time| format!("until {time}"));
     [
-        format!("sealing key {name} is marked Compromised"),
-        format!("next: the controller makes a new key and seals with that; {name} still decrypts, {end}"),
+        format!("{told} marked Compromised"),
+        format!(
+            "next: the controller makes a new key and seals with that; the old one still decrypts, {end}"
+        ),
         "re-encryption does not undo a leak: change the values themselves, then seal the new ones".to_owned(),
         format!("watch: kubeseal keys list --controller-namespace {namespace}"),
     ]

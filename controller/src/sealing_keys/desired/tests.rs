@@ -133,6 +133,16 @@ fn numbers_are_kept_while_they_are_not_complete() {
 }
 
 #[test]
+fn a_key_says_which_other_secret_calls_it_compromised() {
+    let (own, mut twin, other) =
+        (key(Wish::Active), key(COMPROMISED), fixtures::key("x", SealingKeyPhase::Primary));
+    twin.record.name = "k2".to_owned();
+    let view = fixtures::view(vec![own.clone(), twin.clone(), other.clone()]);
+    assert!(message(&view, &own).unwrap().starts_with("Secret k2 holds the same key"));
+    assert_eq!((message(&view, &twin), message(&view, &other)), (None, None));
+}
+
+#[test]
 fn a_key_says_what_is_in_its_way_and_nothing_of_others() {
     let key = key(Wish::Retired);
     let mut view = view(&key);

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::Method;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -15,6 +16,7 @@ use kube::{Api, ResourceExt as _};
 use sealed_secrets_tests::{Access, Cluster, Fault, until};
 use serde_json::json;
 
+use crate::key_scene::{apply_policy, key_secret};
 use crate::scene::CANARY;
 use crate::support::PATIENCE;
 use trial::{Trial, sealed_secrets, settled, versions};
@@ -37,7 +39,7 @@ async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet(
         keys_deleted_relabelled_and_corrupt(&access),
         stopped_in_the_middle(&access),
     );
-    let (seven, eight, nine, ten, eleven, twelve, thirteen) = tokio::join!(
+    let (seven, eight, nine, ten, eleven, twelve, thirteen, fourteen) = tokio::join!(
         killed_at_every_write(&access),
         rights_revoked(&access),
         namespace_terminating(&access),
@@ -45,10 +47,8 @@ async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet(
         conflicts_on_status(&access),
         api_server_down_at_start(&access),
         two_at_once(&access),
+        old_key_that_others_renew(&access),
     );
-    let mut load = Trial::begin(&access, &[]).await;
-    load.controller.stop().await.unwrap();
-    load.seal_copies(LOAD).await;
     let mut trials = vec![
         ("CRD late", late),
         ("watch expired", one),
@@ -64,7 +64,8 @@ async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet(
         ("conflicts on status", eleven),
         ("API server down at start", twelve),
         ("two at once", thirteen),
-        ("load", load),
+        ("old key", fourteen),
+        ("load", work_that_waits(&access).await),
     ];
     for (_, trial) in &mut trials {
         trial.seal("before-the-restart").await;
@@ -87,6 +88,14 @@ async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet(
         trial.until_converged(what).await;
         trial.assert_in_order(what).await;
     }
+}
+
+/// More than can be opened while the API server restarts, and no controller.
+async fn work_that_waits(access: &Access) -> Trial {
+    let mut load = Trial::begin(access, &[]).await;
+    load.controller.stop().await.unwrap();
+    load.seal_copies(LOAD).await;
+    load
 }
 
 /// The controller starts, makes its key, and works as soon as there are SealedSecrets in this cluster.
@@ -266,6 +275,21 @@ async fn two_at_once(access: &Access) -> Trial {
     }
     trial.seal("later").await;
     trial.until_converged("two at once").await;
+    trial
+}
+
+/// A key that the flags alone would give a successor at once, if the policy were forgotten for a moment.
+async fn old_key_that_others_renew(access: &Access) -> Trial {
+    let installation = Trial::install(access, &[]).await;
+    let cluster = Cluster::at(access).await.unwrap();
+    let policies = Api::namespaced(cluster.client(), installation.namespace());
+    apply_policy(&policies, "default", &json!({"keySource": "External"})).await;
+    let secrets: Api<Secret> = Api::namespaced(cluster.client(), installation.namespace());
+    let old = key_secret("old", "active", Timestamp::now() - SignedDuration::from_hours(40 * 24));
+    secrets.create(&PostParams::default(), &old).await.unwrap();
+    let mut trial = Trial::with(access, installation).await;
+    trial.seal("db").await;
+    trial.until_converged("old key").await;
     trial
 }
 

@@ -1,0 +1,97 @@
+//! A key Secret is deleted only by what the whole cluster shows at that very moment.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{DeleteParams, PostParams};
+use kube::{Api, ResourceExt as _};
+use sealed_secrets_crds::SealingKeyPolicyStatus;
+use sealed_secrets_crds::names::OFF_RING_SINCE_ANNOTATION;
+use sealed_secrets_tests::{Cluster, Edition, Installation, Reach, until};
+use serde_json::{Value, json};
+
+use crate::controller_behind::no_watch_of_sealed_secrets;
+use crate::key_scene::{KeyScene, SMALL, key_secret};
+use crate::rotation_faults::behind_proxy;
+use crate::scene::{CANARY, seal_with};
+use crate::support::PATIENCE;
+use crate::usage_retirement::until_blocked;
+
+/// A key that has left the ring so long ago that it is to be deleted, as far as time counts.
+const DUE: &str = "due";
+
+/// The retention that has it deleted.
+fn retention() -> Value {
+    json!({"retention": {"keepAtLeast": 2, "deleteAfterRetired": "1h"}})
+}
+
+/// A cluster of its own where the controller will find two keys on the ring, and the one that is due. Returns what somebody has
+/// sealed to the latter.
+async fn with_a_key_that_is_due() -> (Cluster, Installation, Value) {
+    let cluster = Cluster::own().await.unwrap();
+    let installation = cluster.install("kube-system", Reach::WholeCluster).await.unwrap();
+    let hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
+    let mut due = key_secret(DUE, "retired", hour_ago);
+    let long_ago = "2020-01-01T00:00:00Z".to_owned();
+    due.annotations_mut().insert(OFF_RING_SINCE_ANNOTATION.to_owned(), long_ago);
+    let secrets: Api<Secret> = Api::namespaced(cluster.client(), installation.namespace());
+    for key in [&due, &key_secret("one", "active", hour_ago), &key_secret("two", "active", hour_ago)] {
+        secrets.create(&PostParams::default(), key).await.unwrap();
+    }
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": "db", "namespace": installation.namespace()},
+        "stringData": {"password": CANARY}
+    });
+    let sealed = seal_with(&due.string_data.unwrap()["tls.crt"], &secret);
+    (cluster, installation, sealed)
+}
+
+#[tokio::test]
+async fn a_key_is_not_deleted_while_the_watch_has_missed_an_object_that_needs_it() {
+    let (cluster, installation, sealed) = with_a_key_that_is_due().await;
+    let (proxy, kubeconfig) = behind_proxy(&installation).await;
+    proxy.fail(no_watch_of_sealed_secrets);
+    let mut scene = KeyScene::start(cluster, installation, &[&kubeconfig]).await;
+    let watched = async || (proxy.faults() > 0).then_some(());
+    until("SealedSecrets are watched", PATIENCE, watched).await.unwrap();
+    scene.0.create(&sealed).await;
+    scene.apply_policy(&retention()).await;
+    let decided = async || {
+        let left = scene.names().await.contains(&DUE.to_owned());
+        (!left || scene.controller().log().contains("due is not deleted yet: ")).then_some(left)
+    };
+    assert!(until("the deletion is decided", PATIENCE, decided).await.unwrap(), "it is gone for ever");
+    scene.0.controller.process().kill();
+    scene.0.controller = scene.0.installation.start(Edition::Ours, &[SMALL]).await.unwrap();
+    scene.0.until_synced("db", "False").await;
+    scene.relabel(DUE, "active").await;
+    scene.0.until_synced("db", "True").await;
+}
+
+/// Asks for the deletion of the key that is due, once the controller has counted so many SealedSecrets and items that do not
+/// open: nothing more will be known of them. Waits until it says what is missing.
+async fn until_blocked_by_what_is_counted(scene: &KeyScene, objects: u64, undecryptable: u64) {
+    let counted = |status: &SealingKeyPolicyStatus| {
+        let counts = status.counts.unwrap_or_default();
+        (counts.objects, counts.undecryptable_items) == (Some(objects), Some(undecryptable))
+    };
+    scene.until_policy("all is counted", counted).await;
+    scene.apply_policy(&retention()).await;
+    until_blocked(scene, "ViewNotWhole: due").await;
+    assert!(scene.names().await.contains(&DUE.to_owned()));
+}
+
+#[tokio::test]
+async fn a_key_that_is_due_stays_under_a_label_selector_and_while_an_item_does_not_open_and_then_goes() {
+    let (cluster, installation, sealed) = with_a_key_that_is_due().await;
+    let mut scene = KeyScene::start(cluster, installation, &["--label-selector=watched=yes"]).await;
+    scene.apply_policy(&json!({})).await;
+    until_blocked_by_what_is_counted(&scene, 0, 0).await;
+    scene.0.controller.stop().await.unwrap();
+    scene.apply_policy(&json!({"suspend": false})).await;
+    scene.0.create(&sealed).await;
+    scene.0.controller = scene.0.installation.start(Edition::Ours, &[SMALL]).await.unwrap();
+    until_blocked_by_what_is_counted(&scene, 1, 1).await;
+    scene.0.sealed_secrets().delete("db", &DeleteParams::default()).await.unwrap();
+    assert_eq!(scene.until_keys(2).await, ["one", "two"]);
+}
