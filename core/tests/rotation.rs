@@ -377,7 +377,7 @@ fn a_key_in_two_secrets_is_compromised_in_both() {
         assert_eq!(predecessor(&succeeded).map(|key| key.name.as_str()), Some("b"));
         assert!(predecessor(&succeeded[..2]).is_none());
         let [_, anew, b] = &succeeded;
-        assert!(is_successor(b, anew, &succeeded, at(7)) && !is_successor(anew, b, &succeeded, at(7)));
+        assert!(is_successor(b, anew, &succeeded, at(3)) && !is_successor(anew, b, &succeeded, at(3)));
     }
 }
 

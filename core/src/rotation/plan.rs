@@ -178,14 +178,13 @@ pub fn predecessor(keys: &[KeyRecord]) -> Option<&KeyRecord> {
     Planner::newest(candidates(keys, &compromised(keys))).map(|(key, _)| key)
 }
 
-/// Whether a key that has the name of the next one stands in for it, whatever its age, so that no other is made: it could lead,
-/// and its predecessor was there first. A predecessor that was put back from a backup was not; that it is there for a while
-/// makes sure that a key made now is newer, and is not made again and again.
+/// Whether a key that has the name of the next one stands in for it although it is not newer than their predecessor, so that no
+/// other is made: it could lead, and the predecessor has not been there for long. Once it has, as when it was put back from a
+/// backup, a key made now is newer in any order; before, one would be made again and again.
 #[must_use]
 pub fn is_successor(key: &KeyRecord, predecessor: &KeyRecord, keys: &[KeyRecord], now: Timestamp) -> bool {
     let is_settled = predecessor.created.checked_add(SETTLED).is_ok_and(|settled| settled <= now);
-    let is_back = is_settled && key.created <= predecessor.created;
-    candidates(keys, &compromised(keys)).any(|(candidate, _)| candidate.name == key.name) && !is_back
+    !is_settled && candidates(keys, &compromised(keys)).any(|(candidate, _)| candidate.name == key.name)
 }
 
 /// The moment at which a key that waits may lead: the delay after its creation, or its start of validity when a clock had
