@@ -134,6 +134,8 @@ struct World {
     made: usize,
     /// Keys that were compromised and that no person has put back since.
     leaked: BTreeSet<Fingerprint>,
+    /// Keys whose certificate was issued anew.
+    reissued: BTreeSet<Fingerprint>,
     brought: usize,
     /// Whether the creation of the Secrets orders the keys, and not the start of their validity.
     by_creation: bool,
@@ -150,6 +152,7 @@ impl World {
             successors: BTreeMap::new(),
             made: 0,
             leaked: BTreeSet::new(),
+            reissued: BTreeSet::new(),
             brought: 0,
             by_creation: false,
         }
@@ -194,7 +197,8 @@ impl World {
                 if let Some(same) = self.keys.get(which % count).and_then(fingerprint) {
                     self.bring(hours, true);
                     let facts = self.keys.last_mut().and_then(|key| key.facts.as_mut());
-                    facts.expect("it was brought").fingerprint = same;
+                    facts.expect("it was brought").fingerprint = same.clone();
+                    self.reissued.insert(same);
                 }
             }
             Event::PutBack { which } => {
@@ -342,8 +346,8 @@ impl World {
     fn is_older_than_its_successor(&self) -> bool {
         let Some(newest) = predecessor(&self.keys) else { return false };
         let is_settled = newest.created + SignedDuration::from_mins(10) <= self.now;
-        let mut others = self.keys.iter().filter(|key| key.name != newest.name);
-        (self.by_creation && !is_settled) || others.any(|key| fingerprint(key) == fingerprint(newest))
+        let is_reissued = fingerprint(newest).is_some_and(|key| self.reissued.contains(&key));
+        (self.by_creation && !is_settled) || is_reissued
     }
 
     /// Turns until nothing is left to do. Returns how many keys were made.
