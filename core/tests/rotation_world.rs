@@ -341,7 +341,6 @@ impl World {
         self.leaked.retain(|key| told.contains(key));
     }
 
-    /// Whether the successor of the key that is judged may be older than that: it was put back a moment ago, or its certificate was
     /// Whether a key made now might not be newer than the key that is judged, which came a moment ago.
     fn is_unsettled(&self) -> bool {
         let settled = |key: &KeyRecord| key.created + SignedDuration::from_mins(10) <= self.now;
