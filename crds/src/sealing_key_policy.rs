@@ -26,6 +26,8 @@ use crate::{PolicyDuration, schema};
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
+// Whoever applies `spec: {}` after a spec with fields has a null stored without it, which the API server then refuses itself.
+#[schemars(extend("default" = {}))]
 pub struct SealingKeyPolicySpec {
     /// If true, no key is made by schedule; explicit requests still work.
     #[serde(default, skip_serializing_if = "Option::is_none")]

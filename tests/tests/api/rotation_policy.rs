@@ -1,7 +1,7 @@
 //! What the API server accepts as a SealingKeyPolicy and as a SealingKey, by the rules in their CRDs.
 
 use kube::Api;
-use kube::api::{DynamicObject, PostParams};
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use sealed_secrets_crds::{SEALING_KEY_CRD_YAML, SEALING_KEY_POLICY_CRD_YAML};
 use sealed_secrets_tests::Cluster;
@@ -43,6 +43,25 @@ async fn a_policy_is_accepted_with_every_field_and_with_none() {
     });
     for spec in [full, json!({}), json!({"rotation": {"every": "60m", "activationDelay": "59m"}})] {
         assert_eq!(answer(&cluster, "SealingKeyPolicy", &spec).await, Ok(()), "{spec}");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_was_applied_with_fields_may_be_applied_without_any() {
+    let cluster = cluster_with_key_kinds().await;
+    let resource =
+        ApiResource::from_gvk(&GroupVersionKind::gvk("sealedsecrets.rs", "v1alpha1", "SealingKeyPolicy"));
+    let api: Api<DynamicObject> = Api::namespaced_with(cluster.client(), "default", &resource);
+    let apply = async |spec: &Value| {
+        let object = json!({
+            "apiVersion": "sealedsecrets.rs/v1alpha1", "kind": "SealingKeyPolicy",
+            "metadata": {"name": "default"}, "spec": spec
+        });
+        let parameters = PatchParams::apply("somebody's-gitops");
+        api.patch("default", &parameters, &Patch::Apply(&object)).await.unwrap().data["spec"].take()
+    };
+    for spec in [json!({"retention": {"keepAtLeast": 3}}), json!({}), json!({"suspend": true}), json!({})] {
+        assert_eq!(apply(&spec).await, spec);
     }
 }
 

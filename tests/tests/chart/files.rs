@@ -49,8 +49,8 @@ fn for_values(schema: &Value) -> Value {
         } else if KEPT.contains(&keyword.as_str()) {
             kept[keyword] = value.clone();
         } else {
-            let unsaid =
-                ["description", "title"].contains(&keyword.as_str()) || keyword.starts_with("x-kubernetes-");
+            let unsaid = ["default", "description", "title"].contains(&keyword.as_str())
+                || keyword.starts_with("x-kubernetes-");
             assert!(unsaid, "{keyword} in the CRD's schema: keep it or drop it?");
         }
     }
