@@ -1,5 +1,7 @@
 //! Where the controller lives: its namespace, and the UID that makes its key names its own.
 
+use std::sync::OnceLock;
+
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::PostParams;
@@ -16,19 +18,41 @@ pub(crate) fn namespace() -> String {
     named.unwrap_or_else(|| "default".to_owned())
 }
 
-/// The UID that goes into the names of key Secrets (key-rotation rule 3): the namespace's, or this account's own where
-/// namespaces may not be read.
-///
-/// # Errors
-/// Every other answer of the API server: a guess would make a second first key.
-pub(crate) async fn uid(client: &Client, namespace: &str) -> Result<String, kube::Error> {
-    let uid = match Api::<Namespace>::all(client.clone()).get(namespace).await {
-        Ok(found) => found.metadata.uid,
-        Err(kube::Error::Api(status)) if status.code == 403 => account_uid(client).await?,
-        Err(error) => return Err(error),
-    };
-    let unknown = || unnamed("the API server names no UID for it");
-    uid.filter(|uid| !uid.is_empty()).ok_or_else(unknown)
+/// The namespace of the controller and its account in it.
+pub(crate) struct Home {
+    client: Client,
+    namespace: String,
+    /// The UID of the namespace, once it was read: that the right is missing for a moment then changes nothing.
+    uid: OnceLock<String>,
+}
+
+impl Home {
+    pub(crate) fn new(client: Client, namespace: &str) -> Self {
+        Self { client, namespace: namespace.to_owned(), uid: OnceLock::new() }
+    }
+
+    /// The UID that goes into the names of key Secrets (key-rotation rule 3): the namespace's, or this account's own where
+    /// namespaces may not be read.
+    ///
+    /// # Errors
+    /// Every other answer of the API server: a guess would make a second first key.
+    pub(crate) async fn uid(&self) -> Result<String, kube::Error> {
+        if let Some(uid) = self.uid.get() {
+            return Ok(uid.clone());
+        }
+        match Api::<Namespace>::all(self.client.clone()).get(&self.namespace).await {
+            Ok(found) => {
+                let uid = known(found.metadata.uid)?;
+                Ok(self.uid.get_or_init(|| uid).clone())
+            }
+            Err(kube::Error::Api(status)) if status.code == 403 => known(account_uid(&self.client).await?),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn known(uid: Option<String>) -> Result<String, kube::Error> {
+    uid.filter(|uid| !uid.is_empty()).ok_or_else(|| unnamed("the API server names no UID for it"))
 }
 
 async fn account_uid(client: &Client) -> Result<Option<String>, kube::Error> {

@@ -13,7 +13,7 @@ use sealed_secrets_crds::names::{SEALING_KEY_ACTIVE, SEALING_KEY_LABEL, SEALING_
 
 use super::rules::Making;
 use super::{Keystore, KeystoreError};
-use crate::{clock, home};
+use crate::clock;
 
 /// More names than this are never taken by something else.
 const MAX_NAMES: u32 = 100;
@@ -59,7 +59,7 @@ impl Keystore {
 
     /// The name of the next key Secret; `None` if a key has it that these records do not show.
     async fn free_name(&self, records: &[KeyRecord]) -> Result<Option<String>, KeystoreError> {
-        let uid = home::uid(&self.client, &self.namespace).await.map_err(|cause| self.api_error(cause))?;
+        let uid = self.home.uid().await.map_err(|cause| self.api_error(cause))?;
         let predecessor = predecessor(records);
         let fingerprint = predecessor.and_then(|key| key.facts.as_ref()).map(|facts| &facts.fingerprint);
         let name = |n| successor_name(&self.rules.making.prefix, &uid, fingerprint, n);

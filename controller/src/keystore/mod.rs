@@ -9,6 +9,7 @@ mod deletion;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod guidance;
+mod key_watch;
 mod load;
 mod make;
 mod news;
@@ -22,22 +23,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt as _, stream};
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::core::PartialObjectMeta;
-use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::rotation::{Blocked, Generation, KeyRecord, Need, Plan, plan};
 use sealed_secrets_crds::SealingKeyPolicy;
-use sealed_secrets_crds::names::SEALING_KEY_LABEL;
 use thiserror::Error;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
 use crate::args::Args;
-use crate::backoff::WatchBackoff;
+use crate::home::Home;
 use crate::key_list::KeyList;
 use crate::metrics::Metrics;
 use crate::own_kinds::Followed;
@@ -90,6 +88,7 @@ pub(crate) struct Keystore {
     client: Client,
     secrets: Api<Secret>,
     namespace: String,
+    home: Home,
     flags: Rules,
     /// The flags, and over them the policy that was in force when the last turn began.
     rules: Rules,
@@ -129,6 +128,7 @@ impl Keystore {
     ) -> Self {
         Self {
             secrets: Api::namespaced(client.clone(), namespace),
+            home: Home::new(client.clone(), namespace),
             client,
             namespace: namespace.to_owned(),
             flags: Rules::of_flags(args),
@@ -172,7 +172,7 @@ impl Keystore {
     /// Never ends: a turn whenever a key Secret, the policy, a wish or a need changes, the plan says so, somebody asks for a list,
     /// or the polling interval is over. A signal of `asked` asks for a key that is not older than that moment.
     pub(crate) async fn run(mut self, mut asked: Signal) {
-        let changes = changes(&self.client, &self.namespace, self.legacy_name());
+        let changes = key_watch::changes(&self.client, &self.namespace, self.legacy_name());
         futures::pin_mut!(changes);
         let key_list = Arc::clone(&self.key_list);
         let known = self.policies.wait_for(|policies| *policies != Followed::Unknown);
@@ -207,7 +207,7 @@ impl Keystore {
     /// What depends on the time waits while the clock here is off. Returns how long to wait at most.
     async fn turn(&mut self) -> Result<Duration, KeystoreError> {
         let begun = Instant::now();
-        self.date_signal().await;
+        self.date_signal().await?;
         let policy_is_known = self.heed_policy();
         let keys = self.load().await?;
         let now = clock::now();
@@ -252,18 +252,13 @@ impl Keystore {
     }
 
     /// Turns a signal into a request for a key that is not older than now, by the API server's clock as all requests are.
-    async fn date_signal(&mut self) {
-        if !self.signalled {
-            return;
+    async fn date_signal(&mut self) -> Result<(), KeystoreError> {
+        if self.signalled {
+            let date = clock::of_api_server(&self.client).await.map_err(KeystoreError::Clock)?;
+            self.flags.rotation.requests.push(date.unwrap_or_else(clock::now));
+            self.signalled = false;
         }
-        match clock::of_api_server(&self.client).await {
-            Ok(date) => {
-                self.flags.rotation.requests.push(date.unwrap_or_else(clock::now));
-                self.signalled = false;
-            }
-            // The next turn tries again.
-            Err(cause) => tracing::warn!("SIGUSR1 waits: {}", KeystoreError::Clock(cause)),
-        }
+        Ok(())
     }
 
     /// Takes the rules of the policy in force. Returns whether it is known which one that is, if any.
@@ -340,31 +335,4 @@ impl Keystore {
     fn api_error(&self, cause: kube::Error) -> KeystoreError {
         KeystoreError::Api { namespace: self.namespace.clone(), cause }
     }
-}
-
-/// An item for every change of a key Secret; where watching is not allowed, none but a line in the log.
-fn changes(client: &Client, namespace: &str, legacy_name: &str) -> impl futures::Stream<Item = ()> + use<> {
-    let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), namespace);
-    let watched = |config| watcher(secrets.clone(), config).backoff(WatchBackoff::spare());
-    let labelled = watched(client::watching().labels(SEALING_KEY_LABEL));
-    let legacy = watched(client::watching().fields(&format!("metadata.name={legacy_name}")));
-    let mut told = false;
-    stream::select(labelled, legacy)
-        .inspect(move |event| match event {
-            Ok(watcher::Event::InitDone) if std::mem::take(&mut told) => {
-                tracing::info!("key Secrets can be watched from now on");
-            }
-            Err(error) if !client::is_forbidden(error) => {
-                tracing::warn!("watching key Secrets: {}", client::watch_in_words(error));
-            }
-            Err(error) if !std::mem::replace(&mut told, true) => tracing::warn!(
-                "key Secrets may not be watched and are listed every 30 seconds instead: {}",
-                client::watch_in_words(error)
-            ),
-            Ok(_) | Err(_) => {}
-        })
-        .filter_map(|event| std::future::ready(event.is_ok().then_some(())))
-        // The first list of a watch is an event for each key: one turn is enough for all that have arrived.
-        .ready_chunks(1024)
-        .map(drop)
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use proptest::prelude::*;
-use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use proptest::test_runner::TestRunner;
 use sealed_secrets_core::template::{Budget, Class, Data, TemplateError, render_text};
 use zeroize::Zeroizing;
 
@@ -101,26 +101,19 @@ fn go_still_answers_the_recorded_cases_as_we_do() {
     assert!(differences.is_empty(), "{}", differences.join("\n\n"));
 }
 
-/// The same templates in every run, so that what differs is found by whoever changes something, and by nobody else. Who looks for
-/// more asks for a number of random ones.
-fn runner() -> TestRunner {
-    let config = |cases| ProptestConfig {
-        cases,
-        max_shrink_iters: 4000,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
-    std::env::var("HARNESS_RANDOM_TEMPLATES").map_or_else(
-        |_| TestRunner::new_with_rng(config(2500), TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
-        |number| TestRunner::new(config(number.parse().unwrap())),
-    )
-}
-
 #[test]
 fn generated_templates_give_what_go_gives() {
     let oracle = Mutex::new(Oracle::start());
     let data = context();
-    let compared = runner().run(&generator::template(), |template| {
+    // Who looks for more asks for more.
+    let number = std::env::var("HARNESS_TEMPLATES").map_or(2500, |number| number.parse().unwrap());
+    let config = ProptestConfig {
+        cases: number,
+        max_shrink_iters: 4000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let compared = TestRunner::new(config).run(&generator::template(), |template| {
         prop_assume!(!exceeds_the_budget(&template, &data));
         let go = oracle.lock().unwrap().ask(&template, &data);
         difference(&template, &data, &go).map_or(Ok(()), |difference| Err(TestCaseError::fail(difference)))
