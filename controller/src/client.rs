@@ -42,8 +42,9 @@ pub(crate) async fn connect(args: &Args) -> Result<Client, StartError> {
     // The client's own repetition goes on for minutes, in which whoever has asked could do something better.
     config.default_retry = false;
     let unusable = |error: &dyn std::error::Error| StartError::Configuration(error.to_string());
-    let again =
-        RetryPolicy::new(FIRST_RETRY, LONGEST_RETRY, RETRIES, true).map_err(|error| unusable(&error))?;
+    // Retry-After is not heeded: it may ask for an hour, and nobody would know what is waited for.
+    let again = RetryPolicy::new(FIRST_RETRY, LONGEST_RETRY, RETRIES, false);
+    let again = again.map_err(|error| unusable(&error))?;
     let builder = ClientBuilder::try_from(config)
         .map_err(|error| unusable(&error))?
         .with_layer(&BufferLayer::new(WAITING_REQUESTS))

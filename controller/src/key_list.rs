@@ -14,6 +14,8 @@ pub(crate) struct KeyList {
     wish: Notify,
     /// When the list began that the published ring is made of.
     last: Mutex<Option<Instant>>,
+    /// When the list began that everybody can see what it says of the keys.
+    shown: Mutex<Option<Instant>>,
 }
 
 impl KeyList {
@@ -21,9 +23,25 @@ impl KeyList {
     pub(crate) fn is_newer_than(&self, moment: Instant) -> bool {
         let newer = self.last().is_some_and(|last| last > moment);
         if !newer {
-            self.wish.notify_one();
+            self.ask();
         }
         newer
+    }
+
+    /// Asks for a list.
+    pub(crate) fn ask(&self) {
+        self.wish.notify_one();
+    }
+
+    /// Whether what is said of the keys is of a list that began after `moment`.
+    pub(crate) fn is_shown_since(&self, moment: Instant) -> bool {
+        let shown = *self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.is_some_and(|shown| shown > moment)
+    }
+
+    /// Notes that what is said of the keys is of a list that began at `moment`.
+    pub(crate) fn shown(&self, moment: Instant) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(moment);
     }
 
     /// Notes that the ring of a list that began at `moment` is published.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use kube::api::DynamicObject;
@@ -22,12 +22,17 @@ use crate::client;
 
 /// How soon a kind or a right that comes later is noticed.
 const LOOKED_FOR_EVERY: Duration = Duration::from_secs(30);
+/// At the start a right counts as missing when it has been missing for so long.
+const DENIED_FOR: Duration = Duration::from_secs(3);
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What is known of the objects of a kind.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Followed<K> {
     /// The API server has not answered yet.
     Unknown,
+    /// It has answered that they may not be read; an API server that starts says so for a moment.
+    Denied,
     /// The kind is not there, or may not be read.
     Absent,
     /// The objects by name, as they were when they could last be read.
@@ -39,7 +44,7 @@ impl<K> Followed<K> {
     pub(crate) fn present(self) -> Option<BTreeMap<String, K>> {
         match self {
             Self::Present(objects) => Some(objects),
-            Self::Unknown | Self::Absent => None,
+            Self::Unknown | Self::Denied | Self::Absent => None,
         }
     }
 
@@ -47,7 +52,7 @@ impl<K> Followed<K> {
     pub(crate) fn get(&self, name: &str) -> Option<&K> {
         match self {
             Self::Present(objects) => objects.get(name),
-            Self::Unknown | Self::Absent => None,
+            Self::Unknown | Self::Denied | Self::Absent => None,
         }
     }
 }
@@ -82,8 +87,17 @@ where
 
     /// Never ends.
     pub(crate) async fn run(mut self) {
+        let mut first_denied = None;
         loop {
             let why = self.follow_until_unreadable().await;
+            if client::is_forbidden(&why) && self.is_starting() {
+                let since = *first_denied.get_or_insert_with(Instant::now);
+                if since.elapsed() < DENIED_FOR {
+                    self.publisher.send_replace(Followed::Denied);
+                    tokio::time::sleep(ASKED_AGAIN_AFTER).await;
+                    continue;
+                }
+            }
             if client::is_forbidden(&why) && self.knows_some() {
                 self.keep(&why);
             } else {
@@ -92,6 +106,10 @@ where
             self.blind = true;
             tokio::time::sleep(LOOKED_FOR_EVERY).await;
         }
+    }
+
+    fn is_starting(&self) -> bool {
+        matches!(*self.publisher.borrow(), Followed::Unknown | Followed::Denied)
     }
 
     fn knows_some(&self) -> bool {

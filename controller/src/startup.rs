@@ -151,8 +151,15 @@ impl Keys {
         };
         let keystore = Keystore::new(client.clone(), args, namespace, guidance, Arc::clone(metrics));
         let (views, followed) = (keystore.views(), shown.subscribe());
-        let mirror =
-            SealingKeys::new(client.clone(), namespace, views.clone(), followed, ledger.subscribe(), wishes);
+        let mirror = SealingKeys::new(
+            client.clone(),
+            namespace,
+            views.clone(),
+            followed,
+            ledger.subscribe(),
+            wishes,
+            keystore.key_list(),
+        );
         let reporter =
             Reporter::new(client.clone(), namespace, policies.subscribe(), views, ledger.subscribe());
         Self { keystore, policies, shown, mirror, reporter }

@@ -580,6 +580,20 @@ fn a_retired_key_is_deleted_only_where_the_policy_says_so_and_enough_keys_stay()
 }
 
 #[test]
+fn a_retired_secret_whose_key_is_on_the_ring_in_another_one_is_deleted_though_the_key_is_needed() {
+    let old = retired("a", 0, 5);
+    let deletes = |keys: &[KeyRecord]| {
+        let planned = plan(&retiring(), keys, Some(&need(&["a"])), at(99));
+        (planned.changes.contains(&change("a", Step::Delete)), planned.blocked)
+    };
+    let again = twin("a2", 1, &old);
+    let blocked = Blocked::ViewNotWhole("a".to_owned());
+    assert_eq!(deletes(&[old.clone(), again.clone(), key("b", 1), key("c", 2)]), (true, vec![]));
+    let gone = KeyRecord { label: KeyLabel::Retired, off_ring_since: Some(at(98)), ..again };
+    assert_eq!(deletes(&[old, gone, key("b", 1), key("c", 2)]), (false, vec![blocked]));
+}
+
+#[test]
 fn a_secret_that_tells_of_a_compromise_is_never_deleted() {
     let told = KeyRecord { compromised_since: Some(at(6)), wish: Wish::Retired, ..retired("a", 0, 5) };
     let told = KeyRecord { wish_since: Some(at(7)), ..told };

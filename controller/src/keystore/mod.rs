@@ -224,6 +224,7 @@ impl Keystore {
         let looked = self.look_at_clock(&plan, &timeless, &records, now).await;
         let trusts_clock = looked.is_ok() && !self.skew.is_off();
         self.show(&keys, &records, &plan, now).await;
+        self.key_list.shown(begun);
         let changes = if trusts_clock { &plan.changes } else { &timeless };
         let mut writes = Writes::default();
         self.copy_wishes(&keys, &mut writes).await;
@@ -237,8 +238,9 @@ impl Keystore {
         }
         self.undone = writes.undone;
         let mut wait = if is_news { Duration::ZERO } else { self.until_due(&plan, now) };
-        match plan.generate.filter(|_| trusts_clock) {
-            Some(generation) => wait = wait.min(self.attempt(&records, generation).await),
+        match plan.generate {
+            Some(generation) if trusts_clock => wait = wait.min(self.attempt(&records, generation).await),
+            Some(_) => {}
             None => self.attempts.forget(),
         }
         looked?;
@@ -266,7 +268,7 @@ impl Keystore {
         // What cannot be copied now is copied by the next turn, which a failure puts off.
         self.wishes.mark_unchanged();
         let policies = self.policies.borrow_and_update();
-        let known = *policies != Followed::Unknown;
+        let known = !matches!(*policies, Followed::Unknown | Followed::Denied);
         self.policy = in_force(&policies);
         drop(policies);
         self.rules =
@@ -299,8 +301,9 @@ impl Keystore {
             return wait;
         }
         match self.make_successor(records, generation).await {
+            // Until the next list counts it, or another is made after a pause only: it may have been changed on its way.
             Ok(Successor::Ours) => {
-                self.attempts.forget();
+                self.attempts.yielded(&KeystoreError::NotShown, Instant::now());
                 Duration::ZERO
             }
             // Whether what somebody else has made is what was wanted, the next list shows.

@@ -7,12 +7,14 @@ mod desired;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::{Api, Client, ResourceExt};
 use sealed_secrets_crds::SealingKey;
 use tokio::sync::watch;
 
+use crate::key_list::KeyList;
 use crate::keystore::{KeyView, KeysView, Wishes};
 use crate::own_kinds::Followed;
 use crate::usage::Usage;
@@ -27,6 +29,10 @@ pub(crate) struct SealingKeys {
     followed: watch::Receiver<Followed<SealingKey>>,
     usage: watch::Receiver<Usage>,
     wishes: watch::Sender<Wishes>,
+    key_list: Arc<KeyList>,
+    /// The objects as the last turn saw them, and since when they are so.
+    existing: Followed<SealingKey>,
+    changed: Instant,
     /// UIDs of the key Secrets that were there once.
     seen: BTreeSet<String>,
 }
@@ -39,10 +45,12 @@ impl SealingKeys {
         followed: watch::Receiver<Followed<SealingKey>>,
         usage: watch::Receiver<Usage>,
         wishes: watch::Sender<Wishes>,
+        key_list: Arc<KeyList>,
     ) -> Self {
         let api = Api::namespaced(client, namespace);
-        let namespace = namespace.to_owned();
-        Self { api, namespace, keys, followed, usage, wishes, seen: BTreeSet::new() }
+        let (namespace, existing, changed) = (namespace.to_owned(), Followed::Unknown, Instant::now());
+        let seen = BTreeSet::new();
+        Self { api, namespace, keys, followed, usage, wishes, key_list, existing, changed, seen }
     }
 
     /// Never ends.
@@ -57,8 +65,14 @@ impl SealingKeys {
     /// One step for each key at most; what a step leads to is seen by the watch. Returns whether
     /// anything was written.
     async fn turn(&mut self) -> Result<bool, kube::Error> {
-        let view = self.keys.borrow_and_update().clone();
         let existing = self.followed.borrow_and_update().clone();
+        if existing != self.existing {
+            self.changed = Instant::now();
+            self.existing = existing.clone();
+        }
+        // The keys are looked at after this was asked, and so are no older.
+        let is_newer = self.key_list.is_shown_since(self.changed);
+        let view = self.keys.borrow_and_update().clone();
         let Some((view, existing)) = view.zip(existing.present()) else {
             self.wish(BTreeMap::new());
             return Ok(false);
@@ -68,6 +82,10 @@ impl SealingKeys {
         self.seen.extend(view.keys.iter().map(|key| key.uid.clone()));
         let mut outcome = Ok(!steps.is_empty());
         for (name, step) in steps {
+            if !is_newer && takes_a_word_back(&step, existing.get(&name)) {
+                self.key_list.ask();
+                continue;
+            }
             if let Err(error) = self.take(&name, step, existing.get(&name)).await {
                 outcome = Err(error);
             }
@@ -112,6 +130,12 @@ impl SealingKeys {
             }
         }
     }
+}
+
+/// Whether the step undoes what the spec says. Another replica may have written that to the Secret since our list: then it is a
+/// person's word.
+fn takes_a_word_back(step: &Step, existing: Option<&SealingKey>) -> bool {
+    matches!(step, Step::Replace(object) if existing.is_some_and(|existing| existing.spec != object.spec))
 }
 
 /// What people want of keys and the Secrets do not say yet.

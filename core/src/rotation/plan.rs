@@ -414,10 +414,20 @@ impl<'a> Planner<'a> {
         }
         // What it opened before it left the ring was not opened with the others yet.
         let is_needed = key.facts.as_ref().map_or(Some(false), |facts| self.is_needed(facts));
+        let opens_elsewhere = self.is_on_ring_elsewhere(key);
         match (self.need, is_needed) {
-            (Some(need), Some(false)) if need.is_whole() => (vec![Step::Delete], None),
+            (Some(need), Some(needed)) if need.is_whole() && (!needed || opens_elsewhere) => {
+                (vec![Step::Delete], None)
+            }
             _ => (Vec::new(), Some(Blocked::ViewNotWhole(key.name.clone()))),
         }
+    }
+
+    /// Whether another Secret that holds the same key is on the ring.
+    fn is_on_ring_elsewhere(&self, key: &KeyRecord) -> bool {
+        let Some(facts) = &key.facts else { return false };
+        let others = self.keys.iter().filter(|other| other.name != key.name);
+        others.filter_map(KeyRecord::on_ring).any(|other| other.fingerprint == facts.fingerprint)
     }
 
     /// Takes back what would leave fewer keys on the ring than the policy wants; what a person said of a key goes first. A key in

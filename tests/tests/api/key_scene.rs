@@ -1,7 +1,5 @@
 //! A namespace with our controller, its keys, and the kinds that show them.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -161,7 +159,7 @@ impl KeyScene {
     pub(crate) async fn later_than_all_keys(&self) -> Timestamp {
         let newest = self.keys().await.iter().filter_map(started).max().unwrap();
         let later = async || Some(Timestamp::now()).filter(|now| now.as_second() > newest.as_second());
-        until("a second has passed", Duration::from_secs(5), later).await.unwrap()
+        until("a second has passed", PATIENCE, later).await.unwrap()
     }
 
     /// The names that the Secret of the successor of this key may have, in their order.

@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use sealed_secrets_crds::names::{
-    DECRYPT_UNTIL_ANNOTATION, KEY_STATE_ANNOTATION, OFF_RING_SINCE_ANNOTATION, STATE_SINCE_ANNOTATION,
-    UNUSED_SINCE_ANNOTATION,
+    COMPROMISED_SINCE_ANNOTATION, DECRYPT_UNTIL_ANNOTATION, KEY_STATE_ANNOTATION, OFF_RING_SINCE_ANNOTATION,
+    STATE_SINCE_ANNOTATION, UNUSED_SINCE_ANNOTATION,
 };
 use sealed_secrets_crds::{SealingKeyPhase, SealingKeyPolicyStatus};
 use sealed_secrets_tests::{Cluster, Reach, until};
@@ -16,7 +16,13 @@ use crate::rotation_faults::{behind_proxy, with_proxy};
 use crate::support::PATIENCE;
 
 /// A year ahead of the controller's clock, and a year behind.
-const YEARS: [&str; 2] = ["Sun, 21 Nov 2027 09:00:00 GMT", "Fri, 21 Nov 2025 09:00:00 GMT"];
+fn years() -> [String; 2] {
+    [365, -365].map(|days| {
+        let date = Timestamp::now() + SignedDuration::from_hours(days * 24);
+        date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    })
+}
+
 const LONG_AGO: &str = "2020-01-01T00:00:00Z";
 
 fn tells_skew(status: &SealingKeyPolicyStatus) -> bool {
@@ -27,7 +33,7 @@ fn tells_skew(status: &SealingKeyPolicyStatus) -> bool {
 async fn a_clock_that_is_off_makes_no_key_and_that_is_told_until_it_is_set() {
     let (scene, proxy, _) = with_proxy().await;
     scene.apply_policy(&json!({})).await;
-    for date in YEARS {
+    for date in &years() {
         let before = scene.names().await.len();
         proxy.pretend_date(Some(date));
         let request = scene.later_than_all_keys().await.to_string();
@@ -61,20 +67,24 @@ async fn no_key_is_expelled_retired_or_deleted_while_the_clock_is_off() {
     let retention = json!({"keepAtLeast": 2, "retireWhenUnusedFor": "1h", "deleteAfterRetired": "1h"});
     scene.apply_policy(&json!({"retention": retention})).await;
     plant(&scene, "other", "active", &json!({})).await;
-    for (round, date) in YEARS.iter().enumerate() {
+    for (round, date) in years().iter().enumerate() {
         proxy.pretend_date(Some(date));
         let [expelled, unused, retired, new] =
             ["expelled", "unused", "retired", "new"].map(|name| format!("{name}-{round}"));
         let leaked = json!({
-            KEY_STATE_ANNOTATION: "Compromised", STATE_SINCE_ANNOTATION: LONG_AGO, DECRYPT_UNTIL_ANNOTATION: LONG_AGO
+            KEY_STATE_ANNOTATION: "Compromised", STATE_SINCE_ANNOTATION: LONG_AGO,
+            COMPROMISED_SINCE_ANNOTATION: LONG_AGO, DECRYPT_UNTIL_ANNOTATION: LONG_AGO
         });
         plant(&scene, &expelled, "active", &leaked).await;
         plant(&scene, &unused, "active", &json!({UNUSED_SINCE_ANNOTATION: LONG_AGO})).await;
         plant(&scene, &retired, "retired", &json!({OFF_RING_SINCE_ANNOTATION: LONG_AGO})).await;
         scene.until_policy("blocked", tells_skew).await;
-        // The key that came last is shown, so what would have been done to the others was.
         plant(&scene, &new, "active", &json!({})).await;
         scene.until_phase(&new, SealingKeyPhase::DecryptOnly).await;
+        // The key that came last is shown, so what would have been done to the others was.
+        let last = format!("last-{round}");
+        plant(&scene, &last, "active", &json!({})).await;
+        scene.until_phase(&last, SealingKeyPhase::DecryptOnly).await;
         for (name, label) in [(&expelled, "active"), (&unused, "active"), (&retired, "retired")] {
             assert_eq!(scene.secrets().get(name).await.unwrap().labels()[LABEL], label, "{name}");
         }
@@ -99,7 +109,7 @@ async fn a_compromised_key_is_not_offered_even_while_the_clock_is_off_and_has_a_
     plant(&scene, "older", "active", &json!({})).await;
     scene.until_phase("older", SealingKeyPhase::DecryptOnly).await;
     scene.until_phase(&first, SealingKeyPhase::Primary).await;
-    proxy.pretend_date(Some(YEARS[0]));
+    proxy.pretend_date(Some(&years()[0]));
     scene.say(&first, &json!({"state": "Compromised"})).await;
     scene.until_offered("older").await;
     scene.until_policy("blocked", tells_skew).await;

@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use sealed_secrets_crds::SealingKeyPhase::{self, Compromised, DecryptOnly, Primary, Retired};
 use sealed_secrets_crds::names::{
-    DECRYPT_UNTIL_ANNOTATION, KEY_STATE_ANNOTATION, OFF_RING_SINCE_ANNOTATION, STATE_SINCE_ANNOTATION,
-    UNUSED_SINCE_ANNOTATION,
+    COMPROMISED_SINCE_ANNOTATION, DECRYPT_UNTIL_ANNOTATION, KEY_STATE_ANNOTATION, OFF_RING_SINCE_ANNOTATION,
+    STATE_SINCE_ANNOTATION, UNUSED_SINCE_ANNOTATION,
 };
 use sealed_secrets_tests::{Cluster, Edition, Fault, FaultProxy, Reach, until};
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ use crate::support::PATIENCE;
 const LONG_AGO: &str = "2020-01-01T00:00:00Z";
 const COMPROMISED: (&str, &str) = (KEY_STATE_ANNOTATION, "Compromised");
 const RETIRED: (&str, &str) = (KEY_STATE_ANNOTATION, "Retired");
+const LEAKED: (&str, &str) = (COMPROMISED_SINCE_ANNOTATION, LONG_AGO);
 const WANTED: (&str, &str) = (STATE_SINCE_ANNOTATION, LONG_AGO);
 const OVER: (&str, &str) = (DECRYPT_UNTIL_ANNOTATION, LONG_AGO);
 const OFF_RING: (&str, &str) = (OFF_RING_SINCE_ANNOTATION, LONG_AGO);
@@ -33,11 +34,16 @@ struct Case {
     after: Option<(SealingKeyPhase, &'static str, Option<&'static str>)>,
 }
 
-const WITHOUT_WHOLE_VIEW: [Case; 4] = [
+const WITHOUT_WHOLE_VIEW: [Case; 5] = [
     Case { what: "activate", before: ("pending", &[]), after: Some((Primary, "active", None)) },
     Case {
+        what: "note-wish",
+        before: ("active", &[COMPROMISED, OVER]),
+        after: Some((Compromised, "compromised", Some(COMPROMISED_SINCE_ANNOTATION))),
+    },
+    Case {
         what: "expel",
-        before: ("active", &[COMPROMISED, WANTED, OVER]),
+        before: ("active", &[COMPROMISED, LEAKED, WANTED, OVER]),
         after: Some((Compromised, "compromised", Some(OFF_RING_SINCE_ANNOTATION))),
     },
     Case {

@@ -1,14 +1,17 @@
 //! Several controllers on the same keys: they make and tell what one would.
 
+use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
-use sealed_secrets_tests::{ControllerProcess, Edition, until};
+use sealed_secrets_crds::{SealingKey, SealingKeyPhase, SealingKeyState};
+use sealed_secrets_tests::{ControllerProcess, Edition, Fault, until};
 use serde_json::json;
 
 use crate::key_scene::{KeyScene, SMALL, key_secret};
 use crate::rotation_doors::on_an_old_key;
+use crate::rotation_faults::with_proxy;
 use crate::support::PATIENCE;
 
 /// How often something was told, by reason.
@@ -49,4 +52,34 @@ async fn three_replicas_make_one_key_when_the_period_is_over_and_tell_it_once() 
     scene.0.controller.stop().await.unwrap();
     assert_eq!((told(&scene, "KeyGenerated").await, told(&scene, "KeyActivated").await), (1, 1));
     assert_eq!(scene.names().await.len(), 3, "the old one, its successor, and the marker");
+}
+
+#[tokio::test]
+async fn a_replica_that_sees_no_keys_for_a_while_takes_no_word_back_that_another_has_heeded() {
+    let (scene, proxy, _) = with_proxy().await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    let seeing = scene.0.installation.start(Edition::Ours, &[SMALL]).await.unwrap();
+    scene.until_phase(&first, SealingKeyPhase::Primary).await;
+    until_seen(&seeing, &first).await;
+    proxy.fail(|method, path| is_list_of_keys(method, path).then_some(Fault::Status(500)));
+    scene.say(&first, &json!({"state": "Compromised"})).await;
+    let heeded = |key: &SealingKey| {
+        key.status.as_ref().and_then(|status| status.observed_generation) == key.metadata.generation
+    };
+    scene.until_phase(&first, SealingKeyPhase::Compromised).await;
+    scene.until_key(&first, "heeded", heeded).await;
+    // It has seen that, and has tried to see the keys since: what it would write is written.
+    let before = proxy.faults();
+    let tried = async || (proxy.faults() >= before + 3).then_some(());
+    until("the blind one has tried to see the keys", PATIENCE, tried).await.unwrap();
+    let said = scene.sealing_keys().get(&first).await.unwrap();
+    assert_eq!((said.spec.state, said.metadata.generation), (SealingKeyState::Compromised, Some(2)));
+    proxy.heal();
+    let names = scene.until_keys(2).await;
+    scene.until_offered(names.iter().find(|name| **name != first).unwrap()).await;
+    scene.until_phase(&first, SealingKeyPhase::Compromised).await;
+}
+
+fn is_list_of_keys(method: &Method, path: &str) -> bool {
+    *method == Method::GET && path.contains("/secrets?")
 }
