@@ -23,9 +23,6 @@ pub(super) fn changes(
     let mut told = false;
     stream::select(labelled, legacy)
         .inspect(move |event| match event {
-            Ok(watcher::Event::InitDone) if std::mem::take(&mut told) => {
-                tracing::info!("key Secrets can be watched from now on");
-            }
             Err(error) if !client::is_forbidden(error) => {
                 tracing::warn!("watching key Secrets: {}", client::watch_in_words(error));
             }

@@ -69,11 +69,6 @@ impl Follower {
             }
             Ok(Event::InitDone) => {
                 self.versions.set_watched(true);
-                if std::mem::take(&mut self.told) {
-                    tracing::info!(
-                        "Secrets can be watched from now on, and edited ones are put back at once"
-                    );
-                }
                 self.versions.listed.open();
                 let seen = std::mem::take(&mut self.seen);
                 self.versions.retain(|key| seen.contains(key))
