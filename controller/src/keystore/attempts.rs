@@ -15,7 +15,7 @@ pub(super) struct Attempts {
     count: u32,
     hindrance: Option<Hindrance>,
     next: Option<Instant>,
-    /// Whether the last one found that somebody else had been faster.
+    /// Whether the last one has ended with a key, here or elsewhere.
     yielded: bool,
 }
 
@@ -32,7 +32,8 @@ impl Attempts {
         self.hindrance = Some(Hindrance::Failed { attempts: self.count, why: error.to_string() });
     }
 
-    /// Somebody else was faster: no failure, unless it is so again and a key is wanted still. Returns how long to wait.
+    /// A key was made, here or by somebody faster: no failure, unless it is so again and one is wanted still. Returns how long
+    /// to wait.
     pub(super) fn yielded(&mut self, error: &KeystoreError, now: Instant) -> Duration {
         if self.yielded {
             self.failed(error, now);

@@ -167,8 +167,13 @@ pub fn due_since(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp) ->
 /// Whether the newest key, a pending one included, is not older than this moment: then what was asked for is done.
 #[must_use]
 pub fn is_met(keys: &[KeyRecord], moment: Timestamp) -> bool {
-    let newest = Planner::newest(candidates(keys, &compromised(keys)));
-    newest.is_some_and(|(_, facts)| facts.not_before.as_second() >= moment.as_second())
+    let newest = predecessor(keys).and_then(|key| key.facts.as_ref());
+    newest.is_some_and(|facts| began_by(facts, moment))
+}
+
+/// Whether the key is not older than this moment, in whole seconds.
+fn began_by(facts: &KeyFacts, moment: Timestamp) -> bool {
+    facts.not_before.as_second() >= moment.as_second()
 }
 
 /// The key that the next one succeeds, by which the name of the next is made: the newest that leads or could, which is the one
@@ -230,6 +235,11 @@ impl<'a> Planner<'a> {
         candidates.max_by(|(a, a_facts), (b, b_facts)| rank(a, a_facts).cmp(&rank(b, b_facts)))
     }
 
+    /// The newest key that leads now or could after a while.
+    fn newest_candidate(&self) -> Option<(&'a KeyRecord, &'a KeyFacts)> {
+        Self::newest(self.candidates())
+    }
+
     fn leaders(&self) -> impl Iterator<Item = (&'a KeyRecord, &'a KeyFacts)> {
         self.candidates().filter(|(key, _)| key.label == KeyLabel::Active)
     }
@@ -261,9 +271,10 @@ impl<'a> Planner<'a> {
         if self.is_past(self.compromise_without_successor(self.candidates().collect::<Vec<_>>().as_slice())) {
             return Some(Occasion::Compromised);
         }
-        let Some((_, newest)) = Self::newest(self.candidates()) else { return Some(Occasion::NoKey) };
-        let is_older = |moment: &&Timestamp| newest.not_before.as_second() < moment.as_second();
-        if self.policy.requests.iter().filter(is_older).any(|moment| *moment <= self.now) {
+        if self.newest_candidate().is_none() {
+            return Some(Occasion::NoKey);
+        }
+        if self.unmet_requests().any(|moment| moment <= self.now) {
             return Some(Occasion::Requested);
         }
         let is_scheduled = !self.policy.suspended && !self.policy.external;
@@ -287,12 +298,14 @@ impl<'a> Planner<'a> {
     }
 
     fn period_over(&self) -> Option<Timestamp> {
-        let (_, newest) = Self::newest(self.candidates())?;
+        let (_, newest) = self.newest_candidate()?;
         newest.not_before.checked_add(self.policy.every?).ok()
     }
 
     fn unmet_requests(&self) -> impl Iterator<Item = Timestamp> {
-        self.policy.requests.iter().copied().filter(|moment| !is_met(self.keys, *moment))
+        let newest = self.newest_candidate();
+        let is_unmet = move |moment: &Timestamp| !newest.is_some_and(|(_, facts)| began_by(facts, *moment));
+        self.policy.requests.iter().copied().filter(is_unmet)
     }
 
     fn future_requests(&self) -> impl Iterator<Item = Timestamp> {
@@ -375,7 +388,7 @@ impl<'a> Planner<'a> {
         facts: &KeyFacts,
         leads: bool,
     ) -> (Vec<Step>, Option<Blocked>) {
-        let newest = Self::newest(self.candidates()).is_some_and(|(newest, _)| newest.name == key.name);
+        let newest = self.newest_candidate().is_some_and(|(newest, _)| newest.name == key.name);
         if self.policy.retire_when_unused_for.is_none() || leads || newest {
             return (Vec::new(), None);
         }
