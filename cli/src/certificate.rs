@@ -58,7 +58,8 @@ fn in_its_place(flags: &Flags, error: Error) -> Result<Vec<u8>, Error> {
         return Err(error);
     }
     let Ok(Some(found)) = ClusterCertificate::without_controller(flags) else { return Err(error) };
-    io::tell(&format!("{error}; using the certificate of {}", found.source));
+    let reason = error.to_string();
+    io::tell(&format!("{}; using the certificate of {}", reason.trim_end_matches('.'), found.source));
     Ok(found.certificate.pem().into())
 }
 

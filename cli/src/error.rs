@@ -13,6 +13,8 @@ use thiserror::Error;
 
 use crate::commands::KeysError;
 
+const SERVICE_FLAGS: &str = "Please, use the flag --controller-name and --controller-namespace to set up the name and namespace of the sealed secrets controller";
+
 /// Why the command fails; printed after `error: `, exit code 1. No variant carries plaintext or key material.
 #[derive(Debug, Error)]
 pub(crate) enum Error {
@@ -150,9 +152,7 @@ pub(crate) enum Error {
     )]
     Timeout,
     /// The controller's Service cannot be found.
-    #[error(
-        "cannot get sealed secret service: {cause}.\nPlease, use the flag --controller-name and --controller-namespace to set up the name and namespace of the sealed secrets controller"
-    )]
+    #[error("cannot get sealed secret service: {cause}.")]
     Service {
         /// The API server's words, or why there are none.
         cause: String,
@@ -205,6 +205,17 @@ pub(crate) enum Error {
         "no manual page for {0:?}; there are: man, man keys, man keys list and so on, man cert, man cert fetch, man cert show"
     )]
     NoManualPage(String),
+}
+
+impl Error {
+    /// Further lines for who reads the message, each a sentence or command of its own.
+    pub(crate) fn advice(&self) -> Vec<String> {
+        match self {
+            Self::Service { .. } => vec![SERVICE_FLAGS.to_owned()],
+            Self::Keys(error) => error.advice(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// The system's words as Go prints them.

@@ -4,6 +4,7 @@ use clap::builder::ValueHint;
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 
 use crate::commands::Grammar;
+use crate::escape;
 use crate::flags::{FLAGS, Flag, Group};
 
 const INTRODUCTION: &str = "\
@@ -39,7 +40,7 @@ Every flag but the last group can be set by a variable: SEALED_SECRETS_CONTROLLE
 
 /// The help text with a final newline.
 pub(crate) fn text(program: &str) -> String {
-    let mut output = format!("Usage of {program}:\n\n{INTRODUCTION}\n");
+    let mut output = format!("Usage of {}:\n\n{INTRODUCTION}\n", escape::line(program));
     for group in Group::ALL {
         output.extend(["\n", group.heading(), ":\n"]);
         for flag in FLAGS.iter().filter(|flag| flag.group == group) {

@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::platform;
+use crate::{escape, platform};
 
 /// What was read, and what to call it in messages.
 pub(crate) struct Input {
@@ -75,9 +75,9 @@ pub(crate) fn read_stdin(wanted: &str) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// Says one line on stderr. Where nobody can hear it any more the work goes on.
+/// Says one line on stderr, escaped. Where nobody can hear it any more the work goes on.
 pub(crate) fn tell(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{}", escape::line(line));
 }
 
 /// Writes to the file, or to stdout where there is none.

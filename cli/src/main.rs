@@ -7,6 +7,7 @@ mod cluster_certificate;
 mod commands;
 mod connection;
 mod error;
+mod escape;
 mod flags;
 mod help;
 mod io;
@@ -45,7 +46,8 @@ fn main() -> ExitCode {
         Err(UsageError::Help) => finish(io::write(None, help::text(&program).as_bytes())),
         Err(error) => {
             // Scripts find the message where upstream puts it: last on stdout. People find it on stderr.
-            let _ = io::write(None, format!("{}{error}\n", help::text(&program)).as_bytes());
+            let shown = escape::line(&error.to_string());
+            let _ = io::write(None, format!("{}{shown}\n", help::text(&program)).as_bytes());
             io::tell(&format!("error: {error}"));
             ExitCode::from(2)
         }
@@ -62,6 +64,7 @@ fn finish(result: Result<(), error::Error>) -> ExitCode {
         }
         Err(error) => {
             io::tell(&format!("error: {error}"));
+            error.advice().iter().for_each(|line| io::tell(line));
             ExitCode::FAILURE
         }
     }

@@ -6,7 +6,7 @@ use sealed_secrets_core::manifest::{Format, object_text};
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::io;
+use crate::{escape, io};
 
 /// `-o`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -20,29 +20,31 @@ pub(crate) enum ReportFormat {
     Yaml,
 }
 
-/// Writes the report to stdout. `value` is a mapping, `text` ends with a newline.
+/// Writes the report to stdout, the text escaped. `value` is a mapping, `text` ends with a newline.
 ///
 /// # Errors
 /// When stdout cannot be written.
 pub(crate) fn write(format: ReportFormat, value: &Value, text: &str) -> Result<(), Error> {
     match format {
-        ReportFormat::Text => io::write(None, text.as_bytes()),
+        ReportFormat::Text => io::write(None, escape::lines(text).as_bytes()),
         ReportFormat::Json => io::write(None, object_text(value, Format::Json).as_bytes()),
         ReportFormat::Yaml => io::write(None, object_text(value, Format::Yaml).as_bytes()),
     }
 }
 
-/// Columns two spaces apart, as wide as their widest cell; every row has the same number of cells.
+/// Columns two spaces apart, as wide as their widest cell, escaped; every row has the same number of cells.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| escape::line(cell)).collect()).collect();
     let mut widths: Vec<usize> = Vec::new();
-    for row in rows {
+    for row in &rows {
         widths.resize(row.len().max(widths.len()), 0);
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
         }
     }
     let mut output = String::new();
-    for row in rows {
+    for row in &rows {
         let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
         output.extend([cells.join("  ").trim_end(), "\n"]);
     }

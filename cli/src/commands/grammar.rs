@@ -4,6 +4,7 @@ use clap::Parser;
 
 use super::{cert, keys};
 use crate::error::Error;
+use crate::escape;
 
 /// The words after `kubeseal`.
 #[derive(Debug, Parser)]
@@ -35,9 +36,26 @@ Examples:
 ///
 /// # Errors
 /// [`Error::Usage`] when they do not follow the grammar; else whatever the verb says.
-pub(super) fn run(words: Vec<String>) -> Result<(), Error> {
-    match Grammar::try_parse_from(std::iter::once("kubeseal".to_owned()).chain(words))? {
+pub(super) fn run(words: &[String]) -> Result<(), Error> {
+    let grammar = |words: &[String]| {
+        Grammar::try_parse_from(std::iter::once("kubeseal").chain(words.iter().map(String::as_str)))
+    };
+    match parsed(words, grammar)? {
         Grammar::Keys(verb) => keys::run(&verb),
         Grammar::Cert(verb) => cert::run(&verb),
     }
+}
+
+/// What `parse` makes of the words. Its errors quote them, so these are about the words as they may be shown.
+///
+/// # Errors
+/// When the words do not follow the grammar.
+pub(super) fn parsed<T>(
+    words: &[String],
+    parse: impl Fn(&[String]) -> Result<T, clap::Error>,
+) -> Result<T, clap::Error> {
+    parse(words).map_err(|error| {
+        let shown: Vec<String> = words.iter().map(|word| escape::line(word)).collect();
+        parse(&shown).err().unwrap_or(error)
+    })
 }

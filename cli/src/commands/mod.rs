@@ -34,7 +34,7 @@ pub(crate) fn subcommand(words: &[String]) -> Option<Box<dyn FnOnce() -> Result<
         }
         Some("keys" | "cert") => {
             let words = words.to_vec();
-            Some(Box::new(move || grammar::run(words)))
+            Some(Box::new(move || grammar::run(&words)))
         }
         _ => None,
     }

@@ -6,4 +6,5 @@ mod bad_input;
 mod edits;
 mod keys;
 mod run;
+mod terminal;
 mod transcripts;

@@ -1,4 +1,5 @@
-use sealed_secrets_crds::names::SEALING_KEY_LABEL;
+use sealed_secrets_crds::names::{DEFAULT_POLICY_NAME, SEALING_KEY_LABEL};
+use serde_json::json;
 use thiserror::Error;
 
 use crate::api::Refusal;
@@ -8,8 +9,7 @@ use crate::api::Refusal;
 pub(crate) enum KeysError {
     /// The CRD is not installed.
     #[error(
-        "this cluster has no {kind} objects: their CRD is not installed. Install the CRDs of sealed-secrets-rs, or look at the key Secrets themselves:\n{}",
-        key_secrets_command(.namespace)
+        "this cluster has no {kind} objects: their CRD is not installed. Install the CRDs of sealed-secrets-rs, or look at the key Secrets themselves:"
     )]
     UnknownKind {
         /// The kind, as in its CRD.
@@ -18,10 +18,7 @@ pub(crate) enum KeysError {
         namespace: String,
     },
     /// The user lacks a right.
-    #[error(
-        "{cause}\nAsk for a role that allows it. Who may read the key Secrets themselves can look at those:\n{}",
-        key_secrets_command(.namespace)
-    )]
+    #[error("{cause}")]
     Forbidden {
         /// The API server's words.
         cause: String,
@@ -61,7 +58,7 @@ pub(crate) enum KeysError {
     },
     /// There is nothing to ask for a rotation.
     #[error(
-        "namespace {0} has no SealingKeyPolicy \"default\", which takes the request. An empty one changes nothing else; create it with\n  echo '{{\"apiVersion\":\"sealedsecrets.rs/v1alpha1\",\"kind\":\"SealingKeyPolicy\",\"metadata\":{{\"name\":\"default\",\"namespace\":\"{0}\"}},\"spec\":{{}}}}' | kubectl apply -f -"
+        "namespace {0} has no SealingKeyPolicy \"default\", which takes the request. An empty one changes nothing else; create it with"
     )]
     NoPolicy(String),
     /// The controller makes no keys.
@@ -127,6 +124,26 @@ fn key_secrets_command(namespace: &str) -> String {
 }
 
 impl KeysError {
+    /// Further lines for who reads the message: commands, and what they are for.
+    pub(crate) fn advice(&self) -> Vec<String> {
+        match self {
+            Self::UnknownKind { namespace, .. } => vec![key_secrets_command(namespace)],
+            Self::Forbidden { namespace, .. } => vec![
+                "Ask for a role that allows it. Who may read the key Secrets themselves can look at those:"
+                    .to_owned(),
+                key_secrets_command(namespace),
+            ],
+            Self::NoPolicy(namespace) => {
+                let policy = json!({
+                    "apiVersion": "sealedsecrets.rs/v1alpha1", "kind": "SealingKeyPolicy",
+                    "metadata": {"name": DEFAULT_POLICY_NAME, "namespace": namespace}, "spec": {}
+                });
+                vec![format!("  echo '{policy}' | kubectl apply -f -")]
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// What a request for objects of `kind` failed with, and what to do about it.
     pub(crate) fn of(action: &'static str, kind: &'static str, namespace: &str, refusal: Refusal) -> Self {
         let namespace = namespace.to_owned();

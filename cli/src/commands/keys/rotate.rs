@@ -16,7 +16,7 @@ use super::{KeysError, list};
 use crate::api::{ApiServer, Refusal};
 use crate::connection::Connection;
 use crate::error::Error;
-use crate::report::ReportFormat;
+use crate::report::{ReportFormat, table};
 use crate::{io, kubeconfig, report};
 
 /// Between two looks at the status.
@@ -225,7 +225,7 @@ impl NewKey {
             (SealingKeyPhase::Pending, None) => "decrypts, and seals after its activation delay".to_owned(),
             _ => "decrypts; another key seals, because the SealingKeyPolicy pins it".to_owned(),
         };
-        format!("{}  {}  {does}\n", self.name, self.fingerprint)
+        table(&[vec![self.name.clone(), self.fingerprint.clone(), does]])
     }
 
     fn value(&self, request: Timestamp) -> Value {

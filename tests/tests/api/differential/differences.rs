@@ -147,6 +147,10 @@ pub(crate) const TESTED_ELSEWHERE: &[(&str, &str)] = &[
         "a_file_that_changes_while_it_is_edited_keeps_the_other_change",
     ),
     (
+        "control characters and invisible ones in names, kinds and answers of servers reach the terminal",
+        "names_of_certificates_and_files_are_escaped",
+    ),
+    (
         "keys are listed, saved and relabelled with kubectl; a new one needs a restart or a signal",
         "keys_are_seen_rotated_revoked_and_retired_from_a_laptop",
     ),
