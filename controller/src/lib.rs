@@ -22,6 +22,7 @@ mod keystore;
 mod log_line;
 mod metrics;
 mod own_kinds;
+mod memory_guard;
 mod policy;
 mod process;
 mod sealed_secret;
@@ -35,3 +36,4 @@ mod writing;
 
 pub use error::StartError;
 pub use startup::run;
+pub use memory_guard::protect_memory;

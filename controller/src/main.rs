@@ -3,11 +3,14 @@
 use std::process::ExitCode;
 
 use sealed_secrets_controller::args::{Args, WrongVariable};
-use sealed_secrets_controller::{run, telemetry};
+use sealed_secrets_controller::{protect_memory, run, telemetry};
 
 fn main() -> ExitCode {
     let (args, wrong_variables) = Args::of_this_process();
     telemetry::init(&args);
+    if let Err(error) = protect_memory() {
+        tracing::warn!("the memory of this process can be dumped: {error}");
+    }
     for WrongVariable { name, flag } in wrong_variables {
         tracing::warn!("the variable {name} has a value that --{flag} does not take, and is ignored");
     }

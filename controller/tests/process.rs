@@ -115,3 +115,13 @@ fn without_a_cluster_it_says_what_to_do() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("give --kubeconfig"));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_controller_leaves_no_core_dump() {
+    let (mut controller, _folder) = start(&[]);
+    first_line(controller.0.stdout.take().unwrap());
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", controller.0.id())).unwrap();
+    let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().take(2).collect::<Vec<_>>(), ["0", "0"]);
+}
