@@ -98,6 +98,22 @@ mod tests {
         assert_eq!(found, WRITERS.map(|(file, _)| file));
     }
 
+    /// What takes a private key of the crate `rsa`, whose operations take time that depends on the key.
+    const PRIVATE_SIDE_OF_RSA: [&str; 4] = ["RsaPrivateKey", "DecodePrivateKey", "rsa::pkcs1v15", "rsa::pss"];
+
+    /// RUSTSEC-2023-0071 does not concern these programs as long as this holds (deny.toml).
+    #[test]
+    fn no_program_has_a_private_key_of_the_crate_rsa() {
+        for package in ["crds", "core", "controller", "cli", "xtask"] {
+            let (mut found, root) = (BTreeMap::new(), workspace::root().join(package).join("src"));
+            sources(&root, &root, &mut found);
+            for (path, source) in found {
+                let used = PRIVATE_SIDE_OF_RSA.iter().find(|name| source.contains(**name));
+                assert_eq!(used, None, "{package}/src/{path}");
+            }
+        }
+    }
+
     #[test]
     fn the_core_cannot_reach_the_world() {
         let used = &dependencies()["sealed-secrets-core"];
