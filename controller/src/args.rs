@@ -15,8 +15,8 @@ use sealed_secrets_core::template::Budget;
 use sealed_secrets_core::unseal::V1Data;
 
 pub use environment::WrongVariable;
-pub use value::{CutoffTime, ListenAddress, Pairs};
-use value::{GoBool, duration, key_prefix, key_size, order_by, pairs};
+pub use value::{CutoffTime, ListenAddress, Networks, Pairs};
+use value::{GoBool, duration, key_prefix, key_size, networks, order_by, pairs};
 
 /// Opens SealedSecrets inside a Kubernetes cluster.
 ///
@@ -109,6 +109,11 @@ pub struct Args {
     /// Requests to verify and rotate that are answered at once
     #[arg(long, env = "SEALED_SECRETS_RATE_LIMIT_BURST", default_value = "2")]
     pub rate_limit_burst: NonZeroU32,
+
+    /// Networks and addresses of proxies that tell in X-Forwarded-For whom a request comes from, comma-separated; what the API
+    /// server gives as its own address is one of them
+    #[arg(long, env = "SEALED_SECRETS_TRUSTED_PROXIES", default_value = "", hide_default_value = true, value_parser = networks)]
+    pub trusted_proxies: Networks,
 
     /// Tries of a failing object before it waits for a change; by default it is tried again for ever
     #[arg(long, env = "SEALED_SECRETS_MAX_UNSEAL_RETRIES")]
@@ -262,7 +267,7 @@ mod tests {
 
     /// Every flag of upstream (compatibility 1.2) with the default that it has here. Three are empty on purpose: objects are
     /// tried again for ever, and the API server is asked as fast as it answers.
-    const FLAGS: [(&str, &str); 31] = [
+    const FLAGS: [(&str, &str); 32] = [
         ("accept-deprecated-v1-data", "true"),
         ("additional-namespaces", ""),
         ("all-namespaces", "true"),
@@ -294,6 +299,7 @@ mod tests {
         ("watch-for-secrets", "false"),
         ("write-timeout", "2m"),
         ("template-budget", "1"),
+        ("trusted-proxies", ""),
     ];
 
     #[test]

@@ -12,6 +12,7 @@ use tower::buffer::BufferLayer;
 use tower::filter::AsyncFilterLayer;
 use tower::retry::RetryLayer;
 
+use crate::api_requests::{ApiRequests, Observing};
 use crate::args::Args;
 use crate::error::StartError;
 
@@ -23,8 +24,8 @@ const SILENCE: Duration = Duration::from_secs(20);
 const PAGE: u32 = 100;
 const CONNECTING: Duration = Duration::from_secs(5);
 const WAITING_REQUESTS: usize = 1024;
-/// A request that comes at a bad moment (429, 503 or 504) is repeated so often, within some three seconds; after that it is for
-/// those who have asked to try again, with pauses of their own.
+/// A request that comes at a bad moment (429, 503 or 504) is repeated so often, within some three seconds or after the pauses that
+/// the answers ask for; after that it is for those who have asked to try again, with pauses of their own.
 const RETRIES: u32 = 3;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(1);
@@ -33,7 +34,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When no cluster is configured, or its configuration cannot be used.
-pub(crate) async fn connect(args: &Args) -> Result<Client, StartError> {
+pub(crate) async fn connect(args: &Args, requests: Arc<ApiRequests>) -> Result<Client, StartError> {
     let mut config = configuration(args).await.map_err(StartError::Configuration)?;
     config.connect_timeout = Some(CONNECTING);
     config.read_timeout = Some(SILENCE);
@@ -42,11 +43,12 @@ pub(crate) async fn connect(args: &Args) -> Result<Client, StartError> {
     // The client's own repetition goes on for minutes, in which whoever has asked could do something better.
     config.default_retry = false;
     let unusable = |error: &dyn std::error::Error| StartError::Configuration(error.to_string());
-    // Retry-After is not heeded: it may ask for an hour, and nobody would know what is waited for.
-    let again = RetryPolicy::new(FIRST_RETRY, LONGEST_RETRY, RETRIES, false);
+    // A longer wait that the API server asks for is waited.
+    let again = RetryPolicy::new(FIRST_RETRY, LONGEST_RETRY, RETRIES, true);
     let again = again.map_err(|error| unusable(&error))?;
     let builder = ClientBuilder::try_from(config)
         .map_err(|error| unusable(&error))?
+        .with_layer(&Observing(requests))
         .with_layer(&BufferLayer::new(WAITING_REQUESTS))
         .with_layer(&RetryLayer::new(again));
     Ok(match Pace::of(args) {

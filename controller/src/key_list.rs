@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// From the beginning of one list to that of the next that was asked for.
 const DISTANCE: Duration = Duration::from_secs(1);
@@ -13,7 +13,7 @@ const DISTANCE: Duration = Duration::from_secs(1);
 pub(crate) struct KeyList {
     wish: Notify,
     /// When the list began that the published ring is made of.
-    last: Mutex<Option<Instant>>,
+    last: watch::Sender<Option<Instant>>,
     /// When the list began that everybody can see what it says of the keys.
     shown: Mutex<Option<Instant>>,
 }
@@ -46,7 +46,15 @@ impl KeyList {
 
     /// Notes that the ring of a list that began at `moment` is published.
     pub(crate) fn published(&self, moment: Instant) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(moment);
+        self.last.send_replace(Some(moment));
+    }
+
+    /// Asks for a list, and returns when the published ring is made of one that began after `moment`.
+    pub(crate) async fn published_after(&self, moment: Instant) {
+        if !self.is_newer_than(moment) {
+            // Fails only without a sender, and this is it.
+            let _ = self.last.subscribe().wait_for(|last| last.is_some_and(|last| last > moment)).await;
+        }
     }
 
     /// Returns when somebody has asked and the last list is long enough ago.
@@ -57,7 +65,7 @@ impl KeyList {
     }
 
     fn last(&self) -> Option<Instant> {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.last.borrow()
     }
 }
 

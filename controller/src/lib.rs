@@ -7,6 +7,8 @@
 // A slice that begins or ends inside a character panics with the text.
 #![cfg_attr(not(test), warn(clippy::string_slice))]
 
+mod api_requests;
+mod api_servers;
 pub mod args;
 mod backoff;
 mod client;
@@ -20,9 +22,9 @@ mod key_list;
 mod key_metrics;
 mod keystore;
 mod log_line;
+mod memory_guard;
 mod metrics;
 mod own_kinds;
-mod memory_guard;
 mod policy;
 mod process;
 mod sealed_secret;
@@ -35,5 +37,5 @@ mod usage;
 mod writing;
 
 pub use error::StartError;
-pub use startup::run;
 pub use memory_guard::protect_memory;
+pub use startup::run;

@@ -1,7 +1,7 @@
 //! The controller's metrics, named as upstream's.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::ResourceExt as _;
@@ -14,6 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::api_requests::ApiRequests;
 use crate::key_metrics::KeyMetrics;
 use crate::process::Process;
 use crate::unsynced::Unsynced;
@@ -74,6 +75,7 @@ pub(crate) struct Metrics {
     http_durations: Family<Question, Histogram, fn() -> Histogram>,
     keys: KeyMetrics,
     usage: UsageMetrics,
+    api_requests: Arc<ApiRequests>,
     omit_names: bool,
     /// The instances of SealedSecrets on the page that have one: the label may be another one by the time they go.
     instances: Mutex<HashMap<(String, String), String>>,
@@ -95,6 +97,7 @@ impl Metrics {
             http_durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             keys: KeyMetrics::default(),
             usage: UsageMetrics::default(),
+            api_requests: Arc::default(),
             omit_names,
             instances: Mutex::default(),
         };
@@ -124,6 +127,12 @@ impl Metrics {
         self.unsynced.register(registry);
         self.keys.register(registry);
         self.usage.register(registry);
+        self.api_requests.register(registry);
+    }
+
+    /// Those of requests to the API server.
+    pub(crate) fn api_requests(&self) -> &Arc<ApiRequests> {
+        &self.api_requests
     }
 
     /// Those of what is sealed to which key.

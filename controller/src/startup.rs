@@ -16,7 +16,8 @@ use crate::args::Args;
 use crate::backoff::Failures;
 use crate::context::{Context, RingReceiver};
 use crate::error::StartError;
-use crate::http::{Desk, Interface, Limits, Patience, RateLimiter};
+use crate::http::{Desk, Interface, Limits, Patience, RateLimiter, Readiness, TrustedProxies};
+use crate::key_list::KeyList;
 use crate::keystore::{Guidance, Keystore};
 use crate::metrics::Metrics;
 use crate::own_kinds::Follower;
@@ -24,7 +25,7 @@ use crate::policy::Reporter;
 use crate::sealed_secret::Selection;
 use crate::sealing_keys::SealingKeys;
 use crate::usage::Ledger;
-use crate::{client, home, http, sealed_secret};
+use crate::{api_servers, client, home, http, sealed_secret};
 
 const STACK: usize = 8 << 20;
 /// On each of the two ports.
@@ -33,6 +34,10 @@ const CONNECTIONS: usize = 512;
 const HEADERS: Duration = Duration::from_secs(10);
 /// A connection that is older is asked to go; then clients connect again.
 const CONNECTION: Duration = Duration::from_mins(5);
+/// For a client to read its answer, so that unread ones cannot use up the memory.
+const ANSWER: Duration = Duration::from_secs(20);
+/// How long others send requests to a replica that is not ready any more.
+const FAREWELL: Duration = Duration::from_secs(3);
 /// A Pod has 30 seconds to end.
 const LAST_REQUEST: Duration = Duration::from_secs(20);
 
@@ -70,12 +75,12 @@ async fn serve(args: Args) -> Result<(), StartError> {
     let asked_for_key = signal(SignalKind::user_defined1())?;
     let listener = http::listen(&args.listen_addr, "listen-addr").await?;
     let metrics_listener = http::listen(&args.listen_metrics_addr, "listen-metrics-addr").await?;
-    let client = client::connect(&args).await?;
+    let metrics = Arc::new(Metrics::new(args.metrics_omit_secret_labels));
+    let client = client::connect(&args, Arc::clone(metrics.api_requests())).await?;
     let namespace = home::namespace();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace, "{DEFAULT_CONTROLLER_NAME} starts");
 
     tell_what_flags_do_not_do(&args);
-    let metrics = Arc::new(Metrics::new(args.metrics_omit_secret_labels));
     let selection = Selection {
         namespaces: args.watched_namespaces(&namespace),
         labels: args.label_selector.clone(),
@@ -84,6 +89,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
     let usage = Arc::new(Ledger::new(selection.is_all()));
     let keys = Keys::new(&client, &args, &namespace, &usage, &metrics);
     let (ring, key_list) = (keys.keystore.subscribe(), keys.keystore.key_list());
+    let proxies = trusted_proxies(&args, &client);
     let context = Arc::new(Context {
         client,
         key_prefix: args.key_prefix.clone(),
@@ -92,7 +98,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
         update_status: args.update_status,
         max_retries: args.max_unseal_retries,
         ring: ring.clone(),
-        key_list,
+        key_list: Arc::clone(&key_list),
         metrics: Arc::clone(&metrics),
         usage,
         backoff: Failures::default(),
@@ -103,7 +109,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
         namespace: namespace.clone(),
     });
     let patience = patience(&args);
-    let interface = interface(&args, ring, Arc::clone(&metrics));
+    let interface = interface(&args, ring, key_list, proxies, &metrics, &stop);
     let servers = tokio::spawn(http::serve(listener, interface, patience, stop.clone()));
     let metrics_server = tokio::spawn(http::serve_metrics(metrics_listener, metrics, patience, stop.clone()));
     let work = tokio::spawn(sealed_secret::run(context, selection, stop.clone()));
@@ -183,20 +189,45 @@ async fn overdue(stop: &CancellationToken) {
     tokio::time::sleep(LAST_WORK).await;
 }
 
-fn interface(args: &Args, ring: RingReceiver, metrics: Arc<Metrics>) -> Interface {
+/// The proxies that the flag names; API servers join them.
+fn trusted_proxies(args: &Args, client: &Client) -> Arc<TrustedProxies> {
+    let proxies = Arc::new(TrustedProxies::new(args.trusted_proxies.clone()));
+    tokio::spawn(api_servers::follow(client.clone(), Arc::clone(&proxies)));
+    proxies
+}
+
+fn interface(
+    args: &Args,
+    ring: RingReceiver,
+    key_list: Arc<KeyList>,
+    proxies: Arc<TrustedProxies>,
+    metrics: &Arc<Metrics>,
+    stop: &CancellationToken,
+) -> Interface {
     let limits = Limits { per_second: args.rate_limit.get().into(), burst: args.rate_limit_burst.get() };
-    let limiter = RateLimiter::new(limits, Instant::now());
     let (reading, writing) = (limit(args.read_timeout), limit(args.write_timeout));
-    let desk = Desk::new(ring.clone(), args.v1_data(), reading, writing);
-    Interface { ring, desk, limiter, metrics }
+    Interface {
+        readiness: Readiness {
+            ring: ring.clone(),
+            api_requests: Arc::clone(metrics.api_requests()),
+            stop: stop.clone(),
+        },
+        desk: Desk::new(ring.clone(), key_list, args.v1_data(), reading, writing),
+        ring,
+        limiter: RateLimiter::new(limits, Instant::now()),
+        proxies,
+        metrics: Arc::clone(metrics),
+    }
 }
 
 fn patience(args: &Args) -> Patience {
     Patience {
         connections: CONNECTIONS,
         headers: limit(args.read_timeout).min(HEADERS),
+        answer: limit(args.write_timeout).min(ANSWER),
         connection: CONNECTION,
         last_request: limit(args.write_timeout).min(LAST_REQUEST),
+        farewell: FAREWELL,
     }
 }
 

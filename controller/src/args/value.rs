@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
 use clap::builder::BoolValueParser;
+use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use sealed_secrets_core::crypto::KeySize;
 use sealed_secrets_core::keyring::OrderBy;
@@ -132,6 +134,20 @@ pub(super) fn pairs(text: &str) -> Result<Pairs, String> {
     parts.map(pair).collect()
 }
 
+/// Ranges of addresses.
+pub type Networks = Vec<IpNet>;
+
+/// Networks such as `10.0.0.0/8` and single addresses, comma-separated; what is empty is nothing.
+pub(super) fn networks(text: &str) -> Result<Networks, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let network = |part: &str| {
+        let address = part.parse().map(|address: IpAddr| IpNet::from(address.to_canonical()));
+        let unreadable = || format!("expected a network such as 10.0.0.0/8 or an address, not {part:?}");
+        address.or_else(|_| part.parse()).map_err(|_| unreadable())
+    };
+    parts.map(network).collect()
+}
+
 /// Where to listen, in Go's form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenAddress {
@@ -200,6 +216,20 @@ mod tests {
         }
         for text in ["", "+", "--1h", "h", "5", "1x", "-", "1h-"] {
             assert!(duration(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn networks_are_ranges_and_single_addresses() {
+        let read =
+            |text| networks(text).map(|networks| networks.iter().map(IpNet::to_string).collect::<Vec<_>>());
+        assert_eq!(
+            read("10.0.0.0/8, 192.0.2.1,,2001:db8::/32").unwrap(),
+            ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]
+        );
+        assert_eq!(read("").unwrap(), [""; 0]);
+        for text in ["10.0.0.0/33", "api-server", "10.0.0.1:443"] {
+            assert!(networks(text).is_err(), "{text}");
         }
     }
 

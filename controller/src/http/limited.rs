@@ -1,29 +1,30 @@
 //! Turns away requests beyond the rate, in the words and headers of upstream.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::Extension;
+use axum::extract::{Request, State};
 use axum::http::header::{HeaderName, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
+use super::clients::Client;
 use super::rate::{RateLimiter, Share};
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
-/// The peer is who has connected: headers such as X-Forwarded-For are what a client likes to write.
+/// Answers 429 to requests beyond the rate.
 pub(super) async fn limited(
     State(limiter): State<Arc<RateLimiter>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(client): Extension<Client>,
     request: Request,
     next: Next,
 ) -> Response {
-    let admission = limiter.admit(peer.ip(), Instant::now());
+    let admission = limiter.admit(client.0, Instant::now());
     let mut response = match admission.wait {
         None => next.run(request).await,
         Some(wait) => too_many(wait),

@@ -1,6 +1,7 @@
 //! The HTTP interface (compatibility 1.3): one file per handler. It knows the key ring and the metrics, not Kubernetes.
 
 mod certificate;
+mod clients;
 mod counted;
 mod desk;
 mod guests;
@@ -12,9 +13,11 @@ mod page;
 mod rate;
 mod rotate;
 mod server;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod turns;
+mod unread;
 mod verify;
 
 use std::sync::Arc;
@@ -29,7 +32,9 @@ use tokio_util::sync::CancellationToken;
 use crate::context::RingReceiver;
 use crate::metrics::Metrics;
 
+pub(crate) use clients::TrustedProxies;
 pub(crate) use desk::Desk;
+pub(crate) use health::Readiness;
 pub(crate) use listen::listen;
 pub(crate) use rate::{Limits, RateLimiter};
 pub(crate) use server::Patience;
@@ -37,8 +42,10 @@ pub(crate) use server::Patience;
 /// What the interface needs of the rest of the controller.
 pub(crate) struct Interface {
     pub(crate) ring: RingReceiver,
+    pub(crate) readiness: Readiness,
     pub(crate) desk: Desk,
     pub(crate) limiter: RateLimiter,
+    pub(crate) proxies: Arc<TrustedProxies>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -53,22 +60,24 @@ pub(crate) async fn serve(
 }
 
 /// Every path takes every method, as upstream's do.
-fn routes(Interface { ring, desk, limiter, metrics }: Interface) -> Router {
+fn routes(Interface { ring, readiness, desk, limiter, proxies, metrics }: Interface) -> Router {
+    let identified = from_fn_with_state(proxies, clients::identified);
     let limited = from_fn_with_state(Arc::new(limiter), limited::limited);
     let questions = Router::new()
         .route("/v1/verify", any(verify::verify))
         .route("/v1/rotate", any(rotate::rotate))
         .route_layer(limited)
+        .route_layer(identified)
         .with_state(Arc::new(desk));
     let counted = Router::new()
         .route("/v1/cert.pem", any(certificate::pem))
-        .with_state(ring.clone())
+        .with_state(ring)
         .merge(questions)
         .route_layer(from_fn_with_state(metrics, counted::counted));
     Router::new()
         .route("/healthz", any(health::alive))
         .route("/readyz", any(health::ready))
-        .with_state(ring)
+        .with_state(readiness)
         .merge(counted)
         .fallback(nothing_here)
 }

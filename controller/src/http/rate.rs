@@ -1,4 +1,4 @@
-//! How many requests are answered: token buckets, one for all and one for each peer. The time is an argument.
+//! How many requests are answered: token buckets, one for each client and two for all. The time is an argument.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -74,10 +74,14 @@ impl Bucket {
 #[derive(Debug)]
 struct Buckets {
     common: Bucket,
+    /// When the common one is empty, for clients that have not asked for a while: however many others ask all the time, they are
+    /// answered.
+    newcomers: Bucket,
     peers: HashMap<IpAddr, Bucket>,
 }
 
-/// Lets requests through at the rate of the flags for each peer, and at several times that for all together.
+/// Lets requests through at the rate of the flags for each client, at several times that for all together, and as often again for
+/// those that have their whole burst left.
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
     limits: Limits,
@@ -87,7 +91,7 @@ pub(crate) struct RateLimiter {
 impl RateLimiter {
     pub(crate) fn new(limits: Limits, now: Instant) -> Self {
         let common = Bucket::full(limits.size() * PEERS, now);
-        Self { limits, buckets: Mutex::new(Buckets { common, peers: HashMap::new() }) }
+        Self { limits, buckets: Mutex::new(Buckets { common, newcomers: common, peers: HashMap::new() }) }
     }
 
     /// Counts a request.
@@ -100,16 +104,21 @@ impl RateLimiter {
                 bucket.tokens < size
             });
         }
-        let mut of_peer = None;
+        let (mut of_peer, mut is_newcomer) = (None, false);
         if buckets.peers.len() < MAX_PEERS || buckets.peers.contains_key(&peer) {
             let bucket = buckets.peers.entry(peer).or_insert_with(|| Bucket::full(size, now));
+            bucket.refill(per_second, size, now);
+            is_newcomer = bucket.tokens >= size;
             let wait = bucket.take(per_second, size, now);
             of_peer = Some((*bucket, wait));
         }
         // One that is turned away takes nothing from the others.
         let wait = match of_peer {
             Some((_, Some(wait))) => Some(wait),
-            _ => buckets.common.take(per_second * PEERS, size * PEERS, now),
+            _ => match buckets.common.take(per_second * PEERS, size * PEERS, now) {
+                Some(_) if is_newcomer => buckets.newcomers.take(per_second * PEERS, size * PEERS, now),
+                wait => wait,
+            },
         };
         Admission { share: self.share(of_peer.map_or(buckets.common, |(bucket, _)| bucket)), wait }
     }
@@ -156,11 +165,28 @@ mod tests {
         assert_eq!(shares.map(|share| share.full_after.as_millis()), [500, 1000, 1500, 1500]);
     }
 
+    fn admitted(limiter: &RateLimiter, peers: std::ops::Range<u8>, now: Instant) -> usize {
+        let peers = peers.map(|last| IpAddr::from([10, 0, 1, last]));
+        peers.filter(|peer| limiter.admit(*peer, now).wait.is_none()).count()
+    }
+
     #[test]
     fn many_peers_together_are_limited_too() {
         let start = Instant::now();
         let limiter = RateLimiter::new(Limits { per_second: 1.0, burst: 0 }, start);
-        let peers = (0..100_u8).map(|last| IpAddr::from([10, 0, 1, last]));
-        assert_eq!(peers.filter(|peer| limiter.admit(*peer, start).wait.is_none()).count(), 8);
+        assert_eq!(admitted(&limiter, 0..100, start), 16);
+    }
+
+    #[test]
+    fn peers_that_ask_all_the_time_do_not_keep_out_one_that_has_not_asked_for_a_while() {
+        let start = Instant::now();
+        let limiter = RateLimiter::new(Limits { per_second: 2.0, burst: 2 }, start);
+        for round in 0..1000 {
+            let now = start + Duration::from_millis(50) * round;
+            admitted(&limiter, 0..20, now);
+        }
+        let later = start + Duration::from_secs(50);
+        assert_eq!(admitted(&limiter, 0..20, later), 0, "all that is common is used up");
+        assert_eq!(admitted(&limiter, 100..110, later), 10);
     }
 }

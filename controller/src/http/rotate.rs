@@ -1,7 +1,7 @@
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::Extension;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -11,20 +11,24 @@ use sealed_secrets_core::rewrap::{Rewrapped, Wanted, rewrap};
 use sealed_secrets_core::unseal::V1Data;
 use serde_json::{Value, json};
 
+use super::clients::Client;
 use super::desk::{Desk, Refusal, read};
 
 /// `/v1/rotate`: the SealedSecret of the body as JSON, its items sealed anew with the primary key and without status;
 /// everything else in it stays. 500 when anything in it does not open.
 pub(super) async fn rotate(
     State(desk): State<Arc<Desk>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(client): Extension<Client>,
     request: Request,
 ) -> Response {
     let v1_data = desk.v1_data;
     let work = move |text: &str, ring: &_, wanted: Wanted<'_>| rotated(text, ring, v1_data, wanted);
-    match desk.handle(peer.ip(), request, work).await {
-        Ok(Some(sealed)) => ([(CONTENT_TYPE, "application/json")], sealed.to_string()).into_response(),
-        Ok(None) => {
+    match desk.handle(client, request, work).await {
+        Ok((Some(sealed), holding)) => match holding.answer(sealed) {
+            Some(answer) => ([(CONTENT_TYPE, "application/json")], answer).into_response(),
+            None => Refusal::TooManyInFlight.into_response(),
+        },
+        Ok((None, _)) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "the SealedSecret cannot be decrypted\n").into_response()
         }
         Err(refusal) => refusal.into_response(),
@@ -36,13 +40,13 @@ fn rotated(
     ring: &KeyRing,
     v1_data: V1Data,
     wanted: Wanted<'_>,
-) -> Result<Option<Value>, Refusal> {
+) -> Result<Option<String>, Refusal> {
     let (document, sealed) = read(text)?;
     let primary = ring.primary().ok_or(Refusal::NoKey)?.key_pair().public_key();
     let rewrapped = rewrap(&mut rand::rng(), &sealed, ring, v1_data, primary, wanted);
     // What was sent is given back with the fields that we do not know.
     let sent = || serde_json::from_str(text).unwrap_or_else(|_| json_as_sent(&document.root));
-    Ok(rewrapped.map(|rewrapped| with_items(sent(), rewrapped)))
+    Ok(rewrapped.map(|rewrapped| with_items(sent(), rewrapped).to_string()))
 }
 
 fn with_items(mut sealed: Value, rewrapped: Rewrapped) -> Value {

@@ -12,11 +12,12 @@ use sealed_secrets_core::label::Label;
 use sealed_secrets_core::seal::seal_value;
 use sealed_secrets_core::unseal::V1Data;
 use sealed_secrets_crds::Scope;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::*;
+use crate::key_list::KeyList;
 
 const KEY: &str = include_str!("../../../core/tests/data/rsa2048-pkcs1.pem");
 const CERTIFICATE: &str = include_str!("../../../core/tests/data/rsa2048.crt");
@@ -29,16 +30,20 @@ const NOTHING_SEALED: &str = r#"{"apiVersion":"bitnami.com/v1alpha1","kind":"Sea
 struct Served {
     address: SocketAddr,
     metrics: Arc<Metrics>,
-    _stop: tokio_util::sync::DropGuard,
+    stop: CancellationToken,
+    _stop_at_the_end: tokio_util::sync::DropGuard,
 }
 
 struct Times {
     headers: Duration,
     connection: Duration,
     read: Duration,
+    answer: Duration,
+    farewell: Duration,
 }
 
-const PATIENT: Times = Times { headers: LONG, connection: LONG, read: LONG };
+const PATIENT: Times =
+    Times { headers: LONG, connection: LONG, read: LONG, answer: LONG, farewell: Duration::ZERO };
 
 fn ring() -> Arc<KeyRing> {
     let field = |name: &str, text: &str| (name.to_owned(), ByteString(text.as_bytes().to_vec()));
@@ -49,28 +54,48 @@ fn ring() -> Arc<KeyRing> {
 }
 
 async fn served(times: Times, burst: u32) -> Served {
-    served_with(times, burst, V1Data::Accepted).await
+    served_with(times, burst, V1Data::Accepted, &[]).await
 }
 
-async fn served_with(times: Times, burst: u32, v1_data: V1Data) -> Served {
+async fn served_with(times: Times, burst: u32, v1_data: V1Data, trusted: &[&str]) -> Served {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
     let metrics = Arc::new(Metrics::new(false));
     let (_, ring) = watch::channel(Some(ring()));
+    let key_list = Arc::<KeyList>::default();
+    tokio::spawn(list_for_ever(Arc::clone(&key_list)));
     let interface = Interface {
-        desk: Desk::new(ring.clone(), v1_data, times.read, LONG),
+        desk: Desk::new(ring.clone(), key_list, v1_data, times.read, LONG),
+        readiness: Readiness {
+            ring: ring.clone(),
+            api_requests: Arc::clone(metrics.api_requests()),
+            stop: stop.clone(),
+        },
         ring,
         limiter: RateLimiter::new(Limits { per_second: 0.01, burst }, Instant::now()),
+        proxies: Arc::new(TrustedProxies::new(
+            trusted.iter().map(|network| network.parse().unwrap()).collect(),
+        )),
         metrics: Arc::clone(&metrics),
     };
     let patience = Patience {
         connections: CONNECTIONS,
         headers: times.headers,
+        answer: times.answer,
         connection: times.connection,
         last_request: SHORT,
+        farewell: times.farewell,
     };
     tokio::spawn(serve(listener, interface, patience, stop.clone()));
-    Served { address, metrics, _stop: stop.drop_guard() }
+    Served { address, metrics, stop: stop.clone(), _stop_at_the_end: stop.drop_guard() }
+}
+
+/// A keystore that always finds the same keys.
+async fn list_for_ever(key_list: Arc<KeyList>) {
+    loop {
+        key_list.asked().await;
+        key_list.published(Instant::now());
+    }
 }
 
 /// Sends this and reads until the server closes the connection.
@@ -221,10 +246,8 @@ async fn a_body_of_more_than_two_mebibytes_or_with_an_encoding_is_refused() {
     let mut stream = TcpStream::connect(served.address).await.unwrap();
     let chunked = "POST /v1/verify HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n200001\r\n";
     stream.write_all(chunked.as_bytes()).await.unwrap();
-    let sent = stream.write_all(" ".repeat((2 << 20) + 1).as_bytes()).await;
-    if sent.is_ok() {
-        assert_eq!(status(&rest(stream).await), "400");
-    }
+    stream.write_all(" ".repeat((2 << 20) + 1).as_bytes()).await.unwrap();
+    assert_eq!(status(&rest(stream).await), "400");
 }
 
 #[tokio::test]
@@ -278,7 +301,7 @@ async fn the_deprecated_form_is_verified_and_rotated_where_it_is_accepted() {
     let (_, rotated) = rotated.split_once("\r\n\r\n").unwrap();
     assert_ne!(rotated, sealed);
     assert_eq!(status(&exchange(&accepting, &post("/v1/verify", rotated, "")).await), "200");
-    let refusing = served_with(PATIENT, 1000, V1Data::Refused).await;
+    let refusing = served_with(PATIENT, 1000, V1Data::Refused, &[]).await;
     assert_eq!(status(&exchange(&refusing, &post("/v1/verify", &sealed, "")).await), "409");
     assert_eq!(status(&exchange(&refusing, &post("/v1/rotate", &sealed, "")).await), "500");
 }
@@ -300,5 +323,199 @@ async fn what_does_not_name_its_kind_is_no_sealed_secret() {
         for path in ["/v1/verify", "/v1/rotate"] {
             assert_eq!(status(&exchange(&served, &post(path, body, "")).await), "500", "{path} {body}");
         }
+    }
+}
+
+#[tokio::test]
+async fn clients_behind_a_trusted_proxy_have_a_rate_each_and_cannot_take_that_of_another() {
+    let served = served_with(PATIENT, 1, V1Data::Accepted, &["127.0.0.0/8"]).await;
+    let from = |list: &str| post("/v1/verify", NOTHING_SEALED, &format!("X-Forwarded-For: {list}\r\n"));
+    for expected in ["200", "200", "429"] {
+        assert_eq!(status(&exchange(&served, &from("192.0.2.2, 192.0.2.1")).await), expected);
+    }
+    assert_eq!(status(&exchange(&served, &from("192.0.2.9, 192.0.2.1")).await), "429");
+    assert_eq!(status(&exchange(&served, &from("192.0.2.1, 192.0.2.2")).await), "200");
+}
+
+/// A client that keeps its connection as long as the server does.
+struct Kept<'a> {
+    served: &'a Served,
+    stream: Option<BufReader<TcpStream>>,
+}
+
+impl<'a> Kept<'a> {
+    fn new(served: &'a Served) -> Self {
+        Self { served, stream: None }
+    }
+
+    /// Sends a request as a whole and returns the head of its answer.
+    async fn ask(&mut self, request: &str) -> String {
+        let mut stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => BufReader::new(TcpStream::connect(self.served.address).await.unwrap()),
+        };
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let (mut head, mut length) = (String::new(), 0);
+        loop {
+            let mut line = String::new();
+            assert!(
+                stream.read_line(&mut line).await.unwrap() > 0,
+                "the connection ended in the head: {head}"
+            );
+            if line == "\r\n" {
+                break;
+            }
+            if let Some(value) = line.strip_prefix("content-length: ") {
+                length = value.trim().parse().unwrap();
+            }
+            head += &line;
+        }
+        stream.read_exact(&mut vec![0; length]).await.unwrap();
+        if head.contains("connection: close") {
+            assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+        } else {
+            self.stream = Some(stream);
+        }
+        head
+    }
+}
+
+#[tokio::test]
+async fn a_refused_request_breaks_no_connection_that_is_kept() {
+    let served = served(PATIENT, 1).await;
+    for (padding, is_kept) in [(0, true), (40_000, true), (500_000, false)] {
+        let body = format!("{NOTHING_SEALED}{}", " ".repeat(padding));
+        let length = body.len();
+        let mut client = Kept::new(&served);
+        for number in 0..100 {
+            let head = format!("POST /v1/verify HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+            let answer = client.ask(&format!("{head}{body}")).await;
+            let is_first = padding == 0 && number < 2;
+            assert_eq!(status(&answer), if is_first { "200" } else { "429" });
+            assert_eq!(client.stream.is_some(), is_kept, "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_answer_leaves_a_body_unread_on_a_connection_that_is_kept() {
+    let served = served(PATIENT, 1000).await;
+    for path in ["/healthz", "/v1/cert.pem", "/nothing", "/v1/verify"] {
+        let mut client = Kept::new(&served);
+        for length in [30, 500_000, 30] {
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: {length}\r\n\r\n"
+            );
+            client.ask(&(head + &"x".repeat(length))).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_was_not_asked_for_is_not_waited_for() {
+    let served = served(PATIENT, 1).await;
+    let verify = post("/v1/verify", NOTHING_SEALED, "");
+    exchange(&served, &verify).await;
+    exchange(&served, &verify).await;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    let head = "POST /v1/verify HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let answer = rest(stream).await;
+    assert!(status(&answer) == "429" && answer.contains("connection: close\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_request_with_two_lengths_is_the_last_of_its_connection() {
+    let served = served(PATIENT, 1000).await;
+    let (length, chunked) = ("Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n");
+    for headers in [format!("{length}{chunked}"), format!("{chunked}{length}"), chunked.to_owned()] {
+        for path in ["/healthz", "/v1/verify"] {
+            let smuggled = "GET /v1/cert.pem HTTP/1.1\r\nHost: a\r\n\r\n";
+            let request = format!("POST {path} HTTP/1.1\r\nHost: a\r\n{headers}\r\n0\r\n\r\n{smuggled}");
+            let answer = exchange(&served, &request).await;
+            assert!(answer.contains("connection: close\r\n"), "{answer}");
+            assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
+        }
+    }
+}
+
+/// Bytes in the kernel that were written to the sockets of this port and not read, and the number of its connections.
+#[cfg(target_os = "linux")]
+fn unread(port: u16) -> (usize, usize) {
+    let mut found = (0, 0);
+    for table in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
+        for line in std::fs::read_to_string(table).unwrap_or_default().lines().skip(1) {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            let is_open = !matches!(fields[3], "06" | "0A");
+            if is_open && fields[1].ends_with(&format!(":{port:04X}")) {
+                let waiting = fields[4].split_once(':').unwrap().0;
+                found = (found.0 + usize::from_str_radix(waiting, 16).unwrap(), found.1 + 1);
+            }
+        }
+    }
+    found
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn answers_that_nobody_reads_take_little_memory_and_end() {
+    let served = served_with(
+        Times { answer: Duration::from_secs(2), ..PATIENT },
+        1000,
+        V1Data::Accepted,
+        &["127.0.0.0/8"],
+    )
+    .await;
+    let large =
+        NOTHING_SEALED.replace(r#""spec""#, &format!(r#""padding":"{}","spec""#, "x".repeat(300 << 10)));
+    let mut clients = Vec::new();
+    for number in 0..100 {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        let whom = format!("X-Forwarded-For: 192.0.2.{number}\r\n");
+        let request = post("/v1/rotate", &large, &whom);
+        // Who is the idlest must leave, or what was refused is answered.
+        let _ = stream.write_all(request.as_bytes()).await;
+        clients.push(stream);
+    }
+    let (mut most, patience) = (0, Instant::now() + 5 * LONG);
+    loop {
+        let (bytes, connections) = unread(served.address.port());
+        most = most.max(bytes);
+        if connections == 0 {
+            break;
+        }
+        assert!(Instant::now() < patience, "{connections} connections hold {bytes} bytes");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(most > 0 && most < 100 * (64 << 10), "{most} bytes were held");
+    let verify = post("/v1/verify", NOTHING_SEALED, "");
+    assert_eq!(status(&exchange(&served, &verify).await), "200");
+}
+
+#[tokio::test]
+async fn a_server_that_stops_says_so_and_answers_until_nobody_sends_to_it_any_more() {
+    let served = served(Times { farewell: LONG, ..PATIENT }, 1000).await;
+    let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut kept = Kept::new(&served);
+    assert_eq!(status(&kept.ask(&ask("/readyz")).await), "200");
+    served.stop.cancel();
+    let last = kept.ask(&ask("/v1/cert.pem")).await;
+    assert!(status(&last) == "200" && last.contains("connection: close"), "{last}");
+    let mut new = Kept::new(&served);
+    let unready = new.ask(&ask("/readyz")).await;
+    assert!(status(&unready) == "503" && new.stream.is_none(), "{unready}");
+    assert_eq!(status(&new.ask(&ask("/v1/cert.pem")).await), "200");
+}
+
+#[tokio::test]
+async fn a_server_that_has_stopped_accepts_nothing() {
+    let served = served(PATIENT, 1000).await;
+    let mut idle = TcpStream::connect(served.address).await.unwrap();
+    served.stop.cancel();
+    assert_eq!(idle.read(&mut [0]).await.unwrap_or(0), 0);
+    let patience = Instant::now() + LONG;
+    while TcpStream::connect(served.address).await.is_ok() {
+        assert!(Instant::now() < patience, "it accepts still");
+        tokio::task::yield_now().await;
     }
 }
