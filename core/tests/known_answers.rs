@@ -61,6 +61,18 @@ fn a_certificate_is_served_byte_for_byte_as_it_was_read() {
     assert_eq!(certificate.fingerprint().as_str(), FINGERPRINT);
 }
 
+/// RFC 5280, section 4.1.2.5; made with Python's cryptography, as OpenSSL 3.0 reads it.
+#[test]
+fn a_certificate_without_an_end_is_handed_out_for_its_key() {
+    let pem = include_str!("data/without-end.crt");
+    let certificate = SealingCertificate::from_pem(pem.as_bytes()).unwrap();
+    assert!(certificate.is_without_end() && certificate.not_before().to_string() == "2026-01-01T00:00:00Z");
+    let key = SealingKey::from_secret(&key_secret(PKCS1, pem), OrderBy::CertNotBefore).unwrap();
+    assert!(key.may_lead() && key.problem().is_none());
+    let ends = SealingCertificate::from_pem(CERTIFICATE.as_bytes()).unwrap();
+    assert!(!ends.is_without_end());
+}
+
 #[test]
 fn keys_that_are_not_rsa_of_two_primes_and_2048_bits_are_refused_with_the_reason() {
     let refused = |pem: &str| KeyPair::from_pem(pem.as_bytes()).unwrap_err();

@@ -174,6 +174,8 @@ proptest! {
     fn no_bytes_make_reading_keys_and_certificates_panic(bytes in vec(any::<u8>(), 0..300)) {
         prop_assert!(KeyPair::from_pem(&bytes).is_err());
         prop_assert!(SealingCertificate::from_pem(&bytes).is_err());
+        prop_assert!(KeyPair::from_file(&bytes).is_err());
+        prop_assert!(SealingCertificate::from_file(&bytes).is_err());
     }
 
     #[test]

@@ -16,4 +16,6 @@ fuzz_target!(|data: &[u8]| {
     let _ = open_value(&KeyRing::default(), &label, &String::from_utf8_lossy(data));
     let _ = KeyPair::from_pem(data);
     let _ = SealingCertificate::from_pem(data);
+    let _ = KeyPair::from_file(data);
+    let _ = SealingCertificate::from_file(data);
 });

@@ -10,6 +10,7 @@ use x509_parser::oid_registry::OID_PKCS1_RSAENCRYPTION;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::time::ASN1Time;
 
+use super::file::{FileContent, content_of_der, der_of_file};
 use super::{Fingerprint, KeyPair, PublicKey, PublicKeyError};
 
 /// Why a certificate cannot be used for sealing.
@@ -18,6 +19,9 @@ pub enum CertificateError {
     /// No PEM block with a certificate.
     #[error("no PEM certificate found; expected a block that begins with -----BEGIN CERTIFICATE-----")]
     NoPem,
+    /// A file that holds something else.
+    #[error("the file {0}, but a certificate is wanted")]
+    Content(FileContent),
     /// The block is not an X.509 certificate.
     #[error("the PEM block is not a readable X.509 certificate")]
     Unreadable,
@@ -31,6 +35,9 @@ pub enum CertificateError {
     #[error("a certificate could not be made for this key, name and period")]
     Making,
 }
+
+/// Labels of PEM blocks, also those that OpenSSL reads.
+const LABELS: [&str; 3] = ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"];
 
 /// A certificate whose public key seals. Public data, safe to print.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +59,20 @@ impl SealingCertificate {
     pub fn from_pem(pem: &[u8]) -> Result<Self, CertificateError> {
         let der = CertificateDer::from_pem_slice(pem).map_err(|_| CertificateError::NoPem)?;
         Self::from_der(&der)
+    }
+
+    /// Reads the first certificate of a file: PEM in UTF-8 or UTF-16, with whatever stands around it, DER, or base64 of these.
+    ///
+    /// # Errors
+    /// As [`from_pem`](Self::from_pem); where there is none, with what the file holds instead.
+    pub fn from_file(bytes: &[u8]) -> Result<Self, CertificateError> {
+        let der = der_of_file(bytes, &LABELS).map_err(CertificateError::Content)?;
+        match (Self::from_der(&der), content_of_der(&der)) {
+            (Err(CertificateError::Unreadable), other) if other != FileContent::Unknown => {
+                Err(CertificateError::Content(other))
+            }
+            (read, _) => read,
+        }
     }
 
     fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
@@ -94,10 +115,17 @@ impl SealingCertificate {
         self.not_before
     }
 
-    /// End of its validity. Only `kubeseal` heeds it; a controller opens items of expired certificates.
+    /// End of its validity, at most the last moment that a [`Timestamp`] can say: a certificate "with no well-defined expiration
+    /// date" ends later (RFC 5280, section 4.1.2.5). Only `kubeseal` heeds it; a controller opens items of expired certificates.
     #[must_use]
     pub fn not_after(&self) -> Timestamp {
         self.not_after
+    }
+
+    /// Whether it never ends, as far as a [`Timestamp`] can say.
+    #[must_use]
+    pub fn is_without_end(&self) -> bool {
+        self.not_after.as_second() >= Timestamp::MAX.as_second()
     }
 
     /// Common name of its subject; upstream's certificates have none unless told so.
@@ -165,7 +193,8 @@ fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
 }
 
 fn timestamp(moment: ASN1Time) -> Result<Timestamp, CertificateError> {
-    Timestamp::from_second(moment.timestamp()).map_err(|_| CertificateError::Unreadable)
+    let second = moment.timestamp().min(Timestamp::MAX.as_second());
+    Timestamp::from_second(second).map_err(|_| CertificateError::Unreadable)
 }
 
 fn pem_of(der: &[u8]) -> String {

@@ -14,6 +14,7 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::file::{FileContent, content_of_der, der_of_file};
 use super::{Fingerprint, PublicKey, PublicKeyError};
 
 /// Size of a key to generate.
@@ -60,6 +61,9 @@ pub enum KeyPairError {
         "no PEM private key found; expected a block that begins with -----BEGIN RSA PRIVATE KEY----- or -----BEGIN PRIVATE KEY-----"
     )]
     NoPem,
+    /// A file that holds something else.
+    #[error("the file {0}, but a private key is wanted")]
+    Content(FileContent),
     /// It needs a password, which upstream does not ask for either.
     #[error(
         "the private key is encrypted; decrypt it first, for example with: openssl pkey -in FILE -out DECRYPTED"
@@ -79,6 +83,9 @@ pub enum KeyPairError {
     Generation,
 }
 
+/// Labels of PEM blocks; the last is an elliptic key's, which is then named.
+const LABELS: [&str; 3] = ["RSA PRIVATE KEY", "PRIVATE KEY", "EC PRIVATE KEY"];
+
 /// An RSA private key: opens what was sealed to its public key.
 ///
 /// Every private-key operation runs in aws-lc-rs, which is constant-time (docs/decisions/0002). `Debug` shows the
@@ -97,7 +104,28 @@ impl KeyPair {
     /// When there is none, or it is not an RSA key of two primes with 2048 to 8192 bits.
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyPairError> {
         let der = Zeroizing::new(PrivateKeyDer::from_pem_slice(pem).map_err(|_| no_key(pem))?);
-        match &*der {
+        Self::from_der(&der)
+    }
+
+    /// Reads the first private key of a file: PEM as [`from_pem`](Self::from_pem), also in UTF-16 or with its line breaks lost, DER,
+    /// or base64 of these.
+    ///
+    /// # Errors
+    /// As [`from_pem`](Self::from_pem); where there is none, with what the file holds instead.
+    pub fn from_file(bytes: &[u8]) -> Result<Self, KeyPairError> {
+        match Self::from_pem(bytes) {
+            Err(KeyPairError::NoPem) => {}
+            read => return read,
+        }
+        let der = der_of_file(bytes, &LABELS).map_err(named)?;
+        match PrivateKeyDer::try_from(der.as_slice()) {
+            Ok(key) => Self::from_der(&key),
+            Err(_) => Err(named(content_of_der(&der))),
+        }
+    }
+
+    fn from_der(der: &PrivateKeyDer<'_>) -> Result<Self, KeyPairError> {
+        match der {
             PrivateKeyDer::Pkcs1(key) => Self::from_pkcs8(pkcs8_of_pkcs1(key.secret_pkcs1_der())?),
             PrivateKeyDer::Pkcs8(key) => Self::from_pkcs8(Zeroizing::new(key.secret_pkcs8_der().to_vec())),
             _ => Err(KeyPairError::NotRsa),
@@ -165,6 +193,15 @@ impl KeyPair {
 impl fmt::Debug for KeyPair {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("KeyPair").field("fingerprint", self.fingerprint()).finish_non_exhaustive()
+    }
+}
+
+/// The error for a file that holds something else than a private key that can be read.
+fn named(content: FileContent) -> KeyPairError {
+    if content == FileContent::EncryptedKey {
+        KeyPairError::Encrypted
+    } else {
+        KeyPairError::Content(content)
     }
 }
 

@@ -3,11 +3,13 @@
 pub mod envelope;
 
 mod certificate;
+mod file;
 mod fingerprint;
 mod key_pair;
 mod public_key;
 
 pub use certificate::{CertificateError, CertificateRequest, SealingCertificate};
+pub use file::{FileContent, text_of_file};
 pub use fingerprint::{Fingerprint, ParseFingerprintError};
 pub use key_pair::{KeyPair, KeyPairError, KeySize};
 pub use public_key::{PublicKey, PublicKeyError};

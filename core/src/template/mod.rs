@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 pub use self::budget::Budget;
 pub use self::error::{Class, TemplateError};
+pub use self::functions::parse_duration;
 
 use self::budget::Meter;
 use self::error::Located;

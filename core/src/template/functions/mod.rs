@@ -32,6 +32,8 @@ mod urls;
 mod words;
 mod wrapping;
 
+pub use time::parse_duration;
+
 use super::Sources;
 use super::budget::Meter;
 use super::error::{Failure, Outcome};

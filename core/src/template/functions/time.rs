@@ -285,8 +285,9 @@ fn with_fraction(value: u64, decimals: usize) -> String {
     if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
 }
 
-/// `time.ParseDuration`
-pub(super) fn parse_duration(text: &str) -> Option<i64> {
+/// Go's `time.ParseDuration`: nanoseconds of a text such as `1.5s` or `-1h30m`; `None` where it is none, or too long.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<i64> {
     let (is_negative, mut rest) = match text.strip_prefix(['+', '-']) {
         Some(rest) => (text.starts_with('-'), rest),
         None => (false, text),
