@@ -67,7 +67,7 @@ pub fn run(args: Args) -> Result<(), StartError> {
 
 fn print_version() -> Result<(), StartError> {
     use std::io::Write as _;
-    Ok(writeln!(std::io::stdout(), "controller version: {}", env!("CARGO_PKG_VERSION"))?)
+    Ok(writeln!(std::io::stdout(), "controller version: v{}", env!("CARGO_PKG_VERSION"))?)
 }
 
 async fn serve(args: Args) -> Result<(), StartError> {

@@ -88,7 +88,7 @@ fn a_flag_beats_its_variable() {
     command.args(["--listen-addr=:0", "--version"]);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    assert!(String::from_utf8(output.stdout).unwrap().starts_with("controller version: "));
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with("controller version: v"));
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub(crate) fn subcommand(words: &[String]) -> Option<Box<dyn FnOnce() -> Result<
 /// Whatever the verb's own function says.
 pub(crate) fn run(flags: &Flags, program: &str) -> Result<(), Error> {
     if flags.is_on("version") {
-        return io::write(None, format!("kubeseal version: {}\n", env!("CARGO_PKG_VERSION")).as_bytes());
+        return io::write(None, format!("kubeseal version: v{}\n", env!("CARGO_PKG_VERSION")).as_bytes());
     }
     if flags.is_on("help") {
         return io::write(None, help::text(program).as_bytes());
