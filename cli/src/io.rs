@@ -83,17 +83,34 @@ pub(crate) fn tell(line: &str) {
 /// Writes to the file, or to stdout where there is none.
 pub(crate) fn write(file: Option<&str>, bytes: &[u8]) -> Result<(), Error> {
     if let Some(path) = file {
-        return replace(path, bytes);
+        return replace(path, bytes, Mode::OfTheOldFile);
     }
     let mut stdout = io::stdout().lock();
     let failed = |cause| Error::File { operation: "write", path: "stdout".to_owned(), cause };
     stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(failed)
 }
 
-/// Replaces a file as a whole: readers see the old content or the new, also after a crash. Mode and, where the system lets
-/// us, owner stay; a new file is readable by its owner only. A symbolic link keeps pointing at the file that is replaced, or
+/// Writes plaintext to the file, which then only its owner may read, or to stdout where there is none.
+pub(crate) fn write_plaintext(file: Option<&str>, bytes: &[u8]) -> Result<(), Error> {
+    match file {
+        Some(path) => replace(path, bytes, Mode::OwnerOnly),
+        None => write(None, bytes),
+    }
+}
+
+/// The mode of a file that replaces another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// That of the other.
+    OfTheOldFile,
+    /// 0600, as a new file has it.
+    OwnerOnly,
+}
+
+/// Replaces a file as a whole: readers see the old content or the new, also after a crash. Owner, where the system lets us,
+/// and mode stay, unless `mode` says otherwise; a new file is readable by its owner only. A symbolic link keeps pointing at the file that is replaced, or
 /// made where it leads.
-pub(crate) fn replace(path: &str, bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn replace(path: &str, bytes: &[u8], mode: Mode) -> Result<(), Error> {
     let failed = |operation| move |cause| Error::File { operation, path: path.to_owned(), cause };
     let target = target_of(Path::new(path)).map_err(failed("open"))?;
     let before = fs::metadata(&target).ok();
@@ -107,7 +124,10 @@ pub(crate) fn replace(path: &str, bytes: &[u8]) -> Result<(), Error> {
     let mut new = NamedTempFile::with_prefix_in(".kubeseal-", folder).map_err(failed("open"))?;
     new.write_all(bytes).and_then(|()| new.as_file().sync_all()).map_err(failed("write"))?;
     if let Some(before) = before {
-        platform::copy_mode_and_owner(&before, new.as_file(), new.path()).map_err(failed("chmod"))?;
+        platform::copy_owner(&before, new.path());
+        if mode == Mode::OfTheOldFile {
+            new.as_file().set_permissions(before.permissions()).map_err(failed("chmod"))?;
+        }
     }
     new.persist(&target).map_err(|error| failed("rename")(error.error))?;
     Ok(())
@@ -129,5 +149,5 @@ pub(crate) fn replace_edited(before: &Input, text: &str) -> Result<(), Error> {
     if read_file(&before.name)? != before.text.as_bytes() {
         return Err(Error::Changed(before.name.clone()));
     }
-    replace(&before.name, text.as_bytes())
+    replace(&before.name, text.as_bytes(), Mode::OfTheOldFile)
 }

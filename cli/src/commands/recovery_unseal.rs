@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use sealed_secrets_core::crypto::{FileContent, KeyPair, KeyPairError, text_of_file};
 use sealed_secrets_core::keyring::{KeyRing, KeySecretError, OrderBy, SealingKey};
-use sealed_secrets_core::manifest::{secret_text, secrets_of};
+use sealed_secrets_core::manifest::{NodeKind, secret_text, secrets_of};
 use sealed_secrets_core::template::Budget;
 use sealed_secrets_core::unseal::{Renderer, V1Data, unseal};
 use zeroize::Zeroizing;
@@ -29,7 +31,7 @@ pub(super) fn run(flags: &Flags) -> Result<(), Error> {
         let unsealed = unseal(&sealed, &ring, V1Data::Accepted, &mut renderer)?;
         text.push_str(&Zeroizing::new(secret_text(&unsealed.secret, format)));
     }
-    io::write(output::file(flags), text.as_bytes())
+    io::write_plaintext(output::file(flags), text.as_bytes())
 }
 
 fn ring(paths: &[String]) -> Result<KeyRing, Error> {
@@ -47,13 +49,31 @@ fn ring(paths: &[String]) -> Result<KeyRing, Error> {
     Ok(KeyRing::new(keys))
 }
 
-/// Key Secrets of a file: PEM text counts as one. In a manifest no line begins as a PEM block does.
+/// Key Secrets of a file; a bare key, in whatever form, counts as one.
 fn key_secrets(path: &str) -> Result<Vec<Secret>, Error> {
-    let input = Input::read_target(path)?;
-    if input.text.lines().any(|line| line.starts_with("-----BEGIN ")) {
-        let pem = k8s_openapi::ByteString(input.text.as_bytes().to_vec());
-        return Ok(vec![Secret { data: Some([("tls.key".to_owned(), pem)].into()), ..Secret::default() }]);
+    let bytes = Zeroizing::new(io::read_file(path)?);
+    let text = text_of_file(&bytes).unwrap_or_default();
+    // In a manifest no line begins as a PEM block does.
+    let is_pem = text.lines().any(|line| line.starts_with("-----BEGIN "));
+    let input = Input { name: path.to_owned(), text };
+    let documents = input.documents();
+    let is_manifest = documents.as_ref().is_ok_and(|documents| {
+        !is_pem && documents.iter().any(|document| matches!(document.root.kind, NodeKind::Mapping(_)))
+    });
+    match KeyPair::from_file(&bytes) {
+        _ if is_manifest => secrets_of(&documents?).map_err(|cause| Error::Read(input.name.clone(), cause)),
+        Ok(key) => Ok(vec![bare(&key).map_err(|cause| Error::PrivateKey { path: path.to_owned(), cause })?]),
+        Err(cause) => {
+            let may_be_manifest =
+                matches!(cause, KeyPairError::Content(FileContent::Manifest | FileContent::Unknown));
+            let unreadable = documents.err().filter(|_| may_be_manifest);
+            Err(unreadable.unwrap_or(Error::PrivateKey { path: path.to_owned(), cause }))
+        }
     }
-    let documents = input.documents()?;
-    secrets_of(&documents).map_err(|cause| Error::Read(input.name.clone(), cause))
+}
+
+/// A key Secret that holds nothing but the key.
+fn bare(key: &KeyPair) -> Result<Secret, KeyPairError> {
+    let pem = ByteString(key.expose_pkcs1_pem()?.as_bytes().to_vec());
+    Ok(Secret { data: Some([("tls.key".to_owned(), pem)].into()), ..Secret::default() })
 }
