@@ -5,7 +5,7 @@ use http_body_util::BodyExt as _;
 use k8s_openapi::api::core::v1::Secret;
 use kube::client::Body;
 use kube::core::Status;
-use kube::{Api, Client};
+use kube::{Api, Client, Config};
 use sealed_secrets_crds::names::DEFAULT_CONTROLLER_NAMESPACE;
 use sealed_secrets_crds::{SealingKey, SealingKeyPolicy};
 use thiserror::Error;
@@ -13,8 +13,8 @@ use tokio::runtime::Runtime;
 
 use crate::error::Error;
 use crate::flags::Flags;
-use crate::kubeconfig;
 use crate::web::{causes, shown};
+use crate::{kubeconfig, web};
 
 /// A client and the namespace that it works in.
 pub(crate) struct ApiServer {
@@ -26,6 +26,8 @@ pub(crate) struct ApiServer {
     pub(crate) namespace: String,
     /// The API server's address for messages: without a final slash and without a password.
     pub(crate) url: String,
+    /// Why its answers may be somebody else's, if nothing keeps that from happening.
+    pub(crate) exposure: Option<String>,
 }
 
 impl ApiServer {
@@ -37,12 +39,13 @@ impl ApiServer {
         let runtime = runtime()?;
         let config = kubeconfig::config(flags)?;
         let url = shown(config.cluster_url.to_string().trim_end_matches('/'));
+        let exposure = exposure(&config, &url);
         let namespace = flags.text("controller-namespace").unwrap_or(DEFAULT_CONTROLLER_NAMESPACE).to_owned();
         let client = {
             let _guard = runtime.enter();
-            Client::try_from(config).map_err(|cause| Error::Kubeconfig(causes(&cause)))?
+            web::client(config).map_err(|cause| Error::Kubeconfig(causes(&cause)))?
         };
-        Ok(Self { runtime, client, namespace, url })
+        Ok(Self { runtime, client, namespace, url, exposure })
     }
 
     /// GETs a path: the answer's Date, and its body.
@@ -82,6 +85,14 @@ impl ApiServer {
     pub(crate) fn secrets(&self) -> Api<Secret> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
+}
+
+fn exposure(config: &Config, url: &str) -> Option<String> {
+    if config.cluster_url.scheme_str() != Some("https") {
+        return Some(format!("from {url} without encryption"));
+    }
+    let words = || format!("from {url}, whose own certificate is not checked (insecure-skip-tls-verify)");
+    config.accept_invalid_certs.then(words)
 }
 
 /// A runtime for the few requests of one command.

@@ -9,6 +9,7 @@ use sealed_secrets_crds::names::DEFAULT_CONTROLLER_NAME;
 use tokio::runtime::Runtime;
 
 use crate::api::ApiServer;
+use crate::certificate::Fetched;
 use crate::error::Error;
 use crate::flags::Flags;
 use crate::web::causes;
@@ -18,6 +19,7 @@ pub(crate) struct Cluster {
     runtime: Runtime,
     client: Client,
     proxy_path: String,
+    exposure: Option<String>,
 }
 
 /// A status and a body.
@@ -52,7 +54,7 @@ impl Cluster {
     /// # Errors
     /// When there is no kubeconfig, or the Service cannot be read.
     pub(crate) fn connect(flags: &Flags) -> Result<Self, Error> {
-        let ApiServer { runtime, client, namespace, url } = ApiServer::connect(flags)?;
+        let ApiServer { runtime, client, namespace, url, exposure } = ApiServer::connect(flags)?;
         let name = flags.text("controller-name").unwrap_or(DEFAULT_CONTROLLER_NAME);
         let path = format!("/api/v1/namespaces/{namespace}/services/{name}");
         let failed = |cause: String| Error::Service { cause, is_missing: false };
@@ -69,20 +71,21 @@ impl Cluster {
         let port = service.spec.and_then(|spec| spec.ports?.into_iter().next()).and_then(|port| port.name);
         let port = port.unwrap_or_default();
         let proxy_path = format!("/api/v1/namespaces/{namespace}/services/http:{name}:{port}/proxy");
-        Ok(Self { runtime, client, proxy_path })
+        Ok(Self { runtime, client, proxy_path, exposure })
     }
 
     /// The certificate that the controller serves.
     ///
     /// # Errors
     /// When it serves none.
-    pub(crate) fn certificate(&self) -> Result<Vec<u8>, Error> {
+    pub(crate) fn certificate(&self) -> Result<Fetched, Error> {
         let answer =
             self.request(Method::GET, "/v1/cert.pem", Vec::new()).map_err(Error::FetchCertificate)?;
         if !answer.status.is_success() {
             return Err(Error::FetchCertificate(answer.failure()));
         }
-        Ok(answer.body)
+        let name = "the controller's certificate".to_owned();
+        Ok(Fetched { bytes: answer.body, name, exposure: self.exposure.clone() })
     }
 
     /// Posts one SealedSecret.

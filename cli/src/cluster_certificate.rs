@@ -7,6 +7,7 @@ use sealed_secrets_crds::names::DEFAULT_POLICY_NAME;
 use sealed_secrets_crds::{SealingKey, SealingKeyPhase, SealingKeyPolicy};
 
 use crate::api::{ApiServer, Refusal};
+use crate::certificate::Fetched;
 use crate::cluster::Cluster;
 use crate::commands::KeysError;
 use crate::error::Error;
@@ -19,6 +20,8 @@ pub(crate) struct ClusterCertificate {
     pub(crate) certificate: SealingCertificate,
     /// Where it is from, for people.
     pub(crate) source: String,
+    /// Why somebody else may have put it there, if nothing keeps that from happening.
+    pub(crate) exposure: Option<String>,
 }
 
 impl ClusterCertificate {
@@ -33,8 +36,8 @@ impl ClusterCertificate {
             Found::Nothing(reason) => {
                 io::tell(&format!("{reason}; asking the controller through the service proxy"));
                 let source = "the controller, through the service proxy".to_owned();
-                let bytes = Cluster::connect(flags)?.certificate()?;
-                Ok(Self { certificate: certificate::parse(&bytes, "the controller's certificate")?, source })
+                let Fetched { bytes, name, exposure } = Cluster::connect(flags)?.certificate()?;
+                Ok(Self { certificate: certificate::parse(&bytes, &name)?, source, exposure })
             }
         }
     }
@@ -84,6 +87,7 @@ fn of_sealing_keys(api: &ApiServer) -> Result<Found, KeysError> {
     Ok(Found::Certificate(ClusterCertificate {
         certificate,
         source: format!("SealingKey {namespace}/{name}"),
+        exposure: api.exposure.clone(),
     }))
 }
 

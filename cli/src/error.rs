@@ -3,7 +3,9 @@
 use std::io;
 
 use sealed_secrets_core::crypto::envelope::SealValueError;
-use sealed_secrets_core::crypto::{CertificateError, KeyPairError};
+use sealed_secrets_core::crypto::{
+    CertificateError, FileContent, Fingerprint, KeyPairError, ParseFingerprintError,
+};
 use sealed_secrets_core::manifest::edit::EditError;
 use sealed_secrets_core::manifest::{ManifestError, ReadError, UnknownFormat};
 use sealed_secrets_core::seal::SealError;
@@ -119,11 +121,26 @@ pub(crate) enum Error {
     #[error("{0}")]
     SealValue(#[from] SealValueError),
     /// Not a certificate.
-    #[error("data does not contain any valid RSA or ECDSA certificates")]
-    NoCertificate,
+    #[error("data does not contain any valid RSA or ECDSA certificates: {0} {1}")]
+    NoCertificate(String, FileContent),
     /// A certificate that cannot seal.
     #[error("{0}: {1}")]
     Certificate(String, CertificateError),
+    /// `--cert-fingerprint` is none.
+    #[error("--cert-fingerprint {0:?}: {1}, as `kubeseal cert show` prints it")]
+    Pin(String, ParseFingerprintError),
+    /// Another certificate than `--cert-fingerprint` names.
+    #[error(
+        "{name} has the fingerprint {found}, but --cert-fingerprint says {wanted}; nothing is sealed with it. If the key was rotated, have the new fingerprint confirmed by who runs the controller"
+    )]
+    OtherFingerprint {
+        /// Where the certificate is from.
+        name: String,
+        /// Its fingerprint.
+        found: Fingerprint,
+        /// The right one.
+        wanted: Fingerprint,
+    },
     /// The certificate's time is over.
     #[error("failed to encrypt using an expired certificate on {0}")]
     ExpiredCertificate(String),

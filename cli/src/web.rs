@@ -1,16 +1,22 @@
 //! Fetching from an address, through the proxy that the environment names.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fluent_uri::component::Authority;
+use fluent_uri::pct_enc::EStr;
+use fluent_uri::pct_enc::encoder::Userinfo;
 use fluent_uri::{Uri as Address, UriRef};
-use http::{Method, Request, Uri, header};
+use http::{Method, Request, Response, Uri, header};
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::handshake;
+use hyper::rt::{Read, Write};
 use ipnet::IpNet;
-use kube::client::Body;
+use kube::client::{Body, ConfigExt as _};
 use kube::{Client, Config};
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
 
 use crate::api::runtime;
 use crate::error::Error;
@@ -18,20 +24,44 @@ use crate::error::Error;
 const MOST_REDIRECTS: usize = 10;
 const NO_LOCATION: &str = "redirected to what is not a valid URL";
 
-/// Fetches an address.
-///
-/// # Errors
-/// When it cannot be reached, or answers with anything but success.
-pub(crate) fn get(url: &str) -> Result<Vec<u8>, Error> {
-    runtime()?.block_on(follow(url))
+/// The content of an address.
+pub(crate) struct Page {
+    /// The bytes.
+    pub(crate) bytes: Vec<u8>,
+    /// The last address on the way that was asked without encryption, for messages.
+    pub(crate) unencrypted: Option<String>,
 }
 
-async fn follow(first: &str) -> Result<Vec<u8>, Error> {
+/// Fetches an address, within this time.
+///
+/// # Errors
+/// When it cannot be reached, answers with anything but success, or not in time.
+pub(crate) fn get(url: &str, timeout: Option<Duration>) -> Result<Page, Error> {
+    let runtime = runtime()?;
+    let page = runtime.block_on(async {
+        match timeout {
+            None => follow(url).await,
+            Some(timeout) => tokio::time::timeout(timeout, follow(url)).await.unwrap_or_else(|_| {
+                let cause = format!("no answer within {timeout:?}, the --request-timeout");
+                Err(Error::Url { url: shown(url), cause })
+            }),
+        }
+    });
+    // A name that is still being looked up is not waited for.
+    runtime.shutdown_background();
+    page
+}
+
+async fn follow(first: &str) -> Result<Page, Error> {
     let mut url = first.to_owned();
+    let mut unencrypted = None;
     for _ in 0..=MOST_REDIRECTS {
         let failed = |cause: String| Error::Url { url: shown(&url), cause };
         let uri = Address::parse(url.as_str()).map_err(|_| failed("not a valid URL".to_owned()))?;
         let response = send(&uri).await.map_err(failed)?;
+        if uri.scheme().as_str().eq_ignore_ascii_case("http") {
+            unencrypted = Some(shown(&url));
+        }
         let status = response.status();
         let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
         match location.filter(|_| status.is_redirection()) {
@@ -39,14 +69,14 @@ async fn follow(first: &str) -> Result<Vec<u8>, Error> {
             None if !status.is_success() => return Err(Error::UrlStatus { url: shown(&url), status }),
             None => {
                 let body = response.into_body().collect().await.map_err(|cause| failed(cause.to_string()))?;
-                return Ok(body.to_bytes().to_vec());
+                return Ok(Page { bytes: body.to_bytes().to_vec(), unencrypted });
             }
         }
     }
     Err(Error::Url { url: shown(first), cause: "stopped after 10 redirects".to_owned() })
 }
 
-async fn send(address: &Address<&str>) -> Result<http::Response<Body>, String> {
+async fn send(address: &Address<&str>) -> Result<Response<Body>, String> {
     let scheme = address.scheme().as_str().to_ascii_lowercase();
     if !matches!(scheme.as_str(), "http" | "https") {
         return Err(format!("unsupported protocol scheme {scheme:?}"));
@@ -59,13 +89,13 @@ async fn send(address: &Address<&str>) -> Result<http::Response<Body>, String> {
     let query = address.query().map(|query| format!("?{query}")).unwrap_or_default();
     let mut request = Request::builder().method(Method::GET).uri(format!("{path}{query}"));
     if !user.is_empty() {
-        request = request.header(header::AUTHORIZATION, basic(&authority));
+        request = request.header(header::AUTHORIZATION, basic(authority.userinfo()));
     }
     let request = request.body(Body::empty()).map_err(|cause| cause.to_string())?;
     let mut config = Config::new(base.clone());
     config.proxy_url = proxy_for(&base, |name| std::env::var(name).ok());
     trust_nobody_without_tls(&mut config);
-    let client = Client::try_from(config).map_err(|cause| cause.to_string())?;
+    let client = client(config).map_err(|cause| causes(&cause))?;
     client.send(request).await.map_err(|cause| causes(&cause))
 }
 
@@ -77,9 +107,51 @@ pub(crate) fn trust_nobody_without_tls(config: &mut Config) {
     }
 }
 
-/// User and password of the address as RFC 7617 sends them.
-fn basic(authority: &Authority<'_>) -> String {
-    let decoded = authority.userinfo().map(|user| user.decode().to_bytes()).unwrap_or_default();
+/// A client for what the configuration names. Without encryption a proxy is asked for the whole address (RFC 9112, section 3.2.2);
+/// the library would ask it for a tunnel, which proxies open to few ports.
+///
+/// # Errors
+/// When the configuration cannot be used.
+pub(crate) fn client(config: Config) -> Result<Client, kube::Error> {
+    let is_web_proxy = |proxy: &Uri| matches!(proxy.scheme_str(), Some("http" | "https"));
+    let proxy = config.proxy_url.clone().filter(is_web_proxy);
+    let Some(proxy) = proxy.filter(|_| config.cluster_url.scheme_str() == Some("http")) else {
+        return Client::try_from(config);
+    };
+    let connector = config.rustls_https_connector()?;
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .service(tower::service_fn(move |request| forward(connector.clone(), proxy.clone(), request)));
+    Ok(Client::new(service, config.default_namespace))
+}
+
+/// Sends a request for an absolute address through a proxy.
+async fn forward<C>(
+    connector: C,
+    proxy: Uri,
+    mut request: Request<Body>,
+) -> Result<Response<Incoming>, BoxError>
+where
+    C: Service<Uri, Error = BoxError>,
+    C::Response: Read + Write + Unpin + Send + 'static,
+{
+    let target = request.uri().authority().map(|authority| authority.as_str().to_owned()).unwrap_or_default();
+    request.headers_mut().insert(header::HOST, target.parse()?);
+    let address = proxy.to_string();
+    let user = Address::parse(address.as_str())?.authority().and_then(|authority| authority.userinfo());
+    if let Some(user) = user {
+        request.headers_mut().insert(header::PROXY_AUTHORIZATION, basic(Some(user)).parse()?);
+    }
+    let (mut sender, connection) = handshake(connector.oneshot(proxy).await?).await?;
+    tokio::spawn(connection);
+    Ok(sender.send_request(request).await?)
+}
+
+/// User and password of an address as RFC 7617 sends them.
+fn basic(user: Option<&EStr<Userinfo>>) -> String {
+    let decoded = user.map(|user| user.decode().to_bytes()).unwrap_or_default();
     let colon: &[u8] = if decoded.contains(&b':') { b"" } else { b":" };
     format!("Basic {}", STANDARD.encode([&*decoded, colon].concat()))
 }

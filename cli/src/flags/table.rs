@@ -151,6 +151,13 @@ pub(crate) const FLAGS: &[Flag] = &[
     flag(Sealing, "cert", Text, "FILE|URL", "Seal with this certificate; the cluster is not asked"),
     flag(
         Sealing,
+        "cert-fingerprint",
+        Text,
+        "SHA256:...",
+        "Refuse any certificate but that of this key, wherever it comes from",
+    ),
+    flag(
+        Sealing,
         "scope",
         Scope,
         "SCOPE",

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::Uri;
 use kube::Config;
 use kube::config::{AuthInfo, Cluster, Context, ExecAuthCluster, Kubeconfig};
+use sealed_secrets_core::template::parse_duration;
 
 use crate::error::{Error, go_words};
 use crate::flags::Flags;
@@ -36,7 +37,7 @@ pub(crate) fn namespace(flags: &Flags) -> Result<String, Error> {
 /// # Errors
 /// When there is no usable configuration.
 pub(crate) fn config(flags: &Flags) -> Result<Config, Error> {
-    let timeout = flags.text("request-timeout").map_or(Ok(None), timeout)?;
+    let timeout = request_timeout(flags)?;
     let mut config = match file::read(flags)? {
         Some(kubeconfig) => {
             let (cluster, user) = chosen(&kubeconfig, flags)?;
@@ -181,37 +182,26 @@ fn with_user_flags(mut user: AuthInfo, flags: &Flags) -> AuthInfo {
     user
 }
 
-/// Seconds, or Go's durations of one or more units; zero means none.
+/// How long a request may take; `None` for no end.
+///
+/// # Errors
+/// When `--request-timeout` is no duration.
+pub(crate) fn request_timeout(flags: &Flags) -> Result<Option<Duration>, Error> {
+    flags.text("request-timeout").map_or(Ok(None), timeout)
+}
+
+/// Seconds, or Go's durations (`time.ParseDuration`); zero, and what is less, means none.
 ///
 /// # Errors
 /// When the text is neither.
 pub(crate) fn timeout(text: &str) -> Result<Option<Duration>, Error> {
-    let seconds = match text.parse::<u64>() {
+    let duration = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => units(text).ok_or(Error::Timeout)?,
+        Err(_) => {
+            Duration::from_nanos(u64::try_from(parse_duration(text).ok_or(Error::Timeout)?).unwrap_or(0))
+        }
     };
-    Ok((!seconds.is_zero()).then_some(seconds))
-}
-
-fn units(text: &str) -> Option<Duration> {
-    let mut total = Duration::ZERO;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|character: char| !character.is_ascii_digit())?;
-        let number: u64 = rest.get(..digits)?.parse().ok()?;
-        rest = rest.get(digits..)?;
-        let end = rest.find(|character: char| character.is_ascii_digit()).unwrap_or(rest.len());
-        let unit = match rest.get(..end)? {
-            "ms" => Duration::from_millis(1),
-            "s" => Duration::from_secs(1),
-            "m" => Duration::from_mins(1),
-            "h" => Duration::from_hours(1),
-            _ => return None,
-        };
-        total = total.checked_add(unit.checked_mul(u32::try_from(number).ok()?)?)?;
-        rest = rest.get(end..)?;
-    }
-    (!text.is_empty()).then_some(total)
+    Ok((!duration.is_zero()).then_some(duration))
 }
 
 #[cfg(test)]
@@ -223,6 +213,10 @@ mod tests {
         assert_eq!(timeout("0").unwrap(), None);
         assert_eq!(timeout("30").unwrap(), Some(Duration::from_secs(30)));
         assert_eq!(timeout("1m30s").unwrap(), Some(Duration::from_secs(90)));
+        assert_eq!(timeout("1.5s").unwrap(), Some(Duration::from_millis(1500)));
+        assert_eq!(timeout("250ms100us").unwrap(), Some(Duration::from_micros(250_100)));
+        assert_eq!(timeout("+.5h").unwrap(), Some(Duration::from_mins(30)));
+        assert_eq!((timeout("-5s").unwrap(), timeout("0.0s").unwrap()), (None, None));
         assert!(timeout("x").is_err() && timeout("5d").is_err() && timeout("s").is_err());
     }
 }

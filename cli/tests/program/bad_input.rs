@@ -123,7 +123,9 @@ fn a_certificate_that_cannot_seal_is_refused_with_the_reason() {
     std::fs::write(folder.path().join("rubbish"), [0_u8, 159, 146, 150]).unwrap();
     let elliptic = certificate!("ec.crt");
     let weak = certificate!("rsa1024.crt");
-    let none = "error: data does not contain any valid RSA or ECDSA certificates\n";
+    let none =
+        |what: &str| format!("error: data does not contain any valid RSA or ECDSA certificates: {what}\n");
+    let key = certificate!("rsa2048-pkcs1.pem");
     let cases = [
         (elliptic, format!("error: {elliptic}: expected RSA public key but found ECDSA\n")),
         (
@@ -136,8 +138,8 @@ fn a_certificate_that_cannot_seal_is_refused_with_the_reason() {
             certificate!("expired.crt"),
             "error: failed to encrypt using an expired certificate on January 2, 2006\n".to_owned(),
         ),
-        ("rubbish", none.to_owned()),
-        (certificate!("rsa2048-pkcs1.pem"), none.to_owned()),
+        ("rubbish", none("rubbish holds neither PEM nor DER")),
+        (key, none(&format!("{key} holds a private key"))),
         ("missing.pem", "error: open missing.pem: no such file or directory\n".to_owned()),
     ];
     for (certificate, expected) in cases {

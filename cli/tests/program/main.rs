@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod bad_input;
+mod certificates;
 mod edits;
 mod keys;
 mod run;

@@ -99,7 +99,7 @@ fn a_certificate_is_taken_from_a_web_server_too() {
     let (url, server) = serve_once(std::fs::read(CERTIFICATE).unwrap(), || ());
     let folder = TempDir::new().unwrap();
     let ran = kubeseal(folder.path(), &["--cert", &url], SECRET.as_bytes());
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(server.join().unwrap(), "GET /v1/cert.pem?x=1 HTTP/1.1");
 }
 
@@ -110,7 +110,7 @@ fn without_certificate_authorities_an_address_without_tls_is_asked_all_the_same(
     let none = [("SSL_CERT_FILE", folder.path().join("none")), ("SSL_CERT_DIR", folder.path().to_owned())];
     let ran =
         Command::new(PROGRAM).env_clear().envs(none.clone()).args(["--fetch-cert", "--cert", &url]).output();
-    assert_eq!(String::from_utf8(ran.unwrap().stderr).unwrap(), "");
+    assert!(ran.unwrap().status.success());
     server.join().unwrap();
     let https = url.replace("http://", "https://");
     let ran = Command::new(PROGRAM).env_clear().envs(none).args(["--fetch-cert", "--cert", &https]).output();
@@ -182,7 +182,10 @@ fn a_flag_that_does_not_exist_ends_with_2() {
 
 #[test]
 fn the_version_is_printed_in_upstreams_form() {
-    assert_eq!(seal(&["--version"], "").stdout, format!("kubeseal version: {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        seal(&["--version"], "").stdout,
+        format!("kubeseal version: v{}\n", env!("CARGO_PKG_VERSION"))
+    );
 }
 
 #[test]

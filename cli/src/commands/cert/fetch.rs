@@ -3,6 +3,7 @@
 use clap::Args;
 use jiff::Timestamp;
 
+use super::PinFlag;
 use crate::cluster_certificate::ClusterCertificate;
 use crate::connection::Connection;
 use crate::error::Error;
@@ -22,6 +23,8 @@ pub(crate) struct Fetch {
     #[arg(short = 'w', long, value_name = "FILE")]
     write: Option<String>,
     #[command(flatten)]
+    pin: PinFlag,
+    #[command(flatten)]
     connection: Connection,
 }
 
@@ -29,7 +32,10 @@ impl Fetch {
     /// # Errors
     /// When there is no certificate to be had, or none to be trusted.
     pub(super) fn run(&self) -> Result<(), Error> {
-        let ClusterCertificate { certificate, source } = ClusterCertificate::load(&self.connection.flags)?;
+        let pin = self.pin.parse()?;
+        let ClusterCertificate { certificate, source, exposure } =
+            ClusterCertificate::load(&self.connection.flags)?;
+        pin.check(&certificate, &source, exposure.as_deref())?;
         io::tell(&format!(
             "{}  valid until {}  from {source}",
             certificate.fingerprint(),

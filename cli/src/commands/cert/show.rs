@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use sealed_secrets_core::crypto::SealingCertificate;
 use serde_json::{Value, json};
 
+use super::PinFlag;
+use crate::certificate::Fetched;
 use crate::cluster_certificate::ClusterCertificate;
 use crate::connection::Connection;
 use crate::error::Error;
@@ -12,6 +14,8 @@ use crate::report::{ReportFormat, table};
 use crate::{certificate, io, report};
 
 const SECONDS_OF_A_DAY: i64 = 86_400;
+/// RFC 5280, section 4.1.2.5.
+const NO_END: &str = "9999-12-31T23:59:59Z";
 
 /// Show whose certificate it is, and how long it is valid
 #[derive(Debug, Args)]
@@ -24,6 +28,8 @@ pub(crate) struct Show {
     /// Show this certificate; the cluster is not asked
     #[arg(long, value_name = "FILE|URL", env = "SEALED_SECRETS_CERT", hide_env_values = true)]
     cert: Option<String>,
+    #[command(flatten)]
+    pin: PinFlag,
     /// Form of the report
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: ReportFormat,
@@ -35,14 +41,18 @@ impl Show {
     /// # Errors
     /// When there is no certificate to be had, or it cannot seal.
     pub(super) fn run(&self) -> Result<(), Error> {
-        let ClusterCertificate { certificate, source } =
-            match self.cert.as_deref().filter(|cert| !cert.is_empty()) {
-                Some(cert) => ClusterCertificate {
-                    certificate: certificate::parse(&certificate::fetch(cert)?, cert)?,
-                    source: cert.to_owned(),
-                },
-                None => ClusterCertificate::load(&self.connection.flags)?,
-            };
+        let pin = self.pin.parse()?;
+        let found = match self.cert.as_deref().filter(|cert| !cert.is_empty()) {
+            Some(cert) => {
+                let Fetched { bytes, name, exposure } =
+                    certificate::fetch_from(cert, &self.connection.flags)?;
+                let certificate = certificate::parse(&bytes, &name)?;
+                ClusterCertificate { certificate, source: name, exposure }
+            }
+            None => ClusterCertificate::load(&self.connection.flags)?,
+        };
+        pin.check(&found.certificate, &found.source, found.exposure.as_deref())?;
+        let ClusterCertificate { certificate, source, .. } = found;
         let now = Timestamp::now();
         if certificate.not_after() < now {
             io::tell("warning: the certificate has expired; kubeseal does not seal with it");
@@ -64,6 +74,11 @@ fn bits(certificate: &SealingCertificate) -> usize {
 fn rows(certificate: &SealingCertificate, source: &str, now: Timestamp) -> Vec<Vec<String>> {
     let days = days_left(certificate, now);
     let left = if days < 0 { "expired".to_owned() } else { format!("{days} days left") };
+    let until = if certificate.is_without_end() {
+        "no end".to_owned()
+    } else {
+        format!("{} ({left})", certificate.not_after())
+    };
     let subject = certificate.common_name().map_or("(none)".to_owned(), |name| format!("CN={name}"));
     let rows = [
         ("fingerprint", certificate.fingerprint().to_string()),
@@ -71,7 +86,7 @@ fn rows(certificate: &SealingCertificate, source: &str, now: Timestamp) -> Vec<V
         ("serial", certificate.serial().to_owned()),
         ("key", format!("RSA, {} bits", bits(certificate))),
         ("valid from", certificate.not_before().to_string()),
-        ("valid until", format!("{} ({left})", certificate.not_after())),
+        ("valid until", until),
         ("from", source.to_owned()),
     ];
     rows.map(|(name, value)| vec![name.to_owned(), value]).to_vec()
@@ -84,7 +99,7 @@ fn value(certificate: &SealingCertificate, source: &str, now: Timestamp) -> Valu
         "serial": certificate.serial(),
         "keySize": bits(certificate),
         "notBefore": certificate.not_before().to_string(),
-        "notAfter": certificate.not_after().to_string(),
+        "notAfter": if certificate.is_without_end() { NO_END.to_owned() } else { certificate.not_after().to_string() },
         "daysLeft": days_left(certificate, now),
         "expired": certificate.not_after() < now,
         "source": source,

@@ -49,6 +49,10 @@ pub(crate) const VARIABLE: Difference = Difference {
     original: "a wrong value of a `SEALED_SECRETS_` variable is ignored silently",
     why: "it may have been the scope",
 };
+pub(crate) const NO_CERTIFICATE: Difference = Difference {
+    original: "anything but a certificate in PEM gets the same sentence, whatever it is",
+    why: "the mistake is found out",
+};
 pub(crate) const CERTIFICATE: Difference = Difference {
     original: "an elliptic certificate is answered with its numbers; keys of 1024 bits are used",
     why: "readable; too weak",
@@ -118,6 +122,7 @@ pub(crate) const ALL: &[Difference] = &[
     STORED_ONLY,
     STRICT,
     VARIABLE,
+    NO_CERTIFICATE,
     CERTIFICATE,
     FOLDER,
     TEMPORARY,
@@ -145,6 +150,14 @@ pub(crate) const TESTED_ELSEWHERE: &[(&str, &str)] = &[
     (
         "a file that changes while it is edited is overwritten",
         "a_file_that_changes_while_it_is_edited_keeps_the_other_change",
+    ),
+    (
+        "a certificate over plain http is used silently",
+        "a_certificate_over_plain_http_is_warned_of_unless_its_fingerprint_is_named",
+    ),
+    (
+        "`--request-timeout` does not bound an address of `--cert`",
+        "a_server_that_is_silent_is_given_up_after_the_request_timeout",
     ),
     (
         "control characters and invisible ones in names, kinds and answers of servers reach the terminal",

@@ -71,8 +71,6 @@ pub(crate) const OFFLINE: &[Case] = &[
     same("--cert t.crt", "---\n# nothing\n"),
     // Certificates.
     same("--cert nofile", S),
-    same("--cert s.json", S),
-    same("--cert t.key", S),
     same("--cert C:nofile", S),
     same("--cert ftp://127.0.0.1/x", S),
     same("--fetch-cert --cert t.crt", ""),
@@ -171,6 +169,8 @@ pub(crate) const OFFLINE: &[Case] = &[
         "a: \"=\"",
         why::YAML_WORDS,
     ),
+    differs("--cert s.json", S, 1, "certificates: s.json holds JSON or YAML", why::NO_CERTIFICATE),
+    differs("--cert t.key", S, 1, "certificates: t.key holds a private key", why::NO_CERTIFICATE),
     differs("--cert ec.crt", S, 1, "expected RSA public key but found ECDSA", why::CERTIFICATE),
     differs("--cert weak.crt", S, 1, "1024 bits", why::CERTIFICATE),
     differs("--cert http://127.0.0.1:1/x", S, 1, "Get \"http://127.0.0.1:1/x\": ", why::CLIENT),
