@@ -38,14 +38,14 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// This budget with all amounts multiplied; depths stay, since they guard the stack.
+    /// This budget with all amounts multiplied. Depths stay, since they guard the stack, and so does the size of one value, since it
+    /// bounds what happens between two looks at the clock.
     #[must_use]
     pub fn times(&self, factor: u32) -> Self {
         let size = |amount: usize| amount.saturating_mul(usize::try_from(factor).unwrap_or(usize::MAX));
         Self {
             steps: self.steps.saturating_mul(u64::from(factor)),
             output: size(self.output),
-            value: size(self.value),
             memory: size(self.memory),
             costly: self.costly.saturating_mul(factor),
             ..self.clone()
@@ -87,9 +87,7 @@ impl Meter {
 
     /// Asks for `bytes` of memory before they are allocated.
     pub(crate) fn allocate(&mut self, bytes: usize) -> Outcome<()> {
-        if bytes > self.budget.value {
-            return Err(Failure::budget("a value is too large"));
-        }
+        self.fits(bytes)?;
         self.memory = self.memory.saturating_add(bytes);
         if self.memory > self.budget.memory {
             return Err(Failure::budget("too much memory"));
@@ -123,6 +121,14 @@ impl Meter {
     pub(crate) fn nesting(&self, depth: usize) -> Outcome<()> {
         if depth > self.budget.nesting {
             return Err(Failure::budget("nested too deeply"));
+        }
+        Ok(())
+    }
+
+    /// Refuses a value of `bytes` bytes without paying for it.
+    pub(crate) fn fits(&self, bytes: usize) -> Outcome<()> {
+        if bytes > self.budget.value {
+            return Err(Failure::budget("a value is too large"));
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::error::{Failure, Outcome};
 use super::format::format_float;
 use super::functions::Cx;
-use super::value::{Bytes, Entries, ListType, MapType, Value, runes};
+use super::value::{Bytes, Entries, ListType, MapType, Rune, Value};
 use super::zeroizing::Buffer;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -116,37 +116,33 @@ impl Encoder<'_, '_> {
     }
 
     fn text(&mut self, text: &[u8]) -> Outcome<()> {
-        self.cx.work(text.len())?;
-        self.output.push(b"\"")?;
-        for rune in runes(text) {
-            self.character(rune.char, rune.is_invalid())?;
-        }
-        self.output.push(b"\"")
+        let Self { cx, output, style, .. } = self;
+        output.push(b"\"")?;
+        cx.characters(text, |rune| character(output, *style, rune))?;
+        output.push(b"\"")
     }
+}
 
-    fn character(&mut self, char: char, is_invalid: bool) -> Outcome<()> {
-        match char {
-            '"' => self.output.push(b"\\\""),
-            '\\' => self.output.push(b"\\\\"),
-            '\n' => self.output.push(b"\\n"),
-            '\r' => self.output.push(b"\\r"),
-            '\t' => self.output.push(b"\\t"),
-            '\x08' => self.output.push(b"\\b"),
-            '\x0c' => self.output.push(b"\\f"),
-            '<' | '>' | '&' if self.style != Style::Raw => self.escape(char),
-            '\u{2028}' | '\u{2029}' => self.escape(char),
-            _ if char < ' ' || is_invalid => self.escape(char),
-            _ => self.output.push_char(char),
-        }
-    }
-
-    fn escape(&mut self, char: char) -> Outcome<()> {
-        self.output.push(format!("\\u{:04x}", u32::from(char)).as_bytes())
+fn character(output: &mut Buffer, style: Style, rune: Rune) -> Outcome<()> {
+    let escape = |output: &mut Buffer| output.push(format!("\\u{:04x}", u32::from(rune.char)).as_bytes());
+    match rune.char {
+        '"' => output.push(b"\\\""),
+        '\\' => output.push(b"\\\\"),
+        '\n' => output.push(b"\\n"),
+        '\r' => output.push(b"\\r"),
+        '\t' => output.push(b"\\t"),
+        '\x08' => output.push(b"\\b"),
+        '\x0c' => output.push(b"\\f"),
+        '<' | '>' | '&' if style != Style::Raw => escape(output),
+        '\u{2028}' | '\u{2029}' => escape(output),
+        char if char < ' ' || rune.is_invalid() => escape(output),
+        char => output.push_char(char),
     }
 }
 
 /// Reads one JSON value.
 pub(crate) fn decode(cx: &mut Cx, text: &[u8]) -> Outcome<Value> {
+    cx.work(text.len())?;
     let mut decoder = Decoder { cx, rest: text, depth: 0 };
     let value = decoder.value()?;
     decoder.skip_space();
@@ -226,7 +222,7 @@ impl Decoder<'_, '_, '_> {
         let mut is_first = true;
         while self.continues(is_first, b"}")? {
             is_first = false;
-            self.cx.pay_for_entry()?;
+            self.cx.pay_for_entry(entries.len())?;
             self.skip_space();
             let key = self.text()?;
             self.skip_space();
@@ -234,6 +230,7 @@ impl Decoder<'_, '_, '_> {
                 return Err(INVALID);
             }
             let value = self.value()?;
+            self.cx.search(&key, entries.len())?;
             entries.insert(key, value);
         }
         self.cx.map(MapType::Any, entries)
@@ -256,9 +253,8 @@ impl Decoder<'_, '_, '_> {
             let plain =
                 self.rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).ok_or(INVALID)?;
             let (text, rest) = self.rest.split_at(plain);
-            for rune in runes(text) {
-                output.push_char(rune.char)?;
-            }
+            self.cx.step(1)?;
+            self.cx.characters(text, |rune| output.push_char(rune.char))?;
             self.rest = rest;
             if self.take(b"\"") {
                 return self.cx.bytes(output.into_bytes());

@@ -43,7 +43,7 @@ pub trait Sources {
     fn zone(&mut self, name: &str) -> Option<TimeZone>;
     /// Fills `bytes` with random bytes fit for keys.
     fn fill_random(&mut self, bytes: &mut [u8]);
-    /// True when rendering has taken too long. Asked every few hundred steps and before each costly function.
+    /// True when rendering has taken too long. Asked again and again, also within functions, with milliseconds of work between.
     fn expired(&mut self) -> bool;
 }
 
@@ -91,7 +91,7 @@ pub fn render_secret(
         if items.contains_key(key) {
             continue;
         }
-        if cx.used_volatile || is_volatile(text) {
+        if cx.used_volatile {
             rendered.volatile.insert(key.clone());
         }
         rendered.data.insert(key.clone(), output.into_zeroizing());
@@ -122,7 +122,7 @@ pub fn render_text(
 /// A sibling's text is seen as it is written and not run, so volatility does not pass from one key to another.
 #[must_use]
 pub fn is_volatile(template: &str) -> bool {
-    let names = syntax::functions_named_in(template, functions::is_function);
+    let names = syntax::functions_named_in(template);
     names.iter().any(|name| functions::is_volatile(name))
 }
 
@@ -134,6 +134,6 @@ fn context(templates: &BTreeMap<String, Option<String>>, items: &Data) -> Entrie
 
 fn render(cx: &mut Cx, key: &str, text: &str, context: &Value) -> Result<Buffer, Located> {
     cx.work(text.len()).map_err(|failure| Located::new(0, failure))?;
-    let templates = syntax::parse(key, text, &mut cx.meter, functions::is_function)?;
+    let templates = syntax::parse(key, text, cx)?;
     execute(cx, &templates, key, context)
 }

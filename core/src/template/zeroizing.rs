@@ -36,6 +36,11 @@ impl Buffer {
 
     pub(crate) fn push_repeated(&mut self, bytes: &[u8], count: usize) -> Outcome<()> {
         self.reserve(bytes.len().saturating_mul(count))?;
+        if let [byte] = bytes {
+            let length = self.bytes.len().saturating_add(count);
+            self.bytes.resize(length, *byte);
+            return Ok(());
+        }
         for _ in 0..count {
             self.bytes.extend_from_slice(bytes);
         }

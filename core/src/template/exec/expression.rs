@@ -21,7 +21,7 @@ impl<'t> Executor<'t, '_, '_> {
                 self.assign(name, value.clone().into())
                     .map_err(|failure| Located::new(pipe.offset, failure))?;
             } else {
-                self.variables.push((name, value.clone().into()));
+                self.variables.push(name, value.clone().into());
             }
         }
         Ok(value)
@@ -50,8 +50,9 @@ impl<'t> Executor<'t, '_, '_> {
         }
     }
 
-    fn held_by(&self, name: &str, offset: usize) -> Evaluated<Held> {
-        let value = self.variable(name).cloned();
+    fn held_by(&mut self, name: &str, offset: usize) -> Evaluated<Held> {
+        self.cx.work(name.len()).map_err(|failure| Located::new(offset, failure))?;
+        let value = self.variables.get(name).cloned();
         value.ok_or_else(|| Located::new(offset, Failure::wrong_type("undefined variable")))
     }
 
@@ -108,6 +109,7 @@ impl<'t> Executor<'t, '_, '_> {
     ) -> Evaluated<Value> {
         let mut value = Value::Nil;
         for term in arguments {
+            self.cx.step(1).map_err(|failure| Located::new(term.offset, failure))?;
             value = self.operand(term, dot)?;
             if value.is_true() == is_or {
                 return Ok(value);
@@ -118,6 +120,7 @@ impl<'t> Executor<'t, '_, '_> {
 
     fn argument(&mut self, term: &'t Term, parameter: Ty, dot: &Held) -> Evaluated<Value> {
         let located = |failure| Located::new(term.offset, failure);
+        self.cx.step(1).map_err(located)?;
         if let Some(converted) = literal(&term.operand, parameter) {
             return converted.map_err(located);
         }

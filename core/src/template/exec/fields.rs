@@ -64,6 +64,7 @@ impl<'t> Executor<'t, '_, '_> {
         last: Option<Value>,
     ) -> Evaluated<Option<Value>> {
         let located = |reason| Located::new(offset, Failure::wrong_type(reason));
+        self.cx.step(1).map_err(|failure| Located::new(offset, failure))?;
         let Some(receiver) = receiver else {
             return Ok(None);
         };
@@ -80,7 +81,9 @@ impl<'t> Executor<'t, '_, '_> {
             Value::Map(_) | Value::Certificate(_) if has_arguments => {
                 Err(located("arguments given to something that is not a function"))
             }
-            Value::Map(map) => Ok(map.get(name.as_bytes())),
+            Value::Map(map) => {
+                self.cx.get(map, name.as_bytes()).map_err(|failure| Located::new(offset, failure))
+            }
             Value::Certificate(certificate) => match name {
                 "Cert" => Ok(Some(Value::Text(certificate.certificate.clone()))),
                 "Key" => Ok(Some(Value::Text(certificate.key.clone()))),

@@ -3,6 +3,7 @@
 mod arguments;
 mod expression;
 mod fields;
+mod variables;
 
 use std::slice;
 
@@ -12,6 +13,7 @@ use super::functions::Cx;
 use super::syntax::ast::{Branch, Call, Node, Pipe, Range, Templates};
 use super::value::{Bytes, IntType, List, UintType, Value};
 use super::zeroizing::Buffer;
+use variables::Variables;
 
 pub(crate) type Evaluated<T> = Result<T, Located>;
 
@@ -23,8 +25,7 @@ pub(crate) fn execute(cx: &mut Cx, templates: &Templates, name: &str, dot: &Valu
         cx,
         templates,
         frames: Vec::new(),
-        variables: vec![("$", dot.clone().into())],
-        base: 0,
+        variables: Variables::new(dot.clone().into()),
         calls: 0,
     };
     executor.frames.push(Frame::Body { nodes: body.iter(), dot: dot.clone().into(), mark: 1 });
@@ -37,9 +38,7 @@ struct Executor<'t, 'c, 's> {
     templates: &'t Templates,
     output: Buffer,
     frames: Vec<Frame<'t>>,
-    variables: Vec<(&'t str, Held)>,
-    /// Where the variables of the template being run begin.
-    base: usize,
+    variables: Variables<'t>,
     calls: usize,
 }
 
@@ -114,8 +113,7 @@ impl<'t> Executor<'t, '_, '_> {
                 Frame::Loop { .. } => self.iterate()?,
                 Frame::Call { base, mark } => {
                     let (base, mark) = (*base, *mark);
-                    self.base = base;
-                    self.variables.truncate(mark);
+                    self.variables.leave_template(base, mark);
                     self.calls -= 1;
                     self.frames.pop();
                 }
@@ -145,7 +143,8 @@ impl<'t> Executor<'t, '_, '_> {
     }
 
     fn print(&mut self, offset: usize, bytes: &[u8]) -> Evaluated<()> {
-        let printed = self.cx.meter.print(bytes.len()).and_then(|()| self.output.push(bytes));
+        let paid = self.cx.meter.print(bytes.len()).and_then(|()| self.cx.work(bytes.len()));
+        let printed = paid.and_then(|()| self.output.push(bytes));
         printed.map_err(|failure| Located::new(offset, failure))
     }
 
@@ -252,6 +251,7 @@ impl<'t> Executor<'t, '_, '_> {
 
     fn call(&mut self, call: &'t Call, dot: &Held) -> Evaluated<()> {
         let located = |failure| Located::new(call.offset, failure);
+        self.cx.work(call.name.len()).map_err(located)?;
         let Some(body) = self.templates.get(&call.name) else {
             return Err(located(Failure::wrong_type("no template of this name is defined")));
         };
@@ -262,9 +262,8 @@ impl<'t> Executor<'t, '_, '_> {
             None => Value::Nil,
         };
         let mark = self.variables.len();
-        self.frames.push(Frame::Call { base: self.base, mark });
-        self.base = mark;
-        self.variables.push(("$", argument.clone().into()));
+        let base = self.variables.enter_template(argument.clone().into());
+        self.frames.push(Frame::Call { base, mark });
         self.frames.push(Frame::Body {
             nodes: body.iter(),
             dot: argument.into(),
@@ -273,20 +272,11 @@ impl<'t> Executor<'t, '_, '_> {
         Ok(())
     }
 
-    fn variable(&self, name: &str) -> Option<&Held> {
-        let scope = self.variables.get(self.base..)?;
-        scope.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value)
-    }
-
     fn assign(&mut self, name: &str, value: Held) -> Result<(), Failure> {
-        let scope = self.variables.get_mut(self.base..).unwrap_or_default();
-        match scope.iter_mut().rev().find(|(known, _)| *known == name) {
-            Some((_, slot)) => {
-                *slot = value;
-                Ok(())
-            }
-            None => Err(Failure::wrong_type("assignment to an undefined variable")),
-        }
+        self.cx.work(name.len())?;
+        let slot = self.variables.get_mut(name);
+        *slot.ok_or(Failure::wrong_type("assignment to an undefined variable"))? = value;
+        Ok(())
     }
 }
 

@@ -36,11 +36,12 @@ struct Directives<'a, 'c, 's> {
 
 impl Directives<'_, '_, '_> {
     fn run(&mut self) -> Outcome<()> {
+        self.printer.cx.work(self.rest.len())?;
         while let Some(percent) = self.rest.iter().position(|byte| *byte == b'%') {
             let (literal, rest) = self.rest.split_at(percent);
             self.printer.output.push(literal)?;
             self.rest = rest.get(1..).unwrap_or_default();
-            self.printer.cx.step(1)?;
+            self.printer.cx.work(percent)?;
             self.directive()?;
         }
         self.printer.output.push(self.rest)?;
@@ -52,11 +53,11 @@ impl Directives<'_, '_, '_> {
         self.index_is_good = true;
         self.after_index = false;
         self.flags();
-        self.index();
+        self.index()?;
         self.width()?;
         self.precision()?;
         if !self.after_index {
-            self.index();
+            self.index()?;
         }
         let Some((verb, length)) = decode_rune(self.rest) else {
             return self.printer.output.push(b"%!(NOVERB)");
@@ -112,16 +113,18 @@ impl Directives<'_, '_, '_> {
     }
 
     /// `[n]` chooses the argument.
-    fn index(&mut self) {
+    fn index(&mut self) -> Outcome<()> {
         if self.rest.first() != Some(&b'[') {
-            return;
+            return Ok(());
         }
         self.reordered = true;
-        let closing = self.rest.iter().position(|byte| *byte == b']').filter(|_| self.rest.len() >= 3);
+        let closing = self.rest.iter().position(|byte| *byte == b']');
+        self.printer.cx.work(closing.unwrap_or(self.rest.len()))?;
+        let closing = closing.filter(|_| self.rest.len() >= 3);
         let Some(closing) = closing else {
             self.index_is_good = false;
             self.rest = self.rest.get(1..).unwrap_or_default();
-            return;
+            return Ok(());
         };
         let digits = self.rest.get(1..closing).unwrap_or_default();
         self.rest = self.rest.get(closing + 1..).unwrap_or_default();
@@ -133,6 +136,7 @@ impl Directives<'_, '_, '_> {
             Some(chosen) => self.next = chosen,
             None => self.index_is_good = false,
         }
+        Ok(())
     }
 
     fn width(&mut self) -> Outcome<()> {
@@ -166,7 +170,7 @@ impl Directives<'_, '_, '_> {
             self.index_is_good = false;
         }
         self.after_index = false;
-        self.index();
+        self.index()?;
         if self.take(b'*') {
             match self.count_from_argument() {
                 Some(precision) => self.printer.flags.precision = usize::try_from(precision).ok(),

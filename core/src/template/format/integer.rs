@@ -1,6 +1,7 @@
 //! Integers and hexadecimal dumps.
 
 use super::super::error::Outcome;
+use super::super::functions::Cx;
 use super::super::value::is_graphic;
 use super::super::zeroizing::Buffer;
 use super::printer::Flags;
@@ -79,22 +80,27 @@ fn unicode(flags: &Flags, magnitude: u64, negative: Option<bool>) -> Vec<u8> {
 }
 
 /// `%x` of a string, padded to the width.
-pub(super) fn hex_of_bytes(flags: &Flags, bytes: &[u8], upper: bool, room: usize) -> Outcome<Buffer> {
+pub(super) fn hex_of_bytes(cx: &mut Cx, flags: &Flags, bytes: &[u8], upper: bool) -> Outcome<Buffer> {
     let shown = bytes.get(..flags.precision.unwrap_or(bytes.len())).unwrap_or(bytes);
     let prefix: &[u8] = if upper { b"0X" } else { b"0x" };
-    let mut hex = Buffer::new(room);
-    for (position, byte) in shown.iter().enumerate() {
-        if flags.space && position > 0 {
-            hex.push(b" ")?;
+    let mut hex = cx.buffer();
+    cx.pieces(shown, |piece| {
+        for byte in piece {
+            let is_first = hex.len() == 0;
+            if flags.space && !is_first {
+                hex.push(b" ")?;
+            }
+            if flags.sharp && (flags.space || is_first) {
+                hex.push(prefix)?;
+            }
+            hex.push(if upper { format!("{byte:02X}") } else { format!("{byte:02x}") }.as_bytes())?;
         }
-        if flags.sharp && (flags.space || position == 0) {
-            hex.push(prefix)?;
-        }
-        hex.push(if upper { format!("{byte:02X}") } else { format!("{byte:02x}") }.as_bytes())?;
-    }
+        Ok(())
+    })?;
     let missing = flags.width.unwrap_or(0).saturating_sub(hex.len());
     let filler: &[u8] = if flags.zero && !flags.minus { b"0" } else { b" " };
-    let mut padded = Buffer::new(room);
+    cx.work(missing.saturating_add(hex.len()))?;
+    let mut padded = cx.buffer();
     if !flags.minus || shown.is_empty() {
         padded.push_repeated(filler, missing)?;
         padded.push(hex.as_slice())?;

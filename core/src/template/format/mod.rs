@@ -32,6 +32,7 @@ pub(crate) fn sprint(cx: &mut Cx, values: &[Value]) -> Outcome<Buffer> {
     let mut previous_is_text = true;
     for (position, value) in values.iter().enumerate() {
         let is_text = matches!(value, Value::Text(_));
+        printer.cx.step(1)?;
         if position > 0 && !is_text && !previous_is_text {
             printer.output.push(b" ")?;
         }

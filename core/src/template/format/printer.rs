@@ -2,7 +2,7 @@
 
 use super::super::error::Outcome;
 use super::super::functions::{Cx, Time, Version, format_duration};
-use super::super::value::{Entries, IntType, List, Map, Reference, Value, runes};
+use super::super::value::{Entries, IntType, List, Map, Reference, Value};
 use super::super::zeroizing::Buffer;
 use super::float::format_float;
 use super::integer::{hex_of_bytes, integer};
@@ -132,7 +132,7 @@ impl<'c, 's> Printer<'c, 's> {
             'v' | 's' => self.text(text),
             'q' => self.quoted(text),
             'x' | 'X' => {
-                let hex = hex_of_bytes(&self.flags, text, verb == 'X', self.cx.meter.room())?;
+                let hex = hex_of_bytes(self.cx, &self.flags, text, verb == 'X')?;
                 self.output.push(hex.as_slice())
             }
             _ => self.bad_verb(value, verb),
@@ -140,27 +140,37 @@ impl<'c, 's> Printer<'c, 's> {
     }
 
     fn text(&mut self, text: &[u8]) -> Outcome<()> {
-        let text = self.truncated(text);
+        let text = self.truncated(text)?;
         self.pad(text)
     }
 
-    fn truncated<'t>(&self, text: &'t [u8]) -> &'t [u8] {
-        let end =
-            self.flags.precision.and_then(|precision| runes(text).nth(precision)).map(|rune| rune.start);
-        end.and_then(|end| text.get(..end)).unwrap_or(text)
+    fn truncated<'t>(&mut self, text: &'t [u8]) -> Outcome<&'t [u8]> {
+        let Some(precision) = self.flags.precision.filter(|precision| *precision < text.len()) else {
+            return Ok(text);
+        };
+        let (mut count, mut end) = (0, text.len());
+        // A character takes four bytes at most.
+        let enough = text.get(..precision.saturating_add(1).saturating_mul(4)).unwrap_or(text);
+        self.cx.characters(enough, |rune| {
+            if count == precision {
+                end = rune.start;
+            }
+            count += 1;
+            Ok(())
+        })?;
+        Ok(text.get(..end).unwrap_or(text))
     }
 
     fn quoted(&mut self, text: &[u8]) -> Outcome<()> {
-        let text = self.truncated(text);
-        let room = self.cx.meter.room();
-        if self.flags.sharp && can_backquote(text) {
-            let mut quoted = Buffer::new(room);
+        let text = self.truncated(text)?;
+        if self.flags.sharp && can_backquote(self.cx, text)? {
+            let mut quoted = self.cx.buffer();
             quoted.push(b"`")?;
             quoted.push(text)?;
             quoted.push(b"`")?;
             return self.pad(quoted.as_slice());
         }
-        let quoted = if self.flags.plus { quote_ascii(text, room)? } else { quote(text, room)? };
+        let quoted = if self.flags.plus { quote_ascii(self.cx, text)? } else { quote(self.cx, text)? };
         self.pad(quoted.as_slice())
     }
 
@@ -173,14 +183,27 @@ impl<'c, 's> Printer<'c, 's> {
 
     /// Writes `text` padded to the width.
     pub(super) fn pad(&mut self, text: &[u8]) -> Outcome<()> {
-        let width = self.flags.width.unwrap_or(0);
-        let missing = width.saturating_sub(if width == 0 { 0 } else { runes(text).count() });
+        let missing = self.missing(text)?;
+        self.cx.work(missing.saturating_add(text.len()))?;
         if self.flags.minus {
             self.output.push(text)?;
             return self.output.push_repeated(b" ", missing);
         }
         self.output.push_repeated(if self.flags.zero { b"0" } else { b" " }, missing)?;
         self.output.push(text)
+    }
+
+    /// How many characters `text` lacks to fill the width.
+    fn missing(&mut self, text: &[u8]) -> Outcome<usize> {
+        let Some(width) = self.flags.width.filter(|width| *width > 0) else {
+            return Ok(0);
+        };
+        let mut count: usize = 0;
+        self.cx.characters(text, |_| {
+            count += 1;
+            Ok(())
+        })?;
+        Ok(width.saturating_sub(count))
     }
 
     fn float(&mut self, value: f64, verb: char) -> Outcome<()> {

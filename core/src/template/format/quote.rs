@@ -1,30 +1,30 @@
 //! `strconv.Quote` and its relatives.
 
 use super::super::error::Outcome;
-use super::super::value::{is_graphic, runes};
+use super::super::functions::Cx;
+use super::super::value::is_graphic;
 use super::super::zeroizing::Buffer;
 
 /// A double-quoted Go string; printable characters stay as they are.
-pub(crate) fn quote(text: &[u8], room: usize) -> Outcome<Buffer> {
-    quote_with(text, false, room)
+pub(crate) fn quote(cx: &mut Cx, text: &[u8]) -> Outcome<Buffer> {
+    quote_with(cx, text, false)
 }
 
 /// A double-quoted Go string of ASCII characters.
-pub(crate) fn quote_ascii(text: &[u8], room: usize) -> Outcome<Buffer> {
-    quote_with(text, true, room)
+pub(crate) fn quote_ascii(cx: &mut Cx, text: &[u8]) -> Outcome<Buffer> {
+    quote_with(cx, text, true)
 }
 
-fn quote_with(text: &[u8], ascii: bool, room: usize) -> Outcome<Buffer> {
-    let mut quoted = Buffer::new(room);
+fn quote_with(cx: &mut Cx, text: &[u8], ascii: bool) -> Outcome<Buffer> {
+    let mut quoted = cx.buffer();
     quoted.push(b"\"")?;
-    for rune in runes(text) {
+    cx.characters(text, |rune| {
         if rune.is_invalid() {
             let byte = text.get(rune.start).copied().unwrap_or_default();
-            quoted.push(format!("\\x{byte:02x}").as_bytes())?;
-        } else {
-            push_escaped(&mut quoted, rune.char, '"', ascii)?;
+            return quoted.push(format!("\\x{byte:02x}").as_bytes());
         }
-    }
+        push_escaped(&mut quoted, rune.char, '"', ascii)
+    })?;
     quoted.push(b"\"")?;
     Ok(quoted)
 }
@@ -63,13 +63,16 @@ fn push_escaped(output: &mut Buffer, char: char, quote: char, ascii: bool) -> Ou
     output.push(escape.as_bytes())
 }
 
-/// Whether a string can stand between backquotes unchanged.
-pub(crate) fn can_backquote(text: &[u8]) -> bool {
-    runes(text).all(|rune| {
-        !rune.is_invalid()
+/// True if a string can stand between backquotes unchanged.
+pub(crate) fn can_backquote(cx: &mut Cx, text: &[u8]) -> Outcome<bool> {
+    let mut can = true;
+    cx.characters(text, |rune| {
+        can &= !rune.is_invalid()
             && rune.char != '\u{feff}'
             && rune.char != '`'
             && rune.char != '\x7f'
-            && (rune.char >= ' ' || rune.char == '\t')
-    })
+            && (rune.char >= ' ' || rune.char == '\t');
+        Ok(())
+    })?;
+    Ok(can)
 }

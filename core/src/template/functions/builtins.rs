@@ -4,7 +4,7 @@ use super::urls::escape_query;
 use super::{Args, Cx};
 use crate::template::error::{Failure, Outcome};
 use crate::template::format::{sprint, sprintf, sprintln};
-use crate::template::value::{MapType, Value, equal, is_graphic, less, runes};
+use crate::template::value::{MapType, Value, equal, is_graphic, less};
 
 /// `and` and `or` evaluate their own arguments and are not called.
 pub(super) fn never_called(_: &mut Cx, _: &Args) -> Outcome<Value> {
@@ -20,28 +20,29 @@ pub(super) fn not(_: &mut Cx, args: &Args) -> Outcome<Value> {
     Ok(Value::Bool(!args.any(0).is_true()))
 }
 
-pub(super) fn eq(_: &mut Cx, args: &Args) -> Outcome<Value> {
+pub(super) fn eq(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     if args.from(1).is_empty() {
         return Err(Failure::wrong_type("missing argument for comparison"));
     }
     for other in args.from(1) {
-        if equal(args.any(0), other)? {
+        if equal(cx, args.any(0), other)? {
             return Ok(Value::Bool(true));
         }
     }
     Ok(Value::Bool(false))
 }
 
-pub(super) fn ne(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    Ok(Value::Bool(!equal(args.any(0), args.any(1))?))
+pub(super) fn ne(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    Ok(Value::Bool(!equal(cx, args.any(0), args.any(1))?))
 }
 
-pub(super) fn lt(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    less(args.any(0), args.any(1)).map(Value::Bool)
+pub(super) fn lt(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    less(cx, args.any(0), args.any(1)).map(Value::Bool)
 }
 
-pub(super) fn le(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    Ok(Value::Bool(less(args.any(0), args.any(1))? || equal(args.any(0), args.any(1))?))
+pub(super) fn le(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let (left, right) = (args.any(0), args.any(1));
+    Ok(Value::Bool(less(cx, left, right)? || equal(cx, left, right)?))
 }
 
 pub(super) fn gt(cx: &mut Cx, args: &Args) -> Outcome<Value> {
@@ -49,8 +50,8 @@ pub(super) fn gt(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     Ok(Value::Bool(!le.is_true()))
 }
 
-pub(super) fn ge(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    Ok(Value::Bool(!less(args.any(0), args.any(1))?))
+pub(super) fn ge(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    Ok(Value::Bool(!less(cx, args.any(0), args.any(1))?))
 }
 
 pub(super) fn len(_: &mut Cx, args: &Args) -> Outcome<Value> {
@@ -70,12 +71,12 @@ pub(super) fn index(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     }
     for index in args.from(1) {
         cx.step(1)?;
-        item = element(&item, index)?;
+        item = element(cx, &item, index)?;
     }
     Ok(item)
 }
 
-fn element(item: &Value, index: &Value) -> Outcome<Value> {
+fn element(cx: &mut Cx, item: &Value, index: &Value) -> Outcome<Value> {
     const OUT_OF_RANGE: Failure = Failure::wrong_type("index out of range");
     match item {
         Value::Text(text) => {
@@ -84,7 +85,7 @@ fn element(item: &Value, index: &Value) -> Outcome<Value> {
         }
         Value::List(list) => list.get(position(index)?).ok_or(OUT_OF_RANGE),
         Value::Map(map) => match index {
-            Value::Text(key) => Ok(map.get(key).unwrap_or_else(|| absent(map.of))),
+            Value::Text(key) => Ok(cx.get(map, key)?.unwrap_or_else(|| absent(map.of))),
             _ => Err(Failure::wrong_type("the index of a map must be a string")),
         },
         _ => Err(Failure::wrong_type("a value of this type has no elements")),
@@ -125,6 +126,7 @@ pub(super) fn printf(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 /// What the escaping functions work on: a string, or all values printed.
 fn text_of(cx: &mut Cx, args: &Args) -> Outcome<Vec<u8>> {
     if let [Value::Text(text)] = args.from(0) {
+        cx.work(text.len())?;
         return Ok(text.to_vec());
     }
     let shown: Vec<Value> = args
@@ -141,41 +143,44 @@ fn text_of(cx: &mut Cx, args: &Args) -> Outcome<Vec<u8>> {
 pub(super) fn html(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let text = text_of(cx, args)?;
     let mut output = cx.buffer();
-    for byte in &text {
-        output.push(match byte {
-            b'"' => b"&#34;",
-            b'\'' => b"&#39;",
-            b'&' => b"&amp;",
-            b'<' => b"&lt;",
-            b'>' => b"&gt;",
-            0 => "\u{fffd}".as_bytes(),
-            other => std::slice::from_ref(other),
-        })?;
-    }
+    cx.pieces(&text, |piece| {
+        piece.iter().try_for_each(|byte| {
+            output.push(match byte {
+                b'"' => b"&#34;",
+                b'\'' => b"&#39;",
+                b'&' => b"&amp;",
+                b'<' => b"&lt;",
+                b'>' => b"&gt;",
+                0 => "\u{fffd}".as_bytes(),
+                other => std::slice::from_ref(other),
+            })
+        })
+    })?;
     cx.finish(output)
 }
 
 pub(super) fn js(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let text = text_of(cx, args)?;
     let mut output = cx.buffer();
-    for rune in runes(&text) {
+    cx.characters(&text, |rune| {
         let original = text.get(rune.start..rune.start + rune.width).unwrap_or_default();
         match rune.char {
-            '\\' => output.push(b"\\\\")?,
-            '\'' => output.push(b"\\'")?,
-            '"' => output.push(b"\\\"")?,
-            '<' | '>' | '&' | '=' => output.push(format!("\\u{:04X}", u32::from(rune.char)).as_bytes())?,
+            '\\' => output.push(b"\\\\"),
+            '\'' => output.push(b"\\'"),
+            '"' => output.push(b"\\\""),
+            '<' | '>' | '&' | '=' => output.push(format!("\\u{:04X}", u32::from(rune.char)).as_bytes()),
             char if char < ' ' || (!char.is_ascii() && !is_graphic(char)) => {
-                output.push(format!("\\u{:04X}", u32::from(char)).as_bytes())?;
+                output.push(format!("\\u{:04X}", u32::from(char)).as_bytes())
             }
-            _ => output.push(original)?,
+            _ => output.push(original),
         }
-    }
+    })?;
     cx.finish(output)
 }
 
 pub(super) fn urlquery(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let text = text_of(cx, args)?;
     cx.meter.allocate(text.len().saturating_mul(3))?;
-    cx.text(escape_query(&text))
+    let escaped = escape_query(cx, &text)?;
+    cx.text(escaped)
 }

@@ -19,6 +19,10 @@ use crate::template::value::{Bytes, Value};
 const FAILED: Failure = Failure::function("the certificate cannot be made");
 const BAD_KEY: Failure = Failure::function("the private key is not PEM of a kind that is known");
 
+const NOT_PEM: Failure = Failure::function("not PEM");
+
+type Pem = Zeroizing<String>;
+
 /// Sprig's certificate: two PEM texts.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Certificate {
@@ -28,21 +32,28 @@ pub(crate) struct Certificate {
 
 /// `genCA name days [key]`
 pub(super) fn ca(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    let mut parameters = parameters(cx, &args.string(0), args.int(1))?;
+    let mut parameters = parameters(cx, args, args.int(1))?;
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     parameters.key_usages.push(KeyUsagePurpose::KeyCertSign);
-    let (key, pem) = key_pair(args, 2)?;
-    let certificate = parameters.self_signed(&key).map_err(|_| FAILED)?;
-    made(cx, &certificate.pem(), &pem)
+    let given = given_key(cx, args, 2)?;
+    signed_by_itself(cx, parameters, given)
 }
 
 /// `genSelfSignedCert name addresses names days [key]`
 pub(super) fn self_signed(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    let mut parameters = parameters(cx, &args.string(0), args.int(3))?;
-    parameters.subject_alt_names = alternative_names(args)?;
-    let (key, pem) = key_pair(args, 4)?;
-    let certificate = parameters.self_signed(&key).map_err(|_| FAILED)?;
-    made(cx, &certificate.pem(), &pem)
+    let mut parameters = parameters(cx, args, args.int(3))?;
+    parameters.subject_alt_names = alternative_names(cx, args)?;
+    let given = given_key(cx, args, 4)?;
+    signed_by_itself(cx, parameters, given)
+}
+
+fn signed_by_itself(cx: &mut Cx, parameters: CertificateParams, given: Option<Pem>) -> Outcome<Value> {
+    let texts = cx.apart(move || {
+        let (key, pem) = key_pair(given)?;
+        let certificate = parameters.self_signed(&key).map_err(|_| FAILED)?;
+        Ok((certificate.pem(), pem))
+    })?;
+    made(cx, texts?)
 }
 
 /// `genSignedCert name addresses names days authority [key]`
@@ -50,44 +61,58 @@ pub(super) fn signed(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let Value::Certificate(authority) = args.any(4) else {
         return Err(FAILED);
     };
-    let mut parameters = parameters(cx, &args.string(0), args.int(3))?;
-    parameters.subject_alt_names = alternative_names(args)?;
+    let mut parameters = parameters(cx, args, args.int(3))?;
+    parameters.subject_alt_names = alternative_names(cx, args)?;
     parameters.use_authority_key_identifier_extension = true;
-    let (key, pem) = key_pair(args, 5)?;
-    let authority_key = KeyPair::from_pem(as_text(&authority.key)?).map_err(|_| BAD_KEY)?;
-    let issuer =
-        Issuer::from_ca_cert_pem(as_text(&authority.certificate)?, authority_key).map_err(|_| FAILED)?;
-    let certificate = parameters.signed_by(&key, &issuer).map_err(|_| FAILED)?;
-    made(cx, &certificate.pem(), &pem)
+    let given = given_key(cx, args, 5)?;
+    cx.work(authority.certificate.len().saturating_add(authority.key.len()))?;
+    let authority_key = Pem::new(as_text(&authority.key)?.to_owned());
+    let authority = as_text(&authority.certificate)?.to_owned();
+    let texts = cx.apart(move || {
+        let (key, pem) = key_pair(given)?;
+        let authority_key = KeyPair::from_pem(&authority_key).map_err(|_| BAD_KEY)?;
+        let issuer = Issuer::from_ca_cert_pem(&authority, authority_key).map_err(|_| FAILED)?;
+        let certificate = parameters.signed_by(&key, &issuer).map_err(|_| FAILED)?;
+        Ok((certificate.pem(), pem))
+    })?;
+    made(cx, texts?)
 }
 
 /// `buildCustomCert certificate key`, both PEM in base64.
 pub(super) fn build_custom(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    let decoded = |position| decode_base64(args.text(position)).map_err(|_| Failure::function("not base64"));
-    let (certificate, key) = (decoded(0)?, Zeroizing::new(decoded(1)?));
-    let (_, block) = x509_parser::pem::parse_x509_pem(&certificate)
-        .map_err(|_| Failure::function("not a PEM certificate"))?;
-    block.parse_x509().map_err(|_| Failure::function("not a certificate"))?;
-    KeyPair::from_pem(as_text(&key)?).map_err(|_| BAD_KEY)?;
-    let certificate = String::from_utf8(certificate).map_err(|_| FAILED)?;
-    made(cx, &certificate, as_text(&key)?)
+    let mut decoded = |position| {
+        let decoded = decode_base64(cx, args.text(position))?.map_err(|_| Failure::function("not base64"))?;
+        String::from_utf8(decoded).map_err(|_| NOT_PEM)
+    };
+    let (certificate, key) = (decoded(0)?, Pem::new(decoded(1)?));
+    let texts = cx.apart(move || {
+        let (_, block) = x509_parser::pem::parse_x509_pem(certificate.as_bytes())
+            .map_err(|_| Failure::function("not a PEM certificate"))?;
+        block.parse_x509().map_err(|_| Failure::function("not a certificate"))?;
+        KeyPair::from_pem(&key).map_err(|_| BAD_KEY)?;
+        Ok((certificate, key))
+    })?;
+    made(cx, texts?)
 }
 
 fn as_text(bytes: &[u8]) -> Outcome<&str> {
-    str::from_utf8(bytes).map_err(|_| Failure::function("not PEM"))
+    str::from_utf8(bytes).map_err(|_| NOT_PEM)
 }
 
-fn made(cx: &mut Cx, certificate: &str, key: &str) -> Outcome<Value> {
-    let certificate = Certificate { certificate: cx.bytes(certificate)?, key: cx.bytes(key)? };
+/// Makes a value of the texts of a certificate and its key.
+fn made(cx: &mut Cx, (certificate, key): (String, Pem)) -> Outcome<Value> {
+    let certificate = Certificate { certificate: cx.bytes(certificate)?, key: cx.bytes(key.as_str())? };
     Ok(Value::Certificate(certificate.into()))
 }
 
-fn parameters(cx: &mut Cx, name: &str, days: i64) -> Outcome<CertificateParams> {
+fn parameters(cx: &mut Cx, args: &Args, days: i64) -> Outcome<CertificateParams> {
+    cx.meter.allocate(args.text(0).len())?;
+    cx.work(args.text(0).len())?;
     let mut serial = [0; 16];
     cx.fill_random(&mut serial);
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name = DistinguishedName::new();
-    parameters.distinguished_name.push(DnType::CommonName, name);
+    parameters.distinguished_name.push(DnType::CommonName, args.string(0));
     parameters.serial_number = Some(SerialNumber::from_slice(&serial));
     let now = u64::try_from(cx.now().unix()).map_err(|_| FAILED)?;
     // Beyond the year 9999 a certificate cannot say when it ends.
@@ -105,10 +130,14 @@ fn parameters(cx: &mut Cx, name: &str, days: i64) -> Outcome<CertificateParams> 
     Ok(parameters)
 }
 
-fn alternative_names(args: &Args) -> Outcome<Vec<SanType>> {
+fn alternative_names(cx: &mut Cx, args: &Args) -> Outcome<Vec<SanType>> {
     const NOT_TEXT: Failure = Failure::function("addresses and names must be strings");
-    let text = |value: &Value| match value {
-        Value::Text(text) => as_text(text).map(str::to_owned),
+    let mut text = |value: &Value| match value {
+        Value::Text(text) => {
+            cx.meter.allocate(text.len().saturating_add(size_of::<SanType>()))?;
+            cx.work(text.len())?;
+            as_text(text).map(str::to_owned)
+        }
         _ => Err(NOT_TEXT),
     };
     let mut names = Vec::new();
@@ -123,10 +152,14 @@ fn alternative_names(args: &Args) -> Outcome<Vec<SanType>> {
     Ok(names)
 }
 
-/// The key given as argument, or a new one of 2048 bits; and its PEM.
-fn key_pair(args: &Args, position: usize) -> Outcome<(KeyPair, Zeroizing<String>)> {
-    if !args.from(position).is_empty() {
-        let pem = Zeroizing::new(args.string(position));
+fn given_key(cx: &mut Cx, args: &Args, position: usize) -> Outcome<Option<Pem>> {
+    cx.work(args.text(position).len())?;
+    Ok((!args.from(position).is_empty()).then(|| Pem::new(args.string(position))))
+}
+
+/// The key given, or a new one of 2048 bits; and its PEM.
+fn key_pair(given: Option<Pem>) -> Outcome<(KeyPair, Pem)> {
+    if let Some(pem) = given {
         let key = KeyPair::from_pem(&pem).map_err(|_| BAD_KEY)?;
         return Ok((key, pem));
     }

@@ -1,6 +1,6 @@
 //! Conversions between types, after Go's `spf13/cast` and `strconv`.
 
-use super::{Args, Cx};
+use super::{Args, Cx, short};
 use crate::template::error::Outcome;
 use crate::template::format::sprint;
 use crate::template::syntax::number::{int_to_float, parse_float, parse_int, uint_to_float};
@@ -9,6 +9,7 @@ use crate::template::value::{Bytes, IntType, ListType, Value};
 /// What a value prints as with `%v`.
 pub(crate) fn to_text(cx: &mut Cx, value: &Value) -> Outcome<Bytes> {
     if let Value::Text(text) = value {
+        cx.step(1)?;
         return Ok(text.clone());
     }
     let printed = sprint(cx, std::slice::from_ref(value))?;
@@ -16,8 +17,9 @@ pub(crate) fn to_text(cx: &mut Cx, value: &Value) -> Outcome<Bytes> {
 }
 
 /// `cast.ToInt64`: what cannot be converted is 0.
-pub(super) fn to_int(value: &Value) -> i64 {
-    match value {
+pub(super) fn to_int(cx: &mut Cx, value: &Value) -> Outcome<i64> {
+    pay_to_parse(cx, value)?;
+    Ok(match value {
         Value::Int(value, of) if *of != IntType::Duration => *value,
         Value::Uint(value, _) => i64::from_ne_bytes(value.to_ne_bytes()),
         Value::Float(value) => truncate(*value),
@@ -26,19 +28,33 @@ pub(super) fn to_int(value: &Value) -> i64 {
         }
         Value::Bool(value) => i64::from(*value),
         _ => 0,
+    })
+}
+
+/// Counts the work of reading a number that may be text.
+fn pay_to_parse(cx: &mut Cx, value: &Value) -> Outcome<()> {
+    // Longer ones are padded with zeros or underscores.
+    const LONGEST: usize = 64 << 10;
+    match value {
+        Value::Text(text) => {
+            let length = short(text, LONGEST)?.len();
+            cx.scan(length)
+        }
+        _ => cx.step(1),
     }
 }
 
 /// `cast.ToFloat64`
-pub(super) fn to_float(value: &Value) -> f64 {
-    match value {
+pub(super) fn to_float(cx: &mut Cx, value: &Value) -> Outcome<f64> {
+    pay_to_parse(cx, value)?;
+    Ok(match value {
         Value::Int(value, of) if *of != IntType::Duration => int_to_float(*value),
         Value::Uint(value, _) => uint_to_float(*value),
         Value::Float(value) => *value,
         Value::Text(text) => str::from_utf8(text).ok().and_then(parse_float).unwrap_or(0.0),
         Value::Bool(value) => f64::from(u8::from(*value)),
         _ => 0.0,
-    }
+    })
 }
 
 /// Go's conversion on amd64: what does not fit becomes the smallest integer.
@@ -54,19 +70,20 @@ fn without_zero_decimals(text: &str) -> &str {
     if trimmed.len() < text.len() { trimmed.strip_suffix('.').unwrap_or(text) } else { text }
 }
 
-pub(super) fn int(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    Ok(Value::int(to_int(args.any(0))))
+pub(super) fn int(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    Ok(Value::int(to_int(cx, args.any(0))?))
 }
 
-pub(super) fn int64(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    Ok(Value::int64(to_int(args.any(0))))
+pub(super) fn int64(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    Ok(Value::int64(to_int(cx, args.any(0))?))
 }
 
-pub(super) fn float64(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    Ok(Value::Float(to_float(args.any(0))))
+pub(super) fn float64(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    Ok(Value::Float(to_float(cx, args.any(0))?))
 }
 
-pub(super) fn atoi(_: &mut Cx, args: &Args) -> Outcome<Value> {
+pub(super) fn atoi(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    cx.work(args.text(0).len())?;
     Ok(Value::int(parse_decimal(args.text(0)).unwrap_or(0)))
 }
 
@@ -83,6 +100,7 @@ pub(super) fn parse_decimal(text: &[u8]) -> Option<i64> {
 
 pub(super) fn to_decimal(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let text = to_text(cx, args.any(0))?;
+    cx.work(text.len())?;
     let octal = str::from_utf8(&text).ok().and_then(|text| i64::from_str_radix(text, 8).ok());
     Ok(Value::int64(octal.unwrap_or(0)))
 }

@@ -42,11 +42,14 @@ pub(super) fn sha512sum(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 /// RFC 1950, section 9, in decimal.
 pub(super) fn adler32sum(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     const MODULUS: u32 = 65_521;
-    cx.work(args.text(0).len())?;
-    let (low, high) = args.text(0).iter().fold((1_u32, 0_u32), |(low, high), byte| {
-        let low = (low + u32::from(*byte)) % MODULUS;
-        (low, (high + low) % MODULUS)
-    });
+    let (mut low, mut high) = (1_u32, 0_u32);
+    cx.pieces(args.text(0), |piece| {
+        (low, high) = piece.iter().fold((low, high), |(low, high), byte| {
+            let low = (low + u32::from(*byte)) % MODULUS;
+            (low, (high + low) % MODULUS)
+        });
+        Ok(())
+    })?;
     cx.text(((high << 16) | low).to_string())
 }
 
@@ -63,6 +66,7 @@ fn key(password: &[u8]) -> Outcome<UnboundCipherKey> {
 pub(super) fn encrypt_aes(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let mut iv = [0; 16];
     cx.fill_random(&mut iv);
+    cx.work(args.text(1).len().saturating_mul(4))?;
     let mut text = Zeroizing::new(args.text(1).to_vec());
     let key = PaddedBlockEncryptingKey::cbc_pkcs7(key(args.text(0))?).map_err(|_| AES_FAILED)?;
     let context = EncryptionContext::Iv128(FixedLength::from(iv));
@@ -71,8 +75,9 @@ pub(super) fn encrypt_aes(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 }
 
 pub(super) fn decrypt_aes(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    let sealed = decode_base64(args.text(1)).map_err(|_| Failure::function("not base64"))?;
+    let sealed = decode_base64(cx, args.text(1))?.map_err(|_| Failure::function("not base64"))?;
     let (iv, ciphertext) = sealed.split_first_chunk::<16>().ok_or(AES_FAILED)?;
+    cx.work(ciphertext.len().saturating_mul(2))?;
     let mut text = Zeroizing::new(ciphertext.to_vec());
     let key = PaddedBlockDecryptingKey::cbc_pkcs7(key(args.text(0))?).map_err(|_| AES_FAILED)?;
     let context = DecryptionContext::Iv128(FixedLength::from(*iv));

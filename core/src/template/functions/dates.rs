@@ -4,9 +4,12 @@ use super::conversion::parse_decimal;
 use super::layout::format_time;
 use super::layout_parser::parse_time;
 use super::time::{Time, Zone, format_duration, parse_duration};
-use super::{Args, Cx};
+use super::{Args, Cx, short};
 use crate::template::error::{Failure, Outcome};
 use crate::template::value::{IntType, Value};
+
+/// Bytes of a layout, of a date or of a duration.
+const LONGEST: usize = 16 << 10;
 
 pub(super) fn now(cx: &mut Cx, _: &Args) -> Outcome<Value> {
     Ok(Value::Time(cx.now()))
@@ -21,11 +24,19 @@ fn time_of(cx: &mut Cx, value: &Value) -> Time {
     }
 }
 
-fn formatted(cx: &mut Cx, layout: &[u8], date: &Value, zone: &[u8]) -> Outcome<Value> {
-    let layout = String::from_utf8_lossy(layout).into_owned();
-    cx.meter.allocate(layout.len().saturating_mul(8))?;
+/// A layout of which the cost has been counted: each byte of it may stand for a part of the time.
+fn layout_of(cx: &mut Cx, layout: &[u8]) -> Outcome<String> {
+    let layout = short(layout, LONGEST)?;
     cx.step(u64::try_from(layout.len()).unwrap_or(u64::MAX))?;
-    let zone = str::from_utf8(zone).ok().and_then(|name| cx.zone(name)).unwrap_or(Zone::Utc);
+    Ok(String::from_utf8_lossy(layout).into_owned())
+}
+
+fn formatted(cx: &mut Cx, layout: &[u8], date: &Value, zone: &[u8]) -> Outcome<Value> {
+    let layout = layout_of(cx, layout)?;
+    let zone = match str::from_utf8(zone) {
+        Ok(name) => cx.zone(name)?.unwrap_or(Zone::Utc),
+        Err(_) => Zone::Utc,
+    };
     let time = time_of(cx, date).in_zone(zone);
     cx.text(format_time(&time, &layout))
 }
@@ -48,27 +59,30 @@ pub(super) fn html_date_in_zone(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 
 /// The formatting behind the `Format` method.
 pub(super) fn format(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    let layout = args.string(1);
-    cx.meter.allocate(layout.len().saturating_mul(8))?;
-    cx.step(u64::try_from(layout.len()).unwrap_or(u64::MAX))?;
+    let layout = layout_of(cx, args.text(1))?;
     cx.text(format_time(&args.time(0), &layout))
 }
 
-fn modified(args: &Args) -> Option<Time> {
-    let duration = str::from_utf8(args.text(0)).ok().and_then(parse_duration)?;
-    Some(args.time(1).plus(duration))
+fn duration_in(cx: &mut Cx, text: &[u8]) -> Outcome<Option<i64>> {
+    let text = short(text, LONGEST)?;
+    cx.scan(text.len())?;
+    Ok(str::from_utf8(text).ok().and_then(parse_duration))
 }
 
-pub(super) fn date_modify(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    Ok(Value::Time(modified(args).unwrap_or_else(|| args.time(1))))
+fn modified(cx: &mut Cx, args: &Args) -> Outcome<Option<Time>> {
+    Ok(duration_in(cx, args.text(0))?.map(|duration| args.time(1).plus(duration)))
 }
 
-pub(super) fn must_date_modify(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    modified(args).map(Value::Time).ok_or(Failure::function("not a duration"))
+pub(super) fn date_modify(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    Ok(Value::Time(modified(cx, args)?.unwrap_or_else(|| args.time(1))))
+}
+
+pub(super) fn must_date_modify(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    modified(cx, args)?.map(Value::Time).ok_or(Failure::function("not a duration"))
 }
 
 fn parsed(cx: &mut Cx, args: &Args) -> Outcome<Option<Time>> {
-    let length = args.text(0).len().saturating_add(args.text(1).len());
+    let length = short(args.text(0), LONGEST)?.len() + short(args.text(1), LONGEST)?.len();
     cx.step(u64::try_from(length).unwrap_or(u64::MAX))?;
     let local = cx.local_zone();
     let texts = str::from_utf8(args.text(0)).ok().zip(str::from_utf8(args.text(1)).ok());
@@ -110,7 +124,10 @@ pub(super) fn round_to(nanoseconds: i64, unit: i64) -> i64 {
 
 pub(super) fn duration(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let seconds = match args.any(0) {
-        Value::Text(text) => parse_decimal(text).unwrap_or(0),
+        Value::Text(text) => {
+            cx.work(text.len())?;
+            parse_decimal(text).unwrap_or(0)
+        }
         Value::Int(seconds, IntType::Int64) => *seconds,
         _ => 0,
     };
@@ -128,7 +145,7 @@ pub(super) fn duration_round(cx: &mut Cx, args: &Args) -> Outcome<Value> {
         (SECOND, "s"),
     ];
     let duration = match args.any(0) {
-        Value::Text(text) => str::from_utf8(text).ok().and_then(parse_duration).unwrap_or(0),
+        Value::Text(text) => duration_in(cx, text)?.unwrap_or(0),
         Value::Int(nanoseconds, IntType::Int64) => *nanoseconds,
         Value::Time(time) => cx.now().since(time),
         _ => 0,

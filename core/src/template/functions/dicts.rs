@@ -1,5 +1,7 @@
 //! Maps with string keys.
 
+use std::collections::HashSet;
+
 use super::conversion::to_text;
 use super::{Args, Cx, as_map};
 use crate::template::error::{Failure, Outcome};
@@ -16,39 +18,49 @@ pub(super) fn dict(cx: &mut Cx, args: &Args) -> Outcome<Value> {
             [key] => (key, Value::text("")),
             _ => continue,
         };
-        entries.insert(to_text(cx, key)?, value);
+        let key = to_text(cx, key)?;
+        cx.search(&key, entries.len())?;
+        entries.insert(key, value);
     }
     cx.map(MapType::Any, entries)
 }
 
-pub(super) fn get(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    let found = args.map(0).and_then(|map| map.get(args.text(1)));
-    Ok(found.unwrap_or_else(|| Value::text("")))
+fn found(cx: &mut Cx, args: &Args) -> Outcome<Option<Value>> {
+    args.map(0).map_or(Ok(None), |map| cx.get(map, args.text(1)))
+}
+
+pub(super) fn get(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    Ok(found(cx, args)?.unwrap_or_else(|| Value::text("")))
 }
 
 pub(super) fn set(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let map = args.map(0).ok_or(NIL_MAP)?;
-    cx.pay_for_entry()?;
+    let present = map.entries.borrow().len();
+    cx.pay_for_entry(present)?;
+    cx.search(args.text(1), present)?;
     let key = cx.bytes(args.text(1))?;
     map.entries.borrow_mut().insert(key, args.any(2).clone());
     Ok(Value::Map(map.clone()))
 }
 
-pub(super) fn unset(_: &mut Cx, args: &Args) -> Outcome<Value> {
+pub(super) fn unset(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let Some(map) = args.map(0) else {
         return Ok(Value::Nil);
     };
+    cx.search(args.text(1), map.entries.borrow().len())?;
     map.entries.borrow_mut().remove(args.text(1));
     Ok(Value::Map(map.clone()))
 }
 
-pub(super) fn has_key(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    Ok(Value::Bool(args.map(0).is_some_and(|map| map.get(args.text(1)).is_some())))
+pub(super) fn has_key(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    Ok(Value::Bool(found(cx, args)?.is_some()))
 }
 
 pub(super) fn pluck(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    let found = args.from(1).iter().filter_map(as_map).filter_map(|map| map.get(args.text(0)));
-    let found = found.collect();
+    let mut found = Vec::new();
+    for map in args.from(1).iter().filter_map(as_map) {
+        found.extend(cx.get(map, args.text(0))?);
+    }
     cx.list(ListType::Any, found)
 }
 
@@ -64,26 +76,36 @@ pub(super) fn keys(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 
 /// The values in the order of their keys; Go gives them in no order.
 pub(super) fn values(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    let values = args.map(0).map_or_else(Vec::new, |map| map.entries.borrow().values().cloned().collect());
+    let mut values = Vec::new();
+    if let Some(map) = args.map(0) {
+        cx.pay_for_elements(map.entries.borrow().len())?;
+        values.extend(map.entries.borrow().values().cloned());
+    }
     cx.list(ListType::Any, values)
 }
 
 pub(super) fn pick(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    select(cx, args, |key, named| named.contains(&key))
+    select(cx, args, true)
 }
 
 pub(super) fn omit(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    select(cx, args, |key, named| !named.contains(&key))
+    select(cx, args, false)
 }
 
-fn select(cx: &mut Cx, args: &Args, keeps: fn(&[u8], &[&[u8]]) -> bool) -> Outcome<Value> {
-    let named: Vec<&[u8]> = (1..=args.from(1).len()).map(|position| args.text(position)).collect();
+/// The entries whose keys are named, or the others.
+fn select(cx: &mut Cx, args: &Args, keeps_named: bool) -> Outcome<Value> {
+    let mut named: HashSet<&[u8]> = HashSet::new();
+    for position in 1..=args.from(1).len() {
+        cx.work(args.text(position).len())?;
+        named.insert(args.text(position));
+    }
     let mut kept = Entries::new();
     if let Some(map) = args.map(0) {
         for (key, value) in map.entries.borrow().iter() {
-            cx.step(u64::try_from(named.len()).unwrap_or(u64::MAX))?;
-            if keeps(key, &named) {
-                cx.pay_for_entry()?;
+            cx.work(key.len())?;
+            if named.contains(key.as_ref()) == keeps_named {
+                cx.pay_for_entry(kept.len())?;
+                cx.search(key, kept.len())?;
                 kept.insert(key.clone(), value.clone());
             }
         }
@@ -108,7 +130,7 @@ pub(super) fn dig(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let mut current = dict.clone();
     for key in path_keys {
         cx.step(1)?;
-        let Some(next) = any_map(&current).ok_or(NOT_A_DICT)?.get(&key) else {
+        let Some(next) = cx.get(any_map(&current).ok_or(NOT_A_DICT)?, &key)? else {
             return Ok(default.clone());
         };
         current = next;

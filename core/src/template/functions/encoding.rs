@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Args, Cx};
+use super::{Args, Cx, PIECE};
 use crate::template::error::{Failure, Outcome};
 use crate::template::json::{Style, decode, encode};
 use crate::template::value::Value;
@@ -14,72 +14,112 @@ pub(super) fn base64(bytes: &[u8]) -> String {
 }
 
 pub(super) fn b64enc(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    cx.work(args.text(0).len())?;
     cx.text(base64(args.text(0)))
 }
 
 /// What cannot be decoded gives Go's error text.
 pub(super) fn b64dec(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    match decode_base64(args.text(0)) {
+    match decode_base64(cx, args.text(0))? {
         Ok(bytes) => cx.text(bytes),
         Err(position) => cx.text(format!("illegal base64 data at input byte {position}")),
     }
 }
 
 /// Go's decoder: newlines are skipped, padding is required, trailing bits may be anything. The error is where it gave up.
-pub(super) fn decode_base64(text: &[u8]) -> Result<Vec<u8>, usize> {
-    let mut letters = text.iter().copied().enumerate().filter(|(_, letter)| !matches!(letter, b'\r' | b'\n'));
+pub(super) fn decode_base64(cx: &mut Cx, text: &[u8]) -> Outcome<Result<Vec<u8>, usize>> {
+    let mut group = Group::default();
+    let mut end = text.len();
     let mut output = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut count) = (0_u32, 0_usize);
-    while let Some((position, letter)) = letters.next() {
-        if let Some(value) = base64_value(letter) {
-            bits = (bits << 6) | u32::from(value);
-            count += 1;
-            if count == 4 {
-                output.extend(bits.to_be_bytes().iter().skip(1));
-                (bits, count) = (0, 0);
-            }
-            continue;
+    for (number, piece) in text.chunks(PIECE).enumerate() {
+        cx.scan(piece.len())?;
+        if let Some(position) = piece.iter().position(|letter| !group.take(*letter, &mut output)) {
+            end = number * PIECE + position;
+            break;
         }
-        if letter != b'=' || count < 2 {
+    }
+    Ok(group.finished(text, end, output))
+}
+
+/// Up to four letters of base64 that have been read.
+#[derive(Default)]
+struct Group {
+    bits: u32,
+    count: usize,
+}
+
+impl Group {
+    /// Takes one more letter. False if it is none.
+    fn take(&mut self, letter: u8, output: &mut Vec<u8>) -> bool {
+        let Some(value) = base64_value(letter) else {
+            return matches!(letter, b'\r' | b'\n');
+        };
+        self.bits = (self.bits << 6) | u32::from(value);
+        self.count += 1;
+        if self.count == 4 {
+            output.extend(self.bits.to_be_bytes().iter().skip(1));
+            *self = Self::default();
+        }
+        true
+    }
+
+    /// What has been decoded if only padding stands at `end` of `text`, where the letters end.
+    fn finished(self, text: &[u8], end: usize, mut output: Vec<u8>) -> Result<Vec<u8>, usize> {
+        let Self { bits, count } = self;
+        let padding = text.get(end..).unwrap_or_default();
+        let mut padding = (end..).zip(padding).filter(|(_, letter)| !matches!(letter, b'\r' | b'\n'));
+        let Some((position, letter)) = padding.next() else {
+            return if count == 0 { Ok(output) } else { Err(text.len() - count) };
+        };
+        if *letter != b'=' || count < 2 {
             return Err(position);
         }
         if count == 2 {
-            let (second, letter) = letters.next().ok_or(text.len())?;
-            if letter != b'=' {
+            let (second, letter) = padding.next().ok_or(text.len())?;
+            if *letter != b'=' {
                 return Err(second - 1);
             }
         }
         output.extend((bits << (6 * (4 - count))).to_be_bytes().iter().skip(1).take(count - 1));
-        return letters.next().map_or(Ok(output), |(garbage, _)| Err(garbage));
+        padding.next().map_or(Ok(output), |(garbage, _)| Err(garbage))
     }
-    if count == 0 { Ok(output) } else { Err(text.len() - count) }
 }
 
 /// As for base64, but the error counts without newlines.
-fn decode_base32(text: &[u8]) -> Result<Vec<u8>, usize> {
-    let letters: Vec<u8> = text.iter().copied().filter(|letter| !matches!(letter, b'\r' | b'\n')).collect();
+fn decode_base32(cx: &mut Cx, text: &[u8]) -> Outcome<Result<Vec<u8>, usize>> {
+    let mut letters = Vec::with_capacity(text.len());
+    cx.pieces(text, |piece| {
+        letters.extend(piece.iter().filter(|letter| !matches!(letter, b'\r' | b'\n')));
+        Ok(())
+    })?;
     let mut output = Vec::with_capacity(letters.len() / 8 * 5);
-    for (number, group) in letters.chunks(8).enumerate() {
-        let start = number * 8;
-        let after = letters.len() - start;
-        let mut bits = 0_u64;
-        let mut count = 0;
-        for (position, letter) in group.iter().enumerate() {
-            if *letter == b'=' && position >= 2 && after - position - 1 < 8 {
-                break;
-            }
-            bits = (bits << 5) | u64::from(base32_value(*letter).ok_or(start + position)?);
-            count += 1;
-        }
-        check_base32_padding(&letters, start, count)?;
-        let whole = count * 5 / 8;
-        let bytes = (bits << (40 - 5 * count)).to_be_bytes();
-        output.extend(bytes.iter().skip(3).take(whole));
-        if count < 8 {
-            break;
+    for start in (0..letters.len()).step_by(8) {
+        cx.scan(8)?;
+        match decode_base32_group(&letters, start, &mut output) {
+            Err(position) => return Ok(Err(position)),
+            Ok(count) if count < 8 => break,
+            Ok(_) => {}
         }
     }
-    Ok(output)
+    Ok(Ok(output))
+}
+
+/// Decodes the group of letters at `start`. Gives how many letters it has, or where it is wrong.
+fn decode_base32_group(letters: &[u8], start: usize, output: &mut Vec<u8>) -> Result<usize, usize> {
+    let after = letters.len() - start;
+    let mut bits = 0_u64;
+    let mut count = 0;
+    for (position, letter) in letters.iter().skip(start).take(8).enumerate() {
+        if *letter == b'=' && position >= 2 && after - position - 1 < 8 {
+            break;
+        }
+        bits = (bits << 5) | u64::from(base32_value(*letter).ok_or(start + position)?);
+        count += 1;
+    }
+    check_base32_padding(letters, start, count)?;
+    let bytes = (bits << (40 - 5 * count)).to_be_bytes();
+    output.extend(bytes.iter().skip(3).take(count * 5 / 8));
+    Ok(count)
 }
 
 fn check_base32_padding(letters: &[u8], start: usize, count: usize) -> Result<(), usize> {
@@ -104,6 +144,7 @@ pub(super) fn b32enc(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let mut output = cx.buffer();
     for chunk in args.text(0).chunks(5) {
+        cx.scan(chunk.len())?;
         let mut group = [0; 8];
         for (slot, byte) in group.iter_mut().skip(3).zip(chunk) {
             *slot = *byte;
@@ -120,7 +161,7 @@ pub(super) fn b32enc(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 }
 
 pub(super) fn b32dec(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    match decode_base32(args.text(0)) {
+    match decode_base32(cx, args.text(0))? {
         Ok(bytes) => cx.text(bytes),
         Err(position) => cx.text(format!("illegal base32 data at input byte {position}")),
     }
@@ -197,6 +238,9 @@ mod tests {
 
     #[test]
     fn the_place_of_a_base64_error_counts_newlines_as_go_does() {
-        assert_eq!(decode_base64(b"admin\n"), Err(5));
+        let mut output = Vec::new();
+        let mut group = Group::default();
+        let end = b"admin\n".iter().position(|letter| !group.take(*letter, &mut output)).unwrap_or(6);
+        assert_eq!(group.finished(b"admin\n", end, output), Err(5));
     }
 }

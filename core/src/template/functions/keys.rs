@@ -17,7 +17,7 @@ const PKCS8_HEADER: usize = 26;
 
 pub(super) fn generate(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let pem = match args.text(0) {
-        b"" | b"rsa" => rsa_pem(&new_rsa(KeySize::Rsa4096)?),
+        b"" | b"rsa" => cx.apart(|| new_rsa(KeySize::Rsa4096).map(|key| rsa_pem(&key)))??,
         b"ecdsa" => new_ecdsa()?,
         b"ed25519" => new_ed25519()?,
         b"dsa" => return Err(Failure::function("DSA keys are no longer made: take ecdsa or ed25519")),

@@ -1,9 +1,11 @@
 //! Lists.
 
+use std::collections::VecDeque;
+
 use super::conversion::{texts_of, to_int};
 use super::{Args, Cx};
 use crate::template::error::{Failure, Outcome};
-use crate::template::value::{List, ListType, Value, deep_equal};
+use crate::template::value::{Bytes, List, ListType, Value, deep_equal};
 
 const NOT_A_LIST: Failure = Failure::function("expected a list");
 const OUT_OF_RANGE: Failure = Failure::function("out of range");
@@ -126,7 +128,7 @@ pub(super) fn slice(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     if length == 0 {
         return Ok(Value::Nil);
     }
-    let index = |position| usize::try_from(to_int(args.any(position))).map_err(|_| OUT_OF_RANGE);
+    let mut index = |position| usize::try_from(to_int(cx, args.any(position))?).map_err(|_| OUT_OF_RANGE);
     let start = if args.from(1).is_empty() { 0 } else { index(1)? };
     let end = if args.from(2).is_empty() { length } else { index(2)? };
     let part = list.items.borrow().get(start..end).ok_or(OUT_OF_RANGE)?.to_vec();
@@ -163,11 +165,8 @@ pub(super) fn sort_alpha(cx: &mut Cx, args: &Args) -> Outcome<Value> {
         let texts = if texts.is_empty() { vec!["<nil>".into()] } else { texts };
         return cx.list(ListType::Text, texts.into_iter().map(Value::Text).collect());
     };
-    let mut texts = texts_of(cx, args.any(0))?;
-    let count = u64::try_from(texts.len()).unwrap_or(u64::MAX);
-    cx.step(count.saturating_mul(u64::from(count.max(1).ilog2()) + 1))?;
-    texts.sort();
-    let sorted: Vec<Value> = texts.into_iter().map(Value::Text).collect();
+    let texts = texts_of(cx, args.any(0))?;
+    let sorted: Vec<Value> = sorted(cx, texts)?.into_iter().map(Value::Text).collect();
     if list.of == ListType::Text {
         list.items.replace(sorted);
         return Ok(Value::List(list.clone()));
@@ -175,12 +174,36 @@ pub(super) fn sort_alpha(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     cx.list(ListType::Text, sorted)
 }
 
+/// Merges ever longer runs that are in order. The standard library's sort cannot stop when time is up.
+fn sorted(cx: &mut Cx, texts: Vec<Bytes>) -> Outcome<Vec<Bytes>> {
+    let mut runs: VecDeque<Vec<Bytes>> = texts.into_iter().map(|text| vec![text]).collect();
+    while runs.len() > 1 {
+        let (left, right) = (runs.pop_front().unwrap_or_default(), runs.pop_front().unwrap_or_default());
+        runs.push_back(merged(cx, left, right)?);
+    }
+    Ok(runs.pop_front().unwrap_or_default())
+}
+
+fn merged(cx: &mut Cx, left: Vec<Bytes>, right: Vec<Bytes>) -> Outcome<Vec<Bytes>> {
+    let mut merged = Vec::with_capacity(left.len() + right.len());
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    while let (Some(first), Some(second)) = (left.peek(), right.peek()) {
+        cx.work(first.len().min(second.len()))?;
+        let smaller = if first <= second { left.next() } else { right.next() };
+        merged.extend(smaller);
+    }
+    merged.extend(left.chain(right));
+    Ok(merged)
+}
+
 pub(super) fn join(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let mut output = cx.buffer();
     for (position, text) in texts_of(cx, args.any(1))?.iter().enumerate() {
         if position > 0 {
+            cx.work(args.text(0).len())?;
             output.push(args.text(0))?;
         }
+        cx.work(text.len())?;
         output.push(text)?;
     }
     cx.finish(output)

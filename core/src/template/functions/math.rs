@@ -8,52 +8,57 @@ use crate::template::value::{ListType, Value};
 
 const DIVISION_BY_ZERO: Failure = Failure::function("division by zero");
 
-pub(super) fn add(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    Ok(Value::int64(args.from(0).iter().map(to_int).fold(0, i64::wrapping_add)))
+/// All arguments as integers.
+fn ints(cx: &mut Cx, args: &Args) -> Outcome<Vec<i64>> {
+    args.from(0).iter().map(|value| to_int(cx, value)).collect()
 }
 
-pub(super) fn add1(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    Ok(Value::int64(to_int(args.any(0)).wrapping_add(1)))
+pub(super) fn add(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    Ok(Value::int64(ints(cx, args)?.into_iter().fold(0, i64::wrapping_add)))
 }
 
-pub(super) fn sub(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    Ok(Value::int64(to_int(args.any(0)).wrapping_sub(to_int(args.any(1)))))
+pub(super) fn add1(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    Ok(Value::int64(to_int(cx, args.any(0))?.wrapping_add(1)))
 }
 
-pub(super) fn mul(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    Ok(Value::int64(args.from(0).iter().map(to_int).fold(1, i64::wrapping_mul)))
+pub(super) fn sub(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    Ok(Value::int64(to_int(cx, args.any(0))?.wrapping_sub(to_int(cx, args.any(1))?)))
 }
 
-pub(super) fn div(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    let divisor = to_int(args.any(1));
+pub(super) fn mul(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    Ok(Value::int64(ints(cx, args)?.into_iter().fold(1, i64::wrapping_mul)))
+}
+
+pub(super) fn div(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let divisor = to_int(cx, args.any(1))?;
     if divisor == 0 {
         return Err(DIVISION_BY_ZERO);
     }
-    Ok(Value::int64(to_int(args.any(0)).wrapping_div(divisor)))
+    Ok(Value::int64(to_int(cx, args.any(0))?.wrapping_div(divisor)))
 }
 
-pub(super) fn modulo(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    let divisor = to_int(args.any(1));
+pub(super) fn modulo(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let divisor = to_int(cx, args.any(1))?;
     if divisor == 0 {
         return Err(DIVISION_BY_ZERO);
     }
-    Ok(Value::int64(to_int(args.any(0)).wrapping_rem(divisor)))
+    Ok(Value::int64(to_int(cx, args.any(0))?.wrapping_rem(divisor)))
 }
 
-pub(super) fn max(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    Ok(Value::int64(args.from(0).iter().map(to_int).max().unwrap_or(0)))
+pub(super) fn max(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    Ok(Value::int64(ints(cx, args)?.into_iter().max().unwrap_or(0)))
 }
 
-pub(super) fn min(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    Ok(Value::int64(args.from(0).iter().map(to_int).min().unwrap_or(0)))
+pub(super) fn min(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    Ok(Value::int64(ints(cx, args)?.into_iter().min().unwrap_or(0)))
 }
 
-pub(super) fn maxf(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    fold_floats(args, greater)
+pub(super) fn maxf(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    fold_floats(cx, args, greater)
 }
 
-pub(super) fn minf(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    fold_floats(args, smaller)
+pub(super) fn minf(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    fold_floats(cx, args, smaller)
 }
 
 /// Go's `math.Max`: 0 is greater than -0.
@@ -79,9 +84,9 @@ fn keep_infinity(left: f64, right: f64, infinity: f64) -> f64 {
     if is_infinity(left) || is_infinity(right) { infinity } else { f64::NAN }
 }
 
-fn fold_floats(args: &Args, choose: fn(f64, f64) -> f64) -> Outcome<Value> {
-    let floats = args.from(0).iter().map(to_float);
-    Ok(Value::Float(floats.reduce(choose).unwrap_or(0.0)))
+fn fold_floats(cx: &mut Cx, args: &Args, choose: fn(f64, f64) -> f64) -> Outcome<Value> {
+    let floats: Outcome<Vec<f64>> = args.from(0).iter().map(|value| to_float(cx, value)).collect();
+    Ok(Value::Float(floats?.into_iter().reduce(choose).unwrap_or(0.0)))
 }
 
 pub(super) fn add1f(cx: &mut Cx, args: &Args) -> Outcome<Value> {
@@ -110,28 +115,32 @@ fn decimals(
     values: &[Value],
     combine: fn(&Decimal, &Decimal) -> Outcome<Decimal>,
 ) -> Outcome<Value> {
-    let mut values = values.iter().map(to_float).map(Decimal::new);
-    let mut result = values.next().unwrap_or_else(|| Decimal::new(0.0))?;
-    for (count, value) in values.enumerate() {
+    let mut result = None;
+    for (count, value) in values.iter().enumerate() {
         // Products grow with every factor.
         cx.step(u64::try_from(count).unwrap_or(u64::MAX).saturating_add(10))?;
-        result = combine(&result, &value?)?;
+        let value = Decimal::new(to_float(cx, value)?)?;
+        result = Some(match result {
+            None => value,
+            Some(result) => combine(&result, &value)?,
+        });
     }
+    let result = result.map_or_else(|| Decimal::new(0.0), Ok)?;
     Ok(Value::Float(result.to_float()))
 }
 
-pub(super) fn ceil(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    Ok(Value::Float(to_float(args.any(0)).ceil()))
+pub(super) fn ceil(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    Ok(Value::Float(to_float(cx, args.any(0))?.ceil()))
 }
 
-pub(super) fn floor(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    Ok(Value::Float(to_float(args.any(0)).floor()))
+pub(super) fn floor(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    Ok(Value::Float(to_float(cx, args.any(0))?.floor()))
 }
 
-pub(super) fn round(_: &mut Cx, args: &Args) -> Outcome<Value> {
-    let threshold = if args.from(2).is_empty() { 0.5 } else { to_float(args.any(2)) };
+pub(super) fn round(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let threshold = if args.from(2).is_empty() { 0.5 } else { to_float(cx, args.any(2))? };
     let power = power_of_ten(args.int(1));
-    let scaled = power * to_float(args.any(0));
+    let scaled = power * to_float(cx, args.any(0))?;
     let rounded = if scaled.fract() >= threshold { scaled.ceil() } else { scaled.floor() };
     Ok(Value::Float(rounded / power))
 }
@@ -184,7 +193,7 @@ pub(super) fn seq(cx: &mut Cx, args: &Args) -> Outcome<Value> {
         if position > 0 {
             output.push(b" ")?;
         }
-        output.push(to_int(number).to_string().as_bytes())?;
+        output.push(to_int(cx, number)?.to_string().as_bytes())?;
     }
     cx.finish(output)
 }

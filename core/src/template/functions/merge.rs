@@ -30,9 +30,11 @@ fn merge_into(cx: &mut Cx, target: &Map, source: &Map, overwrite: bool, depth: u
     if Rc::ptr_eq(&target.entries, &source.entries) {
         return Ok(());
     }
+    cx.pay_for_elements(source.entries.borrow().len())?;
     for key in source.keys() {
-        cx.pay_for_entry()?;
-        let (Some(new), old) = (source.get(&key), target.get(&key)) else {
+        let present = target.entries.borrow().len();
+        cx.pay_for_entry(present)?;
+        let (Some(new), old) = (cx.get(source, &key)?, cx.get(target, &key)?) else {
             continue;
         };
         if new.is_nil() && !overwrite {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unnecessary_wraps, reason = "all bodies have one type, so that one table can hold them")]
 
+mod automaton;
 mod builtins;
 mod certificates;
 mod conversion;
@@ -34,10 +35,14 @@ mod wrapping;
 
 pub use time::parse_duration;
 
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
 use super::Sources;
 use super::budget::Meter;
 use super::error::{Failure, Outcome};
-use super::value::{Bytes, Entries, Heap, List, ListType, Map, MapType, Value};
+use super::value::{Bytes, Entries, Heap, List, ListType, Map, MapType, Rune, Value, runes};
 use super::zeroizing::Buffer;
 
 pub(crate) use self::certificates::Certificate;
@@ -93,12 +98,27 @@ impl Function {
     }
 }
 
+/// Bytes that an entry of a map takes, without what it holds.
+const ENTRY: usize = 128;
+/// Bytes that are read or copied as a whole in one step.
+const BYTES_PER_STEP: usize = 64;
+/// Bytes that are looked at one by one in one step.
+const SINGLE_BYTES_PER_STEP: usize = 8;
+/// Bytes that are looked at one by one before the next look at the clock.
+pub(crate) const PIECE: usize = 4096;
+/// Steps that a look into the database of time zones costs.
+const STEPS_TO_FIND_A_ZONE: u64 = 64;
+/// Bytes of the longest name of a time zone, and more.
+const LONGEST_ZONE_NAME: usize = 256;
+/// How long work on another thread is waited for before the next look at the clock.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
 /// What functions work with: the budget, the owner of lists and maps, and the caller's clock and randomness.
 pub(crate) struct Cx<'s> {
     pub(crate) meter: Meter,
     heap: Heap,
     sources: &'s mut dyn Sources,
-    pub(crate) patterns: patterns::Cache,
+    pub(crate) patterns: patterns::Compiled,
     /// Whether the clock or random bytes were used.
     pub(crate) used_volatile: bool,
 }
@@ -109,22 +129,103 @@ impl<'s> Cx<'s> {
             meter,
             heap: Heap::default(),
             sources,
-            patterns: patterns::Cache::default(),
+            patterns: patterns::Compiled::default(),
             used_volatile: false,
         }
     }
 
     /// Counts steps and looks at the clock from time to time.
     pub(crate) fn step(&mut self, count: u64) -> Outcome<()> {
-        if self.meter.step(count)? && self.sources.expired() {
-            return Err(Failure::expired());
+        if self.meter.step(count)? { self.look() } else { Ok(()) }
+    }
+
+    /// Looks at the clock at once.
+    pub(crate) fn look(&mut self) -> Outcome<()> {
+        if self.sources.expired() { Err(Failure::expired()) } else { Ok(()) }
+    }
+
+    /// Counts the work of reading, copying or comparing `bytes` bytes as a whole, before it is done.
+    pub(crate) fn work(&mut self, bytes: usize) -> Outcome<()> {
+        self.step(u64::try_from(bytes / BYTES_PER_STEP).unwrap_or(u64::MAX).saturating_add(1))
+    }
+
+    /// Counts the work of looking at `bytes` bytes one by one, of which there should be no more than a [`PIECE`].
+    pub(crate) fn scan(&mut self, bytes: usize) -> Outcome<()> {
+        self.step(u64::try_from(bytes / SINGLE_BYTES_PER_STEP).unwrap_or(u64::MAX).saturating_add(1))
+    }
+
+    /// Gives `each` the bytes of `text` piece by piece, with a look at the clock before each piece.
+    pub(crate) fn pieces<'t>(
+        &mut self,
+        text: &'t [u8],
+        mut each: impl FnMut(&'t [u8]) -> Outcome<()>,
+    ) -> Outcome<()> {
+        text.chunks(PIECE).try_for_each(|piece| {
+            self.scan(piece.len())?;
+            each(piece)
+        })
+    }
+
+    /// Gives `each` the characters of `text` one by one, with looks at the clock between them.
+    pub(crate) fn characters(
+        &mut self,
+        text: &[u8],
+        mut each: impl FnMut(Rune) -> Outcome<()>,
+    ) -> Outcome<()> {
+        let mut paid = 0;
+        for rune in runes(text) {
+            if rune.start >= paid {
+                self.step(1)?;
+                paid = rune.start.saturating_add(SINGLE_BYTES_PER_STEP);
+            }
+            each(rune)?;
         }
         Ok(())
     }
 
-    /// Counts the work of reading `bytes` bytes.
-    pub(crate) fn work(&mut self, bytes: usize) -> Outcome<()> {
-        self.step(u64::try_from(bytes / 64).unwrap_or(u64::MAX) + 1)
+    /// `strings.Map` with a function that keeps every character.
+    pub(crate) fn map_characters(
+        &mut self,
+        text: &[u8],
+        mut change: impl FnMut(char) -> char,
+    ) -> Outcome<Buffer> {
+        let mut output = self.buffer();
+        self.characters(text, |rune| output.push_char(change(rune.char)))?;
+        Ok(output)
+    }
+
+    /// Counts the work of finding `key` among `entries` that are in order.
+    pub(crate) fn search(&mut self, key: &[u8], entries: usize) -> Outcome<()> {
+        let comparisons = usize::try_from(entries.max(1).ilog2()).unwrap_or(usize::MAX).saturating_add(1);
+        self.work(key.len().saturating_mul(comparisons))
+    }
+
+    /// What a map holds under `key`.
+    pub(crate) fn get(&mut self, map: &Map, key: &[u8]) -> Outcome<Option<Value>> {
+        let entries = map.entries.borrow();
+        self.search(key, entries.len())?;
+        Ok(entries.get(key).cloned())
+    }
+
+    /// Does what cannot be interrupted on another thread, and looks at the clock until it is done.
+    ///
+    /// If time runs out first, the thread is left behind: it ends by itself, and its result is dropped.
+    pub(crate) fn apart<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Outcome<T> {
+        const NO_THREAD: Failure = Failure::function("no thread could be started");
+        const NO_RESULT: Failure = Failure::function("the function gave no result");
+        let (result, made) = mpsc::sync_channel(1);
+        let thread = thread::Builder::new().name("template".to_owned());
+        thread.spawn(move || drop(result.send(work()))).map_err(|_| NO_THREAD)?;
+        loop {
+            match made.recv_timeout(BETWEEN_LOOKS) {
+                Ok(result) => return Ok(result),
+                Err(RecvTimeoutError::Timeout) => self.look()?,
+                Err(RecvTimeoutError::Disconnected) => return Err(NO_RESULT),
+            }
+        }
     }
 
     pub(crate) fn enter(&mut self, function: &Function) -> Outcome<()> {
@@ -133,9 +234,7 @@ impl<'s> Cx<'s> {
         }
         if matches!(function.nature, Nature::Costly | Nature::CostlyAndVolatile) {
             self.meter.costly()?;
-            if self.sources.expired() {
-                return Err(Failure::expired());
-            }
+            self.look()?;
         }
         self.step(1)
     }
@@ -185,16 +284,15 @@ impl<'s> Cx<'s> {
     }
 
     pub(crate) fn new_map(&mut self, of: MapType, entries: Entries) -> Outcome<Map> {
-        self.meter.allocate(64)?;
-        for _ in &entries {
-            self.pay_for_entry()?;
-        }
+        self.meter.allocate(entries.len().saturating_mul(ENTRY).saturating_add(64))?;
+        self.step(u64::try_from(entries.len()).unwrap_or(u64::MAX))?;
         Ok(self.heap.map(of, entries))
     }
 
-    /// Pays for one more entry of a map.
-    pub(crate) fn pay_for_entry(&mut self) -> Outcome<()> {
-        self.meter.allocate(128)?;
+    /// Pays for one more entry of a map that has `present` already.
+    pub(crate) fn pay_for_entry(&mut self, present: usize) -> Outcome<()> {
+        self.meter.fits(present.saturating_add(1).saturating_mul(ENTRY))?;
+        self.meter.allocate(ENTRY)?;
         self.step(1)
     }
 
@@ -207,18 +305,25 @@ impl<'s> Cx<'s> {
         Zone::Local(self.sources.local_zone())
     }
 
-    pub(crate) fn zone(&mut self, name: &str) -> Option<Zone> {
-        match name {
+    pub(crate) fn zone(&mut self, name: &str) -> Outcome<Option<Zone>> {
+        self.step(STEPS_TO_FIND_A_ZONE)?;
+        Ok(match name {
             "" | "UTC" => Some(Zone::Utc),
             "Local" => Some(self.local_zone()),
+            _ if name.len() > LONGEST_ZONE_NAME => None,
             _ => self.sources.zone(name).map(Zone::Named),
-        }
+        })
     }
 
     pub(crate) fn fill_random(&mut self, bytes: &mut [u8]) {
         self.used_volatile = true;
         self.sources.fill_random(bytes);
     }
+}
+
+/// Refuses text that is longer than anything of its kind.
+pub(crate) fn short(text: &[u8], most: usize) -> Outcome<&[u8]> {
+    if text.len() > most { Err(Failure::budget("a value is too large")) } else { Ok(text) }
 }
 
 /// The arguments of one call. They have been checked against the function's parameters, so a getter finds what it asks for.

@@ -21,7 +21,8 @@ fn bcrypt_hash(cx: &mut Cx, password: &[u8]) -> Outcome<String> {
     }
     let mut salt = [0; 16];
     cx.fill_random(&mut salt);
-    let parts = bcrypt::hash_with_salt(password, BCRYPT_COST, salt);
+    let password = Zeroizing::new(password.to_vec());
+    let parts = cx.apart(move || bcrypt::hash_with_salt(password.as_slice(), BCRYPT_COST, salt))?;
     let parts = parts.map_err(|_| Failure::function("the password cannot be hashed"))?;
     Ok(parts.format_for_version(bcrypt::Version::TwoA))
 }
@@ -33,6 +34,7 @@ pub(super) fn bcrypt(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 
 pub(super) fn htpasswd(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let user = args.text(0);
+    cx.work(user.len())?;
     if user.contains(&b':') {
         return cx.text([b"invalid username: ".as_slice(), user].concat());
     }
@@ -96,11 +98,16 @@ pub(super) fn derive(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let Some(templates) = templates(args.text(1)) else {
         return cx.text([b"cannot find password template ".as_slice(), args.text(1)].concat());
     };
-    let (password, user, site) = (args.text(2), args.text(3), args.text(4));
+    let (user, site) = (args.text(3), args.text(4));
+    cx.work(user.len().saturating_add(site.len()))?;
     let salt = [NAMESPACE, &length_of(user), user].concat();
     let parameters = scrypt::Params::new(15, 8, 2).map_err(|_| FAILED)?;
-    let mut key = Zeroizing::new([0; 64]);
-    scrypt::scrypt(password, &salt, &parameters, key.as_mut_slice()).map_err(|_| FAILED)?;
+    let password = Zeroizing::new(args.text(2).to_vec());
+    let key = cx.apart(move || {
+        let mut key = Zeroizing::new([0; 64]);
+        scrypt::scrypt(&password, &salt, &parameters, key.as_mut_slice()).map(|()| key)
+    })?;
+    let key = key.map_err(|_| FAILED)?;
     let counter = u32::try_from(args.int(0)).unwrap_or(0).to_be_bytes();
     let message = [NAMESPACE, &length_of(site), site, &counter].concat();
     let seed = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_slice()), &message);

@@ -5,7 +5,13 @@ use crate::template::error::Outcome;
 use crate::template::value::Value;
 
 /// The shortest equal path: no `.`, no `..` that can be resolved, no double slashes.
-fn cleaned(path: &[u8]) -> Vec<u8> {
+fn cleaned(cx: &mut Cx, path: &[u8]) -> Outcome<Vec<u8>> {
+    let mut slashes = 0;
+    cx.pieces(path, |piece| {
+        slashes += memchr::memchr_iter(b'/', piece).count();
+        Ok(())
+    })?;
+    cx.pay_for_elements(slashes)?;
     let is_rooted = path.starts_with(b"/");
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in path.split(|byte| *byte == b'/') {
@@ -19,11 +25,11 @@ fn cleaned(path: &[u8]) -> Vec<u8> {
         }
     }
     let joined = parts.join(&b'/');
-    match (is_rooted, joined.is_empty()) {
+    Ok(match (is_rooted, joined.is_empty()) {
         (true, _) => [b"/", joined.as_slice()].concat(),
         (false, true) => b".".to_vec(),
         (false, false) => joined,
-    }
+    })
 }
 
 fn last_element(path: &[u8]) -> &[u8] {
@@ -39,20 +45,25 @@ fn last_element(path: &[u8]) -> &[u8] {
 }
 
 pub(super) fn clean(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    cx.text(cleaned(args.text(0)))
+    let path = cleaned(cx, args.text(0))?;
+    cx.text(path)
 }
 
 pub(super) fn base(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    cx.work(args.text(0).len())?;
     cx.text(last_element(args.text(0)))
 }
 
 pub(super) fn dir(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let path = args.text(0);
+    cx.work(path.len())?;
     let end = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-    cx.text(cleaned(path.get(..end).unwrap_or_default()))
+    let path = cleaned(cx, path.get(..end).unwrap_or_default())?;
+    cx.text(path)
 }
 
 pub(super) fn ext(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    cx.work(args.text(0).len())?;
     let name = args.text(0).rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let dot = name.iter().rposition(|byte| *byte == b'.');
     cx.text(dot.and_then(|dot| name.get(dot..)).unwrap_or_default())

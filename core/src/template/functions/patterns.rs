@@ -1,55 +1,62 @@
-//! Regular expressions in Go's syntax, run by the `regex` crate, which like Go's takes linear time.
+//! Regular expressions in Go's syntax, translated into the `regex` crate's.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 
-use regex::bytes::{Captures, Match, Regex, RegexBuilder};
-
+use super::automaton::{Automaton, Groups, Hits, INVALID, TOO_LARGE};
 use super::{Args, Cx};
-use crate::template::error::{Failure, Outcome};
+use crate::template::error::Outcome;
 use crate::template::value::{ListType, Value, decode_rune, is_alphanumeric};
 use crate::template::zeroizing::Buffer;
 
-/// Bytes that a compiled expression may take.
-const COMPILED_SIZE: usize = 512 << 10;
 /// How many compiled expressions are kept.
 const MOST_COMPILED: usize = 8;
 /// Bytes of an expression's text.
-const MOST_TEXT: usize = 16 << 10;
+const MOST_TEXT: usize = 4 << 10;
+/// Classes of thousands of characters in an expression that ignores case.
+const MOST_WIDE_CLASSES: usize = 8;
 /// Steps that compiling costs at least.
 const STEPS_TO_COMPILE: u64 = 2000;
 
-const INVALID: Failure = Failure::function("the regular expression is not valid");
-
 /// Expressions that were compiled for this rendering.
 #[derive(Default)]
-pub(crate) struct Cache(HashMap<Vec<u8>, Rc<Regex>>);
+pub(crate) struct Compiled(HashMap<Vec<u8>, Rc<Automaton>>);
 
-fn compile(cx: &mut Cx, pattern: &[u8]) -> Outcome<Rc<Regex>> {
+fn compile(cx: &mut Cx, pattern: &[u8]) -> Outcome<Rc<Automaton>> {
+    cx.work(pattern.len())?;
     if let Some(known) = cx.patterns.0.get(pattern) {
         return Ok(Rc::clone(known));
     }
     if pattern.len() > MOST_TEXT {
-        return Err(Failure::budget("a regular expression is too large"));
+        return Err(TOO_LARGE);
     }
     cx.step(STEPS_TO_COMPILE + u64::try_from(pattern.len()).unwrap_or(0) * 16)?;
     let text = str::from_utf8(pattern).map_err(|_| INVALID)?;
     let translated = translate(text)?;
-    let built = RegexBuilder::new(&translated)
-        .octal(true)
-        .size_limit(COMPILED_SIZE)
-        .dfa_size_limit(COMPILED_SIZE)
-        .nest_limit(100)
-        .build();
-    let regex = Rc::new(built.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => Failure::budget("a regular expression is too large"),
-        _ => INVALID,
-    })?);
+    if ignores_case(text) && wide_classes(text) > MOST_WIDE_CLASSES {
+        return Err(TOO_LARGE);
+    }
+    let automaton = Rc::new(Automaton::new(&translated)?);
     if cx.patterns.0.len() >= MOST_COMPILED {
         cx.patterns.0.clear();
     }
-    cx.patterns.0.insert(pattern.to_vec(), Rc::clone(&regex));
-    Ok(regex)
+    cx.patterns.0.insert(pattern.to_vec(), Rc::clone(&automaton));
+    Ok(automaton)
+}
+
+fn ignores_case(pattern: &str) -> bool {
+    pattern.split("(?").skip(1).any(|group| {
+        group.chars().take_while(|char| char.is_ascii_alphabetic() || *char == '-').any(|flag| flag == 'i')
+    })
+}
+
+/// How many classes may hold thousands of characters, for each of which the other case is looked up.
+fn wide_classes(pattern: &str) -> usize {
+    let marks = ["\\p", "\\P", "\\x", "\\D", "\\S", "\\W", "[:^"];
+    let named: usize = marks.iter().map(|mark| pattern.matches(mark).count()).sum();
+    let ranges = pattern.split('-').skip(1).filter(|after| !after.starts_with(|char: char| char.is_ascii()));
+    named + ranges.count()
 }
 
 /// Rewrites what Go and the `regex` crate read differently: classes are ASCII in Go, `\Q…\E` quotes, set operations do not exist.
@@ -189,9 +196,7 @@ fn has_foreign_flags(rest: &str) -> bool {
 }
 
 pub(super) fn is_match(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    let regex = compile(cx, args.text(0))?;
-    cx.work(args.text(1).len())?;
-    Ok(Value::Bool(regex.is_match(args.text(1))))
+    compile(cx, args.text(0))?.is_match(cx, args.text(1)).map(Value::Bool)
 }
 
 pub(super) fn is_match_or_false(cx: &mut Cx, args: &Args) -> Outcome<Value> {
@@ -202,34 +207,28 @@ pub(super) fn is_match_or_false(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 }
 
 pub(super) fn find(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    let regex = compile(cx, args.text(0))?;
-    cx.work(args.text(1).len())?;
-    let found = regex.find(args.text(1)).map(|found| found.as_bytes());
-    cx.text(found.unwrap_or_default())
-}
-
-/// False for an empty match inside of a character, which Go does not find.
-fn is_between_characters(text: &[u8], hit: &Match) -> bool {
-    !hit.is_empty() || text.get(hit.start()).is_none_or(|byte| !matches!(byte, 0x80..0xC0))
+    let automaton = compile(cx, args.text(0))?;
+    let found = automaton.find(cx, args.text(1), 0)?;
+    cx.text(found.and_then(|found| args.text(1).get(found)).unwrap_or_default())
 }
 
 pub(super) fn find_all(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    let regex = compile(cx, args.text(0))?;
-    cx.work(args.text(1).len())?;
+    let automaton = compile(cx, args.text(0))?;
     let limit = usize::try_from(args.int(2)).unwrap_or(usize::MAX);
     let mut found = Vec::new();
-    let hits = regex.find_iter(args.text(1)).filter(|hit| is_between_characters(args.text(1), hit));
-    for hit in hits.take(limit) {
+    let mut hits = Hits::new(&automaton, args.text(1));
+    while found.len() < limit
+        && let Some(hit) = hits.next(cx)?
+    {
         cx.pay_for_elements(1)?;
-        found.push(cx.text(hit.as_bytes())?);
+        found.push(cx.text(args.text(1).get(hit).unwrap_or_default())?);
     }
     if found.is_empty() { cx.nil_list(ListType::Text) } else { cx.list(ListType::Text, found) }
 }
 
 pub(super) fn split(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    let regex = compile(cx, args.text(0))?;
+    let automaton = compile(cx, args.text(0))?;
     let (text, limit) = (args.text(1), args.int(2));
-    cx.work(text.len())?;
     if limit == 0 {
         return cx.nil_list(ListType::Text);
     }
@@ -240,16 +239,16 @@ pub(super) fn split(cx: &mut Cx, args: &Args) -> Outcome<Value> {
         let empty = cx.text("")?;
         return cx.list(ListType::Text, vec![empty]);
     }
-    for hit in regex.find_iter(text).filter(|hit| is_between_characters(text, hit)) {
-        if pieces.len() + 1 >= limit {
-            break;
-        }
-        end = hit.start();
-        if hit.end() != 0 {
+    let mut hits = Hits::new(&automaton, text);
+    while pieces.len() + 1 < limit
+        && let Some(hit) = hits.next(cx)?
+    {
+        end = hit.start;
+        if hit.end != 0 {
             cx.pay_for_elements(1)?;
             pieces.push(cx.text(text.get(start..end).unwrap_or_default())?);
         }
-        start = hit.end();
+        start = hit.end;
     }
     if end != text.len() {
         pieces.push(cx.text(text.get(start..).unwrap_or_default())?);
@@ -260,39 +259,54 @@ pub(super) fn split(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 fn replace(
     cx: &mut Cx,
     args: &Args,
-    expand: impl Fn(&mut Buffer, &Captures) -> Outcome<()>,
+    mut expand: impl FnMut(&mut Cx, &mut Buffer, &Automaton, &Range<usize>) -> Outcome<()>,
 ) -> Outcome<Value> {
-    let regex = compile(cx, args.text(0))?;
+    let automaton = compile(cx, args.text(0))?;
     let text = args.text(1);
-    cx.work(text.len())?;
     let mut output = cx.buffer();
     let mut last = 0;
-    for captures in regex.captures_iter(text) {
-        cx.step(1)?;
-        if let Some(whole) = captures.get(0).filter(|whole| is_between_characters(text, whole)) {
-            output.push(text.get(last..whole.start()).unwrap_or_default())?;
-            expand(&mut output, &captures)?;
-            last = whole.end();
-        }
+    let mut hits = Hits::new(&automaton, text);
+    while let Some(hit) = hits.next(cx)? {
+        cx.work(hit.start.saturating_sub(last))?;
+        output.push(text.get(last..hit.start).unwrap_or_default())?;
+        expand(cx, &mut output, &automaton, &hit)?;
+        last = hit.end;
     }
     output.push(text.get(last..).unwrap_or_default())?;
     cx.finish(output)
 }
 
 pub(super) fn replace_all(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    replace(cx, args, |output, captures| expand(output, args.text(2), captures))
+    let (text, template) = (args.text(1), args.text(2));
+    if !template.contains(&b'$') {
+        return replace_all_literal(cx, args);
+    }
+    let mut groups: Option<Groups> = None;
+    replace(cx, args, |cx, output, automaton, hit| {
+        let groups = match &mut groups {
+            Some(groups) => groups,
+            none => none.insert(automaton.groups(cx)?),
+        };
+        groups.find(cx, text, hit)?;
+        expand(cx, output, template, text, groups)
+    })
 }
 
 pub(super) fn replace_all_literal(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    replace(cx, args, |output, _| output.push(args.text(2)))
+    replace(cx, args, |cx, output, _, _| {
+        cx.work(args.text(2).len())?;
+        output.push(args.text(2))
+    })
 }
 
 /// `$1`, `$name`, `${name}` and `$$`.
-fn expand(output: &mut Buffer, template: &[u8], captures: &Captures) -> Outcome<()> {
+fn expand(cx: &mut Cx, output: &mut Buffer, template: &[u8], text: &[u8], groups: &Groups) -> Outcome<()> {
     let mut rest = template;
+    cx.work(template.len())?;
     while let Some(dollar) = rest.iter().position(|byte| *byte == b'$') {
         output.push(rest.get(..dollar).unwrap_or_default())?;
         rest = rest.get(dollar + 1..).unwrap_or_default();
+        cx.step(1)?;
         if let Some(after) = rest.strip_prefix(b"$") {
             output.push(b"$")?;
             rest = after;
@@ -301,10 +315,11 @@ fn expand(output: &mut Buffer, template: &[u8], captures: &Captures) -> Outcome<
         match group_name(rest) {
             Some((name, length)) => {
                 let group = match name.parse::<usize>() {
-                    Ok(number) => captures.get(number),
-                    Err(_) => captures.name(name),
+                    Ok(number) => groups.numbered(text, number),
+                    Err(_) => groups.named(text, name),
                 };
-                output.push(group.map(|group| group.as_bytes()).unwrap_or_default())?;
+                cx.scan(length.saturating_add(group.len()))?;
+                output.push(group)?;
                 rest = rest.get(length..).unwrap_or_default();
             }
             None => output.push(b"$")?,
@@ -334,11 +349,13 @@ fn group_name(rest: &[u8]) -> Option<(&str, usize)> {
 
 pub(super) fn quote_meta(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let mut output = cx.buffer();
-    for byte in args.text(0) {
-        if b"\\.+*?()|[]{}^$".contains(byte) {
-            output.push(b"\\")?;
-        }
-        output.push(&[*byte])?;
-    }
+    cx.pieces(args.text(0), |piece| {
+        piece.iter().try_for_each(|byte| {
+            if b"\\.+*?()|[]{}^$".contains(byte) {
+                output.push(b"\\")?;
+            }
+            output.push(&[*byte])
+        })
+    })?;
     cx.finish(output)
 }

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::{Args, Cx};
 use crate::template::error::{Failure, Outcome};
-use crate::template::value::{Value, push_rune, runes};
+use crate::template::value::{Value, push_rune};
 
 /// A uniform number below `bound`, which must not be 0.
 pub(super) fn below(cx: &mut Cx, bound: u64) -> u64 {
@@ -72,8 +72,12 @@ pub(super) fn int(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 }
 
 pub(super) fn shuffle(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    let mut letters: Vec<char> = runes(args.text(0)).map(|rune| rune.char).collect();
-    cx.meter.allocate(letters.len().saturating_mul(4))?;
+    cx.meter.allocate(args.text(0).len().saturating_mul(size_of::<char>()))?;
+    let mut letters: Vec<char> = Vec::with_capacity(args.text(0).len());
+    cx.characters(args.text(0), |rune| {
+        letters.push(rune.char);
+        Ok(())
+    })?;
     for position in (1..letters.len()).rev() {
         cx.step(1)?;
         let other = below(cx, u64::try_from(position).unwrap_or(0) + 1);

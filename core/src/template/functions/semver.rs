@@ -5,11 +5,13 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::table::method_of;
-use super::{Args, Cx, Function, Ty};
+use super::{Args, Cx, Function, Ty, short};
 use crate::template::error::{Failure, Outcome};
 use crate::template::value::{Reference, UintType, Value};
 
 const INVALID: Failure = Failure::function("not a semantic version");
+/// Bytes of a version or of a constraint.
+pub(super) const LONGEST: usize = 4 << 10;
 
 /// A version; equality is Go's, of all fields.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -165,9 +167,9 @@ fn compare_identifiers(left: &str, right: &str) -> Ordering {
 }
 
 pub(super) fn semver(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    cx.meter.allocate(args.text(0).len().saturating_mul(4))?;
-    let version = Version::parse(str::from_utf8(args.text(0)).map_err(|_| INVALID)?)?;
-    Ok(Value::Version(Rc::new(version), Reference::Pointer))
+    let text = short(args.text(0), LONGEST)?;
+    let version = Version::parse(str::from_utf8(text).map_err(|_| INVALID)?)?;
+    made(cx, version, Reference::Pointer)
 }
 
 pub(super) static METHODS: &[Function] = &[
@@ -178,17 +180,23 @@ pub(super) static METHODS: &[Function] = &[
     method_of("Metadata", &[], |cx, args| cx.text(receiver(args).metadata.as_str())),
     method_of("Original", &[], |cx, args| cx.text(receiver(args).original.as_str())),
     method_of("String", &[], |cx, args| cx.text(receiver(args).to_string())),
-    method_of("IncMajor", &[], |_, args| direct(receiver(args).next(Part::Major))),
-    method_of("IncMinor", &[], |_, args| direct(receiver(args).next(Part::Minor))),
-    method_of("IncPatch", &[], |_, args| direct(receiver(args).next(Part::Patch))),
+    method_of("IncMajor", &[], |cx, args| direct(cx, receiver(args).next(Part::Major))),
+    method_of("IncMinor", &[], |cx, args| direct(cx, receiver(args).next(Part::Minor))),
+    method_of("IncPatch", &[], |cx, args| direct(cx, receiver(args).next(Part::Patch))),
     method_of("SetPrerelease", &[Ty::Text], set_prerelease),
     method_of("SetMetadata", &[Ty::Text], set_metadata),
-    method_of("Compare", &[Ty::Version], |_, args| Ok(Value::int(order(args)? as i64))),
-    method_of("Equal", &[Ty::Version], |_, args| Ok(Value::Bool(order(args)? == Ordering::Equal))),
-    method_of("GreaterThan", &[Ty::Version], |_, args| Ok(Value::Bool(order(args)? == Ordering::Greater))),
-    method_of("GreaterThanEqual", &[Ty::Version], |_, args| Ok(Value::Bool(order(args)? != Ordering::Less))),
-    method_of("LessThan", &[Ty::Version], |_, args| Ok(Value::Bool(order(args)? == Ordering::Less))),
-    method_of("LessThanEqual", &[Ty::Version], |_, args| Ok(Value::Bool(order(args)? != Ordering::Greater))),
+    method_of("Compare", &[Ty::Version], |cx, args| Ok(Value::int(order(cx, args)? as i64))),
+    method_of("Equal", &[Ty::Version], |cx, args| Ok(Value::Bool(order(cx, args)? == Ordering::Equal))),
+    method_of("GreaterThan", &[Ty::Version], |cx, args| {
+        Ok(Value::Bool(order(cx, args)? == Ordering::Greater))
+    }),
+    method_of("GreaterThanEqual", &[Ty::Version], |cx, args| {
+        Ok(Value::Bool(order(cx, args)? != Ordering::Less))
+    }),
+    method_of("LessThan", &[Ty::Version], |cx, args| Ok(Value::Bool(order(cx, args)? == Ordering::Less))),
+    method_of("LessThanEqual", &[Ty::Version], |cx, args| {
+        Ok(Value::Bool(order(cx, args)? != Ordering::Greater))
+    }),
 ];
 
 /// Methods that Go gives to pointers only, so that what another method returned does not have them.
@@ -202,29 +210,39 @@ fn receiver(args: &Args) -> Rc<Version> {
     }
 }
 
-fn direct(version: Version) -> Outcome<Value> {
-    Ok(Value::Version(Rc::new(version), Reference::Direct))
+fn direct(cx: &mut Cx, version: Version) -> Outcome<Value> {
+    made(cx, version, Reference::Direct)
 }
 
-fn order(args: &Args) -> Outcome<Ordering> {
+fn made(cx: &mut Cx, version: Version, reference: Reference) -> Outcome<Value> {
+    let texts = version.prerelease.len() + version.metadata.len() + version.original.len();
+    cx.meter.allocate(texts.saturating_add(size_of::<Version>()))?;
+    cx.scan(texts)?;
+    Ok(Value::Version(Rc::new(version), reference))
+}
+
+fn order(cx: &mut Cx, args: &Args) -> Outcome<Ordering> {
+    cx.scan(receiver(args).prerelease.len())?;
     match args.any(1) {
         Value::Version(other, _) => Ok(receiver(args).compare(other)),
         _ => Err(Failure::function("the other version is nil")),
     }
 }
 
-fn set_prerelease(_: &mut Cx, args: &Args) -> Outcome<Value> {
+fn set_prerelease(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    short(args.text(1), LONGEST)?;
     let prerelease = args.string(1);
     if !prerelease.is_empty() && !is_prerelease(&prerelease) {
         return Err(INVALID);
     }
-    direct(Version { prerelease, ..(*receiver(args)).clone() }.with_original())
+    direct(cx, Version { prerelease, ..(*receiver(args)).clone() }.with_original())
 }
 
-fn set_metadata(_: &mut Cx, args: &Args) -> Outcome<Value> {
+fn set_metadata(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    short(args.text(1), LONGEST)?;
     let metadata = args.string(1);
     if !metadata.is_empty() && !are_identifiers(&metadata) {
         return Err(INVALID);
     }
-    direct(Version { metadata, ..(*receiver(args)).clone() }.with_original())
+    direct(cx, Version { metadata, ..(*receiver(args)).clone() }.with_original())
 }

@@ -5,14 +5,12 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::semver::{Version, compare_prereleases};
-use super::{Args, Cx};
+use super::semver::{LONGEST, Version, compare_prereleases};
+use super::{Args, Cx, short};
 use crate::template::error::{Failure, Outcome};
 use crate::template::value::Value;
 
 const INVALID: Failure = Failure::function("not a version constraint");
-/// Bytes of a constraint.
-const MOST_TEXT: usize = 4 << 10;
 
 const VERSION: &str = concat!(
     r"v?([0-9|x|X|\*]+)(\.[0-9|x|X|\*]+)?(\.[0-9|x|X|\*]+)?",
@@ -47,13 +45,10 @@ struct Constraint {
 }
 
 pub(super) fn compare(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    let text = str::from_utf8(args.text(0)).map_err(|_| INVALID)?;
-    if text.len() > MOST_TEXT || args.text(1).len() > MOST_TEXT {
-        return Err(Failure::budget("a value is too large"));
-    }
+    let text = str::from_utf8(short(args.text(0), LONGEST)?).map_err(|_| INVALID)?;
     cx.step(u64::try_from(text.len()).unwrap_or(u64::MAX))?;
     let alternatives = parse(text)?;
-    let version = str::from_utf8(args.text(1)).map_err(|_| INVALID)?;
+    let version = str::from_utf8(short(args.text(1), LONGEST)?).map_err(|_| INVALID)?;
     let version = Version::parse(version)?;
     Ok(Value::Bool(alternatives.iter().any(|all| admits_all(all, &version))))
 }

@@ -1,10 +1,13 @@
 //! Strings as bytes: cutting, joining, searching, padding.
 
+use std::collections::HashSet;
+use std::ops::Range;
+
 use super::conversion::to_text;
 use super::{Args, Cx};
 use crate::template::error::{Failure, Outcome};
 use crate::template::format;
-use crate::template::value::{Bytes, Entries, ListType, MapType, Value, decode_rune, runes};
+use crate::template::value::{Bytes, Entries, ListType, MapType, Value, decode_rune};
 
 const NEGATIVE_COUNT: Failure = Failure::function("negative count");
 const OUT_OF_RANGE: Failure = Failure::function("out of range");
@@ -19,44 +22,56 @@ pub(super) fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 pub(super) fn contains(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    cx.work(args.text(1).len())?;
+    cx.work(args.text(0).len().saturating_add(args.text(1).len()))?;
     Ok(Value::Bool(find(args.text(1), args.text(0)).is_some()))
 }
 
-pub(super) fn has_prefix(_: &mut Cx, args: &Args) -> Outcome<Value> {
+pub(super) fn has_prefix(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    cx.work(args.text(0).len())?;
     Ok(Value::Bool(args.text(1).starts_with(args.text(0))))
 }
 
-pub(super) fn has_suffix(_: &mut Cx, args: &Args) -> Outcome<Value> {
+pub(super) fn has_suffix(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    cx.work(args.text(0).len())?;
     Ok(Value::Bool(args.text(1).ends_with(args.text(0))))
 }
 
 pub(super) fn trim(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    cx.text(trim_matches(args.text(0), char::is_whitespace))
+    let trimmed = trim_matches(cx, args.text(0), char::is_whitespace)?;
+    cx.text(trimmed)
 }
 
 pub(super) fn trim_all(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    let cutset: Vec<char> = runes(args.text(0)).map(|rune| rune.char).collect();
-    cx.step(u64::try_from(cutset.len()).unwrap_or(u64::MAX))?;
-    cx.text(trim_matches(args.text(1), |char| cutset.contains(&char)))
+    let mut cutset = HashSet::new();
+    cx.characters(args.text(0), |rune| {
+        cutset.insert(rune.char);
+        Ok(())
+    })?;
+    let trimmed = trim_matches(cx, args.text(1), |char| cutset.contains(&char))?;
+    cx.text(trimmed)
 }
 
-fn trim_matches(text: &[u8], cut: impl Fn(char) -> bool) -> &[u8] {
-    let mut kept = runes(text).filter(|rune| !cut(rune.char));
-    let Some(first) = kept.next() else {
-        return &[];
-    };
-    let last = kept.last().unwrap_or(first);
-    text.get(first.start..last.start + last.width).unwrap_or_default()
+fn trim_matches<'t>(cx: &mut Cx, text: &'t [u8], cut: impl Fn(char) -> bool) -> Outcome<&'t [u8]> {
+    let mut kept: Option<Range<usize>> = None;
+    cx.characters(text, |rune| {
+        if !cut(rune.char) {
+            let start = kept.as_ref().map_or(rune.start, |kept| kept.start);
+            kept = Some(start..rune.start + rune.width);
+        }
+        Ok(())
+    })?;
+    Ok(kept.and_then(|kept| text.get(kept)).unwrap_or_default())
 }
 
 pub(super) fn trim_prefix(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let text = args.text(1);
+    cx.work(args.text(0).len())?;
     cx.text(text.strip_prefix(args.text(0)).unwrap_or(text))
 }
 
 pub(super) fn trim_suffix(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let text = args.text(1);
+    cx.work(args.text(0).len())?;
     cx.text(text.strip_suffix(args.text(0)).unwrap_or(text))
 }
 
@@ -93,22 +108,23 @@ pub(super) fn repeat(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 pub(super) fn replace(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let mut output = cx.buffer();
     let (old, new, text) = (args.text(0), args.text(1), args.text(2));
-    cx.work(text.len())?;
+    cx.work(text.len().saturating_add(old.len()))?;
     if old.is_empty() {
-        for rune in runes(text) {
+        cx.characters(text, |rune| {
             output.push(new)?;
-            output.push(text.get(rune.start..rune.start + rune.width).unwrap_or_default())?;
-        }
+            output.push(text.get(rune.start..rune.start + rune.width).unwrap_or_default())
+        })?;
         output.push(new)?;
         return cx.finish(output);
     }
-    let mut rest = text;
-    while let Some(position) = find(rest, old) {
-        output.push(rest.get(..position).unwrap_or_default())?;
+    let mut done = 0;
+    for position in memchr::memmem::find_iter(text, old) {
+        cx.work(new.len().saturating_add(position - done))?;
+        output.push(text.get(done..position).unwrap_or_default())?;
         output.push(new)?;
-        rest = rest.get(position + old.len()..).unwrap_or_default();
+        done = position + old.len();
     }
-    output.push(rest)?;
+    output.push(text.get(done..).unwrap_or_default())?;
     cx.finish(output)
 }
 
@@ -128,10 +144,12 @@ fn indented(cx: &mut Cx, args: &Args, before: &[u8]) -> Outcome<Value> {
     let spaces = usize::try_from(args.int(0)).map_err(|_| NEGATIVE_COUNT)?;
     let mut output = cx.buffer();
     output.push(before)?;
+    cx.work(args.text(1).len())?;
     for (number, line) in args.text(1).split(|byte| *byte == b'\n').enumerate() {
         if number > 0 {
             output.push(b"\n")?;
         }
+        cx.work(spaces.saturating_add(line.len()))?;
         output.push_repeated(b" ", spaces)?;
         output.push(line)?;
     }
@@ -143,6 +161,8 @@ pub(super) fn pieces(cx: &mut Cx, text: &[u8], separator: &[u8], limit: i64) -> 
     let limit = if limit < 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
     let mut pieces = Vec::new();
     let mut rest = text;
+    let separators = memchr::memmem::Finder::new(separator);
+    cx.work(text.len().saturating_add(separator.len()))?;
     if limit == 0 || (separator.is_empty() && text.is_empty()) {
         return Ok(pieces);
     }
@@ -152,7 +172,7 @@ pub(super) fn pieces(cx: &mut Cx, text: &[u8], separator: &[u8], limit: i64) -> 
                 Some((_, width)) if width < rest.len() => (width, 0),
                 _ => break,
             },
-            _ => match find(rest, separator) {
+            _ => match separators.find(rest) {
                 Some(position) => (position, separator.len()),
                 None => break,
             },
@@ -185,7 +205,7 @@ pub(super) fn splitn(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 fn numbered(cx: &mut Cx, pieces: Vec<Value>) -> Outcome<Value> {
     let mut entries = Entries::new();
     for (number, piece) in pieces.into_iter().enumerate() {
-        cx.pay_for_entry()?;
+        cx.pay_for_entry(number)?;
         entries.insert(Bytes::from(format!("_{number}")), piece);
     }
     cx.map(MapType::Text, entries)
@@ -199,6 +219,7 @@ fn spaced(cx: &mut Cx, args: &Args, change: impl Fn(&mut Cx, Bytes) -> Outcome<B
             output.push(b" ")?;
         }
         let text = to_text(cx, value)?;
+        cx.work(text.len())?;
         output.push(&change(cx, text)?)?;
     }
     cx.finish(output)
@@ -209,7 +230,7 @@ pub(super) fn cat(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 }
 
 pub(super) fn quote(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    spaced(cx, args, |cx, text| Ok(format::quote(&text, cx.meter.room())?.into_bytes().into()))
+    spaced(cx, args, |cx, text| Ok(format::quote(cx, &text)?.into_bytes().into()))
 }
 
 pub(super) fn squote(cx: &mut Cx, args: &Args) -> Outcome<Value> {

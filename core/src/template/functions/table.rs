@@ -296,6 +296,7 @@ pub(super) const fn method_of(name: &'static str, parameters: &'static [Ty], run
 
 #[cfg(test)]
 mod tests {
+    use super::Ty::{Duration, Version, Zone};
     use super::*;
 
     fn go_type(ty: Ty) -> &'static str {
@@ -310,7 +311,9 @@ mod tests {
             List => "[]interface {}",
             Time => "time.Time",
             Certificate => "sprig.certificate",
-            other => unreachable!("{other:?} is only for methods"),
+            Zone => "*time.Location",
+            Duration => "time.Duration",
+            Version => "*semver.Version",
         }
     }
 
@@ -330,6 +333,23 @@ mod tests {
             assert!(result.is_some_and(|result| result.starts_with(' ')), "Go: {go}; ours: {ours}");
         }
         assert_eq!(of_go.len(), ours.len());
+    }
+
+    #[test]
+    fn the_hostile_templates_know_all_other_functions_and_methods() {
+        let listed: Vec<_> = include_str!("../../../tests/data/builtins-and-methods.txt").lines().collect();
+        let methods = [
+            ("time", time_methods::OF_TIME),
+            ("zone", time_methods::OF_ZONE),
+            ("duration", time_methods::OF_DURATION),
+            ("month", time_methods::OF_NAMED_NUMBER),
+            ("version", semver::METHODS),
+        ];
+        let methods = methods.iter().flat_map(|(receiver, methods)| {
+            methods.iter().map(move |method| format!("{receiver}.{}", signature(method)))
+        });
+        let ours: Vec<_> = BUILTINS.iter().map(signature).chain(methods).collect();
+        assert_eq!(listed, ours);
     }
 
     #[test]

@@ -3,10 +3,12 @@
 use std::net::Ipv6Addr;
 
 use super::strings::find;
-use super::{Args, Cx};
+use super::{Args, Cx, short};
 use crate::template::error::{Failure, Outcome};
 use crate::template::value::{Bytes, Entries, Map, MapType, Value};
 
+/// Bytes of a URL or of a part of one.
+const LONGEST: usize = 256 << 10;
 const INVALID: Failure = Failure::function("not a URL");
 
 /// Which part of a URL is being escaped; each has its own set of plain characters.
@@ -73,15 +75,25 @@ fn escape(text: &[u8], mode: Mode) -> Vec<u8> {
         match byte {
             b' ' if mode == Mode::Query => output.push(b'+'),
             byte if is_plain(*byte, mode) => output.push(*byte),
-            byte => output.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+            byte => output.extend([b'%', digit(byte >> 4), digit(byte & 15)]),
         }
     }
     output
 }
 
+/// A hexadecimal digit.
+const fn digit(value: u8) -> u8 {
+    if value < 10 { b'0' + value } else { b'A' + value - 10 }
+}
+
 /// `url.QueryEscape`
-pub(super) fn escape_query(text: &[u8]) -> Vec<u8> {
-    escape(text, Mode::Query)
+pub(super) fn escape_query(cx: &mut Cx, text: &[u8]) -> Outcome<Vec<u8>> {
+    let mut output = Vec::new();
+    cx.pieces(text, |piece| {
+        output.extend(escape(piece, Mode::Query));
+        Ok(())
+    })?;
+    Ok(output)
 }
 
 fn unescape(text: &[u8], mode: Mode) -> Outcome<Vec<u8>> {
@@ -290,8 +302,9 @@ fn parse_bracketed(host: &[u8]) -> Outcome<Vec<u8>> {
 }
 
 pub(super) fn parse(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    let text = args.text(0);
+    let text = short(args.text(0), LONGEST)?;
     cx.meter.allocate(text.len().saturating_mul(6))?;
+    cx.step(u64::try_from(text.len()).unwrap_or(u64::MAX))?;
     let url = Url::parse(text)?;
     let user = url.user.as_ref().map(User::to_bytes).unwrap_or_default();
     let hostname = url.hostname().to_vec();
@@ -314,7 +327,7 @@ pub(super) fn parse(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 
 pub(super) fn join(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let map = args.map(0);
-    let part = |name| text_under(map, name);
+    let mut part = |name| text_under(cx, map, name);
     let mut url = Url {
         scheme: part("scheme")?,
         opaque: part("opaque")?,
@@ -328,15 +341,19 @@ pub(super) fn join(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     if !user.is_empty() {
         url.user = Url::parse(&[b"proto://", user.as_slice(), b"@host"].concat())?.user;
     }
-    let length = url.path.len() + url.host.len() + url.fragment.len() + user.len();
-    cx.meter.allocate(length.saturating_mul(3))?;
     cx.text(url.to_bytes())
 }
 
-fn text_under(map: Option<&Map>, name: &str) -> Outcome<Vec<u8>> {
-    match map.and_then(|map| map.get(name.as_bytes())) {
+/// A part of the URL to be joined; the cost of escaping it is counted.
+fn text_under(cx: &mut Cx, map: Option<&Map>, name: &str) -> Outcome<Vec<u8>> {
+    match map.map_or(Ok(None), |map| cx.get(map, name.as_bytes()))? {
         None => Ok(Vec::new()),
-        Some(Value::Text(text)) => Ok(text.to_vec()),
+        Some(Value::Text(text)) => {
+            let text = short(&text, LONGEST)?;
+            cx.meter.allocate(text.len().saturating_mul(4))?;
+            cx.step(u64::try_from(text.len()).unwrap_or(u64::MAX))?;
+            Ok(text.to_vec())
+        }
         Some(_) => Err(Failure::function("the parts of a URL must be strings")),
     }
 }

@@ -4,9 +4,12 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{Args, Cx};
+use super::{Args, Cx, short};
 use crate::template::error::Outcome;
-use crate::template::value::{Rune, Value, map_runes, push_rune, runes};
+use crate::template::value::{Rune, Value, push_rune, runes};
+
+/// Bytes of a text that is taken apart into words, for which each character is looked up in several tables.
+const LONGEST: usize = 64 << 10;
 
 /// Go's one-to-one upper case; the few letters whose full mapping differs are listed.
 fn to_upper(char: char) -> char {
@@ -45,37 +48,48 @@ fn single(mut mapped: impl Iterator<Item = char>, otherwise: char) -> char {
 }
 
 macro_rules! class {
-    ($name:ident, $pattern:literal) => {
+    ($name:ident, $pattern:literal, $in_ascii:expr) => {
         fn $name(char: char) -> bool {
             static CLASS: LazyLock<Regex> = LazyLock::new(|| Regex::new($pattern).unwrap());
+            if char.is_ascii() {
+                return $in_ascii(char);
+            }
             CLASS.is_match(char.encode_utf8(&mut [0; 4]))
         }
     };
 }
 
-class!(is_letter, r"^\pL$");
-class!(is_upper, r"^\p{Lu}$");
-class!(is_lower, r"^\p{Ll}$");
-class!(is_titlecase, r"^\p{Lt}$");
-class!(is_digit, r"^\p{Nd}$");
-class!(is_number, r"^\pN$");
-class!(is_punctuation, r"^\pP$");
+class!(is_letter, r"^\pL$", |char: char| char.is_ascii_alphabetic());
+class!(is_upper, r"^\p{Lu}$", |char: char| char.is_ascii_uppercase());
+class!(is_lower, r"^\p{Ll}$", |char: char| char.is_ascii_lowercase());
+class!(is_titlecase, r"^\p{Lt}$", |_| false);
+class!(is_digit, r"^\p{Nd}$", |char: char| char.is_ascii_digit());
+class!(is_number, r"^\pN$", |char: char| char.is_ascii_digit());
+class!(is_punctuation, r"^\pP$", is_ascii_punctuation);
+
+/// Unlike the standard library's notion, without symbols.
+fn is_ascii_punctuation(char: char) -> bool {
+    char.is_ascii_punctuation() && !"$+<=>^`|~".contains(char)
+}
 
 pub(super) fn upper(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    cx.text(map_runes(args.text(0), to_upper))
+    let upper = cx.map_characters(args.text(0), to_upper)?;
+    cx.finish(upper)
 }
 
 pub(super) fn lower(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    cx.text(map_runes(args.text(0), to_lower))
+    let lower = cx.map_characters(args.text(0), to_lower)?;
+    cx.finish(lower)
 }
 
 pub(super) fn title(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let mut previous = ' ';
-    cx.text(map_runes(args.text(0), |char| {
+    let title = cx.map_characters(args.text(0), |char| {
         let begins_word = is_separator(previous);
         previous = char;
         if begins_word { to_title(char) } else { char }
-    }))
+    })?;
+    cx.finish(title)
 }
 
 fn is_separator(char: char) -> bool {
@@ -87,15 +101,16 @@ fn is_separator(char: char) -> bool {
 
 pub(super) fn untitle(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let mut begins_word = true;
-    cx.text(map_runes(args.text(0), |char| {
+    let untitled = cx.map_characters(args.text(0), |char| {
         let is_first = std::mem::replace(&mut begins_word, char.is_whitespace());
         if is_first { to_lower(char) } else { char }
-    }))
+    })?;
+    cx.finish(untitled)
 }
 
 pub(super) fn swapcase(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let mut after_space = true;
-    cx.text(map_runes(args.text(0), |char| {
+    let swapped = cx.map_characters(args.text(0), |char| {
         if is_upper(char) || is_titlecase(char) {
             after_space = false;
             to_lower(char)
@@ -105,31 +120,38 @@ pub(super) fn swapcase(cx: &mut Cx, args: &Args) -> Outcome<Value> {
             after_space = char.is_whitespace();
             char
         }
-    }))
+    })?;
+    cx.finish(swapped)
 }
 
 /// Like `nospace`, this looks at bytes as if they were characters.
 pub(super) fn initials(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let mut letters = String::new();
     let mut after_space = true;
-    for char in args.text(0).iter().copied().map(char::from) {
-        if !char.is_whitespace() && after_space {
-            letters.push(char);
+    cx.pieces(args.text(0), |piece| {
+        for char in piece.iter().copied().map(char::from) {
+            if !char.is_whitespace() && after_space {
+                letters.push(char);
+            }
+            after_space = char.is_whitespace();
         }
-        after_space = char.is_whitespace();
-    }
+        Ok(())
+    })?;
     cx.text(letters)
 }
 
 /// `goutils` looks at bytes as if they were characters, and so changes what is not ASCII once it removes anything.
 pub(super) fn nospace(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let text = args.text(0);
-    if !text.iter().any(|byte| char::from(*byte).is_whitespace()) {
-        return cx.text(text);
-    }
-    let kept: String =
-        text.iter().map(|byte| char::from(*byte)).filter(|char| !char.is_whitespace()).collect();
-    cx.text(kept)
+    let mut kept = String::new();
+    let mut has_space = false;
+    cx.pieces(text, |piece| {
+        let chars = piece.iter().map(|byte| char::from(*byte));
+        has_space |= chars.clone().any(char::is_whitespace);
+        kept.extend(chars.filter(|char| !char.is_whitespace()));
+        Ok(())
+    })?;
+    if has_space { cx.text(kept) } else { cx.text(text) }
 }
 
 fn is_connector(char: char) -> bool {
@@ -138,7 +160,9 @@ fn is_connector(char: char) -> bool {
 
 pub(super) fn camelcase(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let mut output = Vec::new();
-    let mut rest = runes(args.text(0)).map(|rune| rune.char).peekable();
+    let text = short(args.text(0), LONGEST)?;
+    cx.step(u64::try_from(text.len()).unwrap_or(u64::MAX))?;
+    let mut rest = runes(text).map(|rune| rune.char).peekable();
     let mut last = None;
     while let Some(connector) = rest.next_if(|char| is_connector(*char)) {
         push_rune(&mut output, connector);
@@ -175,11 +199,11 @@ pub(super) fn camelcase(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 }
 
 pub(super) fn snakecase(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    cx.text(separated(args.text(0), '_'))
+    separated(cx, args, '_')
 }
 
 pub(super) fn kebabcase(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    cx.text(separated(args.text(0), '-'))
+    separated(cx, args, '-')
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -210,7 +234,9 @@ impl<'t> Words<'t> {
     }
 }
 
-fn separated(text: &[u8], connector: char) -> Vec<u8> {
+fn separated(cx: &mut Cx, args: &Args, connector: char) -> Outcome<Value> {
+    let text = short(args.text(0), LONGEST)?;
+    cx.step(u64::try_from(text.len()).unwrap_or(u64::MAX))?;
     let mut output = Vec::with_capacity(text.len() + text.len() / 4);
     let mut words = Words { rest: text };
     let (mut kind, mut word) = words.next();
@@ -235,7 +261,7 @@ fn separated(text: &[u8], connector: char) -> Vec<u8> {
         }
     }
     push_lower(&mut output, kind, word, connector);
-    output
+    cx.text(output)
 }
 
 /// Letters and numbers that follow each other are one word.
@@ -329,8 +355,7 @@ fn is_other(char: char) -> bool {
 /// `Word` is one word; of `HTTPStatus` the word is `HTTP`.
 fn upper_word(text: &[u8], first: char, first_width: usize) -> usize {
     let rest = text.get(first_width..).unwrap_or_default();
-    let capitals: Vec<Rune> = readable(rest, first).take_while(|rune| is_upper(rune.char)).collect();
-    let Some(last) = capitals.last() else {
+    let Some(last) = readable(rest, first).take_while(|rune| is_upper(rune.char)).last() else {
         let small = readable(rest, first).find(|rune| !is_alphabetic(rune.char) || is_upper(rune.char));
         return first_width + small.map_or(rest.len(), |rune| rune.start);
     };

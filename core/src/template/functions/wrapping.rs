@@ -19,11 +19,12 @@ fn wrapped(cx: &mut Cx, text: &[u8], width: i64, newline: &[u8], breaks_words: b
     let mut output = cx.buffer();
     let mut rest = text;
     while rest.len() > width {
-        cx.work(width)?;
         if let Some(after_space) = rest.strip_prefix(b" ") {
+            cx.step(1)?;
             rest = after_space;
             continue;
         }
+        cx.work(width.saturating_add(newline.len()))?;
         let fitting = rest.get(..=width).unwrap_or(rest);
         let space_within = fitting.iter().rposition(|byte| *byte == b' ');
         let beyond = rest.get(width..).unwrap_or_default();
@@ -31,7 +32,10 @@ fn wrapped(cx: &mut Cx, text: &[u8], width: i64, newline: &[u8], breaks_words: b
             Some(space) => (space, 1),
             None if breaks_words => (width, 0),
             None => match find(beyond, b" ") {
-                Some(space) => (width + space, 1),
+                Some(space) => {
+                    cx.work(space)?;
+                    (width + space, 1)
+                }
                 None => break,
             },
         };

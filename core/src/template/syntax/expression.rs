@@ -1,39 +1,38 @@
 //! The parser of what stands inside an action: pipelines, commands and operands.
 
-use super::super::budget::Meter;
 use super::super::error::{Failure, Located};
+use super::super::functions::{Cx, is_volatile, lookup};
 use super::super::value::Bytes;
 use super::ast::{Command, Operand, Pipe, Term};
 use super::number::{parse_char, parse_number, unquote};
 use super::parser::Parsed;
+use super::scope::Scope;
 use super::token::{Kind, Lexer, Token};
 
 const KEYWORDS: [&str; 12] =
     ["block", "break", "continue", "define", "else", "end", "if", "nil", "range", "template", "with", "true"];
 
 /// Tokens with look-ahead, and the variables in scope.
-pub(crate) struct Expressions<'t, 'm> {
+pub(crate) struct Expressions<'t, 'c, 's> {
     lexer: Lexer<'t>,
     ahead: Vec<Token<'t>>,
     offset: usize,
-    variables: Vec<String>,
-    outer_variables: Option<Vec<String>>,
+    variables: Scope<'t>,
+    outer_variables: Option<Scope<'t>>,
     depth: usize,
-    meter: &'m mut Meter,
-    is_function: fn(&str) -> bool,
+    cx: &'c mut Cx<'s>,
 }
 
-impl<'t, 'm> Expressions<'t, 'm> {
-    pub(crate) fn new(text: &'t str, meter: &'m mut Meter, is_function: fn(&str) -> bool) -> Self {
+impl<'t, 'c, 's> Expressions<'t, 'c, 's> {
+    pub(crate) fn new(text: &'t str, cx: &'c mut Cx<'s>) -> Self {
         Self {
             lexer: Lexer::new(text),
             ahead: Vec::new(),
             offset: 0,
-            variables: vec!["$".to_owned()],
+            variables: Scope::new(),
             outer_variables: None,
             depth: 0,
-            meter,
-            is_function,
+            cx,
         }
     }
 
@@ -47,12 +46,12 @@ impl<'t, 'm> Expressions<'t, 'm> {
 
     /// Pays for a part of the parsed template.
     pub(crate) fn pay_for<T>(&mut self, text: usize) -> Parsed<()> {
-        let paid = self.meter.allocate(size_of::<T>() + text + 64);
+        let paid = self.cx.meter.allocate(size_of::<T>() + text + 64);
         paid.map_err(|failure| Located::new(self.offset, failure))
     }
 
     pub(crate) fn check_depth(&self, depth: usize) -> Parsed<()> {
-        self.meter.nesting(depth).map_err(|failure| Located::new(self.offset, failure))
+        self.cx.meter.nesting(depth).map_err(|failure| Located::new(self.offset, failure))
     }
 
     pub(crate) fn mark(&self) -> usize {
@@ -66,7 +65,7 @@ impl<'t, 'm> Expressions<'t, 'm> {
     /// A definition sees only `$`.
     pub(crate) fn enter_definition(&mut self) {
         if self.outer_variables.is_none() {
-            self.outer_variables = Some(std::mem::replace(&mut self.variables, vec!["$".to_owned()]));
+            self.outer_variables = Some(std::mem::replace(&mut self.variables, Scope::new()));
         }
     }
 
@@ -77,11 +76,15 @@ impl<'t, 'm> Expressions<'t, 'm> {
     }
 
     pub(crate) fn next(&mut self) -> Parsed<Token<'t>> {
-        let token = match self.ahead.pop() {
-            Some(token) => token,
-            None => self.lexer.next()?,
-        };
+        let ahead = self.ahead.pop();
+        let token = ahead.map_or_else(|| self.read(), Ok)?;
         self.offset = token.offset;
+        Ok(token)
+    }
+
+    fn read(&mut self) -> Parsed<Token<'t>> {
+        let token = self.lexer.next()?;
+        self.cx.work(token.text.len()).map_err(|failure| Located::new(token.offset, failure))?;
         Ok(token)
     }
 
@@ -147,7 +150,7 @@ impl<'t, 'm> Expressions<'t, 'm> {
     }
 
     fn declarations(&mut self, most: usize) -> Parsed<(Vec<String>, bool)> {
-        let mut names = Vec::new();
+        let mut names: Vec<&'t str> = Vec::new();
         loop {
             let variable = self.peek_non_space()?;
             if variable.kind != Kind::Variable {
@@ -160,16 +163,18 @@ impl<'t, 'm> Expressions<'t, 'm> {
             match next.kind {
                 Kind::Declare | Kind::Assign => {
                     self.consume(after)?;
-                    names.push(variable.text.to_owned());
+                    names.push(variable.text);
                     let assigns = next.kind == Kind::Assign;
                     if !assigns {
-                        self.variables.extend(names.iter().cloned());
+                        for name in &names {
+                            self.variables.declare(name);
+                        }
                     }
-                    return Ok((names, assigns));
+                    return Ok((names.into_iter().map(str::to_owned).collect(), assigns));
                 }
                 Kind::Comma => {
                     self.consume(after)?;
-                    names.push(variable.text.to_owned());
+                    names.push(variable.text);
                     if names.len() >= most {
                         return Err(self.syntax("too many declarations"));
                     }
@@ -183,7 +188,7 @@ impl<'t, 'm> Expressions<'t, 'm> {
             }
         }
         if names.is_empty() {
-            Ok((names, false))
+            Ok((Vec::new(), false))
         } else {
             Err(self.syntax("expected := or = after a variable"))
         }
@@ -302,19 +307,23 @@ impl<'t, 'm> Expressions<'t, 'm> {
         Ok(Some(Term { offset: token.offset, operand }))
     }
 
-    fn word(&self, token: Token<'t>) -> Parsed<Operand> {
+    fn word(&mut self, token: Token<'t>) -> Parsed<Operand> {
         match token.text {
             "true" => Ok(Operand::Bool(true)),
             "false" => Ok(Operand::Bool(false)),
             "nil" => Ok(Operand::Nil),
             word if KEYWORDS.contains(&word) => Err(self.syntax("unexpected keyword")),
-            word if (self.is_function)(word) => Ok(Operand::Function(word.to_owned())),
+            word if lookup(word).is_some() => {
+                // Whether or not it comes to be called.
+                self.cx.used_volatile |= is_volatile(word);
+                Ok(Operand::Function(word.to_owned()))
+            }
             word => Err(Located::unknown_function(token.offset, word)),
         }
     }
 
     fn variable(&self, token: Token<'t>) -> Parsed<Operand> {
-        if self.variables.iter().any(|known| known == token.text) {
+        if self.variables.has(token.text) {
             return Ok(Operand::Variable(token.text.to_owned(), Vec::new()));
         }
         Err(self.syntax("undefined variable"))

@@ -1,39 +1,37 @@
 //! The parser of blocks: text, actions and what encloses them. It keeps open blocks on a stack of its own, so nesting costs no call stack.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
-use super::super::budget::{Budget, Meter};
 use super::super::error::{Class, Failure, Located};
+use super::super::functions::{Cx, is_function};
 use super::super::value::Bytes;
 use super::ast::{Branch, Call, Node, Pipe, Range, Templates};
 use super::expression::Expressions;
 use super::number::unquote;
-use super::token::Kind;
+use super::token::{Kind, Lexer};
 
 pub(crate) type Parsed<T> = Result<T, Located>;
 
 /// Parses `text`, which defines the template `name` and perhaps others.
 ///
-/// `is_function` tells which functions exist; `meter` limits depth and memory.
-pub(crate) fn parse(
-    name: &str,
-    text: &str,
-    meter: &mut Meter,
-    is_function: fn(&str) -> bool,
-) -> Parsed<Templates> {
+/// `cx` limits time, depth and memory, and learns whether a function is named that uses the clock or random bytes.
+pub(crate) fn parse(name: &str, text: &str, cx: &mut Cx) -> Parsed<Templates> {
     let mut parser = Parser {
-        tokens: Expressions::new(text, meter, is_function),
-        open: vec![Block::new(Opener::Define(name.to_owned()), 0)],
+        tokens: Expressions::new(text, cx),
+        open: vec![Block::new(Opener::Define(name.to_owned()), 0, false)],
         done: Templates::new(),
+        with_content: HashSet::new(),
     };
     parser.run()?;
     Ok(parser.done)
 }
 
-struct Parser<'t, 'm> {
-    tokens: Expressions<'t, 'm>,
+struct Parser<'t, 'c, 's> {
+    tokens: Expressions<'t, 'c, 's>,
     open: Vec<Block>,
     done: Templates,
+    /// The templates that another definition must not replace.
+    with_content: HashSet<String>,
 }
 
 /// A block that waits for its end.
@@ -46,6 +44,8 @@ struct Block {
     /// The pipe of the arm whose body is being read; none in `else`.
     pipe: Option<Pipe>,
     in_else: bool,
+    /// The block stands in the body of a loop.
+    is_in_loop: bool,
 }
 
 enum Opener {
@@ -57,8 +57,13 @@ enum Opener {
 }
 
 impl Block {
-    fn new(opener: Opener, mark: usize) -> Self {
-        Self { opener, mark, arms: Vec::new(), body: Vec::new(), pipe: None, in_else: false }
+    fn new(opener: Opener, mark: usize, is_in_loop: bool) -> Self {
+        Self { opener, mark, arms: Vec::new(), body: Vec::new(), pipe: None, in_else: false, is_in_loop }
+    }
+
+    /// True if the body being read belongs to a loop.
+    fn has_loop(&self) -> bool {
+        self.is_in_loop || (matches!(self.opener, Opener::Range) && !self.in_else)
     }
 
     /// Ends the body being read and begins the next one.
@@ -69,7 +74,7 @@ impl Block {
     }
 }
 
-impl Parser<'_, '_> {
+impl Parser<'_, '_, '_> {
     fn run(&mut self) -> Parsed<()> {
         loop {
             let token = self.tokens.next()?;
@@ -125,6 +130,10 @@ impl Parser<'_, '_> {
         }
     }
 
+    fn is_in_loop(&self) -> bool {
+        self.open.last().is_some_and(Block::has_loop)
+    }
+
     fn enter(&mut self, block: Block) -> Parsed<()> {
         self.tokens.check_depth(self.open.len())?;
         self.open.push(block);
@@ -133,14 +142,14 @@ impl Parser<'_, '_> {
 
     fn branch(&mut self, opener: Opener) -> Parsed<()> {
         self.tokens.next_word()?;
-        let mut block = Block::new(opener, self.tokens.mark());
+        let mut block = Block::new(opener, self.tokens.mark(), self.is_in_loop());
         block.pipe = Some(self.control_pipe(1)?);
         self.enter(block)
     }
 
     fn range(&mut self) -> Parsed<()> {
         self.tokens.next_word()?;
-        let mut block = Block::new(Opener::Range, self.tokens.mark());
+        let mut block = Block::new(Opener::Range, self.tokens.mark(), self.is_in_loop());
         block.pipe = Some(self.control_pipe(2)?);
         self.enter(block)
     }
@@ -216,14 +225,12 @@ impl Parser<'_, '_> {
 
     /// An empty definition gives way to another of the same name.
     fn define(&mut self, name: String, body: Vec<Node>) -> Parsed<()> {
-        match self.done.get(&name) {
-            Some(existing) if !is_empty(existing) => {
-                if is_empty(&body) {
-                    return Ok(());
-                }
-                return Err(self.syntax("multiple definition of a template"));
-            }
-            _ => {}
+        let is_empty = is_empty(&body);
+        if self.with_content.contains(&name) {
+            return if is_empty { Ok(()) } else { Err(self.syntax("multiple definition of a template")) };
+        }
+        if !is_empty {
+            self.with_content.insert(name.clone());
         }
         self.done.insert(name, body);
         Ok(())
@@ -237,7 +244,7 @@ impl Parser<'_, '_> {
         let name = self.template_name()?;
         self.tokens.expect_close()?;
         self.tokens.enter_definition();
-        self.enter(Block::new(Opener::Define(name), self.tokens.mark()))
+        self.enter(Block::new(Opener::Define(name), self.tokens.mark(), false))
     }
 
     fn template(&mut self) -> Parsed<()> {
@@ -256,7 +263,7 @@ impl Parser<'_, '_> {
         let name = self.template_name()?;
         let argument = Some(self.control_pipe(1)?);
         self.tokens.enter_definition();
-        self.enter(Block::new(Opener::Block(Call { offset, name, argument }), self.tokens.mark()))
+        self.enter(Block::new(Opener::Block(Call { offset, name, argument }), self.tokens.mark(), false))
     }
 
     fn template_name(&mut self) -> Parsed<String> {
@@ -272,14 +279,7 @@ impl Parser<'_, '_> {
     fn jump(&mut self, node: Node) -> Parsed<()> {
         self.tokens.next_word()?;
         self.tokens.expect_close()?;
-        let innermost = self
-            .open
-            .iter()
-            .rev()
-            .take_while(|block| !matches!(block.opener, Opener::Define(_) | Opener::Block(_)));
-        let is_in_range =
-            innermost.into_iter().any(|block| matches!(block.opener, Opener::Range) && !block.in_else);
-        if !is_in_range {
+        if !self.is_in_loop() {
             return Err(self.syntax("{{break}} or {{continue}} outside {{range}}"));
         }
         self.push(node);
@@ -295,9 +295,8 @@ fn is_empty(body: &[Node]) -> bool {
 }
 
 /// Every function that `text` names, in any of the templates it defines. Empty if the text is no template.
-pub(crate) fn functions_named_in(text: &str, is_function: fn(&str) -> bool) -> BTreeSet<String> {
-    let mut meter = Meter::new(&Budget::default());
-    let mut tokens = Expressions::new(text, &mut meter, is_function);
+pub(crate) fn functions_named_in(text: &str) -> BTreeSet<String> {
+    let mut tokens = Lexer::new(text);
     let mut names = BTreeSet::new();
     while let Ok(token) = tokens.next() {
         match token.kind {

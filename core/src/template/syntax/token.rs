@@ -46,6 +46,9 @@ pub(crate) struct Lexer<'t> {
 
 type Lexed<T> = Result<T, Located>;
 
+/// Bytes of a name or number. Each of their characters is looked up in tables.
+const LONGEST_NAME: usize = 4096;
+
 const SPACES: [char; 4] = [' ', '\t', '\r', '\n'];
 
 impl<'t> Lexer<'t> {
@@ -198,6 +201,7 @@ impl<'t> Lexer<'t> {
             return self.number(rest);
         }
         let length = name_length(after);
+        self.check_length(length)?;
         let kind = match mark {
             '.' if length == 0 => Kind::Dot,
             '.' => Kind::Field,
@@ -211,8 +215,16 @@ impl<'t> Lexer<'t> {
 
     fn identifier(&mut self, rest: &str) -> Lexed<Token<'t>> {
         let length = name_length(rest);
+        self.check_length(length)?;
         self.check_terminator(rest.get(length..).unwrap_or_default())?;
         Ok(self.take(Kind::Identifier, length))
+    }
+
+    fn check_length(&self, length: usize) -> Lexed<()> {
+        if length > LONGEST_NAME {
+            return Err(Located::new(self.position, Failure::budget("a name or number is too long")));
+        }
+        Ok(())
     }
 
     /// A name must end where something that cannot be part of one begins.
@@ -225,9 +237,11 @@ impl<'t> Lexer<'t> {
 
     fn number(&mut self, rest: &str) -> Lexed<Token<'t>> {
         let mut length = number_length(rest);
+        self.check_length(length)?;
         let after = rest.get(length..).unwrap_or_default();
         if after.starts_with(['+', '-']) {
             length += number_length(after);
+            self.check_length(length)?;
             if !rest.get(..length).unwrap_or_default().ends_with('i') {
                 return Err(self.failure("bad number syntax"));
             }
@@ -252,11 +266,14 @@ fn closes(text: &str) -> Option<usize> {
     marked.then_some(4)
 }
 
+/// The length of the name at the start of `text`, or more than the longest that may be.
 fn name_length(text: &str) -> usize {
-    text.find(|next| !is_alphanumeric(next)).unwrap_or(text.len())
+    let end = text.char_indices().find(|(at, next)| *at > LONGEST_NAME || !is_alphanumeric(*next));
+    end.map_or(text.len(), |(at, _)| at)
 }
 
 fn number_length(text: &str) -> usize {
+    let text = text.get(..text.floor_char_boundary(2 * LONGEST_NAME)).unwrap_or(text);
     let mut scan = Scan { rest: text };
     scan.accept("+-");
     let mut digits = "0123456789_";

@@ -3,15 +3,16 @@
 use std::cmp::Ordering;
 use std::rc::Rc;
 
-use super::super::error::{Failure, Outcome};
-use super::super::functions::Cx;
+use super::super::error::{Class, Failure, Outcome};
+use super::super::functions::{Certificate, Cx};
 use super::{List, Map, Reference, Value};
 
 const INCOMPATIBLE: Failure = Failure::wrong_type("incompatible types for comparison");
 const NOT_COMPARABLE: Failure = Failure::wrong_type("values of this type cannot be compared");
 
 /// `eq` of two values.
-pub(crate) fn equal(left: &Value, right: &Value) -> Outcome<bool> {
+pub(crate) fn equal(cx: &mut Cx, left: &Value, right: &Value) -> Outcome<bool> {
+    pay_to_compare(cx, left, right)?;
     match (left, right) {
         (Value::Bool(left), Value::Bool(right)) => Ok(left == right),
         (Value::Int(left, _), Value::Int(right, _)) => Ok(left == right),
@@ -26,6 +27,19 @@ pub(crate) fn equal(left: &Value, right: &Value) -> Outcome<bool> {
         (Value::Nil, other) | (other, Value::Nil) => Ok(other.is_nil()),
         _ => equal_compound(left, right),
     }
+}
+
+/// Counts the bytes that comparing two values looks at.
+fn pay_to_compare(cx: &mut Cx, left: &Value, right: &Value) -> Outcome<()> {
+    let bytes = match (left, right) {
+        (Value::Text(left), Value::Text(right)) => left.len().min(right.len()),
+        (Value::Certificate(left), Value::Certificate(right)) => {
+            let size = |of: &Certificate| of.certificate.len().saturating_add(of.key.len());
+            size(left).min(size(right))
+        }
+        _ => 0,
+    };
+    cx.work(bytes)
 }
 
 fn same_complex(left: &Value, right: &Value) -> bool {
@@ -75,7 +89,8 @@ fn is_basic(value: &Value) -> bool {
 }
 
 /// `lt` of two values.
-pub(crate) fn less(left: &Value, right: &Value) -> Outcome<bool> {
+pub(crate) fn less(cx: &mut Cx, left: &Value, right: &Value) -> Outcome<bool> {
+    pay_to_compare(cx, left, right)?;
     match (left, right) {
         (Value::Int(left, _), Value::Int(right, _)) => Ok(left < right),
         (Value::Uint(left, _), Value::Uint(right, _)) => Ok(left < right),
@@ -105,11 +120,10 @@ pub(crate) fn deep_equal(cx: &mut Cx, left: &Value, right: &Value, depth: usize)
             Ok(false)
         }
         (Value::Nil, _) | (_, Value::Nil) => Ok(false),
-        (Value::Text(left), Value::Text(right)) => {
-            cx.work(left.len())?;
-            Ok(left == right)
-        }
-        _ => Ok(equal(left, right).unwrap_or(false)),
+        _ => match equal(cx, left, right) {
+            Err(failure) if failure.class == Class::Type => Ok(false),
+            outcome => outcome,
+        },
     }
 }
 
@@ -141,6 +155,7 @@ fn maps_equal(cx: &mut Cx, left: &Map, right: &Map, depth: usize) -> Outcome<boo
         return Ok(false);
     }
     for ((left_key, left), (right_key, right)) in left.iter().zip(right.iter()) {
+        cx.work(left_key.len().min(right_key.len()))?;
         if left_key != right_key || !deep_equal(cx, left, right, depth + 1)? {
             return Ok(false);
         }

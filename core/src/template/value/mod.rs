@@ -13,7 +13,7 @@ use std::rc::Rc;
 pub(crate) use self::bytes::Bytes;
 pub(crate) use self::compare::{deep_equal, equal, less};
 pub(crate) use self::heap::Heap;
-pub(crate) use self::runes::{Rune, decode_rune, is_alphanumeric, is_graphic, map_runes, push_rune, runes};
+pub(crate) use self::runes::{Rune, decode_rune, is_alphanumeric, is_graphic, push_rune, runes};
 use super::functions::{Certificate, Time, Version, Zone};
 
 /// One value. `Nil` stands for Go's nil interface and for what a missing key gives.
@@ -146,10 +146,6 @@ impl List {
 }
 
 impl Map {
-    pub(crate) fn get(&self, key: &[u8]) -> Option<Value> {
-        self.entries.borrow().get(key).cloned()
-    }
-
     pub(crate) fn keys(&self) -> Vec<Bytes> {
         self.entries.borrow().keys().cloned().collect()
     }

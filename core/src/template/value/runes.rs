@@ -53,15 +53,6 @@ pub(crate) fn push_rune(output: &mut Vec<u8>, char: char) {
     output.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
-/// `strings.Map` with a function that keeps every character.
-pub(crate) fn map_runes(bytes: &[u8], mut change: impl FnMut(char) -> char) -> Vec<u8> {
-    let mut output = Vec::with_capacity(bytes.len());
-    for rune in runes(bytes) {
-        push_rune(&mut output, change(rune.char));
-    }
-    output
-}
-
 /// Go's `unicode.IsPrint`: letters, marks, numbers, punctuation, symbols and the ASCII space.
 pub(crate) fn is_graphic(char: char) -> bool {
     #[expect(clippy::unwrap_used, reason = "a constant pattern")]
