@@ -10,6 +10,8 @@ use sealed_secrets_tests::rights::grants_to_accounts;
 use sealed_secrets_tests::{Cluster, Tool, objects_of, shipped_manifests, workspace};
 use serde_json::{Value, json};
 
+use crate::support::overlay;
+
 /// Values that ask for less than the Pod Security Standard `restricted` does.
 const NOT_RESTRICTED: [&str; 3] = ["host-network", "host-ports", "no-security-contexts"];
 
@@ -105,6 +107,10 @@ async fn the_api_server_takes_all_that_the_chart_and_the_overlays_make() {
     for overlay in ["cluster-wide", "namespaced", "without-rotation-crds"] {
         judge(&cluster, overlay, &shipped_overlay(overlay)).await;
     }
+    let component = "components: [REPOSITORY/deploy/kustomize/network-policy]";
+    let with_policy = overlay("deploy/kustomize/overlays/cluster-wide", component);
+    assert!(with_policy.iter().any(|object| object["kind"] == "NetworkPolicy"));
+    judge(&cluster, "network-policy", &with_policy).await;
 }
 
 fn shipped_overlay(name: &str) -> Vec<Value> {

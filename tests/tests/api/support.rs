@@ -77,14 +77,16 @@ pub(crate) async fn install_crd(cluster: &Cluster, yaml: &str) {
     until_served(&cluster.client(), &name).await.unwrap();
 }
 
-/// What kustomize makes of an overlay that somebody keeps elsewhere: of this folder of the repository, with these further lines.
+/// What kustomize makes of an overlay that somebody keeps elsewhere: of this folder of the repository, with these further lines, in
+/// which `REPOSITORY` is the way to it.
 pub(crate) fn overlay(folder: &str, further: &str) -> Vec<Value> {
     let elsewhere = tempfile::tempdir().unwrap();
     let here = fs::canonicalize(elsewhere.path()).unwrap();
     let to_the_root = "../".repeat(here.components().count() - 1);
-    let repository = workspace::root().strip_prefix("/").unwrap().join(folder);
-    let resource = format!("{to_the_root}{}", repository.display());
-    fs::write(here.join("kustomization.yaml"), format!("resources: [{resource}]\n{further}\n")).unwrap();
+    let repository = format!("{to_the_root}{}", workspace::root().strip_prefix("/").unwrap().display());
+    let further = further.replace("REPOSITORY", &repository);
+    let lines = format!("resources: [{repository}/{folder}]\n{further}\n");
+    fs::write(here.join("kustomization.yaml"), lines).unwrap();
     let kubectl = Tool::kubectl().unwrap();
     objects_of(&kubectl.run(&["kustomize", here.to_str().unwrap()], "").unwrap().ok().unwrap()).unwrap()
 }
