@@ -163,6 +163,14 @@ pub(crate) enum Error {
     /// The kubeconfig cannot be used.
     #[error("{0}")]
     Kubeconfig(String),
+    /// A command that is to say who the user is is not there.
+    #[error("getting credentials: exec: executable {name} not found, which the kubeconfig names to get them")]
+    MissingPlugin {
+        /// The command.
+        name: String,
+        /// The kubeconfig's `installHint`.
+        hint: String,
+    },
     /// `--request-timeout`.
     #[error(
         "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a corresponding time unit (e.g. 1s | 2m | 3h)"
@@ -229,6 +237,7 @@ impl Error {
     pub(crate) fn advice(&self) -> Vec<String> {
         match self {
             Self::Service { .. } => vec![SERVICE_FLAGS.to_owned()],
+            Self::MissingPlugin { hint, .. } => hint.lines().map(|line| format!("  {line}")).collect(),
             Self::Keys(error) => error.advice(),
             _ => Vec::new(),
         }

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::handshake;
 use hyper::rt::{Read, Write};
 use ipnet::IpNet;
-use kube::client::{Body, ConfigExt as _};
+use kube::client::{AuthError, Body, ConfigExt as _};
 use kube::{Client, Config};
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
 
@@ -175,7 +175,10 @@ pub(crate) fn shown(url: &str) -> String {
 }
 
 /// An error with all that caused it, the way Go prints them: the innermost says what happened.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(words) = words_for_secrets(error) {
+        return words;
+    }
     let mut text = error.to_string();
     let mut source = error.source();
     // kube's own word for "the request failed", which says nothing.
@@ -191,6 +194,29 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// What is said in place of errors that quote credentials or answers.
+fn words_for_secrets(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<AuthError>() {
+            return Some("the kubeconfig's auth provider gives no usable token; log in again".to_owned());
+        }
+        let cause = match error.downcast_ref::<kube::Error>() {
+            Some(kube::Error::SerdeError(cause)) => Some(cause),
+            _ => error.downcast_ref::<serde_json::Error>(),
+        };
+        if let Some(cause) = cause {
+            let (line, column) = (cause.line(), cause.column());
+            return Some(format!("the answer cannot be read (line {line}, column {column})"));
+        }
+        if error.is::<kube::client::RustlsTlsError>() && error.to_string().starts_with("identity PEM") {
+            return Some("the client certificate or its key cannot be used".to_owned());
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// The proxy for a target: `HTTPS_PROXY` or `HTTP_PROXY` by scheme, in either case, unless `NO_PROXY` names the host. The

@@ -1,5 +1,7 @@
 //! The cluster that kubeconfig and flags name, as kubectl sees it. Read only when somebody asks.
 
+mod credentials;
+mod exec;
 mod file;
 
 use std::env;
@@ -10,7 +12,7 @@ use kube::Config;
 use kube::config::{AuthInfo, Cluster, Context, ExecAuthCluster, Kubeconfig};
 use sealed_secrets_core::template::parse_duration;
 
-use crate::error::{Error, go_words};
+use crate::error::Error;
 use crate::flags::Flags;
 use crate::web::{causes, proxy_for, shown, trust_nobody_without_tls};
 
@@ -38,12 +40,13 @@ pub(crate) fn namespace(flags: &Flags) -> Result<String, Error> {
 /// When there is no usable configuration.
 pub(crate) fn config(flags: &Flags) -> Result<Config, Error> {
     let timeout = request_timeout(flags)?;
-    let mut config = match file::read(flags)? {
-        Some(kubeconfig) => {
-            let (cluster, user) = chosen(&kubeconfig, flags)?;
-            connection(&cluster, user)?
-        }
-        None => in_cluster()?,
+    let mut config = if let Some(kubeconfig) = file::read(flags)? {
+        let (cluster, user) = chosen(&kubeconfig, flags)?;
+        connection(cluster, user)?
+    } else {
+        let mut config = in_cluster()?;
+        config.auth_info = credentials::settle(config.auth_info, &ExecAuthCluster::default())?;
+        config
     };
     config.read_timeout = timeout.or(config.read_timeout);
     config.disable_compression |= flags.is_on("disable-compression");
@@ -52,21 +55,12 @@ pub(crate) fn config(flags: &Flags) -> Result<Config, Error> {
 
 /// How to reach this cluster as this user. Written out, because the library's own way takes proxies from the environment by
 /// rules that are not kubectl's.
-fn connection(cluster: &Cluster, mut user: AuthInfo) -> Result<Config, Error> {
+fn connection(cluster: Cluster, user: AuthInfo) -> Result<Config, Error> {
     let parsed = |what: &str, text: &str| {
         text.parse::<Uri>().map_err(|cause| Error::Kubeconfig(format!("{what} {:?}: {cause}", shown(text))))
     };
-    let file = cluster.certificate_authority.as_deref().filter(|file| !file.is_empty());
-    if let Some(file) = file.filter(|_| cluster.certificate_authority_data.is_none()) {
-        // The library's own words name neither the flag nor, readably, the file.
-        std::fs::File::open(file).map_err(|cause| {
-            let cause = go_words(&cause);
-            Error::Kubeconfig(format!(
-                "invalid configuration: unable to read certificate-authority {file}: {cause}"
-            ))
-        })?;
-    }
-    let known = ExecAuthCluster::try_from(cluster).map_err(|cause| Error::Kubeconfig(causes(&cause)))?;
+    let cluster = credentials::with_authority(cluster)?;
+    let known = ExecAuthCluster::try_from(&cluster).map_err(|cause| Error::Kubeconfig(causes(&cause)))?;
     let mut config = Config::new(parsed("server", cluster.server.as_deref().unwrap_or_default())?);
     config.root_cert = known.certificate_authority_data.as_deref().map(authorities).transpose()?;
     config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or_default();
@@ -77,17 +71,15 @@ fn connection(cluster: &Cluster, mut user: AuthInfo) -> Result<Config, Error> {
         None => proxy_for(&config.cluster_url, |name| env::var(name).ok()),
     };
     trust_nobody_without_tls(&mut config);
-    if let Some(exec) = user.exec.as_mut().filter(|exec| exec.provide_cluster_info) {
-        exec.cluster = Some(known);
-    }
-    config.auth_info = user;
+    config.auth_info = credentials::settle(user, &known)?;
     Ok(config)
 }
 
 /// The certificates of a PEM bundle, DER.
 fn authorities(bundle: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
-    let blocks = pem::parse_many(bundle)
-        .map_err(|cause| Error::Kubeconfig(format!("the certificate authority is no PEM: {cause}")))?;
+    let blocks = pem::parse_many(bundle).map_err(|_| {
+        Error::Kubeconfig("invalid configuration: the certificate authority is no PEM".to_owned())
+    })?;
     let certificates = blocks.into_iter().filter(|block| block.tag() == "CERTIFICATE");
     Ok(certificates.map(pem::Pem::into_contents).collect())
 }

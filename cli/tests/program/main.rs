@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod certificates;
+mod credentials;
 mod edits;
 mod keys;
 mod run;

@@ -160,6 +160,10 @@ pub(crate) const TESTED_ELSEWHERE: &[(&str, &str)] = &[
         "a_server_that_is_silent_is_given_up_after_the_request_timeout",
     ),
     (
+        "what an exec plugin writes to stderr passes as it is",
+        "a_plugin_that_fails_is_named_with_its_status_and_what_it_said_and_nothing_that_it_holds",
+    ),
+    (
         "control characters and invisible ones in names, kinds and answers of servers reach the terminal",
         "names_of_certificates_and_files_are_escaped",
     ),

@@ -44,6 +44,7 @@ fn the_tests_that_are_elsewhere_exist() {
     let sources = [
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/tests/program/bad_input.rs")),
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/tests/program/certificates.rs")),
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/tests/program/credentials.rs")),
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/tests/program/edits.rs")),
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/tests/program/terminal.rs")),
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/tests/program/transcripts.rs")),
