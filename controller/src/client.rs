@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::Status;
+use kube::core::response::StatusDetails;
 use kube::runtime::watcher;
 use kube::{Client, Config};
 use tower::buffer::BufferLayer;
@@ -99,6 +101,13 @@ pub(crate) fn in_words(error: &kube::Error) -> String {
         }
         other => other.to_string(),
     }
+}
+
+/// Whether an answer says that the namespace of what was written is being deleted, or is gone.
+pub(crate) fn says_that_namespace_goes(status: &Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    let is_gone = |details: &StatusDetails| status.code == 404 && details.kind == "namespaces";
+    causes.any(|cause| cause.reason == "NamespaceTerminating") || status.details.as_ref().is_some_and(is_gone)
 }
 
 /// The same of a list or watch that failed.

@@ -68,13 +68,14 @@ pub(crate) enum Failure {
         "the type of an existing Secret can not be changed: delete the Secret, and it is created anew with the type of the template"
     )]
     TypeFixed,
+    /// The namespace of the Secret is being deleted, or is gone.
+    #[error("its namespace is being deleted, so no Secret is made in it")]
+    NamespaceTerminating,
     /// The API server refused or could not be reached.
     #[error("{message}")]
     Api {
-        /// What it said.
+        /// What is told of that.
         message: String,
-        /// Code and reason of its answer, where there was one.
-        code: Option<String>,
         /// Whether it may say otherwise when asked again for the same.
         transient: bool,
         /// Whether an admission policy or webhook has denied it, which may change unseen.
@@ -89,52 +90,18 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// The API server's answer, in its own words.
+    /// The API server's answer about a SealedSecret, in its own words. Those about a Secret are never told: `refusal` says
+    /// what is.
     #[must_use]
     pub(crate) fn api(error: &kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status)
-                if status.message.contains("field is immutable when `immutable` is set") =>
-            {
-                Self::Immutable
-            }
-            kube::Error::Api(status)
-                if status.message.contains("type: Invalid value")
-                    && status.message.contains("field is immutable") =>
-            {
-                Self::TypeFixed
-            }
-            kube::Error::Api(status) => Self::Api {
-                message: status.message.clone(),
-                code: Some(format!("{} {}", status.code, status.reason)),
-                transient: !matches!(status.code, 400 | 413 | 422),
-                denied: ["denied request", "denied the request"]
-                    .iter()
-                    .any(|words| status.message.contains(words)),
-            },
-            other => Self::temporary(client::in_words(other)),
-        }
+        let transient = !matches!(error, kube::Error::Api(status) if matches!(status.code, 400 | 413 | 422));
+        Self::Api { message: client::in_words(error), transient, denied: false }
     }
 
     /// A failure that may be gone at the next attempt.
     #[must_use]
     pub(crate) fn temporary(message: String) -> Self {
-        Self::Api { message, code: None, transient: true, denied: false }
-    }
-
-    /// The same without the words of the API server, which quote labels, annotations, keys and types: in a SealedSecret of the
-    /// form v1 these are sealed, too.
-    #[must_use]
-    pub(crate) fn without_words(self) -> Self {
-        match self {
-            Self::Api { code: Some(code), transient, denied, .. } => {
-                let message = format!(
-                    "the API server answered {code}; its words may quote what is sealed in spec.data, so they are not shown"
-                );
-                Self::Api { message, code: Some(code), transient, denied }
-            }
-            other => other,
-        }
+        Self::Api { message, transient: true, denied: false }
     }
 
     /// This failure was to write a status.
@@ -147,7 +114,10 @@ impl Failure {
     #[must_use]
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Panicked | Self::Status(_) | Self::Api { transient: true, .. } => true,
+            Self::Panicked
+            | Self::Status(_)
+            | Self::NamespaceTerminating
+            | Self::Api { transient: true, .. } => true,
             Self::Unseal(UnsealError::Template(error)) => error.class.is_transient(),
             _ => false,
         }
@@ -181,9 +151,12 @@ impl Failure {
             | Self::Unopened { .. }
             | Self::KeyPlanting(_)
             | Self::Panicked => "ErrUnsealFailed",
-            Self::NotOurs(_) | Self::Immutable | Self::TypeFixed | Self::Api { .. } | Self::Status(_) => {
-                "ErrUpdateFailed"
-            }
+            Self::NotOurs(_)
+            | Self::Immutable
+            | Self::TypeFixed
+            | Self::NamespaceTerminating
+            | Self::Api { .. }
+            | Self::Status(_) => "ErrUpdateFailed",
         }
     }
 
@@ -197,7 +170,7 @@ impl Failure {
             | Self::KeyPlanting(_)
             | Self::Panicked => "unseal",
             Self::NotOurs(_) => "unmanaged",
-            Self::Immutable | Self::TypeFixed | Self::Api { .. } => "update",
+            Self::Immutable | Self::TypeFixed | Self::NamespaceTerminating | Self::Api { .. } => "update",
             Self::Status(_) => "status",
         }
     }
@@ -212,7 +185,12 @@ impl Failure {
     /// The message of the event, which is shorter still.
     #[must_use]
     pub(crate) fn event_message(&self) -> String {
-        if self.is_of_update() { at_most(LONGEST_MESSAGE, self.to_string()) } else { self.log_message() }
+        match self {
+            // Upstream's sentence comes first.
+            Self::Immutable => format!("the target Secret is immutable: {self}"),
+            _ if self.is_of_update() => at_most(LONGEST_MESSAGE, self.to_string()),
+            _ => self.log_message(),
+        }
     }
 
     /// The message of the log line.
@@ -240,6 +218,7 @@ impl Failure {
             Self::NotOurs(_) => "NotManaged",
             Self::Immutable => "Immutable",
             Self::TypeFixed => "TypeFixed",
+            Self::NamespaceTerminating => "NamespaceTerminating",
             Self::Api { .. } | Self::Status(_) => "UpdateFailed",
             Self::Panicked => "InternalError",
         }
@@ -301,42 +280,6 @@ mod tests {
     }
 
     #[test]
-    fn what_the_api_server_will_never_take_waits_for_a_change_and_what_a_policy_denies_does_not() {
-        let waits = [
-            (422, "Secret \"db\" is invalid: data: Too long: may not be more than 1048576 bytes", true),
-            (422, "data: Forbidden: field is immutable when `immutable` is set", true),
-            (413, "the request is too large", true),
-            (
-                422,
-                "secrets \"db\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
-                false,
-            ),
-            (400, "admission webhook \"w\" denied the request: no", false),
-            (403, "exceeded quota", false),
-            (503, "later", false),
-        ];
-        for (code, message, expected) in waits {
-            assert_eq!(api_failure(code, message).waits_for_its_secret(), expected, "{code} {message}");
-        }
-    }
-
-    #[test]
-    fn what_is_sealed_as_a_whole_is_not_told_in_the_words_of_the_api_server() {
-        let told = |code, words: &str| {
-            let failure = api_failure(code, &format!("{words} \"CANARY\"")).without_words();
-            let texts = [failure.condition_message(), failure.event_message(), failure.log_message()];
-            assert!(
-                texts.iter().all(|text| !text.contains("CANARY") && text.contains(&code.to_string())),
-                "{texts:?}"
-            );
-            (failure.is_transient(), failure.waits_for_its_secret())
-        };
-        assert_eq!(told(422, "metadata.labels: Invalid value:"), (false, true));
-        assert_eq!(told(400, "admission webhook \"w\" denied the request: no"), (false, false));
-        assert_eq!(told(503, "later"), (true, false));
-    }
-
-    #[test]
     fn an_answer_that_cannot_be_read_is_not_quoted() {
         let error = serde_json::from_str::<u8>("\"CANARY\"").unwrap_err();
         assert!(error.to_string().contains("CANARY"), "otherwise there is nothing to hide");
@@ -352,11 +295,9 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_never_change_are_told_in_plain_words() {
-        let immutable = api_failure(422, "data: Forbidden: field is immutable when `immutable` is set");
-        assert!(matches!(immutable, Failure::Immutable));
-        let typed =
-            api_failure(422, "Secret \"db\" is invalid: type: Invalid value: \"x\": field is immutable");
-        assert!(matches!(typed, Failure::TypeFixed));
+    fn the_event_of_an_immutable_secret_begins_with_the_sentence_of_the_original() {
+        let event = Failure::Immutable.event_message();
+        assert!(event.starts_with("the target Secret is immutable"), "{event}");
+        assert!(event.contains("delete the Secret"), "{event}");
     }
 }

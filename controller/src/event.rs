@@ -64,7 +64,7 @@ async fn create(
     let events: Api<Event> = Api::namespaced(client.clone(), &namespace);
     match events.create(&PostParams::default(), &event(named, about, kind, reason, message)).await {
         Ok(_) => {}
-        Err(kube::Error::Api(status)) if status.code == 409 => {}
+        Err(kube::Error::Api(status)) if status.code == 409 || client::says_that_namespace_goes(&status) => {}
         Err(kube::Error::Api(status)) if status.code == 403 => {
             if !FORBIDDEN.swap(true, Ordering::Relaxed) {
                 tracing::warn!("events may not be created: {}", status.message);

@@ -13,6 +13,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
@@ -38,6 +39,9 @@ pub enum Fault {
     Silence,
     /// The API server does what is asked, and its answer never arrives.
     Unanswered,
+    /// An error of this code that quotes what was sent, decoded, wherever an answer has words: the worst that an admission webhook
+    /// could say.
+    Echo(u16),
 }
 
 type Rule = Arc<dyn Fn(&Method, &str) -> Option<Fault> + Send + Sync>;
@@ -158,6 +162,7 @@ async fn answer(
                     std::future::pending().await
                 }
                 Fault::Status(code) => json_answer(code, &status(code)),
+                Fault::Echo(code) => json_answer(code, &echo(code, &request.collect().await?.to_bytes())),
                 Fault::Expired => json_answer(200, &json!({ "type": "ERROR", "object": status(410) })),
             })
         }
@@ -218,6 +223,21 @@ fn json_answer(code: u16, body: &Value) -> Response<AnyBody> {
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     response
+}
+
+/// An answer that quotes the values of a Secret, and the names of its items, in every text that it has.
+fn echo(code: u16, sent: &[u8]) -> Value {
+    let secret: Secret = serde_json::from_slice(sent).unwrap_or_default();
+    let values = secret.data.iter().flatten().map(|(_, value)| String::from_utf8_lossy(&value.0));
+    let words: String = values.collect::<Vec<_>>().join(" ");
+    let fields =
+        [words.clone(), format!("data[{words}]"), format!("metadata.{words}"), format!("data.{words}")];
+    let causes = fields.map(|field| json!({"reason": words, "message": words, "field": field}));
+    json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code, "reason": words,
+        "message": format!("admission webhook \"{words}\" denied the request: {words}"),
+        "details": {"name": words, "kind": words, "group": words, "uid": words, "causes": causes}
+    })
 }
 
 fn status(code: u16) -> Value {

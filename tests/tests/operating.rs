@@ -9,11 +9,12 @@ use std::path::Path;
 use sealed_secrets_tests::workspace;
 
 /// Words in capitals that are neither reasons nor condition types.
-const OTHER_WORDS: [&str; 18] = [
+const OTHER_WORDS: [&str; 19] = [
     "Active",
     "CertNotBefore",
     "Compromised",
     "False",
+    "FieldValue",
     "InOctets",
     "Normal",
     "Opaque",

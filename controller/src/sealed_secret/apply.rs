@@ -7,6 +7,7 @@ use sealed_secrets_crds::SealedSecret;
 
 use super::desired::refuse_sealing_key;
 use super::ownership::{Mode, Relation, relation, says_the_same, target};
+use super::refusal::Written;
 use super::room::Room;
 use super::versions::{Key, Version};
 use crate::error::Failure;
@@ -60,7 +61,7 @@ pub(super) async fn apply(
         step = match step {
             Step::Create => match wish.secrets.create(&written_by_us(), &wish.desired).await {
                 Ok(created) => return Ok((Done::Created, created.metadata)),
-                Err(error) => update_after(&error)?,
+                Err(error) => wish.update_after(&error)?,
             },
             Step::Update(refusal) => match wish.update().await {
                 Ok(done) => return Ok(done),
@@ -71,15 +72,6 @@ pub(super) async fn apply(
         };
     }
     Err(Failure::temporary("the Secret changed underneath each time it was to be written".to_owned()))
-}
-
-/// Goes on after a Secret could not be created, where it may exist.
-fn update_after(error: &kube::Error) -> Result<Step, Failure> {
-    match code(error) {
-        Some(409) => Ok(Step::Update(None)),
-        Some(400 | 403 | 422) => Ok(Step::Update(Some(Failure::api(error)))),
-        _ => Err(Failure::api(error)),
-    }
 }
 
 enum Attempt {
@@ -103,9 +95,26 @@ struct Wish<'a> {
 }
 
 impl Wish<'_> {
+    /// Goes on after the Secret could not be created, where it may exist.
+    fn update_after(&self, error: &kube::Error) -> Result<Step, Failure> {
+        let refused = || self.written(&self.desired, None).failure(error);
+        match code(error) {
+            Some(409) => Ok(Step::Update(None)),
+            Some(400 | 403 | 422) => Ok(Step::Update(Some(refused()))),
+            _ => Err(refused()),
+        }
+    }
+
+    fn written<'a>(&'a self, secret: &'a Secret, existing: Option<&'a Secret>) -> Written<'a> {
+        Written { sealed: self.sealed, secret, existing }
+    }
+
     async fn update(&self) -> Result<(Done, ObjectMeta), Attempt> {
         let name = &self.key.1;
-        let existing = self.secrets.get(name).await.map_err(|error| unless(&error, 404, Attempt::Absent))?;
+        let existing = self.secrets.get(name).await.map_err(|error| match code(&error) {
+            Some(404) => Attempt::Absent,
+            _ => Attempt::Failed(self.written(&self.desired, None).failure(&error)),
+        })?;
         refuse_sealing_key(&existing, &self.room.context.namespace).map_err(Attempt::Failed)?;
         let relation = match relation(&existing, self.sealed, self.was_ours(&existing)) {
             Relation::OursOutdated if !self.is_current().await? => Relation::Foreign,
@@ -118,7 +127,10 @@ impl Wish<'_> {
             return Ok((Done::Nothing, existing.metadata));
         }
         let updated = self.secrets.replace(name, &written_by_us(), &target).await;
-        let updated = updated.map_err(|error| unless(&error, 409, Attempt::Changed))?;
+        let updated = updated.map_err(|error| match code(&error) {
+            Some(409) => Attempt::Changed,
+            _ => Attempt::Failed(self.written(&target, Some(&existing)).failure(&error)),
+        })?;
         let (from, changed_by) = (Version::of(&existing.metadata), last_manager(&existing));
         Ok((Done::Updated { from, changed_by }, updated.metadata))
     }
@@ -158,8 +170,4 @@ fn code(error: &kube::Error) -> Option<u16> {
         kube::Error::Api(status) => Some(status.code),
         _ => None,
     }
-}
-
-fn unless(error: &kube::Error, expected: u16, attempt: Attempt) -> Attempt {
-    if code(error) == Some(expected) { attempt } else { Attempt::Failed(Failure::api(error)) }
 }

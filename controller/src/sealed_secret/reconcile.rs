@@ -142,7 +142,7 @@ pub(super) fn tell_later(object: &DynamicObject, room: &Room) -> Action {
 pub(super) fn retry(object: &DynamicObject, failure: &Failure, room: &Room) -> Action {
     let (context, key) = (&room.context, key_of(object));
     let is_told_again = matches!(failure, Failure::Unopened { .. }) && !room.cases.is_news(&key);
-    if !is_told_again {
+    if !is_told_again && !matches!(failure, Failure::NamespaceTerminating) {
         context.metrics.failed(failure.metric_reason(), &key.0);
     }
     if let Some(wait) = unopened::come_back(object, room) {
@@ -183,9 +183,7 @@ async fn unseal_and_apply(
     let left_as = room.left_as(object);
     room.lanes.may_write(&key_of(object)).await;
     let writing = room.versions.writing(key_of(object));
-    let hides_words =
-        |failure: Failure| if sealed.spec.data.is_some() { failure.without_words() } else { failure };
-    let (done, metadata) = apply::apply(room, &sealed, secret, &mode).await.map_err(hides_words)?;
+    let (done, metadata) = apply::apply(room, &sealed, secret, &mode).await?;
     writing.done(&metadata);
     if opened_before {
         tell_repair(object, room, done, left_as).await;
@@ -225,6 +223,10 @@ fn log(object: &DynamicObject, failure: Option<&Failure>) {
     let (namespace, name) = key_of(object);
     match failure {
         None => tracing::info!(namespace, name, "SealedSecret unsealed"),
+        // Every object of the namespace says so, and nobody is to do anything.
+        Some(Failure::NamespaceTerminating) => {
+            tracing::debug!(namespace, name, "the namespace is being deleted");
+        }
         Some(failure) => tracing::error!(namespace, name, "{}", failure.log_message()),
     }
 }

@@ -315,7 +315,7 @@ mod tests {
     }
 
     fn failed(text: &str) -> Failure {
-        Failure::Api { message: text.to_owned(), code: None, transient: false, denied: false }
+        Failure::Api { message: text.to_owned(), transient: false, denied: false }
     }
 
     fn after_failure(before: &SealedSecretStatus, generation: i64, failure: &Failure) -> SealedSecretStatus {

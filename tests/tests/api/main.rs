@@ -7,6 +7,7 @@ mod chart_from_upstream;
 mod chart_installed;
 mod chart_namespaced;
 mod controller_behind;
+mod controller_canaries;
 mod controller_contention;
 mod controller_first_sync;
 mod controller_flags;
