@@ -1,8 +1,9 @@
-//! The flags of upstream's controller, with their variables and defaults (compatibility 1.2), and `--kubeconfig`.
+//! The flags of upstream's controller, with their variables and defaults (compatibility 1.2), `--kubeconfig` and `--deny-secret-types`.
 
 mod environment;
 mod value;
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
@@ -119,6 +120,10 @@ pub struct Args {
     #[arg(long, env = "SEALED_SECRETS_MAX_UNSEAL_RETRIES")]
     pub max_unseal_retries: Option<u32>,
 
+    /// Types of Secrets that are never written, comma-separated, for example "kubernetes.io/service-account-token"
+    #[arg(long, env = "SEALED_SECRETS_DENY_SECRET_TYPES", value_delimiter = ',')]
+    pub deny_secret_types: Vec<String>,
+
     /// Annotations on new key Secrets: KEY=VALUE, comma-separated
     #[arg(long, env = "SEALED_SECRETS_PRIVATEKEY_ANNOTATIONS", default_value = "", hide_default_value = true, value_parser = pairs)]
     pub privatekey_annotations: Pairs,
@@ -187,6 +192,13 @@ impl Args {
         if self.accept_deprecated_v1_data { V1Data::Accepted } else { V1Data::Refused }
     }
 
+    /// The types of Secrets that are never written.
+    #[must_use]
+    pub fn denied_types(&self) -> BTreeSet<String> {
+        let types = self.deny_secret_types.iter().map(|name| name.trim());
+        types.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    }
+
     /// The namespaces to watch, `None` for all. Naming additional ones implies that not all are watched.
     #[must_use]
     pub fn watched_namespaces(&self, own: &str) -> Option<Vec<String>> {
@@ -240,6 +252,13 @@ mod tests {
             parse(&["--all-namespaces=false"]).unwrap().watched_namespaces("own"),
             Some(vec!["own".into()])
         );
+    }
+
+    #[test]
+    fn no_type_of_secret_is_denied_unless_it_is_named() {
+        assert!(parse(&[]).unwrap().denied_types().is_empty());
+        let args = parse(&["--deny-secret-types=kubernetes.io/tls, Opaque,,"]).unwrap();
+        assert_eq!(args.denied_types(), ["Opaque", "kubernetes.io/tls"].map(str::to_owned).into());
     }
 
     #[test]
@@ -324,7 +343,7 @@ mod tests {
             .filter_map(clap::Arg::get_long)
             .filter(|name| !FLAGS.iter().any(|(known, _)| known == name))
             .collect();
-        assert_eq!(further, ["kubeconfig", "version"]);
+        assert_eq!(further, ["kubeconfig", "deny-secret-types", "version"]);
         assert_eq!(parse(&["--rotate-period=1h"]).unwrap().key_renew_period, SignedDuration::from_hours(1));
     }
 

@@ -1,5 +1,6 @@
 //! What every part of the controller shares.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -29,6 +30,8 @@ pub(crate) struct Context {
     pub(crate) key_prefix: String,
     pub(crate) policies: watch::Receiver<Followed<SealingKeyPolicy>>,
     pub(crate) v1_data: V1Data,
+    /// Types of Secrets that are never written.
+    pub(crate) denied_types: BTreeSet<String>,
     pub(crate) update_status: bool,
     /// Tries of a failing object before it waits for a change; `None` for no limit.
     pub(crate) max_retries: Option<u32>,

@@ -55,6 +55,11 @@ pub(crate) enum Failure {
     /// It would become a sealing key.
     #[error("a SealedSecret in the controller's namespace must not create a sealing key: {0}")]
     KeyPlanting(&'static str),
+    /// Its Secret would have a type that a flag denies. The type is not named: it may be sealed.
+    #[error(
+        "this controller writes no Secret of the type that this one has (--deny-secret-types): choose another in spec.template.type"
+    )]
+    TypeDenied,
     /// A Secret of that name belongs to somebody else; upstream's words.
     #[error("Resource {0:?} already exists and is not managed by SealedSecret")]
     NotOurs(String),
@@ -136,7 +141,11 @@ impl Failure {
     #[must_use]
     pub(crate) fn waits_for_its_secret(&self) -> bool {
         match self {
-            Self::NotOurs(_) | Self::KeyPlanting(_) | Self::Immutable | Self::TypeFixed => true,
+            Self::NotOurs(_)
+            | Self::KeyPlanting(_)
+            | Self::TypeDenied
+            | Self::Immutable
+            | Self::TypeFixed => true,
             Self::Api { transient, denied, .. } => !transient && !denied,
             _ => false,
         }
@@ -150,6 +159,7 @@ impl Failure {
             | Self::Unseal(_)
             | Self::Unopened { .. }
             | Self::KeyPlanting(_)
+            | Self::TypeDenied
             | Self::Panicked => "ErrUnsealFailed",
             Self::NotOurs(_)
             | Self::Immutable
@@ -168,6 +178,7 @@ impl Failure {
             | Self::Unseal(_)
             | Self::Unopened { .. }
             | Self::KeyPlanting(_)
+            | Self::TypeDenied
             | Self::Panicked => "unseal",
             Self::NotOurs(_) => "unmanaged",
             Self::Immutable | Self::TypeFixed | Self::NamespaceTerminating | Self::Api { .. } => "update",
@@ -215,6 +226,7 @@ impl Failure {
             Self::Malformed(_) => "Malformed",
             Self::Unseal(_) | Self::Unopened { .. } => "UnsealFailed",
             Self::KeyPlanting(_) => "KeyPlantingRefused",
+            Self::TypeDenied => "TypeDenied",
             Self::NotOurs(_) => "NotManaged",
             Self::Immutable => "Immutable",
             Self::TypeFixed => "TypeFixed",

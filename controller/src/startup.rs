@@ -95,6 +95,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
         key_prefix: args.key_prefix.clone(),
         policies: keys.policies.subscribe(),
         v1_data: args.v1_data(),
+        denied_types: args.denied_types(),
         update_status: args.update_status,
         max_retries: args.max_unseal_retries,
         ring: ring.clone(),

@@ -6,14 +6,11 @@ use kube::{Api, ResourceExt as _};
 use sealed_secrets_crds::SealedSecret;
 
 use super::desired::refuse_sealing_key;
-use super::ownership::{Mode, Relation, relation, says_the_same, target};
+use super::ownership::{MANAGER, Mode, Relation, relation, says_the_same, target};
 use super::refusal::Written;
 use super::room::Room;
 use super::versions::{Key, Version};
 use crate::error::Failure;
-
-/// Our name in the managedFields of Secrets.
-const MANAGER: &str = "sealed-secrets-controller";
 
 /// Writes that are tried, each decided anew, before the object has to wait: another one may win every time.
 const ATTEMPTS: usize = 8;

@@ -1,5 +1,7 @@
 //! What the Secret of a SealedSecret should be: pure.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use sealed_secrets_core::opening::Content;
@@ -10,7 +12,7 @@ use sealed_secrets_crds::names::SEALING_KEY_LABEL;
 use crate::error::Failure;
 
 /// The type that the API server gives a Secret without one.
-const DEFAULT_TYPE: &str = "Opaque";
+pub(super) const DEFAULT_TYPE: &str = "Opaque";
 
 /// The Secret that `sealed` describes, with the type the API server would give it. CPU-bound.
 ///
@@ -49,6 +51,15 @@ pub(super) fn refuse_key_planting(
     Ok(())
 }
 
+/// Refuses a Secret of a type that the flag denies.
+///
+/// # Errors
+/// [`Failure::TypeDenied`].
+pub(super) fn refuse_denied_type(secret: &Secret, denied: &BTreeSet<String>) -> Result<(), Failure> {
+    let kind = secret.type_.as_deref().unwrap_or(DEFAULT_TYPE);
+    if denied.contains(kind) { Err(Failure::TypeDenied) } else { Ok(()) }
+}
+
 /// Refuses to write to a Secret that has the label of a sealing key in the controller's namespace, whatever its annotations say:
 /// key Secrets have one writer.
 ///
@@ -80,6 +91,21 @@ mod tests {
             ..ObjectMeta::default()
         };
         Secret { metadata, ..Secret::default() }
+    }
+
+    #[test]
+    fn a_secret_of_a_denied_type_is_refused_also_without_a_type() {
+        let typed = |kind: Option<&str>| Secret { type_: kind.map(str::to_owned), ..Secret::default() };
+        let denied = ["Opaque", "kubernetes.io/service-account-token"].map(str::to_owned).into();
+        for (kind, allowed) in [
+            (None, false),
+            (Some("Opaque"), false),
+            (Some("kubernetes.io/service-account-token"), false),
+            (Some("kubernetes.io/tls"), true),
+        ] {
+            assert_eq!(refuse_denied_type(&typed(kind), &denied).is_ok(), allowed, "{kind:?}");
+            assert!(refuse_denied_type(&typed(kind), &BTreeSet::new()).is_ok());
+        }
     }
 
     #[test]

@@ -142,6 +142,25 @@ pub(super) fn has_v1_data(object: &DynamicObject) -> bool {
     fields::<Fields>(object).is_ok_and(|fields| fields.spec.data.is_some())
 }
 
+/// The type that the template gives the Secret; `None` where it gives none, or it cannot be read.
+pub(super) fn type_of_secret(object: &DynamicObject) -> Option<String> {
+    #[derive(Default, Deserialize)]
+    struct Template {
+        #[serde(rename = "type")]
+        kind: Option<String>,
+    }
+    #[derive(Deserialize)]
+    struct Spec {
+        #[serde(default)]
+        template: Template,
+    }
+    #[derive(Deserialize)]
+    struct Fields {
+        spec: Spec,
+    }
+    fields::<Fields>(object).ok()?.spec.template.kind
+}
+
 fn fields<T: DeserializeOwned>(object: &DynamicObject) -> Result<T, Error> {
     serde_json::from_str(object.data.as_str().unwrap_or_default())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt as _;
@@ -10,6 +11,9 @@ use sealed_secrets_crds::SealedSecret;
 use sealed_secrets_crds::names::{
     MANAGED_ANNOTATION, PATCH_ANNOTATION, SEALED_SECRET_API_VERSION, SEALED_SECRET_KIND,
 };
+
+/// Our name in the managedFields of Secrets.
+pub(super) const MANAGER: &str = "sealed-secrets-controller";
 
 /// What an existing Secret is to a SealedSecret of the same name (compatibility 4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +41,8 @@ pub(super) fn relation(existing: &Secret, sealed: &SealedSecret, was_ours: bool)
         (false, true) => Relation::Ours,
         (false, false) if owned => Relation::Ours,
         (false, false) if owner_uid(existing, sealed).is_some() => Relation::OursOutdated,
-        (false, false) if was_ours && !has_controller(existing) => Relation::Ours,
+        (false, false) if has_controller(existing) => Relation::Foreign,
+        (false, false) if was_ours => Relation::Ours,
         (false, false) => Relation::Foreign,
     }
 }
@@ -110,7 +115,7 @@ fn replaced(existing: &Secret, desired: Secret) -> Secret {
 pub(super) enum Mode {
     /// The SealedSecret is new or has changed: labels and annotations are replaced too.
     Replace,
-    /// It has opened before in this form: labels and annotations of others stay.
+    /// It has opened before in this form: items, labels and annotations of others stay.
     Repair {
         /// Keys of items whose templates give another value each time: those of an existing Secret stay.
         volatile: BTreeSet<String>,
@@ -140,15 +145,34 @@ fn keeping(existing: &Secret, kept: &BTreeSet<String>, mut target: Secret) -> Se
     target
 }
 
-/// `existing` with its data, type and owner as `desired` says, and the labels and annotations of `desired` as well: those, and
-/// the owners, that others have added stay.
+/// The items of `existing` that `desired` does not have and that somebody else has added: all but those that are recorded as
+/// ours alone.
+fn items_of_others(existing: &Secret, desired: &Secret) -> BTreeMap<String, ByteString> {
+    let is_ours_alone = |key: &str| {
+        let field = format!("f:{key}");
+        let mut owners = existing.managed_fields().iter().filter(|entry| {
+            let items = entry.fields_v1.as_ref().and_then(|fields| fields.0.get("f:data"));
+            items.is_some_and(|items| items.get(&field).is_some())
+        });
+        let (first, second) = (owners.next(), owners.next());
+        second.is_none() && first.is_some_and(|owner| owner.manager.as_deref() == Some(MANAGER))
+    };
+    let is_sealed = |key: &str| desired.data.as_ref().is_some_and(|items| items.contains_key(key));
+    let items = existing.data.iter().flatten().filter(|(key, _)| !is_sealed(key) && !is_ours_alone(key));
+    items.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// `existing` with its data, type and owner as `desired` says, and the labels and annotations of `desired` as well: those, the
+/// items and the owners, that others have added stay.
 fn repaired(existing: &Secret, desired: Secret) -> Secret {
     let (mut labels, mut annotations) =
         (existing.metadata.labels.clone(), existing.metadata.annotations.clone());
     merge(&mut labels, desired.metadata.labels.clone());
     merge(&mut annotations, desired.metadata.annotations.clone());
     let owners = with_owners_of_others(existing, desired.metadata.owner_references.clone());
+    let items = items_of_others(existing, &desired);
     let mut secret = replaced(existing, desired);
+    secret.data.get_or_insert_default().extend(items);
     secret.metadata.owner_references = Some(owners);
     secret.metadata.labels = labels;
     secret.metadata.annotations = annotations;
@@ -184,8 +208,8 @@ pub(super) fn says_the_same(one: &Secret, other: &Secret) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::ByteString;
     use sealed_secrets_crds::SealedSecretSpec;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -342,5 +366,38 @@ mod tests {
         let replaced = replaced(&secret, with_item("new", "2"));
         assert_eq!(replaced.metadata.uid.as_deref(), Some("u"));
         assert_eq!(replaced.metadata.resource_version.as_deref(), Some("7"));
+    }
+
+    /// A Secret with these items, each recorded as owned by these managers.
+    fn managed(items: &[(&str, &[&str])]) -> Secret {
+        let data: serde_json::Map<String, Value> =
+            items.iter().map(|(key, _)| ((*key).to_owned(), json!("AAAA"))).collect();
+        let entries = items.iter().flat_map(|(key, managers)| {
+            let fields = json!({"f:data": {".": {}, format!("f:{key}"): {}}});
+            managers
+                .iter()
+                .map(move |manager| json!({"manager": manager, "operation": "Update", "fieldsV1": fields}))
+        });
+        let metadata = json!({"managedFields": entries.collect::<Vec<_>>()});
+        serde_json::from_value(json!({"metadata": metadata, "data": data, "type": "Opaque"})).unwrap()
+    }
+
+    #[test]
+    fn a_repair_keeps_the_items_of_others_and_a_change_of_the_spec_does_not() {
+        let existing = managed(&[
+            ("sealed", &[MANAGER]),
+            ("left-over", &[MANAGER]),
+            ("shared", &[MANAGER, "argocd-server"]),
+            ("theirs", &["argocd-server"]),
+            ("unrecorded", &[]),
+        ]);
+        let desired = with_item("sealed", "1");
+        let keys = |mode: &Mode| {
+            let target = target(&existing, &desired, Relation::Ours, mode).unwrap();
+            target.data.unwrap().into_keys().collect::<Vec<_>>()
+        };
+        let repair = Mode::Repair { volatile: BTreeSet::new() };
+        assert_eq!(keys(&repair), ["sealed", "shared", "theirs", "unrecorded"]);
+        assert_eq!(keys(&Mode::Replace), ["sealed"]);
     }
 }

@@ -16,6 +16,7 @@ use super::apply::Done;
 use super::open::{Job, Outcome, open};
 use super::ownership::Mode;
 use super::places::{self, Place};
+use super::repairs::Telling;
 use super::room::{Room, key_of, success_with};
 use super::status::Told;
 use super::unopened::{self, Verdict};
@@ -24,6 +25,10 @@ use super::{apply, chores, desired, folded, status};
 use crate::error::Failure;
 use crate::event;
 use crate::usage::Tally;
+
+/// What is added where the same has happened before.
+const AGAIN_AND_AGAIN: &str = "again and again: it is put back ever more seldom, and this is not told again. Stop whoever else writes it, or \
+                               take what they write out of the SealedSecret";
 
 /// Brings the Secret of `object` to what the object describes. Every attempt ends with its status.
 ///
@@ -177,6 +182,7 @@ async fn unseal_and_apply(
     let keys = items_of_keys(&tally);
     room.counts(object, tally);
     let Unsealed { secret, volatile } = unsealed?;
+    desired::refuse_denied_type(&secret, &context.denied_types)?;
     desired::refuse_key_planting(&secret, &context.namespace, &context.key_prefixes())?;
     let opened_before = room.has_opened(object);
     let mode = if opened_before { Mode::Repair { volatile } } else { Mode::Replace };
@@ -213,10 +219,15 @@ async fn tell_repair(object: &DynamicObject, room: &Room, done: Done, left_as: O
         ),
     };
     let (namespace, name) = key_of(object);
-    tracing::warn!(namespace, name, "{message}");
-    room.repairs.made((namespace.clone(), name), Instant::now());
     room.context.metrics.repaired(&namespace);
-    event::write(&room.context.client, object, "Normal", "SecretRepaired", &message).await;
+    let telling = room.repairs.made((namespace.clone(), name.clone()), &message, Instant::now());
+    let (kind, reason, message) = match telling {
+        Telling::Repair => ("Normal", "SecretRepaired", message),
+        Telling::Fight => ("Warning", "SecretContested", format!("{message}, {AGAIN_AND_AGAIN}")),
+        Telling::Nothing => return,
+    };
+    tracing::warn!(namespace, name, "{message}");
+    event::write(&room.context.client, object, kind, reason, &message).await;
 }
 
 fn log(object: &DynamicObject, failure: Option<&Failure>) {

@@ -11,10 +11,26 @@ const LONGEST: Duration = Duration::from_mins(5);
 /// A Secret that was left in peace this long starts over.
 const PEACE: Duration = Duration::from_mins(10);
 
-#[derive(Clone, Copy, Debug)]
+/// Different messages about one Secret, until it is left in peace.
+const MOST_MESSAGES: usize = 4;
+
+#[derive(Clone, Debug)]
 struct Repaired {
     times: u32,
     last: Instant,
+    told: Vec<String>,
+    is_contested: bool,
+}
+
+/// What there is to say of a repair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Telling {
+    /// That it was made.
+    Repair,
+    /// That it was made again, and that somebody has to let go.
+    Fight,
+    /// Nothing new.
+    Nothing,
 }
 
 /// Repairs by Secret. The first one is made at once, each further one waits twice as long, up to five minutes.
@@ -36,12 +52,21 @@ impl Repairs {
         pause.checked_sub(now.duration_since(repaired.last)).filter(|rest| !rest.is_zero())
     }
 
-    /// Notes a repair, and forgets those of Secrets that were left in peace.
-    pub(super) fn made(&self, key: Key, now: Instant) {
+    /// Notes a repair that this message describes, and forgets those of Secrets that were left in peace. Returns what there is to
+    /// say of it: each message once, and a fight once.
+    pub(super) fn made(&self, key: Key, message: &str, now: Instant) -> Telling {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.retain(|_, repaired| now.duration_since(repaired.last) < PEACE);
-        let times = made.get(&key).map_or(0, |repaired| repaired.times).saturating_add(1);
-        made.insert(key, Repaired { times, last: now });
+        let new = || Repaired { times: 0, last: now, told: Vec::new(), is_contested: false };
+        let repaired = made.entry(key).or_insert_with(new);
+        repaired.times = repaired.times.saturating_add(1);
+        repaired.last = now;
+        if repaired.told.iter().any(|told| told == message) || repaired.told.len() == MOST_MESSAGES {
+            let is_known = std::mem::replace(&mut repaired.is_contested, true);
+            return if is_known { Telling::Nothing } else { Telling::Fight };
+        }
+        repaired.told.push(message.to_owned());
+        Telling::Repair
     }
 
     /// Forgets the repairs of a Secret whose SealedSecret is gone.
@@ -56,6 +81,7 @@ fn pause_after(times: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use super::Telling::{Fight, Nothing, Repair};
     use super::*;
 
     #[test]
@@ -63,10 +89,10 @@ mod tests {
         let (repairs, start) = (Repairs::default(), Instant::now());
         let key = ("shop".to_owned(), "db".to_owned());
         assert_eq!(repairs.wait(&key, true, start), None);
-        repairs.made(key.clone(), start);
+        repairs.made(key.clone(), "", start);
         assert_eq!(repairs.wait(&key, true, start), Some(FIRST));
         assert_eq!(repairs.wait(&key, true, start + FIRST), None);
-        repairs.made(key.clone(), start + FIRST);
+        repairs.made(key.clone(), "", start + FIRST);
         assert_eq!(repairs.wait(&key, true, start + FIRST), Some(FIRST * 2));
     }
 
@@ -74,7 +100,7 @@ mod tests {
     fn what_a_user_asks_for_does_not_wait_and_a_new_sealed_secret_starts_over() {
         let (repairs, start) = (Repairs::default(), Instant::now());
         let key = ("shop".to_owned(), "db".to_owned());
-        repairs.made(key.clone(), start);
+        repairs.made(key.clone(), "", start);
         assert_eq!(repairs.wait(&key, false, start), None);
         assert_eq!(repairs.wait(&key, true, start), Some(FIRST));
         repairs.forget(&key);
@@ -86,11 +112,25 @@ mod tests {
         let (repairs, start) = (Repairs::default(), Instant::now());
         let key = ("shop".to_owned(), "db".to_owned());
         for second in 0..5 {
-            repairs.made(key.clone(), start + Duration::from_secs(second));
+            repairs.made(key.clone(), "", start + Duration::from_secs(second));
         }
         let later = start + PEACE * 2;
-        repairs.made(key.clone(), later);
+        repairs.made(key.clone(), "", later);
         assert_eq!(repairs.wait(&key, true, later), Some(FIRST));
+    }
+
+    #[test]
+    fn each_message_about_a_secret_is_told_once_and_a_fight_once_until_there_was_peace() {
+        let (repairs, start) = (Repairs::default(), Instant::now());
+        let tell = |message: &str, now| repairs.made(("shop".to_owned(), "db".to_owned()), message, now);
+        let told =
+            ["by one", "by another", "by one", "by another", "by one"].map(|message| tell(message, start));
+        assert_eq!(told, [Repair, Repair, Fight, Nothing, Nothing]);
+        for number in 0..MOST_MESSAGES - 2 {
+            assert_eq!(tell(&number.to_string(), start), Repair);
+        }
+        assert_eq!(tell("by ever another", start), Nothing);
+        assert_eq!(tell("by one", start + PEACE), Repair);
     }
 
     #[test]

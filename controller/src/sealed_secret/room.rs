@@ -14,6 +14,7 @@ use sealed_secrets_crds::{ItemsOfKey, LastSuccess, Scope};
 use tokio::sync::Semaphore;
 
 use super::cases::Cases;
+use super::desired::DEFAULT_TYPE;
 use super::gate::Gate;
 use super::lanes::Lanes;
 use super::marks::{Mark, marks};
@@ -110,7 +111,15 @@ impl Room {
 
     /// Whether a flag forbids what may have opened before this process started.
     fn is_refused(&self, object: &DynamicObject) -> bool {
-        self.context.v1_data == V1Data::Refused && folded::has_v1_data(object)
+        let context = &self.context;
+        let may_be_denied = || {
+            let kind = folded::type_of_secret(object).filter(|kind| !kind.is_empty());
+            // The type of the deprecated form is sealed.
+            context.denied_types.contains(kind.as_deref().unwrap_or(DEFAULT_TYPE))
+                || folded::has_v1_data(object)
+        };
+        context.v1_data == V1Data::Refused && folded::has_v1_data(object)
+            || !context.denied_types.is_empty() && may_be_denied()
     }
 
     /// The success for `object` that was put off being reported, if it still holds.

@@ -5,10 +5,11 @@ use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, PostParams};
-use sealed_secrets_tests::{Cluster, Edition};
+use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, until};
 use serde_json::{Value, json};
 
 use crate::scene::{CANARY, Scene, is_owned_by, item};
+use crate::support::PATIENCE;
 
 /// A Secret that is there before, with these annotations.
 async fn plant(scene: &Scene, name: &str, annotations: Value) -> Secret {
@@ -279,4 +280,43 @@ async fn the_deprecated_field_is_refused_when_the_flag_says_so_even_if_it_was_op
     let message = scene.until_synced("old", "False").await;
     assert_eq!(message, "using deprecated 'data' field, use 'encryptedData' or flip the feature flag");
     assert_eq!(item(&scene.secrets().get("old").await.unwrap(), "password").as_deref(), Some(CANARY));
+}
+
+#[tokio::test]
+async fn a_secret_of_a_denied_type_is_not_made_and_one_that_exists_stays() {
+    let mut scene = Scene::set().await;
+    let typed = |name: &str, kind: &str| {
+        let mut secret = scene.secret(name, "password", CANARY);
+        secret["type"] = json!(kind);
+        secret
+    };
+    let (before, after, fine) = (
+        typed("before", "example.com/risky"),
+        typed("after", "example.com/risky"),
+        typed("fine", "example.com/fine"),
+    );
+    scene.seal_and_create(&before).await;
+    scene.until_synced("before", "True").await;
+    scene.controller.stop().await.unwrap();
+    let variable = ("SEALED_SECRETS_DENY_SECRET_TYPES", "example.com/other, example.com/risky");
+    let controller =
+        ControllerProcess::spawn_with(&scene.installation, Edition::Ours, &[], &[variable]).await;
+    scene.controller = controller.unwrap();
+    let serves =
+        async || scene.controller.certificate().await.ok().filter(|served| served.contains("CERTIFICATE"));
+    until("the controller serves", PATIENCE, serves).await.unwrap();
+    scene.seal_and_create(&after).await;
+    scene.seal_and_create(&fine).await;
+    for name in ["before", "after"] {
+        let message = scene.until_synced(name, "False").await;
+        assert!(message.contains("--deny-secret-types"), "{message}");
+    }
+    scene.until_synced("fine", "True").await;
+    assert!(scene.secrets().get_opt("before").await.unwrap().is_some(), "it stays");
+    assert!(scene.secrets().get_opt("after").await.unwrap().is_none());
+    let mut whole = scene.secret("whole", "password", CANARY);
+    whole["type"] = json!("example.com/risky");
+    scene.create(&scene.seal_v1(&whole).await).await;
+    let message = scene.until_synced("whole", "False").await;
+    assert!(message.contains("--deny-secret-types") && !message.contains("risky"), "{message}");
 }

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use kube::ResourceExt as _;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use k8s_openapi::api::core::v1::{Event, Secret, ServiceAccount};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
 use sealed_secrets_tests::{Edition, until};
 use serde_json::{Value, json};
 
@@ -65,7 +66,7 @@ async fn an_edited_secret_is_put_back_and_what_others_have_added_stays() {
             item(secret, "password").as_deref() == Some(CANARY)
         })
         .await;
-    assert_eq!(item(&repaired, "further"), None);
+    assert_eq!(item(&repaired, "further").as_deref(), Some("x"));
     assert_eq!(repaired.labels().get("added-by").map(String::as_str), Some("others"));
     assert_eq!(
         scene.until_event("db", "SecretRepaired").await,
@@ -92,6 +93,82 @@ async fn a_secret_that_somebody_changes_again_and_again_is_put_back_later_each_t
     let waits = !is_back(&scene.secrets().get("fought-over").await.unwrap());
     assert!(waits || since.elapsed() > Duration::from_secs(7), "it waits");
     scene.until_secret("fought-over", "is put back in the end", is_back).await;
+}
+
+async fn events(scene: &Scene, reason: &str) -> usize {
+    let events: Api<Event> = Api::namespaced(scene.cluster.client(), scene.namespace());
+    events.list(&ListParams::default().fields(&format!("reason={reason}"))).await.unwrap().items.len()
+}
+
+#[tokio::test]
+async fn a_fight_over_a_secret_is_told_once() {
+    let scene = Scene::set().await;
+    scene.opened("db").await;
+    let is_back = |secret: &_| item(secret, "password").as_deref() == Some(CANARY);
+    for _ in 0..4 {
+        edit(&scene, "db", &json!({"stringData": {"password": "forged"}})).await;
+        scene.until_secret("db", "is put back", is_back).await;
+    }
+    let told = scene.until_event("db", "SecretContested").await;
+    assert!(
+        told.starts_with("the Secret had been changed by an-intruder and was put back, again and again"),
+        "{told}"
+    );
+    let counted = async || metric(&scene, &["secret_repairs_total"]).await.filter(|repairs| *repairs >= 4.0);
+    until("all repairs are counted", PATIENCE, counted).await.unwrap();
+    scene.opened("later").await;
+    assert_eq!((events(&scene, "SecretRepaired").await, events(&scene, "SecretContested").await), (1, 1));
+}
+
+#[tokio::test]
+async fn an_item_that_another_controller_adds_stays_until_the_spec_changes() {
+    let mut scene = Scene::set().await;
+    scene.opened("argocd-secret").await;
+    let added = PatchParams { field_manager: Some("argocd-server".to_owned()), ..PatchParams::default() };
+    let key = Patch::Merge(json!({"stringData": {"server.secretkey": "theirs"}}));
+    scene.secrets().patch("argocd-secret", &added, &key).await.unwrap();
+    let theirs = |secret: &Secret| item(secret, "server.secretkey");
+    scene.opened("later").await;
+    scene.controller.stop().await.unwrap();
+    scene.controller = scene.installation.start(Edition::Ours, &[]).await.unwrap();
+    scene.opened("after-the-restart").await;
+    assert_eq!(events(&scene, "SecretRepaired").await, 0);
+    edit(&scene, "argocd-secret", &json!({"stringData": {"password": "forged"}})).await;
+    let is_back = |secret: &_| item(secret, "password").as_deref() == Some(CANARY);
+    let repaired = scene.until_secret("argocd-secret", "has its own password", is_back).await;
+    assert_eq!(theirs(&repaired).as_deref(), Some("theirs"));
+    let changed = scene.seal(&scene.secret("argocd-secret", "password", "new")).await;
+    scene.merge("argocd-secret", &json!({"spec": changed["spec"]})).await;
+    scene.until_secret("argocd-secret", "is as the spec says alone", |secret| theirs(secret).is_none()).await;
+}
+
+#[tokio::test]
+async fn the_token_of_a_service_account_is_not_fought_over() {
+    let scene = Scene::set().await;
+    let mut secret = scene.secret("token", "note", CANARY);
+    secret["type"] = json!("kubernetes.io/service-account-token");
+    secret["metadata"]["annotations"] = json!({"kubernetes.io/service-account.name": "default"});
+    let accounts: Api<ServiceAccount> = Api::namespaced(scene.cluster.client(), scene.namespace());
+    let is_there = async || accounts.get_opt("default").await.unwrap();
+    until("the namespace has its account", PATIENCE, is_there).await.unwrap();
+    scene.seal_and_create(&secret).await;
+    scene.until_synced("token", "True").await;
+    // What the token controller does, which this control plane does not have.
+    let manager =
+        PatchParams { field_manager: Some("kube-controller-manager".to_owned()), ..PatchParams::default() };
+    let filled = Patch::Merge(json!({
+        "metadata": {"annotations": {"kubernetes.io/service-account.uid": "u"}},
+        "stringData": {"token": "eyJ", "ca.crt": "a certificate", "namespace": "n"}
+    }));
+    scene.secrets().patch("token", &manager, &filled).await.unwrap();
+    scene.opened("later").await;
+    let kept = scene.secrets().get("token").await.unwrap();
+    assert_eq!(
+        (item(&kept, "token").as_deref(), item(&kept, "note").as_deref()),
+        (Some("eyJ"), Some(CANARY))
+    );
+    assert_eq!(kept.annotations().get("kubernetes.io/service-account.uid").map(String::as_str), Some("u"));
+    assert_eq!(metric(&scene, &["secret_repairs_total", scene.namespace()]).await, None);
 }
 
 #[tokio::test]
@@ -215,8 +292,7 @@ async fn a_label_selector_selects_sealed_secrets_and_does_not_hide_their_secrets
 async fn sigusr1_makes_a_new_key_with_the_labels_that_were_asked_for() {
     let mut scene = Scene::with(&["--privatekey-labels=team=a", "--privatekey-annotations=why=test"]).await;
     new_key(&mut scene).await;
-    let labelled =
-        kube::api::ListParams::default().labels("team=a,sealedsecrets.bitnami.com/sealed-secrets-key=active");
+    let labelled = ListParams::default().labels("team=a,sealedsecrets.bitnami.com/sealed-secrets-key=active");
     let keys = scene.secrets().list(&labelled).await.unwrap().items;
     assert!(keys.len() >= 2, "{} keys", keys.len());
     assert!(keys.iter().all(|key| key.annotations().get("why").map(String::as_str) == Some("test")));

@@ -34,6 +34,9 @@
 {{- else if include "sealed-secrets.ownNamespaceOnly" . -}}
 {{- $arguments = append $arguments "--all-namespaces=false" -}}
 {{- end -}}
+{{- if .Values.denySecretTypes -}}
+{{- $arguments = append $arguments (printf "--deny-secret-types=%s" (join "," .Values.denySecretTypes)) -}}
+{{- end -}}
 {{- range $flag, $value := dict
   "key-renew-period" .Values.keyrenewperiod
   "key-ttl" .Values.keyttl
