@@ -114,7 +114,7 @@ impl Wish<'_> {
         })?;
         refuse_sealing_key(&existing, &self.room.context.namespace).map_err(Attempt::Failed)?;
         let relation = match relation(&existing, self.sealed, self.was_ours(&existing)) {
-            Relation::OursOutdated if !self.is_current().await? => Relation::Foreign,
+            Relation::OursOutdated | Relation::Restored if !self.is_current().await? => Relation::Foreign,
             relation => relation,
         };
         let Some(target) = target(&existing, &self.desired, relation, self.mode) else {

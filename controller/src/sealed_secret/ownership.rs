@@ -15,6 +15,9 @@ use sealed_secrets_crds::names::{
 /// Our name in the managedFields of Secrets.
 pub(super) const MANAGER: &str = "sealed-secrets-controller";
 
+/// What Velero puts on every object that it restores. Nobody can put it there who may not write the Secret itself.
+const VELERO_RESTORE_LABEL: &str = "velero.io/restore-name";
+
 /// What an existing Secret is to a SealedSecret of the same name (compatibility 4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relation {
@@ -22,6 +25,8 @@ pub(super) enum Relation {
     Ours,
     /// Controlled by a SealedSecret of the same name with another UID: restored or created anew.
     OursOutdated,
+    /// Without any controller, and Velero has made it: a restore takes owners away. Ours if it says exactly the same.
+    Restored,
     /// Annotation `patch`: items, labels and annotations are merged in.
     Patched {
         /// Annotation `managed` as well: ownership is taken too.
@@ -43,6 +48,7 @@ pub(super) fn relation(existing: &Secret, sealed: &SealedSecret, was_ours: bool)
         (false, false) if owner_uid(existing, sealed).is_some() => Relation::OursOutdated,
         (false, false) if has_controller(existing) => Relation::Foreign,
         (false, false) if was_ours => Relation::Ours,
+        (false, false) if existing.labels().contains_key(VELERO_RESTORE_LABEL) => Relation::Restored,
         (false, false) => Relation::Foreign,
     }
 }
@@ -123,7 +129,7 @@ pub(super) enum Mode {
 }
 
 /// What `existing` should become when `desired` is wanted. `None` where it is not ours and says something else: it is left
-/// alone. One of [`Relation::OursOutdated`] is ours if the SealedSecret is still there.
+/// alone. One of [`Relation::OursOutdated`] or [`Relation::Restored`] is ours if the SealedSecret is still there.
 pub(super) fn target(existing: &Secret, desired: &Secret, relation: Relation, mode: &Mode) -> Option<Secret> {
     let wanted = match mode {
         Mode::Repair { volatile } => keeping(existing, volatile, desired.clone()),
@@ -133,6 +139,8 @@ pub(super) fn target(existing: &Secret, desired: &Secret, relation: Relation, mo
         (Relation::Ours, Mode::Repair { .. }) => Some(repaired(existing, wanted)),
         (Relation::Ours | Relation::OursOutdated, _) => Some(replaced(existing, wanted)),
         (Relation::Patched { owned }, _) => Some(patched(existing, wanted, owned)),
+        // Compared with what was sealed, and not with `wanted`: that has values of the existing Secret.
+        (Relation::Restored, _) => says_no_less(existing, desired).then(|| adopted(existing, desired)),
         // With skip-set-owner-references nothing marks the Secret as ours but its content.
         (Relation::Foreign, _) => says_the_same(existing, &wanted).then(|| existing.clone()),
     }
@@ -143,6 +151,25 @@ fn keeping(existing: &Secret, kept: &BTreeSet<String>, mut target: Secret) -> Se
     let present = existing.data.iter().flatten().filter(|(key, _)| kept.contains(*key));
     target.data.get_or_insert_default().extend(present.map(|(key, value)| (key.clone(), value.clone())));
     target
+}
+
+/// `existing` with the owner of `desired`.
+fn adopted(existing: &Secret, desired: &Secret) -> Secret {
+    let mut secret = existing.clone();
+    let owners = with_owners_of_others(existing, desired.metadata.owner_references.clone());
+    secret.metadata.owner_references = Some(owners);
+    secret
+}
+
+/// Whether `existing` has the items and the type of `desired`, no more and no less, and at least its labels and annotations.
+fn says_no_less(existing: &Secret, desired: &Secret) -> bool {
+    let has = |all: &BTreeMap<String, String>, some: &BTreeMap<String, String>| {
+        some.iter().all(|(name, value)| all.get(name) == Some(value))
+    };
+    existing.data.clone().unwrap_or_default() == desired.data.clone().unwrap_or_default()
+        && existing.type_ == desired.type_
+        && has(existing.labels(), desired.labels())
+        && has(existing.annotations(), desired.annotations())
 }
 
 /// The items of `existing` that `desired` does not have and that somebody else has added: all but those that are recorded as
@@ -366,6 +393,65 @@ mod tests {
         let replaced = replaced(&secret, with_item("new", "2"));
         assert_eq!(replaced.metadata.uid.as_deref(), Some("u"));
         assert_eq!(replaced.metadata.resource_version.as_deref(), Some("7"));
+    }
+
+    /// A Secret as Velero restores it: without owners, and with its label.
+    fn restored(items: &[(&str, &str)]) -> Secret {
+        let items = items.iter().map(|&(key, value)| (key.to_owned(), ByteString(value.as_bytes().to_vec())));
+        let mut secret = Secret { data: Some(items.collect()), ..with_item("unused", "") };
+        secret.labels_mut().insert(VELERO_RESTORE_LABEL.to_owned(), "nightly".to_owned());
+        secret
+    }
+
+    #[test]
+    fn a_restored_secret_is_adopted_if_it_says_exactly_what_was_sealed_and_nobody_controls_it() {
+        let ours = owner("db", "current", true);
+        let mut desired = with_item("password", "1");
+        desired.metadata.owner_references = Some(vec![ours.clone()]);
+        let same = restored(&[("password", "1")]);
+        let with_owner = |owner: OwnerReference| {
+            let mut secret = same.clone();
+            secret.metadata.owner_references = Some(vec![owner]);
+            secret
+        };
+        let mut unlabelled = same.clone();
+        unlabelled.labels_mut().clear();
+        let cases = [
+            ("the same", same.clone(), Some(vec![ours.clone()])),
+            (
+                "with an owner beside",
+                with_owner(owner("app", "theirs", false)),
+                Some(vec![owner("app", "theirs", false), ours]),
+            ),
+            ("controlled by somebody", with_owner(owner("app", "theirs", true)), None),
+            ("not restored", unlabelled, None),
+            ("another value", restored(&[("password", "2")]), None),
+            ("an item more", restored(&[("password", "1"), ("further", "")]), None),
+            ("an item less", restored(&[]), None),
+            ("another type", Secret { type_: Some("other".to_owned()), ..same.clone() }, None),
+        ];
+        let volatile = Mode::Repair { volatile: BTreeSet::from(["password".to_owned()]) };
+        for (what, existing, expected) in cases {
+            for mode in [&Mode::Replace, &volatile] {
+                let relation = relation(&existing, &sealed(), false);
+                let target = target(&existing, &desired, relation, mode);
+                // One that is not adopted may count as synced, and then stays as it is.
+                let owners = target
+                    .filter(|target| *target != existing)
+                    .map(|target| target.owner_references().to_vec());
+                assert_eq!(owners, expected, "{what}");
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_adopts_a_restored_secret_whose_content_he_lets_be_random_or_whose_labels_differ() {
+        let existing = restored(&[("password", "a value that nobody knows")]);
+        let random = Mode::Repair { volatile: BTreeSet::from(["password".to_owned()]) };
+        assert_eq!(target(&existing, &with_item("password", "random"), Relation::Restored, &random), None);
+        let mut labelled = with_item("password", "a value that nobody knows");
+        labelled.labels_mut().insert("team".to_owned(), "a".to_owned());
+        assert_eq!(target(&existing, &labelled, Relation::Restored, &Mode::Replace), None);
     }
 
     /// A Secret with these items, each recorded as owned by these managers.

@@ -16,6 +16,7 @@ mod controller_keys;
 mod controller_ownership;
 mod controller_refuses;
 mod controller_repairs;
+mod controller_restored;
 mod controller_status;
 mod controller_templates;
 mod controller_unseals;
