@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::channel::Channel;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Bytes, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -18,8 +19,9 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 
 use crate::controller_process::{client_of_account, write_account};
 use crate::error::{IoContext, Result};
@@ -42,19 +44,57 @@ pub enum Fault {
     /// An error of this code that quotes what was sent, decoded, wherever an answer has words: the worst that an admission webhook
     /// could say.
     Echo(u16),
+    /// The request reaches the API server only when the proxy is healed.
+    Held,
 }
 
+/// A request as it came, whatever became of it.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Its method.
+    pub method: Method,
+    /// Its path with its query.
+    pub path: String,
+    /// The form in which the answer is wanted.
+    pub accept: String,
+    /// Its body; null where that is no JSON.
+    pub body: Value,
+}
+
+type Delay = Arc<dyn Fn(&str) -> Option<Duration> + Send + Sync>;
 type Rule = Arc<dyn Fn(&Method, &str) -> Option<Fault> + Send + Sync>;
 type AnyBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
 struct State {
     client: Client,
     rule: Mutex<Option<Rule>>,
+    delay: Mutex<Option<Delay>>,
     faults: AtomicUsize,
+    asked: Mutex<Vec<Asked>>,
+    /// Held requests go on when this number changes.
+    healed: watch::Sender<u64>,
     /// The date of answers, where it is not the API server's.
     date: Mutex<Option<String>>,
     /// Answers that are underway when this number changes stop in the middle; their connections stay open.
     frozen: watch::Sender<u64>,
+}
+
+impl State {
+    fn note(&self, request: &Request<Bytes>, path: &str) {
+        let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+        let asked = Asked {
+            method: request.method().clone(),
+            path: path.to_owned(),
+            accept: accept.unwrap_or_default().to_owned(),
+            body: serde_json::from_slice(request.body()).unwrap_or_default(),
+        };
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
+    }
+
+    fn delay_of(&self, path: &str) -> Duration {
+        let delay = self.delay.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        delay.and_then(|delay| delay(path)).unwrap_or_default()
+    }
 }
 
 /// A proxy for the controller of one installation. It passes everything on until it is told otherwise, and ends when dropped.
@@ -81,9 +121,16 @@ impl FaultProxy {
         let (url, authority) = (format!("http://{address}"), installation.access.authority());
         let who = Credentials::Token(&token);
         kubeconfig::write(&kubeconfig, &url, &authority, &who, installation.namespace())?;
-        let (frozen, _) = watch::channel(0);
-        let (rule, faults, date) = (Mutex::default(), AtomicUsize::new(0), Mutex::default());
-        let state = Arc::new(State { client, rule, faults, date, frozen });
+        let state = Arc::new(State {
+            client,
+            rule: Mutex::default(),
+            delay: Mutex::default(),
+            faults: AtomicUsize::new(0),
+            asked: Mutex::default(),
+            healed: watch::channel(0).0,
+            date: Mutex::default(),
+            frozen: watch::channel(0).0,
+        });
         let server = tokio::spawn(accept(listener, Arc::clone(&state)));
         Ok(Self { state, kubeconfig, server })
     }
@@ -103,6 +150,19 @@ impl FaultProxy {
     /// Passes everything on again.
     pub fn heal(&self) {
         *self.state.rule.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.state.healed.send_modify(|number| *number += 1);
+    }
+
+    /// From now on each piece of an answer arrives as late as `delay` says of its path with query: for watches, which are behind
+    /// then. Order is kept.
+    pub fn delay(&self, delay: impl Fn(&str) -> Option<Duration> + Send + Sync + 'static) {
+        *self.state.delay.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(delay));
+    }
+
+    /// Everything that was asked so far, in the order in which it came.
+    #[must_use]
+    pub fn asked(&self) -> Vec<Asked> {
+        self.state.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// From now on answers have this date (RFC 9110), as if the API server's clock were another; `None` for its own.
@@ -145,66 +205,89 @@ async fn answer(
     request: Request<Incoming>,
     state: Arc<State>,
 ) -> std::result::Result<Response<AnyBody>, hyper::Error> {
+    let (head, body) = request.into_parts();
+    let request = Request::from_parts(head, body.collect().await?.to_bytes());
     let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+    state.note(&request, &path);
+    let mut healed = state.healed.subscribe();
     let rule = state.rule.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    match rule.and_then(|rule| rule(request.method(), &path)) {
-        None => pass_on(request, &state).await,
-        Some(fault) => {
-            if fault != Fault::Unanswered {
-                state.faults.fetch_add(1, Ordering::SeqCst);
-            }
-            Ok(match fault {
-                Fault::Silence => std::future::pending().await,
-                Fault::Unanswered => {
-                    drop(pass_on(request, &state).await?);
-                    // Counted only now that it was done.
-                    state.faults.fetch_add(1, Ordering::SeqCst);
-                    std::future::pending().await
-                }
-                Fault::Status(code) => json_answer(code, &status(code)),
-                Fault::Echo(code) => json_answer(code, &echo(code, &request.collect().await?.to_bytes())),
-                Fault::Expired => json_answer(200, &json!({ "type": "ERROR", "object": status(410) })),
-            })
-        }
+    let Some(fault) = rule.and_then(|rule| rule(request.method(), &path)) else {
+        return Ok(pass_on(request, path, &state).await);
+    };
+    if fault == Fault::Unanswered {
+        // Counted only when it was done.
+        drop(pass_on(request, path, &state).await);
+        state.faults.fetch_add(1, Ordering::SeqCst);
+        return std::future::pending().await;
     }
+    state.faults.fetch_add(1, Ordering::SeqCst);
+    Ok(match fault {
+        Fault::Silence | Fault::Unanswered => std::future::pending().await,
+        Fault::Held => {
+            // The proxy has ended where there is nobody to say so.
+            let _ = healed.changed().await;
+            pass_on(request, path, &state).await
+        }
+        Fault::Status(code) => json_answer(code, &status(code)),
+        Fault::Echo(code) => json_answer(code, &echo(code, request.body())),
+        Fault::Expired => json_answer(200, &json!({ "type": "ERROR", "object": status(410) })),
+    })
 }
 
-async fn pass_on(
-    request: Request<Incoming>,
-    state: &State,
-) -> std::result::Result<Response<AnyBody>, hyper::Error> {
+async fn pass_on(request: Request<Bytes>, path: String, state: &Arc<State>) -> Response<AnyBody> {
     let frozen = state.frozen.subscribe();
     let (mut head, body) = request.into_parts();
     // The client brings its own.
     head.headers.remove(header::AUTHORIZATION);
     head.headers.remove(header::HOST);
-    let body = Body::from(body.collect().await?.to_bytes());
-    match state.client.send(Request::from_parts(head, body)).await {
-        Err(_) => Ok(json_answer(503, &status(503))),
-        Ok(response) => {
-            let (mut head, body) = response.into_parts();
-            for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION] {
-                head.headers.remove(name);
-            }
-            let date = state.date.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(date) = date.and_then(|date| header::HeaderValue::from_str(&date).ok()) {
-                head.headers.insert(header::DATE, date);
-            }
-            Ok(Response::from_parts(head, forward(body, frozen)))
-        }
+    let Ok(response) = state.client.send(Request::from_parts(head, Body::from(body))).await else {
+        return json_answer(503, &status(503));
+    };
+    let (mut head, body) = response.into_parts();
+    for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION] {
+        head.headers.remove(name);
     }
+    let date = state.date.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(date) = date.and_then(|date| header::HeaderValue::from_str(&date).ok()) {
+        head.headers.insert(header::DATE, date);
+    }
+    Response::from_parts(head, forward(delayed(body, path, Arc::clone(state)), frozen))
+}
+
+type Piece = std::result::Result<Frame<Bytes>, kube::Error>;
+
+/// The pieces of an answer, each with the moment at which it may arrive.
+fn delayed(mut body: Body, path: String, state: Arc<State>) -> mpsc::UnboundedReceiver<(Instant, Piece)> {
+    let (pieces, arriving) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(piece) = body.frame().await {
+            let due = Instant::now() + state.delay_of(&path);
+            if pieces.send((due, piece)).is_err() {
+                return;
+            }
+        }
+    });
+    arriving
 }
 
 /// The answer piece by piece, until it is frozen: then nothing comes any more, not even its end.
-fn forward(mut body: Body, mut frozen: watch::Receiver<u64>) -> AnyBody {
+fn forward(
+    mut pieces: mpsc::UnboundedReceiver<(Instant, Piece)>,
+    mut frozen: watch::Receiver<u64>,
+) -> AnyBody {
     let (mut sender, channel) = Channel::<Bytes, Box<dyn std::error::Error + Send + Sync>>::new(16);
     tokio::spawn(async move {
+        let mut next = async || {
+            let (due, piece) = pieces.recv().await?;
+            sleep_until(due).await;
+            Some(piece)
+        };
         loop {
             tokio::select! {
                 _ = frozen.changed() => std::future::pending::<()>().await,
-                frame = body.frame() => match frame {
-                    Some(Ok(frame)) => {
-                        if sender.send(frame).await.is_err() {
+                piece = next() => match piece {
+                    Some(Ok(piece)) => {
+                        if sender.send(piece).await.is_err() {
                             return;
                         }
                     }

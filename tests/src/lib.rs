@@ -43,7 +43,7 @@ pub use control_plane::{Access, ControlPlane};
 pub use controller_process::{ControllerProcess, ImageRoot};
 pub use daemon::Daemon;
 pub use error::{Error, Result};
-pub use fault_proxy::{Fault, FaultProxy};
+pub use fault_proxy::{Asked, Fault, FaultProxy};
 pub use hex::hex;
 pub use installation::{Edition, Installation, Reach};
 pub use kubeseal::Kubeseal;
