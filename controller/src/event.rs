@@ -17,9 +17,19 @@ static FORBIDDEN: AtomicBool = AtomicBool::new(false);
 const COMPONENT: &str = "sealed-secrets";
 /// The API server refuses longer ones.
 const LONGEST_MESSAGE: usize = 1024;
+/// What a name may have before the dot and the 16 digits that follow.
+const LONGEST_PREFIX: usize = 253 - 17;
 
-/// Writes one event about a SealedSecret.
-pub(crate) async fn write(client: &Client, object: &DynamicObject, kind: &str, reason: &str, message: &str) {
+/// Writes one event about a SealedSecret. Its name is computed from what it says of which object, and from `moment`, which tells it
+/// from the same words at another time: so neither another replica nor one that has restarted writes it once more.
+pub(crate) async fn write(
+    client: &Client,
+    object: &DynamicObject,
+    kind: &str,
+    reason: &str,
+    message: &str,
+    moment: &str,
+) {
     let metadata = &object.metadata;
     let about = ObjectReference {
         api_version: Some(SEALED_SECRET_API_VERSION.to_owned()),
@@ -30,9 +40,17 @@ pub(crate) async fn write(client: &Client, object: &DynamicObject, kind: &str, r
         uid: metadata.uid.clone(),
         field_path: None,
     };
-    let prefix = metadata.name.as_ref().map(|name| format!("{}.", shortened(name, 200)));
-    let named = ObjectMeta { generate_name: prefix, ..ObjectMeta::default() };
+    let name = name_of(metadata, reason, message, moment);
+    let named = ObjectMeta { name: Some(name), ..ObjectMeta::default() };
     create(client, named, about, kind, reason, message).await;
+}
+
+fn name_of(about: &ObjectMeta, reason: &str, message: &str, moment: &str) -> String {
+    let (uid, generation) = (about.uid.as_deref().unwrap_or_default(), about.generation);
+    let id = digest(&format!("{uid}\0{generation:?}\0{reason}\0{message}\0{moment}"));
+    let prefix = shortened(about.name.as_deref().unwrap_or_default(), LONGEST_PREFIX);
+    // A part of a DNS name ends with a letter or a digit.
+    format!("{}.{id}", prefix.trim_end_matches(['.', '-']))
 }
 
 /// Writes one event that every replica would write, and one that has restarted would write again, maybe about another object: the
@@ -44,10 +62,16 @@ pub(crate) async fn write_once(
     reason: &str,
     message: &str,
 ) {
-    let digest = Sha256::digest(format!("{reason}\0{message}"));
-    let id = digest.iter().take(8).fold(0_u64, |id, byte| id << 8 | u64::from(*byte));
-    let named = ObjectMeta { name: Some(format!("{COMPONENT}.{id:016x}")), ..ObjectMeta::default() };
+    let id = digest(&format!("{reason}\0{message}"));
+    let named = ObjectMeta { name: Some(format!("{COMPONENT}.{id}")), ..ObjectMeta::default() };
     create(client, named, about, kind, reason, message).await;
+}
+
+/// 16 hex digits of the SHA-256 of `text`.
+fn digest(text: &str) -> String {
+    let digest = Sha256::digest(text);
+    let id = digest.iter().take(8).fold(0_u64, |id, byte| id << 8 | u64::from(*byte));
+    format!("{id:016x}")
 }
 
 /// One that cannot be written is only logged, since it reports and decides nothing.
@@ -102,7 +126,40 @@ fn shortened(text: &str, bytes: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::shortened;
+    use kube::api::ObjectMeta;
+
+    use super::{name_of, shortened};
+
+    fn about(name: &str, uid: &str, generation: i64) -> ObjectMeta {
+        let (name, uid) = (Some(name.to_owned()), Some(uid.to_owned()));
+        ObjectMeta { name, uid, generation: Some(generation), ..ObjectMeta::default() }
+    }
+
+    #[test]
+    fn an_event_is_named_by_all_that_tells_it_from_another_and_by_nothing_else() {
+        let name = name_of(&about("db", "u", 1), "Unsealed", "well", "t");
+        let moved = ObjectMeta { resource_version: Some("7".to_owned()), ..about("db", "u", 1) };
+        assert_eq!(name, name_of(&moved, "Unsealed", "well", "t"));
+        let others = [
+            name_of(&about("db", "v", 1), "Unsealed", "well", "t"),
+            name_of(&about("db", "u", 2), "Unsealed", "well", "t"),
+            name_of(&about("db", "u", 1), "Sealed", "well", "t"),
+            name_of(&about("db", "u", 1), "Unsealed", "ill", "t"),
+            name_of(&about("db", "u", 1), "Unsealed", "well", "s"),
+        ];
+        assert!(others.iter().all(|other| *other != name), "{name} {others:?}");
+    }
+
+    #[test]
+    fn the_name_of_an_event_is_a_dns_name_however_long_that_of_its_object_is() {
+        let digits = |name: &str| name.rsplit_once('.').unwrap().1.to_owned();
+        for object in ["db", &"a".repeat(253), &format!("{}-.-.b", "a".repeat(232))] {
+            let name = name_of(&about(object, "u", 1), "Unsealed", "well", "");
+            let parts_end_well =
+                name.split('.').all(|part| part.ends_with(|end: char| end.is_alphanumeric()));
+            assert!(name.len() <= 253 && parts_end_well && digits(&name).len() == 16, "{name}");
+        }
+    }
 
     #[test]
     fn a_message_is_cut_between_characters() {

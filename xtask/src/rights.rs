@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 
-use sealed_secrets_tests::rights::{Request, Right, grants_to_accounts, missing, requests, unused};
+use sealed_secrets_tests::rights::{Request, grants_to_accounts, missing, requests, unused};
 use sealed_secrets_tests::{Access, Error, Result, shipped_manifests};
 
 /// The account that is shipped.
@@ -12,9 +12,6 @@ const ACCOUNT: &str = "sealed-secrets-controller";
 
 /// How the original's programs, which tests run with the same account, call themselves.
 const ORIGINAL: [&str; 2] = ["controller/", "kubeseal/"];
-
-/// What no run can be sure to need: a SealedSecret is looked at once more after a conflict.
-const RARE: (&str, &str) = ("get", "sealedsecrets.bitnami.com");
 
 /// Fails for a rule that no test used, and for what was asked for and no rule allows.
 ///
@@ -24,7 +21,7 @@ pub(crate) fn judge(access: &Access) -> Result<()> {
     let requests = requests_of_the_run(access)?;
     let grants = grants_to_accounts(&shipped_manifests()?);
     let mut complaints = String::new();
-    for grant in unused(&grants, &requests).into_iter().filter(|grant| !is_rare(&grant.right)) {
+    for grant in unused(&grants, &requests) {
         // Writing to a text cannot fail.
         let _ = writeln!(complaints, "{}: nobody needs {}", grant.role, grant.right);
     }
@@ -35,10 +32,6 @@ pub(crate) fn judge(access: &Access) -> Result<()> {
         return Ok(());
     }
     Err(Error::Invalid(format!("the shipped rights:\n{complaints}")))
-}
-
-fn is_rare(right: &Right) -> bool {
-    (right.verb.as_str(), right.resource.as_str()) == RARE
 }
 
 /// What our controllers asked of the shared control plane and of those that tests had for themselves.

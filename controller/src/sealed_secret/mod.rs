@@ -10,6 +10,7 @@ mod desired;
 mod folded;
 mod gate;
 mod lanes;
+mod live;
 mod marks;
 mod news;
 mod object_watch;

@@ -14,7 +14,6 @@ use sealed_secrets_crds::{ItemsOfKey, LastSuccess};
 
 use super::apply::Done;
 use super::open::{Job, Outcome, open};
-use super::ownership::Mode;
 use super::places::{self, Place};
 use super::repairs::Telling;
 use super::room::{Room, key_of, success_with};
@@ -56,38 +55,49 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
         return Ok(Action::requeue(rest));
     }
     let outcome = match room.cases.recall(&object, &ring) {
-        Some(error) => Some(Err(Failure::Unseal(error.into()))),
+        Some(error) => Err(Failure::Unseal(error.into())),
         None => attempt(&object, &ring, &room).await,
     };
-    let Some(outcome) = outcome else { return Ok(Action::requeue(places::later())) };
     match outcome {
+        Ok(Attempted::WithoutPlace) => Ok(Action::requeue(places::later())),
+        Ok(Attempted::Overtaken) => Ok(Action::await_change()),
+        Ok(Attempted::Done(success)) => finish(&object, &room, Ok(success)).await,
         Err(Failure::Unseal(UnsealError::Opening(error))) => {
             match unopened::consider(&object, &ring, &room, error).await {
                 Verdict::ComeBack(wait) => Ok(Action::requeue(wait)),
                 Verdict::Tell(failure) => finish(&object, &room, Err(failure)).await,
             }
         }
-        outcome => finish(&object, &room, outcome).await,
+        Err(failure) => finish(&object, &room, Err(failure)).await,
     }
 }
 
-/// `None` while the object takes long, and has to wait for its place.
-async fn attempt(
-    object: &DynamicObject,
-    ring: &Arc<KeyRing>,
-    room: &Room,
-) -> Option<Result<LastSuccess, Failure>> {
+/// What came of an attempt that has not failed.
+enum Attempted {
+    Done(LastSuccess),
+    /// The object takes long, and has to wait for its place.
+    WithoutPlace,
+    /// The object is not what was opened any more. What it is now is queued when the watch shows it, and nothing is told before.
+    Overtaken,
+}
+
+async fn attempt(object: &DynamicObject, ring: &Arc<KeyRing>, room: &Room) -> Result<Attempted, Failure> {
     let key = key_of(object);
     let place = match room.places.wanted(&key) {
-        Some(kind) => Some(room.places.take(kind, &key)?),
+        Some(kind) => match room.places.take(kind, &key) {
+            Some(place) => Some(place),
+            None => return Ok(Attempted::WithoutPlace),
+        },
         None => None,
     };
     // A defect that one object uncovers must not stop the others.
     let attempt = AssertUnwindSafe(unseal_and_apply(object, ring, room, place)).catch_unwind();
-    let outcome = attempt.await.unwrap_or(Err(Failure::Panicked)).transpose()?;
-    room.context.metrics.attempted();
-    room.places.forget(&key);
-    Some(outcome)
+    let outcome = attempt.await.unwrap_or(Err(Failure::Panicked));
+    if !matches!(outcome, Ok(Attempted::WithoutPlace)) {
+        room.context.metrics.attempted();
+        room.places.forget(&key);
+    }
+    outcome
 }
 
 /// Tells what came of the attempt, and remembers it. Of a backlog all Secrets come first: their success is told afterwards.
@@ -165,7 +175,7 @@ async fn unseal_and_apply(
     ring: &Arc<KeyRing>,
     room: &Room,
     place: Option<Place>,
-) -> Result<Option<LastSuccess>, Failure> {
+) -> Result<Attempted, Failure> {
     let context = &room.context;
     // What is malformed may hold anything, which no key opens.
     let sealed = folded::decode(object).inspect_err(|_| room.counts(object, Tally::of(Vec::new(), 1)))?;
@@ -178,24 +188,24 @@ async fn unseal_and_apply(
         budget: context.template_budget.clone(),
     };
     let opened = room.lanes.opened(&key_of(object), open(job, room, place)).await?;
-    let Some(Outcome { unsealed, tally }) = opened else { return Ok(None) };
+    let Some(Outcome { unsealed, tally }) = opened else { return Ok(Attempted::WithoutPlace) };
     let keys = items_of_keys(&tally);
     room.counts(object, tally);
-    let Unsealed { secret, volatile } = unsealed?;
-    desired::refuse_denied_type(&secret, &context.denied_types)?;
-    desired::refuse_key_planting(&secret, &context.namespace, &context.key_prefixes())?;
-    let opened_before = room.has_opened(object);
-    let mode = if opened_before { Mode::Repair { volatile } } else { Mode::Replace };
-    let left_as = room.left_as(object);
+    let unsealed: Unsealed = unsealed?;
+    desired::refuse_denied_type(&unsealed.secret, &context.denied_types)?;
+    desired::refuse_key_planting(&unsealed.secret, &context.namespace, &context.key_prefixes())?;
     room.lanes.may_write(&key_of(object)).await;
     let writing = room.versions.writing(key_of(object));
-    let (done, metadata) = apply::apply(room, &sealed, secret, &mode).await?;
+    let before = room.before(object);
+    let (is_repair, left_as) = (before.has_opened, before.left_as.clone());
+    let applied = apply::apply(room, &sealed, unsealed, before).await?;
+    let Some((done, metadata)) = applied else { return Ok(Attempted::Overtaken) };
     writing.done(&metadata);
-    if opened_before {
-        tell_repair(object, room, done, left_as).await;
-    }
     let version = Version::of(&metadata);
-    Ok(Some(success_with(object, version, keys)))
+    if is_repair {
+        tell_repair(object, room, done, left_as, &version).await;
+    }
+    Ok(Attempted::Done(success_with(object, version, keys)))
 }
 
 fn items_of_keys(tally: &Tally) -> Vec<ItemsOfKey> {
@@ -208,7 +218,13 @@ fn items_of_keys(tally: &Tally) -> Vec<ItemsOfKey> {
 
 /// A Secret that had opened before and was not as it should be: somebody else has changed it, unless it is still what we
 /// left.
-async fn tell_repair(object: &DynamicObject, room: &Room, done: Done, left_as: Option<Version>) {
+async fn tell_repair(
+    object: &DynamicObject,
+    room: &Room,
+    done: Done,
+    left_as: Option<Version>,
+    repaired: &Version,
+) {
     let message = match done {
         Done::Nothing => return,
         Done::Created => "the Secret had been deleted and was created again".to_owned(),
@@ -227,7 +243,8 @@ async fn tell_repair(object: &DynamicObject, room: &Room, done: Done, left_as: O
         Telling::Nothing => return,
     };
     tracing::warn!(namespace, name, "{message}");
-    event::write(&room.context.client, object, kind, reason, &message).await;
+    let moment = format!("{}/{}", repaired.uid, repaired.resource_version);
+    event::write(&room.context.client, object, kind, reason, &message, &moment).await;
 }
 
 fn log(object: &DynamicObject, failure: Option<&Failure>) {

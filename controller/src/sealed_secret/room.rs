@@ -13,6 +13,7 @@ use sealed_secrets_core::opening::{KeyUse, V1Data};
 use sealed_secrets_crds::{ItemsOfKey, LastSuccess, Scope};
 use tokio::sync::Semaphore;
 
+use super::apply::Before;
 use super::cases::Cases;
 use super::desired::DEFAULT_TYPE;
 use super::gate::Gate;
@@ -172,10 +173,15 @@ impl Room {
         self.repairs.wait(&key_of(object), self.has_opened(object), Instant::now())
     }
 
-    /// The version in which the last success has left the Secret of `object`, as far as anything remembers it.
-    pub(super) fn left_as(&self, object: &DynamicObject) -> Option<Version> {
-        let last = self.last(object)?;
-        Some(Version { uid: last.secret_uid, resource_version: last.secret_resource_version })
+    /// What is known of `object` from before, as far as anything remembers it.
+    pub(super) fn before(&self, object: &DynamicObject) -> Before {
+        let last = self.last(object);
+        Before {
+            has_opened: self.has_opened(object),
+            is_known: last.is_some() || self.unseen.status(object).observed_generation.is_some(),
+            left_as: last
+                .map(|last| Version { uid: last.secret_uid, resource_version: last.secret_resource_version }),
+        }
     }
 
     /// The last success with `object`, whatever has happened since.

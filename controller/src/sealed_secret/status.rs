@@ -38,7 +38,24 @@ pub(super) enum Told {
     Forbidden,
 }
 
-/// Tells what came of an attempt: status first, then event, unless that was said already.
+/// What is to be said of an object: its status, and before that an event, so that a crash between both loses neither.
+struct Statement {
+    status: SealedSecretStatus,
+    event: Option<Announcement>,
+}
+
+/// An event that is news.
+#[derive(Debug, PartialEq, Eq)]
+struct Announcement {
+    kind: &'static str,
+    reason: &'static str,
+    message: String,
+    /// Tells it from the same words at another time.
+    moment: String,
+}
+
+/// Tells what came of an attempt by event and status, unless that was said already. Where the object has changed meanwhile, both
+/// are decided anew; where its spec has, that comes of another attempt.
 ///
 /// # Errors
 /// When the status cannot be written for another reason than a missing right; the attempt is then repeated.
@@ -51,24 +68,45 @@ pub(super) async fn report(
     let (generation, now) = (object.metadata.generation, clock::now());
     let forgets = context.status_forgets.load(Ordering::Relaxed);
     let after = |before: &_| next(before, generation, outcome.clone(), &marks, now);
+    let failure = outcome.as_ref().err().copied();
+    let statement = |before: &_, said: &_| {
+        let status = after(before);
+        let event = announcement(said, &status, failure);
+        changed(before, status, forgets).map(|status| Statement { status, event })
+    };
     let before = room.unseen.status(object);
-    let status = after(&before);
-    context.metrics.condition(object, synced(&status));
-    let says_something_new = !same_verdict(&room.unseen.said(object), &status);
-    let Some(status) = changed(&before, status, forgets) else {
+    context.metrics.condition(object, synced(&after(&before)));
+    let Some(first) = statement(&before, &room.unseen.said(object)) else {
         room.has_nothing_untold(object);
         return Ok(Told::Yes);
     };
-    let again = |current: &SealedSecretStatus| changed(current, after(current), forgets);
-    let told = write(room, object, status, |current| again(&read(current))).await?;
-    if says_something_new {
-        let (kind, reason, message) = match outcome {
-            Ok(_) => ("Normal", "Unsealed", "SealedSecret unsealed successfully".to_owned()),
-            Err(failure) => ("Warning", failure.event_reason(), failure.event_message()),
-        };
-        event::write(&context.client, object, kind, reason, &message).await;
+    write(room, object, first, |current| statement(current, current)).await
+}
+
+/// The event for a change from what was said `before` to `after`, if that says anything new of the attempt.
+fn announcement(
+    before: &SealedSecretStatus,
+    after: &SealedSecretStatus,
+    failure: Option<&Failure>,
+) -> Option<Announcement> {
+    if same_verdict(before, after) {
+        return None;
     }
-    Ok(told)
+    let (kind, reason, message) = match failure {
+        None => ("Normal", "Unsealed", "SealedSecret unsealed successfully".to_owned()),
+        Some(failure) => ("Warning", failure.event_reason(), failure.event_message()),
+    };
+    Some(Announcement { kind, reason, message, moment: moment(before, after.observed_generation) })
+}
+
+/// Since when `Synced` had the value that it had `before`; empty for the first that is said of a generation, whatever a replica
+/// knows of the time before.
+fn moment(before: &SealedSecretStatus, generation: Option<i64>) -> String {
+    let of_generation = before.observed_generation == generation;
+    let mut conditions =
+        before.conditions.iter().filter(|condition| of_generation && condition.type_ == SYNCED);
+    let since = conditions.next().and_then(|condition| condition.last_transition_time.as_ref());
+    since.map(|since| since.0.to_string()).unwrap_or_default()
 }
 
 /// Writes what is to be said of keys, and nothing else, unless that was said already. There is no event: one new key would
@@ -77,18 +115,16 @@ pub(super) async fn report(
 /// # Errors
 /// When the status cannot be written.
 pub(super) async fn mark(room: &Room, object: &DynamicObject, marks: &[Mark]) -> Result<Told, Failure> {
-    let (generation, now) = (object.metadata.generation, clock::now());
-    let marked = |before: &SealedSecretStatus| changed(before, with_marks(before, marks, now), false);
-    let Some(status) = marked(&room.unseen.status(object)) else {
+    let now = clock::now();
+    let marked = |before: &SealedSecretStatus| {
+        let status = changed(before, with_marks(before, marks, now), false)?;
+        Some(Statement { status, event: None })
+    };
+    let Some(first) = marked(&room.unseen.status(object)) else {
         room.has_nothing_untold(object);
         return Ok(Told::Yes);
     };
-    // What is known of keys is of this generation; of another one it is told when that has opened.
-    let again = |current: &DynamicObject| {
-        let is_same = current.metadata.generation == generation;
-        is_same.then(|| marked(&read(current))).flatten()
-    };
-    write(room, object, status, again).await
+    write(room, object, first, marked).await
 }
 
 /// Whether [`mark`] has anything to write.
@@ -248,62 +284,85 @@ fn same_but_for_time(before: &SealedSecretStatus, after: &SealedSecretStatus) ->
     timeless(before) == timeless(after)
 }
 
-/// Writes `status`, decided on the latest status of `object` that is known; where the object has changed since, what `again`
-/// wants of its present form, if anything. Nothing else of the object is sent. Without `--update-status` it is only remembered.
+/// Writes what `first` says, decided on the latest status of `object` that is known; where the object has changed since, what
+/// `again` wants of its present status, if anything. Nothing is said of another generation: what came of that is told when it was
+/// tried. Nothing else of the object is sent. Without `--update-status` it is only remembered.
 async fn write(
     room: &Room,
     object: &DynamicObject,
-    mut status: SealedSecretStatus,
-    again: impl Fn(&DynamicObject) -> Option<SealedSecretStatus>,
+    first: Statement,
+    again: impl Fn(&SealedSecretStatus) -> Option<Statement>,
 ) -> Result<Told, Failure> {
-    if !room.context.update_status {
-        room.unseen.unwritten(object, status);
-        return Ok(Told::Yes);
-    }
     let kind = ApiResource::erase::<SealedSecret>(&());
     let namespace = object.namespace().unwrap_or_default();
     let api: Api<Folded> = Api::namespaced_with(room.context.client.clone(), &namespace, &kind);
-    let mut current = object.clone();
+    let (mut current, mut next) = (object.clone(), first);
     for _ in 0..ATTEMPTS {
-        let remembers = status.last_success.is_some();
-        let value = serde_json::to_value(&status).map_err(|error| Failure::temporary(error.to_string()))?;
-        let update = folded::with_status_only(&current, &value);
-        match api.replace_status(&current.name_any(), &PostParams::default(), &update).await {
-            Ok(Folded(written)) => {
-                if remembers {
-                    let forgets = read(&written).last_success.is_none();
-                    room.context.status_forgets.store(forgets, Ordering::Relaxed);
-                }
-                room.has_written(&written);
-                room.may_tell(object);
-                return Ok(Told::Yes);
-            }
-            Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(Told::Yes),
-            Err(kube::Error::Api(answer)) if answer.code == 403 => {
-                room.unseen.forbidden(object, status);
-                if room.untold.add(key_of(object)) {
-                    tracing::warn!("the status of SealedSecrets may not be written: {}", answer.message);
-                }
-                return Ok(Told::Forbidden);
-            }
-            Err(kube::Error::Api(answer)) if answer.code == 409 => {}
-            Err(error) => return Err(Failure::api(&error)),
+        let Statement { status, event } = next;
+        announce(room, object, event).await;
+        if !room.context.update_status {
+            room.unseen.unwritten(object, status);
+            return Ok(Told::Yes);
         }
-        match api.get(&current.name_any()).await {
-            Ok(Folded(fresh)) if fresh.metadata.uid == object.metadata.uid => current = fresh,
+        if let Some(told) = put(room, &api, &current, status).await? {
+            return Ok(told);
+        }
+        current = match api.get(&object.name_any()).await {
+            Ok(Folded(fresh)) if fresh.metadata.uid == object.metadata.uid => fresh,
             // Gone, or another object of that name: its own event queues it.
             Ok(_) => return Ok(Told::Yes),
+            Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(Told::Yes),
             Err(error) => return Err(Failure::api(&error)),
-        }
+        };
         room.has_written(&current);
-        let Some(wanted) = again(&current) else {
+        let is_same = current.metadata.generation == object.metadata.generation;
+        let Some(wanted) = is_same.then(|| again(&read(&current))).flatten() else {
             // Who may not write is not told of conflicts.
             room.may_tell(object);
             return Ok(Told::Yes);
         };
-        status = wanted;
+        next = wanted;
     }
     Err(Failure::temporary("the status changed underneath each time it was to be written".to_owned()))
+}
+
+async fn announce(room: &Room, object: &DynamicObject, event: Option<Announcement>) {
+    if let Some(Announcement { kind, reason, message, moment }) = event {
+        event::write(&room.context.client, object, kind, reason, &message, &moment).await;
+    }
+}
+
+/// Writes the status of `current`, if it is still as it was seen: `None` where it is not.
+async fn put(
+    room: &Room,
+    api: &Api<Folded>,
+    current: &DynamicObject,
+    status: SealedSecretStatus,
+) -> Result<Option<Told>, Failure> {
+    let remembers = status.last_success.is_some();
+    let value = serde_json::to_value(&status).map_err(|error| Failure::temporary(error.to_string()))?;
+    let update = folded::with_status_only(current, &value);
+    match api.replace_status(&current.name_any(), &PostParams::default(), &update).await {
+        Ok(Folded(written)) => {
+            if remembers {
+                let forgets = read(&written).last_success.is_none();
+                room.context.status_forgets.store(forgets, Ordering::Relaxed);
+            }
+            room.has_written(&written);
+            room.may_tell(current);
+            Ok(Some(Told::Yes))
+        }
+        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(Some(Told::Yes)),
+        Err(kube::Error::Api(answer)) if answer.code == 403 => {
+            room.unseen.forbidden(current, status);
+            if room.untold.add(key_of(current)) {
+                tracing::warn!("the status of SealedSecrets may not be written: {}", answer.message);
+            }
+            Ok(Some(Told::Forbidden))
+        }
+        Err(kube::Error::Api(answer)) if answer.code == 409 => Ok(None),
+        Err(error) => Err(Failure::api(&error)),
+    }
 }
 
 #[cfg(test)]
@@ -393,6 +452,41 @@ mod tests {
             .map(|one| one.type_)
             .collect();
         assert_eq!(types, ["Synced", "Ready", "Other"]);
+    }
+
+    fn success(before: &SealedSecretStatus, generation: i64, second: i64) -> SealedSecretStatus {
+        next(before, Some(generation), Ok(LastSuccess::default()), &[], at(second))
+    }
+
+    #[test]
+    fn what_another_replica_has_told_meanwhile_is_no_news() {
+        let (nothing, now) = (SealedSecretStatus::default(), success(&SealedSecretStatus::default(), 1, 1));
+        let first = announcement(&nothing, &now, None).unwrap();
+        assert_eq!((first.reason, first.moment.as_str()), ("Unsealed", ""));
+        assert_eq!(announcement(&now, &success(&now, 1, 2), None), None);
+        let broken = failed("no");
+        let failure = after_failure(&now, 1, &broken);
+        let told = announcement(&now, &failure, Some(&broken)).unwrap();
+        assert_eq!((told.reason, told.moment), ("ErrUpdateFailed", at(1).to_string()));
+    }
+
+    #[test]
+    fn replicas_that_know_different_pasts_name_the_first_event_of_a_generation_alike() {
+        let opened = success(&SealedSecretStatus::default(), 1, 1);
+        let failure = after_failure(&opened, 1, &failed("no"));
+        let pasts = [SealedSecretStatus::default(), opened, failure];
+        let events = pasts.map(|past| announcement(&past, &success(&past, 2, 20), None).unwrap());
+        assert!(events.iter().all(|event| *event == events[0]), "{events:?}");
+    }
+
+    #[test]
+    fn the_same_words_at_another_time_in_one_generation_are_another_event() {
+        let first = after_failure(&SealedSecretStatus::default(), 1, &failed("no"));
+        let opened = success(&first, 1, 10);
+        let second = failed("no");
+        let again = announcement(&opened, &after_failure(&opened, 1, &second), Some(&second)).unwrap();
+        let before = announcement(&SealedSecretStatus::default(), &first, Some(&second)).unwrap();
+        assert_ne!(again, before);
     }
 
     fn stale(message: &str) -> Mark {

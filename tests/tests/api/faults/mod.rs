@@ -1,5 +1,7 @@
 //! Faults of everything around the controller, and of itself. Afterwards all is as it should be, and nothing is written.
 
+mod late_watches;
+mod races;
 mod trial;
 
 use std::sync::Arc;

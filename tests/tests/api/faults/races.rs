@@ -1,0 +1,102 @@
+//! Somebody else is faster between the moment at which a Secret is looked at and the one at which it is written.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::Method;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt as _};
+use sealed_secrets_tests::{Cluster, Fault, until};
+use serde_json::{Value, json};
+
+use super::trial::{Trial, sealed_secrets};
+use crate::scene::{CANARY, item};
+use crate::support::PATIENCE;
+
+const THEIRS: &str = "theirs";
+
+/// Holds the first request of this method for the Secrets of a namespace.
+fn hold(trial: &Trial, method: Method) {
+    let count = AtomicUsize::new(0);
+    trial.proxy.fail(move |asked, path| {
+        let is_it = *asked == method && path.contains("/secrets");
+        (is_it && count.fetch_add(1, Ordering::SeqCst) == 0).then_some(Fault::Held)
+    });
+}
+
+fn foreign(owner: Option<Value>) -> Secret {
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": "db", "ownerReferences": owner.into_iter().collect::<Vec<_>>()},
+        "stringData": {"password": THEIRS}
+    });
+    serde_json::from_value(secret).unwrap()
+}
+
+/// Somebody else who is really there.
+async fn another_controller(trial: &Trial) -> Value {
+    let maps: Api<ConfigMap> = Api::namespaced(trial.cluster.client(), trial.namespace());
+    let map = ConfigMap {
+        metadata: ObjectMeta { name: Some("another".to_owned()), ..ObjectMeta::default() },
+        ..ConfigMap::default()
+    };
+    let uid = maps.create(&PostParams::default(), &map).await.unwrap().uid();
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "another", "uid": uid, "controller": true})
+}
+
+/// Lets the held write go, and waits until the controller has seen that the Secret is not its own.
+async fn left_alone(trial: &Trial, what: &str) {
+    trial.proxy.heal();
+    let api = sealed_secrets(&trial.cluster, trial.namespace());
+    let refused = async || {
+        let message = api.get("db").await.ok()?.data["status"]["conditions"][0]["message"].clone();
+        message.as_str()?.contains("not managed by SealedSecret").then_some(())
+    };
+    until(&format!("{what}: it is told"), PATIENCE, refused).await.unwrap();
+    let secret = trial.secrets(trial.namespace()).get("db").await.unwrap();
+    assert_eq!(item(&secret, "password").as_deref(), Some(THEIRS), "{what}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_appears_before_it_is_created_is_not_overwritten() {
+    let cluster = Cluster::shared().await.unwrap();
+    let trial = Trial::begin(cluster.access(), &[]).await;
+    hold(&trial, Method::POST);
+    trial.apply(trial.namespace(), "db", CANARY).await;
+    trial.until_faults("the creation is held", 1).await;
+    let secrets = trial.secrets(trial.namespace());
+    secrets.create(&PostParams::default(), &foreign(None)).await.unwrap();
+    left_alone(&trial, "a Secret that appears").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_changes_hands_before_it_is_repaired_is_not_overwritten() {
+    let cluster = Cluster::shared().await.unwrap();
+    let mut trial = Trial::begin(cluster.access(), &[]).await;
+    trial.seal("db").await;
+    trial.until_converged("a Secret that changes hands").await;
+    hold(&trial, Method::PUT);
+    trial.edit_secret("db").await;
+    trial.until_faults("the repair is held", 1).await;
+    let owner = another_controller(&trial).await;
+    let change = json!({"metadata": {"ownerReferences": [owner]}, "stringData": {"password": THEIRS}});
+    let secrets = trial.secrets(trial.namespace());
+    secrets.patch("db", &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
+    left_alone(&trial, "a Secret that changes hands").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_is_made_anew_by_others_before_it_is_repaired_is_not_overwritten() {
+    let cluster = Cluster::shared().await.unwrap();
+    let mut trial = Trial::begin(cluster.access(), &[]).await;
+    trial.seal("db").await;
+    trial.until_converged("a Secret that is made anew").await;
+    hold(&trial, Method::PUT);
+    trial.edit_secret("db").await;
+    trial.until_faults("the repair is held", 1).await;
+    let secrets = trial.secrets(trial.namespace());
+    secrets.delete("db", &DeleteParams::default()).await.unwrap();
+    let owner = another_controller(&trial).await;
+    secrets.create(&PostParams::default(), &foreign(Some(owner))).await.unwrap();
+    left_alone(&trial, "a Secret that is made anew").await;
+}
