@@ -31,7 +31,7 @@ const MAX_BUFFER: usize = 32 << 10;
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
 /// At the end of the process, for clients to read what they were answered.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How many connections there may be, and how long each may take for what it does.
 #[derive(Clone, Copy, Debug)]
