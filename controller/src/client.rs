@@ -4,19 +4,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use kube::client::retry::RetryPolicy;
-use kube::client::{Body, ClientBuilder};
+use kube::client::{AuthError, Body, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::Status;
 use kube::core::response::StatusDetails;
 use kube::runtime::watcher;
 use kube::{Client, Config};
+use secrecy::ExposeSecret as _;
+use tower::BoxError;
 use tower::buffer::BufferLayer;
-use tower::filter::AsyncFilterLayer;
+use tower::filter::{AsyncFilterLayer, FilterLayer};
 use tower::retry::RetryLayer;
 
 use crate::api_requests::{ApiRequests, Observing};
 use crate::args::Args;
 use crate::error::StartError;
+use crate::token_file::{self, TokenFile};
 
 /// A watch ends after this time, and goes on where it was: so a connection on which nothing comes any more is found out.
 const WATCH_SECONDS: u32 = 15;
@@ -44,14 +47,16 @@ pub(crate) async fn connect(args: &Args, requests: Arc<ApiRequests>) -> Result<C
     config.reset_reader_on_write = true;
     // The client's own repetition goes on for minutes, in which whoever has asked could do something better.
     config.default_retry = false;
-    let unusable = |error: &dyn std::error::Error| StartError::Configuration(error.to_string());
+    let sign = signing(&mut config).map_err(StartError::Configuration)?;
+    let unusable = |error: &kube::Error| StartError::Configuration(in_words(error));
     // A longer wait that the API server asks for is waited.
     let again = RetryPolicy::new(FIRST_RETRY, LONGEST_RETRY, RETRIES, true);
-    let again = again.map_err(|error| unusable(&error))?;
+    let again = again.map_err(|error| StartError::Configuration(error.to_string()))?;
     let builder = ClientBuilder::try_from(config)
         .map_err(|error| unusable(&error))?
         .with_layer(&Observing(requests))
         .with_layer(&BufferLayer::new(WAITING_REQUESTS))
+        .with_layer(&FilterLayer::new(sign))
         .with_layer(&RetryLayer::new(again));
     Ok(match Pace::of(args) {
         None => builder.build(),
@@ -61,12 +66,32 @@ pub(crate) async fn connect(args: &Args, requests: Arc<ApiRequests>) -> Result<C
                 let wait = pace.reserve(Instant::now());
                 async move {
                     tokio::time::sleep(wait).await;
-                    Ok::<_, tower::BoxError>(request)
+                    Ok::<_, BoxError>(request)
                 }
             };
             let waiting = AsyncFilterLayer::new(wait);
             builder.with_layer(&BufferLayer::new(WAITING_REQUESTS)).with_layer(&waiting).build()
         }
+    })
+}
+
+/// What puts the account's token into a request, where it is in a file; everything else is left to the client library.
+fn signing(
+    config: &mut Config,
+) -> Result<impl FnMut(http::Request<Body>) -> Result<http::Request<Body>, BoxError> + Clone + use<>, String>
+{
+    let user = &mut config.auth_info;
+    if user.token.as_ref().is_some_and(|token| token_file::bearer(token.expose_secret()).is_none()) {
+        return Err("the kubeconfig's token cannot be sent: no header takes it".to_owned());
+    }
+    let path = user.token_file.take().filter(|_| user.token.is_none());
+    let file = path.map(|path| TokenFile::new(path.into()));
+    if let Some(file) = &file {
+        file.header(Instant::now())?;
+    }
+    Ok(move |request| match &file {
+        Some(file) => file.sign(request),
+        None => Ok(request),
     })
 }
 
@@ -99,6 +124,11 @@ pub(crate) fn in_words(error: &kube::Error) -> String {
             let (line, column) = (error.line(), error.column());
             format!("the API server's answer cannot be read (line {line}, column {column})")
         }
+        // Errors of exec plugins quote their output.
+        other if is_about_credentials(other) => {
+            "the credentials of the configuration cannot be used: see its exec plugin or auth provider"
+                .to_owned()
+        }
         other => other.to_string(),
     }
 }
@@ -108,6 +138,10 @@ pub(crate) fn says_that_namespace_goes(status: &Status) -> bool {
     let mut causes = status.details.iter().flat_map(|details| &details.causes);
     let is_gone = |details: &StatusDetails| status.code == 404 && details.kind == "namespaces";
     causes.any(|cause| cause.reason == "NamespaceTerminating") || status.details.as_ref().is_some_and(is_gone)
+}
+
+fn is_about_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<AuthError>() || error.source().is_some_and(is_about_credentials)
 }
 
 /// The same of a list or watch that failed.

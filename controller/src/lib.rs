@@ -32,6 +32,7 @@ mod sealing_keys;
 mod startup;
 mod surroundings;
 pub mod telemetry;
+mod token_file;
 mod unsynced;
 mod usage;
 mod writing;

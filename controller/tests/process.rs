@@ -106,6 +106,49 @@ fn a_wrong_flag_says_what_is_right() {
     assert!(text.contains("--key-size") && text.contains("2048, 3072, 4096 or 8192"), "{text}");
 }
 
+/// The controller as this user of a kubeconfig, at this address.
+fn started_as(user: &str, address: &str) -> (Controller, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token"), "abc\n").unwrap();
+    let config = NOBODY_LISTENS.replace("user: {}", &format!("user: {user}")).replace("127.0.0.1:1", address);
+    std::fs::write(folder.path().join("kubeconfig"), config).unwrap();
+    let mut command = command(&[]);
+    command.current_dir(folder.path()).args(["--kubeconfig", "kubeconfig"]);
+    command.args(["--listen-addr=127.0.0.1:0", "--listen-metrics-addr=127.0.0.1:0"]);
+    (Controller(command.spawn().unwrap()), folder)
+}
+
+#[test]
+fn a_token_is_sent_without_the_line_break_at_the_end_of_its_file() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (_controller, _folder) =
+        started_as("{tokenFile: token}", &listener.local_addr().unwrap().to_string());
+    let request = BufReader::new(listener.accept().unwrap().0);
+    let header = request.lines().map_while(Result::ok).find(|line| line.starts_with("authorization: "));
+    assert_eq!(header.as_deref(), Some("authorization: Bearer abc"));
+}
+
+#[test]
+fn credentials_that_cannot_be_used_end_it_without_a_panic_and_are_not_shown() {
+    let plugin = |script: &str| {
+        format!(
+            "{{exec: {{apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: sh, args: [-c, '{script}']}}}}"
+        )
+    };
+    for user in [
+        "{token: \"hunter2\\n\"}".to_owned(),
+        "{tokenFile: kubeconfig, username: hunter2}".to_owned(),
+        plugin("echo hunter2; exit 1"),
+        plugin("echo \"{hunter2: [\""),
+    ] {
+        let (mut controller, _folder) = started_as(&user, "127.0.0.1:1");
+        let mut told = String::new();
+        controller.0.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+        assert_eq!(controller.0.wait().unwrap().code(), Some(1), "{user} {told}");
+        assert!(!told.contains("hunter2") && !told.contains("panicked"), "{user} {told}");
+    }
+}
+
 #[test]
 fn without_a_cluster_it_says_what_to_do() {
     let output = command(&[("HOME", "/nonexistent")])
