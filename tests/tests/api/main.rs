@@ -49,6 +49,7 @@ mod rotation_sealing_keys;
 mod rotation_whole_view;
 mod rotation_with_upstream;
 mod scene;
+mod service_proxy;
 mod support;
 mod upstream_decisions;
 mod upstream_peers;
