@@ -4,6 +4,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -27,15 +28,16 @@ use crate::{SealedSecretCondition, schema};
 #[schemars(transform = as_upstream_requires)]
 pub struct SealedSecretSpec {
     /// Template of the Secret that is created from this SealedSecret.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub template: SecretTemplate,
     /// The deprecated form: a whole Secret as JSON, encrypted at once. Use encryptedData.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "byte_schema")]
     pub data: Option<ByteString>,
     /// The encrypted items, base64: each becomes the item of the same key in the Secret.
-    // Upstream decodes whatever is not a map of strings as empty, and so must we (compatibility 4.4).
-    #[serde(default, deserialize_with = "string_map_or_empty")]
+    // A CRD that does not validate lets everything through. An item that is no text stays, empty, so that it fails to open by
+    // its name: without it the Secret would lose an item.
+    #[serde(default, deserialize_with = "texts_or_empty_texts")]
     #[schemars(schema_with = "encrypted_data_schema")]
     pub encrypted_data: BTreeMap<String, String>,
 }
@@ -122,11 +124,15 @@ fn none_if_unreadable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
     Ok(serde_json::from_value(Value::deserialize(deserializer)?).unwrap_or_default())
 }
 
-fn string_map_or_empty<'de, D: Deserializer<'de>>(
+fn texts_or_empty_texts<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, String>, D::Error> {
-    let value = Value::deserialize(deserializer)?;
-    Ok(serde_json::from_value(value).unwrap_or_default())
+    let text = |value| if let Value::String(text) = value { text } else { String::new() };
+    match Value::deserialize(deserializer)? {
+        Value::Null => Ok(BTreeMap::new()),
+        Value::Object(items) => Ok(items.into_iter().map(|(key, value)| (key, text(value))).collect()),
+        _ => Err(D::Error::custom("encryptedData must be a mapping of keys to base64 text")),
+    }
 }
 
 /// Upstream's schema wants `encryptedData` and fills in nothing.

@@ -87,12 +87,29 @@ fn the_crd_has_upstreams_names_columns_and_required_fields() {
     assert_eq!(columns, ["Status", "Synced", "Age"]);
 }
 
-#[test]
-fn encrypted_data_that_is_no_map_of_strings_reads_as_empty() {
-    let object = serde_json::json!({
+fn read(spec: &serde_json::Value) -> Result<SealedSecret, serde_json::Error> {
+    serde_json::from_value(serde_json::json!({
         "apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret",
-        "metadata": {"name": "s", "namespace": "n"}, "spec": {"encryptedData": {"a": 1}}
-    });
-    let read: SealedSecret = serde_json::from_value(object).unwrap();
-    assert!(read.spec.encrypted_data.is_empty());
+        "metadata": {"name": "s", "namespace": "n"}, "spec": spec
+    }))
+}
+
+#[test]
+fn an_item_that_is_no_text_is_kept_empty_beside_the_others() {
+    for value in ["{\"value\": \"AgX\"}", "[\"AgX\"]", "1", "1.5", "true", "null"] {
+        let items: serde_json::Value =
+            serde_json::from_str(&format!("{{\"good\": \"AgX\", \"bad\": {value}}}")).unwrap();
+        let items = read(&serde_json::json!({"encryptedData": items})).unwrap().spec.encrypted_data;
+        assert_eq!((items["good"].as_str(), items["bad"].as_str()), ("AgX", ""), "{value}");
+    }
+}
+
+#[test]
+fn encrypted_data_of_another_type_is_refused_and_none_is_empty() {
+    for items in [serde_json::json!(["AgX"]), serde_json::json!("AgX"), serde_json::json!(1)] {
+        let error = read(&serde_json::json!({"encryptedData": items})).unwrap_err().to_string();
+        assert_eq!(error, "encryptedData must be a mapping of keys to base64 text");
+    }
+    let none = serde_json::json!({"encryptedData": null, "template": null});
+    assert!(read(&none).unwrap().spec.encrypted_data.is_empty());
 }

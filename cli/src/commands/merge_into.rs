@@ -2,10 +2,10 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use sealed_secrets_core::manifest::edit::{Change, apply};
-use sealed_secrets_core::manifest::sealed_secrets_of;
+use sealed_secrets_core::manifest::{documents, sealed_secrets_of, stored_sealed_secrets_of};
 use sealed_secrets_crds::{Scope, SealedSecret};
 
-use crate::commands::{output, seal};
+use crate::commands::{output, seal, validate};
 use crate::error::Error;
 use crate::flags::Flags;
 use crate::io::Input;
@@ -34,6 +34,7 @@ pub(super) fn run(flags: &Flags) -> Result<(), Error> {
     let sealed = seal::seal(flags, &certificate, seal::with_namespace(flags, secret)?)?;
     let edited =
         apply(&target.text, &changes(&sealed)).map_err(|cause| Error::Edit(path.to_owned(), cause))?;
+    expect_only_ciphertext(&target, &edited)?;
     io::replace_edited(&target, &edited)
 }
 
@@ -52,7 +53,8 @@ fn moved(flags: &Flags, mut secret: Secret, existing: &SealedSecret, path: &str)
 
 fn existing(target: &Input) -> Result<SealedSecret, Error> {
     let documents = target.documents()?;
-    let mut found = sealed_secrets_of(&documents).map_err(|cause| Error::Read(target.name.clone(), cause))?;
+    let mut found =
+        stored_sealed_secrets_of(&documents).map_err(|cause| Error::Read(target.name.clone(), cause))?;
     match (found.pop(), found.len()) {
         (Some(existing), 0) if existing.metadata.name.as_deref().is_none_or(str::is_empty) => {
             Err(Error::MergeNoName(target.name.clone()))
@@ -61,6 +63,12 @@ fn existing(target: &Input) -> Result<SealedSecret, Error> {
         (None, _) => Err(Error::MergeTarget { path: target.name.clone(), count: 0 }),
         (Some(_), others) => Err(Error::MergeTarget { path: target.name.clone(), count: others + 1 }),
     }
+}
+
+/// An item of the target that is no text is an error, unless it was replaced.
+fn expect_only_ciphertext(target: &Input, edited: &str) -> Result<(), Error> {
+    let is_mended = documents(edited).is_ok_and(|documents| sealed_secrets_of(&documents).is_ok());
+    if is_mended { Ok(()) } else { validate::sealed_secrets(target).map(drop) }
 }
 
 fn changes(sealed: &SealedSecret) -> Vec<Change> {

@@ -264,7 +264,7 @@ fn a_full_target_is_an_error() {
 
 #[test]
 fn an_unclosed_brace_ends_with_an_error() {
-    fails(&[], "{", "error: standard input: document 1, line 1: not valid YAML or JSON: unclosed bracket\n");
+    fails(&[], "{", "error: standard input: document 1, line 1: not valid YAML or JSON: unclosed bracket '{'\n");
 }
 
 #[test]

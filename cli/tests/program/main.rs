@@ -6,6 +6,7 @@ mod bad_input;
 mod certificates;
 mod credentials;
 mod edits;
+mod items;
 mod keys;
 mod run;
 mod terminal;

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt as _;
 use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::manifest::{Document, only_document, read_sealed_secret};
+use sealed_secrets_core::manifest::{Document, only_document, read_stored_sealed_secret};
 use sealed_secrets_core::rewrap::Wanted;
 use sealed_secrets_core::unseal::V1Data;
 use sealed_secrets_crds::SealedSecret;
@@ -181,7 +181,7 @@ pub(super) fn sealed_secret(text: &str) -> Result<SealedSecret, Refusal> {
 pub(super) fn read(text: &str) -> Result<(Document, SealedSecret), Refusal> {
     let document = only_document(text).ok_or(Refusal::NotOneSealedSecret)?;
     let names_itself = ["kind", "apiVersion"].into_iter().all(|field| document.root.get(field).is_some());
-    let sealed = read_sealed_secret(&document, &document.root);
+    let sealed = read_stored_sealed_secret(&document, &document.root);
     let sealed = sealed.ok().filter(|_| names_itself).ok_or(Refusal::NotOneSealedSecret)?;
     Ok((document, sealed))
 }

@@ -307,11 +307,24 @@ async fn the_deprecated_form_is_verified_and_rotated_where_it_is_accepted() {
 }
 
 #[tokio::test]
-async fn items_that_are_no_map_of_texts_are_no_items() {
+async fn an_item_that_is_no_text_does_not_open_and_items_of_another_type_are_no_sealed_secret() {
     let served = served(PATIENT, 1000).await;
-    for items in ["[]", "7", "null", r#"{"a":[]}"#, r#"{"a":{}}"#] {
+    let answers = [
+        ("null", "200", "200"),
+        (r#"{"a":[]}"#, "409", "500"),
+        (r#"{"a":{}}"#, "409", "500"),
+        (r#"{"a":5}"#, "409", "500"),
+        (r#"{"a":true}"#, "409", "500"),
+        (r#"{"a":null}"#, "409", "500"),
+        (r#"{"a":""}"#, "409", "500"),
+        ("[]", "500", "500"),
+        ("7", "500", "500"),
+        (r#""text""#, "500", "500"),
+    ];
+    for (items, verified, rotated) in answers {
         let body = NOTHING_SEALED.replace("{}", items);
-        assert_eq!(status(&exchange(&served, &post("/v1/verify", &body, "")).await), "200", "{items}");
+        assert_eq!(status(&exchange(&served, &post("/v1/verify", &body, "")).await), verified, "{items}");
+        assert_eq!(status(&exchange(&served, &post("/v1/rotate", &body, "")).await), rotated, "{items}");
     }
 }
 

@@ -26,6 +26,9 @@ const TAG_BYTES: usize = 16;
 /// The item is not framed as a sealed item. Lengths are in bytes of the decoded item.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum FramingError {
+    /// Without any byte.
+    #[error("there is no text; put the base64 text here that kubeseal writes")]
+    Empty,
     /// Shorter than the length field.
     #[error("it is {0} bytes long, too short for a sealed item")]
     TooShort(usize),
@@ -57,6 +60,9 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// When the bytes end too early. Surplus bytes cannot be told from a longer body and fail on opening.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FramingError> {
+        if bytes.is_empty() {
+            return Err(FramingError::Empty);
+        }
         let (length, rest) =
             bytes.split_first_chunk::<LENGTH_BYTES>().ok_or(FramingError::TooShort(bytes.len()))?;
         let length = usize::from(u16::from_be_bytes(*length));

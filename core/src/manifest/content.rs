@@ -37,8 +37,11 @@ impl Content {
     /// The objects of a document, as reading counts them.
     fn objects(&mut self) -> Vec<&mut Self> {
         let is_list = matches!(self, Self::Map(map)
-            if matches!(map.get("items"), Some(Self::List(_)))
-                && matches!(map.get("kind"), Some(Self::Text(kind)) if kind.ends_with("List")));
+        if matches!(map.get("items"), Some(Self::List(_)))
+            && match map.get("kind") {
+                Some(Self::Text(kind)) => kind.is_empty() || kind.ends_with("List"),
+                kind => kind.is_none(),
+            });
         if !is_list {
             return vec![self];
         }

@@ -18,6 +18,9 @@ mod write;
 
 pub use json::{json_as_sent, json_of};
 pub use node::{Node, NodeError, NodeKind};
-pub use read::{ReadError, read_sealed_secret, read_secret, sealed_secrets_of, secrets_of};
+pub use read::{
+    Place, ReadError, places_of, read_sealed_secret, read_secret, read_stored_sealed_secret,
+    sealed_secrets_of, secrets_of, stored_sealed_secrets_of,
+};
 pub use split::{Document, ManifestError, documents, only_document};
 pub use write::{Format, UnknownFormat, object_text, sealed_secret_text, secret_list_text, secret_text};

@@ -12,12 +12,22 @@ pub enum NodeError {
     /// Not well-formed.
     #[error("not valid YAML or JSON: {0}")]
     Syntax(String),
+    /// Braces of Go's templates where YAML has none.
+    #[error(
+        "{{{{ … }}}} is a template of Helm or Go, not yet a manifest; render it first, for example with helm template"
+    )]
+    Template,
     /// A key stands twice in one mapping; readers disagree on which one counts.
     #[error("the key {0:?} is there twice; remove one")]
     DuplicateKey(String),
     /// Keys must be text.
     #[error("a key must be a single word or text, not a list or mapping")]
     KeyNotScalar,
+    /// The key `<<` with a text, a number or nothing.
+    #[error(
+        "the merge key << takes a mapping or a list of mappings; put << in quotes where it is meant as a key"
+    )]
+    MergeNotMapping,
     /// Too many nodes, as aliases of aliases make them, or too deep.
     #[error("too large or too deeply nested; aliases may be used, but not to multiply content")]
     Budget,

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use granit_parser::{Event, Marker, Options, Parser, ScalarStyle, Span, StructureStyle, Tag};
+use granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle, Span, StructureStyle, Tag};
 use zeroize::Zeroizing;
 
 use super::budget::Budget;
@@ -116,7 +116,8 @@ impl<'a> Builder<'a, '_> {
         loop {
             let (event, span) = match self.next()? {
                 (Event::MappingEnd, span) => {
-                    merge(&mut entries, merged, &mut keys);
+                    self.line = merged.first().map_or(self.line, |source: &Node| source.line);
+                    merge(&mut entries, merged, &mut keys)?;
                     return Ok((entries, span));
                 }
                 start => start,
@@ -147,33 +148,41 @@ impl<'a> Builder<'a, '_> {
 }
 
 /// YAML 1.1 merge keys: what the mapping has itself wins, then the first of several.
-fn merge(entries: &mut Vec<(Node, Node)>, merged: Vec<Node>, keys: &mut HashSet<String>) {
+fn merge(
+    entries: &mut Vec<(Node, Node)>,
+    merged: Vec<Node>,
+    keys: &mut HashSet<String>,
+) -> Result<(), NodeError> {
     for source in merged {
         let mappings = match source.kind {
             NodeKind::Sequence(items) => items,
             _ => vec![source],
         };
-        for (mut key, mut value) in mappings.into_iter().flat_map(into_entries) {
-            (key.shared, value.shared) = (true, true);
-            if key.text().is_some_and(|name| keys.insert(name.to_owned())) {
-                entries.push((key, value));
+        for mapping in mappings {
+            let NodeKind::Mapping(inner) = mapping.kind else { return Err(NodeError::MergeNotMapping) };
+            for (mut key, mut value) in inner {
+                (key.shared, value.shared) = (true, true);
+                if key.text().is_some_and(|name| keys.insert(name.to_owned())) {
+                    entries.push((key, value));
+                }
             }
         }
     }
+    Ok(())
 }
 
-fn into_entries(node: Node) -> Vec<(Node, Node)> {
-    match node.kind {
-        NodeKind::Mapping(entries) => entries,
-        NodeKind::Scalar { .. } | NodeKind::Sequence(_) => Vec::new(),
-    }
-}
-
-/// The parser's own words, without a quotation of the text: that may be a plaintext.
+/// The parser's own words. They are fixed, but for those that quote the text: that may be a plaintext.
 fn syntax_text(error: &granit_parser::ScanError) -> String {
-    let info = error.info();
-    let own = info.split(['\'', '"', '`']).next().unwrap_or_default();
-    own.trim_end_matches([' ', ':']).to_owned()
+    match error.kind() {
+        ErrorKind::UnexpectedCharacter { .. } => {
+            "a character that begins nothing in YAML; put the value in quotes, or take control characters out"
+                .to_owned()
+        }
+        ErrorKind::Custom(_) | ErrorKind::InputDecoding { .. } | ErrorKind::InputIo { .. } => {
+            "the text cannot be read".to_owned()
+        }
+        _ => error.info(),
+    }
 }
 
 /// A tag other than `!!str` asks for the eyes of YAML even on a quoted scalar.
@@ -233,6 +242,9 @@ mod tests {
     fn what_is_not_a_mapping_of_distinct_texts_is_refused() {
         assert_eq!(refused("a: 1\na: 2\n"), NodeError::DuplicateKey("a".to_owned()));
         assert_eq!(refused("[a]: 1\n"), NodeError::KeyNotScalar);
+        for source in ["<<: AgX", "<<: 5", "<<:", "<<: [{a: 1}, AgX]", "<<: [[{a: 1}]]"] {
+            assert_eq!(refused(source), NodeError::MergeNotMapping, "{source}");
+        }
         assert!(matches!(refused("a: b: c\n"), NodeError::Syntax(_)));
         assert!(matches!(refused("a:\n\tb: c\n"), NodeError::Syntax(_)));
     }
@@ -247,6 +259,22 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!((plain("a: !!str 5"), plain("a: !!int '5'"), plain("a: !own 5")), (false, true, false));
+    }
+
+    #[test]
+    fn a_syntax_error_ends_with_its_reason() {
+        let reasons = [
+            ("a: [1, 2\nb: c\n", "illegal placement of ':' indicator"),
+            ("a: [1, 2", "unclosed bracket '['"),
+            ("- a\nb: c\n", "did not find expected '-' indicator"),
+            ("a: @b\n", "put the value in quotes"),
+            ("a: 'b\n", "invalid indentation in multiline quoted scalar"),
+            ("a: [b}\n", "bracket '[' closed by '}'"),
+        ];
+        for (source, reason) in reasons {
+            let text = refused(source).to_string();
+            assert!(text.contains(reason), "{source:?}: {text}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Nodes to Secrets and SealedSecrets.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -39,6 +40,9 @@ pub enum ReadCause {
         /// What stands there.
         found: String,
     },
+    /// The object names no kind, and has nothing that one of the wanted kind has.
+    #[error("this object has no kind; say kind: {0}, or take it out of the input")]
+    NoKind(&'static str),
     /// Not a mapping.
     #[error("must be a mapping of keys to values")]
     NotMapping,
@@ -54,6 +58,16 @@ pub enum ReadCause {
     /// Go's readers would take another text from it.
     #[error("kubectl and other YAML 1.1 readers see something else in this unquoted word; put it in quotes")]
     Unquoted,
+    /// An item of `encryptedData` that cannot be ciphertext. The sentence begins with upstream's words.
+    #[error(
+        "no key could decrypt secret ({key}): an item must be the base64 text that kubeseal writes, but this is {found}"
+    )]
+    NotCiphertext {
+        /// Key of the item.
+        key: String,
+        /// The sort of value that stands there.
+        found: &'static str,
+    },
     /// A number or truth value where base64 is wanted.
     #[error("must be base64 text; put it in quotes")]
     UnquotedBase64,
@@ -80,6 +94,15 @@ pub fn sealed_secrets_of(documents: &[Document]) -> Result<Vec<SealedSecret>, Re
     objects.map(|object| read_sealed_secret(object.document, object.node)).collect()
 }
 
+/// The same, read as the controller reads what is stored: an item that is no text is empty, so that it does not open.
+///
+/// # Errors
+/// At the first object that is no SealedSecret, or has another field that cannot be read.
+pub fn stored_sealed_secrets_of(documents: &[Document]) -> Result<Vec<SealedSecret>, ReadError> {
+    let objects = documents.iter().flat_map(objects);
+    objects.map(|object| read_stored_sealed_secret(object.document, object.node)).collect()
+}
+
 /// An object with the document it stands in.
 #[derive(Clone, Copy)]
 pub(super) struct Object<'a> {
@@ -87,11 +110,38 @@ pub(super) struct Object<'a> {
     pub(super) node: &'a Node,
 }
 
-/// The objects of a document: itself, or the items of a List.
+/// The place of each object of these documents, in the order of the text.
+#[must_use]
+pub fn places_of(documents: &[Document]) -> Vec<Place> {
+    let objects = documents.iter().flat_map(objects);
+    objects
+        .map(|Object { document, node }| Place {
+            document: document.number,
+            line: document.lines_before + node.line,
+        })
+        .collect()
+}
+
+/// Where an object begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Number of its document among those that are not empty, from 1.
+    pub document: usize,
+    /// Line of the whole text, from 1.
+    pub line: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "document {}, line {}", self.document, self.line)
+    }
+}
+
+/// The objects of a document: itself, or the items of a List. What has items and no kind is a List.
 pub(super) fn objects(document: &Document) -> Vec<Object<'_>> {
     let kind = document.root.get("kind").and_then(Node::text).unwrap_or_default();
     match document.root.get("items").map(|items| &items.kind) {
-        Some(NodeKind::Sequence(items)) if kind.ends_with("List") => {
+        Some(NodeKind::Sequence(items)) if kind.is_empty() || kind.ends_with("List") => {
             items.iter().map(|node| Object { document, node }).collect()
         }
         _ => vec![Object { document, node: &document.root }],
@@ -105,6 +155,7 @@ pub(super) fn objects(document: &Document) -> Vec<Object<'_>> {
 pub fn read_secret(document: &Document, node: &Node) -> Result<Secret, ReadError> {
     let reader = Reader { document };
     reader.expect_kind(node, "Secret", "v1", "Secret (apiVersion v1)")?;
+    reader.expect_field_or_kind(node, "Secret", &["data", "stringData"])?;
     Ok(Secret {
         metadata: reader.metadata(node, "metadata")?.unwrap_or_default(),
         type_: reader.text_at(node, "type", "type")?,
@@ -114,31 +165,45 @@ pub fn read_secret(document: &Document, node: &Node) -> Result<Secret, ReadError
     })
 }
 
-/// Reads one SealedSecret. `encryptedData` that is no map of texts reads as empty, as upstream reads it; `status` is left out.
+/// Reads one SealedSecret; `status` is left out.
 ///
 /// # Errors
 /// When it is of another kind, or a field has a value of the wrong sort.
 pub fn read_sealed_secret(document: &Document, node: &Node) -> Result<SealedSecret, ReadError> {
+    sealed_secret(document, node, NoText::IsAnError)
+}
+
+/// Reads one SealedSecret as the controller reads what is stored: an item that is no text is empty, so that it does not open.
+/// `status` is left out.
+///
+/// # Errors
+/// When it is of another kind, or another field has a value of the wrong sort.
+pub fn read_stored_sealed_secret(document: &Document, node: &Node) -> Result<SealedSecret, ReadError> {
+    sealed_secret(document, node, NoText::IsEmpty)
+}
+
+/// Treatment of an item of `encryptedData` that is no text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NoText {
+    IsAnError,
+    IsEmpty,
+}
+
+fn sealed_secret(document: &Document, node: &Node, no_text: NoText) -> Result<SealedSecret, ReadError> {
     let reader = Reader { document };
     let expected = "SealedSecret (apiVersion bitnami.com/v1alpha1)";
     reader.expect_kind(node, SEALED_SECRET_KIND, SEALED_SECRET_API_VERSION, expected)?;
+    reader.expect_field_or_kind(node, SEALED_SECRET_KIND, &["spec"])?;
     let metadata = reader.metadata(node, "metadata")?.unwrap_or_default();
     let absent = Node::absent();
-    let spec = node.get("spec").unwrap_or(&absent);
+    let spec = reader.section(node, "spec", "spec")?.unwrap_or(&absent);
     let data = match spec.get("data") {
         Some(data) => reader.optional(data, "spec.data", Reader::bytes)?,
         None => None,
     };
-    let encrypted = match spec.get("encryptedData").filter(|items| is_map_of_scalars(items)) {
-        Some(_) => reader.map_at(spec, "encryptedData", "spec.encryptedData", Reader::text)?,
-        None => None,
-    };
-    let template = spec.get("template").unwrap_or(&absent);
-    let spec = SealedSecretSpec {
-        template: reader.template(template)?,
-        data,
-        encrypted_data: encrypted.unwrap_or_default(),
-    };
+    let template = reader.section(spec, "template", "spec.template")?.unwrap_or(&absent);
+    let encrypted_data = reader.encrypted_data(spec, no_text)?;
+    let spec = SealedSecretSpec { template: reader.template(template)?, data, encrypted_data };
     let mut sealed = SealedSecret::new("", spec);
     sealed.metadata = metadata;
     Ok(sealed)
@@ -181,9 +246,22 @@ impl Reader<'_> {
         Err(self.error(node, "", ReadCause::Kind { expected, found }))
     }
 
+    /// Upstream does without a kind, and without the object if there is nothing in it either.
+    fn expect_field_or_kind(
+        &self,
+        node: &Node,
+        kind: &'static str,
+        fields: &[&str],
+    ) -> Result<(), ReadError> {
+        let has_kind = node.get("kind").and_then(Node::text).is_some_and(|kind| !kind.is_empty());
+        if has_kind || fields.iter().any(|field| node.get(field).is_some()) {
+            return Ok(());
+        }
+        Err(self.error(node, "", ReadCause::NoKind(kind)))
+    }
+
     fn metadata(&self, parent: &Node, field: &str) -> Result<Option<ObjectMeta>, ReadError> {
-        let Some(node) = parent.get("metadata").filter(|node| !is_null(node)) else { return Ok(None) };
-        self.mapping(node, field)?;
+        let Some(node) = self.section(parent, "metadata", field)? else { return Ok(None) };
         let text = |key: &str| self.text_at(node, key, &format!("{field}.{key}"));
         let texts = |key: &str| self.map_at(node, key, &format!("{field}.{key}"), Self::text);
         Ok(Some(ObjectMeta {
@@ -206,6 +284,27 @@ impl Reader<'_> {
         })
     }
 
+    fn encrypted_data(&self, spec: &Node, no_text: NoText) -> Result<BTreeMap<String, String>, ReadError> {
+        let field = "spec.encryptedData";
+        let Some(items) = self.section(spec, "encryptedData", field)? else { return Ok(BTreeMap::new()) };
+        let entries = items.entries().iter().map(|(key, value)| {
+            let shown = format!("{field}[{:?}]", key.text().unwrap_or_default());
+            let name = self.text(key, &format!("{shown}, the key itself"))?;
+            match ciphertext(value) {
+                Ok(text) => Ok((name, text.to_owned())),
+                Err(_) if no_text == NoText::IsEmpty => Ok((name, String::new())),
+                Err(found) => Err(self.error(key, &shown, ReadCause::NotCiphertext { key: name, found })),
+            }
+        });
+        entries.collect()
+    }
+
+    /// The mapping at a key; `None` where there is nothing.
+    fn section<'n>(&self, parent: &'n Node, key: &str, field: &str) -> Result<Option<&'n Node>, ReadError> {
+        let Some(node) = parent.get(key).filter(|node| !is_null(node)) else { return Ok(None) };
+        self.mapping(node, field).map(|_| Some(node))
+    }
+
     fn mapping<'n>(&self, node: &'n Node, field: &str) -> Result<&'n [(Node, Node)], ReadError> {
         match &node.kind {
             NodeKind::Mapping(entries) => Ok(entries),
@@ -220,8 +319,8 @@ impl Reader<'_> {
         field: &str,
         read: impl Fn(&Self, &Node, &str) -> Result<T, ReadError>,
     ) -> Result<Option<BTreeMap<String, T>>, ReadError> {
-        let Some(node) = parent.get(key).filter(|node| !is_null(node)) else { return Ok(None) };
-        let entries = self.mapping(node, field)?.iter().map(|(key, value)| {
+        let Some(node) = self.section(parent, key, field)? else { return Ok(None) };
+        let entries = node.entries().iter().map(|(key, value)| {
             let shown = format!("{field}[{:?}]", key.text().unwrap_or_default());
             Ok((self.text(key, &format!("{shown}, the key itself"))?, read(self, value, &shown)?))
         });
@@ -279,8 +378,20 @@ impl Reader<'_> {
     }
 }
 
-fn is_map_of_scalars(node: &Node) -> bool {
-    matches!(&node.kind, NodeKind::Mapping(entries) if entries.iter().all(|(_, value)| value.text().is_some()))
+/// The text of an item of `encryptedData`, or what stands in its place.
+fn ciphertext(node: &Node) -> Result<&str, &'static str> {
+    match &node.kind {
+        NodeKind::Mapping(_) => Err("a mapping"),
+        NodeKind::Sequence(_) => Err("a list"),
+        NodeKind::Scalar { text, .. } if text.is_empty() => Err("empty"),
+        NodeKind::Scalar { text, plain: false } => Ok(text),
+        NodeKind::Scalar { text, plain: true } => match resolve(text) {
+            Resolved::Text => Ok(text),
+            Resolved::Null => Err("empty"),
+            Resolved::Bool(_) => Err("a truth value"),
+            Resolved::Int(_) | Resolved::Float(_) => Err("a number"),
+        },
+    }
 }
 
 fn is_null(node: &Node) -> bool {
@@ -327,6 +438,29 @@ mod tests {
     }
 
     #[test]
+    fn an_object_without_kind_is_a_secret_if_it_has_items_and_else_named_by_its_place() {
+        assert_eq!(read("data: {a: YQ==}").unwrap().len(), 1);
+        for text in
+            ["NAME: release\nSTATUS: pending-install\n", "Error from server (NotFound): no\n", "metadata: {}"]
+        {
+            let wanted =
+                "document 2, line 3: this object has no kind; say kind: Secret, or take it out of the input";
+            assert_eq!(refused(&format!("kind: Secret\n---\n{text}")), wanted, "{text}");
+        }
+        let sealed = sealed_secrets_of(&documents("metadata: {name: a}").unwrap()).unwrap_err();
+        assert!(sealed.to_string().contains("say kind: SealedSecret"));
+    }
+
+    #[test]
+    fn items_without_a_kind_around_them_are_a_list() {
+        let text = "items:\n- kind: Secret\n  data: {a: YQ==}\n- data: {a: YQ==}\n";
+        assert_eq!(read(text).unwrap().len(), 2);
+        let places = places_of(&documents(&format!("kind: Secret\n---\n{text}")).unwrap());
+        let shown: Vec<String> = places.iter().map(Place::to_string).collect();
+        assert_eq!(shown, ["document 1, line 1", "document 2, line 4", "document 2, line 6"]);
+    }
+
+    #[test]
     fn a_list_is_its_items_and_one_foreign_item_refuses_it() {
         let list = |kind: &str| {
             format!(
@@ -337,18 +471,82 @@ mod tests {
         assert!(refused(&list("Pod")).contains("line 6: expected a Secret"));
     }
 
+    fn sealed(items: &str) -> Result<SealedSecret, ReadError> {
+        let text = format!("kind: SealedSecret\nspec:\n  encryptedData:{items}\n");
+        sealed_secrets_of(&documents(&text).unwrap()).map(|mut all| all.remove(0))
+    }
+
+    /// A good item, and values that are no ciphertext, with what they are called.
+    const NO_TEXT: [(&str, &str); 12] = [
+        ("{value: AgX}", "a mapping"),
+        ("\n      value: AgX", "a mapping"),
+        ("{}", "a mapping"),
+        ("[AgX]", "a list"),
+        ("5", "a number"),
+        ("1e3", "a number"),
+        ("true", "a truth value"),
+        ("no", "a truth value"),
+        ("null", "empty"),
+        ("~", "empty"),
+        ("", "empty"),
+        ("''", "empty"),
+    ];
+
     #[test]
-    fn encrypted_data_that_is_no_map_of_texts_is_empty() {
-        let sealed = |items: &str| {
-            let text = format!(
-                "{{apiVersion: bitnami.com/v1alpha1, kind: SealedSecret, spec: {{encryptedData: {items}}}}}"
+    fn an_item_that_is_no_text_is_refused_by_line_and_key_in_upstreams_words() {
+        for (value, found) in NO_TEXT {
+            let error = sealed(&format!("\n    good: AgX\n    password: {value}")).unwrap_err().to_string();
+            let wanted = format!(
+                "document 1, line 5: spec.encryptedData[\"password\"]: no key could decrypt secret (password): \
+                 an item must be the base64 text that kubeseal writes, but this is {found}"
             );
-            sealed_secrets_of(&documents(&text).unwrap()).unwrap().remove(0).spec.encrypted_data
-        };
-        for items in ["[]", "7", "text", "null", "{a: []}", "{a: {b: c}, d: AgX}"] {
-            assert!(sealed(items).is_empty(), "{items}");
+            assert_eq!(error, wanted, "{value}");
         }
-        assert_eq!(sealed("{a: AgX}").len(), 1);
+        assert_eq!(sealed(" {a: AgX}").unwrap().spec.encrypted_data.len(), 1);
+    }
+
+    #[test]
+    fn a_stored_item_that_is_no_text_is_there_and_empty() {
+        for (value, _) in NO_TEXT {
+            let text =
+                format!("kind: SealedSecret\nspec:\n  encryptedData:\n    good: AgX\n    bad: {value}\n");
+            let document = &documents(&text).unwrap()[0];
+            let items = read_stored_sealed_secret(document, &document.root).unwrap().spec.encrypted_data;
+            assert_eq!((items["good"].as_str(), items["bad"].as_str()), ("AgX", ""), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_mapping_where_one_is_wanted_is_refused_and_nothing_is_empty() {
+        for items in [" []", " 7", " text", " ''"] {
+            let error = sealed(items).unwrap_err().to_string();
+            assert_eq!(
+                error, "document 1, line 3: spec.encryptedData: must be a mapping of keys to values",
+                "{items}"
+            );
+        }
+        for items in ["", " null", " {}"] {
+            assert!(sealed(items).unwrap().spec.encrypted_data.is_empty(), "{items}");
+        }
+        for (field, text) in [
+            ("spec", "spec: [a]"),
+            ("spec.template", "spec: {template: text}"),
+            ("spec.template.data", "spec: {template: {data: [a]}}"),
+            ("spec.template.metadata", "spec: {template: {metadata: [a]}}"),
+            ("spec.template.metadata.labels", "spec: {template: {metadata: {labels: [a]}}}"),
+        ] {
+            let text = format!("kind: SealedSecret\n{text}\n");
+            let error = sealed_secrets_of(&documents(&text).unwrap()).unwrap_err().to_string();
+            assert_eq!(error, format!("document 1, line 2: {field}: must be a mapping of keys to values"));
+        }
+    }
+
+    #[test]
+    fn one_sealed_secret_of_a_list_with_an_item_that_is_no_text_refuses_all() {
+        let text = "kind: SealedSecretList\nitems:\n- kind: SealedSecret\n  spec: {encryptedData: {a: AgX}}\n\
+                    - kind: SealedSecret\n  spec: {encryptedData: {b: [AgX]}}\n";
+        let error = sealed_secrets_of(&documents(text).unwrap()).unwrap_err().to_string();
+        assert!(error.starts_with("document 1, line 6: spec.encryptedData[\"b\"]: "), "{error}");
     }
 
     #[test]

@@ -63,7 +63,7 @@ fn read(text: &str, mut budget: Budget) -> Result<Vec<Document>, ManifestError> 
             counted = range.start;
             let source = text.get(range.clone()).unwrap_or_default();
             let number = found.len() + 1;
-            let parsed = parse(source, &mut budget);
+            let parsed = parse(source, &mut budget).map_err(|(cause, line)| or_template(source, cause, line));
             if let Some(root) = parsed.map_err(|(cause, line)| error(number, lines_before + line, cause))? {
                 let json = source.trim_start().starts_with('{');
                 found.push(Document { number, range, lines_before, json, root });
@@ -71,6 +71,17 @@ fn read(text: &str, mut budget: Budget) -> Result<Vec<Document>, ManifestError> 
         }
     }
     Ok(found)
+}
+
+/// The error, or what explains it: the braces of a template in its line.
+fn or_template(source: &str, cause: NodeError, line: usize) -> (NodeError, usize) {
+    if !matches!(cause, NodeError::Syntax(_) | NodeError::KeyNotScalar) {
+        return (cause, line);
+    }
+    let begins_value =
+        |text: &str| text.trim_start().starts_with("{{") || text.contains(": {{") || text.contains("- {{");
+    let is_template = source.lines().nth(line.saturating_sub(1)).is_some_and(begins_value);
+    if is_template { (NodeError::Template, line) } else { (cause, line) }
 }
 
 /// Byte ranges between the document markers of YAML.
@@ -160,6 +171,28 @@ mod tests {
     #[test]
     fn a_marker_within_a_line_or_word_separates_nothing() {
         assert_eq!(count("a: x---\nb: |\n  ---\n  text\n----: c\n"), 1);
+    }
+
+    #[test]
+    fn braces_of_helm_are_called_so_where_they_stand() {
+        let templates = [
+            ("{{- if .Values.enabled }}\nkind: Secret\n{{- end }}\n", 1),
+            ("kind: Secret\nmetadata:\n  name: {{ .Release.Name }}\n", 3),
+            ("kind: Secret\nmetadata:\n  labels:\n    {{- include \"x\" . | nindent 4 }}\n", 4),
+            ("kind: Secret\n{{- range .Values.all }}\nstringData: {}\n{{- end }}\n", 2),
+            ("kind: Secret\nstringData:\n  a: {{ .Values.a | quote }}\n  b: {{ .Values.b }}\n", 3),
+            ("items:\n- {{ .Values.a }}\n", 2),
+            ("{{/* comment */}}\nkind: Secret\n", 1),
+            ("kind: Secret\nname: {{ .Release.Name }}-db\n", 2),
+        ];
+        for (text, line) in templates {
+            let error = documents(text).unwrap_err();
+            assert_eq!((error.line, &error.cause), (line, &NodeError::Template), "{text}");
+            assert!(error.to_string().contains("{{ … }} is a template of Helm or Go"), "{error}");
+        }
+        let other = "data:\n  a: '{{ .x }}'\n  b: |\n    {{ .y }}\n  c: [\nd: e\n";
+        assert!(matches!(documents(other).unwrap_err().cause, NodeError::Syntax(_)));
+        assert_eq!(count("a: '{{ .x }}'\n"), 1);
     }
 
     #[test]

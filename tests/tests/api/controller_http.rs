@@ -35,6 +35,22 @@ async fn verify_says_whether_every_item_opens_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn an_item_that_is_no_text_does_not_open_over_http_and_hides_no_other() {
+    let scene = unlimited().await;
+    let good = scene.seal(&scene.secret("db", "password", CANARY)).await;
+    for value in ["{\"value\": \"AgX\"}", "[\"AgX\"]", "5", "true", "null", "\"\""] {
+        let mut bad = good.clone();
+        bad["spec"]["encryptedData"]["other"] = json!("BAD");
+        let json = bad.to_string().replace("\"BAD\"", value);
+        let yaml = format!("# YAML\n{json}");
+        for body in [json, yaml] {
+            assert_eq!(post(&scene, "/v1/verify", &body).await, (409, String::new()), "{value}");
+            assert_eq!(post(&scene, "/v1/rotate", &body).await.0, 500, "{value}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn verify_never_renders_a_template() {
     let scene = unlimited().await;
     let mut sealed = scene.seal(&scene.secret("db", "password", CANARY)).await;

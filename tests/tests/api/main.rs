@@ -20,6 +20,7 @@ mod controller_restored;
 mod controller_status;
 mod controller_templates;
 mod controller_unseals;
+mod controller_unvalidated;
 mod controller_variables;
 mod custom_resource_definition;
 mod differential;
