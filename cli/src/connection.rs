@@ -5,7 +5,7 @@ use std::env;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::flags::{FLAGS, Flag, Flags, Group};
+use crate::flags::{CommandLine, FLAGS, Flag, Flags, Group};
 use crate::help;
 
 /// The flags of this kind that were given, or set by `SEALED_SECRETS_` variables.
@@ -39,7 +39,7 @@ impl FromArgMatches for Connection {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let given = taken().filter(|flag| matches.value_source(flag.name) == Some(ValueSource::CommandLine));
         let words = given.flat_map(|flag| words(flag, matches));
-        let mut flags = Flags::parse(words).map_err(|error| {
+        let CommandLine { mut flags, .. } = CommandLine::parse(words, &[]).map_err(|error| {
             clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{error}\n"))
         })?;
         let of_connection = |variable: &str| {

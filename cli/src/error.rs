@@ -2,12 +2,13 @@
 
 use std::io;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sealed_secrets_core::crypto::envelope::SealValueError;
 use sealed_secrets_core::crypto::{
     CertificateError, FileContent, Fingerprint, KeyPairError, ParseFingerprintError,
 };
 use sealed_secrets_core::manifest::edit::EditError;
-use sealed_secrets_core::manifest::{ManifestError, ReadError, UnknownFormat};
+use sealed_secrets_core::manifest::{ManifestError, Place, ReadError, UnknownFormat};
 use sealed_secrets_core::seal::SealError;
 use sealed_secrets_core::unseal::UnsealError;
 use sealed_secrets_crds::{ParseScopeError, Scope};
@@ -21,8 +22,25 @@ const SERVICE_FLAGS: &str = "Please, use the flag --controller-name and --contro
 #[derive(Debug, Error)]
 pub(crate) enum Error {
     /// `-f` names nothing that can be read.
-    #[error("Could not read file specified with --secret-file")]
-    SecretFile,
+    #[error("Could not read file specified with --secret-file: open {path}: {}", go_words(.cause))]
+    SecretFile {
+        /// The file.
+        path: String,
+        /// The system's answer.
+        cause: io::Error,
+    },
+    /// Something is wrong with one object of the input.
+    #[error("{input}: {place}, {object}: {cause}")]
+    Object {
+        /// The input.
+        input: String,
+        /// Where it begins.
+        place: Place,
+        /// Namespace and name.
+        object: String,
+        /// What is wrong.
+        cause: Box<Error>,
+    },
     /// An operation on a file fails.
     #[error("{operation} {path}: {}", go_words(.cause))]
     File {
@@ -207,6 +225,14 @@ pub(crate) enum Error {
         /// What is wrong.
         cause: KeyPairError,
     },
+    /// `--recovery-unseal` alone.
+    #[error(
+        "no key could decrypt secret, because none is given: say where the private keys are with --recovery-private-key FILE"
+    )]
+    NoRecoveryKey,
+    /// `--recovery-private-key` alone.
+    #[error("--recovery-private-key has no effect without --recovery-unseal; add that flag to decrypt")]
+    KeyWithoutRecovery,
     /// A key Secret without key.
     #[error("secret must contain a 'tls.data' key")]
     KeySecret,
@@ -239,8 +265,17 @@ impl Error {
             Self::Service { .. } => vec![SERVICE_FLAGS.to_owned()],
             Self::MissingPlugin { hint, .. } => hint.lines().map(|line| format!("  {line}")).collect(),
             Self::Keys(error) => error.advice(),
+            Self::Object { cause, .. } => cause.advice(),
             _ => Vec::new(),
         }
+    }
+
+    /// The same, about the object of this name at this place of an input.
+    pub(crate) fn at(self, input: &str, place: Place, metadata: &ObjectMeta) -> Self {
+        let named = [metadata.namespace.as_deref(), metadata.name.as_deref()];
+        let named: Vec<&str> = named.into_iter().flatten().filter(|word| !word.is_empty()).collect();
+        let object = if named.is_empty() { "an object without a name".to_owned() } else { named.join("/") };
+        Self::Object { input: input.to_owned(), place, object, cause: Box::new(self) }
     }
 }
 

@@ -24,8 +24,8 @@ impl Input {
     pub(crate) fn read(file: Option<&str>) -> Result<Self, Error> {
         match file {
             Some(path) => {
-                let bytes = fs::read(path).map_err(|_| Error::SecretFile)?;
-                Self::from_bytes(path, bytes)
+                let failed = |cause| Error::SecretFile { path: path.to_owned(), cause };
+                Self::from_bytes(path, fs::read(path).map_err(failed)?)
             }
             None => Self::from_bytes("standard input", read_stdin("json/yaml k8s resource")?),
         }

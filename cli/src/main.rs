@@ -14,13 +14,14 @@ mod io;
 mod kubeconfig;
 mod platform;
 mod report;
+mod surplus;
 mod surroundings;
 mod web;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::flags::{Flags, UsageError};
+use crate::flags::{CommandLine, UsageError};
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
@@ -33,16 +34,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if let Some(run) = commands::subcommand(&words) {
-        return finish(run());
-    }
-    match Flags::parse(words) {
-        Ok(mut flags) => {
-            for ignored in flags.fill_from(|name| std::env::var(name).ok()) {
-                io::tell(&format!("warning: {ignored}"));
-            }
-            finish(commands::run(&flags, &program))
-        }
+    match CommandLine::parse(words, &commands::SUBCOMMANDS) {
+        Ok(line) => understood(line, &program),
         Err(UsageError::Help) => finish(io::write(None, help::text(&program).as_bytes())),
         Err(error) => {
             // Scripts find the message where upstream puts it: last on stdout. People find it on stderr.
@@ -52,6 +45,26 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn understood(line: CommandLine, program: &str) -> ExitCode {
+    for remark in &line.remarks {
+        io::tell(&format!("warning: {remark}"));
+    }
+    let is_version = line.flags.is_on("version");
+    if !line.subcommand.is_empty() && !is_version {
+        return finish(commands::run_subcommand(line.subcommand_words()));
+    }
+    let complaint = surplus::complaint(&line);
+    let mut flags = line.flags;
+    if let Some(complaint) = complaint.filter(|_| !flags.is_on("help") && !is_version) {
+        io::tell(&format!("error: {complaint}"));
+        return ExitCode::from(2);
+    }
+    for ignored in flags.fill_from(|name| std::env::var(name).ok()) {
+        io::tell(&format!("warning: {ignored}"));
+    }
+    finish(commands::run(&flags, program))
 }
 
 fn finish(result: Result<(), error::Error>) -> ExitCode {

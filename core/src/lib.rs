@@ -12,6 +12,7 @@ pub mod diagnosis;
 pub mod keyring;
 pub mod label;
 pub mod manifest;
+pub mod names;
 pub mod opening;
 pub mod rewrap;
 pub mod rotation;

@@ -1,10 +1,11 @@
-//! The grammar of subcommands: it applies when the first word is one.
+//! The grammar of subcommands: it applies from the word on that is one.
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 
 use super::{cert, keys};
 use crate::error::Error;
 use crate::escape;
+use crate::flags::CommandLine;
 
 /// The words after `kubeseal`.
 #[derive(Debug, Parser)]
@@ -36,11 +37,11 @@ Examples:
 ///
 /// # Errors
 /// [`Error::Usage`] when they do not follow the grammar; else whatever the verb says.
-pub(super) fn run(words: &[String]) -> Result<(), Error> {
+pub(super) fn run(words: Vec<String>) -> Result<(), Error> {
     let grammar = |words: &[String]| {
         Grammar::try_parse_from(std::iter::once("kubeseal").chain(words.iter().map(String::as_str)))
     };
-    match parsed(words, grammar)? {
+    match parsed(&verb_first(words), grammar)? {
         Grammar::Keys(verb) => keys::run(&verb),
         Grammar::Cert(verb) => cert::run(&verb),
     }
@@ -58,4 +59,18 @@ pub(super) fn parsed<T>(
         let shown: Vec<String> = words.iter().map(|word| escape::line(word)).collect();
         parse(&shown).err().unwrap_or(error)
     })
+}
+
+/// The words with flags between the noun and its verb moved behind the verb.
+fn verb_first(words: Vec<String>) -> Vec<String> {
+    let verbs = Grammar::command();
+    let verbs = words.first().and_then(|noun| verbs.find_subcommand(noun)).into_iter();
+    let verbs: Vec<&str> =
+        verbs.flat_map(|noun| noun.get_subcommands().map(clap::Command::get_name)).collect();
+    match CommandLine::parse(words.iter().skip(1).cloned(), &verbs) {
+        Ok(line) if !line.subcommand.is_empty() => {
+            words.into_iter().take(1).chain(line.subcommand_words()).collect()
+        }
+        _ => words,
+    }
 }

@@ -7,7 +7,7 @@ use crate::{help, io};
 ///
 /// # Errors
 /// When there is no such subcommand, or stdout cannot be written.
-pub(super) fn run(path: Vec<String>) -> Result<(), Error> {
+pub(super) fn run(path: impl Iterator<Item = String>) -> Result<(), Error> {
     let mut command = help::command();
     command.build();
     for word in path {

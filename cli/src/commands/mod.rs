@@ -21,22 +21,18 @@ use crate::error::Error;
 use crate::flags::Flags;
 use crate::{help, io};
 
-/// What a subcommand word runs; none when the first word is a flag or nothing.
-pub(crate) fn subcommand(words: &[String]) -> Option<Box<dyn FnOnce() -> Result<(), Error>>> {
+/// The words that begin a subcommand.
+pub(crate) const SUBCOMMANDS: [&str; 4] = ["keys", "cert", "completion", "man"];
+
+/// Runs the subcommand that the first word names.
+///
+/// # Errors
+/// [`Error::Usage`] when the words do not follow the grammar; else whatever the verb says.
+pub(crate) fn run_subcommand(words: Vec<String>) -> Result<(), Error> {
     match words.first().map(String::as_str) {
-        Some("completion") => {
-            let words = words.to_vec();
-            Some(Box::new(move || completion::run(&words)))
-        }
-        Some("man") => {
-            let path = words.iter().skip(1).cloned().collect();
-            Some(Box::new(move || man::run(path)))
-        }
-        Some("keys" | "cert") => {
-            let words = words.to_vec();
-            Some(Box::new(move || grammar::run(&words)))
-        }
-        _ => None,
+        Some("completion") => completion::run(&words),
+        Some("man") => man::run(words.into_iter().skip(1)),
+        _ => grammar::run(words),
     }
 }
 
@@ -56,6 +52,9 @@ pub(crate) fn run(flags: &Flags, program: &str) -> Result<(), Error> {
     }
     if !flags.texts("from-file").is_empty() && !flags.is_on("raw") {
         return Err(Error::FromFileWithoutRaw);
+    }
+    if flags.is_on_command_line("recovery-private-key") && !flags.is_on("recovery-unseal") {
+        return Err(Error::KeyWithoutRecovery);
     }
     if flags.is_on("validate") {
         validate::run(flags)

@@ -1,11 +1,12 @@
 //! `--raw`: encrypt one value.
 
 use sealed_secrets_core::label::Label;
+use sealed_secrets_core::names::{refused_key, refused_name, refused_namespace};
 use sealed_secrets_core::seal::seal_value;
 use sealed_secrets_crds::Scope;
 use zeroize::Zeroizing;
 
-use crate::commands::output;
+use crate::commands::{output, seal};
 use crate::error::Error;
 use crate::flags::Flags;
 use crate::{certificate, io, kubeconfig};
@@ -14,13 +15,22 @@ use crate::{certificate, io, kubeconfig};
 /// When the label of the item is not settled, or the value cannot be read or sealed.
 pub(super) fn run(flags: &Flags) -> Result<(), Error> {
     if let Some(file) = flags.text("secret-file") {
-        std::fs::File::open(file).map_err(|_| Error::SecretFile)?;
+        let failed = |cause| Error::SecretFile { path: file.to_owned(), cause };
+        std::fs::File::open(file).map_err(failed)?;
     }
     let label = label(flags)?;
+    warn_of_names(flags);
     let certificate = certificate::load(flags)?;
     let value = Zeroizing::new(value(flags)?);
     let item = seal_value(&mut rand::rng(), certificate.public_key(), &label, &value)?;
     io::write(output::file(flags), item.as_bytes())
+}
+
+fn warn_of_names(flags: &Flags) {
+    let key = flags.texts("from-file").first().and_then(|file| file.split_once('=')).map(|(key, _)| key);
+    let name = flags.text("name").and_then(refused_name);
+    let namespace = flags.text("namespace").and_then(refused_namespace);
+    seal::warn_of(name.into_iter().chain(namespace).chain(key.and_then(refused_key)));
 }
 
 fn label(flags: &Flags) -> Result<Label, Error> {

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use sealed_secrets_core::manifest::edit::{Change, apply};
-use sealed_secrets_core::manifest::{Format, sealed_secret_text, sealed_secrets_of};
+use sealed_secrets_core::manifest::{Format, places_of, sealed_secret_text, sealed_secrets_of};
 use sealed_secrets_crds::SealedSecret;
 
 use crate::cluster::Cluster;
@@ -24,9 +24,11 @@ pub(super) fn run(flags: &Flags) -> Result<(), Error> {
     let input = Input::read(file)?;
     let sealed = validate::sealed_secrets(&input)?;
     let cluster = Cluster::connect(flags)?;
+    let places = places_of(&input.documents()?);
     let mut changes = Vec::new();
-    for (object, sealed) in sealed.iter().enumerate() {
-        changes.extend(re_encrypt(&cluster, object, sealed)?);
+    for ((object, sealed), place) in sealed.iter().enumerate().zip(places) {
+        let renewed = re_encrypt(&cluster, object, sealed);
+        changes.extend(renewed.map_err(|cause| cause.at(&input.name, place, &sealed.metadata))?);
     }
     let edited = apply(&input.text, &changes).map_err(|cause| Error::Edit(input.name.clone(), cause))?;
     match (output::file(flags), file) {

@@ -6,9 +6,10 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use sealed_secrets_core::crypto::{FileContent, KeyPair, KeyPairError, text_of_file};
 use sealed_secrets_core::keyring::{KeyRing, KeySecretError, OrderBy, SealingKey};
-use sealed_secrets_core::manifest::{NodeKind, secret_text, secrets_of};
+use sealed_secrets_core::manifest::{Format, NodeKind, places_of, secret_text, secrets_of};
 use sealed_secrets_core::template::Budget;
 use sealed_secrets_core::unseal::{Renderer, V1Data, unseal};
+use sealed_secrets_crds::SealedSecret;
 use zeroize::Zeroizing;
 
 use crate::commands::{output, validate};
@@ -24,14 +25,37 @@ pub(super) fn run(flags: &Flags) -> Result<(), Error> {
     let format = output::format(flags)?;
     let input = Input::read(flags.text("secret-file"))?;
     let ring = ring(flags.texts("recovery-private-key"))?;
+    let sealed = validate::sealed_secrets(&input)?;
+    if ring.is_empty() {
+        return Err(Error::NoRecoveryKey);
+    }
     let mut text = Zeroizing::new(String::new());
-    for sealed in validate::sealed_secrets(&input)? {
-        let mut surroundings = Surroundings::from_now();
-        let mut renderer = Renderer { budget: &Budget::default(), sources: &mut surroundings };
-        let unsealed = unseal(&sealed, &ring, V1Data::Accepted, &mut renderer)?;
-        text.push_str(&Zeroizing::new(secret_text(&unsealed.secret, format)));
+    let places = places_of(&input.documents()?);
+    for (mut sealed, place) in sealed.into_iter().zip(&places) {
+        with_namespace(flags, &mut sealed);
+        let opened = opened(&sealed, &ring, format);
+        let opened = opened.map_err(|cause| match places.len() {
+            1 => cause,
+            _ => cause.at(&input.name, *place, &sealed.metadata),
+        });
+        text.push_str(&opened?);
     }
     io::write_plaintext(output::file(flags), text.as_bytes())
+}
+
+/// A file without a namespace was sealed for the one of the flag.
+fn with_namespace(flags: &Flags, sealed: &mut SealedSecret) {
+    let namespace = &mut sealed.metadata.namespace;
+    if namespace.as_deref().is_none_or(str::is_empty) {
+        *namespace = flags.text("namespace").map(str::to_owned);
+    }
+}
+
+fn opened(sealed: &SealedSecret, ring: &KeyRing, format: Format) -> Result<Zeroizing<String>, Error> {
+    let mut surroundings = Surroundings::from_now();
+    let mut renderer = Renderer { budget: &Budget::default(), sources: &mut surroundings };
+    let unsealed = unseal(sealed, ring, V1Data::Accepted, &mut renderer)?;
+    Ok(Zeroizing::new(secret_text(&unsealed.secret, format)))
 }
 
 fn ring(paths: &[String]) -> Result<KeyRing, Error> {

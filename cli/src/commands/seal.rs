@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
 use sealed_secrets_core::crypto::SealingCertificate;
-use sealed_secrets_core::manifest::{sealed_secret_text, secrets_of};
+use sealed_secrets_core::manifest::{places_of, sealed_secret_text, secrets_of};
+use sealed_secrets_core::names::refusals;
 use sealed_secrets_core::seal::seal_secret;
 use sealed_secrets_crds::{Scope, SealedSecret};
 
@@ -21,10 +22,16 @@ pub(super) fn run(flags: &Flags) -> Result<(), Error> {
     let input = Input::read(flags.text("secret-file"))?;
     let certificate = certificate::load(flags)?;
     let secrets = secrets(&input)?;
+    let places = places_of(&input.documents()?);
     let mut text = String::new();
-    for secret in secrets {
-        let sealed = seal(flags, &certificate, prepared(flags, secret)?)?;
-        text += &sealed_secret_text(&sealed, format);
+    for (secret, place) in secrets.into_iter().zip(&places) {
+        let metadata = secret.metadata.clone();
+        let sealed = prepared(flags, secret).and_then(|secret| seal(flags, &certificate, secret));
+        let sealed = sealed.map_err(|cause| match places.len() {
+            1 => cause,
+            _ => cause.at(&input.name, *place, &metadata),
+        });
+        text += &sealed_secret_text(&sealed?, format);
     }
     io::write(output::file(flags), text.as_bytes())
 }
@@ -50,7 +57,15 @@ pub(super) fn seal(
     if secret.metadata.name.as_deref().is_none_or(str::is_empty) {
         return Err(Error::NoName);
     }
+    warn_of(refusals(&secret));
     Ok(seal_secret(&mut rand::rng(), certificate.public_key(), secret)?)
+}
+
+/// Sealed is sealed: what the API server will say of a name is for the person to judge.
+pub(super) fn warn_of(refusals: impl IntoIterator<Item = String>) {
+    for refusal in refusals {
+        io::tell(&format!("warning: the API server will refuse {refusal}"));
+    }
 }
 
 /// Settles name, scope and namespace by the flags (compatibility 4.2).

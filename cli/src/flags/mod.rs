@@ -1,12 +1,14 @@
 //! Upstream's flag grammar: that of Go's pflag.
 
+mod command_line;
 mod table;
 mod value;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use thiserror::Error;
 
+pub(crate) use command_line::{CommandLine, Surplus};
 pub(crate) use table::{FLAGS, Flag, Group, Kind};
 use value::check;
 
@@ -51,65 +53,10 @@ pub(crate) enum UsageError {
 #[derive(Debug, Default)]
 pub(crate) struct Flags {
     given: HashMap<&'static str, Vec<String>>,
+    from_environment: HashSet<&'static str>,
 }
 
 impl Flags {
-    /// Reads the words after the program's name. Words that are no flags are ignored, as upstream does.
-    ///
-    /// # Errors
-    /// At the first word that does not follow the grammar.
-    pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, UsageError> {
-        let mut flags = Self::default();
-        let mut words = words.into_iter();
-        while let Some(word) = words.next() {
-            if word == "--" {
-                break;
-            }
-            if let Some(long) = word.strip_prefix("--") {
-                flags.long(long, &word, &mut words)?;
-            } else if let Some(letters) = word.strip_prefix('-').filter(|letters| !letters.is_empty()) {
-                flags.letters(letters, &mut words)?;
-            }
-        }
-        Ok(flags)
-    }
-
-    fn long(
-        &mut self,
-        long: &str,
-        word: &str,
-        rest: &mut impl Iterator<Item = String>,
-    ) -> Result<(), UsageError> {
-        let (name, value) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value)));
-        if name.is_empty() || name.starts_with('-') {
-            return Err(UsageError::Syntax(word.to_owned()));
-        }
-        let flag = find(name).ok_or_else(|| UsageError::Unknown(name.to_owned()))?;
-        let value = match value {
-            Some(value) => value.to_owned(),
-            None if flag.kind.is_bool() => "true".to_owned(),
-            None => rest.next().ok_or_else(|| UsageError::NoValue(format!("--{name}")))?,
-        };
-        self.add(flag, value)
-    }
-
-    fn letters(&mut self, letters: &str, rest: &mut impl Iterator<Item = String>) -> Result<(), UsageError> {
-        let mut characters = letters.chars();
-        let Some(letter) = characters.next() else { return Ok(()) };
-        if letter == 'h' {
-            return Err(UsageError::Help);
-        }
-        let unknown = || UsageError::UnknownLetter { letter, word: letters.to_owned() };
-        let flag = FLAGS.iter().find(|flag| flag.short == Some(letter)).ok_or_else(unknown)?;
-        let attached = characters.as_str();
-        let value = match attached.strip_prefix('=') {
-            Some(value) if !value.is_empty() => value.to_owned(),
-            _ if !attached.is_empty() => attached.to_owned(),
-            _ => rest.next().ok_or_else(|| UsageError::NoValue(format!("'{letter}' in -{letters}")))?,
-        };
-        self.add(flag, value)
-    }
-
     fn add(&mut self, flag: &'static Flag, value: String) -> Result<(), UsageError> {
         match check(flag.kind, &value) {
             Ok(values) => {
@@ -131,11 +78,12 @@ impl Flags {
         for flag in FLAGS.iter().filter(|flag| !flag.kind.is_log() && flag.group != Group::Log) {
             let name = format!("{ENVIRONMENT_PREFIX}{}", flag.name.to_uppercase().replace('-', "_"));
             match variable(&name).filter(|value| !value.is_empty()) {
-                Some(value) if !self.was_given(flag.name) => {
-                    if let Err(UsageError::Value { cause, .. }) = self.add(flag, value) {
+                Some(value) if !self.was_given(flag.name) => match self.add(flag, value) {
+                    Err(UsageError::Value { cause, .. }) => {
                         ignored.push(format!("{name} is ignored: {cause}"));
                     }
-                }
+                    _ => drop(self.from_environment.insert(flag.name)),
+                },
                 _ => {}
             }
         }
@@ -145,6 +93,11 @@ impl Flags {
     /// Whether the flag was given.
     pub(crate) fn was_given(&self, name: &str) -> bool {
         self.given.contains_key(name)
+    }
+
+    /// Whether the flag was given, and not by a variable.
+    pub(crate) fn is_on_command_line(&self, name: &str) -> bool {
+        self.was_given(name) && !self.from_environment.contains(name)
     }
 
     /// Whether a truth value was given as true.
@@ -182,7 +135,7 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Flags, UsageError> {
-        Flags::parse(line.split_whitespace().map(str::to_owned))
+        CommandLine::parse(line.split_whitespace().map(str::to_owned), &[]).map(|line| line.flags)
     }
 
     fn refused(line: &str) -> String {
@@ -197,8 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truth_value_needs_the_equals_sign() {
-        assert!(parse("--raw false").unwrap().is_on("raw"));
+    fn the_last_truth_value_counts() {
         assert!(!parse("--raw --raw=F").unwrap().is_on("raw"));
         assert!(parse("-- --raw").is_ok_and(|flags| !flags.was_given("raw")));
     }

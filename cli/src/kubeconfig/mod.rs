@@ -18,20 +18,22 @@ use crate::web::{causes, proxy_for, shown, trust_nobody_without_tls};
 
 const NO_CONFIGURATION: &str = "invalid configuration: no configuration has been provided, try setting KUBERNETES_MASTER environment variable";
 
-/// The namespace of the current context; `default` where it names none.
+/// The namespace of the current context; where it names none, that of the pod this runs in, else `default`. A kubeconfig that
+/// leads to no cluster counts as none, as in client-go.
 ///
 /// # Errors
 /// When there is no usable configuration.
 pub(crate) fn namespace(flags: &Flags) -> Result<String, Error> {
-    match file::read(flags)? {
-        Some(kubeconfig) => {
-            let context = current_context(&kubeconfig, flags)?;
-            let named =
-                context.and_then(|context| context.namespace).filter(|namespace| !namespace.is_empty());
-            Ok(named.unwrap_or_else(|| "default".to_owned()))
-        }
-        None => in_cluster().map(|config| config.default_namespace),
+    let Some(kubeconfig) = file::read(flags)? else {
+        return in_cluster().map(|config| config.default_namespace);
+    };
+    let context = current_context(&kubeconfig, flags)?;
+    if !has_server(&chosen_cluster(&kubeconfig, context.as_ref(), flags).unwrap_or_default()) {
+        return in_cluster().map(|config| config.default_namespace);
     }
+    let named = context.and_then(|context| context.namespace).filter(|namespace| !namespace.is_empty());
+    let pods = || in_cluster().map_or_else(|_| "default".to_owned(), |config| config.default_namespace);
+    Ok(named.unwrap_or_else(pods))
 }
 
 /// Everything that a client needs.
@@ -103,16 +105,8 @@ fn current_context(kubeconfig: &Kubeconfig, flags: &Flags) -> Result<Option<Cont
 /// Cluster and user that the current context and the flags choose.
 fn chosen(kubeconfig: &Kubeconfig, flags: &Flags) -> Result<(Cluster, AuthInfo), Error> {
     let context = current_context(kubeconfig, flags)?;
-    let cluster_name = flags.text("cluster").or(context.as_ref().map(|context| context.cluster.as_str()));
     let user_name = flags.text("user").or(context.as_ref().and_then(|context| context.user.as_deref()));
-    let missing = |kind: &str, name: &str| Error::Kubeconfig(format!("{kind} {name:?} does not exist"));
-    let cluster = match cluster_name.filter(|name| !name.is_empty()) {
-        Some(name) => {
-            let found = kubeconfig.clusters.iter().find(|cluster| cluster.name == name);
-            found.ok_or_else(|| missing("cluster", name))?.cluster.clone().unwrap_or_default()
-        }
-        None => Cluster::default(),
-    };
+    let cluster = chosen_cluster(kubeconfig, context.as_ref(), flags)?;
     let user = match user_name.filter(|name| !name.is_empty()) {
         Some(name) => {
             let found = kubeconfig.auth_infos.iter().find(|user| user.name == name);
@@ -120,11 +114,35 @@ fn chosen(kubeconfig: &Kubeconfig, flags: &Flags) -> Result<(Cluster, AuthInfo),
         }
         None => AuthInfo::default(),
     };
-    let cluster = with_cluster_flags(cluster, flags);
-    if cluster.server.as_deref().is_none_or(str::is_empty) {
+    if !has_server(&cluster) {
         return Err(Error::Kubeconfig(NO_CONFIGURATION.to_owned()));
     }
     Ok((cluster, with_user_flags(user, flags)))
+}
+
+/// The cluster of the context, as the flags change it.
+fn chosen_cluster(
+    kubeconfig: &Kubeconfig,
+    context: Option<&Context>,
+    flags: &Flags,
+) -> Result<Cluster, Error> {
+    let name = flags.text("cluster").or(context.map(|context| context.cluster.as_str()));
+    let cluster = match name.filter(|name| !name.is_empty()) {
+        Some(name) => {
+            let found = kubeconfig.clusters.iter().find(|cluster| cluster.name == name);
+            found.ok_or_else(|| missing("cluster", name))?.cluster.clone().unwrap_or_default()
+        }
+        None => Cluster::default(),
+    };
+    Ok(with_cluster_flags(cluster, flags))
+}
+
+fn missing(kind: &str, name: &str) -> Error {
+    Error::Kubeconfig(format!("{kind} {name:?} does not exist"))
+}
+
+fn has_server(cluster: &Cluster) -> bool {
+    cluster.server.as_deref().is_some_and(|server| !server.is_empty())
 }
 
 fn with_cluster_flags(mut cluster: Cluster, flags: &Flags) -> Cluster {

@@ -44,7 +44,9 @@ fn bad_input_is_named_with_document_and_line() {
 #[test]
 fn what_a_flag_names_is_looked_at_also_where_it_is_not_needed() {
     let raw = ["--raw", "--scope=cluster-wide", "-f", "nope"];
-    fails(&raw, "x", "error: Could not read file specified with --secret-file\n");
+    let unreadable =
+        "error: Could not read file specified with --secret-file: open nope: no such file or directory\n";
+    fails(&raw, "x", unreadable);
     fails(&["--merge-into", "nope", "-obogus"], SECRET, "error: unsupported output format: bogus\n");
 }
 
@@ -264,7 +266,11 @@ fn a_full_target_is_an_error() {
 
 #[test]
 fn an_unclosed_brace_ends_with_an_error() {
-    fails(&[], "{", "error: standard input: document 1, line 1: not valid YAML or JSON: unclosed bracket '{'\n");
+    fails(
+        &[],
+        "{",
+        "error: standard input: document 1, line 1: not valid YAML or JSON: unclosed bracket '{'\n",
+    );
 }
 
 #[test]
@@ -279,4 +285,129 @@ fn an_argument_that_is_not_utf8_is_a_usage_error() {
         (output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()),
         (Some(2), expected)
     );
+}
+
+#[test]
+fn an_input_error_names_file_document_line_and_a_whole_reason() {
+    let folder = TempDir::new().unwrap();
+    let sealing = |text: &str| {
+        std::fs::write(folder.path().join("in.yaml"), text).unwrap();
+        let ran = kubeseal(folder.path(), &["--cert", CERTIFICATE, "-f", "in.yaml"], b"");
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{text}");
+        ran.stderr
+    };
+    let helm = "{{ … }} is a template of Helm or Go, not yet a manifest; render it first, for example with helm template\n";
+    let no_kind = "this object has no kind; say kind: Secret, or take it out of the input\n";
+    let nothing = "secret.data is empty in input Secret, assuming this is an error and aborting. To work with empty data, --allow-empty-data can be used\n";
+    let errors = [
+        (format!("{{{{- if .Values.enabled }}}}\n{SECRET}{{{{- end }}}}\n"), 1, 1, helm),
+        ("apiVersion: v1\nkind: Secret\nmetadata:\n  name: {{ .Release.Name }}\n".to_owned(), 1, 4, helm),
+        (format!("NAME: release\nSTATUS: pending-install\n---\n{SECRET}"), 1, 1, no_kind),
+        (format!("{SECRET}---\nError from server (NotFound): secrets \"x\" not found\n"), 2, 6, no_kind),
+        (
+            format!("{SECRET}---\n- a\n"),
+            2,
+            6,
+            "expected a Secret (apiVersion v1) but found something that is no object; take it out of the input\n",
+        ),
+        (
+            "- a\nb: c\n".to_owned(),
+            1,
+            2,
+            "not valid YAML or JSON: while parsing a block collection, did not find expected '-' indicator\n",
+        ),
+        ("a: [1, 2\nb: c\n".to_owned(), 1, 2, "not valid YAML or JSON: illegal placement of ':' indicator\n"),
+    ];
+    for (text, document, line, reason) in errors {
+        assert_eq!(
+            sealing(&text),
+            format!("error: in.yaml: document {document}, line {line}: {reason}"),
+            "{text}"
+        );
+    }
+    let second = format!("{SECRET}---\nkind: Secret\nmetadata: {{name: b, namespace: shop}}\n");
+    assert_eq!(sealing(&second), format!("error: in.yaml: document 2, line 6, shop/b: {nothing}"));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_with_the_reason() {
+    for arguments in
+        [&["--cert", CERTIFICATE][..], &["--validate"], &["--re-encrypt"], &["--merge-into", "x"]]
+    {
+        let folder = TempDir::new().unwrap();
+        for (file, reason) in [("nofile.yaml", "no such file or directory"), (".", "is a directory")] {
+            let ran = kubeseal(folder.path(), &[arguments, &["-f", file]].concat(), b"");
+            let expected =
+                format!("error: Could not read file specified with --secret-file: open {file}: {reason}\n");
+            assert_eq!((ran.code, ran.stderr), (Some(1), expected));
+        }
+    }
+}
+
+#[test]
+fn decrypting_says_which_of_its_two_flags_is_missing() {
+    let folder = TempDir::new().unwrap();
+    let sealed = kubeseal(folder.path(), &["--cert", CERTIFICATE], SECRET.as_bytes()).stdout;
+    let without_key = kubeseal(folder.path(), &["--recovery-unseal"], sealed.as_bytes());
+    let expected = "error: no key could decrypt secret, because none is given: say where the private keys are with --recovery-private-key FILE\n";
+    assert_eq!((without_key.code, without_key.stderr.as_str()), (Some(1), expected));
+    let key = certificate!("rsa2048-pkcs1.pem");
+    let without_verb = kubeseal(folder.path(), &["--recovery-private-key", key], sealed.as_bytes());
+    let expected =
+        "error: --recovery-private-key has no effect without --recovery-unseal; add that flag to decrypt\n";
+    assert_eq!((without_verb.code, without_verb.stderr.as_str()), (Some(1), expected));
+}
+
+#[test]
+fn decrypting_takes_the_namespace_of_the_flag_where_the_file_names_none() {
+    let folder = TempDir::new().unwrap();
+    let sealed = kubeseal(folder.path(), &["--cert", CERTIFICATE, "-oyaml"], SECRET.as_bytes()).stdout;
+    let homeless = sealed.replace("  namespace: shop\n", "");
+    let opening = ["--recovery-unseal", "--recovery-private-key", certificate!("rsa2048-pkcs1.pem")];
+    let opened = kubeseal(folder.path(), &[&opening[..], &["-n", "shop"]].concat(), homeless.as_bytes());
+    assert_eq!((opened.code, opened.stderr.as_str()), (Some(0), ""));
+    assert!(opened.stdout.contains("\"namespace\": \"shop\"") && opened.stdout.contains("aHVudGVyMg=="));
+    let own = kubeseal(folder.path(), &[&opening[..], &["-n", "other"]].concat(), sealed.as_bytes());
+    assert!(own.stdout.contains("\"namespace\": \"shop\""), "{}", own.stderr);
+    assert_eq!(kubeseal(folder.path(), &opening, homeless.as_bytes()).code, Some(1));
+}
+
+#[test]
+fn a_private_key_is_read_from_a_backup_without_kind() {
+    use base64::Engine as _;
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, content: &[u8]| std::fs::write(folder.path().join(name), content).unwrap();
+    let pem = std::fs::read(certificate!("rsa2048-pkcs1.pem")).unwrap();
+    let base64 = base64::engine::general_purpose::STANDARD.encode(&pem);
+    write("secret.yaml", format!("data:\n  tls.key: {base64}\n").as_bytes());
+    write("list.yaml", format!("items:\n- data:\n    tls.key: {base64}\n").as_bytes());
+    write("mark.pem", &[b"\xef\xbb\xbf", &pem[..]].concat());
+    let sealed = kubeseal(folder.path(), &["--cert", CERTIFICATE], SECRET.as_bytes()).stdout;
+    let opening = |file: &str| {
+        kubeseal(folder.path(), &["--recovery-unseal", "--recovery-private-key", file], sealed.as_bytes())
+    };
+    for file in ["secret.yaml", "list.yaml", "mark.pem"] {
+        let opened = opening(file);
+        assert_eq!((opened.code, opened.stderr.as_str()), (Some(0), ""), "{file}");
+    }
+}
+
+#[test]
+fn names_and_keys_that_the_api_server_will_refuse_are_warned_of_and_sealed() {
+    let folder = TempDir::new().unwrap();
+    let sealing = |arguments: &[&str], input: &str| {
+        let ran = kubeseal(folder.path(), &[&["--cert", CERTIFICATE], arguments].concat(), input.as_bytes());
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        ran.stderr.lines().map(|line| line.split(": ").nth(1).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let name = "the API server will refuse metadata.name \"runnerToken\"";
+    let key = "the API server will refuse data[\"a/b\"]";
+    let refused =
+        "kind: Secret\nmetadata: {name: runnerToken, namespace: shop}\nstringData: {a/b: x, good: x}\n";
+    assert_eq!(sealing(&["-w", "db.yaml"], refused), [name, key]);
+    assert_eq!(sealing(&["--merge-into", "db.yaml"], "kind: Secret\nstringData: {a/b: z}\n"), [name, key]);
+    assert_eq!(sealing(&["--raw", "-n", "shop", "--name", "runnerToken"], "x"), [name]);
+    std::fs::write(folder.path().join("value"), "x").unwrap();
+    assert_eq!(sealing(&["--raw", "--scope=cluster-wide", "--from-file", "a/b=value"], ""), [key]);
+    assert!(sealing(&[], SECRET).is_empty());
 }

@@ -31,7 +31,7 @@ fn wrong_words_end_with_2_and_say_what_is_wrong_on_stderr() {
 }
 
 #[test]
-fn a_subcommand_word_counts_only_as_the_first() {
+fn the_version_is_printed_whatever_follows_the_flag() {
     let ran = seal_free(&["--version", "keys", "list"]);
     assert_eq!((ran.code, ran.stdout.starts_with("kubeseal version: v")), (Some(0), true));
 }

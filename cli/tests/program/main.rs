@@ -2,12 +2,14 @@
 
 #![cfg(test)]
 
+mod arguments;
 mod bad_input;
 mod certificates;
 mod credentials;
 mod edits;
 mod items;
 mod keys;
+mod namespaces;
 mod run;
 mod terminal;
 mod transcripts;

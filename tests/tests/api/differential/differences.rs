@@ -107,6 +107,46 @@ pub(crate) const VERSION: Difference =
     Difference { original: "`--version` says the original's", why: "it is another program" };
 pub(crate) const SUBCOMMANDS: Difference =
     Difference { original: "no completion, no manual page", why: "convenience" };
+pub(crate) const NO_CIPHERTEXT: Difference = Difference {
+    original: "an item of `encryptedData` that is no text is seen by the controller at the earliest; `--merge-into` keeps it",
+    why: "the mistake is found where it was made",
+};
+pub(crate) const NO_KIND: Difference = Difference {
+    original: "a document without `kind` and without items is passed over",
+    why: "nothing goes missing in silence",
+};
+pub(crate) const UNREADABLE: Difference = Difference {
+    original: "a file of `-f` that cannot be read is told without name and reason",
+    why: "that is what people need to know",
+};
+pub(crate) const ONE_OF_SEVERAL: Difference = Difference {
+    original: "an error about one of several Secrets does not say which one",
+    why: "people find it",
+};
+pub(crate) const SURPLUS: Difference = Difference {
+    original: "arguments that are no flags are ignored",
+    why: "`-f *.yaml` would seal the first file only",
+};
+pub(crate) const TRUTH: Difference = Difference {
+    original: "a boolean flag with its value behind a space (`--raw false`) is true",
+    why: "it says the opposite of what happens",
+};
+pub(crate) const RENEWED: Difference =
+    Difference { original: "a failed `--re-encrypt` does not say of which object", why: "people find it" };
+pub(crate) const NO_RECOVERY_KEY: Difference = Difference {
+    original: "`--recovery-unseal` without a key says that none could decrypt",
+    why: "the keys were forgotten",
+};
+pub(crate) const KEY_WITHOUT_RECOVERY: Difference = Difference {
+    original: "`--recovery-private-key` without `--recovery-unseal` is ignored",
+    why: "it would seal",
+};
+pub(crate) const RECOVERY_NAMESPACE: Difference =
+    Difference { original: "`--recovery-unseal` ignores `-n`", why: "the item is bound to one" };
+pub(crate) const REFUSED_NAME: Difference = Difference {
+    original: "a name or key that the API server will refuse (`runnerToken`, `a/b`) is sealed silently",
+    why: "the mistake is found before it is deployed",
+};
 
 /// All of them.
 pub(crate) const ALL: &[Difference] = &[
@@ -139,6 +179,17 @@ pub(crate) const ALL: &[Difference] = &[
     HELP,
     VERSION,
     SUBCOMMANDS,
+    NO_CIPHERTEXT,
+    NO_KIND,
+    UNREADABLE,
+    ONE_OF_SEVERAL,
+    SURPLUS,
+    TRUTH,
+    RENEWED,
+    NO_RECOVERY_KEY,
+    KEY_WITHOUT_RECOVERY,
+    RECOVERY_NAMESPACE,
+    REFUSED_NAME,
 ];
 
 /// Rows that two equal invocations cannot show, each with the test of the program that does.

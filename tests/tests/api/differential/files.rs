@@ -30,6 +30,10 @@ pub(crate) fn files() -> Vec<(&'static str, String)> {
         ("sealed.yaml", SEALED_YAML.to_owned()),
         ("twice.yaml", format!("{SEALED_YAML}---\n{SEALED_YAML}")),
         ("config", KUBECONFIG.to_owned()),
+        ("nocontext.config", KUBECONFIG.replace("current-context: x\n", "")),
+        ("noserver.config", KUBECONFIG.replace("server: \"http://127.0.0.1:1\"", "")),
+        ("slip.yaml", SEALED_YAML.replace("  template:", "    b:\n      value: AgX\n  template:")),
+        ("homeless.yaml", SEALED_YAML.replace("  namespace: shop\n", "")),
         ("bad", "x: [".to_owned()),
         ("empty", String::new()),
     ]
@@ -72,6 +76,13 @@ pub(crate) const LIST: &str = r#"{"kind":"List","apiVersion":"v1","items":[{"kin
 pub(crate) const MORE: &str =
     r#"{"kind":"Secret","metadata":{"name":"other","labels":{"x":"y"}},"data":{"b":"Yg=="}}"#;
 pub(crate) const ITEM: &str = r#"{"kind":"Secret","metadata":{"name":"other"},"data":{"b":"Yg=="}}"#;
+pub(crate) const ITEM_C: &str = r#"{"kind":"Secret","metadata":{"name":"other"},"data":{"c":"Yg=="}}"#;
+pub(crate) const SLASH: &str = r#"{"kind":"Secret","metadata":{"name":"other"},"data":{"a/b":"Yg=="}}"#;
+pub(crate) const UPPER_CASE: &str =
+    r#"{"kind":"Secret","metadata":{"name":"runnerToken","namespace":"s"},"data":{"a":"YQ=="}}"#;
+/// What `helm install --dry-run` prints before the manifests.
+pub(crate) const HEADED: &str = "NAME: release\nSTATUS: pending-install\n---\nkind: Secret\nmetadata: {name: n, namespace: s}\ndata: {a: YQ==}\n";
+pub(crate) const TWO_ONE_EMPTY: &str = "kind: Secret\nmetadata: {name: n, namespace: s}\ndata: {a: YQ==}\n---\nkind: Secret\nmetadata: {name: m, namespace: s}\n";
 pub(crate) const KUBECONFIG: &str = "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: \"http://127.0.0.1:1\"}}]\ncontexts: [{name: x, context: {cluster: c, namespace: fromctx, user: u}}]\nusers: [{name: u, user: {}}]\ncurrent-context: x\n";
 /// Sealed by upstream for `core/tests/data/rsa2048.crt`, strict for `shop/db`.
 pub(crate) const SEALED: &str = concat!(

@@ -60,7 +60,20 @@ pub(crate) const ONLINE: &[Case] = &[
     same("--validate -f own-v1.yaml", ""),
     same("--validate", SEALED),
     same("--validate -f mixed.yaml", ""),
-    same("--validate -f nofile", ""),
+    differs(
+        "--validate -f nofile",
+        "",
+        1,
+        "--secret-file: open nofile: no such file or directory",
+        why::UNREADABLE,
+    ),
+    differs(
+        "--validate -f slip.yaml",
+        "",
+        1,
+        "spec.encryptedData[\"b\"]: no key could decrypt secret (b)",
+        why::NO_CIPHERTEXT,
+    ),
     differs("--validate", "", 1, "no SealedSecret found", why::NOTHING),
     differs("--validate -f s.json", "", 1, "expected a SealedSecret", why::NO_SECRET),
     differs("--validate -f own.json -w s.json", "", 1, "cannot be used with --validate", why::LEFT_EMPTY),
@@ -75,8 +88,21 @@ pub(crate) const ONLINE: &[Case] = &[
     differs("--rotate -f own.json -w out.json", "", 0, "Flag --rotate has been deprecated", why::ROTATE),
     differs("--re-encrypt -f empty", "", 1, "no SealedSecret found", why::NOTHING),
     differs("--re-encrypt -f s.json", "", 1, "expected a SealedSecret", why::NO_SECRET),
-    differs("--re-encrypt", SEALED, 1, "cannot re-encrypt secret: ", why::CLIENT),
-    differs("--re-encrypt -f mixed.yaml", "", 1, "cannot re-encrypt secret: ", why::CLIENT),
+    differs(
+        "--re-encrypt",
+        SEALED,
+        1,
+        "document 1, line 1, shop/db: cannot re-encrypt secret: ",
+        why::RENEWED,
+    ),
+    differs("--re-encrypt -f mixed.yaml", "", 1, ": cannot re-encrypt secret: ", why::RENEWED),
+    differs(
+        "--re-encrypt -f slip.yaml",
+        "",
+        1,
+        "spec.encryptedData[\"b\"]: no key could decrypt secret (b)",
+        why::NO_CIPHERTEXT,
+    ),
 ];
 
 /// What upstream's controller makes of it: it drops what stands in the template.
