@@ -9,6 +9,7 @@ mod credentials;
 mod edits;
 mod items;
 mod keys;
+mod kills;
 mod namespaces;
 mod run;
 mod terminal;
