@@ -19,13 +19,15 @@ use tower::retry::RetryLayer;
 use crate::api_requests::{ApiRequests, Observing};
 use crate::args::Args;
 use crate::error::StartError;
+use crate::page_limit::PageLimit;
 use crate::token_file::{self, TokenFile};
 
 /// A watch ends after this time, and goes on where it was: so a connection on which nothing comes any more is found out.
 const WATCH_SECONDS: u32 = 15;
 /// An answer, or the next piece of one, comes within this time. Longer than a watch that has nothing to say.
 const SILENCE: Duration = Duration::from_secs(20);
-/// Objects in a piece of a list: what is read at once is held as text and as objects at the same time.
+/// Objects in a piece of a list, fewer where they are large ([`PageLimit`]): what is read at once is held as text and as objects at
+/// the same time.
 const PAGE: u32 = 100;
 const CONNECTING: Duration = Duration::from_secs(5);
 const WAITING_REQUESTS: usize = 1024;
@@ -57,7 +59,8 @@ pub(crate) async fn connect(args: &Args, requests: Arc<ApiRequests>) -> Result<C
         .with_layer(&Observing(requests))
         .with_layer(&BufferLayer::new(WAITING_REQUESTS))
         .with_layer(&FilterLayer::new(sign))
-        .with_layer(&RetryLayer::new(again));
+        .with_layer(&RetryLayer::new(again))
+        .with_layer(&PageLimit::beginning_with(PAGE));
     Ok(match Pace::of(args) {
         None => builder.build(),
         Some(pace) => {

@@ -25,6 +25,7 @@ mod log_line;
 mod memory_guard;
 mod metrics;
 mod own_kinds;
+mod page_limit;
 mod policy;
 mod process;
 mod sealed_secret;
