@@ -2,6 +2,7 @@
 
 use sealed_secrets_core::diagnosis::Diagnosis;
 use sealed_secrets_core::opening::OpeningError;
+use sealed_secrets_core::template::Class;
 use sealed_secrets_core::unseal::UnsealError;
 use thiserror::Error;
 
@@ -10,6 +11,9 @@ use crate::client;
 
 /// Bytes of what is said of one failure: it stands in each condition, which are stored with the object.
 const LONGEST_MESSAGE: usize = 8 << 10;
+
+/// The reason of the condition where the templates took too long: a generation that has it is never rendered again.
+pub(crate) const OUT_OF_TIME: &str = "TemplateOutOfTime";
 
 /// Why the controller cannot start or go on.
 #[derive(Debug, Error)]
@@ -118,14 +122,17 @@ impl Failure {
     /// Whether the next attempt may succeed although nothing that we watch has changed.
     #[must_use]
     pub(crate) fn is_transient(&self) -> bool {
-        match self {
+        matches!(
+            self,
             Self::Panicked
-            | Self::Status(_)
-            | Self::NamespaceTerminating
-            | Self::Api { transient: true, .. } => true,
-            Self::Unseal(UnsealError::Template(error)) => error.class.is_transient(),
-            _ => false,
-        }
+                | Self::Status(_)
+                | Self::NamespaceTerminating
+                | Self::Api { transient: true, .. }
+        )
+    }
+
+    fn is_out_of_time(&self) -> bool {
+        matches!(self, Self::Unseal(UnsealError::Template(error)) if error.class == Class::Expired)
     }
 
     /// Whether only a change of the SealedSecret or of the key ring can help.
@@ -224,6 +231,7 @@ impl Failure {
     pub(crate) fn condition_reason(&self) -> &'static str {
         match self {
             Self::Malformed(_) => "Malformed",
+            _ if self.is_out_of_time() => OUT_OF_TIME,
             Self::Unseal(_) | Self::Unopened { .. } => "UnsealFailed",
             Self::KeyPlanting(_) => "KeyPlantingRefused",
             Self::TypeDenied => "TypeDenied",
@@ -248,7 +256,7 @@ fn at_most(bytes: usize, mut text: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sealed_secrets_core::template::{Class, TemplateError};
+    use sealed_secrets_core::template::TemplateError;
 
     use super::*;
 
@@ -259,10 +267,12 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_ran_out_of_time_is_tried_again_and_one_that_is_wrong_waits_for_a_change() {
-        let (slow, wrong) = (template_failure(Class::Expired), template_failure(Class::Syntax));
-        assert!(slow.is_transient() && !slow.waits_for_a_change());
-        assert!(!wrong.is_transient() && wrong.waits_for_a_change());
+    fn a_template_that_ran_out_of_time_waits_for_a_change_as_one_that_is_wrong_does() {
+        for (class, reason) in [(Class::Expired, OUT_OF_TIME), (Class::Syntax, "UnsealFailed")] {
+            let failure = template_failure(class);
+            assert!(!failure.is_transient() && failure.waits_for_a_change(), "{class}");
+            assert_eq!(failure.condition_reason(), reason);
+        }
     }
 
     #[test]

@@ -51,6 +51,10 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
         room.context.metrics.condition(&object, true);
         return chores::attend(&object, &ring, &room).await;
     }
+    if room.ran_out_of_time(&object) {
+        room.context.metrics.condition(&object, false);
+        return chores::attend(&object, &ring, &room).await;
+    }
     if let Some(rest) = room.pause_before_repair(&object) {
         return Ok(Action::requeue(rest));
     }

@@ -157,6 +157,11 @@ impl Room {
         }
     }
 
+    /// Whether the templates of `object`, as it is now, took too long.
+    pub(super) fn ran_out_of_time(&self, object: &DynamicObject) -> bool {
+        status::ran_out_of_time(&self.unseen.status(object), object.metadata.generation)
+    }
+
     /// Differs where anything differs that an attempt at `object` depends on: itself, the key ring, its Secret.
     pub(super) fn circumstances(&self, object: &DynamicObject) -> u64 {
         let mut hasher = DefaultHasher::new();

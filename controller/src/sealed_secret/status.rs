@@ -14,7 +14,7 @@ use sealed_secrets_crds::{
 use super::folded::{self, Folded};
 use super::marks::{KEY_COMPROMISED, Mark, STALE};
 use super::room::{Room, key_of};
-use crate::error::Failure;
+use crate::error::{Failure, OUT_OF_TIME};
 use crate::{clock, event};
 
 const SYNCED: &str = "Synced";
@@ -159,6 +159,14 @@ pub(super) fn read(object: &DynamicObject) -> SealedSecretStatus {
 /// Whether the generation that `object` has now has opened before.
 pub(super) fn has_opened(status: &SealedSecretStatus, generation: Option<i64>) -> bool {
     status.observed_generation == generation && synced(status)
+}
+
+/// Whether the templates of `generation` took too long when they were rendered, maybe before a restart.
+pub(super) fn ran_out_of_time(status: &SealedSecretStatus, generation: Option<i64>) -> bool {
+    let is_so = |condition: &SealedSecretCondition| {
+        condition.type_ == SYNCED && condition.reason.as_deref() == Some(OUT_OF_TIME)
+    };
+    status.observed_generation == generation && status.conditions.iter().any(is_so)
 }
 
 /// What the last success was made of, where it was with `generation` and nothing has failed since.
@@ -402,6 +410,25 @@ mod tests {
         assert_eq!(conditions(&stalled), [("Synced", "False"), ("Ready", "False"), ("Stalled", "True")]);
         let opened = next(&stalled, Some(1), Ok(LastSuccess::default()), &[], at(10));
         assert_eq!(conditions(&opened), [("Synced", "True"), ("Ready", "True")]);
+    }
+
+    #[test]
+    fn a_generation_whose_templates_took_too_long_is_known_by_its_status() {
+        use sealed_secrets_core::template::{Class, TemplateError};
+        let expired = |class| TemplateError {
+            key: "url".to_owned(),
+            line: 1,
+            column: 1,
+            function: None,
+            class,
+            reason: "too slow",
+        };
+        let failed =
+            |class| after_failure(&SealedSecretStatus::default(), 3, &Failure::Unseal(expired(class).into()));
+        assert!(ran_out_of_time(&failed(Class::Expired), Some(3)));
+        assert!(!ran_out_of_time(&failed(Class::Expired), Some(4)), "the spec has changed since");
+        assert!(!ran_out_of_time(&failed(Class::Budget), Some(3)));
+        assert!(!ran_out_of_time(&SealedSecretStatus::default(), None));
     }
 
     #[test]

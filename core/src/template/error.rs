@@ -44,16 +44,8 @@ pub enum Class {
     FunctionFailed,
     /// A limit of [`super::Budget`] was reached.
     Budget,
-    /// The caller's clock ran out. Trying again may succeed.
+    /// The caller's clock ran out.
     Expired,
-}
-
-impl Class {
-    /// True if the same template may render at another time.
-    #[must_use]
-    pub fn is_transient(self) -> bool {
-        self == Self::Expired
-    }
 }
 
 impl fmt::Display for Class {
@@ -92,7 +84,10 @@ impl Failure {
         Self { class: Class::Budget, reason }
     }
     pub(crate) const fn expired() -> Self {
-        Self { class: Class::Expired, reason: "rendering took too long on a busy machine; it is tried again" }
+        Self {
+            class: Class::Expired,
+            reason: "rendering took too long; change the template, it is not tried again before",
+        }
     }
 }
 
