@@ -10,13 +10,14 @@ use sealed_secrets_core::template::Budget;
 use sealed_secrets_core::unseal::V1Data;
 use sealed_secrets_crds::SealingKeyPolicy;
 use sealed_secrets_crds::names::DEFAULT_POLICY_NAME;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::backoff::Failures;
 use crate::key_list::KeyList;
 use crate::metrics::Metrics;
 use crate::own_kinds::Followed;
 use crate::usage::Ledger;
+use crate::work_limits::WorkLimits;
 
 /// The latest key ring; `None` until key Secrets were read for the first time.
 pub(crate) type RingReceiver = watch::Receiver<Option<Arc<KeyRing>>>;
@@ -42,10 +43,7 @@ pub(crate) struct Context {
     pub(crate) usage: Arc<Ledger>,
     /// Failures by namespace and name of the SealedSecret.
     pub(crate) backoff: Failures<(String, String)>,
-    /// One permit per processor: decryption must not crowd out everything else.
-    pub(crate) decryption: Semaphore,
-    /// The same for objects with templates.
-    pub(crate) rendering: Semaphore,
+    pub(crate) work: WorkLimits,
     pub(crate) template_budget: Budget,
     /// Whether the CRD is an older one, which drops what the status is to remember; learnt from the first answer.
     pub(crate) status_forgets: AtomicBool,

@@ -16,6 +16,7 @@ mod clock;
 mod context;
 mod error;
 mod event;
+mod fair_semaphore;
 mod home;
 mod http;
 mod key_list;
@@ -36,6 +37,7 @@ pub mod telemetry;
 mod token_file;
 mod unsynced;
 mod usage;
+mod work_limits;
 mod writing;
 
 pub use error::StartError;

@@ -20,7 +20,7 @@ use crate::process::Process;
 use crate::unsynced::Unsynced;
 use crate::usage::UsageMetrics;
 
-const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
+pub(crate) const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 const PREFIX: &str = "sealed_secrets_controller";
 /// Seconds, those of Prometheus' Go client.
 const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];

@@ -9,7 +9,7 @@ use kube::Client;
 use sealed_secrets_crds::names::DEFAULT_CONTROLLER_NAME;
 use sealed_secrets_crds::{SealingKey, SealingKeyPolicy};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
@@ -25,6 +25,7 @@ use crate::policy::Reporter;
 use crate::sealed_secret::Selection;
 use crate::sealing_keys::SealingKeys;
 use crate::usage::Ledger;
+use crate::work_limits::WorkLimits;
 use crate::{api_servers, client, home, http, sealed_secret};
 
 const STACK: usize = 8 << 20;
@@ -41,8 +42,9 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// A Pod has 30 seconds to end.
 const LAST_REQUEST: Duration = Duration::from_secs(20);
 
-/// What is in flight at SIGTERM gets this long: Kubernetes waits 30 seconds before it kills.
-const LAST_WORK: Duration = Duration::from_secs(20);
+/// What is in flight at SIGTERM gets this long, so that the process ends within five seconds: rendering cannot be interrupted, and
+/// waits for nobody. Kubernetes waits 30 seconds before it kills.
+const LAST_WORK: Duration = Duration::from_secs(4);
 
 /// Runs until SIGTERM or SIGINT, then finishes what is in flight.
 ///
@@ -71,7 +73,7 @@ fn print_version() -> Result<(), StartError> {
 }
 
 async fn serve(args: Args) -> Result<(), StartError> {
-    let stop = stop_on_signal()?;
+    let Stop { gently: stop, at_once } = stop_on_signal()?;
     let asked_for_key = signal(SignalKind::user_defined1())?;
     let listener = http::listen(&args.listen_addr, "listen-addr").await?;
     let metrics_listener = http::listen(&args.listen_metrics_addr, "listen-metrics-addr").await?;
@@ -103,8 +105,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
         metrics: Arc::clone(&metrics),
         usage,
         backoff: Failures::default(),
-        decryption: Semaphore::new(processors()),
-        rendering: Semaphore::new(processors()),
+        work: WorkLimits::new(),
         template_budget: args.template_budget(),
         status_forgets: AtomicBool::new(false),
         namespace: namespace.clone(),
@@ -124,6 +125,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
         // These never end; only a panic would end them.
         stopped = keys.run(asked_for_key) => return Err(stopped),
         ended = all_work => ended?,
+        () = at_once.cancelled() => tracing::warn!("second signal: stopping at once"),
         () = overdue(&stop) => tracing::warn!("stopping with work unfinished: it is done after the next start"),
     }
     tracing::info!("stopped");
@@ -246,21 +248,26 @@ fn tell_what_flags_do_not_do(args: &Args) {
     }
 }
 
-/// A token that is cancelled by the first SIGTERM or SIGINT.
-fn stop_on_signal() -> Result<CancellationToken, StartError> {
-    let stop = CancellationToken::new();
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let cancel = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
-        }
-        cancel.cancel();
-    });
-    Ok(stop)
+/// What signals ask for.
+struct Stop {
+    /// Cancelled by the first SIGTERM or SIGINT.
+    gently: CancellationToken,
+    /// Cancelled by the second.
+    at_once: CancellationToken,
 }
 
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+fn stop_on_signal() -> Result<Stop, StartError> {
+    let stop = Stop { gently: CancellationToken::new(), at_once: CancellationToken::new() };
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (gently, at_once) = (stop.gently.clone(), stop.at_once.clone());
+    tokio::spawn(async move {
+        for asked in [gently, at_once] {
+            tokio::select! {
+                _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+                _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+            }
+            asked.cancel();
+        }
+    });
+    Ok(stop)
 }

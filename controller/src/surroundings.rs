@@ -10,7 +10,7 @@ use sealed_secrets_core::template::Sources;
 use crate::clock;
 
 /// The templates of one object may take this long by the clock. Their budget of steps ends nearly all sooner.
-const WALL: Duration = Duration::from_secs(2);
+pub(crate) const WALL: Duration = Duration::from_secs(2);
 
 /// The world during the rendering of one object.
 pub(crate) struct Surroundings {

@@ -17,9 +17,6 @@ use crate::keyring::KeyRing;
 use crate::label::Label;
 use crate::trial::{KeyOrder, Trial};
 
-/// Private-key operations after which an opening should make way for others.
-pub const SLICE: usize = 200;
-
 /// Bytes of the names of items in one sentence of an error.
 const LONGEST_LIST: usize = 2_000;
 
@@ -226,11 +223,11 @@ impl Opening {
         })
     }
 
-    /// Goes on with at most this many private-key operations. CPU-bound.
+    /// Goes on with at most this many private-key operations, and leaves in `operations` how many it did not need. CPU-bound.
     #[must_use]
-    pub fn advance(mut self, mut operations: usize) -> Step {
+    pub fn advance(mut self, operations: &mut usize) -> Step {
         while let Some((name, ciphertext)) = self.waiting.pop_front() {
-            match self.open(&ciphertext, &mut operations) {
+            match self.open(&ciphertext, operations) {
                 Ok(Trial::OutOfOperations) => {
                     self.waiting.push_front((name, ciphertext));
                     return Step::Unfinished(self);
@@ -296,7 +293,7 @@ fn named<T>(all: BTreeMap<Option<String>, T>) -> BTreeMap<String, T> {
 pub fn open_all(sealed: &SealedSecret, ring: &KeyRing, v1_data: V1Data) -> Result<Content, OpeningError> {
     let mut opening = Opening::new(sealed, ring, v1_data, &[])?;
     loop {
-        match opening.advance(usize::MAX) {
+        match opening.advance(&mut { usize::MAX }) {
             Step::Unfinished(more) => opening = more,
             Step::Finished(finished) => return finished.outcome,
         }

@@ -75,7 +75,7 @@ fn count(sealed: &SealedSecret, preferred: &[String]) -> (Finished, usize) {
     // A slice of none does what costs nothing, so that the number of slices is the number of operations.
     let mut operations = 0;
     loop {
-        match opening.advance(operations) {
+        match opening.advance(&mut { operations }) {
             Step::Unfinished(rest) => opening = rest,
             Step::Finished(finished) => return (finished, slices),
         }

@@ -24,6 +24,7 @@ mod kubeconfig;
 mod kubeseal;
 mod laptop;
 mod manifests;
+pub mod memory_limit;
 mod output;
 mod pki;
 mod plain_http;

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::opening::{Finished, Opening, Step};
 
-use super::folded::decode;
+use super::fetched::{Fetched, fetched};
 use super::reconcile::tell_later;
 use super::room::{Room, key_of};
 use super::status::{self, Told};
 use crate::error::Failure;
+use crate::fair_semaphore::Turn;
 use crate::usage::Tally;
 
 /// Private-key operations after which counting makes way: it is in nobody's way for longer than a few milliseconds.
@@ -48,13 +50,14 @@ pub(super) async fn attend(
 
 /// Tries every item, and keeps nothing but which key opened it.
 async fn count(object: &DynamicObject, ring: &Arc<KeyRing>, room: &Room) -> Option<Tally> {
-    let sealed = decode(object).ok()?;
     let preferred = room.keys_that_worked(object);
     let _turn = room.counting.acquire().await.ok()?;
+    let Fetched { sealed, memory: _memory } = fetched(object, &room.context).await.ok()??;
     let mut opening = Opening::new(&sealed, ring, room.context.v1_data, &preferred).ok()?;
     loop {
-        let permit = room.context.decryption.acquire().await.ok()?;
-        let step = tokio::task::spawn_blocking(move || opening.advance(SLICE)).await;
+        let namespace = sealed.namespace().unwrap_or_default();
+        let permit = room.context.work.decryption.acquire(&namespace, 1, Turn::Slow).await?;
+        let step = tokio::task::spawn_blocking(move || opening.advance(&mut { SLICE })).await;
         drop(permit);
         match step.ok()? {
             Step::Unfinished(rest) => opening = rest,

@@ -1,6 +1,9 @@
 //! SealedSecrets as the API server sends them and the watch keeps them: what follows the metadata stays the JSON text that it is.
 //!
-//! So it takes a third of the memory of its tree, and nothing that somebody writes into one object, such as fields nested deeper
+//! A large spec, and one that was decided on already, is left out, so that the memory of a watch does not depend on what is sealed:
+//! who needs it fetches the object ([`super::fetched`]).
+//!
+//! As text it takes a third of the memory of its tree, and nothing that somebody writes into one object, such as fields nested deeper
 //! than a decoder goes, can spoil the list or the watch that holds all of them: text is passed over without a look inside.
 
 use std::borrow::Cow;
@@ -11,7 +14,8 @@ use kube::Resource;
 use kube::api::{DynamicObject, ObjectMeta, TypeMeta};
 use kube::core::{ApiResource, DynamicResourceScope};
 use sealed_secrets_crds::names::{
-    KUBECTL_LAST_APPLIED_ANNOTATION, SEALED_SECRET_API_VERSION, SEALED_SECRET_KIND,
+    CLUSTER_WIDE_ANNOTATION, KUBECTL_LAST_APPLIED_ANNOTATION, NAMESPACE_WIDE_ANNOTATION,
+    SEALED_SECRET_API_VERSION, SEALED_SECRET_KIND,
 };
 use sealed_secrets_crds::{SealedSecret, SealedSecretSpec, SealedSecretStatus};
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -20,10 +24,18 @@ use serde_json::value::RawValue;
 use serde_json::{Error, Value, json};
 
 use crate::error::Failure;
+use crate::metrics::INSTANCE_LABEL;
+
+/// A SealedSecret of this size is kept whole while its status does not tell of its generation: it is about to be opened.
+const KEPT: usize = 8 << 10;
 
 /// A SealedSecret without what is never read, and with everything but its metadata as text.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Folded(pub(super) DynamicObject);
+
+/// The same with its spec, whatever its size.
+#[derive(Clone, Debug)]
+pub(super) struct Whole(pub(super) DynamicObject);
 
 impl Resource for Folded {
     type DynamicType = ApiResource;
@@ -56,13 +68,15 @@ impl Resource for Folded {
 
 impl<'de> Deserialize<'de> for Folded {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Sent { metadata, spec, status } = Sent::deserialize(deserializer)?;
-        let fields = [("spec", spec), ("status", status)];
-        let fields =
-            fields.into_iter().filter_map(|(name, text)| text.map(|text| format!("\"{name}\":{text}")));
-        let mut text = format!("{{{}}}", fields.collect::<Vec<_>>().join(","));
-        text.shrink_to_fit();
-        Ok(Self(DynamicObject { types: None, metadata: metadata.into(), data: Value::String(text) }))
+        let sent = Sent::deserialize(deserializer)?;
+        let is_kept = sent.bytes() <= KEPT && !sent.is_decided();
+        Ok(Self(if is_kept { sent.whole() } else { sent.without_spec() }))
+    }
+}
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Sent::deserialize(deserializer).map(|sent| Self(sent.whole()))
     }
 }
 
@@ -71,6 +85,96 @@ struct Sent {
     metadata: Metadata,
     spec: Option<Box<RawValue>>,
     status: Option<Box<RawValue>>,
+}
+
+impl Sent {
+    fn whole(self) -> DynamicObject {
+        let fields = [text_of("spec", self.spec.as_deref()), text_of("status", self.status.as_deref())];
+        object(self.metadata.into(), fields)
+    }
+
+    fn without_spec(self) -> DynamicObject {
+        #[derive(Deserialize)]
+        struct Spec {
+            data: Option<IgnoredAny>,
+        }
+        let spec = self.spec.as_deref().map_or("{}", RawValue::get);
+        let has_v1_data = serde_json::from_str::<Spec>(spec).is_ok_and(|spec| spec.data.is_some());
+        let omitted = format!("{OMITTED}{{\"bytes\":{},\"hasV1Data\":{has_v1_data}}}", self.bytes());
+        let fields = [Some(omitted), text_of("status", self.status.as_deref())];
+        let mut metadata = ObjectMeta::from(self.metadata);
+        retain(&mut metadata.labels, &[INSTANCE_LABEL]);
+        retain(&mut metadata.annotations, &[CLUSTER_WIDE_ANNOTATION, NAMESPACE_WIDE_ANNOTATION]);
+        object(metadata, fields)
+    }
+
+    fn bytes(&self) -> usize {
+        let spec = self.spec.as_ref().map_or(0, |spec| spec.get().len());
+        let pairs = [&self.metadata.labels, &self.metadata.annotations].into_iter().flatten().flatten();
+        spec + pairs.map(|(key, value)| key.len() + value.len()).sum::<usize>()
+    }
+
+    /// Whether the status tells of this very generation.
+    fn is_decided(&self) -> bool {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Status {
+            observed_generation: Option<i64>,
+        }
+        let status =
+            self.status.as_ref().and_then(|status| serde_json::from_str::<Status>(status.get()).ok());
+        status
+            .and_then(|status| status.observed_generation)
+            .is_some_and(|observed| Some(observed) == self.metadata.generation)
+    }
+}
+
+fn text_of(name: &str, value: Option<&RawValue>) -> Option<String> {
+    value.map(|text| format!("\"{name}\":{text}"))
+}
+
+fn object(metadata: ObjectMeta, fields: [Option<String>; 2]) -> DynamicObject {
+    let fields: Vec<_> = fields.into_iter().flatten().collect();
+    let mut text = format!("{{{}}}", fields.join(","));
+    text.shrink_to_fit();
+    DynamicObject { types: None, metadata, data: Value::String(text) }
+}
+
+/// Keeps these keys only, with values that are no longer than those that matter.
+fn retain(pairs: &mut Option<BTreeMap<String, String>>, keys: &[&str]) {
+    if let Some(pairs) = pairs {
+        pairs.retain(|key, value| keys.contains(&key.as_str()) && value.len() <= LONGEST_LABEL);
+    }
+}
+
+/// Begins the text of an object whose spec is not kept.
+const OMITTED: &str = "\"omitted\":";
+/// The API server takes no longer value of a label.
+const LONGEST_LABEL: usize = 63;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Omitted {
+    bytes: usize,
+    has_v1_data: bool,
+}
+
+/// Whether the spec of `object` is kept.
+pub(super) fn is_whole(object: &DynamicObject) -> bool {
+    !text(object).strip_prefix('{').is_some_and(|fields| fields.starts_with(OMITTED))
+}
+
+/// The bytes of `object` where it is whole, as far as users decide on them.
+pub(super) fn bytes(object: &DynamicObject) -> usize {
+    omitted(object).map_or_else(|| text(object).len(), |omitted| omitted.bytes)
+}
+
+fn omitted(object: &DynamicObject) -> Option<Omitted> {
+    #[derive(Deserialize)]
+    struct Fields {
+        omitted: Omitted,
+    }
+    if is_whole(object) { None } else { fields::<Fields>(object).ok().map(|fields| fields.omitted) }
 }
 
 /// What is read of the metadata. The managed fields nest as deep as the object.
@@ -139,7 +243,10 @@ pub(super) fn has_v1_data(object: &DynamicObject) -> bool {
     struct Fields {
         spec: Spec,
     }
-    fields::<Fields>(object).is_ok_and(|fields| fields.spec.data.is_some())
+    match omitted(object) {
+        Some(omitted) => omitted.has_v1_data,
+        None => fields::<Fields>(object).is_ok_and(|fields| fields.spec.data.is_some()),
+    }
 }
 
 /// The type that the template gives the Secret; `None` where it gives none, or it cannot be read.
@@ -162,7 +269,11 @@ pub(super) fn type_of_secret(object: &DynamicObject) -> Option<String> {
 }
 
 fn fields<T: DeserializeOwned>(object: &DynamicObject) -> Result<T, Error> {
-    serde_json::from_str(object.data.as_str().unwrap_or_default())
+    serde_json::from_str(text(object))
+}
+
+fn text(object: &DynamicObject) -> &str {
+    object.data.as_str().unwrap_or_default()
 }
 
 /// The text of an error without where in our text it was found, which says nothing to a reader of the object.
@@ -228,12 +339,54 @@ mod tests {
         assert_eq!(object.metadata.managed_fields, None);
     }
 
+    fn whole(sent: &Value) -> DynamicObject {
+        serde_json::from_str::<Whole>(&sent.to_string()).unwrap().0
+    }
+
+    #[test]
+    fn a_spec_is_not_kept_where_it_is_large_or_was_decided_on_and_all_that_is_read_without_it_stays() {
+        let (mut decided, mut large) = (sent(), sent());
+        decided["status"]["observedGeneration"] = json!(3);
+        large["spec"]["encryptedData"]["password"] = json!("A".repeat(KEPT));
+        large["metadata"]["annotations"][CLUSTER_WIDE_ANNOTATION] = json!("true");
+        large["metadata"]["labels"][INSTANCE_LABEL] = json!("blue");
+        assert!(is_whole(&shown(&sent())));
+        for sent in [decided, large.clone()] {
+            let kept = shown(&sent);
+            assert!(!is_whole(&kept) && bytes(&kept) > 0 && kept.data.as_str().unwrap().len() < 200);
+            assert_eq!(status(&kept), status(&whole(&sent)));
+            assert!(decode(&kept).is_err(), "it must be fetched");
+            assert!(!decode(&whole(&sent)).unwrap().spec.encrypted_data.is_empty());
+        }
+        let kept = shown(&large).metadata;
+        let pair = |key: &str, value: &str| Some([(key.to_owned(), value.to_owned())].into());
+        assert_eq!(kept.annotations, pair(CLUSTER_WIDE_ANNOTATION, "true"));
+        assert_eq!(kept.labels, pair(INSTANCE_LABEL, "blue"));
+    }
+
+    #[test]
+    fn many_annotations_are_as_large_as_a_large_spec() {
+        let mut large = sent();
+        large["metadata"]["annotations"]["note"] = json!("A".repeat(KEPT));
+        let kept = shown(&large);
+        assert!(!is_whole(&kept) && bytes(&kept) > KEPT && kept.metadata.annotations.unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_object_that_says_that_something_is_omitted_is_not_believed() {
+        let mut sent = sent();
+        sent["omitted"] = json!({"bytes": 1, "hasV1Data": false});
+        assert!(is_whole(&shown(&sent)));
+    }
+
     #[test]
     fn the_deprecated_form_is_told_from_the_other() {
         let mut old = sent();
         assert!(!has_v1_data(&shown(&old)));
         old["spec"]["data"] = json!("AgB");
         assert!(has_v1_data(&shown(&old)));
+        old["spec"]["data"] = json!("A".repeat(KEPT));
+        assert!(!is_whole(&shown(&old)) && has_v1_data(&shown(&old)));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Which objects of a backlog come next, and when their Secrets are written. What is urgent does not pass here.
+//! Which objects of a backlog come next, and when their Secrets are written. What is urgent passes only where its namespace has
+//! too much of it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,6 +8,7 @@ use std::time::Duration;
 use futures::{Stream, stream};
 use tokio::sync::Notify;
 
+use super::round_robin::RoundRobin;
 use super::versions::Key;
 
 /// Objects of the backlog that are being opened at the same time: two processors are busy with fewer, and whatever is urgent
@@ -20,6 +22,16 @@ const BURST: usize = 32;
 /// All objects of the backlog in work.
 const IN_WORK: usize = 64;
 
+/// Those of one namespace: the objects that are being opened and a burst that is being written.
+const IN_WORK_OF_ONE: usize = AT_ONCE + BURST;
+
+/// Urgent objects in work, of all namespaces and of one. What is urgent beyond that joins the backlog.
+const URGENT: usize = 40;
+const URGENT_OF_ONE: usize = 24;
+
+/// The same where the namespace has no other one in work.
+const URGENT_ALONE: usize = 56;
+
 /// A Secret waits for others no longer than this, whatever takes long to open.
 const LONGEST_WAIT: Duration = Duration::from_millis(200);
 
@@ -29,7 +41,7 @@ const SLOW: Duration = Duration::from_millis(250);
 /// Reports that may wait while there are still Secrets to be written.
 const REPORTS_BEHIND: usize = 2_000;
 
-/// Three queues of which the first goes first, and how much of all is in work.
+/// Three queues of which the first goes first, and how much of all is in work. In each, namespaces take turns.
 ///
 /// Objects of a list or of a new key ring wait to be opened; what was opened meanwhile waits to be reported. So a first sync
 /// of thousands of objects writes the Secrets, which somebody waits for, before it writes status and events. It writes them in
@@ -44,10 +56,13 @@ pub(super) struct Lanes {
 
 #[derive(Debug, Default)]
 struct State {
-    backlog: BTreeSet<Key>,
-    reports: BTreeSet<Key>,
-    chores: BTreeSet<Key>,
+    backlog: RoundRobin,
+    reports: RoundRobin,
+    chores: RoundRobin,
     in_work: HashMap<Key, Stage>,
+    urgent: BTreeSet<Key>,
+    /// Urgent objects that were not admitted, until that attempt has ended.
+    deferred: BTreeSet<Key>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +82,11 @@ impl Lanes {
     pub(super) fn open_later(&self, objects: impl IntoIterator<Item = Key>) {
         self.lock().backlog.extend(objects);
         self.changed.notify_one();
+    }
+
+    /// Admits `object` to work until [`Self::done`]. An urgent one of a namespace that has too many in work joins the backlog then.
+    pub(super) fn admit(&self, object: &Key) -> bool {
+        self.lock().admit(object)
     }
 
     /// Adds an object that was opened and is to be reported.
@@ -120,7 +140,15 @@ impl Lanes {
 
     /// Notes the end of an attempt at `object`, whoever had asked for it.
     pub(super) fn done(&self, object: &Key) {
-        if self.lock().in_work.remove(object).is_some() {
+        let mut state = self.lock();
+        if state.deferred.remove(object) {
+            state.backlog.insert(object.clone());
+            return self.changed.notify_one();
+        }
+        state.urgent.remove(object);
+        let was_in_work = state.in_work.remove(object).is_some();
+        drop(state);
+        if was_in_work {
             self.burst_is_due();
             self.changed.notify_one();
         }
@@ -175,14 +203,29 @@ impl State {
         if !too_many && !nothing_else || self.count(Stage::Reporting) >= BURST {
             return None;
         }
-        let object = self.reports.pop_first().or_else(|| self.chores.pop_first());
+        let object = self.reports.pop(|_| true).or_else(|| self.chores.pop(|_| true));
         object.map(|key| (key, Stage::Reporting))
     }
 
     fn take_unopened(&mut self) -> Option<(Key, Stage)> {
         let has_room = self.count(Stage::Opening) < AT_ONCE && self.in_work.len() < IN_WORK;
-        let object = if has_room { self.backlog.pop_first() } else { None };
+        let Self { backlog, in_work, .. } = self;
+        let has_few =
+            |namespace: &str| in_work.keys().filter(|key| key.0 == namespace).count() < IN_WORK_OF_ONE;
+        let object = if has_room { backlog.pop(has_few) } else { None };
         object.map(|key| (key, Stage::Opening))
+    }
+
+    fn admit(&mut self, object: &Key) -> bool {
+        if self.in_work.contains_key(object) || self.urgent.contains(object) {
+            return true;
+        }
+        let own = self.urgent.iter().filter(|key| key.0 == object.0).count();
+        let most = if own == 0 { URGENT_ALONE } else { URGENT };
+        let has_room = own < URGENT_OF_ONE && self.urgent.len() < most;
+        let joined = if has_room { &mut self.urgent } else { &mut self.deferred };
+        joined.insert(object.clone());
+        has_room
     }
 
     fn has_unopened(&self) -> bool {
@@ -226,6 +269,41 @@ mod tests {
         assert_eq!(take_all(&lanes).len(), 0);
         lanes.done(&first[3]);
         assert_eq!(take_all(&lanes).len(), 1);
+    }
+
+    #[test]
+    fn namespaces_take_turns_in_a_backlog_and_one_that_is_slow_leaves_workers_to_others() {
+        let lanes = Lanes::default();
+        let quiet = ("quiet".to_owned(), "db".to_owned());
+        lanes.open_later(keys(1_000));
+        let mut slow = Vec::new();
+        loop {
+            let next = lanes.lock().take();
+            let Some(object) = next else { break };
+            lanes.enter(&object, Stage::Aside);
+            slow.push(object);
+        }
+        assert_eq!(slow.len(), IN_WORK_OF_ONE);
+        lanes.open_later([quiet.clone()]);
+        assert_eq!(take_all(&lanes), [quiet]);
+    }
+
+    #[test]
+    fn what_is_urgent_beyond_the_share_of_its_namespace_joins_the_backlog_and_others_are_admitted() {
+        let lanes = Lanes::default();
+        let (admitted, deferred): (Vec<_>, Vec<_>) = keys(1_000).partition(|object| lanes.admit(object));
+        for object in &deferred {
+            lanes.done(object);
+        }
+        assert_eq!((admitted.len(), lanes.lock().backlog.len()), (URGENT_OF_ONE, 1_000 - URGENT_OF_ONE));
+        for number in 0..8 {
+            assert!(lanes.admit(&(format!("quiet-{number}"), "db".to_owned())));
+        }
+        let from_backlog = lanes.lock().take().unwrap();
+        assert!(lanes.admit(&from_backlog), "it has its turn");
+        assert!(lanes.admit(&key("0")), "it is in work already");
+        lanes.done(&key("0"));
+        assert!(lanes.admit(&key("later")));
     }
 
     #[test]

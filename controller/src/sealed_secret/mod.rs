@@ -7,6 +7,7 @@ mod cases;
 mod census;
 mod chores;
 mod desired;
+mod fetched;
 mod folded;
 mod gate;
 mod lanes;
@@ -16,11 +17,11 @@ mod news;
 mod object_watch;
 mod open;
 mod ownership;
-mod places;
 mod reconcile;
 mod refusal;
 mod repairs;
 mod room;
+mod round_robin;
 mod secret_rules;
 mod secret_watch;
 mod seen;
@@ -51,6 +52,7 @@ use crate::backoff::WatchBackoff;
 use crate::client;
 use crate::context::Context;
 use crate::error::Failure;
+use crate::work_limits::WorkLimits;
 pub(crate) use census::need_now;
 use folded::Folded;
 use news::News;
@@ -63,9 +65,9 @@ const WORKERS: u16 = 128;
 /// Reports at the same time, at the end.
 const REPORTERS: usize = 16;
 
-/// How long the reports that were put off may take at the end; Kubernetes waits 30 seconds. What is left is done after the
+/// How long the reports that were put off may take at the end, of the time that all work has then. What is left is done after the
 /// next start, since those objects do not say that they are opened.
-const LAST_REPORTS: Duration = Duration::from_secs(10);
+const LAST_REPORTS: Duration = Duration::from_secs(3);
 
 type Queue = BoxStream<'static, Result<ObjectRef<DynamicObject>, watcher::Error>>;
 
@@ -97,7 +99,15 @@ pub(crate) async fn run(context: Arc<Context>, selection: Selection, stop: Cance
     tokio::select! {
         _ = futures::future::join_all(workers) => {}
         () = context.usage.publish(context.ring.clone(), context.metrics.usage()) => {}
+        () = begin_nothing_after(&stop, &context.work) => {}
     }
+}
+
+/// What is being decrypted when the controller stops ends with the slice, and is done after the next start.
+async fn begin_nothing_after(stop: &CancellationToken, work: &WorkLimits) {
+    stop.cancelled().await;
+    work.close();
+    std::future::pending::<()>().await;
 }
 
 /// The work of one namespace, or of all. Where a namespace is not there yet, its objects are seen as soon as it is.

@@ -1,21 +1,22 @@
 //! Decrypts and renders on threads that may block, making way for other objects after each slice of private-key operations.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use kube::ResourceExt as _;
 use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::opening::{Content, Finished, Opening, SLICE, Step, V1Data};
+use sealed_secrets_core::opening::{Content, Finished, Opening, Step, V1Data};
 use sealed_secrets_core::template::Budget;
 use sealed_secrets_core::unseal::{Renderer, UnsealError, Unsealed};
 use sealed_secrets_crds::SealedSecret;
+use tokio::task::spawn_blocking;
 
 use super::desired::desired;
-use super::places::{Kind, Place};
-use super::room::Room;
-use super::versions::Key;
 use crate::error::Failure;
+use crate::fair_semaphore::Turn;
 use crate::surroundings::Surroundings;
 use crate::usage::Tally;
+use crate::work_limits::{SLICE, WorkLimits};
 
 /// An object that is to be opened.
 #[derive(Clone)]
@@ -36,75 +37,82 @@ pub(super) struct Outcome {
 
 enum Slice {
     Unfinished(Opening),
+    /// Nothing is left to decrypt; templates are to be rendered.
+    Opened(Box<Finished>),
     Done(Box<Outcome>),
 }
 
-/// Opens the object and makes its Secret; `None` when it takes longer than it may without a `place`, and none is free. Objects
-/// with templates wait for each other only, so that slow ones never stop those without.
+/// Private-key operations after which an object takes long, and alternates with others of its namespace.
+const LONG: usize = 200;
+
+/// Opens the object and makes its Secret; `None` when the controller stops before. Between slices, and before templates are rendered,
+/// other namespaces have their turn.
 ///
 /// # Errors
 /// When that cannot be told.
-pub(super) async fn open(job: Job, room: &Room, place: Option<Place>) -> Result<Option<Outcome>, Failure> {
-    let (key, kind) = (job.key(), job.kind());
-    let turn = match kind {
-        Some(Kind::Templates) => &room.context.rendering,
-        Some(Kind::Long) | None => &room.context.decryption,
-    };
-    let mut place = match kind.filter(|_| place.is_none()) {
-        None => place,
-        Some(kind) => match room.places.take(kind, &key) {
-            None => return Ok(None),
-            place => place,
-        },
-    };
+pub(super) async fn open(job: Job, limits: &WorkLimits) -> Result<Option<Outcome>, Failure> {
     let job = Arc::new(job);
-    let mut opening = None;
-    loop {
-        let permit = turn.acquire().await.map_err(|_| Failure::Panicked)?;
+    let namespace = job.sealed.namespace().unwrap_or_default();
+    let (mut opening, mut used) = (None, 0);
+    let finished = loop {
+        let Some(permit) = limits.decryption.acquire(&namespace, 1, turn_after(used)).await else {
+            return Ok(None);
+        };
         let work = {
             let job = Arc::clone(&job);
             move || slice(&job, opening)
         };
-        let worked = tokio::task::spawn_blocking(work).await;
-        drop(permit);
-        match worked.map_err(|_| Failure::Panicked)? {
+        let (sliced, operations) = spawn_blocking(work).await.map_err(|_| Failure::Panicked)?;
+        used += operations;
+        permit.charge(u64::try_from(operations).unwrap_or(u64::MAX));
+        match sliced {
             Slice::Unfinished(rest) => opening = Some(rest),
+            Slice::Opened(finished) => break *finished,
             Slice::Done(outcome) => return Ok(Some(*outcome)),
         }
-        if place.as_ref().is_none_or(|place| place.kind != Kind::Long) {
-            place = room.places.take(Kind::Long, &key);
-            if place.is_none() {
-                return Ok(None);
-            }
-        }
+    };
+    let Some(permit) = limits.rendering.acquire(&namespace, 1, Turn::New).await else { return Ok(None) };
+    let since = Instant::now();
+    let outcome = spawn_blocking(move || job.outcome(finished)).await;
+    permit.charge(u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX));
+    outcome.map(Some).map_err(|_| Failure::Panicked)
+}
+
+fn turn_after(operations: usize) -> Turn {
+    match operations {
+        0 => Turn::New,
+        LONG.. => Turn::Slow,
+        _ => Turn::Continued,
     }
 }
 
 impl Job {
-    fn key(&self) -> Key {
-        (self.sealed.namespace().unwrap_or_default(), self.sealed.name_any())
+    fn has_templates(&self) -> bool {
+        self.sealed.spec.template.data.as_ref().is_some_and(|templates| !templates.is_empty())
     }
 
-    /// Why this object is known to need a place.
-    fn kind(&self) -> Option<Kind> {
-        let spec = &self.sealed.spec;
-        let has_templates = spec.template.data.as_ref().is_some_and(|templates| !templates.is_empty());
-        let is_long = spec.encrypted_data.len() > SLICE;
-        has_templates.then_some(Kind::Templates).or(is_long.then_some(Kind::Long))
+    fn outcome(&self, finished: Finished) -> Outcome {
+        let tally = Tally::of(finished.keys, finished.unopened);
+        let content = finished.outcome.map_err(|error| UnsealError::from(error).into());
+        Outcome { unsealed: content.and_then(|content| render(self, content)), tally }
     }
 }
 
-fn slice(job: &Job, begun: Option<Opening>) -> Slice {
+/// The next slice, and the private-key operations that it took.
+fn slice(job: &Job, begun: Option<Opening>) -> (Slice, usize) {
+    let mut left = SLICE;
     let begun = begun.map_or_else(|| Opening::new(&job.sealed, &job.ring, job.v1_data, &job.preferred), Ok);
-    let finished = match begun.map(|opening| opening.advance(SLICE)) {
-        Ok(Step::Unfinished(rest)) => return Slice::Unfinished(rest),
+    let finished = match begun.map(|opening| opening.advance(&mut left)) {
+        Ok(Step::Unfinished(rest)) => return (Slice::Unfinished(rest), SLICE),
         Ok(Step::Finished(finished)) => finished,
         Err(error) => Finished { outcome: Err(error), keys: Vec::new(), unopened: items(&job.sealed) },
     };
-    let tally = Tally::of(finished.keys, finished.unopened);
-    let content = finished.outcome.map_err(|error| UnsealError::from(error).into());
-    let unsealed = content.and_then(|content| render(job, content));
-    Slice::Done(Box::new(Outcome { unsealed, tally }))
+    let sliced = if job.has_templates() && finished.outcome.is_ok() {
+        Slice::Opened(Box::new(finished))
+    } else {
+        Slice::Done(Box::new(job.outcome(finished)))
+    };
+    (sliced, SLICE - left)
 }
 
 fn render(job: &Job, content: Content) -> Result<Unsealed, Failure> {

@@ -10,19 +10,20 @@ use kube::runtime::controller::Action;
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::opening::KeyUse;
 use sealed_secrets_core::unseal::{UnsealError, Unsealed};
-use sealed_secrets_crds::{ItemsOfKey, LastSuccess};
+use sealed_secrets_crds::{ItemsOfKey, LastSuccess, SealedSecret};
 
 use super::apply::Done;
+use super::fetched::{Fetched, fetched};
 use super::open::{Job, Outcome, open};
-use super::places::{self, Place};
 use super::repairs::Telling;
 use super::room::{Room, key_of, success_with};
 use super::status::Told;
 use super::unopened::{self, Verdict};
 use super::versions::Version;
-use super::{apply, chores, desired, folded, status};
+use super::{apply, chores, desired, status};
 use crate::error::Failure;
 use crate::event;
+use crate::fair_semaphore::Permit;
 use crate::usage::Tally;
 
 /// What is added where the same has happened before.
@@ -41,6 +42,9 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
     let Some(ring) = room.context.ring.borrow().clone() else {
         return Ok(Action::await_change());
     };
+    if !room.lanes.admit(&key_of(&object)) {
+        return Ok(Action::await_change());
+    }
     room.versions.listed.opened().await;
     if let Some(success) = room.unreported(&object, &ring) {
         // The watch has shown the Secret that we wrote: no reason to report out of turn.
@@ -63,7 +67,6 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
         None => attempt(&object, &ring, &room).await,
     };
     match outcome {
-        Ok(Attempted::WithoutPlace) => Ok(Action::requeue(places::later())),
         Ok(Attempted::Overtaken) => Ok(Action::await_change()),
         Ok(Attempted::Done(success)) => finish(&object, &room, Ok(success)).await,
         Err(Failure::Unseal(UnsealError::Opening(error))) => {
@@ -79,28 +82,16 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
 /// What came of an attempt that has not failed.
 enum Attempted {
     Done(LastSuccess),
-    /// The object takes long, and has to wait for its place.
-    WithoutPlace,
-    /// The object is not what was opened any more. What it is now is queued when the watch shows it, and nothing is told before.
+    /// The object is not what was opened any more, or the controller stops. What it is now is queued when the watch shows it, and
+    /// nothing is told before.
     Overtaken,
 }
 
 async fn attempt(object: &DynamicObject, ring: &Arc<KeyRing>, room: &Room) -> Result<Attempted, Failure> {
-    let key = key_of(object);
-    let place = match room.places.wanted(&key) {
-        Some(kind) => match room.places.take(kind, &key) {
-            Some(place) => Some(place),
-            None => return Ok(Attempted::WithoutPlace),
-        },
-        None => None,
-    };
     // A defect that one object uncovers must not stop the others.
-    let attempt = AssertUnwindSafe(unseal_and_apply(object, ring, room, place)).catch_unwind();
+    let attempt = AssertUnwindSafe(unseal_and_apply(object, ring, room)).catch_unwind();
     let outcome = attempt.await.unwrap_or(Err(Failure::Panicked));
-    if !matches!(outcome, Ok(Attempted::WithoutPlace)) {
-        room.context.metrics.attempted();
-        room.places.forget(&key);
-    }
+    room.context.metrics.attempted();
     outcome
 }
 
@@ -178,21 +169,14 @@ async fn unseal_and_apply(
     object: &DynamicObject,
     ring: &Arc<KeyRing>,
     room: &Room,
-    place: Option<Place>,
 ) -> Result<Attempted, Failure> {
     let context = &room.context;
-    // What is malformed may hold anything, which no key opens.
-    let sealed = folded::decode(object).inspect_err(|_| room.counts(object, Tally::of(Vec::new(), 1)))?;
-    let sealed = Arc::new(sealed);
-    let job = Job {
-        sealed: Arc::clone(&sealed),
-        ring: Arc::clone(ring),
-        preferred: room.keys_that_worked(object),
-        v1_data: context.v1_data,
-        budget: context.template_budget.clone(),
+    let Some(Opened { sealed, outcome, memory: _memory }) =
+        room.lanes.opened(&key_of(object), opened(object, ring, room)).await?
+    else {
+        return Ok(Attempted::Overtaken);
     };
-    let opened = room.lanes.opened(&key_of(object), open(job, room, place)).await?;
-    let Some(Outcome { unsealed, tally }) = opened else { return Ok(Attempted::WithoutPlace) };
+    let Outcome { unsealed, tally } = outcome;
     let keys = items_of_keys(&tally);
     room.counts(object, tally);
     let unsealed: Unsealed = unsealed?;
@@ -210,6 +194,36 @@ async fn unseal_and_apply(
         tell_repair(object, room, done, left_as, &version).await;
     }
     Ok(Attempted::Done(success_with(object, version, keys)))
+}
+
+/// An object that was opened, or not, and the memory that it takes.
+struct Opened {
+    sealed: Arc<SealedSecret>,
+    outcome: Outcome,
+    memory: Option<Permit>,
+}
+
+async fn opened(object: &DynamicObject, ring: &Arc<KeyRing>, room: &Room) -> Result<Option<Opened>, Failure> {
+    let context = &room.context;
+    // What is malformed may hold anything, which no key opens.
+    let noted = |failure: &Failure| {
+        if matches!(failure, Failure::Malformed(_)) {
+            room.counts(object, Tally::of(Vec::new(), 1));
+        }
+    };
+    let Some(Fetched { sealed, memory }) = fetched(object, context).await.inspect_err(noted)? else {
+        return Ok(None);
+    };
+    let sealed = Arc::new(sealed);
+    let job = Job {
+        sealed: Arc::clone(&sealed),
+        ring: Arc::clone(ring),
+        preferred: room.keys_that_worked(object),
+        v1_data: context.v1_data,
+        budget: context.template_budget.clone(),
+    };
+    let outcome = open(job, &context.work).await?;
+    Ok(outcome.map(|outcome| Opened { sealed, outcome, memory }))
 }
 
 fn items_of_keys(tally: &Tally) -> Vec<ItemsOfKey> {

@@ -19,7 +19,6 @@ use super::desired::DEFAULT_TYPE;
 use super::gate::Gate;
 use super::lanes::Lanes;
 use super::marks::{Mark, marks};
-use super::places::Places;
 use super::repairs::Repairs;
 use super::seen::{Seen, version_of};
 use super::unseen::Unseen;
@@ -56,7 +55,6 @@ pub(super) struct Room {
     pub(super) untold: Untold,
     pub(super) lanes: Arc<Lanes>,
     pub(super) cases: Cases,
-    pub(super) places: Arc<Places>,
     /// One object is counted at a time: what is to be opened has the other turns.
     pub(super) counting: Semaphore,
     /// Open when the first list of SealedSecrets is in the store.
@@ -78,7 +76,6 @@ impl Room {
             untold: Untold::default(),
             lanes: Arc::default(),
             cases: Cases::new(),
-            places: Arc::default(),
             counting: Semaphore::new(1),
             objects_listed: Gate::closed(),
             successes: Mutex::default(),
@@ -255,11 +252,7 @@ impl Room {
             self.context.usage.expect(key_of(object), version_of(&object.metadata));
         }
         self.unseen.shown(object);
-        let changed = self.seen.note(object);
-        if changed {
-            self.places.forget(&key_of(object));
-        }
-        changed
+        self.seen.note(object)
     }
 
     /// Notes an object as the API server has answered it.
@@ -303,7 +296,6 @@ impl Room {
         self.unseen.forget(key);
         self.forget_untold(key);
         self.cases.forget(key);
-        self.places.forget(key);
         self.repairs.forget(key);
         self.versions.forget(key);
         self.lock().remove(key);

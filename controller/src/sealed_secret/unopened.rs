@@ -10,9 +10,10 @@ use sealed_secrets_core::opening::OpeningError;
 use sealed_secrets_crds::SealedSecretStatus;
 
 use super::cases::{Case, Turn};
-use super::folded::decode;
+use super::fetched::{Fetched, fetched};
 use super::room::{Room, key_of};
 use crate::error::Failure;
+use crate::fair_semaphore;
 
 /// Between two looks at whether the keys have been listed.
 const LOOK_AT_LIST: Duration = Duration::from_millis(100);
@@ -90,9 +91,11 @@ async fn examine(
     case: &Case,
     turn: Turn<'_>,
 ) -> Option<Diagnosis> {
-    let mut examination = Examination::new(&decode(object).ok()?, ring, &case.error)?;
+    let Fetched { sealed, memory: _memory } = fetched(object, &room.context).await.ok()??;
+    let mut examination = Examination::new(&sealed, ring, &case.error)?;
     loop {
-        let permit = room.context.decryption.acquire().await.ok()?;
+        let permit =
+            room.context.work.decryption.acquire(&key_of(object).0, 1, fair_semaphore::Turn::Slow).await?;
         turn.spend(examination.left().min(SLICE));
         let examined = tokio::task::spawn_blocking(move || examination.advance(SLICE)).await;
         drop(permit);

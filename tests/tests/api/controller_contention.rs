@@ -1,8 +1,9 @@
 //! What others do to a SealedSecret, its Secret or its namespace, and what many large objects do to a small one.
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt as _;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Api, ResourceExt as _};
 use sealed_secrets_tests::{Cluster, Edition, Fault, FaultProxy, until};
 use serde_json::{Value, json};
 
@@ -12,6 +13,15 @@ use crate::support::PATIENCE;
 /// Each takes a second and a half of a processor.
 const LARGE_ITEMS: usize = 1_000;
 const LARGE_OBJECTS: usize = 40;
+
+/// Objects of one namespace that are opened to the last item, and their items.
+const FULL_OBJECTS: usize = 60;
+const FULL_ITEMS: usize = 200;
+/// Of these, so many may have been opened already and wait to be written together.
+const OPENED_BEFORE: usize = 15;
+
+/// The work may be done before anything can be seen of it: then it is looked at again.
+const LOOKS: usize = 4;
 
 impl Scene {
     /// As [`Scene::set`], with a proxy before the API server.
@@ -79,10 +89,133 @@ async fn many_large_objects_that_do_not_open_do_not_keep_a_small_one_waiting() {
     let created: u64 = scene.create(&small).await.resource_version().unwrap().parse().unwrap();
     scene.until_synced("small", "True").await;
     let all = scene.sealed_secrets().list(&ListParams::default()).await.unwrap().items;
-    let version = |object: &DynamicObject| object.resource_version().unwrap().parse::<u64>().unwrap();
-    let is_told = |object: &&DynamicObject| object.data.get("status").is_some() && version(object) > created;
+    let is_told = |object: &&DynamicObject| object.data.get("status").is_some() && version(*object) > created;
     let told = all.iter().filter(is_told).count();
     assert!(told <= LARGE_OBJECTS / 2, "{} large objects were decided before the small one", told - 1);
+}
+
+impl Scene {
+    /// Creates objects whose every item opens, all at once. Their items are the same, sealed for the whole cluster.
+    async fn create_full_objects(&self) {
+        let mut secret = self.secret("full", "password", CANARY);
+        secret["metadata"]["annotations"] = json!({"sealedsecrets.bitnami.com/cluster-wide": "true"});
+        let mut sealed = self.seal(&secret).await;
+        let item = sealed["spec"]["encryptedData"]["password"].clone();
+        let items = (0..FULL_ITEMS).map(|number| (format!("item{number}"), item.clone()));
+        sealed["spec"]["encryptedData"] = Value::Object(items.collect());
+        let named = |number: usize| {
+            let mut sealed = sealed.clone();
+            sealed["metadata"]["name"] = json!(format!("full-{number}"));
+            sealed["spec"]["template"]["metadata"]["name"] = json!(format!("full-{number}"));
+            sealed
+        };
+        let creating = (0..FULL_OBJECTS).map(|number| async move { self.create(&named(number)).await });
+        futures::future::join_all(creating).await;
+    }
+
+    /// The versions of the Secrets of these objects, in the order in which they were written.
+    async fn full_secrets(&self) -> Vec<u64> {
+        let all = self.secrets().list(&ListParams::default()).await.unwrap().items;
+        let full = all.iter().filter(|secret| secret.name_any().starts_with("full-"));
+        let mut versions: Vec<_> = full.map(version).collect();
+        versions.sort_unstable();
+        versions
+    }
+}
+
+impl Scene {
+    async fn create_in(&self, namespace: &str, sealed: &Value) -> DynamicObject {
+        let kind = GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret");
+        let kind = ApiResource::from_gvk(&kind);
+        let objects: Api<DynamicObject> = Api::namespaced_with(self.cluster.client(), namespace, &kind);
+        let object = serde_json::from_value(sealed.clone()).unwrap();
+        objects.create(&PostParams::default(), &object).await.unwrap()
+    }
+}
+
+fn version(object: &impl kube::Resource) -> u64 {
+    object.meta().resource_version.as_ref().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn one_item_of_a_quiet_namespace_has_its_turn_whatever_another_namespace_has_queued() {
+    for _ in 0..LOOKS {
+        let cluster = Cluster::shared().await.unwrap();
+        let quiet = cluster.namespace("quiet").await.unwrap();
+        let installation = cluster.install_namespaced(&[&quiet]).await.unwrap();
+        let controller = installation.start(Edition::Ours, &[]).await.unwrap();
+        let scene = Scene { cluster, installation, controller };
+        let mut small = scene.secret("small", "password", CANARY);
+        small["metadata"]["namespace"] = json!(quiet);
+        let small = scene.seal(&small).await;
+        scene.create_full_objects().await;
+        let created = version(&scene.create_in(&quiet, &small).await);
+        let secrets: Api<Secret> = Api::namespaced(scene.cluster.client(), &quiet);
+        let there = async || secrets.get_metadata_opt("small").await.unwrap();
+        let opened = version(&until("small is there", PATIENCE, there).await.unwrap());
+        let all_there = async || (scene.full_secrets().await.len() == FULL_OBJECTS).then_some(());
+        until("all others are there", PATIENCE, all_there).await.unwrap();
+        let full = scene.full_secrets().await;
+        let between = full.iter().filter(|version| (created..opened).contains(version)).count();
+        assert!(between <= OPENED_BEFORE, "{between} others were written before it");
+        if full.iter().any(|version| *version > opened) {
+            return;
+        }
+    }
+    panic!("the others were always done before the small one came");
+}
+
+#[tokio::test]
+async fn sigterm_does_not_wait_for_what_is_still_to_be_decrypted() {
+    for _ in 0..LOOKS {
+        let mut scene = Scene::set().await;
+        scene.create_full_objects().await;
+        let before = scene.full_secrets().await.len();
+        assert!(scene.controller.stop().await.unwrap().success());
+        let after = scene.full_secrets().await.len();
+        assert!(after - before <= OPENED_BEFORE, "{} were opened after the signal", after - before);
+        if after < FULL_OBJECTS {
+            return;
+        }
+    }
+    panic!("all was always done before the signal came");
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let (mut scene, proxy) = Scene::behind_proxy().await;
+    proxy.fail(|method, path| {
+        (*method == http::Method::POST && path.contains("/secrets")).then_some(Fault::Silence)
+    });
+    scene.seal_and_create(&scene.secret("stuck", "password", CANARY)).await;
+    let in_work = async || (proxy.faults() > 0).then_some(());
+    until("its Secret is being written", PATIENCE, in_work).await.unwrap();
+    scene.controller.process().signal("TERM").unwrap();
+    scene.until_logged("SIGTERM: stopping").await;
+    assert!(scene.controller.stop().await.unwrap().success());
+    assert!(scene.controller.log().contains("second signal: stopping at once"));
+}
+
+#[tokio::test]
+async fn templates_that_took_too_long_are_not_rendered_again_after_a_restart() {
+    let mut scene = Scene::set().await;
+    let sealed = scene.seal(&scene.secret("slow", "password", CANARY)).await;
+    scene.controller.stop().await.unwrap();
+    let created = scene.create(&sealed).await;
+    let status = json!({"status": {
+        "observedGeneration": created.metadata.generation,
+        "conditions": [{"type": "Synced", "status": "False", "reason": "TemplateOutOfTime", "message": "too slow"}],
+    }});
+    let change = Patch::Merge(&status);
+    scene.sealed_secrets().patch_status("slow", &PatchParams::default(), &change).await.unwrap();
+    let before = scene.sealed_secrets().get("slow").await.unwrap();
+    scene.controller = scene.installation.start(Edition::Ours, &[]).await.unwrap();
+    scene.opened("later").await;
+    let after = scene.sealed_secrets().get("slow").await.unwrap();
+    assert_eq!(after.resource_version(), before.resource_version());
+    assert!(scene.secrets().get_opt("slow").await.unwrap().is_none());
+    scene.merge("slow", &json!({"spec": {"template": {"metadata": {"labels": {"a": "b"}}}}})).await;
+    scene.until_synced("slow", "True").await;
 }
 
 fn is_of_sealed_secrets(path: &str) -> bool {

@@ -13,6 +13,7 @@ mod controller_first_sync;
 mod controller_flags;
 mod controller_http;
 mod controller_keys;
+mod controller_memory;
 mod controller_ownership;
 mod controller_refuses;
 mod controller_repairs;
