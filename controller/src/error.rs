@@ -124,10 +124,7 @@ impl Failure {
     pub(crate) fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Panicked
-                | Self::Status(_)
-                | Self::NamespaceTerminating
-                | Self::Api { transient: true, .. }
+            Self::Panicked | Self::Status(_) | Self::NamespaceTerminating | Self::Api { transient: true, .. }
         )
     }
 
