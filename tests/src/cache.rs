@@ -67,6 +67,16 @@ impl Cache {
     }
 }
 
+/// A folder in the user's cache for builds that all clones share, and its lock: others wait until that is dropped.
+///
+/// # Errors
+/// When it cannot be made or locked.
+pub fn shared_build(name: &str) -> Result<(PathBuf, File)> {
+    let cache = Cache::keyed(name, &[])?;
+    let lock = cache.lock()?;
+    Ok((cache.folder, lock))
+}
+
 /// The cache folder of this user, by the platform's convention.
 fn user_cache() -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()) {

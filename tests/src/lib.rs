@@ -39,6 +39,7 @@ mod tar_files;
 mod tool;
 pub mod workspace;
 
+pub use cache::shared_build;
 pub use cluster::{Cluster, SHARED};
 pub use control_plane::{Access, ControlPlane};
 pub use controller_process::{ControllerProcess, ImageRoot};

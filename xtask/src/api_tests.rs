@@ -1,32 +1,38 @@
 //! The tests that need an API server, on one that all of them share.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use sealed_secrets_tests::isolation::{Ground, told_to_stop};
 use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms, helm, kstatus, lua_health};
-use sealed_secrets_tests::{ControlPlane, Error, Result, SHARED, on_existing_installation};
+use sealed_secrets_tests::{ControlPlane, Error, Result, SHARED, workspace};
 use tokio::process::Command;
 
+use crate::test::build;
 use crate::{inside, rights};
 
 /// What needs namespaces: the service proxy, a controller that takes no kubeconfig, and one in a root of its own.
 const LEFT_OUT_ON_LOOPBACK: [&str; 3] = ["service_proxy", "upstream", "image::"];
 
-/// How Cargo is told which tests these are. The whole workspace, so that shared dependencies have the same features
-/// as in every other step, and are built once.
-pub(crate) const SELECTION: [&str; 6] =
-    ["--workspace", "--locked", "--features", "sealed-secrets-tests/control-plane", "--test", "api"];
+/// Tests for each processor: they wait more than they compute.
+const TESTS_PER_PROCESSOR: usize = 3;
 
-/// Run only the tests that need an API server (all programs must be built)
+/// Run only the tests that need an API server
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
+    /// The test program, if it has been built already
+    #[arg(long)]
+    program: Option<PathBuf>,
+    /// Fail for a shipped right that no test needed, and for one that is missing
+    #[arg(long)]
+    judge_rights: bool,
     /// Passed on to the test program: filters and options such as --nocapture
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    arguments: Vec<OsString>,
+    options: Vec<OsString>,
 }
 
-/// Runs inside an isolation, enters one if it is outside.
+/// Runs inside an isolation; builds and enters one if it is outside.
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     let programs = ControlPlanePrograms::prepare()?;
     UpstreamPrograms::prepare()?;
@@ -34,16 +40,21 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     helm()?;
     lua_health()?;
     if Ground::here() == Ground::Outside {
+        build::api_tests().await?;
         return inside::again().await;
     }
+    let program = match &arguments.program {
+        Some(program) => program.clone(),
+        // Up to date, as it was built outside.
+        None => build::api_tests().await?.executable,
+    };
     let plane = ControlPlane::start_audited(&programs).await?;
-    let mut command = test_command(&arguments.arguments);
+    let mut command = test_command(&program, &arguments.options);
     command.env(SHARED, plane.access().folder()).kill_on_drop(true);
     tokio::select! {
         status = command.status() => {
-            let status = status.map_err(|source| Error::Io { action: "start cargo".into(), source })?;
-            // Only a full run on the shipped rights shows which of them are needed.
-            if status.success() && arguments.arguments.is_empty() && !on_existing_installation() {
+            let status = status.map_err(|source| Error::Io { action: format!("start {}", program.display()), source })?;
+            if status.success() && arguments.judge_rights {
                 rights::judge(plane.access())?;
             }
             Ok(inside::exit_code(status))
@@ -52,9 +63,14 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
 }
 
-fn test_command(arguments: &[OsString]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["test", "--offline"]).args(SELECTION).arg("--").args(arguments);
+fn test_command(program: &PathBuf, arguments: &[OsString]) -> Command {
+    let mut command = Command::new(program);
+    let threads =
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get) * TESTS_PER_PROCESSOR;
+    command
+        .current_dir(workspace::root().join("tests"))
+        .arg(format!("--test-threads={threads}"))
+        .args(arguments);
     if Ground::here() == Ground::Loopback {
         command.args(LEFT_OUT_ON_LOOPBACK.iter().flat_map(|name| ["--skip", name]));
     }

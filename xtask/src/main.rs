@@ -38,6 +38,8 @@ enum Command {
     Test(test::Arguments),
     #[command(hide = true)]
     ApiTests(api_tests::Arguments),
+    #[command(hide = true)]
+    Prepare(test::PrepareArguments),
 }
 
 // One thread: a child that is to end with its parent ends with the thread that started it.
@@ -62,5 +64,6 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Image(arguments) => image::run(&arguments).await,
         Command::Test(arguments) => test::run(&arguments).await,
         Command::ApiTests(arguments) => api_tests::run(&arguments).await,
+        Command::Prepare(arguments) => test::prepare(&arguments),
     }
 }

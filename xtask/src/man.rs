@@ -19,11 +19,9 @@ pub(crate) struct Arguments {
 
 /// Builds kubeseal and lets it write its page.
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let built =
-        step::run("build kubeseal", &mut step::cargo(&["build", "--locked", "--package", "kubeseal"]))
-            .await?;
+    let built = step::quietly(&mut step::cargo(&["build", "--locked", "--package", "kubeseal"])).await?;
     if !built.success {
-        return Err(Error::Program("kubeseal does not build".into()));
+        return Err(Error::Program(format!("kubeseal does not build:\n{}", built.output)));
     }
     let file = write(&workspace::built_program("kubeseal")?, &arguments.folder).await?;
     println!("{}", file.display());

@@ -3,17 +3,18 @@
 mod layout;
 pub(crate) mod program;
 mod second_build;
+mod sources;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use sealed_secrets_tests::{Error, Result, workspace};
+use sealed_secrets_tests::{Error, Result, shared_build, workspace};
 use serde_json::{Value, json};
 
 pub(crate) use self::layout::Packed;
 use self::layout::{Image, pack};
 use crate::archive::Archive;
-use crate::files::{read, read_text, write};
+use crate::files::{cannot, read, read_text, write};
 use crate::licenses::with_licenses;
 
 pub(crate) const PACKAGE: &str = "sealed-secrets-controller";
@@ -45,9 +46,14 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds the image and puts it where tests look for it.
+/// Builds the image and puts it where tests look for it. The sources are copied to one place and built there, whatever clone
+/// they come from: the folders' names are among the compiler's flags, and other flags would build every crate again.
 pub(crate) async fn for_tests() -> Result<()> {
-    let packed = make(&workspace::root(), &program::target_folder()).await?;
+    let (folder, _lock) = shared_build("image")?;
+    let source = folder.join("source");
+    std::fs::create_dir_all(&source).map_err(cannot("create a folder for the sources"))?;
+    sources::copy_to(&source).await?;
+    let packed = make(&source, &folder.join("target")).await?;
     write(&workspace::image(), &packed.archive)
 }
 

@@ -1,27 +1,53 @@
 //! Everything that must hold before a change lands.
 
-mod cargo_output;
+pub(crate) mod build;
+mod changed;
 mod deny;
+mod output;
 pub(crate) mod step;
 mod steps;
 mod summary;
+mod timings;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
-use sealed_secrets_tests::Result;
 use sealed_secrets_tests::isolation::told_to_stop;
+use sealed_secrets_tests::{Error, Result};
 
-use self::steps::Steps;
+use self::build::TestProgram;
+use self::changed::Affected;
+use self::step::{Outcome, cargo};
+use self::steps::{ApiRun, Options};
+use self::summary::Summary;
+use crate::inside;
 
 /// Check format, lints, documentation, dependencies, and run all tests
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Only tests whose names contain one of these; no checks other than tests
     filters: Vec<OsString>,
+    /// Only what the changes since this revision can affect, by crate; files that are not committed count
+    #[arg(long, value_name = "REVISION", num_args = 0..=1, default_missing_value = "HEAD", conflicts_with = "filters")]
+    changed: Option<String>,
+    /// Print where the time goes: every step, and the slowest tests
+    #[arg(long)]
+    timings: bool,
 }
 
-/// Runs all steps, unless it is told to stop; what the current step has started ends with it then.
+/// Bring the programs that are not built from this workspace
+#[derive(clap::Args)]
+pub(crate) struct PrepareArguments {}
+
+/// Brings them; for a run that builds this workspace meanwhile.
+pub(crate) fn prepare(_: &PrepareArguments) -> Result<ExitCode> {
+    steps::prepare_programs()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs all steps, unless it is told to stop; what the current steps have started ends with them then.
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     tokio::select! {
         code = all_steps(arguments) => code,
@@ -31,21 +57,120 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 /// Goes through all steps, whatever fails, and ends with one summary.
 async fn all_steps(arguments: &Arguments) -> Result<ExitCode> {
-    let mut steps = Steps::start()?;
-    steps.prepare().await?;
-    if arguments.filters.is_empty() {
-        steps.format().await?;
-        steps.lints().await?;
-        steps.documentation().await?;
-        steps.dependencies().await?;
+    let start = Instant::now();
+    let affected = match &arguments.changed {
+        Some(revision) => Affected::since(revision).await?,
+        None => Affected::everything(),
+    };
+    if !affected.is_everything() {
+        println!("{affected}");
     }
-    steps.tests(&arguments.filters).await?;
-    let is_of_image = |filter: &OsString| filter.to_string_lossy().contains("image");
-    if arguments.filters.is_empty() || arguments.filters.iter().any(is_of_image) {
-        steps.image().await?;
+    let mut run = TestRun {
+        this_program: inside::this_program()?,
+        options: Options { filters: &arguments.filters, timings: arguments.timings },
+        affected,
+        outcomes: Vec::new(),
+    };
+    run.all().await?;
+    if arguments.timings {
+        println!("{}", timings::table(&run.outcomes));
     }
-    steps.api_tests(&arguments.filters).await?;
-    let summary = steps.summary();
+    let failed: Vec<_> = run.outcomes.iter().flat_map(|outcome| &outcome.failed).collect();
+    for name in failed {
+        println!("to run it alone: cargo xtask test {name}");
+    }
+    let summary = Summary::new(&run.outcomes, start.elapsed());
     println!("{summary}");
     Ok(if summary.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A run and its outcomes so far.
+struct TestRun<'a> {
+    this_program: PathBuf,
+    options: Options<'a>,
+    affected: Affected,
+    outcomes: Vec<Outcome>,
+}
+
+impl TestRun<'_> {
+    async fn all(&mut self) -> Result<()> {
+        let fetched = step::run("crates", &mut cargo(&["fetch", "--locked"])).await?;
+        self.outcomes.push(Outcome::of_preparation("crates", fetched.1, fetched.0.success));
+        let (prepared, built) = tokio::join!(steps::prepare(&self.this_program), build::everything());
+        self.outcomes.push(prepared?);
+        let (outcome, programs) = built?;
+        let is_built = outcome.rows.is_empty();
+        self.outcomes.push(outcome);
+        match programs.api {
+            // Nothing can be said of tests that do not compile; the checks say more.
+            None => self.checks().await,
+            Some(_) if !is_built => self.checks().await,
+            Some(api) if !self.options.filters.is_empty() => self.filtered(&programs.others, &api).await,
+            Some(api) => self.full(&programs.others, &api).await,
+        }
+    }
+
+    /// The tests that the filters choose. Without one on the API server, no control plane is started.
+    async fn filtered(&mut self, programs: &[TestProgram], api: &TestProgram) -> Result<()> {
+        self.outcomes.push(steps::tests(programs, self.options).await?);
+        let is_of_image = |filter: &OsString| filter.to_string_lossy().contains("image");
+        if self.options.filters.iter().any(is_of_image) {
+            self.outcomes.push(steps::image().await?);
+        }
+        let chosen = ApiRun::with("tests with an API server", api, self.options.filters.to_vec());
+        if chosen.has_tests().await? {
+            self.outcomes.push(chosen.run(&self.this_program, self.options).await?);
+        }
+        Ok(())
+    }
+
+    /// Everything that the change can affect. Tests on an API server mostly wait: what computes runs beside them.
+    async fn full(&mut self, programs: &[TestProgram], api: &TestProgram) -> Result<()> {
+        let (this_program, options, affected) = (&self.this_program, self.options, &self.affected);
+        let run = async |run: Option<ApiRun<'_>>| match run {
+            Some(run) => run.run(this_program, options).await.map(|outcome| vec![outcome]),
+            None => Ok(Vec::new()),
+        };
+        let image = affected.image.then(|| ApiRun::of_the_image(api));
+        let computing = async {
+            let mut outcomes = computing_steps(affected, programs, options).await?;
+            outcomes.extend(run(image).await?);
+            Ok::<_, Error>(outcomes)
+        };
+        let existing = affected.is_everything().then(|| ApiRun::on_existing(api));
+        let (shipped, existing, computing) =
+            tokio::join!(run(affected.api_run(api)), run(existing), computing);
+        self.outcomes.extend(computing?);
+        self.outcomes.extend(shipped?);
+        self.outcomes.extend(existing?);
+        Ok(())
+    }
+
+    async fn checks(&mut self) -> Result<()> {
+        self.outcomes.push(steps::format().await?);
+        self.outcomes.extend(steps::lints().await?);
+        Ok(())
+    }
+}
+
+/// The steps that need no API server, one after another: each can use all processors.
+async fn computing_steps(
+    affected: &Affected,
+    programs: &[TestProgram],
+    options: Options<'_>,
+) -> Result<Vec<Outcome>> {
+    let mut outcomes = vec![steps::format().await?];
+    outcomes.extend(steps::lints().await?);
+    outcomes.push(steps::documentation().await?);
+    if affected.is_everything() {
+        outcomes.extend(steps::dependencies().await?);
+    }
+    let programs: Vec<_> =
+        programs.iter().filter(|program| affected.has(&program.package)).cloned().collect();
+    outcomes.push(steps::tests(&programs, options).await?);
+    outcomes.push(steps::documentation_examples(options).await?);
+    if affected.image {
+        outcomes.push(steps::image().await?);
+    }
+    Ok(outcomes)
 }

@@ -1,4 +1,4 @@
-//! One step: a heading, a command, its duration, and its output if it fails.
+//! One step of a run: a command, its duration, and its output if it fails.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -9,17 +9,85 @@ use std::time::{Duration, Instant};
 use sealed_secrets_tests::{Error, Result, workspace};
 use tokio::process::Command;
 
+use super::output::Results;
+use super::summary::Counts;
+
 /// A step that hangs is ended: a run must come to its summary.
 const LIMIT: Duration = Duration::from_mins(45);
 
-/// How a step ended.
+/// How a command ended.
 pub(crate) struct Finished {
     pub(crate) success: bool,
     /// Both outputs, in order.
     pub(crate) output: String,
 }
 
-/// Cargo, for the workspace, without a prompt.
+/// The outcome of a step, for the summary.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) name: String,
+    pub(crate) duration: Duration,
+    /// Counts by kind of test or check.
+    pub(crate) rows: Vec<(String, Counts)>,
+    /// The names of the tests that failed.
+    pub(crate) failed: Vec<String>,
+    /// The duration of each test, where it was asked for.
+    pub(crate) durations: Vec<(Duration, String)>,
+}
+
+impl Outcome {
+    /// A check as a whole.
+    pub(crate) fn of_check(name: &str, duration: Duration, success: bool) -> Self {
+        let rows = vec![(name.to_owned(), Counts::one(success))];
+        Self { name: name.to_owned(), duration, rows, ..Self::default() }
+    }
+
+    /// A preparation for later steps: it counts only if it fails.
+    pub(crate) fn of_preparation(name: &str, duration: Duration, success: bool) -> Self {
+        let mut outcome = Self::of_check(name, duration, success);
+        outcome.rows.retain(|(_, counts)| counts.failed > 0);
+        outcome
+    }
+
+    /// The results of test programs. `success` is what their exit codes say. In a run `with_filters`, tests that these left
+    /// out are not worth mentioning, and no test at all is no failure.
+    pub(crate) fn of_tests(
+        name: &str,
+        duration: Duration,
+        programs: Vec<Results>,
+        success: bool,
+        with_filters: bool,
+    ) -> Self {
+        let mut outcome = Self { name: name.to_owned(), duration, ..Self::default() };
+        let mut total = Counts::default();
+        for results in programs {
+            for (kind, mut counts) in results.counts {
+                total += counts;
+                counts.skipped += if with_filters { 0 } else { counts.filtered };
+                outcome.add(kind, counts);
+            }
+            outcome.failed.extend(results.failed);
+            outcome.durations.extend(results.durations);
+        }
+        let says_nothing = total.passed + total.failed == 0 && !with_filters;
+        if total.failed == 0 && (says_nothing || !success) {
+            outcome.rows.push((name.to_owned(), Counts::one(false)));
+        }
+        outcome
+    }
+
+    fn add(&mut self, kind: String, counts: Counts) {
+        if counts.passed + counts.failed + counts.skipped == 0 {
+            return;
+        }
+        match self.rows.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, sum)) => *sum += counts,
+            None => self.rows.push((kind, counts)),
+        }
+    }
+}
+
+/// Cargo, for the workspace, without a prompt. Tests that wait for a control plane go first when both want a processor.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let program = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
     let mut command = Command::new(program);
@@ -27,23 +95,23 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
-/// Says what starts.
-pub(crate) fn heading(name: &str) -> Instant {
-    print!("{name:<60}");
-    // A terminal that is gone is no reason to stop.
-    let _ = std::io::stdout().flush();
+/// Says that a step begins. Several may run side by side, so each line names its step.
+pub(crate) fn opening(name: &str) -> Instant {
+    println!("start  {name}");
     Instant::now()
 }
 
-/// Says how it ended, with the output of a failure.
-pub(crate) fn closing(start: Instant, finished: &Finished) {
+/// Says how a step ended, with the output of a failure, and returns its duration.
+pub(crate) fn closing(name: &str, start: Instant, finished: &Finished) -> Duration {
     let word = if finished.success { "ok" } else { "FAILED" };
-    println!("{word:<7}{:>6.1} s", start.elapsed().as_secs_f64());
+    let duration = start.elapsed();
+    println!("{word:<7}{name:<52}{:>7.1} s", duration.as_secs_f64());
     if !finished.success {
         for line in finished.output.lines().filter(|line| !is_progress(line)) {
             println!("{line}");
         }
     }
+    duration
 }
 
 /// Cargo names every package on its way; of a failure these lines say nothing.
@@ -52,12 +120,18 @@ fn is_progress(line: &str) -> bool {
     line.starts_with(' ') && matches!(first, Some("Checking" | "Compiling" | "Downloaded" | "Documenting"))
 }
 
-/// Runs `command` to its end under the heading `name`.
-pub(crate) async fn run(name: &str, command: &mut Command) -> Result<Finished> {
-    let start = heading(name);
+/// Runs `command` to its end as the check `name`.
+pub(crate) async fn check(name: &str, command: &mut Command) -> Result<Outcome> {
+    let (finished, duration) = run(name, command).await?;
+    Ok(Outcome::of_check(name, duration, finished.success))
+}
+
+/// Runs `command` to its end as the step `name`.
+pub(crate) async fn run(name: &str, command: &mut Command) -> Result<(Finished, Duration)> {
+    let start = opening(name);
     let finished = quietly(command).await?;
-    closing(start, &finished);
-    Ok(finished)
+    let duration = closing(name, start, &finished);
+    Ok((finished, duration))
 }
 
 /// Runs `command` to its end and says nothing.

@@ -1,27 +1,29 @@
-//! The steps of a test run and what they counted.
+//! The steps of a test run.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
 
 use sealed_secrets_tests::isolation::{Isolation, RunFolder};
 use sealed_secrets_tests::programs::{
-    ControlPlanePrograms, UpstreamPrograms, helm, kstatus, lua_health, promtool,
+    ControlPlanePrograms, UpstreamPrograms, helm, kstatus, lua_health, promtool, template_oracle,
 };
-use sealed_secrets_tests::{EXISTING, Result};
+use sealed_secrets_tests::{EXISTING, Result, workspace};
 use tokio::process::Command;
 
-use super::cargo_output::counts_by_kind;
+use super::build::TestProgram;
 use super::deny;
-use super::step::{Finished, cargo, closing, heading, quietly, run};
-use super::summary::{Counts, Summary};
-use crate::api_tests::SELECTION;
-use crate::{image, inside};
+use super::output::Results;
+use super::step::{Finished, Outcome, cargo, check, closing, opening, quietly};
+use crate::image;
 
 /// Property tests take their cases from it: the same in every run.
 const SEED: &str = "PROPTEST_RNG_SEED";
-/// What an installation of the original has.
+/// An installation of the original: its CRD and its roles.
 const EXISTING_CLUSTER: &str = "tests/tests/data/existing-cluster";
+/// The API tests of the controller's image.
+pub(crate) const IMAGE_TESTS: &str = "image::";
+/// Lets libtest of a stable toolchain tell the duration of each test.
+const REPORT_TIMES: [&str; 2] = ["-Zunstable-options", "--report-time"];
 
 /// The controller's tests but those of what the original's CRDs cannot hold: a memory in the status, null as a template, and our
 /// kinds for keys.
@@ -41,183 +43,236 @@ const ON_EXISTING: [&str; 13] = [
     "usage_",
 ];
 
-/// The steps so far.
-pub(crate) struct Steps {
-    start: Instant,
-    rows: Vec<(String, Counts)>,
-    this_program: PathBuf,
+/// Brings every program that is not Cargo's to build: the only step, beside the fetching of crates, that may need the network
+/// and takes many minutes the first time.
+///
+/// # Errors
+/// All programs that cannot be had, with the reason of each.
+pub(crate) fn prepare_programs() -> Result<()> {
+    let programs: [(&str, Result<()>); 8] = [
+        ("control plane", ControlPlanePrograms::prepare().map(drop)),
+        ("original's programs", UpstreamPrograms::prepare().map(drop)),
+        ("template oracle", template_oracle().map(drop)),
+        ("kstatus", kstatus().map(drop)),
+        ("lua-health", lua_health().map(drop)),
+        ("helm", helm().map(drop)),
+        ("promtool", promtool().map(drop)),
+        ("cargo-deny", deny::prepare().map(drop)),
+    ];
+    let failed = programs.into_iter().filter_map(|(name, result)| Some(format!("{name}: {}", result.err()?)));
+    let failed: Vec<_> = failed.collect();
+    if failed.is_empty() { Ok(()) } else { Err(sealed_secrets_tests::Error::Missing(failed.join("\n"))) }
 }
 
-impl Steps {
-    pub(crate) fn start() -> Result<Self> {
-        Ok(Self { start: Instant::now(), rows: Vec::new(), this_program: inside::this_program()? })
+/// Runs [`prepare_programs`] as a process of its own, so that it can be ended, and so that crates are compiled meanwhile.
+pub(crate) async fn prepare(this_program: &Path) -> Result<Outcome> {
+    let name = "programs from elsewhere";
+    let start = opening(name);
+    let mut command = Command::new(this_program);
+    // What takes minutes says so itself.
+    let status = command.arg("prepare").kill_on_drop(true).status().await;
+    let success = status.is_ok_and(|status| status.success());
+    let duration = closing(name, start, &Finished { success, output: String::new() });
+    Ok(Outcome::of_preparation(name, duration, success))
+}
+
+/// The format of all sources.
+pub(crate) async fn format() -> Result<Outcome> {
+    check("format", &mut cargo(&["fmt", "--all", "--check"])).await
+}
+
+/// Clippy over all targets. The tests on the API server are a target that is not tested by default, and so named.
+pub(crate) async fn lints() -> Result<Vec<Outcome>> {
+    let mut outcomes = Vec::new();
+    for (name, targets) in [("lints", &["--all-targets"][..]), ("lints of the API tests", &["--test", "api"])]
+    {
+        let mut command = in_background(cargo(&["clippy", "--workspace", "--all-features", "--locked"]));
+        command.args(targets).args(["--", "-D", "warnings"]);
+        outcomes.push(check(name, &mut command).await?);
+    }
+    Ok(outcomes)
+}
+
+/// The documentation of all items, private ones too, so that links to them lead somewhere.
+pub(crate) async fn documentation() -> Result<Outcome> {
+    let arguments = ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"];
+    let mut command = in_background(cargo(&arguments));
+    command.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links");
+    check("documentation", &mut command).await
+}
+
+/// Licences, bans and sources always; advisories where their database can be reached.
+pub(crate) async fn dependencies() -> Result<Vec<Outcome>> {
+    let program = match deny::prepare() {
+        Ok(program) => program,
+        Err(error) => {
+            println!("cargo-deny: {error}");
+            return Ok(vec![Outcome::of_check("dependencies", std::time::Duration::ZERO, false)]);
+        }
+    };
+    let bans = ["check", "bans", "licenses", "sources"];
+    let mut outcomes = vec![check("dependencies", &mut deny_command(&program, &bans)).await?];
+    if quietly(&mut deny_command(&program, &["fetch", "db"])).await?.success {
+        let advisories = ["check", "--disable-fetch", "advisories"];
+        outcomes.push(check("advisories", &mut deny_command(&program, &advisories)).await?);
+    } else {
+        println!("advisories: not checked, their database cannot be reached from here");
+    }
+    Ok(outcomes)
+}
+
+/// How test programs are run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options<'a> {
+    /// Only tests whose names contain one of these.
+    pub(crate) filters: &'a [OsString],
+    /// Each test says how long it took.
+    pub(crate) timings: bool,
+}
+
+/// Every test that needs no API server.
+pub(crate) async fn tests(programs: &[TestProgram], options: Options<'_>) -> Result<Outcome> {
+    let name = "tests without an API server";
+    let start = opening(name);
+    let (mut all, mut success, mut output) = (Vec::new(), true, String::new());
+    for program in programs {
+        let mut command = in_background(program.command());
+        let finished = quietly(options.apply(&mut command)).await?;
+        all.push(Results::parse(&program.kind, &finished.output));
+        if !finished.success {
+            success = false;
+            output.push_str(&finished.output);
+        }
+    }
+    let duration = closing(name, start, &Finished { success, output });
+    Ok(Outcome::of_tests(name, duration, all, success, !options.filters.is_empty()))
+}
+
+/// The examples in doc comments, which Cargo alone can run.
+pub(crate) async fn documentation_examples(options: Options<'_>) -> Result<Outcome> {
+    let name = "documentation examples";
+    let mut command =
+        in_background(cargo(&["test", "--workspace", "--locked", "--doc", "--no-fail-fast", "--"]));
+    let (finished, duration) = super::step::run(name, command.args(options.filters)).await?;
+    let results = Results::parse("documentation example", &finished.output);
+    Ok(Outcome::of_tests(name, duration, vec![results], finished.success, !options.filters.is_empty()))
+}
+
+/// The image that tests start the controller from, where one can be built.
+pub(crate) async fn image() -> Result<Outcome> {
+    let name = "controller's image";
+    if let Err(error) = image::program::platform() {
+        println!("{name}: left out, {error}");
+        return Ok(Outcome::default());
+    }
+    let start = opening(name);
+    let result = image::for_tests().await;
+    let output = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    let success = result.is_ok();
+    let duration = closing(name, start, &Finished { success, output });
+    Ok(Outcome::of_preparation(name, duration, success))
+}
+
+/// A run of the tests that need an API server, on a control plane of its own.
+pub(crate) struct ApiRun<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) program: &'a TestProgram,
+    /// Filters and options of the test program.
+    pub(crate) arguments: Vec<OsString>,
+    /// The CRD and rights in this folder in the place of the shipped ones.
+    pub(crate) existing: Option<&'static str>,
+    /// Whether all rights that are shipped must have been used, and no others.
+    pub(crate) judge_rights: bool,
+}
+
+impl<'a> ApiRun<'a> {
+    /// All tests but those of the image, which is still being built.
+    pub(crate) fn of_everything(program: &'a TestProgram) -> Self {
+        let arguments = ["--skip", IMAGE_TESTS].map(OsString::from).to_vec();
+        Self { judge_rights: true, ..Self::with("tests with an API server", program, arguments) }
     }
 
-    /// Everything that may need the network, and takes minutes the first time.
-    pub(crate) async fn prepare(&mut self) -> Result<()> {
-        let finished = run("fetch crates", &mut cargo(&["fetch", "--locked"])).await?;
-        self.count_if_failed("fetch crates", &finished);
-        self.provide("control plane", ControlPlanePrograms::prepare().map(drop));
-        self.provide("original's programs", UpstreamPrograms::prepare().map(drop));
-        self.provide("kstatus", kstatus().map(drop));
-        self.provide("helm", helm().map(drop));
-        self.provide("promtool", promtool().map(drop));
-        self.provide("lua-health", lua_health().map(drop));
-        Ok(())
+    /// The tests of the image.
+    pub(crate) fn of_the_image(program: &'a TestProgram) -> Self {
+        Self::with("tests of the image", program, vec![IMAGE_TESTS.into()])
     }
 
-    pub(crate) async fn format(&mut self) -> Result<()> {
-        self.check("format", &mut cargo(&["fmt", "--all", "--check"])).await
-    }
-
-    pub(crate) async fn lints(&mut self) -> Result<()> {
-        let arguments =
-            ["clippy", "--workspace", "--all-targets", "--all-features", "--locked", "--", "-D", "warnings"];
-        self.check("lints", &mut cargo(&arguments)).await
-    }
-
-    pub(crate) async fn documentation(&mut self) -> Result<()> {
-        let mut command = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"]);
-        // Private items are documented too, so links to them lead somewhere.
-        command.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links");
-        self.check("documentation", &mut command).await
-    }
-
-    /// Licences, bans and sources always; advisories where their database can be reached.
-    pub(crate) async fn dependencies(&mut self) -> Result<()> {
-        let program = match deny::prepare() {
-            Ok(program) => program,
-            Err(error) => {
-                self.provide("cargo-deny", Err(error));
-                return Ok(());
-            }
-        };
-        let check = ["check", "bans", "licenses", "sources"];
-        self.check("dependencies", &mut deny_command(&program, &check)).await?;
-        if quietly(&mut deny_command(&program, &["fetch", "db"])).await?.success {
-            self.check("advisories", &mut deny_command(&program, &["check", "--disable-fetch", "advisories"]))
-                .await
-        } else {
-            println!("advisories: not checked, their database cannot be reached from here");
-            Ok(())
+    /// The controller's tests on an installation of the original.
+    pub(crate) fn on_existing(program: &'a TestProgram) -> Self {
+        let arguments = ON_EXISTING.iter().map(OsString::from).collect();
+        Self {
+            existing: Some(EXISTING_CLUSTER),
+            ..Self::with("controller on an existing installation", program, arguments)
         }
     }
 
-    /// Every test that needs no API server.
-    pub(crate) async fn tests(&mut self, filters: &[OsString]) -> Result<()> {
-        let mut command = cargo(&["test", "--workspace", "--locked", "--no-fail-fast", "--"]);
-        if std::env::var_os(SEED).is_none() {
-            command.env(SEED, "2017");
-        }
-        let finished = run("tests without an API server", command.args(filters)).await?;
-        self.count_tests("tests without an API server", &finished, filters);
-        Ok(())
+    pub(crate) fn with(name: &'static str, program: &'a TestProgram, arguments: Vec<OsString>) -> Self {
+        Self { name, program, arguments, existing: None, judge_rights: false }
     }
 
-    /// The image that tests start the controller from, where one can be built.
-    pub(crate) async fn image(&mut self) -> Result<()> {
-        let name = "build the controller's image";
-        if let Err(error) = image::program::platform() {
-            println!("{name}: left out, {error}");
-            return Ok(());
-        }
-        let start = heading(name);
-        let result = image::for_tests().await;
-        let output = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        let finished = Finished { success: result.is_ok(), output };
-        closing(start, &finished);
-        self.count_if_failed(name, &finished);
-        Ok(())
+    /// Whether any test has one of these names.
+    pub(crate) async fn has_tests(&self) -> Result<bool> {
+        let listed = quietly(self.program.command().args(&self.arguments).arg("--list")).await?;
+        Ok(listed.output.lines().any(|line| line.ends_with(": test")))
     }
 
-    /// The tests that need an API server, inside an isolation.
-    pub(crate) async fn api_tests(&mut self, filters: &[OsString]) -> Result<()> {
-        let name = "tests with an API server";
-        let built = run("build the programs", &mut cargo(&["build", "--workspace", "--locked"])).await?;
-        self.count_if_failed("build the programs", &built);
-        let mut command = cargo(&["test", "--no-run"]);
-        let built = run("build the tests with an API server", command.args(SELECTION)).await?;
-        self.count_if_failed("build these tests", &built);
-        self.isolated_tests(name, filters, None).await?;
-        if filters.is_empty() {
-            let arguments = ON_EXISTING.iter().map(OsString::from).collect::<Vec<_>>();
-            self.isolated_tests("controller on an existing installation", &arguments, Some(EXISTING_CLUSTER))
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// Runs test programs that are built, on the CRD and rights in the folder `existing` or on the shipped ones.
-    async fn isolated_tests(
-        &mut self,
-        name: &str,
-        filters: &[OsString],
-        existing: Option<&str>,
-    ) -> Result<()> {
+    /// Runs it inside an isolation.
+    pub(crate) async fn run(&self, this_program: &Path, options: Options<'_>) -> Result<Outcome> {
         let isolation = Isolation::detect().await;
         if let Isolation::Loopback { why } = &isolation {
             println!("on loopback, without the service proxy and the original's controller: {why}");
         }
         let folder = RunFolder::create()?;
-        let mut command = isolation.command(&self.this_program, &folder);
-        command.arg("api-tests").arg("--").args(filters).env("CARGO_TERM_COLOR", "never");
-        command.envs(existing.map(|folder| (EXISTING, folder)));
-        let start = heading(name);
+        let mut command = isolation.command(this_program, &folder);
+        command.args(["api-tests", "--program"]).arg(&self.program.executable);
+        if self.judge_rights {
+            command.arg("--judge-rights");
+        }
+        command.arg("--").args(&self.arguments).env("CARGO_TERM_COLOR", "never");
+        let options = Options { filters: &[], ..options };
+        options.apply(&mut command);
+        command.envs(self.existing.map(|folder| (EXISTING, folder)));
+        let start = opening(self.name);
         let finished = quietly(&mut command).await?;
-        closing(start, &finished);
+        let duration = closing(self.name, start, &finished);
         if !finished.success {
             println!("logs: {}", folder.keep_logs().display());
         }
-        self.count_tests(name, &finished, filters);
-        Ok(())
+        let results = Results::parse(&self.program.kind, &finished.output);
+        Ok(Outcome::of_tests(self.name, duration, vec![results], finished.success, true))
     }
+}
 
-    pub(crate) fn summary(self) -> Summary {
-        Summary::new(self.rows, self.start.elapsed())
-    }
-
-    /// A step that counts as one.
-    async fn check(&mut self, name: &str, command: &mut Command) -> Result<()> {
-        let finished = run(name, command).await?;
-        self.rows.push((name.to_owned(), Counts::one(finished.success)));
-        Ok(())
-    }
-
-    fn count_if_failed(&mut self, name: &str, finished: &Finished) {
-        if !finished.success {
-            self.rows.push((name.to_owned(), Counts::one(false)));
+impl Options<'_> {
+    fn apply<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        if std::env::var_os(SEED).is_none() {
+            command.env(SEED, "2017");
         }
+        if self.timings {
+            command.env("RUSTC_BOOTSTRAP", "1").args(REPORT_TIMES);
+        }
+        command.args(self.filters)
     }
+}
 
-    /// Something that must be there for later steps: worth a row only when it is not.
-    fn provide(&mut self, name: &str, result: Result<()>) {
-        if let Err(error) = result {
-            println!("{name}: {error}");
-            self.rows.push((name.to_owned(), Counts::one(false)));
-        }
+/// The same command for what has the time: tests on the API server, which wait for it, go first where both run.
+fn in_background(command: Command) -> Command {
+    let command = command.into_std();
+    let mut polite = std::process::Command::new("nice");
+    polite.args(["-n", "10"]).arg(command.get_program()).args(command.get_args());
+    polite.current_dir(command.get_current_dir().map_or_else(workspace::root, Path::to_owned));
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => polite.env(name, value),
+            None => polite.env_remove(name),
+        };
     }
-
-    /// Adds what a test step counted. With filters, tests that these left out are not worth mentioning.
-    fn count_tests(&mut self, name: &str, finished: &Finished, filters: &[OsString]) {
-        let counts = counts_by_kind(&finished.output);
-        let ran: u32 = counts.values().map(|counts| counts.passed + counts.failed).sum();
-        let failed: u32 = counts.values().map(|counts| counts.failed).sum();
-        for (kind, mut counts) in counts {
-            counts.skipped += if filters.is_empty() { counts.filtered } else { 0 };
-            if counts.passed + counts.failed + counts.skipped > 0 {
-                self.rows.push((kind, counts));
-            }
-        }
-        let says_nothing = ran == 0 && filters.is_empty();
-        if failed == 0 && (says_nothing || !finished.success) {
-            self.rows.push((name.to_owned(), Counts::one(false)));
-        }
-    }
+    polite.into()
 }
 
 fn deny_command(program: &PathBuf, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(["--color", "never", "--locked", "--all-features"]).args(arguments);
-    command.current_dir(sealed_secrets_tests::workspace::root());
+    command.current_dir(workspace::root());
     command
 }

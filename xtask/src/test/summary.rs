@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::AddAssign;
 use std::time::Duration;
 
+use super::step::Outcome;
+
 /// Results of checks or tests.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -38,7 +40,15 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    pub(crate) fn new(rows: Vec<(String, Counts)>, duration: Duration) -> Self {
+    /// Adds up the outcomes of all steps. Rows of the same name become one.
+    pub(crate) fn new(outcomes: &[Outcome], duration: Duration) -> Self {
+        let mut rows = Vec::<(String, Counts)>::new();
+        for (name, counts) in outcomes.iter().flat_map(|outcome| &outcome.rows) {
+            match rows.iter_mut().find(|(known, _)| known == name) {
+                Some((_, sum)) => *sum += *counts,
+                None => rows.push((name.clone(), *counts)),
+            }
+        }
         Self { rows, duration }
     }
 
@@ -80,10 +90,8 @@ mod tests {
     use super::*;
 
     fn summary(rows: &[(&str, Counts)]) -> Summary {
-        Summary::new(
-            rows.iter().map(|&(name, counts)| (name.to_owned(), counts)).collect(),
-            Duration::from_secs(61),
-        )
+        let rows = rows.iter().map(|&(name, counts)| (name.to_owned(), counts)).collect();
+        Summary::new(&[Outcome { rows, ..Outcome::default() }], Duration::from_secs(61))
     }
 
     #[test]
@@ -102,6 +110,14 @@ mod tests {
     fn one_failure_anywhere_fails_all() {
         assert!(summary(&[("format", Counts::one(true))]).is_success());
         assert!(!summary(&[("format", Counts::one(true)), ("lints", Counts::one(false))]).is_success());
+    }
+
+    #[test]
+    fn the_results_of_one_kind_are_one_row() {
+        let counts = Counts { passed: 2, ..Counts::default() };
+        let text = summary(&[("unit", counts), ("format", Counts::one(true)), ("unit", counts)]).to_string();
+        assert_eq!(text.lines().filter(|line| line.starts_with("unit ")).count(), 1, "{text}");
+        assert_eq!(text.lines().last(), Some("5 passed, 0 failed"));
     }
 
     #[test]

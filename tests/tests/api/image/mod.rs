@@ -52,6 +52,7 @@ fn the_program_does_not_tell_in_which_folders_it_was_built() {
     for folder in [workspace::root(), this_test.ancestors().nth(3).unwrap().to_owned(), cargo_home] {
         assert!(!program.contains(folder.to_str().unwrap()), "{}", folder.display());
     }
+    assert!(!program.contains("sealed-secrets-rs/image-"), "the folder of the user's cache");
 }
 
 #[test]
