@@ -1,0 +1,106 @@
+//! Measures whether the time of a private-key operation depends on the ciphertext, as dudect does: two classes of input in random
+//! order, and Welch's t-test over the times.
+//!
+//! Reparaz, Balasch, Verbauwhede: "Dude, is my code constant time?", 2017. Its threshold of 4.5 is used here.
+
+#![cfg(test)]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, RngExt as _, SeedableRng as _};
+use rsa::pkcs1::DecodeRsaPrivateKey as _;
+use rsa::{Oaep, RsaPrivateKey, RsaPublicKey};
+use rustix::time::{ClockId, clock_gettime};
+use sealed_secrets_core::crypto::KeyPair;
+use sha2::{Digest as _, Sha256};
+
+const KEY: &str = include_str!("data/rsa2048-pkcs1.pem");
+/// Bytes of a ciphertext under that key.
+const BLOCK: usize = 256;
+const SAMPLES: usize = 30_000;
+/// Different ciphertexts of each class.
+const POOL: usize = 64;
+const THRESHOLD: f64 = 4.5;
+/// Parts of the samples, the quickest first, that are judged: interruptions make the slowest ones.
+const CROPS: [f64; 4] = [0.5, 0.75, 0.9, 0.99];
+
+/// A ciphertext whose padding fails late: its first byte is right and the hash of the label wrong.
+fn with_right_first_byte(random: &mut StdRng) -> Vec<u8> {
+    let public: RsaPublicKey = RsaPrivateKey::from_pkcs1_pem(KEY).unwrap().to_public_key();
+    let mut encrypt =
+        || public.encrypt(random, Oaep::<Sha256>::new_with_label(*b"another label"), b"message").unwrap();
+    // Tells the classes apart for the control.
+    std::iter::repeat_with(&mut encrypt).find(|block| block[0] != 0).unwrap()
+}
+
+/// A ciphertext whose padding fails in its first byte: Manger's attack must tell it from the others.
+fn with_wrong_first_byte(random: &mut StdRng) -> Vec<u8> {
+    let mut block = vec![0; BLOCK];
+    random.fill_bytes(&mut block[1..]);
+    block
+}
+
+/// The largest |t| between the times of both classes.
+fn largest_t(samples: usize, operation: impl Fn(&[u8])) -> f64 {
+    let random = &mut StdRng::seed_from_u64(1);
+    let pools: [Vec<_>; 2] = [
+        (0..POOL).map(|_| with_right_first_byte(random)).collect(),
+        (0..POOL).map(|_| with_wrong_first_byte(random)).collect(),
+    ];
+    let mut times: Vec<(Duration, usize)> = (0..samples)
+        .map(|_| {
+            let class = random.random_range(0..2);
+            let block = &pools[class][random.random_range(0..POOL)];
+            let start = time_of_this_thread();
+            operation(black_box(block));
+            (time_of_this_thread() - start, class)
+        })
+        .collect();
+    times.sort();
+    let judged = CROPS.map(|part| welch(&times[..(samples as f64 * part) as usize]).abs());
+    judged.into_iter().fold(0.0, f64::max)
+}
+
+/// Processor time: a machine that is busy with other things changes little about it.
+fn time_of_this_thread() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
+}
+
+/// Welch's t of two classes.
+fn welch(times: &[(Duration, usize)]) -> f64 {
+    let [one, other] = [0, 1].map(|class| {
+        let times = || times.iter().filter(move |(_, of)| *of == class).map(|(time, _)| time.as_secs_f64());
+        let count = times().count() as f64;
+        let mean = times().sum::<f64>() / count;
+        let variance = times().map(|time| (time - mean).powi(2)).sum::<f64>() / (count - 1.0);
+        (mean, variance / count)
+    });
+    (one.0 - other.0) / (one.1 + other.1).sqrt()
+}
+
+#[test]
+fn the_time_of_a_private_key_operation_does_not_depend_on_the_ciphertext() {
+    let key = KeyPair::from_pem(KEY.as_bytes()).unwrap();
+    let t = largest_t(SAMPLES, |block| {
+        black_box(key.decrypt_oaep(b"label", block));
+    });
+    assert!(t < THRESHOLD, "|t| = {t:.1}");
+}
+
+/// The positive control: a check of the padding that ends at a wrong first byte saves the unmasking of the rest. Here the other
+/// class pays for that much, sixteen blocks of a hash, and the measurement must find it.
+#[test]
+fn the_measurement_finds_a_padding_check_that_ends_early() {
+    let key = KeyPair::from_pem(KEY.as_bytes()).unwrap();
+    let t = largest_t(SAMPLES / 3, |block| {
+        black_box(key.decrypt_oaep(b"label", block));
+        let has_right_first_byte = block[0] != 0;
+        if has_right_first_byte {
+            black_box(Sha256::digest(black_box([0; 16 * 64])));
+        }
+    });
+    assert!(t > THRESHOLD, "|t| = {t:.1}");
+}
