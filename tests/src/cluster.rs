@@ -85,6 +85,17 @@ impl Cluster {
         Ok(())
     }
 
+    /// Stops etcd in the middle of what it does, or lets it go on.
+    ///
+    /// # Errors
+    /// When the control plane is shared, or etcd has ended.
+    pub fn pause_etcd(&self, is_paused: bool) -> Result<()> {
+        match &self.own {
+            Some((plane, _)) => plane.pause_etcd(is_paused),
+            None => Err(Error::Invalid("others need the etcd of this cluster".into())),
+        }
+    }
+
     /// An administrator's client.
     #[must_use]
     pub fn client(&self) -> Client {

@@ -28,7 +28,7 @@ pub struct ControlPlane {
     // In the order in which they must end: an API server without its etcd lingers.
     apiserver: Daemon,
     controller_manager: Daemon,
-    _etcd: Daemon,
+    etcd: Daemon,
     access: Access,
     apiserver_program: PathBuf,
     etcd_address: String,
@@ -79,7 +79,7 @@ impl ControlPlane {
         Ok(Self {
             apiserver,
             controller_manager,
-            _etcd: etcd,
+            etcd,
             access,
             apiserver_program: programs.kube_apiserver.clone(),
             etcd_address,
@@ -102,6 +102,14 @@ impl ControlPlane {
     /// From now on nothing is deleted because its owner is gone, and no namespace ends.
     pub fn stop_garbage_collection(&mut self) {
         self.controller_manager.kill();
+    }
+
+    /// Stops etcd in the middle of what it does, or lets it go on.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn pause_etcd(&self, is_paused: bool) -> Result<()> {
+        self.etcd.signal(if is_paused { "STOP" } else { "CONT" })
     }
 
     /// How to reach it.

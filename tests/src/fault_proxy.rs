@@ -35,6 +35,8 @@ use crate::run_folder;
 pub enum Fault {
     /// The API server's error of this code.
     Status(u16),
+    /// The API server asks to come again after so many seconds.
+    RetryAfter(u32),
     /// A watch that begins and at once says that it is too old.
     Expired,
     /// No answer, ever.
@@ -101,6 +103,7 @@ impl State {
 pub struct FaultProxy {
     state: Arc<State>,
     kubeconfig: PathBuf,
+    address: SocketAddr,
     server: JoinHandle<()>,
 }
 
@@ -132,7 +135,7 @@ impl FaultProxy {
             frozen: watch::channel(0).0,
         });
         let server = tokio::spawn(accept(listener, Arc::clone(&state)));
-        Ok(Self { state, kubeconfig, server })
+        Ok(Self { state, kubeconfig, address, server })
     }
 
     /// The kubeconfig that leads through the proxy.
@@ -174,6 +177,23 @@ impl FaultProxy {
     /// nobody has said so. New requests are not concerned.
     pub fn freeze(&self) {
         self.state.frozen.send_modify(|number| *number += 1);
+    }
+
+    /// Refuses new connections, as if nobody listened.
+    pub async fn close(&mut self) {
+        self.server.abort();
+        // The socket is closed when the task has ended.
+        let _ = (&mut self.server).await;
+    }
+
+    /// Listens again after [`Self::close`].
+    ///
+    /// # Errors
+    /// When the port is somebody else's now.
+    pub async fn open(&mut self) -> Result<()> {
+        let listener = TcpListener::bind(self.address).await.when(|| "listen for the fault proxy".into())?;
+        self.server = tokio::spawn(accept(listener, Arc::clone(&self.state)));
+        Ok(())
     }
 
     /// Requests that had a fault since the last call of [`Self::fail`].
@@ -229,6 +249,11 @@ async fn answer(
             pass_on(request, path, &state).await
         }
         Fault::Status(code) => json_answer(code, &status(code)),
+        Fault::RetryAfter(seconds) => {
+            let mut answer = json_answer(429, &status(429));
+            answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            answer
+        }
         Fault::Echo(code) => json_answer(code, &echo(code, request.body())),
         Fault::Expired => json_answer(200, &json!({ "type": "ERROR", "object": status(410) })),
     })

@@ -4,9 +4,9 @@ mod late_watches;
 mod races;
 mod trial;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
@@ -75,6 +75,7 @@ async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet(
     let (_, load) = trials.last_mut().unwrap();
     load.start_again().await;
     load.until_secrets(1).await;
+    slow_etcd(&cluster).await;
     cluster.restart_apiserver().await.unwrap();
     for (_, trial) in &mut trials {
         trial.seal("after-the-restart").await;
@@ -90,6 +91,15 @@ async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet(
         trial.until_converged(what).await;
         trial.assert_in_order(what).await;
     }
+}
+
+/// The API server answers nothing for a while, as where a disk is slow, in the middle of everything that is being opened.
+async fn slow_etcd(cluster: &Cluster) {
+    cluster.pause_etcd(true).unwrap();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    cluster.pause_etcd(false).unwrap();
+    let answers = async || cluster.client().apiserver_version().await.ok();
+    until("the API server answers again", PATIENCE, answers).await.unwrap();
 }
 
 /// More than can be opened while the API server restarts, and no controller.
@@ -195,7 +205,25 @@ async fn too_many_requests(access: &Access) -> Trial {
     trial.until_faults("429", 10).await;
     trial.proxy.heal();
     trial.until_converged("429").await;
+    wait_that_is_asked_for(&mut trial).await;
     trial
+}
+
+/// Whoever is asked to wait waits so long: moments of requests for one Secret, of which the first is turned away.
+async fn wait_that_is_asked_for(trial: &mut Trial) {
+    const SECONDS: u32 = 3;
+    let moments = Arc::new(Mutex::new(Vec::new()));
+    let asked = Arc::clone(&moments);
+    trial.proxy.fail(move |method, path| {
+        let mut asked = asked.lock().unwrap();
+        (*method == Method::POST && path.contains("/secrets")).then(|| asked.push(Instant::now()))?;
+        (asked.len() == 1).then_some(Fault::RetryAfter(SECONDS))
+    });
+    trial.seal("patient").await;
+    trial.until_converged("Retry-After").await;
+    let moments = moments.lock().unwrap();
+    let waited = moments[1].duration_since(moments[0]);
+    assert!(waited >= Duration::from_secs(SECONDS.into()), "asked again after {waited:?}");
 }
 
 /// The other side is gone and nobody has said so: watches end, and requests are repeated, without help.
@@ -252,13 +280,16 @@ async fn keys_deleted_relabelled_and_corrupt(access: &Access) -> Trial {
     trial
 }
 
-/// The API server cannot be reached when the controller starts: it waits, and needs no restart.
+/// The API server refuses connections when the controller starts, then answers with errors: it waits, and needs no restart.
 async fn api_server_down_at_start(access: &Access) -> Trial {
     let mut trial = Trial::begin(access, &[]).await;
     trial.controller.stop().await.unwrap();
     trial.seal("db").await;
-    trial.proxy.fail(|_, _| Some(Fault::Status(503)));
+    trial.proxy.close().await;
     trial.spawn_again().await;
+    trial.until_logged("watching SealedSecrets: ").await;
+    trial.proxy.fail(|_, _| Some(Fault::Status(503)));
+    trial.proxy.open().await.unwrap();
     trial.until_faults("the API server is down", 5).await;
     trial.proxy.heal();
     trial.until_converged("API server down at start").await;
@@ -351,11 +382,13 @@ async fn rights_revoked(access: &Access) -> Trial {
     trial.seal("new").await;
     trial.seal("edited").await;
     trial.until_logged("orbidden").await;
+    trial.until_ready("rights", false).await;
     let restored = RoleBinding {
         metadata: ObjectMeta { name: Some(BINDING.to_owned()), ..ObjectMeta::default() },
         ..binding
     };
     bindings.create(&PostParams::default(), &restored).await.unwrap();
+    trial.until_ready("rights", true).await;
     trial.until_converged("rights").await;
     trial
 }

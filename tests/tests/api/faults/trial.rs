@@ -198,6 +198,18 @@ impl Trial {
         until(&format!("the log says {text:?}"), PATIENCE, found).await.unwrap();
     }
 
+    /// Waits until the controller says that it is ready or is not, and its metrics that a watch fails or none does.
+    pub(super) async fn until_ready(&self, what: &str, is_ready: bool) {
+        const FAILING: &str = r#"sealed_secrets_controller_watches_failing{resource="sealedsecrets"} "#;
+        let told = async || {
+            let status = self.controller.get("/readyz").await.ok()?.status;
+            let page = self.controller.metrics().await.ok()?;
+            let failing = page.lines().find_map(|line| line.strip_prefix(FAILING))?;
+            (status == if is_ready { 200 } else { 503 } && (failing == "0") == is_ready).then_some(())
+        };
+        until(&format!("{what}: ready is {is_ready}"), PATIENCE, told).await.unwrap();
+    }
+
     /// Waits until every SealedSecret tells the truth about its current generation, and every Secret is as expected.
     pub(super) async fn until_converged(&self, what: &str) {
         let deadline = Instant::now() + CONVERGENCE;
