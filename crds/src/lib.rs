@@ -16,7 +16,7 @@ pub use condition::{ConditionStatus, SealedSecretCondition};
 pub use policy_duration::{ParsePolicyDurationError, PolicyDuration};
 pub use scope::{ParseScopeError, Scope};
 pub use sealed_secret::{
-    ItemsOfKey, LastSuccess, SealedSecret, SealedSecretSpec, SealedSecretStatus, SecretTemplate,
+    ItemsOfKey, LastSuccess, SealedSecret, SealedSecretSpec, SealedSecretStatus, SecretTemplate, mapping,
 };
 pub use sealing_key::{
     SealingKey, SealingKeyPhase, SealingKeySpec, SealingKeyState, SealingKeyStatus, SealingKeyUsage,

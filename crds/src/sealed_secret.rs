@@ -1,10 +1,13 @@
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::Error as _;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -28,7 +31,7 @@ use crate::{SealedSecretCondition, schema};
 #[schemars(transform = as_upstream_requires)]
 pub struct SealedSecretSpec {
     /// Template of the Secret that is created from this SealedSecret.
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default, deserialize_with = "mapping_or_default")]
     pub template: SecretTemplate,
     /// The deprecated form: a whole Secret as JSON, encrypted at once. Use encryptedData.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,6 +113,44 @@ pub struct ItemsOfKey {
     pub fingerprint: String,
     /// How many.
     pub items: u32,
+}
+
+/// Reads a structure from a mapping and from nothing else. What serde derives reads lists, too: an empty one would be a structure
+/// whose fields all have their defaults, and so a Secret without items.
+///
+/// # Errors
+/// The deserializer's, and where there is no mapping.
+pub fn mapping<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    deserializer.deserialize_any(MappingVisitor(PhantomData))
+}
+
+struct MappingVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for MappingVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a mapping")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
+fn mapping_or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    #[derive(Deserialize)]
+    #[serde(transparent, bound = "T: Deserialize<'de>")]
+    struct Mapping<T>(#[serde(deserialize_with = "mapping")] T);
+    Ok(Option::<Mapping<T>>::deserialize(deserializer)?.map(|Mapping(read)| read).unwrap_or_default())
 }
 
 fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>

@@ -17,7 +17,7 @@ use sealed_secrets_crds::names::{
     CLUSTER_WIDE_ANNOTATION, KUBECTL_LAST_APPLIED_ANNOTATION, NAMESPACE_WIDE_ANNOTATION,
     SEALED_SECRET_API_VERSION, SEALED_SECRET_KIND,
 };
-use sealed_secrets_crds::{SealedSecret, SealedSecretSpec, SealedSecretStatus};
+use sealed_secrets_crds::{SealedSecret, SealedSecretSpec, SealedSecretStatus, mapping};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -218,6 +218,7 @@ impl From<Metadata> for ObjectMeta {
 pub(super) fn decode(object: &DynamicObject) -> Result<SealedSecret, Failure> {
     #[derive(Deserialize)]
     struct Fields {
+        #[serde(deserialize_with = "mapping")]
         spec: SealedSecretSpec,
     }
     let Fields { spec } = fields(object).map_err(|error| Failure::Malformed(without_place(&error)))?;
@@ -419,6 +420,20 @@ mod tests {
         assert!(
             matches!(&error, Failure::Malformed(text) if text == "invalid type: integer `7`, expected a string")
         );
+    }
+
+    #[test]
+    fn a_list_in_the_place_of_a_mapping_is_malformed_and_no_empty_object() {
+        for path in ["/spec", "/spec/template", "/spec/encryptedData"] {
+            let mut wrong = sent();
+            wrong["spec"]["template"] = json!({});
+            *wrong.pointer_mut(path).unwrap() = json!([]);
+            let error = decode(&shown(&wrong)).unwrap_err();
+            assert!(
+                matches!(&error, Failure::Malformed(text) if text.contains("mapping")),
+                "{path}: {error}"
+            );
+        }
     }
 
     #[test]

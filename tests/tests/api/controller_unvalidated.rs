@@ -92,6 +92,7 @@ async fn a_field_of_another_type_is_named_and_the_secret_stays_as_it_is() {
         with("/encryptedData", json!("AgX")),
         with("/encryptedData", json!(5)),
         with("/template", json!("text")),
+        with("/template", json!([])),
         with("/template", json!({"data": ["text"]})),
         with("/template", json!({"data": {"a": {}}})),
         with("/template", json!({"metadata": []})),
