@@ -199,9 +199,10 @@ async fn what_is_sealed_as_a_whole_is_not_told_in_the_words_of_the_api_server() 
     secret["metadata"]["labels"] = json!({"team": format!("{CANARY} label with spaces")});
     scene.create(&scene.seal_v1(&secret).await).await;
     let message = scene.until_synced("old", "False").await;
-    assert!(message.starts_with("failed update: the API server answered 422 Invalid; "), "{message}");
+    let refused = "the API server refused the Secret (422 Invalid, data, metadata.labels); ";
+    assert!(message.starts_with(&format!("failed update: {refused}")), "{message}");
     assert!(!scene.until_event("old", "ErrUpdateFailed").await.contains(CANARY));
-    scene.until_logged("Failed to update: the API server answered 422 Invalid; ").await;
+    scene.until_logged(&format!("Failed to update: {refused}")).await;
     no_plaintext_is_told(&scene, "old").await;
 }
 

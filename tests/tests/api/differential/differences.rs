@@ -192,6 +192,11 @@ pub(crate) const ALL: &[Difference] = &[
     REFUSED_NAME,
 ];
 
+pub(crate) const PLAIN_HTTP: Difference = Difference {
+    original: "a certificate over plain http is used silently",
+    why: "whoever is on the way could read what is sealed",
+};
+
 /// Rows that two equal invocations cannot show, each with the test of the program that does.
 pub(crate) const TESTED_ELSEWHERE: &[(&str, &str)] = &[
     ("an output that is a device or a pipe is replaced by a file", "a_pipe_is_written_to_and_stays_a_pipe"),
@@ -201,10 +206,6 @@ pub(crate) const TESTED_ELSEWHERE: &[(&str, &str)] = &[
     (
         "a file that changes while it is edited is overwritten",
         "a_file_that_changes_while_it_is_edited_keeps_the_other_change",
-    ),
-    (
-        "a certificate over plain http is used silently",
-        "a_certificate_over_plain_http_is_warned_of_unless_its_fingerprint_is_named",
     ),
     (
         "`--request-timeout` does not bound an address of `--cert`",

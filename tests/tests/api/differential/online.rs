@@ -41,7 +41,13 @@ pub(crate) const ONLINE: &[Case] = &[
     same("--fetch-cert --kubeconfig token.config --token wrong", ""),
     with(&[("KUBECONFIG", "nofile:first.config:token.config")], same("", NO_NAMESPACE)),
     with(&[("SEALED_SECRETS_KUBECONFIG", "token.config")], same("", NO_NAMESPACE)),
-    same("--fetch-cert --kubeconfig foreign.config --insecure-skip-tls-verify", ""),
+    differs(
+        "--fetch-cert --kubeconfig foreign.config --insecure-skip-tls-verify",
+        "",
+        0,
+        "warning: the certificate comes from ",
+        why::PLAIN_HTTP,
+    ),
     differs(
         "--fetch-cert --kubeconfig foreign.config",
         "",
