@@ -23,8 +23,8 @@ const SAMPLES: usize = 30_000;
 /// Different ciphertexts of each class.
 const POOL: usize = 64;
 const THRESHOLD: f64 = 4.5;
-/// Parts of the samples, the quickest first, that are judged: interruptions make the slowest ones.
-const CROPS: [f64; 4] = [0.5, 0.75, 0.9, 0.99];
+/// Percents of the samples, the quickest first, that are judged: interruptions make the slowest ones.
+const CROPS: [usize; 4] = [50, 75, 90, 99];
 
 /// A ciphertext whose padding fails late: its first byte is right and the hash of the label wrong.
 fn with_right_first_byte(random: &mut StdRng) -> Vec<u8> {
@@ -55,11 +55,11 @@ fn largest_t(samples: usize, operation: impl Fn(&[u8])) -> f64 {
             let block = &pools[class][random.random_range(0..POOL)];
             let start = time_of_this_thread();
             operation(black_box(block));
-            (time_of_this_thread() - start, class)
+            (time_of_this_thread().saturating_sub(start), class)
         })
         .collect();
     times.sort();
-    let judged = CROPS.map(|part| welch(&times[..(samples as f64 * part) as usize]).abs());
+    let judged = CROPS.map(|percent| welch(&times[..samples * percent / 100]).abs());
     judged.into_iter().fold(0.0, f64::max)
 }
 
@@ -73,7 +73,7 @@ fn time_of_this_thread() -> Duration {
 fn welch(times: &[(Duration, usize)]) -> f64 {
     let [one, other] = [0, 1].map(|class| {
         let times = || times.iter().filter(move |(_, of)| *of == class).map(|(time, _)| time.as_secs_f64());
-        let count = times().count() as f64;
+        let count = f64::from(u32::try_from(times().count()).unwrap());
         let mean = times().sum::<f64>() / count;
         let variance = times().map(|time| (time - mean).powi(2)).sum::<f64>() / (count - 1.0);
         (mean, variance / count)
