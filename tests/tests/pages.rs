@@ -9,14 +9,18 @@ use std::process::Command;
 use sealed_secrets_tests::{shipped_manifests, workspace};
 use serde_json::Value;
 
-/// Every page that Git knows or is about to know.
-fn pages() -> Vec<PathBuf> {
-    let arguments = ["ls-files", "--cached", "--others", "--exclude-standard", "*.md"];
+/// Every file of this pattern that Git knows or is about to know.
+fn known_files(pattern: &str) -> Vec<PathBuf> {
+    let arguments = ["ls-files", "--cached", "--others", "--exclude-standard", pattern];
     let output = Command::new("git").args(arguments).current_dir(workspace::root()).output().unwrap();
     let listed = String::from_utf8(output.stdout).unwrap();
-    let pages: Vec<_> = listed.lines().map(|line| workspace::root().join(line)).collect();
-    assert!(pages.len() > 10, "{pages:?}");
-    pages
+    let files: Vec<_> = listed.lines().map(|line| workspace::root().join(line)).collect();
+    assert!(files.len() > 10, "{files:?}");
+    files
+}
+
+fn pages() -> Vec<PathBuf> {
+    known_files("*.md")
 }
 
 /// A page without what stands in code.
@@ -141,4 +145,48 @@ fn the_threat_model_names_the_rights_that_are_shipped() {
 fn headings_are_named_as_github_names_them() {
     assert_eq!(anchor("6. Change a value"), "6-change-a-value");
     assert_eq!(anchor("It says `no key`: why?"), "it-says-no-key-why");
+}
+
+/// The names of all tests in our sources.
+fn names_of_tests() -> Vec<String> {
+    let sources = known_files("*.rs").into_iter().filter_map(|file| fs::read_to_string(file).ok());
+    let names = |source: String| source.split("test").skip(1).filter_map(name_of_test).collect::<Vec<_>>();
+    sources.flat_map(names).collect()
+}
+
+/// Reads the name from what follows `#[test`, other attributes between them passed over.
+fn name_of_test(rest: &str) -> Option<String> {
+    let (head, rest) = rest.split_once("fn ")?;
+    let is_attribute = head.starts_with([']', '(']) && head.len() < 300 && !head.contains([';', '{']);
+    let name = rest.split(['(', '<']).next()?;
+    is_attribute.then(|| name.to_owned())
+}
+
+/// Rows such as `| A7 | … | \`test\`, \`test\` |` of a section: number and tests.
+fn tests_by_number(page: &str, section: &str) -> Vec<(String, Vec<String>)> {
+    let text = fs::read_to_string(workspace::root().join(page)).unwrap();
+    let (_, rest) = text.split_once(&format!("\n## {section}\n")).unwrap();
+    let section = rest.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| A") || line.starts_with("| F"));
+    let cells = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
+    let names = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    cells.map(|cells| (cells[1].to_owned(), names(cells[3]))).collect()
+}
+
+#[test]
+fn every_attack_and_fault_is_listed_with_tests_that_exist() {
+    let known = names_of_tests();
+    let attacks = tests_by_number("docs/threat-model.md", "Attacks and their tests");
+    let faults = tests_by_number("docs/operating.md", "Faults and their tests");
+    let numbers: Vec<_> = attacks.iter().chain(&faults).map(|(number, _)| number.clone()).collect();
+    // F8 is about a leader, which there is none of.
+    let faults_expected = (1..=27).filter(|number| *number != 8).map(|number| format!("F{number}"));
+    let expected: Vec<_> = (1..=30).map(|number| format!("A{number}")).chain(faults_expected).collect();
+    assert_eq!(numbers, expected);
+    for (number, tests) in attacks.into_iter().chain(faults) {
+        assert!(!tests.is_empty(), "{number} has no test");
+        for test in tests {
+            assert!(known.contains(&test), "{number}: no test is called {test}");
+        }
+    }
 }

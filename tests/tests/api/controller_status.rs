@@ -204,3 +204,34 @@ async fn sigterm_ends_it_also_while_a_key_is_made() {
     assert!(controller.stop().await.unwrap().success());
     assert!(controller.log().contains("stopped"));
 }
+
+/// A status with the parts that differ between any two objects left out.
+fn comparable_status(object: &kube::api::DynamicObject) -> Value {
+    let mut status = object.data["status"].clone();
+    for path in ["/lastSuccess/uid", "/lastSuccess/secretUid", "/lastSuccess/secretResourceVersion"] {
+        if let Some(value) = status.pointer_mut(path) {
+            *value = Value::Null;
+        }
+    }
+    for condition in status["conditions"].as_array_mut().unwrap() {
+        for time in ["lastTransitionTime", "lastUpdateTime"] {
+            condition[time] = Value::Null;
+        }
+    }
+    status
+}
+
+#[tokio::test]
+async fn nothing_that_is_stored_beside_the_secret_depends_on_its_value() {
+    let scene = Scene::set().await;
+    let mut objects = Vec::new();
+    for (name, value) in [("one", CANARY), ("two", "another value altogether")] {
+        scene.seal_and_create(&scene.secret(name, "password", value)).await;
+        scene.until_synced(name, "True").await;
+        let secret = scene.until_secret(name, "is there", |_| true).await;
+        assert_eq!((secret.metadata.annotations, secret.metadata.labels), (None, None), "{name}");
+        objects.push(scene.sealed_secrets().get(name).await.unwrap());
+    }
+    assert_eq!(comparable_status(&objects[0]), comparable_status(&objects[1]));
+    assert_eq!(objects[0].metadata.annotations, objects[1].metadata.annotations);
+}
