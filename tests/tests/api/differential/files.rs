@@ -82,7 +82,7 @@ pub(crate) const UPPER_CASE: &str =
     r#"{"kind":"Secret","metadata":{"name":"runnerToken","namespace":"s"},"data":{"a":"YQ=="}}"#;
 /// What `helm install --dry-run` prints before the manifests.
 pub(crate) const HEADED: &str = "NAME: release\nSTATUS: pending-install\n---\nkind: Secret\nmetadata: {name: n, namespace: s}\ndata: {a: YQ==}\n";
-pub(crate) const TWO_ONE_EMPTY: &str = "kind: Secret\nmetadata: {name: n, namespace: s}\ndata: {a: YQ==}\n---\nkind: Secret\nmetadata: {name: m, namespace: s}\n";
+pub(crate) const TWO_ONE_EMPTY: &str = "kind: Secret\nmetadata: {name: first, namespace: s}\ndata: {a: YQ==}\n---\nkind: Secret\nmetadata: {name: m, namespace: s}\n";
 pub(crate) const KUBECONFIG: &str = "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: \"http://127.0.0.1:1\"}}]\ncontexts: [{name: x, context: {cluster: c, namespace: fromctx, user: u}}]\nusers: [{name: u, user: {}}]\ncurrent-context: x\n";
 /// Sealed by upstream for `core/tests/data/rsa2048.crt`, strict for `shop/db`.
 pub(crate) const SEALED: &str = concat!(
