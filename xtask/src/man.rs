@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
 
 /// Builds kubeseal and lets it write its page.
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let built = step::quietly(&mut step::cargo(&["build", "--locked", "--package", "kubeseal"])).await?;
+    let built = step::quietly(&mut step::cargo(&["build", "--locked", "--bin", "kubeseal"])).await?;
     if !built.success {
         return Err(Error::Program(format!("kubeseal does not build:\n{}", built.output)));
     }
