@@ -18,8 +18,8 @@ use crate::workspace;
 /// Names the folder of the control plane that all tests of a run share.
 pub const SHARED: &str = "HARNESS_CLUSTER";
 
-/// Further control planes cost much: one at a time.
-static OWN: Semaphore = Semaphore::const_new(1);
+/// Further control planes cost some 700 MB each: a few at a time. One at a time would make these tests the longest part of a run.
+static OWN: Semaphore = Semaphore::const_new(3);
 
 /// A control plane as an administrator sees it.
 pub struct Cluster {
