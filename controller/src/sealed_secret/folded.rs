@@ -94,14 +94,16 @@ impl Sent {
     }
 
     fn without_spec(self) -> DynamicObject {
-        #[derive(Deserialize)]
-        struct Spec {
-            data: Option<IgnoredAny>,
-        }
         let spec = self.spec.as_deref().map_or("{}", RawValue::get);
-        let has_v1_data = serde_json::from_str::<Spec>(spec).is_ok_and(|spec| spec.data.is_some());
-        let omitted = format!("{OMITTED}{{\"bytes\":{},\"hasV1Data\":{has_v1_data}}}", self.bytes());
-        let fields = [Some(omitted), text_of("status", self.status.as_deref())];
+        let kind = serde_json::from_str::<TypedSpec>(spec).ok().and_then(|spec| spec.template.kind);
+        let omitted = Omitted {
+            bytes: self.bytes(),
+            has_v1_data: serde_json::from_str::<SpecForm>(spec).is_ok_and(|spec| spec.data.is_some()),
+            type_of_secret: kind.filter(|kind| kind.len() <= LONGEST_TYPE),
+        };
+        // Texts, a number and a truth value always have a JSON text.
+        let omitted = serde_json::to_string(&omitted).unwrap_or_default();
+        let fields = [Some(format!("{OMITTED}{omitted}")), text_of("status", self.status.as_deref())];
         let mut metadata = ObjectMeta::from(self.metadata);
         retain(&mut metadata.labels, &[INSTANCE_LABEL]);
         retain(&mut metadata.annotations, &[CLUSTER_WIDE_ANNOTATION, NAMESPACE_WIDE_ANNOTATION]);
@@ -152,11 +154,35 @@ const OMITTED: &str = "\"omitted\":";
 /// The API server takes no longer value of a label.
 const LONGEST_LABEL: usize = 63;
 
-#[derive(Deserialize)]
+/// A longer type is not kept, so that the memory of an object stays bounded. Nobody has a reason to deny one by its name.
+const LONGEST_TYPE: usize = 253;
+
+/// What is kept of a spec that is not kept.
+#[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Omitted {
     bytes: usize,
     has_v1_data: bool,
+    type_of_secret: Option<String>,
+}
+
+/// As much of a spec as tells its form.
+#[derive(Deserialize)]
+struct SpecForm {
+    data: Option<IgnoredAny>,
+}
+
+/// As much of a spec as tells the type of its Secret.
+#[derive(Deserialize)]
+struct TypedSpec {
+    #[serde(default)]
+    template: TypedTemplate,
+}
+
+#[derive(Default, Deserialize)]
+struct TypedTemplate {
+    #[serde(rename = "type")]
+    kind: Option<String>,
 }
 
 /// Whether the spec of `object` is kept.
@@ -237,12 +263,8 @@ pub(super) fn status(object: &DynamicObject) -> Option<SealedSecretStatus> {
 /// Whether the object is of the deprecated form.
 pub(super) fn has_v1_data(object: &DynamicObject) -> bool {
     #[derive(Deserialize)]
-    struct Spec {
-        data: Option<IgnoredAny>,
-    }
-    #[derive(Deserialize)]
     struct Fields {
-        spec: Spec,
+        spec: SpecForm,
     }
     match omitted(object) {
         Some(omitted) => omitted.has_v1_data,
@@ -252,21 +274,14 @@ pub(super) fn has_v1_data(object: &DynamicObject) -> bool {
 
 /// The type that the template gives the Secret; `None` where it gives none, or it cannot be read.
 pub(super) fn type_of_secret(object: &DynamicObject) -> Option<String> {
-    #[derive(Default, Deserialize)]
-    struct Template {
-        #[serde(rename = "type")]
-        kind: Option<String>,
-    }
-    #[derive(Deserialize)]
-    struct Spec {
-        #[serde(default)]
-        template: Template,
-    }
     #[derive(Deserialize)]
     struct Fields {
-        spec: Spec,
+        spec: TypedSpec,
     }
-    fields::<Fields>(object).ok()?.spec.template.kind
+    match omitted(object) {
+        Some(omitted) => omitted.type_of_secret,
+        None => fields::<Fields>(object).ok()?.spec.template.kind,
+    }
 }
 
 fn fields<T: DeserializeOwned>(object: &DynamicObject) -> Result<T, Error> {
@@ -420,6 +435,19 @@ mod tests {
         assert!(
             matches!(&error, Failure::Malformed(text) if text == "invalid type: integer `7`, expected a string")
         );
+    }
+
+    #[test]
+    fn form_and_type_are_known_of_a_spec_that_is_not_kept() {
+        let mut typed = sent();
+        typed["spec"]["template"] = json!({"type": "example.com/\"risky\""});
+        typed["spec"]["data"] = json!("AgB");
+        typed["metadata"]["generation"] = json!(3);
+        typed["status"] = json!({"observedGeneration": 3});
+        let Folded(decided) = serde_json::from_str(&typed.to_string()).unwrap();
+        assert!(!is_whole(&decided));
+        assert_eq!(type_of_secret(&decided).as_deref(), Some("example.com/\"risky\""));
+        assert!(has_v1_data(&decided));
     }
 
     #[test]
