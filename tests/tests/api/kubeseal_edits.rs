@@ -93,7 +93,9 @@ async fn what_another_key_sealed_is_not_valid_and_stays_as_it_is() {
         assert_eq!(validated.stderr, "error: unable to decrypt sealed secret: db\n");
         let re_encrypted = ask("--re-encrypt");
         assert!(
-            re_encrypted.stderr.starts_with("error: cannot re-encrypt secret: "),
+            re_encrypted
+                .stderr
+                .starts_with("error: sealed.yaml: document 1, line 2, shop/db: cannot re-encrypt secret: "),
             "{}",
             re_encrypted.stderr
         );
