@@ -53,6 +53,7 @@ mod rotation_with_upstream;
 mod scene;
 mod service_proxy;
 mod support;
+mod unreadable;
 mod upstream_decisions;
 mod upstream_peers;
 mod usage_conditions;
