@@ -17,6 +17,8 @@ use sealed_secrets_core::template::{Budget, Data, Sources, render_text};
 
 /// What a clock that is asked to stop a rendering may be kept waiting.
 const LIMIT: Duration = Duration::from_millis(200);
+/// What the controller gives the rendering of an object: what comes later is not reached.
+const RENDERING: Duration = Duration::from_secs(2);
 /// Bytes of the largest value.
 const LARGE: usize = (4 << 20) - 64;
 
@@ -35,8 +37,10 @@ fn processor_time() -> Duration {
     START.elapsed()
 }
 
-/// A clock that never runs out, and remembers how long it was not looked at.
+/// A clock that runs out as the controller's does, but in processor time, and remembers how long it was not looked at.
 struct Stopwatch {
+    /// The processor time at which the rendering began.
+    start: Duration,
     looked: Instant,
     /// When the processor time was read, which takes longer than looking at a clock, and what it was.
     read: Instant,
@@ -47,8 +51,8 @@ struct Stopwatch {
 
 impl Stopwatch {
     fn started() -> Self {
-        let now = now();
-        Self { looked: now, read: now, processor: processor_time(), longest: Duration::ZERO }
+        let (now, processor) = (now(), processor_time());
+        Self { start: processor, looked: now, read: now, processor, longest: Duration::ZERO }
     }
 
     fn look(&mut self) {
@@ -89,7 +93,7 @@ impl Sources for Stopwatch {
 
     fn expired(&mut self) -> bool {
         self.look();
-        false
+        self.processor.saturating_sub(self.start) > RENDERING
     }
 }
 
