@@ -162,7 +162,7 @@ fn name_of_test(rest: &str) -> Option<String> {
     is_attribute.then(|| name.to_owned())
 }
 
-/// Rows such as `| A7 | … | \`test\`, \`test\` |` of a section: number and tests.
+/// The rows of a section whose first cell is a number and whose last cell names tests in code: number and tests.
 fn tests_by_number(page: &str, section: &str) -> Vec<(String, Vec<String>)> {
     let text = fs::read_to_string(workspace::root().join(page)).unwrap();
     let (_, rest) = text.split_once(&format!("\n## {section}\n")).unwrap();
