@@ -19,7 +19,7 @@ use crate::workspace;
 pub const SHARED: &str = "HARNESS_CLUSTER";
 
 /// Further control planes cost some 700 MB each: a few at a time. One at a time would make these tests the longest part of a run.
-static OWN: Semaphore = Semaphore::const_new(3);
+static OWN: Semaphore = Semaphore::const_new(2);
 
 /// A control plane as an administrator sees it.
 pub struct Cluster {

@@ -16,7 +16,7 @@ use crate::{inside, rights};
 const LEFT_OUT_ON_LOOPBACK: [&str; 3] = ["service_proxy", "upstream", "image::"];
 
 /// Tests for each processor: they wait more than they compute.
-const TESTS_PER_PROCESSOR: usize = 3;
+const TESTS_PER_PROCESSOR: usize = 2;
 
 /// Run only the tests that need an API server
 #[derive(clap::Args)]

@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use sealed_secrets_tests::Result;
 use sealed_secrets_tests::isolation::told_to_stop;
-use sealed_secrets_tests::{Error, Result};
 
 use self::build::TestProgram;
 use self::changed::Affected;
@@ -124,25 +124,24 @@ impl TestRun<'_> {
         Ok(())
     }
 
-    /// Everything that the change can affect. Tests on an API server mostly wait: what computes runs beside them.
+    /// Everything that the change can affect. Tests on an API server wait much: what computes runs beside them. Two such runs at
+    /// once would make tests wait for a processor and miss their deadlines, so they follow one another.
     async fn full(&mut self, programs: &[TestProgram], api: &TestProgram) -> Result<()> {
         let (this_program, options, affected) = (&self.this_program, self.options, &self.affected);
-        let run = async |run: Option<ApiRun<'_>>| match run {
-            Some(run) => run.run(this_program, options).await.map(|outcome| vec![outcome]),
-            None => Ok(Vec::new()),
+        let shipped = async {
+            match affected.api_run(api) {
+                Some(run) => run.run(this_program, options).await.map(Some),
+                None => Ok(None),
+            }
         };
-        let image = affected.image.then(|| ApiRun::of_the_image(api));
-        let computing = async {
-            let mut outcomes = computing_steps(affected, programs, options).await?;
-            outcomes.extend(run(image).await?);
-            Ok::<_, Error>(outcomes)
-        };
-        let existing = affected.is_everything().then(|| ApiRun::on_existing(api));
-        let (shipped, existing, computing) =
-            tokio::join!(run(affected.api_run(api)), run(existing), computing);
+        let (shipped, computing) = tokio::join!(shipped, computing_steps(affected, programs, options));
         self.outcomes.extend(computing?);
         self.outcomes.extend(shipped?);
-        self.outcomes.extend(existing?);
+        let image = self.affected.image.then(|| ApiRun::of_the_image(api));
+        let existing = self.affected.is_everything().then(|| ApiRun::on_existing(api));
+        for run in image.into_iter().chain(existing) {
+            self.outcomes.push(run.run(&self.this_program, options).await?);
+        }
         Ok(())
     }
 
