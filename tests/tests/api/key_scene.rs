@@ -112,8 +112,9 @@ impl KeyScene {
         self.until_key(name, phase.as_str(), |key| phase_of(key) == Some(phase)).await
     }
 
-    /// Changes the spec of a SealingKey, as a person does.
+    /// Changes the spec of a SealingKey, as a person does, once it is there.
     pub(crate) async fn say(&self, name: &str, spec: &Value) {
+        self.until_key(name, "is there", |_| true).await;
         let change = Patch::Merge(json!({"spec": spec}));
         self.sealing_keys().patch(name, &PatchParams::default(), &change).await.unwrap();
     }
