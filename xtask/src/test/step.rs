@@ -15,6 +15,9 @@ use super::summary::Counts;
 /// A step that hangs is ended: a run must come to its summary.
 const LIMIT: Duration = Duration::from_mins(45);
 
+/// Lets programs of a stable toolchain use what is unstable.
+pub(crate) const BOOTSTRAP: &str = "RUSTC_BOOTSTRAP";
+
 /// How a command ended.
 pub(crate) struct Finished {
     pub(crate) success: bool,
@@ -87,11 +90,13 @@ impl Outcome {
     }
 }
 
-/// Cargo, for the workspace, without a prompt. Tests that wait for a control plane go first when both want a processor.
+/// Cargo, for the workspace, without a prompt.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let program = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
     let mut command = Command::new(program);
     command.args(arguments).current_dir(workspace::root()).env("CARGO_TERM_COLOR", "never");
+    // Tests that report their times have it, and with it Cargo would build every crate again.
+    command.env_remove(BOOTSTRAP);
     command
 }
 

@@ -13,7 +13,7 @@ use tokio::process::Command;
 use super::build::TestProgram;
 use super::deny;
 use super::output::Results;
-use super::step::{Finished, Outcome, cargo, check, closing, opening, quietly};
+use super::step::{BOOTSTRAP, Finished, Outcome, cargo, check, closing, opening, quietly};
 use crate::image;
 
 /// Property tests take their cases from it: the same in every run.
@@ -249,7 +249,7 @@ impl Options<'_> {
             command.env(SEED, "2017");
         }
         if self.timings {
-            command.env("RUSTC_BOOTSTRAP", "1").args(REPORT_TIMES);
+            command.env(BOOTSTRAP, "1").args(REPORT_TIMES);
         }
         command.args(self.filters)
     }
