@@ -223,66 +223,28 @@ impl Editor<'_> {
 
     /// An entry more in a mapping that has some.
     fn add_to(&self, mapping: &Node, depth: usize) -> Result<Splice, EditError> {
+        let entries = mapping.entries();
         let key = self.change.path.get(depth).map_or("", String::as_str);
-        match neighbour(mapping.entries(), key) {
-            Some(Neighbour::After((name, value))) => Ok(self.add_after(mapping, name, value, depth)),
-            Some(Neighbour::Before((name, _))) => Ok(self.add_before(mapping, name, depth)),
-            None if is_flow(mapping) => {
-                Ok(Splice { range: self.range(mapping), text: format!("{{{}}}", self.flow_entry(depth)) })
+        let Some((name, value)) = predecessor(entries, key) else {
+            if is_flow(mapping) {
+                return Ok(Splice {
+                    range: self.range(mapping),
+                    text: format!("{{{}}}", self.flow_entry(depth)),
+                });
             }
-            None => Err(self.unexpected(mapping, depth)),
-        }
-    }
-
-    fn add_after(&self, mapping: &Node, name: &Node, value: &Node, depth: usize) -> Splice {
+            return Err(self.unexpected(mapping, depth));
+        };
         let end = if value.range.is_empty() { self.range(name).end } else { self.range(value).end };
         if is_flow(mapping) {
-            let text = format!(",{}{}", self.flow_space(mapping), self.flow_entry(depth));
-            return Splice { range: end..end, text };
+            let first = entries.first().map_or(0, |(first, _)| self.range(first).start);
+            let space = self.text.get(self.range(mapping).start + 1..first).unwrap_or_default();
+            let space = if space.is_empty() { " " } else { space };
+            let text = format!(",{space}{}", self.flow_entry(depth));
+            return Ok(Splice { range: end..end, text });
         }
         let at = self.end_of_line(end);
         let text = format!("{}{}", self.newline(), self.block_entry(depth, mapping.column));
-        Splice { range: at..at, text }
-    }
-
-    fn add_before(&self, mapping: &Node, name: &Node, depth: usize) -> Splice {
-        let start = self.range(name).start;
-        if is_flow(mapping) {
-            let text = format!("{},{}", self.flow_entry(depth), self.flow_space(mapping));
-            return Splice { range: start..start, text };
-        }
-        let at = self.above_comments(start);
-        if at == start {
-            // The first entry does not begin its line: `- a: 1`.
-            let indentation = " ".repeat(mapping.column);
-            let entry = self.block_entry(depth, mapping.column);
-            let text = format!("{}{}{indentation}", entry.trim_start(), self.newline());
-            return Splice { range: start..start, text };
-        }
-        Splice {
-            range: at..at,
-            text: format!("{}{}", self.block_entry(depth, mapping.column), self.newline()),
-        }
-    }
-
-    /// The space before the first entry of a mapping in flow style, or what is usual.
-    fn flow_space(&self, mapping: &Node) -> &str {
-        let first = mapping.entries().first().map_or(0, |(first, _)| self.range(first).start);
-        let space = self.text.get(self.range(mapping).start + 1..first).unwrap_or_default();
-        if space.is_empty() { " " } else { space }
-    }
-
-    /// Where the line begins in which the entry at `start` comes first, or that of the comments directly above it; `start`
-    /// itself where something stands before the entry.
-    fn above_comments(&self, start: usize) -> usize {
-        let before = self.text.get(..start).unwrap_or_default();
-        let line = before.rfind('\n').map_or(0, |newline| newline + 1);
-        if !before.get(line..).unwrap_or_default().trim().is_empty() || line == 0 {
-            return start;
-        }
-        let lines = before.get(..line).unwrap_or_default().split_inclusive('\n').rev();
-        let comments = lines.take_while(|line| line.trim_start().starts_with('#'));
-        line - comments.map(str::len).sum::<usize>()
+        Ok(Splice { range: at..at, text })
     }
 
     /// A mapping for a key that has none yet: `key:`, `key: null` or `key: {}`.
@@ -325,20 +287,12 @@ impl Editor<'_> {
     }
 }
 
-/// The entry beside which another one is added.
-enum Neighbour<'a> {
-    After(&'a (Node, Node)),
-    Before(&'a (Node, Node)),
-}
-
-/// In a sorted mapping the last smaller entry, or the first one where all are greater; else the last.
-fn neighbour<'a>(entries: &'a [(Node, Node)], key: &str) -> Option<Neighbour<'a>> {
+/// The entry to add after: in a sorted mapping the last smaller one, else the last.
+fn predecessor<'a>(entries: &'a [(Node, Node)], key: &str) -> Option<&'a (Node, Node)> {
     let own: Vec<&(Node, Node)> = entries.iter().filter(|(name, _)| !name.shared).collect();
-    if !own.is_sorted_by_key(|(name, _)| name.text().unwrap_or_default()) {
-        return own.last().copied().map(Neighbour::After);
-    }
+    let sorted = own.is_sorted_by_key(|(name, _)| name.text().unwrap_or_default());
     let smaller = own.iter().rev().find(|(name, _)| name.text().unwrap_or_default() < key).copied();
-    smaller.map(Neighbour::After).or_else(|| own.first().copied().map(Neighbour::Before))
+    smaller.filter(|_| sorted).or_else(|| own.last().copied())
 }
 
 fn is_flow(node: &Node) -> bool {
@@ -394,38 +348,6 @@ mod tests {
     }
 
     #[test]
-    fn an_item_before_all_others_of_a_sorted_map_comes_first_and_comments_stay_with_theirs() {
-        let added = edit(COMMENTED, "spec.encryptedData.A", "AgZ").unwrap();
-        assert_eq!(added, COMMENTED.replace("        # about a\n", "        A: AgZ\n        # about a\n"));
-        let added = edit("a:\r\n  c: x\r\n  d: y\r\n", "a.b", "z").unwrap();
-        assert_eq!(added, "a:\r\n  b: z\r\n  c: x\r\n  d: y\r\n");
-        assert_eq!(edit("b: 1\n", "a", "z").unwrap(), "a: z\nb: 1\n");
-        assert_eq!(edit("a: {c: x}\n", "a.b", "z").unwrap(), "a: {\"b\": \"z\", c: x}\n");
-        let json = "{\n  \"a\": {\n    \"c\": \"x\"\n  }\n}\n";
-        assert_eq!(edit(json, "a.b", "z").unwrap(), json.replace("\"c\"", "\"b\": \"z\",\n    \"c\""));
-        let list = "kind: List\nitems:\n- c: x\n";
-        let first = Change { object: 0, path: vec!["b".to_owned()], value: "z".to_owned() };
-        assert_eq!(apply(list, &[first]).unwrap(), "kind: List\nitems:\n- b: z\n  c: x\n");
-        assert_eq!(
-            edit("a:\n  d: x\n  c: y\n", "a.b", "z").unwrap(),
-            "a:\n  d: x\n  c: y\n  b: z\n",
-            "unsorted"
-        );
-    }
-
-    #[test]
-    fn several_items_before_all_others_stand_in_order() {
-        let text = "spec:\n  data:\n    # about m\n    m: 1\n";
-        let wanted = "spec:\n  data:\n    a: AgX\n    b: AgX\n    # about m\n    m: 1\n    o: AgX\n";
-        assert_eq!(edit_all(text, &["spec.data.a", "spec.data.b", "spec.data.o"]), wanted);
-        let flow = "{\"a\": {\"m\": \"1\"}}";
-        assert_eq!(
-            edit_all(flow, &["a.a", "a.b"]),
-            "{\"a\": {\"a\": \"AgX\", \"b\": \"AgX\", \"m\": \"1\"}}"
-        );
-    }
-
-    #[test]
     fn json_stays_json() {
         let json = "{\n  \"spec\": {\n    \"encryptedData\": {\n      \"a\": \"AgX\"\n    }\n  }\n}\n";
         let wanted = json.replace("\"AgX\"", "\"AgX\",\n      \"b\": \"AgY\"");
@@ -437,7 +359,7 @@ mod tests {
     fn absent_maps_are_made() {
         assert_eq!(
             edit("spec:\n  x: 1\n", "spec.template.metadata.labels.a", "yes").unwrap(),
-            "spec:\n  template:\n    metadata:\n      labels:\n        a: \"yes\"\n  x: 1\n"
+            "spec:\n  x: 1\n  template:\n    metadata:\n      labels:\n        a: \"yes\"\n"
         );
         for empty in ["{}", "null", "~", ""] {
             let text = format!("spec:\n  encryptedData: {empty} # c\n  z: 1\n");
