@@ -174,7 +174,10 @@ impl Failure {
         }
     }
 
-    /// The label of the error metric, one of upstream's.
+    /// The labels of the error metric, all of them upstream's.
+    pub(crate) const METRIC_REASONS: [&str; 4] = ["unseal", "unmanaged", "update", "status"];
+
+    /// The label of the error metric, one of [`Self::METRIC_REASONS`].
     #[must_use]
     pub(crate) fn metric_reason(&self) -> &'static str {
         match self {

@@ -31,6 +31,7 @@ mod policy;
 mod process;
 mod sealed_secret;
 mod sealing_keys;
+mod series;
 mod startup;
 mod surroundings;
 pub mod telemetry;
