@@ -9,8 +9,10 @@ use thiserror::Error;
 use crate::args::ListenAddress;
 use crate::client;
 
-/// Bytes of what is said of one failure: it stands in each condition, which are stored with the object.
-const LONGEST_MESSAGE: usize = 8 << 10;
+/// Bytes of what is said of one failure: it is stored with the object, and kept in memory.
+const LONGEST_MESSAGE: usize = 4 << 10;
+/// The same, in conditions that are there for other tools.
+const LONGEST_SUMMARY: usize = 512;
 
 /// The reason of the condition where the templates took too long: a generation that has it is never rendered again.
 pub(crate) const OUT_OF_TIME: &str = "TemplateOutOfTime";
@@ -200,6 +202,13 @@ impl Failure {
         at_most(LONGEST_MESSAGE, text)
     }
 
+    /// The message of the other conditions: the first line of that.
+    #[must_use]
+    pub(crate) fn condition_summary(&self) -> String {
+        let message = self.condition_message();
+        at_most(LONGEST_SUMMARY, message.lines().next().unwrap_or_default().to_owned())
+    }
+
     /// The message of the event, which is shorter still.
     #[must_use]
     pub(crate) fn event_message(&self) -> String {
@@ -282,6 +291,7 @@ mod tests {
             for message in [failure.condition_message(), failure.event_message()] {
                 assert!(message.len() <= LONGEST_MESSAGE + '…'.len_utf8() && message.ends_with('…'));
             }
+            assert!(failure.condition_summary().len() <= LONGEST_SUMMARY + '…'.len_utf8());
         }
     }
 
