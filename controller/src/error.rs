@@ -66,6 +66,12 @@ pub(crate) enum Failure {
         "this controller writes no Secret of the type that this one has (--deny-secret-types): choose another in spec.template.type"
     )]
     TypeDenied,
+    /// There is no memory for it.
+    #[error(
+        "the controller has no memory for one more SealedSecret, so it does not look after this one: give it more memory \
+         (resources.limits.memory), or delete SealedSecrets; nothing else is to be done then"
+    )]
+    OverMemoryLimit,
     /// A Secret of that name belongs to somebody else; upstream's words.
     #[error("Resource {0:?} already exists and is not managed by SealedSecret")]
     NotOurs(String),
@@ -166,6 +172,7 @@ impl Failure {
             | Self::Unopened { .. }
             | Self::KeyPlanting(_)
             | Self::TypeDenied
+            | Self::OverMemoryLimit
             | Self::Panicked => "ErrUnsealFailed",
             Self::NotOurs(_)
             | Self::Immutable
@@ -188,6 +195,7 @@ impl Failure {
             | Self::Unopened { .. }
             | Self::KeyPlanting(_)
             | Self::TypeDenied
+            | Self::OverMemoryLimit
             | Self::Panicked => "unseal",
             Self::NotOurs(_) => "unmanaged",
             Self::Immutable | Self::TypeFixed | Self::NamespaceTerminating | Self::Api { .. } => "update",
@@ -244,6 +252,7 @@ impl Failure {
             Self::Unseal(_) | Self::Unopened { .. } => "UnsealFailed",
             Self::KeyPlanting(_) => "KeyPlantingRefused",
             Self::TypeDenied => "TypeDenied",
+            Self::OverMemoryLimit => "OverMemoryLimit",
             Self::NotOurs(_) => "NotManaged",
             Self::Immutable => "Immutable",
             Self::TypeFixed => "TypeFixed",

@@ -25,6 +25,7 @@ mod keystore;
 mod log_line;
 mod memory_guard;
 mod metrics;
+mod object_memory;
 mod own_kinds;
 mod page_limit;
 mod policy;
