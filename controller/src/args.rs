@@ -1,5 +1,4 @@
-//! The flags of upstream's controller, with their variables and defaults (compatibility 1.2), `--kubeconfig`, `--deny-secret-types` and
-//! `--memory-limit`.
+//! The flags of upstream's controller, with their variables and defaults (compatibility 1.2), `--kubeconfig` and `--deny-secret-types`.
 
 mod environment;
 mod value;
@@ -18,7 +17,7 @@ use sealed_secrets_core::unseal::V1Data;
 
 pub use environment::WrongVariable;
 pub use value::{CutoffTime, ListenAddress, Networks, Pairs};
-use value::{GoBool, bytes, duration, key_prefix, key_size, networks, order_by, pairs};
+use value::{GoBool, duration, key_prefix, key_size, networks, order_by, pairs};
 
 /// Opens SealedSecrets inside a Kubernetes cluster.
 ///
@@ -124,10 +123,6 @@ pub struct Args {
     /// Types of Secrets that are never written, comma-separated, for example "kubernetes.io/service-account-token"
     #[arg(long, env = "SEALED_SECRETS_DENY_SECRET_TYPES", value_delimiter = ',')]
     pub deny_secret_types: Vec<String>,
-
-    /// Memory of the container in bytes or with Ki, Mi or Gi, half of it for SealedSecrets; by default its limit, where it has one
-    #[arg(long, env = "SEALED_SECRETS_MEMORY_LIMIT", value_parser = bytes)]
-    pub memory_limit: Option<u64>,
 
     /// Annotations on new key Secrets: KEY=VALUE, comma-separated
     #[arg(long, env = "SEALED_SECRETS_PRIVATEKEY_ANNOTATIONS", default_value = "", hide_default_value = true, value_parser = pairs)]
@@ -348,7 +343,7 @@ mod tests {
             .filter_map(clap::Arg::get_long)
             .filter(|name| !FLAGS.iter().any(|(known, _)| known == name))
             .collect();
-        assert_eq!(further, ["kubeconfig", "deny-secret-types", "memory-limit", "version"]);
+        assert_eq!(further, ["kubeconfig", "deny-secret-types", "version"]);
         assert_eq!(parse(&["--rotate-period=1h"]).unwrap().key_renew_period, SignedDuration::from_hours(1));
     }
 

@@ -15,7 +15,6 @@ use tokio::sync::watch;
 use crate::backoff::Failures;
 use crate::key_list::KeyList;
 use crate::metrics::Metrics;
-use crate::object_memory::ObjectMemory;
 use crate::own_kinds::Followed;
 use crate::usage::Ledger;
 use crate::work_limits::WorkLimits;
@@ -45,7 +44,6 @@ pub(crate) struct Context {
     /// Failures by namespace and name of the SealedSecret.
     pub(crate) backoff: Failures<(String, String)>,
     pub(crate) work: WorkLimits,
-    pub(crate) object_memory: ObjectMemory,
     pub(crate) template_budget: Budget,
     /// Whether the CRD is an older one, which drops what the status is to remember; learnt from the first answer.
     pub(crate) status_forgets: AtomicBool,

@@ -9,10 +9,8 @@ use thiserror::Error;
 use crate::args::ListenAddress;
 use crate::client;
 
-/// Bytes of what is said of one failure: it is stored with the object, and kept in memory.
-const LONGEST_MESSAGE: usize = 4 << 10;
-/// The same, in conditions that are there for other tools.
-const LONGEST_SUMMARY: usize = 512;
+/// Bytes of what is said of one failure: it stands in each condition, which are stored with the object.
+const LONGEST_MESSAGE: usize = 8 << 10;
 
 /// The reason of the condition where the templates took too long: a generation that has it is never rendered again.
 pub(crate) const OUT_OF_TIME: &str = "TemplateOutOfTime";
@@ -66,12 +64,6 @@ pub(crate) enum Failure {
         "this controller writes no Secret of the type that this one has (--deny-secret-types): choose another in spec.template.type"
     )]
     TypeDenied,
-    /// There is no memory for it.
-    #[error(
-        "the controller has no memory for one more SealedSecret, so it does not look after this one: give it more memory \
-         (resources.limits.memory), or delete SealedSecrets; nothing else is to be done then"
-    )]
-    OverMemoryLimit,
     /// A Secret of that name belongs to somebody else; upstream's words.
     #[error("Resource {0:?} already exists and is not managed by SealedSecret")]
     NotOurs(String),
@@ -172,7 +164,6 @@ impl Failure {
             | Self::Unopened { .. }
             | Self::KeyPlanting(_)
             | Self::TypeDenied
-            | Self::OverMemoryLimit
             | Self::Panicked => "ErrUnsealFailed",
             Self::NotOurs(_)
             | Self::Immutable
@@ -183,10 +174,7 @@ impl Failure {
         }
     }
 
-    /// The labels of the error metric, all of them upstream's.
-    pub(crate) const METRIC_REASONS: [&str; 4] = ["unseal", "unmanaged", "update", "status"];
-
-    /// The label of the error metric, one of [`Self::METRIC_REASONS`].
+    /// The label of the error metric, one of upstream's.
     #[must_use]
     pub(crate) fn metric_reason(&self) -> &'static str {
         match self {
@@ -195,7 +183,6 @@ impl Failure {
             | Self::Unopened { .. }
             | Self::KeyPlanting(_)
             | Self::TypeDenied
-            | Self::OverMemoryLimit
             | Self::Panicked => "unseal",
             Self::NotOurs(_) => "unmanaged",
             Self::Immutable | Self::TypeFixed | Self::NamespaceTerminating | Self::Api { .. } => "update",
@@ -208,13 +195,6 @@ impl Failure {
     pub(crate) fn condition_message(&self) -> String {
         let text = if self.is_of_update() { format!("failed update: {self}") } else { self.to_string() };
         at_most(LONGEST_MESSAGE, text)
-    }
-
-    /// The message of the other conditions: the first line of that.
-    #[must_use]
-    pub(crate) fn condition_summary(&self) -> String {
-        let message = self.condition_message();
-        at_most(LONGEST_SUMMARY, message.lines().next().unwrap_or_default().to_owned())
     }
 
     /// The message of the event, which is shorter still.
@@ -252,7 +232,6 @@ impl Failure {
             Self::Unseal(_) | Self::Unopened { .. } => "UnsealFailed",
             Self::KeyPlanting(_) => "KeyPlantingRefused",
             Self::TypeDenied => "TypeDenied",
-            Self::OverMemoryLimit => "OverMemoryLimit",
             Self::NotOurs(_) => "NotManaged",
             Self::Immutable => "Immutable",
             Self::TypeFixed => "TypeFixed",
@@ -300,7 +279,6 @@ mod tests {
             for message in [failure.condition_message(), failure.event_message()] {
                 assert!(message.len() <= LONGEST_MESSAGE + '…'.len_utf8() && message.ends_with('…'));
             }
-            assert!(failure.condition_summary().len() <= LONGEST_SUMMARY + '…'.len_utf8());
         }
     }
 

@@ -1,7 +1,7 @@
 //! The controller's metrics, named as upstream's.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::ResourceExt as _;
@@ -15,10 +15,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::api_requests::ApiRequests;
-use crate::error::Failure;
 use crate::key_metrics::KeyMetrics;
 use crate::process::Process;
-use crate::series::Series;
 use crate::unsynced::Unsynced;
 use crate::usage::UsageMetrics;
 
@@ -79,7 +77,8 @@ pub(crate) struct Metrics {
     usage: UsageMetrics,
     api_requests: Arc<ApiRequests>,
     omit_names: bool,
-    series: Series,
+    /// The instances of SealedSecrets on the page that have one: the label may be another one by the time they go.
+    instances: Mutex<HashMap<(String, String), String>>,
 }
 
 impl Metrics {
@@ -100,7 +99,7 @@ impl Metrics {
             usage: UsageMetrics::default(),
             api_requests: Arc::default(),
             omit_names,
-            series: Series::default(),
+            instances: Mutex::default(),
         };
         metrics.register(registry.sub_registry_with_prefix(PREFIX));
         Self { registry, ..metrics }
@@ -156,35 +155,38 @@ impl Metrics {
     /// Notes whether the condition Synced of this SealedSecret is True.
     pub(crate) fn condition(&self, object: &DynamicObject, synced: bool) {
         let name = (object.namespace().unwrap_or_default(), object.name_any());
-        self.unsynced.note(&self.series.label(&name.0), &name, synced);
+        self.unsynced.note(&name, synced);
+        if self.omit_names {
+            return;
+        }
         let instance = object.labels().get(INSTANCE_LABEL).cloned().unwrap_or_default();
-        let change = self.series.note(&name, &instance);
-        if let Some(before) = change.leaves {
+        let before = self.note_instance(&name, &instance);
+        if before != instance {
             self.condition_info.remove(&synced_of(name.clone(), before));
         }
-        if change.is_shown && !self.omit_names {
-            self.condition_info.get_or_create(&synced_of(name, instance)).set(if synced { 1 } else { -1 });
-        }
+        self.condition_info.get_or_create(&synced_of(name, instance)).set(if synced { 1 } else { -1 });
     }
 
-    /// Takes the SealedSecret of this namespace and name, which is gone, off the page, and with the last one its namespace.
+    /// Takes the SealedSecret of this namespace and name, which is gone, off the page.
     pub(crate) fn forget(&self, name: &(String, String)) {
-        let label = self.series.label(&name.0);
-        self.unsynced.note(&label, name, true);
-        let change = self.series.forget(name);
-        if let Some(instance) = change.leaves {
-            self.condition_info.remove(&synced_of(name.clone(), instance));
-        }
-        if change.ends_namespace && label == name.0 {
-            self.secret_repairs.remove(&InNamespace { namespace: label.clone() });
-            for reason in Failure::METRIC_REASONS {
-                self.unseal_errors.remove(&UnsealError { reason, namespace: label.clone() });
-            }
-        }
+        self.unsynced.note(name, true);
+        let instance = self.note_instance(name, "");
+        self.condition_info.remove(&synced_of(name.clone(), instance));
+    }
+
+    /// Notes under which instance a SealedSecret is on the page, and returns the one before.
+    fn note_instance(&self, name: &(String, String), instance: &str) -> String {
+        let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = if instance.is_empty() {
+            instances.remove(name)
+        } else {
+            instances.insert(name.clone(), instance.to_owned())
+        };
+        before.unwrap_or_default()
     }
 
     pub(crate) fn repaired(&self, namespace: &str) {
-        self.secret_repairs.get_or_create(&InNamespace { namespace: self.series.label(namespace) }).inc();
+        self.secret_repairs.get_or_create(&InNamespace { namespace: namespace.to_owned() }).inc();
     }
 
     pub(crate) fn attempted(&self) {
@@ -192,8 +194,7 @@ impl Metrics {
     }
 
     pub(crate) fn failed(&self, reason: &'static str, namespace: &str) {
-        let namespace = self.series.label(namespace);
-        self.unseal_errors.get_or_create(&UnsealError { reason, namespace }).inc();
+        self.unseal_errors.get_or_create(&UnsealError { reason, namespace: namespace.to_owned() }).inc();
     }
 
     /// The page, in the text format of Prometheus 0.0.4.
@@ -233,7 +234,6 @@ fn synced_of((namespace, name): (String, String), instance: String) -> Info {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::{MOST_NAMESPACES, MOST_OBJECTS};
 
     fn object() -> DynamicObject {
         let object = serde_json::json!({
@@ -304,66 +304,6 @@ mod tests {
         metrics.condition(&object(), true);
         metrics.forget(&("shop".to_owned(), "db".to_owned()));
         assert!(!metrics.render().contains("db"));
-    }
-
-    #[test]
-    fn a_namespace_without_objects_leaves_the_page() {
-        let metrics = Metrics::new(false);
-        metrics.condition(&object(), false);
-        metrics.repaired("shop");
-        for reason in Failure::METRIC_REASONS {
-            metrics.failed(reason, "shop");
-        }
-        metrics.forget(&("shop".to_owned(), "db".to_owned()));
-        assert!(!metrics.render().contains("shop"));
-    }
-
-    fn numbered(namespace: usize, name: usize) -> DynamicObject {
-        let mut object = object();
-        object.metadata.namespace = Some(format!("team-{namespace}"));
-        object.metadata.name = Some(format!("db-{name}"));
-        object
-    }
-
-    fn lines(page: &str, family: &str) -> usize {
-        page.lines().filter(|line| line.starts_with(&format!("sealed_secrets_controller_{family}{{"))).count()
-    }
-
-    #[test]
-    fn the_page_does_not_grow_with_the_namespaces_and_objects_that_tenants_make() {
-        let metrics = Metrics::new(false);
-        for namespace in 0..MOST_NAMESPACES + 10 {
-            metrics.condition(&numbered(namespace, 0), false);
-            metrics.failed("unseal", &format!("team-{namespace}"));
-            metrics.repaired(&format!("team-{namespace}"));
-        }
-        for name in 0..MOST_OBJECTS {
-            metrics.condition(&numbered(0, name), false);
-        }
-        let page = metrics.render();
-        assert_eq!(lines(&page, "condition_info"), MOST_OBJECTS);
-        for family in ["unseal_errors_total", "secret_repairs_total", "unsynced_objects"] {
-            assert_eq!(lines(&page, family), MOST_NAMESPACES + 1, "{family}");
-            let others = |line: &&str| line.contains(family) && line.contains("namespace=\"_other\"");
-            assert!(page.lines().find(others).is_some_and(|line| line.ends_with(" 10")), "{family}");
-        }
-    }
-
-    #[test]
-    fn whoever_has_no_series_gets_one_when_others_have_gone() {
-        let metrics = Metrics::new(false);
-        for namespace in 0..=MOST_NAMESPACES {
-            metrics.condition(&numbered(namespace, 0), false);
-        }
-        let last = numbered(MOST_NAMESPACES, 0);
-        let name = |object: &DynamicObject| (object.namespace().unwrap(), object.name_any());
-        assert!(metrics.render().contains("_other"));
-        metrics.forget(&name(&last));
-        metrics.forget(&name(&numbered(0, 0)));
-        assert!(!metrics.render().contains("_other"));
-        metrics.condition(&last, false);
-        let label = format!("unsynced_objects{{namespace=\"{}\"}} 1", last.namespace().unwrap());
-        assert!(metrics.render().contains(&label));
     }
 
     #[test]

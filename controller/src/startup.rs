@@ -20,7 +20,6 @@ use crate::http::{Desk, Interface, Limits, Patience, RateLimiter, Readiness, Tru
 use crate::key_list::KeyList;
 use crate::keystore::{Guidance, Keystore};
 use crate::metrics::Metrics;
-use crate::object_memory::ObjectMemory;
 use crate::own_kinds::Follower;
 use crate::policy::Reporter;
 use crate::sealed_secret::Selection;
@@ -107,7 +106,6 @@ async fn serve(args: Args) -> Result<(), StartError> {
         usage,
         backoff: Failures::default(),
         work: WorkLimits::new(),
-        object_memory: ObjectMemory::of(args.memory_limit),
         template_budget: args.template_budget(),
         status_forgets: AtomicBool::new(false),
         namespace: namespace.clone(),

@@ -13,8 +13,7 @@ use crate::metrics::InNamespace;
 #[derive(Debug, Default)]
 pub(crate) struct Unsynced {
     objects: Family<InNamespace, Gauge>,
-    /// Namespaces and names, by the label of the namespace.
-    names: Mutex<HashMap<String, HashSet<(String, String)>>>,
+    names: Mutex<HashMap<String, HashSet<String>>>,
 }
 
 impl Unsynced {
@@ -23,22 +22,22 @@ impl Unsynced {
         registry.register("unsynced_objects", help, self.objects.clone());
     }
 
-    /// Counts the SealedSecret of this namespace and name under the label of its namespace, once, for as long as `is_synced` is false.
-    pub(crate) fn note(&self, label: &str, name: &(String, String), is_synced: bool) {
+    /// Counts the SealedSecret of this namespace and name, once, for as long as `is_synced` is false.
+    pub(crate) fn note(&self, (namespace, name): &(String, String), is_synced: bool) {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = names.entry(label.to_owned()).or_default();
+        let here = names.entry(namespace.clone()).or_default();
         if is_synced {
             here.remove(name);
         } else {
             here.insert(name.clone());
         }
-        let series = InNamespace { namespace: label.to_owned() };
+        let label = InNamespace { namespace: namespace.clone() };
         if here.is_empty() {
-            names.remove(label);
-            self.objects.remove(&series);
+            names.remove(namespace);
+            self.objects.remove(&label);
         } else {
             let count = i64::try_from(here.len()).unwrap_or(i64::MAX);
-            self.objects.get_or_create(&series).set(count);
+            self.objects.get_or_create(&label).set(count);
         }
     }
 }

@@ -18,11 +18,6 @@ const RENDERINGS: usize = 2;
 const BYTES: usize = 4 << 20;
 const BYTES_OF_ONE: usize = 2 << 20;
 
-/// Existing Secrets of any size that are read at the same time, and those of one namespace. Each takes up to 8 MiB until it is
-/// compared and written.
-const EXISTING: usize = 4;
-const EXISTING_OF_ONE: usize = 3;
-
 /// Permits that namespaces share.
 #[derive(Debug)]
 pub(crate) struct WorkLimits {
@@ -33,8 +28,6 @@ pub(crate) struct WorkLimits {
     /// Bytes of large objects that are in work, as the API server sends them: decoded, decrypted and written they take some six
     /// times as many.
     pub(crate) memory: Arc<FairSemaphore>,
-    /// One permit for each existing Secret whose size is not known yet, or that is large. Whoever has one waits for no other.
-    pub(crate) existing: Arc<FairSemaphore>,
 }
 
 impl WorkLimits {
@@ -55,7 +48,6 @@ impl WorkLimits {
                 cost: microseconds,
             }),
             memory: FairSemaphore::new(Limits { units: BYTES, units_of_one: BYTES_OF_ONE, cost: 1 }),
-            existing: FairSemaphore::new(Limits { units: EXISTING, units_of_one: EXISTING_OF_ONE, cost: 1 }),
         }
     }
 
@@ -64,7 +56,6 @@ impl WorkLimits {
         self.decryption.close();
         self.rendering.close();
         self.memory.close();
-        self.existing.close();
     }
 }
 

@@ -20,12 +20,6 @@ use crate::trial::{KeyOrder, Trial};
 /// Bytes of the names of items in one sentence of an error.
 const LONGEST_LIST: usize = 2_000;
 
-/// Items of one error that are kept for long.
-const MOST_ITEMS: usize = 100;
-
-/// The longest key that a Secret may have.
-const LONGEST_KEY: usize = 253;
-
 /// Lines of an error, of which the first ones say the most.
 const MAX_LINES: usize = 20;
 
@@ -64,40 +58,12 @@ pub enum OpenError {
 
 /// The items of an object that do not open, by key. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ItemErrors {
-    by_key: BTreeMap<String, OpenError>,
-    /// Items that are not among these.
-    more: usize,
-}
+pub struct ItemErrors(BTreeMap<String, OpenError>);
 
 impl ItemErrors {
-    fn all(by_key: BTreeMap<String, OpenError>) -> Self {
-        Self { by_key, more: 0 }
-    }
-
     /// Keys and causes, by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &OpenError)> {
-        self.by_key.iter().map(|(key, cause)| (key.as_str(), cause))
-    }
-
-    /// As many of them as are told, those first that no key opens, and how many more there are. A key that is longer than that of
-    /// any Secret is cut.
-    fn shortened(self) -> Self {
-        let count = self.by_key.len() + self.more;
-        let mut all: Vec<_> = self.by_key.into_iter().collect();
-        all.sort_by_key(|(_, cause)| *cause != OpenError::NoKey);
-        let mut left = LONGEST_LIST;
-        let fits = |(key, _): &(String, OpenError)| {
-            let fits = key.len() <= left;
-            left = left.saturating_sub(key.len());
-            fits
-        };
-        let cut = |(mut key, cause): (String, OpenError)| {
-            key.truncate(key.floor_char_boundary(LONGEST_KEY));
-            (key, cause)
-        };
-        let by_key: BTreeMap<_, _> = all.into_iter().map(cut).take(MOST_ITEMS).take_while(fits).collect();
-        Self { more: count - by_key.len(), by_key }
+        self.0.iter().map(|(key, cause)| (key.as_str(), cause))
     }
 
     /// Upstream's text: equal sentences grouped, `sentence (key, key)`, one line each.
@@ -143,9 +109,6 @@ impl fmt::Display for ItemErrors {
         if more > 0 {
             lines.push(format!("and {more} more"));
         }
-        if self.more > 0 {
-            lines.push(format!("{} more items do not open", self.more));
-        }
         formatter.write_str(&lines.join("\n"))
     }
 }
@@ -168,15 +131,6 @@ pub enum OpeningError {
 }
 
 impl OpeningError {
-    /// The error without most of its items where there are many, so that it takes little memory.
-    #[must_use]
-    pub fn shortened(self) -> Self {
-        match self {
-            Self::Items(errors) => Self::Items(errors.shortened()),
-            other => other,
-        }
-    }
-
     /// Whether a key that is not on the ring might help.
     #[must_use]
     pub fn may_lack_a_key(&self) -> bool {
@@ -321,7 +275,7 @@ impl Opening {
             return Err(OpeningError::V1(cause));
         }
         if !self.failed.is_empty() {
-            return Err(OpeningError::Items(ItemErrors::all(named(self.failed))));
+            return Err(OpeningError::Items(ItemErrors(named(self.failed))));
         }
         let v1 = self.opened.remove(&None);
         Ok(v1.map_or_else(|| Content::Items(named(self.opened)), Content::V1))

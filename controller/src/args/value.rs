@@ -80,15 +80,6 @@ pub(super) fn order_by(text: &str) -> Result<OrderBy, String> {
     }
 }
 
-/// A number of bytes as Kubernetes writes limits of memory.
-pub(super) fn bytes(text: &str) -> Result<u64, String> {
-    const UNITS: [(&str, u32); 3] = [("Ki", 10), ("Mi", 20), ("Gi", 30)];
-    let unit = UNITS.into_iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)));
-    let (number, shift) = unit.unwrap_or((text, 0));
-    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
-    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "expected bytes such as 128Mi or 134217728".to_owned())
-}
-
 /// Go's form of durations (`720h`, `1h30m`, `-1h`, `0`), and `d` and `w` for days and weeks.
 pub(super) fn duration(text: &str) -> Result<SignedDuration, String> {
     let (negative, mut rest) = match text.strip_prefix('-') {
@@ -196,17 +187,6 @@ impl fmt::Display for ListenAddress {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_are_read_as_kubernetes_writes_them() {
-        let cases = [("128Mi", 128 << 20), ("134217728", 128 << 20), ("1Gi", 1 << 30), ("64Ki", 64 << 10)];
-        for (text, expected) in cases {
-            assert_eq!(bytes(text), Ok(expected), "{text}");
-        }
-        for text in ["", "0", "Mi", "1.5Gi", "-1", "99999999999Gi", "128M"] {
-            assert!(bytes(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn durations_are_read_as_go_writes_them() {

@@ -7,14 +7,12 @@ use sealed_secrets_core::unseal::Unsealed;
 use sealed_secrets_crds::SealedSecret;
 
 use super::desired::refuse_sealing_key;
-use super::fetched::SMALL;
 use super::live;
 use super::ownership::{MANAGER, Mode, relation, says_the_same, target};
 use super::refusal::Written;
 use super::room::Room;
 use super::versions::{Key, Version};
 use crate::error::Failure;
-use crate::fair_semaphore::{Permit, Turn};
 
 /// Writes that are tried, each decided anew, before the object has to wait: another one may win every time.
 const ATTEMPTS: usize = 8;
@@ -104,12 +102,6 @@ enum Attempt {
     Failed(Failure),
 }
 
-/// A Secret that there is, and the permit for its memory where it is large.
-struct Existing {
-    secret: Secret,
-    memory: Option<Permit>,
-}
-
 /// What is to become of one Secret.
 struct Wish<'a> {
     room: &'a Room,
@@ -150,7 +142,10 @@ impl Wish<'_> {
 
     async fn update(&self) -> Result<(Done, ObjectMeta), Attempt> {
         let name = &self.key.1;
-        let Existing { secret: existing, memory: _memory } = self.existing().await?;
+        let existing = self.secrets.get(name).await.map_err(|error| match code(&error) {
+            Some(404) => Attempt::Absent,
+            _ => Attempt::Failed(self.written(&self.desired, None).failure(&error)),
+        })?;
         refuse_sealing_key(&existing, &self.room.context.namespace).map_err(Attempt::Failed)?;
         let relation = relation(&existing, self.sealed, self.was_ours(&existing));
         let target = |mode: &Mode| target(&existing, &self.desired, relation, mode);
@@ -179,19 +174,6 @@ impl Wish<'_> {
         Ok((Done::Updated { from, changed_by }, updated.metadata))
     }
 
-    /// The Secret that there is. Few are read at the same time: anybody may have made it, of any size.
-    async fn existing(&self) -> Result<Existing, Attempt> {
-        let (namespace, name) = &self.key;
-        let permit = self.room.context.work.existing.acquire(namespace, 1, Turn::New).await;
-        let memory = permit.ok_or(Attempt::Overtaken)?;
-        let secret = self.secrets.get(name).await.map_err(|error| match code(&error) {
-            Some(404) => Attempt::Absent,
-            _ => Attempt::Failed(self.written(&self.desired, None).failure(&error)),
-        })?;
-        let memory = is_large(&secret).then_some(memory);
-        Ok(Existing { secret, memory })
-    }
-
     /// The metadata of the SealedSecret, which is still the one that was opened.
     async fn look(&self) -> Result<ObjectMeta, Attempt> {
         let live = live::look(self.room.context.client.clone(), self.sealed).await;
@@ -215,13 +197,6 @@ impl Wish<'_> {
         let owners = self.desired.owner_references();
         owners.iter().any(|owner| versions.has_been_owned(&self.key, &secret, &owner.uid))
     }
-}
-
-/// Whether a Secret takes more memory than all workers together may hold at the same time.
-fn is_large(secret: &Secret) -> bool {
-    let data: usize = secret.data.iter().flatten().map(|(key, value)| key.len() + value.0.len()).sum();
-    let metadata = [&secret.metadata.labels, &secret.metadata.annotations].into_iter().flatten().flatten();
-    data + metadata.map(|(key, value)| key.len() + value.len()).sum::<usize>() > SMALL
 }
 
 fn written_by_us() -> PostParams {

@@ -32,7 +32,6 @@ struct Cause {
 pub(super) struct Case {
     key: Key,
     cause: Cause,
-    /// Shortened: it is kept as long as the object does not open.
     pub(super) error: OpeningError,
     /// When that was found.
     pub(super) since: Instant,
@@ -107,7 +106,7 @@ impl Cases {
         let (key, cause) = (key_of(object), cause(object, ring));
         let known = lock(&self.known).get(&key).filter(|known| known.cause == cause).cloned();
         known.unwrap_or_else(|| {
-            let (error, counted, told, settled) = (error.shortened(), false, false, false);
+            let (counted, told, settled) = (false, false, false);
             self.keep(Case { key, cause, error, since: now, counted, told, settled, diagnosis: None })
         })
     }
@@ -178,8 +177,8 @@ mod tests {
     use std::time::Duration;
 
     use kube::core::ApiResource;
-    use sealed_secrets_core::opening::{OpenError, V1Data, open_all};
-    use sealed_secrets_crds::{SealedSecret, SealedSecretSpec};
+    use sealed_secrets_core::opening::OpenError;
+    use sealed_secrets_crds::SealedSecret;
 
     use super::*;
 
@@ -201,19 +200,6 @@ mod tests {
         assert!(cases.recall(&object("db", 1), &KeyRing::default()).is_some());
         assert!(cases.recall(&object("db", 2), &KeyRing::default()).is_none());
         assert!(cases.recall(&object("other", 1), &KeyRing::default()).is_none());
-    }
-
-    #[test]
-    fn what_is_kept_of_an_object_that_does_not_open_does_not_grow_with_its_items() {
-        let names = (0..3_000).map(|number| (format!("{number:0300}"), "?".to_owned()));
-        let spec = SealedSecretSpec { encrypted_data: names.collect(), ..SealedSecretSpec::default() };
-        let sealed = SealedSecret::new("db", spec);
-        let error = open_all(&sealed, &KeyRing::default(), V1Data::Accepted).err().unwrap();
-        let case = Cases::new().note(&object("db", 1), &KeyRing::default(), error, Instant::now());
-        let OpeningError::Items(errors) = &case.error else { panic!("{}", case.error) };
-        let bytes: usize = errors.iter().map(|(name, _)| name.len()).sum();
-        assert!(bytes > 0 && bytes < 2_500, "{bytes}");
-        assert!(case.error.to_string().ends_with("more items do not open"), "{}", case.error);
     }
 
     #[test]

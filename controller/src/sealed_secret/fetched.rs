@@ -13,7 +13,7 @@ use crate::error::Failure;
 use crate::fair_semaphore::{Permit, Turn};
 
 /// Objects that are smaller wait for no memory: all workers together hold few of them.
-pub(super) const SMALL: usize = 16 << 10;
+const SMALL: usize = 16 << 10;
 
 /// An object that is worked on.
 pub(super) struct Fetched {

@@ -94,14 +94,26 @@ impl Sent {
     }
 
     fn without_spec(self) -> DynamicObject {
-        let bytes = self.bytes();
-        let further = Further { spec: self.spec, status: self.status };
-        further.without_spec(self.metadata.into(), bytes)
+        let spec = self.spec.as_deref().map_or("{}", RawValue::get);
+        let kind = serde_json::from_str::<TypedSpec>(spec).ok().and_then(|spec| spec.template.kind);
+        let omitted = Omitted {
+            bytes: self.bytes(),
+            has_v1_data: serde_json::from_str::<SpecForm>(spec).is_ok_and(|spec| spec.data.is_some()),
+            type_of_secret: kind.filter(|kind| kind.len() <= LONGEST_TYPE),
+        };
+        // Texts, a number and a truth value always have a JSON text.
+        let omitted = serde_json::to_string(&omitted).unwrap_or_default();
+        let fields = [Some(format!("{OMITTED}{omitted}")), text_of("status", self.status.as_deref())];
+        let mut metadata = ObjectMeta::from(self.metadata);
+        retain(&mut metadata.labels, &[INSTANCE_LABEL]);
+        retain(&mut metadata.annotations, &[CLUSTER_WIDE_ANNOTATION, NAMESPACE_WIDE_ANNOTATION]);
+        object(metadata, fields)
     }
 
     fn bytes(&self) -> usize {
         let spec = self.spec.as_ref().map_or(0, |spec| spec.get().len());
-        spec + bytes_of_pairs([&self.metadata.labels, &self.metadata.annotations])
+        let pairs = [&self.metadata.labels, &self.metadata.annotations].into_iter().flatten().flatten();
+        spec + pairs.map(|(key, value)| key.len() + value.len()).sum::<usize>()
     }
 
     /// Whether the status tells of this very generation.
@@ -116,46 +128,6 @@ impl Sent {
         status
             .and_then(|status| status.observed_generation)
             .is_some_and(|observed| Some(observed) == self.metadata.generation)
-    }
-}
-
-/// What follows the metadata.
-#[derive(Deserialize)]
-struct Further {
-    spec: Option<Box<RawValue>>,
-    status: Option<Box<RawValue>>,
-}
-
-impl Further {
-    /// The object, whose spec is not kept and takes so many bytes.
-    fn without_spec(self, mut metadata: ObjectMeta, bytes: usize) -> DynamicObject {
-        let spec = self.spec.as_deref().map_or("{}", RawValue::get);
-        let kind = serde_json::from_str::<TypedSpec>(spec).ok().and_then(|spec| spec.template.kind);
-        let omitted = Omitted {
-            bytes,
-            has_v1_data: serde_json::from_str::<SpecForm>(spec).is_ok_and(|spec| spec.data.is_some()),
-            type_of_secret: kind.filter(|kind| kind.len() <= LONGEST_TYPE),
-        };
-        // Texts, a number and a truth value always have a JSON text.
-        let omitted = serde_json::to_string(&omitted).unwrap_or_default();
-        let fields = [Some(format!("{OMITTED}{omitted}")), text_of("status", self.status.as_deref())];
-        retain(&mut metadata.labels, &[INSTANCE_LABEL]);
-        retain(&mut metadata.annotations, &[CLUSTER_WIDE_ANNOTATION, NAMESPACE_WIDE_ANNOTATION]);
-        object(metadata, fields)
-    }
-}
-
-fn bytes_of_pairs(pairs: [&Option<BTreeMap<String, String>>; 2]) -> usize {
-    pairs.into_iter().flatten().flatten().map(|(key, value)| key.len() + value.len()).sum()
-}
-
-/// The same object without its spec.
-pub(super) fn without_spec(object: DynamicObject) -> DynamicObject {
-    let further = if is_whole(&object) { fields::<Further>(&object).ok() } else { None };
-    let bytes = bytes(&object);
-    match further {
-        Some(further) => further.without_spec(object.metadata, bytes),
-        None => object,
     }
 }
 
@@ -221,11 +193,6 @@ pub(super) fn is_whole(object: &DynamicObject) -> bool {
 /// The bytes of `object` where it is whole, as far as users decide on them.
 pub(super) fn bytes(object: &DynamicObject) -> usize {
     omitted(object).map_or_else(|| text(object).len(), |omitted| omitted.bytes)
-}
-
-/// The bytes that are kept of `object`, without the fixed ones.
-pub(super) fn length(object: &DynamicObject) -> usize {
-    text(object).len() + bytes_of_pairs([&object.metadata.labels, &object.metadata.annotations])
 }
 
 fn omitted(object: &DynamicObject) -> Option<Omitted> {
@@ -411,19 +378,6 @@ mod tests {
         let pair = |key: &str, value: &str| Some([(key.to_owned(), value.to_owned())].into());
         assert_eq!(kept.annotations, pair(CLUSTER_WIDE_ANNOTATION, "true"));
         assert_eq!(kept.labels, pair(INSTANCE_LABEL, "blue"));
-    }
-
-    #[test]
-    fn a_spec_that_is_dropped_later_leaves_what_one_that_was_never_kept_does() {
-        let mut typed = sent();
-        typed["metadata"]["annotations"][CLUSTER_WIDE_ANNOTATION] = json!("true");
-        typed["spec"]["template"] = json!({"type": "example.com/risky"});
-        let kept = without_spec(shown(&typed));
-        assert!(!is_whole(&kept) && bytes(&kept) > 0 && length(&kept) < 250);
-        assert_eq!(status(&kept), status(&shown(&typed)));
-        assert_eq!(type_of_secret(&kept).as_deref(), Some("example.com/risky"));
-        assert_eq!(kept.metadata.annotations.as_ref().unwrap().len(), 1);
-        assert_eq!(without_spec(kept.clone()), kept);
     }
 
     #[test]

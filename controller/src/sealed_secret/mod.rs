@@ -2,7 +2,6 @@
 //!
 //! Objects are watched untyped and decoded one by one, so that a malformed one cannot stop the others.
 
-mod admission;
 mod apply;
 mod cases;
 mod census;
@@ -20,7 +19,6 @@ mod open;
 mod ownership;
 mod reconcile;
 mod refusal;
-mod refused;
 mod repairs;
 mod room;
 mod round_robin;
@@ -145,7 +143,6 @@ async fn work(
     let all_again = all_again.take_until(stop.clone().cancelled_owned()).collect::<()>();
     tokio::select! {
         _ = futures::future::join(results, all_again) => {}
-        () = refused::tell_all(&room) => {}
         () = stopped_before_the_first_list(&stop, &store) => {}
     }
     report_the_rest(&room, &store).await;
@@ -185,30 +182,14 @@ fn changed_objects(
         config = config.labels(&selection.labels);
     }
     let mut news = News::default();
-    let mut admission = admission::Admission::new(store.clone(), Arc::clone(room));
     let mut follower = object_watch::Follower::new(store, Arc::clone(room));
-    watched_anew(api, config, Arc::clone(room))
+    watcher(api, config)
         .backoff(WatchBackoff::needed())
         .map_ok(unwrapped)
-        .try_filter_map(move |event| std::future::ready(Ok(admission.admit(event))))
         .reflect(writer)
         .filter(move |event| std::future::ready(news.is_new(event)))
         .filter_map(move |event| std::future::ready(follower.follow(event).transpose()))
         .boxed()
-}
-
-/// What a watch shows, from a list on; lists again when there is room for what was refused.
-fn watched_anew(
-    api: Api<Folded>,
-    config: watcher::Config,
-    room: Arc<Room>,
-) -> impl Stream<Item = watcher::Result<watcher::Event<Folded>>> {
-    let watched = move || {
-        let room = Arc::clone(&room);
-        let there_is_room = async move { refused::until_there_is_room(&room).await };
-        watcher(api.clone(), config.clone()).take_until(there_is_room)
-    };
-    stream::repeat_with(watched).flatten()
 }
 
 fn unwrapped(event: watcher::Event<Folded>) -> watcher::Event<DynamicObject> {

@@ -265,7 +265,7 @@ async fn tell_repair(
     event::write(&room.context.client, object, kind, reason, &message, &moment).await;
 }
 
-pub(super) fn log(object: &DynamicObject, failure: Option<&Failure>) {
+fn log(object: &DynamicObject, failure: Option<&Failure>) {
     let (namespace, name) = key_of(object);
     match failure {
         None => tracing::info!(namespace, name, "SealedSecret unsealed"),

@@ -19,7 +19,6 @@ use super::desired::DEFAULT_TYPE;
 use super::gate::Gate;
 use super::lanes::Lanes;
 use super::marks::{Mark, marks};
-use super::refused::Refused;
 use super::repairs::Repairs;
 use super::seen::{Seen, version_of};
 use super::unseen::Unseen;
@@ -51,7 +50,6 @@ pub(super) struct Room {
     pub(super) context: Arc<Context>,
     pub(super) versions: Arc<Versions>,
     pub(super) repairs: Repairs,
-    pub(super) refused: Refused,
     pub(super) seen: Seen,
     pub(super) unseen: Unseen,
     pub(super) untold: Untold,
@@ -73,7 +71,6 @@ impl Room {
             repair,
             versions: Arc::new(Versions::new()),
             repairs: Repairs::default(),
-            refused: Refused::default(),
             seen: Seen::default(),
             unseen: Unseen::default(),
             untold: Untold::default(),
@@ -258,13 +255,6 @@ impl Room {
         self.seen.note(object)
     }
 
-    /// Notes an object that is there, in this version, and that there is no memory for. As long as it is, nobody knows which keys are
-    /// needed.
-    pub(super) fn refuse(&self, key: Key, version: u64) {
-        self.context.usage.expect(key.clone(), version);
-        self.refused.note(key, version);
-    }
-
     /// Notes an object as the API server has answered it.
     pub(super) fn has_written(&self, object: &DynamicObject) {
         if self.seen.has_shown(object) {
@@ -297,14 +287,11 @@ impl Room {
         }
     }
 
-    /// Forgets everything about an object that is gone, or not kept any more.
+    /// Forgets everything about an object that is gone.
     pub(super) fn forget(&self, key: &Key) {
         self.context.backoff.succeeded(key);
         self.context.metrics.forget(key);
-        match self.refused.version(key) {
-            None => self.context.usage.forget(key),
-            Some(version) => self.context.usage.expect(key.clone(), version),
-        }
+        self.context.usage.forget(key);
         self.seen.forget(key);
         self.unseen.forget(key);
         self.forget_untold(key);

@@ -20,7 +20,7 @@ use crate::{clock, event};
 const SYNCED: &str = "Synced";
 const ATTEMPTS: usize = 5;
 
-/// The condition types that are ours; `Synced` is upstream's and says all, the others are what kstatus reads.
+/// The condition types that are ours; `Synced` is upstream's, the others are what kstatus reads.
 const READY: &str = "Ready";
 const STALLED: &str = "Stalled";
 const RECONCILING: &str = "Reconciling";
@@ -196,10 +196,7 @@ fn next(
     let failure = outcome.as_ref().err().copied();
     let reason = failure.map_or("Unsealed", Failure::condition_reason);
     let verdicts = verdicts(failure, has_opened(before, generation)).into_iter().map(|(type_, holds)| {
-        let message = failure.map(|failure| match type_ {
-            SYNCED => failure.condition_message(),
-            _ => failure.condition_summary(),
-        });
+        let message = failure.map(Failure::condition_message);
         condition(before, now, type_, holds, reason, message)
     });
     let others = before.conditions.iter().filter(|condition| !is_one_of(&OURS, condition));

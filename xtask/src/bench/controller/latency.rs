@@ -29,7 +29,7 @@ pub(super) async fn measure(workload: &Workload) -> Result<Latency> {
         sealed_secrets.create(&PostParams::default(), object).await?;
         let name = object.name_any();
         let made = async || Ok(secrets.get_metadata_opt(&name).await?.is_some());
-        took.push(time_until(&format!("{name} becomes a Secret"), PATIENCE, made).await?);
+        took.push(time_until(&format!("{name} becomes a Secret"), made).await?);
     }
     Ok(Latency::of(took))
 }
@@ -48,7 +48,7 @@ pub(super) async fn measure_repairs(workload: &Workload) -> Result<Latency> {
         secrets.patch(&name, &PatchParams::default(), &edit).await?;
         let put_back =
             async || Ok(!secrets.get(&name).await?.data.unwrap_or_default().contains_key(INTRUDER));
-        took.push(time_until(&format!("{name} is put back"), PATIENCE, put_back).await?);
+        took.push(time_until(&format!("{name} is put back"), put_back).await?);
     }
     Ok(Latency::of(took))
 }
@@ -59,19 +59,11 @@ impl Latency {
     }
 }
 
-/// The time from now on.
-///
-/// # Errors
-/// When it is not so within `patience`, or nobody can tell.
-pub(super) async fn time_until(
-    what: &str,
-    patience: Duration,
-    is_so: impl AsyncFn() -> Result<bool>,
-) -> Result<Duration> {
+async fn time_until(what: &str, is_so: impl AsyncFn() -> Result<bool>) -> Result<Duration> {
     let acknowledged = Instant::now();
     while !is_so().await? {
-        if acknowledged.elapsed() > patience {
-            return Err(Error::Deadline { what: what.to_owned(), seconds: patience.as_secs() });
+        if acknowledged.elapsed() > PATIENCE {
+            return Err(Error::Deadline { what: what.to_owned(), seconds: PATIENCE.as_secs() });
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -8,7 +8,6 @@ mod latency;
 mod many_keys;
 mod process;
 mod program;
-mod quiet_namespace;
 mod restart;
 mod rows;
 mod workload;
@@ -23,7 +22,7 @@ use self::api::View;
 use self::program::{AS_SHIPPED, LIFTED, OURS};
 pub(super) use self::rows::SMALL;
 use self::workload::Workload;
-use crate::bench::table::{Row, Table};
+use crate::bench::table::Table;
 
 const NAMESPACE: &str = "kube-system";
 
@@ -40,7 +39,6 @@ struct Ground {
     installation: Installation,
     view: View,
     namespace: String,
-    quiet_namespace: String,
     certificate: String,
     /// The sealing key, PEM.
     private_key: Vec<u8>,
@@ -64,9 +62,6 @@ pub(super) async fn measure(programs: &ControlPlanePrograms, objects: usize, qui
     }
     syncs_and_restarts(&ground, &all, quick, &mut table).await?;
     let few = ground.workload("few", objects.min(FEW))?;
-    if !quick {
-        table.add_all(quiet_namespace(&ground).await?);
-    }
     let keys = if quick { 6 } else { 60 };
     let many = many_keys::measure(OURS, &ground.client, &ground.installation, &few, keys).await?;
     table.add(rows::many_keys(keys, &many));
@@ -117,23 +112,11 @@ async fn syncs_and_restarts(ground: &Ground, all: &Workload, quick: bool, table:
     Ok(())
 }
 
-async fn quiet_namespace(ground: &Ground) -> Result<Vec<Row>> {
-    let Ground { client, installation, certificate, .. } = ground;
-    let queued = Workload::repeat(&ground.view, &ground.namespace, certificate, quiet_namespace::QUEUED)?;
-    let quiet = View::new(client.clone(), &ground.quiet_namespace);
-    let small = Workload::repeat(&quiet, &ground.quiet_namespace, certificate, (1, 1))?;
-    let bare = bare::decryption(&ground.private_key)?;
-    let ours = quiet_namespace::measure(OURS, installation, &queued, &small).await?;
-    let original = quiet_namespace::measure(LIFTED, installation, &queued, &small).await?;
-    Ok(rows::quiet_namespace(quiet_namespace::QUEUED, ours, original, bare))
-}
-
 impl Ground {
     /// Installs the controller and lets it make its key.
     async fn prepare(cluster: &Cluster) -> Result<Self> {
         let installation = cluster.install(NAMESPACE, Reach::WholeCluster).await?;
         let namespace = cluster.namespace("bench").await?;
-        let quiet_namespace = cluster.namespace("quiet").await?;
         let running = OURS.start(&installation).await?;
         running.ready().await?;
         let certificate = running.controller.certificate().await?;
@@ -141,7 +124,7 @@ impl Ground {
         let client = cluster.client();
         let private_key = keys::private_key(&client, installation.namespace()).await?;
         let view = View::new(client.clone(), &namespace);
-        Ok(Self { client, installation, view, namespace, quiet_namespace, certificate, private_key })
+        Ok(Self { client, installation, view, namespace, certificate, private_key })
     }
 
     fn workload(&self, prefix: &str, count: usize) -> Result<Workload> {

@@ -158,30 +158,6 @@ pub(super) fn repairs(ours: &Latency) -> Vec<Row> {
     vec![row("median", ours.median), row("99 of 100", ours.worst_of_hundred)]
 }
 
-/// `bare` is the processor time of one private-key operation.
-pub(super) fn quiet_namespace(
-    (objects, items): (usize, usize),
-    ours: Duration,
-    original: Duration,
-    bare: Duration,
-) -> Vec<Row> {
-    let work =
-        format!("one item of a quiet namespace, while another has queued {objects} objects of {items} items");
-    vec![
-        Row {
-            work: format!("{work}: create acknowledged to Secret visible"),
-            ..faster(ours, original, 10.0)
-        },
-        Row {
-            work: format!("the same in private-key operations ({:.2} ms)", bare.as_secs_f64() * 1000.0),
-            ours: milliseconds(ours),
-            figure: Some((ours.div_duration_f64(bare), "x")),
-            bar: Some(Bar::AtMost(400.0)),
-            ..Row::default()
-        },
-    ]
-}
-
 pub(super) fn many_keys(keys: usize, measured: &ManyKeys) -> Row {
     Row {
         work: format!("opening again what the oldest of {keys} keys sealed, processor time against one key"),
