@@ -36,7 +36,6 @@ mod wrapping;
 pub use time::parse_duration;
 
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
 use std::time::Duration;
 
 use super::Sources;
@@ -141,7 +140,7 @@ impl<'s> Cx<'s> {
 
     /// Looks at the clock at once.
     pub(crate) fn look(&mut self) -> Outcome<()> {
-        if self.sources.expired() { Err(Failure::expired()) } else { Ok(()) }
+        self.sources.passed().map_or(Ok(()), |deadline| Err(Failure::passed(deadline)))
     }
 
     /// Counts the work of reading, copying or comparing `bytes` bytes as a whole, before it is done.
@@ -207,21 +206,28 @@ impl<'s> Cx<'s> {
         Ok(entries.get(key).cloned())
     }
 
-    /// Does what cannot be interrupted on another thread, and looks at the clock until it is done.
+    /// Does what cannot be interrupted on another thread, and looks at the clock until it is done. `memory` is what the work takes
+    /// at the same time, in bytes.
     ///
     /// If time runs out first, the thread is left behind: it ends by itself, and its result is dropped.
     pub(crate) fn apart<T: Send + 'static>(
         &mut self,
+        memory: usize,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Outcome<T> {
         const NO_THREAD: Failure = Failure::function("no thread could be started");
         const NO_RESULT: Failure = Failure::function("the function gave no result");
+        self.meter.hold(memory)?;
         let (result, made) = mpsc::sync_channel(1);
-        let thread = thread::Builder::new().name("template".to_owned());
-        thread.spawn(move || drop(result.send(work()))).map_err(|_| NO_THREAD)?;
+        if !self.sources.run_apart(Box::new(move || drop(result.send(work())))) {
+            return Err(NO_THREAD);
+        }
         loop {
             match made.recv_timeout(BETWEEN_LOOKS) {
-                Ok(result) => return Ok(result),
+                Ok(result) => {
+                    self.meter.release(memory);
+                    return Ok(result);
+                }
                 Err(RecvTimeoutError::Timeout) => self.look()?,
                 Err(RecvTimeoutError::Disconnected) => return Err(NO_RESULT),
             }
