@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use sealed_secrets_core::template::{Budget, Data, Deadline, Sources, TemplateError, Work, render_text};
+use sealed_secrets_core::template::{Budget, Data, Sources, TemplateError, render_text};
 use zeroize::Zeroizing;
 
 /// A clock that stands still, numbers that are not random, and time that never runs out.
@@ -28,12 +28,8 @@ impl Sources for Fixed {
             *byte = self.0.to_be_bytes()[0];
         }
     }
-    fn passed(&mut self) -> Option<Deadline> {
-        None
-    }
-    fn run_apart(&mut self, work: Work) -> bool {
-        work();
-        true
+    fn expired(&mut self) -> bool {
+        false
     }
 }
 

@@ -22,9 +22,6 @@ pub const SEALING_KEY_COMPROMISED: &str = "compromised";
 pub const SEALING_KEY_RETIRED: &str = "retired";
 /// Annotation on a key Secret: the state that a person gave its SealingKey, `Compromised` or `Retired`.
 pub const KEY_STATE_ANNOTATION: &str = "sealedsecrets.rs/state";
-/// Annotation on a Secret with values that differ each time they are rendered: UID, generation and scope of the SealedSecret that they
-/// were rendered from.
-pub const RENDERED_FROM_ANNOTATION: &str = "sealedsecrets.rs/rendered-from";
 /// Annotation on a key Secret: since when [`KEY_STATE_ANNOTATION`] says so, RFC 3339.
 pub const STATE_SINCE_ANNOTATION: &str = "sealedsecrets.rs/state-since";
 /// Annotation on a key Secret: since when somebody else may have the key, RFC 3339. It stays whatever is said of the key later,

@@ -1,13 +1,10 @@
 //! The only writer of Secrets.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, ResourceExt as _};
 use sealed_secrets_core::unseal::Unsealed;
-use sealed_secrets_crds::names::RENDERED_FROM_ANNOTATION;
-use sealed_secrets_crds::{Scope, SealedSecret};
+use sealed_secrets_crds::SealedSecret;
 
 use super::desired::refuse_sealing_key;
 use super::live;
@@ -67,15 +64,11 @@ pub(super) async fn apply(
     unsealed: Unsealed,
     before: Before,
 ) -> Result<Option<(Done, ObjectMeta)>, Failure> {
-    let Unsealed { secret: mut desired, volatile } = unsealed;
-    if !volatile.is_empty() {
-        desired
-            .annotations_mut()
-            .insert(RENDERED_FROM_ANNOTATION.to_owned(), rendered_from(&sealed.metadata));
-    }
+    let Unsealed { secret: desired, volatile } = unsealed;
     let (namespace, name) = (desired.namespace().unwrap_or_default(), desired.name_any());
     let secrets = Api::namespaced(room.context.client.clone(), &namespace);
-    let wish = Wish { room, sealed, desired, volatile, before, key: (namespace, name), secrets };
+    let repair = Mode::Repair { volatile };
+    let wish = Wish { room, sealed, desired, repair, before, key: (namespace, name), secrets };
     let should_exist = room.versions.get(&wish.key).is_some() || wish.before.has_opened;
     let mut step = if should_exist { Step::Update(None) } else { Step::Create };
     for _ in 0..ATTEMPTS {
@@ -114,8 +107,8 @@ struct Wish<'a> {
     room: &'a Room,
     sealed: &'a SealedSecret,
     desired: Secret,
-    /// Keys of items whose templates give another value each time.
-    volatile: BTreeSet<String>,
+    /// How it is repaired.
+    repair: Mode,
     before: Before,
     /// Namespace and name of the Secret.
     key: Key,
@@ -155,15 +148,20 @@ impl Wish<'_> {
         })?;
         refuse_sealing_key(&existing, &self.room.context.namespace).map_err(Attempt::Failed)?;
         let relation = relation(&existing, self.sealed, self.was_ours(&existing));
-        let mode = if self.before.has_opened { Mode::Repair } else { Mode::Replace };
-        let kept = if self.is_rendered_from_this(&existing) { &self.volatile } else { &BTreeSet::new() };
-        let wanted = target(&existing, &self.desired, relation, mode, kept);
-        let is_so = wanted.as_ref().is_some_and(|wanted| says_the_same(&existing, wanted));
+        let target = |mode: &Mode| target(&existing, &self.desired, relation, mode);
+        let mut mode = if self.before.has_opened { &self.repair } else { &Mode::Replace };
+        let is_so =
+            |target: &Option<Secret>| target.as_ref().is_some_and(|target| says_the_same(&existing, target));
+        let mut wanted = target(mode);
         // A random value fits every generation, and may be of a later one than was opened.
-        if !self.volatile.is_empty() || !is_so {
-            self.look().await?;
+        if self.has_random_values() || !is_so(&wanted) {
+            let live = self.look().await?;
+            if self.is_made_of(&existing.metadata, &live) {
+                mode = &self.repair;
+            }
+            wanted = target(mode);
         }
-        if is_so {
+        if is_so(&wanted) {
             return Ok((Done::Nothing, existing.metadata));
         }
         let wanted = wanted.ok_or_else(|| Attempt::Failed(Failure::NotOurs(name.clone())))?;
@@ -176,17 +174,21 @@ impl Wish<'_> {
         Ok((Done::Updated { from, changed_by }, updated.metadata))
     }
 
-    /// Looks whether the SealedSecret is still what was opened.
-    async fn look(&self) -> Result<(), Attempt> {
-        let is_current = live::is_current(self.room.context.client.clone(), self.sealed).await;
-        if is_current.map_err(Attempt::Failed)? { Ok(()) } else { Err(Attempt::Overtaken) }
+    /// The metadata of the SealedSecret, which is still the one that was opened.
+    async fn look(&self) -> Result<ObjectMeta, Attempt> {
+        let live = live::look(self.room.context.client.clone(), self.sealed).await;
+        live.map_err(Attempt::Failed)?.ok_or(Attempt::Overtaken)
     }
 
-    /// Whether the random values of the existing Secret are those of this generation, whoever has rendered them: this process, another
-    /// replica, or a process before. Only the Secret itself can tell: it is written at once with the values.
-    fn is_rendered_from_this(&self, existing: &Secret) -> bool {
-        let marked = existing.annotations().get(RENDERED_FROM_ANNOTATION);
-        marked.map_or(self.before.has_opened, |marked| *marked == rendered_from(&self.sealed.metadata))
+    /// Whether the Secret was made of what the SealedSecret says now, although this process does not know of it: by another replica,
+    /// or before a restart. Then its random values are those of this generation.
+    fn is_made_of(&self, existing: &ObjectMeta, live: &ObjectMeta) -> bool {
+        let is_of_before = self.before.left_as.as_ref() == Some(&Version::of(existing));
+        !is_of_before && live::was_written_since(MANAGER, existing, live)
+    }
+
+    fn has_random_values(&self) -> bool {
+        matches!(&self.repair, Mode::Repair { volatile } if !volatile.is_empty())
     }
 
     /// Whether this process has seen the existing Secret controlled by the owner that it should have.
@@ -195,14 +197,6 @@ impl Wish<'_> {
         let owners = self.desired.owner_references();
         owners.iter().any(|owner| versions.has_been_owned(&self.key, &secret, &owner.uid))
     }
-}
-
-/// The state of a SealedSecret in which its random values stay.
-fn rendered_from(sealed: &ObjectMeta) -> String {
-    let scope = Scope::from_annotations(sealed.annotations.as_ref());
-    let (uid, generation) =
-        (sealed.uid.as_deref().unwrap_or_default(), sealed.generation.unwrap_or_default());
-    format!("{uid}/{generation}/{scope}")
 }
 
 fn written_by_us() -> PostParams {

@@ -117,27 +117,26 @@ fn replaced(existing: &Secret, desired: Secret) -> Secret {
 }
 
 /// What an existing Secret is compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     /// The SealedSecret is new or has changed: labels and annotations are replaced too.
     Replace,
     /// It has opened before in this form: items, labels and annotations of others stay.
-    Repair,
+    Repair {
+        /// Keys of items whose templates give another value each time: those of an existing Secret stay.
+        volatile: BTreeSet<String>,
+    },
 }
 
-/// What `existing` should become when `desired` is wanted, with the items named in `kept` as they are: their templates would give
-/// other values. `None` where it is not ours and says something else: it is left alone. One of [`Relation::OursOutdated`] or
-/// [`Relation::Restored`] is ours if the SealedSecret is still there.
-pub(super) fn target(
-    existing: &Secret,
-    desired: &Secret,
-    relation: Relation,
-    mode: Mode,
-    kept: &BTreeSet<String>,
-) -> Option<Secret> {
-    let wanted = keeping(existing, kept, desired.clone());
+/// What `existing` should become when `desired` is wanted. `None` where it is not ours and says something else: it is left
+/// alone. One of [`Relation::OursOutdated`] or [`Relation::Restored`] is ours if the SealedSecret is still there.
+pub(super) fn target(existing: &Secret, desired: &Secret, relation: Relation, mode: &Mode) -> Option<Secret> {
+    let wanted = match mode {
+        Mode::Repair { volatile } => keeping(existing, volatile, desired.clone()),
+        Mode::Replace => desired.clone(),
+    };
     match (relation, mode) {
-        (Relation::Ours, Mode::Repair) => Some(repaired(existing, wanted)),
+        (Relation::Ours, Mode::Repair { .. }) => Some(repaired(existing, wanted)),
         (Relation::Ours | Relation::OursOutdated, _) => Some(replaced(existing, wanted)),
         (Relation::Patched { owned }, _) => Some(patched(existing, wanted, owned)),
         // Compared with what was sealed, and not with `wanted`: that has values of the existing Secret.
@@ -147,7 +146,7 @@ pub(super) fn target(
     }
 }
 
-/// `target` with the items named in `kept` as they are in `existing`.
+/// `target` with the items named in `kept` as they are in `existing`: their templates would give another value each time.
 fn keeping(existing: &Secret, kept: &BTreeSet<String>, mut target: Secret) -> Secret {
     let present = existing.data.iter().flatten().filter(|(key, _)| kept.contains(*key));
     target.data.get_or_insert_default().extend(present.map(|(key, value)| (key.clone(), value.clone())));
@@ -361,17 +360,17 @@ mod tests {
     #[test]
     fn a_value_that_is_random_each_time_stays_while_the_sealed_secret_does_whosever_the_secret_is() {
         let (existing, desired) = (with_item("token", "old"), with_item("token", "new"));
-        let kept = BTreeSet::from(["token".to_owned()]);
+        let repair = Mode::Repair { volatile: BTreeSet::from(["token".to_owned()]) };
         let ours = [Relation::Ours, Relation::OursOutdated, Relation::Patched { owned: false }];
         for relation in ours.into_iter().chain([Relation::Foreign]) {
-            let target = target(&existing, &desired, relation, Mode::Repair, &kept).unwrap();
+            let target = target(&existing, &desired, relation, &repair).unwrap();
             assert!(says_the_same(&target, &existing), "{relation:?}");
         }
         for relation in ours {
-            let target = target(&existing, &desired, relation, Mode::Replace, &BTreeSet::new()).unwrap();
+            let target = target(&existing, &desired, relation, &Mode::Replace).unwrap();
             assert_eq!(target.data, desired.data, "{relation:?}");
         }
-        assert_eq!(target(&existing, &desired, Relation::Foreign, Mode::Replace, &BTreeSet::new()), None);
+        assert_eq!(target(&existing, &desired, Relation::Foreign, &Mode::Replace), None);
     }
 
     #[test]
@@ -431,11 +430,11 @@ mod tests {
             ("an item less", restored(&[]), None),
             ("another type", Secret { type_: Some("other".to_owned()), ..same.clone() }, None),
         ];
-        let volatile = (Mode::Repair, BTreeSet::from(["password".to_owned()]));
+        let volatile = Mode::Repair { volatile: BTreeSet::from(["password".to_owned()]) };
         for (what, existing, expected) in cases {
-            for (mode, kept) in [&(Mode::Replace, BTreeSet::new()), &volatile] {
+            for mode in [&Mode::Replace, &volatile] {
                 let relation = relation(&existing, &sealed(), false);
-                let target = target(&existing, &desired, relation, *mode, kept);
+                let target = target(&existing, &desired, relation, mode);
                 // One that is not adopted may count as synced, and then stays as it is.
                 let owners = target
                     .filter(|target| *target != existing)
@@ -448,12 +447,11 @@ mod tests {
     #[test]
     fn nobody_adopts_a_restored_secret_whose_content_he_lets_be_random_or_whose_labels_differ() {
         let existing = restored(&[("password", "a value that nobody knows")]);
-        let kept = BTreeSet::from(["password".to_owned()]);
-        let random = with_item("password", "random");
-        assert_eq!(target(&existing, &random, Relation::Restored, Mode::Repair, &kept), None);
+        let random = Mode::Repair { volatile: BTreeSet::from(["password".to_owned()]) };
+        assert_eq!(target(&existing, &with_item("password", "random"), Relation::Restored, &random), None);
         let mut labelled = with_item("password", "a value that nobody knows");
         labelled.labels_mut().insert("team".to_owned(), "a".to_owned());
-        assert_eq!(target(&existing, &labelled, Relation::Restored, Mode::Replace, &BTreeSet::new()), None);
+        assert_eq!(target(&existing, &labelled, Relation::Restored, &Mode::Replace), None);
     }
 
     /// A Secret with these items, each recorded as owned by these managers.
@@ -480,11 +478,12 @@ mod tests {
             ("unrecorded", &[]),
         ]);
         let desired = with_item("sealed", "1");
-        let keys = |mode: Mode| {
-            let target = target(&existing, &desired, Relation::Ours, mode, &BTreeSet::new()).unwrap();
+        let keys = |mode: &Mode| {
+            let target = target(&existing, &desired, Relation::Ours, mode).unwrap();
             target.data.unwrap().into_keys().collect::<Vec<_>>()
         };
-        assert_eq!(keys(Mode::Repair), ["sealed", "shared", "theirs", "unrecorded"]);
-        assert_eq!(keys(Mode::Replace), ["sealed"]);
+        let repair = Mode::Repair { volatile: BTreeSet::new() };
+        assert_eq!(keys(&repair), ["sealed", "shared", "theirs", "unrecorded"]);
+        assert_eq!(keys(&Mode::Replace), ["sealed"]);
     }
 }

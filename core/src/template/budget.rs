@@ -1,6 +1,6 @@
 //! What one object's templates may cost, and the meter that counts it.
 //!
-//! Every limit but those of time is deterministic: the same templates over the same items end the same way everywhere.
+//! Every limit but the wall clock is deterministic: the same templates over the same items end the same way everywhere.
 
 use super::error::{Failure, Outcome};
 
@@ -13,8 +13,7 @@ pub struct Budget {
     pub output: usize,
     /// Bytes of one value: a string, or a list or map with its own overhead but not what its elements hold.
     pub value: usize,
-    /// Bytes allocated for values over the whole rendering, whether still in use or not, and what a slow function needs while it
-    /// runs. The heap never holds much more at the same time.
+    /// Bytes allocated for values over the whole rendering, whether still in use or not.
     pub memory: usize,
     /// Depth of `{{template}}` calls.
     pub recursion: usize,
@@ -89,21 +88,11 @@ impl Meter {
     /// Asks for `bytes` of memory before they are allocated.
     pub(crate) fn allocate(&mut self, bytes: usize) -> Outcome<()> {
         self.fits(bytes)?;
-        self.hold(bytes)
-    }
-
-    /// Asks for `bytes` that are given back by [`Self::release`]. They may be more than a value.
-    pub(crate) fn hold(&mut self, bytes: usize) -> Outcome<()> {
-        let held = self.memory.saturating_add(bytes);
-        if held > self.budget.memory {
+        self.memory = self.memory.saturating_add(bytes);
+        if self.memory > self.budget.memory {
             return Err(Failure::budget("too much memory"));
         }
-        self.memory = held;
         Ok(())
-    }
-
-    pub(crate) fn release(&mut self, bytes: usize) {
-        self.memory = self.memory.saturating_sub(bytes);
     }
 
     pub(crate) fn print(&mut self, bytes: usize) -> Outcome<()> {

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::sources::Deadline;
-
 /// Why rendering failed. Its text never holds a value, rendered or secret, only what the manifest shows openly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("template.data.{key}, line {line}, column {column}: {class}{}: {reason}", At(function.as_deref()))]
@@ -46,10 +44,8 @@ pub enum Class {
     FunctionFailed,
     /// A limit of [`super::Budget`] was reached.
     Budget,
-    /// The rendering used up its own processor time, and would again.
+    /// The caller's clock ran out.
     Expired,
-    /// The rendering waited too long for the processor, and may not the next time.
-    Interrupted,
 }
 
 impl fmt::Display for Class {
@@ -61,7 +57,6 @@ impl fmt::Display for Class {
             Self::FunctionFailed => "failed",
             Self::Budget => "template budget exceeded",
             Self::Expired => "out of time",
-            Self::Interrupted => "interrupted",
         })
     }
 }
@@ -88,16 +83,10 @@ impl Failure {
     pub(crate) const fn budget(reason: &'static str) -> Self {
         Self { class: Class::Budget, reason }
     }
-    pub(crate) const fn passed(deadline: Deadline) -> Self {
-        match deadline {
-            Deadline::Processor => Self {
-                class: Class::Expired,
-                reason: "rendering took too much processor time; change the template, it is not tried again before",
-            },
-            Deadline::Wall => Self {
-                class: Class::Interrupted,
-                reason: "the machine was too busy to render it in time; it can be tried again",
-            },
+    pub(crate) const fn expired() -> Self {
+        Self {
+            class: Class::Expired,
+            reason: "rendering took too long; change the template, it is not tried again before",
         }
     }
 }

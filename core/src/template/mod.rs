@@ -9,19 +9,19 @@ mod exec;
 mod format;
 mod functions;
 mod json;
-mod sources;
 mod syntax;
 mod value;
 mod zeroizing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
 pub use self::budget::Budget;
 pub use self::error::{Class, TemplateError};
 pub use self::functions::parse_duration;
-pub use self::sources::{Deadline, Sources, Work};
 
 use self::budget::Meter;
 use self::error::Located;
@@ -32,6 +32,20 @@ use self::zeroizing::Buffer;
 
 /// Decrypted or rendered values by data key.
 pub type Data = BTreeMap<String, Zeroizing<Vec<u8>>>;
+
+/// What rendering needs from outside.
+pub trait Sources {
+    /// The time that `now` gives.
+    fn now(&mut self) -> Timestamp;
+    /// The zone in which dates are printed where a template names none.
+    fn local_zone(&mut self) -> TimeZone;
+    /// A zone of the IANA database; names are case-sensitive.
+    fn zone(&mut self, name: &str) -> Option<TimeZone>;
+    /// Fills `bytes` with random bytes fit for keys.
+    fn fill_random(&mut self, bytes: &mut [u8]);
+    /// True when rendering has taken too long. Asked again and again, also within functions, with milliseconds of work between.
+    fn expired(&mut self) -> bool;
+}
 
 /// The data of a Secret.
 #[derive(Default, PartialEq, Eq)]

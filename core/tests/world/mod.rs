@@ -2,23 +2,22 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use sealed_secrets_core::template::{Deadline, Sources, Work};
+use sealed_secrets_core::template::Sources;
 
 /// A clock that stands still and numbers that are not random.
 pub(crate) struct Still {
     looks_left: usize,
-    deadline: Deadline,
 }
 
 impl Still {
     /// Time never runs out.
     pub(crate) fn forever() -> Self {
-        Self::until_look(usize::MAX, Deadline::Processor)
+        Self::until_look(usize::MAX)
     }
 
-    /// The deadline has passed at this look at the clock.
-    pub(crate) fn until_look(number: usize, deadline: Deadline) -> Self {
-        Self { looks_left: number, deadline }
+    /// Time has run out at this look at the clock.
+    pub(crate) fn until_look(number: usize) -> Self {
+        Self { looks_left: number }
     }
 }
 
@@ -39,13 +38,8 @@ impl Sources for Still {
         bytes.fill(7);
     }
 
-    fn passed(&mut self) -> Option<Deadline> {
+    fn expired(&mut self) -> bool {
         self.looks_left = self.looks_left.saturating_sub(1);
-        (self.looks_left == 0).then_some(self.deadline)
-    }
-
-    fn run_apart(&mut self, work: Work) -> bool {
-        work();
-        true
+        self.looks_left == 0
     }
 }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::ListParams;
 use sealed_secrets_tests::{Cluster, Edition};
 use serde_json::{Value, json};
 
@@ -142,28 +142,6 @@ async fn dates_in_named_zones_need_no_zone_files_and_are_gos() {
     let ours = opened_by(Edition::Ours, &items, &templates).await;
     assert_eq!(item(&ours, "berlin").as_deref(), Some("2024-07-01 02:00 CEST"));
     assert_eq!(ours.data, opened_by(Edition::Upstream, &items, &templates).await.data);
-}
-
-/// The API server renews no time of a managed field when fields are only removed.
-#[tokio::test]
-async fn what_a_spec_loses_while_the_controller_is_away_goes_though_somebody_touches_the_secret() {
-    let mut scene = Scene::set().await;
-    let mut sealed = scene.seal(&scene.secret("app", "token", "revoked")).await;
-    sealed["spec"]["template"]["metadata"]["labels"] = json!({"team": "former"});
-    sealed["spec"]["template"]["data"] = json!({"token": "{{ randAlphaNum 32 }}"});
-    scene.create(&sealed).await;
-    scene.until_synced("app", "True").await;
-    assert_eq!(item(&scene.secrets().get("app").await.unwrap(), "token").as_deref(), Some("revoked"));
-    scene.controller.stop().await.unwrap();
-    let change =
-        json!({"spec": {"encryptedData": {"token": null}, "template": {"metadata": {"labels": null}}}});
-    scene.merge("app", &change).await;
-    let touch = Patch::Merge(json!({"metadata": {"annotations": {"touched": "true"}}}));
-    scene.secrets().patch("app", &PatchParams::default(), &touch).await.unwrap();
-    scene.controller = scene.installation.start(Edition::Ours, &[]).await.unwrap();
-    let is_new = |secret: &Secret| item(secret, "token").is_some_and(|token| token.len() == 32);
-    let secret = scene.until_secret("app", "has a token of its own", is_new).await;
-    assert!(!secret.labels().contains_key("team"), "{:?}", secret.labels());
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use rcgen::{
 use zeroize::Zeroizing;
 
 use super::encoding::decode_base64;
-use super::keys::{RSA_MEMORY, new_rsa, rsa_pem};
+use super::keys::{new_rsa, rsa_pem};
 use super::{Args, Cx};
 use crate::template::error::{Failure, Outcome};
 use crate::template::value::{Bytes, Value};
@@ -36,7 +36,7 @@ pub(super) fn ca(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     parameters.key_usages.push(KeyUsagePurpose::KeyCertSign);
     let given = given_key(cx, args, 2)?;
-    signed_by_itself(cx, parameters, given, memory_for(text_bytes(args)))
+    signed_by_itself(cx, parameters, given)
 }
 
 /// `genSelfSignedCert name addresses names days [key]`
@@ -44,37 +44,11 @@ pub(super) fn self_signed(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let mut parameters = parameters(cx, args, args.int(3))?;
     parameters.subject_alt_names = alternative_names(cx, args)?;
     let given = given_key(cx, args, 4)?;
-    signed_by_itself(cx, parameters, given, memory_for(text_bytes(args)))
+    signed_by_itself(cx, parameters, given)
 }
 
-/// What parsing, encoding and signing take at the same time, for so many bytes of texts.
-fn memory_for(bytes: usize) -> usize {
-    /// Of each text there are its copy, its parsed and encoded forms, and PEM of both.
-    const COPIES: usize = 8;
-    RSA_MEMORY.saturating_add(bytes.saturating_mul(COPIES))
-}
-
-/// Bytes of all texts among the arguments, also of those in lists.
-fn text_bytes(args: &Args) -> usize {
-    args.from(0).iter().map(text_bytes_of).sum()
-}
-
-fn text_bytes_of(value: &Value) -> usize {
-    match value {
-        Value::Text(text) => text.len(),
-        Value::List(list) => list.items.borrow().iter().map(text_bytes_of).sum(),
-        Value::Certificate(authority) => authority.certificate.len().saturating_add(authority.key.len()),
-        _ => 0,
-    }
-}
-
-fn signed_by_itself(
-    cx: &mut Cx,
-    parameters: CertificateParams,
-    given: Option<Pem>,
-    memory: usize,
-) -> Outcome<Value> {
-    let texts = cx.apart(memory, move || {
+fn signed_by_itself(cx: &mut Cx, parameters: CertificateParams, given: Option<Pem>) -> Outcome<Value> {
+    let texts = cx.apart(move || {
         let (key, pem) = key_pair(given)?;
         let certificate = parameters.self_signed(&key).map_err(|_| FAILED)?;
         Ok((certificate.pem(), pem))
@@ -92,10 +66,9 @@ pub(super) fn signed(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     parameters.use_authority_key_identifier_extension = true;
     let given = given_key(cx, args, 5)?;
     cx.work(authority.certificate.len().saturating_add(authority.key.len()))?;
-    let memory = memory_for(text_bytes(args));
     let authority_key = Pem::new(as_text(&authority.key)?.to_owned());
     let authority = as_text(&authority.certificate)?.to_owned();
-    let texts = cx.apart(memory, move || {
+    let texts = cx.apart(move || {
         let (key, pem) = key_pair(given)?;
         let authority_key = KeyPair::from_pem(&authority_key).map_err(|_| BAD_KEY)?;
         let issuer = Issuer::from_ca_cert_pem(&authority, authority_key).map_err(|_| FAILED)?;
@@ -112,8 +85,7 @@ pub(super) fn build_custom(cx: &mut Cx, args: &Args) -> Outcome<Value> {
         String::from_utf8(decoded).map_err(|_| NOT_PEM)
     };
     let (certificate, key) = (decoded(0)?, Pem::new(decoded(1)?));
-    let memory = memory_for(certificate.len().saturating_add(key.len()));
-    let texts = cx.apart(memory, move || {
+    let texts = cx.apart(move || {
         let (_, block) = x509_parser::pem::parse_x509_pem(certificate.as_bytes())
             .map_err(|_| Failure::function("not a PEM certificate"))?;
         block.parse_x509().map_err(|_| Failure::function("not a certificate"))?;

@@ -12,15 +12,12 @@ use crate::template::value::Value;
 
 const FAILED: Failure = Failure::function("the key cannot be made");
 
-/// What making an RSA key takes at the same time.
-pub(super) const RSA_MEMORY: usize = 128 << 10;
-
 /// What stands before the PKCS#1 key in a PKCS#8 one of 2048 bits or more.
 const PKCS8_HEADER: usize = 26;
 
 pub(super) fn generate(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let pem = match args.text(0) {
-        b"" | b"rsa" => cx.apart(RSA_MEMORY, || new_rsa(KeySize::Rsa4096).map(|key| rsa_pem(&key)))??,
+        b"" | b"rsa" => cx.apart(|| new_rsa(KeySize::Rsa4096).map(|key| rsa_pem(&key)))??,
         b"ecdsa" => new_ecdsa()?,
         b"ed25519" => new_ed25519()?,
         b"dsa" => return Err(Failure::function("DSA keys are no longer made: take ecdsa or ed25519")),

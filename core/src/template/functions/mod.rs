@@ -36,6 +36,7 @@ mod wrapping;
 pub use time::parse_duration;
 
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 use super::Sources;
@@ -140,7 +141,7 @@ impl<'s> Cx<'s> {
 
     /// Looks at the clock at once.
     pub(crate) fn look(&mut self) -> Outcome<()> {
-        self.sources.passed().map_or(Ok(()), |deadline| Err(Failure::passed(deadline)))
+        if self.sources.expired() { Err(Failure::expired()) } else { Ok(()) }
     }
 
     /// Counts the work of reading, copying or comparing `bytes` bytes as a whole, before it is done.
@@ -206,28 +207,21 @@ impl<'s> Cx<'s> {
         Ok(entries.get(key).cloned())
     }
 
-    /// Does what cannot be interrupted on another thread, and looks at the clock until it is done. `memory` is what the work takes
-    /// at the same time, in bytes.
+    /// Does what cannot be interrupted on another thread, and looks at the clock until it is done.
     ///
     /// If time runs out first, the thread is left behind: it ends by itself, and its result is dropped.
     pub(crate) fn apart<T: Send + 'static>(
         &mut self,
-        memory: usize,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Outcome<T> {
         const NO_THREAD: Failure = Failure::function("no thread could be started");
         const NO_RESULT: Failure = Failure::function("the function gave no result");
-        self.meter.hold(memory)?;
         let (result, made) = mpsc::sync_channel(1);
-        if !self.sources.run_apart(Box::new(move || drop(result.send(work())))) {
-            return Err(NO_THREAD);
-        }
+        let thread = thread::Builder::new().name("template".to_owned());
+        thread.spawn(move || drop(result.send(work()))).map_err(|_| NO_THREAD)?;
         loop {
             match made.recv_timeout(BETWEEN_LOOKS) {
-                Ok(result) => {
-                    self.meter.release(memory);
-                    return Ok(result);
-                }
+                Ok(result) => return Ok(result),
                 Err(RecvTimeoutError::Timeout) => self.look()?,
                 Err(RecvTimeoutError::Disconnected) => return Err(NO_RESULT),
             }

@@ -11,15 +11,6 @@ use crate::template::value::Value;
 const BCRYPT_COST: u32 = 10;
 /// bcrypt reads no more bytes than this; Go refuses longer passwords.
 const BCRYPT_MOST_BYTES: usize = 72;
-/// The state of the cipher, and what starting a thread takes.
-const BCRYPT_MEMORY: usize = 16 << 10;
-
-/// The parameters of the master password algorithm.
-const SCRYPT_LOG_N: u8 = 15;
-const SCRYPT_R: u32 = 8;
-const SCRYPT_P: u32 = 2;
-/// 32 MiB (RFC 7914: 128 bytes times r times N), and some for the rest.
-const SCRYPT_MEMORY: usize = (128 * 8 << SCRYPT_LOG_N) + (64 << 10);
 
 /// Go's error texts take the place of the hash, as in sprig.
 fn bcrypt_hash(cx: &mut Cx, password: &[u8]) -> Outcome<String> {
@@ -31,7 +22,7 @@ fn bcrypt_hash(cx: &mut Cx, password: &[u8]) -> Outcome<String> {
     let mut salt = [0; 16];
     cx.fill_random(&mut salt);
     let password = Zeroizing::new(password.to_vec());
-    let parts = cx.apart(BCRYPT_MEMORY, move || bcrypt::hash_with_salt(password.as_slice(), BCRYPT_COST, salt))?;
+    let parts = cx.apart(move || bcrypt::hash_with_salt(password.as_slice(), BCRYPT_COST, salt))?;
     let parts = parts.map_err(|_| Failure::function("the password cannot be hashed"))?;
     Ok(parts.format_for_version(bcrypt::Version::TwoA))
 }
@@ -110,9 +101,9 @@ pub(super) fn derive(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let (user, site) = (args.text(3), args.text(4));
     cx.work(user.len().saturating_add(site.len()))?;
     let salt = [NAMESPACE, &length_of(user), user].concat();
-    let parameters = scrypt::Params::new(SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P).map_err(|_| FAILED)?;
+    let parameters = scrypt::Params::new(15, 8, 2).map_err(|_| FAILED)?;
     let password = Zeroizing::new(args.text(2).to_vec());
-    let key = cx.apart(SCRYPT_MEMORY, move || {
+    let key = cx.apart(move || {
         let mut key = Zeroizing::new([0; 64]);
         scrypt::scrypt(&password, &salt, &parameters, key.as_mut_slice()).map(|()| key)
     })?;
