@@ -9,6 +9,8 @@ mod connection;
 mod error;
 mod escape;
 mod flags;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 mod help;
 mod io;
 mod kubeconfig;

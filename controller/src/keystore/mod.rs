@@ -8,6 +8,8 @@ mod change;
 mod deletion;
 #[cfg(test)]
 pub(crate) mod fixtures;
+#[cfg(any(test, fuzzing))]
+mod fuzzed;
 mod guidance;
 mod key_watch;
 mod load;
@@ -43,6 +45,8 @@ use crate::usage::{Ledger, Usage};
 use crate::{client, clock};
 use attempts::Attempts;
 use change::Writes;
+#[cfg(any(test, fuzzing))]
+pub use fuzzed::rotation_policy;
 pub(crate) use guidance::{Guidance, Wishes};
 use guidance::{in_force, need_changed, policy_changed, wished};
 use load::Keys;

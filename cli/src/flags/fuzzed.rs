@@ -1,0 +1,32 @@
+//! The body of the fuzz target `flags`.
+
+use super::CommandLine;
+use crate::commands::SUBCOMMANDS;
+use crate::{escape, surplus};
+
+/// Any words, with NUL between them, as a command line: it is refused with words that a terminal shows as they are, or the words
+/// that a subcommand is given say the same again.
+///
+/// # Panics
+/// Where it is not.
+pub fn flags(input: &[u8]) {
+    let Ok(text) = str::from_utf8(input) else { return };
+    match CommandLine::parse(text.split('\0').map(str::to_owned), &SUBCOMMANDS) {
+        Ok(line) => {
+            let shown = surplus::complaint(&line).map(|complaint| escape::line(&complaint));
+            assert!(!shown.is_some_and(|shown| shown.contains(char::is_control)));
+            assert_passed_on(line);
+        }
+        Err(error) => assert!(!escape::line(&error.to_string()).contains(char::is_control), "{error}"),
+    }
+}
+
+/// Every flag that a subcommand is given before its name has the same values behind it.
+fn assert_passed_on(mut line: CommandLine) {
+    line.subcommand = vec![String::new()];
+    let words = line.subcommand_words();
+    let again = CommandLine::parse(words.iter().skip(1).cloned(), &[]);
+    let again =
+        again.map(|again| CommandLine { subcommand: vec![String::new()], ..again }.subcommand_words());
+    assert_eq!(again, Ok(words));
+}
