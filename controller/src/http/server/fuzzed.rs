@@ -1,5 +1,6 @@
 //! The body of the fuzz target `http_head`.
 
+use std::future::pending;
 use std::net::Ipv4Addr;
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -19,6 +20,8 @@ use crate::metrics::Metrics;
 const NEVER: Duration = Duration::from_hours(1);
 /// No input makes an honest answer take so long.
 const HUNG: Duration = Duration::from_secs(20);
+/// For an answer to come; a server takes a client that closes its side for one that has gone.
+const QUIET: Duration = Duration::from_millis(1);
 /// Less than an answer: the server must wait for its client, too.
 const BUFFER: usize = 256;
 
@@ -40,7 +43,7 @@ pub fn http_head(input: &[u8]) {
     );
 }
 
-/// All that a client gets who sends this and no more.
+/// All that a client gets who sends this and leaves when nothing more comes.
 async fn exchange(input: &[u8]) -> Vec<u8> {
     let (client, stream) = tokio::io::duplex(BUFFER);
     let (mut receiving, mut sending) = tokio::io::split(client);
@@ -48,10 +51,15 @@ async fn exchange(input: &[u8]) -> Vec<u8> {
     let send = async {
         // A server may close before it has read everything.
         let _ = sending.write_all(input).await;
+        tokio::time::sleep(QUIET).await;
         let _ = sending.shutdown().await;
+        pending::<()>().await;
     };
-    let receive = async { drop(receiving.read_to_end(&mut answer).await) };
-    tokio::join!(send, receive, serve_one(stream));
+    let receive = async { tokio::join!(receiving.read_to_end(&mut answer), serve_one(stream)) };
+    tokio::select! {
+        () = send => {}
+        _ = receive => {}
+    }
     answer
 }
 
