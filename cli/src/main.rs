@@ -9,8 +9,6 @@ mod connection;
 mod error;
 mod escape;
 mod flags;
-#[cfg(any(test, fuzzing))]
-pub mod fuzzed;
 mod help;
 mod io;
 mod kubeconfig;

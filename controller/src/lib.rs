@@ -17,8 +17,6 @@ mod context;
 mod error;
 mod event;
 mod fair_semaphore;
-#[cfg(any(test, fuzzing))]
-pub mod fuzzed;
 mod home;
 mod http;
 mod key_list;

@@ -193,9 +193,7 @@ where
 }
 
 /// One that is malformed is passed over: what it said before goes on.
-pub(crate) fn read<K: Resource<DynamicType = ()> + DeserializeOwned>(
-    mut object: DynamicObject,
-) -> Option<(String, K)> {
+fn read<K: Resource<DynamicType = ()> + DeserializeOwned>(mut object: DynamicObject) -> Option<(String, K)> {
     let name = object.name_any();
     object.managed_fields_mut().clear();
     match object.try_parse() {

@@ -1,8 +1,6 @@
 //! Upstream's flag grammar: that of Go's pflag.
 
 mod command_line;
-#[cfg(any(test, fuzzing))]
-mod fuzzed;
 mod table;
 mod value;
 
@@ -11,8 +9,6 @@ use std::collections::{HashMap, HashSet};
 use thiserror::Error;
 
 pub(crate) use command_line::{CommandLine, Surplus};
-#[cfg(any(test, fuzzing))]
-pub use fuzzed::flags;
 pub(crate) use table::{FLAGS, Flag, Group, Kind};
 use value::check;
 

@@ -41,24 +41,19 @@ fn load(path: &Path) -> Result<Kubeconfig, Error> {
         Error::Kubeconfig(format!("error loading config file \"{}\": {cause}", path.display()))
     };
     let text = std::fs::read_to_string(path).map_err(|cause| failed(cause.to_string()))?;
-    let mut kubeconfig = parse(&text).map_err(failed)?;
+    let documents = documents(&text).map_err(|cause| failed(cause.to_string()))?;
+    let Some(document) = documents.first() else { return Ok(Kubeconfig::default()) };
+    // The library's own reader is another YAML; its words may quote a token.
+    let mut kubeconfig: Kubeconfig = serde_path_to_error::deserialize(json_of(&document.root))
+        .map_err(|cause| failed(format!("{} does not hold what a kubeconfig has there", cause.path())))?;
     if let Some(folder) = path.parent() {
         resolve_paths(&mut kubeconfig, folder);
     }
     Ok(kubeconfig)
 }
 
-/// What a file with this text says; the error quotes nothing of it.
-pub(super) fn parse(text: &str) -> Result<Kubeconfig, String> {
-    let documents = documents(text).map_err(|cause| cause.to_string())?;
-    let Some(document) = documents.first() else { return Ok(Kubeconfig::default()) };
-    // The library's own reader is another YAML; its words may quote a token.
-    serde_path_to_error::deserialize(json_of(&document.root))
-        .map_err(|cause| format!("{} does not hold what a kubeconfig has there", cause.path()))
-}
-
 /// Paths within the file are relative to its folder.
-pub(super) fn resolve_paths(kubeconfig: &mut Kubeconfig, folder: &Path) {
+fn resolve_paths(kubeconfig: &mut Kubeconfig, folder: &Path) {
     for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
         resolve(cluster.certificate_authority.as_mut(), folder);
     }

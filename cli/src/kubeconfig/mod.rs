@@ -3,8 +3,6 @@
 mod credentials;
 mod exec;
 mod file;
-#[cfg(any(test, fuzzing))]
-mod fuzzed;
 
 use std::env;
 use std::time::Duration;
@@ -17,8 +15,6 @@ use sealed_secrets_core::template::parse_duration;
 use crate::error::Error;
 use crate::flags::Flags;
 use crate::web::{causes, proxy_for, shown, trust_nobody_without_tls};
-#[cfg(any(test, fuzzing))]
-pub use fuzzed::kubeconfig;
 
 const NO_CONFIGURATION: &str = "invalid configuration: no configuration has been provided, try setting KUBERNETES_MASTER environment variable";
 

@@ -38,8 +38,6 @@ pub(crate) use health::Readiness;
 pub(crate) use listen::listen;
 pub(crate) use rate::{Limits, RateLimiter};
 pub(crate) use server::Patience;
-#[cfg(any(test, fuzzing))]
-pub use server::fuzzed::http_head;
 
 /// What the interface needs of the rest of the controller.
 pub(crate) struct Interface {

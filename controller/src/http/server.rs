@@ -1,8 +1,5 @@
 //! Connections: how many there are, how long they may take, and their clean end.
 
-#[cfg(any(test, fuzzing))]
-pub(super) mod fuzzed;
-
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -19,7 +16,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -115,33 +111,28 @@ async fn serve(
     ending: Ending,
 ) {
     let socket = Socket::new(stream, patience.answer);
-    let socket = match talk(socket, peer, &guest, routes, patience, &ending).await {
-        Ok(socket) => socket,
-        Err(socket) => return socket.reset(),
-    };
-    let limit = async {
-        ending.closed.cancelled().await;
-        tokio::time::sleep(LAST_WORDS).await;
-    };
-    tokio::select! {
-        () = socket.close() => {}
-        () = guest.is_to_leave() => {}
-        () = limit => {}
+    if let Some(socket) = talk(socket, peer, &guest, routes, patience, &ending).await {
+        let limit = async {
+            ending.closed.cancelled().await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        tokio::select! {
+            () = socket.close() => {}
+            () = guest.is_to_leave() => {}
+            () = limit => {}
+        }
     }
 }
 
-/// A connection from its first request to its last answer. Returns its stream.
-///
-/// # Errors
-/// The stream of a connection that is to be closed at once.
-async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
+/// A connection from its first request to its last answer. Returns its socket, unless it was closed at once.
+async fn talk(
+    socket: Socket,
     peer: SocketAddr,
     guest: &Guest,
     routes: Router,
     patience: Patience,
     ending: &Ending,
-) -> Result<S, S> {
+) -> Option<Socket> {
     let service = service_fn(move |request: Request<Incoming>| {
         guest.asks();
         let answer = answered(routes.clone(), request, peer);
@@ -158,7 +149,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
         .timer(TokioTimer::new())
         .header_read_timeout(patience.headers)
         .max_buf_size(MAX_BUFFER)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(socket), service);
     let must_leave = tokio::select! {
         _ = &mut connection => None,
         () = guest.is_to_leave() => Some(true),
@@ -173,8 +164,12 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
             tokio::time::timeout(patience.last_request, &mut connection).await.is_ok()
         }
     };
-    let stream = connection.into_parts().io.into_inner();
-    if is_done { Ok(stream) } else { Err(stream) }
+    let socket = connection.into_parts().io.into_inner();
+    if is_done {
+        return Some(socket);
+    }
+    socket.reset();
+    None
 }
 
 /// The answer to one request. Its body has been read to the end then, or the connection ends after the answer.

@@ -8,8 +8,6 @@ mod change;
 mod deletion;
 #[cfg(test)]
 pub(crate) mod fixtures;
-#[cfg(any(test, fuzzing))]
-mod fuzzed;
 mod guidance;
 mod key_watch;
 mod load;
@@ -45,8 +43,6 @@ use crate::usage::{Ledger, Usage};
 use crate::{client, clock};
 use attempts::Attempts;
 use change::Writes;
-#[cfg(any(test, fuzzing))]
-pub use fuzzed::rotation_policy;
 pub(crate) use guidance::{Guidance, Wishes};
 use guidance::{in_force, need_changed, policy_changed, wished};
 use load::Keys;

@@ -9,8 +9,6 @@ mod chores;
 mod desired;
 mod fetched;
 mod folded;
-#[cfg(any(test, fuzzing))]
-mod fuzzed;
 mod gate;
 mod lanes;
 mod live;
@@ -57,8 +55,6 @@ use crate::error::Failure;
 use crate::work_limits::WorkLimits;
 pub(crate) use census::need_now;
 use folded::Folded;
-#[cfg(any(test, fuzzing))]
-pub use fuzzed::sealed_secret;
 use news::News;
 use room::{Room, key_of, reference};
 use versions::Key;

@@ -24,7 +24,7 @@ pub(super) enum Step {
 }
 
 /// What a person wants of the key and its Secret does not say yet; the keystore is to write it there.
-pub(crate) fn unheeded_wish(key: &KeyView, existing: &SealingKey) -> Option<Wish> {
+pub(super) fn unheeded_wish(key: &KeyView, existing: &SealingKey) -> Option<Wish> {
     let wish = wish_of(&existing.spec);
     let is_new = is_changed_by_person(existing) && !same(wish, key.record.wish);
     // What is put back by hand forgets what was said before, first of all.

@@ -20,7 +20,6 @@ use crate::own_kinds::Followed;
 use crate::usage::Usage;
 use crate::writing::Pauses;
 use desired::Step;
-pub(crate) use desired::unheeded_wish;
 
 /// Keeps the `SealingKeys` as the key Secrets are.
 pub(crate) struct SealingKeys {
@@ -142,7 +141,7 @@ fn takes_a_word_back(step: &Step, existing: Option<&SealingKey>) -> bool {
 /// What people want of keys and the Secrets do not say yet.
 fn wishes(view: &KeysView, existing: &BTreeMap<String, SealingKey>) -> Wishes {
     let wish = |key: &KeyView| {
-        let wish = unheeded_wish(key, existing.get(&key.record.name)?)?;
+        let wish = desired::unheeded_wish(key, existing.get(&key.record.name)?)?;
         Some((key.record.name.clone(), wish))
     };
     view.keys.iter().filter_map(wish).collect()

@@ -24,7 +24,7 @@ const DEPENDENTS: [(&str, &[&str]); 12] = [
     ("xtask", &["xtask"]),
     ("deploy", &["tests", "xtask"]),
     ("docs", &["tests"]),
-    ("fuzz", &["core", "controller", "cli", "tests"]),
+    ("fuzz", &[]),
     (".ci", &[]),
     (".github", &["tests"]),
     ("README.md", &["tests"]),
