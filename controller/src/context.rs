@@ -12,12 +12,12 @@ use sealed_secrets_crds::SealingKeyPolicy;
 use sealed_secrets_crds::names::DEFAULT_POLICY_NAME;
 use tokio::sync::watch;
 
-use crate::backoff::Failures;
-use crate::key_list::KeyList;
+use crate::api::backoff::Failures;
+use crate::keystore::list::refresh::KeyList;
 use crate::metrics::Metrics;
-use crate::own_kinds::Followed;
+use crate::api::optional_crd_watch::Followed;
 use crate::usage::Ledger;
-use crate::work_limits::WorkLimits;
+use crate::work::limits::WorkLimits;
 
 /// The latest key ring; `None` until key Secrets were read for the first time.
 pub(crate) type RingReceiver = watch::Receiver<Option<Arc<KeyRing>>>;

@@ -7,7 +7,7 @@ use sealed_secrets_core::unseal::UnsealError;
 use thiserror::Error;
 
 use crate::args::ListenAddress;
-use crate::client;
+use crate::api::client;
 
 /// Bytes of what is said of one failure: it stands in each condition, which are stored with the object.
 const LONGEST_MESSAGE: usize = 8 << 10;

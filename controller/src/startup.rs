@@ -13,20 +13,24 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
-use crate::backoff::Failures;
+use crate::api::backoff::Failures;
 use crate::context::{Context, RingReceiver};
 use crate::error::StartError;
 use crate::http::{Desk, Interface, Limits, Patience, RateLimiter, Readiness, TrustedProxies};
-use crate::key_list::KeyList;
+use crate::keystore::list::refresh::KeyList;
 use crate::keystore::{Guidance, Keystore};
 use crate::metrics::Metrics;
-use crate::own_kinds::Follower;
+use crate::api::optional_crd_watch::Follower;
 use crate::policy::Reporter;
 use crate::sealed_secret::Selection;
 use crate::sealing_keys::SealingKeys;
 use crate::usage::Ledger;
-use crate::work_limits::WorkLimits;
-use crate::{api_servers, client, home, http, sealed_secret};
+use crate::work::limits::WorkLimits;
+use crate::api::servers;
+use crate::api::client;
+use crate::installation;
+use crate::http;
+use crate::sealed_secret;
 
 const STACK: usize = 8 << 20;
 /// On each of the two ports.
@@ -79,7 +83,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
     let metrics_listener = http::listen(&args.listen_metrics_addr, "listen-metrics-addr").await?;
     let metrics = Arc::new(Metrics::new(args.metrics_omit_secret_labels));
     let client = client::connect(&args, Arc::clone(metrics.api_requests())).await?;
-    let namespace = home::namespace();
+    let namespace = installation::namespace();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace, "{DEFAULT_CONTROLLER_NAME} starts");
 
     tell_what_flags_do_not_do(&args);
@@ -195,7 +199,7 @@ async fn overdue(stop: &CancellationToken) {
 /// The proxies that the flag names; API servers join them.
 fn trusted_proxies(args: &Args, client: &Client) -> Arc<TrustedProxies> {
     let proxies = Arc::new(TrustedProxies::new(args.trusted_proxies.clone()));
-    tokio::spawn(api_servers::follow(client.clone(), Arc::clone(&proxies)));
+    tokio::spawn(servers::follow(client.clone(), Arc::clone(&proxies)));
     proxies
 }
 

@@ -1,24 +1,12 @@
 //! The HTTP interface (compatibility 1.3): one file per handler. It knows the key ring and the metrics, not Kubernetes.
 
-mod certificate;
-mod clients;
-mod counted;
-mod desk;
-mod guests;
-mod health;
-mod holdings;
-mod limited;
-mod listen;
-mod page;
-mod rate;
-mod rotate;
+pub(crate) mod fair_queue;
+pub(crate) mod in_flight;
+pub(crate) mod middleware;
+pub(crate) mod handlers;
 mod server;
-mod socket;
 #[cfg(test)]
 mod tests;
-mod turns;
-mod unread;
-mod verify;
 
 use std::sync::Arc;
 
@@ -32,11 +20,11 @@ use tokio_util::sync::CancellationToken;
 use crate::context::RingReceiver;
 use crate::metrics::Metrics;
 
-pub(crate) use clients::TrustedProxies;
-pub(crate) use desk::Desk;
-pub(crate) use health::Readiness;
-pub(crate) use listen::listen;
-pub(crate) use rate::{Limits, RateLimiter};
+pub(crate) use middleware::clients::TrustedProxies;
+pub(crate) use handlers::request_handler::Desk;
+pub(crate) use handlers::health::Readiness;
+pub(crate) use server::listen::listen;
+pub(crate) use middleware::rate::{Limits, RateLimiter};
 pub(crate) use server::Patience;
 
 /// What the interface needs of the rest of the controller.
@@ -61,22 +49,22 @@ pub(crate) async fn serve(
 
 /// Every path takes every method, as upstream's do.
 fn routes(Interface { ring, readiness, desk, limiter, proxies, metrics }: Interface) -> Router {
-    let identified = from_fn_with_state(proxies, clients::identified);
-    let limited = from_fn_with_state(Arc::new(limiter), limited::limited);
+    let identified = from_fn_with_state(proxies, middleware::clients::identified);
+    let limited = from_fn_with_state(Arc::new(limiter), middleware::rate_limit::limited);
     let questions = Router::new()
-        .route("/v1/verify", any(verify::verify))
-        .route("/v1/rotate", any(rotate::rotate))
+        .route("/v1/verify", any(handlers::verify::verify))
+        .route("/v1/rotate", any(handlers::rotate::rotate))
         .route_layer(limited)
         .route_layer(identified)
         .with_state(Arc::new(desk));
     let counted = Router::new()
-        .route("/v1/cert.pem", any(certificate::pem))
+        .route("/v1/cert.pem", any(handlers::certificate::pem))
         .with_state(ring)
         .merge(questions)
-        .route_layer(from_fn_with_state(metrics, counted::counted));
+        .route_layer(from_fn_with_state(metrics, middleware::metrics::counted));
     Router::new()
-        .route("/healthz", any(health::alive))
-        .route("/readyz", any(health::ready))
+        .route("/healthz", any(handlers::health::alive))
+        .route("/readyz", any(handlers::health::ready))
         .with_state(readiness)
         .merge(counted)
         .fallback(nothing_here)
@@ -89,8 +77,8 @@ pub(crate) async fn serve_metrics(
     patience: Patience,
     stop: CancellationToken,
 ) {
-    let page = page::Page::new(move || metrics.render());
-    let routes = Router::new().route("/metrics", any(page::metrics)).with_state(Arc::new(page));
+    let page = handlers::metrics_page::Page::new(move || metrics.render());
+    let routes = Router::new().route("/metrics", any(handlers::metrics_page::metrics)).with_state(Arc::new(page));
     server::answer(listener, routes.fallback(nothing_here), patience, stop).await;
 }
 

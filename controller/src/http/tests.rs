@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::*;
-use crate::key_list::KeyList;
+use crate::keystore::list::refresh::KeyList;
 
 const KEY: &str = include_str!("../../../core/tests/data/rsa2048-pkcs1.pem");
 const CERTIFICATE: &str = include_str!("../../../core/tests/data/rsa2048.crt");

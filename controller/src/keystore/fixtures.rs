@@ -8,7 +8,9 @@ use sealed_secrets_core::crypto::{CertificateRequest, KeyPair};
 use sealed_secrets_core::rotation::{KeyFacts, KeyLabel, KeyRecord, Wish};
 use sealed_secrets_crds::SealingKeyPhase;
 
-use super::{KeyView, KeysView};
+use super::KeyView;
+
+use super::KeysView;
 
 const KEY: &str = include_str!("../../../core/tests/data/rsa2048-pkcs1.pem");
 

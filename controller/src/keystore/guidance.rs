@@ -9,9 +9,9 @@ use sealed_secrets_crds::SealingKeyPolicy;
 use sealed_secrets_crds::names::DEFAULT_POLICY_NAME;
 use tokio::sync::watch;
 
-use super::rules::Request;
+use super::effective_policy::Request;
 use super::view::Heeded;
-use crate::own_kinds::Followed;
+use crate::api::optional_crd_watch::Followed;
 use crate::usage::{Ledger, Usage};
 
 /// What people say on `SealingKeys` and is not yet on their key Secrets, by name.

@@ -3,19 +3,14 @@
 //! Each turn lists the key Secrets, publishes the ring made of them, plans from that very list, and makes at most one key.
 //! A new key is served only when a later list has shown it, so it is stored before anyone seals with it (key-rotation rule 6).
 
-mod attempts;
-mod change;
-mod deletion;
+pub(crate) mod effective_policy;
+pub(crate) mod events;
+pub(crate) mod writer;
+pub(crate) mod generate;
+pub(crate) mod list;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod guidance;
-mod key_watch;
-mod load;
-mod make;
-mod news;
-mod publish;
-mod readings;
-mod rules;
 mod skew;
 mod view;
 
@@ -35,22 +30,23 @@ use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
 use crate::args::Args;
-use crate::home::Home;
-use crate::key_list::KeyList;
+use crate::installation::Home;
+use crate::keystore::list::refresh::KeyList;
 use crate::metrics::Metrics;
-use crate::own_kinds::Followed;
+use crate::api::optional_crd_watch::Followed;
 use crate::usage::{Ledger, Usage};
-use crate::{client, clock};
-use attempts::Attempts;
-use change::Writes;
+use crate::api::client;
+use crate::clock;
+use generate::attempts::Attempts;
+use writer::Writes;
 pub(crate) use guidance::{Guidance, Wishes};
 use guidance::{in_force, need_changed, policy_changed, wished};
-use load::Keys;
-use make::Successor;
-use news::news;
-use publish::publish;
-use readings::Readings;
-use rules::Rules;
+use list::lister::Keys;
+use generate::generator::Successor;
+use events::news;
+use list::publish::publish;
+use list::parsed_keys::Readings;
+use effective_policy::Rules;
 use skew::{Skew, timeless};
 pub(crate) use view::{Heeded, Hindrance, KeyView, KeysView, told};
 
@@ -172,7 +168,7 @@ impl Keystore {
     /// Never ends: a turn whenever a key Secret, the policy, a wish or a need changes, the plan says so, somebody asks for a list,
     /// or the polling interval is over. A signal of `asked` asks for a key that is not older than that moment.
     pub(crate) async fn run(mut self, mut asked: Signal) {
-        let changes = key_watch::changes(&self.client, &self.namespace, self.legacy_name());
+        let changes = list::key_watch::changes(&self.client, &self.namespace, self.legacy_name());
         futures::pin_mut!(changes);
         let key_list = Arc::clone(&self.key_list);
         let known = self.policies.wait_for(|policies| *policies != Followed::Unknown);

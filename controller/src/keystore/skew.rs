@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use sealed_secrets_core::rotation::{Change, KeyRecord, Need, Plan, RotationPolicy, Step, is_met, plan};
 
 use super::view::Hindrance;
-use super::{Keystore, KeystoreError};
+use super::Keystore;
+use super::KeystoreError;
 use crate::clock;
 
 /// Nothing is dated or judged by a clock that is further off than this.

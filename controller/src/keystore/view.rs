@@ -10,7 +10,7 @@ use sealed_secrets_crds::names::ROTATE_REQUESTED_AT_ANNOTATION;
 
 use super::Keystore;
 use super::guidance::heeded;
-use super::load::Keys;
+use super::list::lister::Keys;
 
 /// One key Secret.
 #[derive(Clone, Debug, PartialEq)]

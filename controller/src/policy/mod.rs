@@ -11,9 +11,9 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::keystore::KeysView;
-use crate::own_kinds::Followed;
+use crate::api::optional_crd_watch::Followed;
 use crate::usage::Usage;
-use crate::writing::Pauses;
+use crate::api::writer_pacing::Pauses;
 
 /// Keeps the statuses true.
 pub(crate) struct Reporter {

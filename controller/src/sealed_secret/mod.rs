@@ -2,34 +2,15 @@
 //!
 //! Objects are watched untyped and decoded one by one, so that a malformed one cannot stop the others.
 
-mod apply;
-mod cases;
-mod census;
-mod chores;
-mod desired;
-mod fetched;
-mod folded;
+pub(crate) mod background;
+pub(crate) mod state;
+pub(crate) mod watch;
+pub(crate) mod secret;
+pub(crate) mod decrypt;
+pub(crate) mod queue;
 mod gate;
-mod lanes;
-mod live;
-mod marks;
-mod news;
-mod object_watch;
-mod open;
-mod ownership;
 mod reconcile;
-mod refusal;
-mod repairs;
-mod room;
-mod round_robin;
-mod secret_rules;
-mod secret_watch;
-mod seen;
 mod status;
-mod unopened;
-mod unseen;
-mod untold;
-mod versions;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -48,16 +29,16 @@ use sealed_secrets_crds::SealedSecret;
 use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::backoff::WatchBackoff;
-use crate::client;
+use crate::api::backoff::WatchBackoff;
+use crate::api::client;
 use crate::context::Context;
 use crate::error::Failure;
-use crate::work_limits::WorkLimits;
-pub(crate) use census::need_now;
-use folded::Folded;
-use news::News;
-use room::{Room, key_of, reference};
-use versions::Key;
+use crate::work::limits::WorkLimits;
+pub(crate) use crate::usage::live::need_now;
+use watch::raw::Folded;
+use watch::log_dedup::News;
+use state::{Room, key_of, reference};
+use secret::index::Key;
 
 /// Objects in work at the same time, most of which wait for the API server: those of the backlog ([`lanes`]), and what is urgent.
 const WORKERS: u16 = 128;
@@ -182,7 +163,7 @@ fn changed_objects(
         config = config.labels(&selection.labels);
     }
     let mut news = News::default();
-    let mut follower = object_watch::Follower::new(store, Arc::clone(room));
+    let mut follower = watch::objects::Follower::new(store, Arc::clone(room));
     watcher(api, config)
         .backoff(WatchBackoff::needed())
         .map_ok(unwrapped)
@@ -214,7 +195,7 @@ fn changed_secrets(
         None => Api::all(context.client.clone()),
         Some(name) => Api::namespaced(context.client.clone(), name),
     };
-    secret_watch::changes(secrets, store, room).map(Ok).boxed()
+    watch::secrets::changes(secrets, store, room).map(Ok).boxed()
 }
 
 type Outcome =

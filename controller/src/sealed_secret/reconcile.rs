@@ -12,18 +12,21 @@ use sealed_secrets_core::opening::KeyUse;
 use sealed_secrets_core::unseal::{UnsealError, Unsealed};
 use sealed_secrets_crds::{ItemsOfKey, LastSuccess, SealedSecret};
 
-use super::apply::Done;
-use super::fetched::{Fetched, fetched};
-use super::open::{Job, Outcome, open};
-use super::repairs::Telling;
-use super::room::{Room, key_of, success_with};
+use super::secret::apply::Done;
+use super::decrypt::fetch::{Fetched, fetched};
+use super::decrypt::open::{Job, Outcome, open};
+use super::secret::drift_backoff::Telling;
+use super::state::{Room, key_of, success_with};
 use super::status::Told;
-use super::unopened::{self, Verdict};
-use super::versions::Version;
-use super::{apply, chores, desired, status};
+use super::decrypt::diagnosis::{self, Verdict};
+use super::secret::index::Version;
+use super::secret::apply;
+use super::background;
+use super::secret::desired;
+use super::status;
 use crate::error::Failure;
-use crate::event;
-use crate::fair_semaphore::Permit;
+use crate::api::event;
+use crate::work::fair_semaphore::Permit;
 use crate::usage::Tally;
 
 /// What is added where the same has happened before.
@@ -53,11 +56,11 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
     }
     if room.nothing_has_changed(&object, &ring) || room.is_left_alone(&object) {
         room.context.metrics.condition(&object, true);
-        return chores::attend(&object, &ring, &room).await;
+        return background::attend(&object, &ring, &room).await;
     }
     if room.ran_out_of_time(&object) {
         room.context.metrics.condition(&object, false);
-        return chores::attend(&object, &ring, &room).await;
+        return background::attend(&object, &ring, &room).await;
     }
     if let Some(rest) = room.pause_before_repair(&object) {
         return Ok(Action::requeue(rest));
@@ -70,7 +73,7 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
         Ok(Attempted::Overtaken) => Ok(Action::await_change()),
         Ok(Attempted::Done(success)) => finish(&object, &room, Ok(success)).await,
         Err(Failure::Unseal(UnsealError::Opening(error))) => {
-            match unopened::consider(&object, &ring, &room, error).await {
+            match diagnosis::consider(&object, &ring, &room, error).await {
                 Verdict::ComeBack(wait) => Ok(Action::requeue(wait)),
                 Verdict::Tell(failure) => finish(&object, &room, Err(failure)).await,
             }
@@ -155,7 +158,7 @@ pub(super) fn retry(object: &DynamicObject, failure: &Failure, room: &Room) -> A
     if !is_told_again && !matches!(failure, Failure::NamespaceTerminating) {
         context.metrics.failed(failure.metric_reason(), &key.0);
     }
-    if let Some(wait) = unopened::come_back(object, room) {
+    if let Some(wait) = diagnosis::come_back(object, room) {
         return Action::requeue(wait);
     }
     let wait = context.backoff.failed(key.clone(), room.circumstances(object), rand::random());

@@ -14,11 +14,11 @@ use kube::{Api, Client, ResourceExt};
 use sealed_secrets_crds::SealingKey;
 use tokio::sync::watch;
 
-use crate::key_list::KeyList;
+use crate::keystore::list::refresh::KeyList;
 use crate::keystore::{KeyView, KeysView, Wishes};
-use crate::own_kinds::Followed;
+use crate::api::optional_crd_watch::Followed;
 use crate::usage::Usage;
-use crate::writing::Pauses;
+use crate::api::writer_pacing::Pauses;
 use desired::Step;
 
 /// Keeps the `SealingKeys` as the key Secrets are.

@@ -1,0 +1,12 @@
+//! TODO
+
+pub(crate) mod backoff;
+pub(crate) mod client;
+pub(crate) mod event;
+pub(crate) mod optional_crd_watch;
+pub(crate) mod page_limit;
+pub(crate) mod requests;
+pub(crate) mod servers;
+pub(crate) mod token_file;
+pub(crate) mod writer_pacing;
+

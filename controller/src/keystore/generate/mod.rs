@@ -1,0 +1,5 @@
+//! TODO
+
+pub(crate) mod attempts;
+pub(crate) mod generator;
+

@@ -1,0 +1,8 @@
+//! TODO
+
+pub(crate) mod key_watch;
+pub(crate) mod lister;
+pub(crate) mod parsed_keys;
+pub(crate) mod publish;
+pub(crate) mod refresh;
+

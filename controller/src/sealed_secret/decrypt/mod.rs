@@ -1,0 +1,7 @@
+//! TODO
+
+pub(crate) mod diagnosis;
+pub(crate) mod failures;
+pub(crate) mod fetch;
+pub(crate) mod open;
+

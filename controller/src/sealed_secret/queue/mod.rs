@@ -1,0 +1,5 @@
+//! TODO
+
+pub(crate) mod priority_queue;
+pub(crate) mod round_robin;
+

@@ -1,0 +1,5 @@
+//! TODO
+
+pub(crate) mod fair_semaphore;
+pub(crate) mod limits;
+
