@@ -13,8 +13,8 @@ use tokio::runtime::Runtime;
 
 use crate::error::Error;
 use crate::flags::Flags;
-use crate::web::{causes, shown};
-use crate::{kubeconfig, web};
+use crate::http_client::{causes, shown};
+use crate::{kubeconfig, http_client};
 
 /// A client and the namespace that it works in.
 pub(crate) struct ApiServer {
@@ -43,7 +43,7 @@ impl ApiServer {
         let namespace = flags.text("controller-namespace").unwrap_or(DEFAULT_CONTROLLER_NAMESPACE).to_owned();
         let client = {
             let _guard = runtime.enter();
-            web::client(config).map_err(|cause| Error::Kubeconfig(causes(&cause)))?
+            http_client::client(config).map_err(|cause| Error::Kubeconfig(causes(&cause)))?
         };
         Ok(Self { runtime, client, namespace, url, exposure })
     }

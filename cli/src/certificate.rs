@@ -8,8 +8,8 @@ use crate::cluster::Cluster;
 use crate::cluster_certificate::ClusterCertificate;
 use crate::error::Error;
 use crate::flags::Flags;
-use crate::web::Page;
-use crate::{io, kubeconfig, web};
+use crate::http_client::Page;
+use crate::{io, kubeconfig, http_client};
 
 /// What was read or fetched as a certificate.
 pub(crate) struct Fetched {
@@ -158,9 +158,9 @@ pub(crate) fn fetch_from(cert: &str, flags: &Flags) -> Result<Fetched, Error> {
             Ok(Fetched { bytes: io::read_file(&path)?, name: cert.to_owned(), exposure: None })
         }
         Source::Url(url) => {
-            let Page { bytes, unencrypted } = web::get(&url, kubeconfig::request_timeout(flags)?)?;
+            let Page { bytes, unencrypted } = http_client::get(&url, kubeconfig::request_timeout(flags)?)?;
             let exposure = unencrypted.map(|url| format!("from {url} without encryption"));
-            Ok(Fetched { bytes, name: web::shown(&url), exposure })
+            Ok(Fetched { bytes, name: http_client::shown(&url), exposure })
         }
     }
 }

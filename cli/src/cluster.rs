@@ -12,7 +12,7 @@ use crate::api::ApiServer;
 use crate::certificate::Fetched;
 use crate::error::Error;
 use crate::flags::Flags;
-use crate::web::causes;
+use crate::http_client::causes;
 
 /// The controller's endpoints.
 pub(crate) struct Cluster {

@@ -15,8 +15,8 @@ mod kubeconfig;
 mod platform;
 mod report;
 mod surplus;
-mod surroundings;
-mod web;
+mod template_sources;
+mod http_client;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

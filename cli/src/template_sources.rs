@@ -11,18 +11,18 @@ use sealed_secrets_core::template::Sources;
 const WALL: Duration = Duration::from_secs(10);
 
 /// The world during the rendering of one object.
-pub(crate) struct Surroundings {
+pub(crate) struct TemplateSources {
     deadline: Instant,
 }
 
-impl Surroundings {
+impl TemplateSources {
     /// Time runs from now.
     pub(crate) fn from_now() -> Self {
         Self { deadline: Instant::now() + WALL }
     }
 }
 
-impl Sources for Surroundings {
+impl Sources for TemplateSources {
     fn now(&mut self) -> Timestamp {
         Timestamp::now()
     }

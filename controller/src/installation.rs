@@ -19,14 +19,14 @@ pub(crate) fn namespace() -> String {
 }
 
 /// The namespace of the controller and its account in it.
-pub(crate) struct Home {
+pub(crate) struct Installation {
     client: Client,
     namespace: String,
     /// The UID of the namespace, once it was read: that the right is missing for a moment then changes nothing.
     uid: OnceLock<String>,
 }
 
-impl Home {
+impl Installation {
     pub(crate) fn new(client: Client, namespace: &str) -> Self {
         Self { client, namespace: namespace.to_owned(), uid: OnceLock::new() }
     }

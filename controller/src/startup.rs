@@ -16,15 +16,15 @@ use crate::args::Args;
 use crate::api::backoff::Failures;
 use crate::context::{Context, RingReceiver};
 use crate::error::StartError;
-use crate::http::{Desk, Interface, Limits, Patience, RateLimiter, Readiness, TrustedProxies};
-use crate::keystore::list::refresh::KeyList;
+use crate::http::{RequestHandler, HttpState, Limits, ConnectionTimeouts, RateLimiter, Readiness, TrustedProxies};
+use crate::keystore::list::refresh::KeyRefresh;
 use crate::keystore::{Guidance, Keystore};
 use crate::metrics::Metrics;
 use crate::api::optional_crd_watch::Follower;
 use crate::policy::Reporter;
 use crate::sealed_secret::Selection;
 use crate::sealing_keys::SealingKeys;
-use crate::usage::Ledger;
+use crate::usage::KeyUsageIndex;
 use crate::work::limits::WorkLimits;
 use crate::api::servers;
 use crate::api::client;
@@ -92,9 +92,9 @@ async fn serve(args: Args) -> Result<(), StartError> {
         labels: args.label_selector.clone(),
         repair: !args.skip_recreate,
     };
-    let usage = Arc::new(Ledger::new(selection.is_all()));
+    let usage = Arc::new(KeyUsageIndex::new(selection.is_all()));
     let keys = Keys::new(&client, &args, &namespace, &usage, &metrics);
-    let (ring, key_list) = (keys.keystore.subscribe(), keys.keystore.key_list());
+    let (ring, key_refresh) = (keys.keystore.subscribe(), keys.keystore.key_refresh());
     let proxies = trusted_proxies(&args, &client);
     let context = Arc::new(Context {
         client,
@@ -105,7 +105,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
         update_status: args.update_status,
         max_retries: args.max_unseal_retries,
         ring: ring.clone(),
-        key_list: Arc::clone(&key_list),
+        key_refresh: Arc::clone(&key_refresh),
         metrics: Arc::clone(&metrics),
         usage,
         backoff: Failures::default(),
@@ -114,10 +114,10 @@ async fn serve(args: Args) -> Result<(), StartError> {
         status_forgets: AtomicBool::new(false),
         namespace: namespace.clone(),
     });
-    let patience = patience(&args);
-    let interface = interface(&args, ring, key_list, proxies, &metrics, &stop);
-    let servers = tokio::spawn(http::serve(listener, interface, patience, stop.clone()));
-    let metrics_server = tokio::spawn(http::serve_metrics(metrics_listener, metrics, patience, stop.clone()));
+    let timeouts = timeouts(&args);
+    let http_state = http_state(&args, ring, key_refresh, proxies, &metrics, &stop);
+    let servers = tokio::spawn(http::serve(listener, http_state, timeouts, stop.clone()));
+    let metrics_server = tokio::spawn(http::serve_metrics(metrics_listener, metrics, timeouts, stop.clone()));
     let work = tokio::spawn(sealed_secret::run(context, selection, stop.clone()));
 
     let all_work = async {
@@ -150,17 +150,17 @@ impl Keys {
         client: &Client,
         args: &Args,
         namespace: &str,
-        ledger: &Arc<Ledger>,
+        key_usage: &Arc<KeyUsageIndex>,
         metrics: &Arc<Metrics>,
     ) -> Self {
         let told = Arc::default();
         let policies = Follower::new(client.clone(), namespace, &told);
         let shown = Follower::new(client.clone(), namespace, &told);
-        let wishes = watch::Sender::default();
+        let desired_states = watch::Sender::default();
         let guidance = Guidance {
             policies: policies.subscribe(),
-            wishes: wishes.subscribe(),
-            ledger: Arc::clone(ledger),
+            desired_states: desired_states.subscribe(),
+            key_usage: Arc::clone(key_usage),
         };
         let keystore = Keystore::new(client.clone(), args, namespace, guidance, Arc::clone(metrics));
         let (views, followed) = (keystore.views(), shown.subscribe());
@@ -169,12 +169,12 @@ impl Keys {
             namespace,
             views.clone(),
             followed,
-            ledger.subscribe(),
-            wishes,
-            keystore.key_list(),
+            key_usage.subscribe(),
+            desired_states,
+            keystore.key_refresh(),
         );
         let reporter =
-            Reporter::new(client.clone(), namespace, policies.subscribe(), views, ledger.subscribe());
+            Reporter::new(client.clone(), namespace, policies.subscribe(), views, key_usage.subscribe());
         Self { keystore, policies, shown, mirror, reporter }
     }
 
@@ -203,23 +203,23 @@ fn trusted_proxies(args: &Args, client: &Client) -> Arc<TrustedProxies> {
     proxies
 }
 
-fn interface(
+fn http_state(
     args: &Args,
     ring: RingReceiver,
-    key_list: Arc<KeyList>,
+    key_refresh: Arc<KeyRefresh>,
     proxies: Arc<TrustedProxies>,
     metrics: &Arc<Metrics>,
     stop: &CancellationToken,
-) -> Interface {
+) -> HttpState {
     let limits = Limits { per_second: args.rate_limit.get().into(), burst: args.rate_limit_burst.get() };
     let (reading, writing) = (limit(args.read_timeout), limit(args.write_timeout));
-    Interface {
+    HttpState {
         readiness: Readiness {
             ring: ring.clone(),
             api_requests: Arc::clone(metrics.api_requests()),
             stop: stop.clone(),
         },
-        desk: Desk::new(ring.clone(), key_list, args.v1_data(), reading, writing),
+        request_handler: RequestHandler::new(ring.clone(), key_refresh, args.v1_data(), reading, writing),
         ring,
         limiter: RateLimiter::new(limits, Instant::now()),
         proxies,
@@ -227,8 +227,8 @@ fn interface(
     }
 }
 
-fn patience(args: &Args) -> Patience {
-    Patience {
+fn timeouts(args: &Args) -> ConnectionTimeouts {
+    ConnectionTimeouts {
         connections: CONNECTIONS,
         headers: limit(args.read_timeout).min(HEADERS),
         answer: limit(args.write_timeout).min(ANSWER),

@@ -13,18 +13,18 @@ use crate::clock;
 pub(crate) const WALL: Duration = Duration::from_secs(2);
 
 /// The world during the rendering of one object.
-pub(crate) struct Surroundings {
+pub(crate) struct TemplateSources {
     deadline: Instant,
 }
 
-impl Surroundings {
+impl TemplateSources {
     /// Time runs from now.
     pub(crate) fn from_now() -> Self {
         Self { deadline: Instant::now() + WALL }
     }
 }
 
-impl Sources for Surroundings {
+impl Sources for TemplateSources {
     fn now(&mut self) -> Timestamp {
         clock::now()
     }

@@ -6,16 +6,16 @@ use zeroize::Zeroizing;
 
 use crate::crypto::Fingerprint;
 use crate::crypto::envelope::Envelope;
-use crate::keyring::{KeyRing, SealingKey};
+use crate::keyring::{KeyRing, RingKey};
 use crate::label::Label;
 
 /// The keys of a ring in the order in which they are tried: the one that opened the previous item comes first.
 pub(crate) struct KeyOrder {
-    keys: Vec<Arc<SealingKey>>,
+    keys: Vec<Arc<RingKey>>,
 }
 
 /// What came of trying keys on one item.
-pub(crate) enum Trial {
+pub(crate) enum DecryptAttempt {
     /// This key opens it.
     Opened(Zeroizing<Vec<u8>>, Fingerprint),
     /// Every key was tried.
@@ -28,7 +28,7 @@ impl KeyOrder {
     /// Newest first, but those with a fingerprint in `preferred` before all others, in that order.
     pub(crate) fn new(ring: &KeyRing, preferred: &[String]) -> Self {
         let mut keys: Vec<_> = ring.iter().cloned().collect();
-        let place = |key: &Arc<SealingKey>| {
+        let place = |key: &Arc<RingKey>| {
             preferred.iter().position(|text| text == key.fingerprint().as_str()).unwrap_or(preferred.len())
         };
         keys.sort_by_key(place);
@@ -43,20 +43,20 @@ impl KeyOrder {
         label: &Label,
         tried: &mut usize,
         operations: &mut usize,
-    ) -> Trial {
+    ) -> DecryptAttempt {
         while let Some(key) = self.keys.get(*tried) {
             if key.key_pair().public_key().block_len() == envelope.block_len() {
-                let Some(left) = operations.checked_sub(1) else { return Trial::OutOfOperations };
+                let Some(left) = operations.checked_sub(1) else { return DecryptAttempt::OutOfOperations };
                 *operations = left;
                 if let Some(plaintext) = envelope.open(key.key_pair(), label) {
                     let fingerprint = key.fingerprint().clone();
                     self.prefer(*tried);
-                    return Trial::Opened(plaintext, fingerprint);
+                    return DecryptAttempt::Opened(plaintext, fingerprint);
                 }
             }
             *tried += 1;
         }
-        Trial::NoKey
+        DecryptAttempt::NoKey
     }
 
     fn prefer(&mut self, place: usize) {

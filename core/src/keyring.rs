@@ -59,7 +59,7 @@ pub enum CertificateProblem {
 
 /// One key of the ring with what is known of it.
 #[derive(Debug)]
-pub struct SealingKey {
+pub struct RingKey {
     name: String,
     key_pair: KeyPair,
     certificate: Result<SealingCertificate, CertificateProblem>,
@@ -68,7 +68,7 @@ pub struct SealingKey {
     order_time: Timestamp,
 }
 
-impl SealingKey {
+impl RingKey {
     /// Reads a key Secret: `data["tls.key"]` and `data["tls.crt"]`, whatever the Secret's type (compatibility 4.6).
     ///
     /// A key whose certificate is missing, unreadable or another key's is accepted, since it may be needed to open
@@ -118,7 +118,7 @@ impl SealingKey {
 
     /// Whether it may be offered for sealing: active, with a certificate of its own.
     #[must_use]
-    pub fn may_lead(&self) -> bool {
+    pub fn may_be_primary(&self) -> bool {
         !self.pending && self.certificate.is_ok()
     }
 
@@ -147,8 +147,8 @@ impl SealingKey {
 /// The order is total, by time and then by fingerprint (key-rotation rule 7), so that all replicas agree on the newest.
 #[derive(Clone, Debug, Default)]
 pub struct KeyRing {
-    keys: Vec<Arc<SealingKey>>,
-    primary: Option<Arc<SealingKey>>,
+    keys: Vec<Arc<RingKey>>,
+    primary: Option<Arc<RingKey>>,
     compromised: BTreeSet<Fingerprint>,
     identity: OnceLock<String>,
 }
@@ -156,25 +156,25 @@ pub struct KeyRing {
 impl KeyRing {
     /// A ring of these keys. Of two Secrets with the same key the one that leads is kept, else the first.
     #[must_use]
-    pub fn new(mut keys: Vec<Arc<SealingKey>>) -> Self {
+    pub fn new(mut keys: Vec<Arc<RingKey>>) -> Self {
         keys.sort_by(|a, b| rank(b).cmp(&rank(a)));
-        let mut distinct: Vec<Arc<SealingKey>> = Vec::with_capacity(keys.len());
+        let mut distinct: Vec<Arc<RingKey>> = Vec::with_capacity(keys.len());
         for key in keys {
             match distinct.iter_mut().find(|kept| kept.fingerprint() == key.fingerprint()) {
-                Some(kept) if !kept.may_lead() && key.may_lead() => *kept = key,
+                Some(kept) if !kept.may_be_primary() && key.may_be_primary() => *kept = key,
                 Some(_) => {}
                 None => distinct.push(key),
             }
         }
         distinct.sort_by(|a, b| rank(b).cmp(&rank(a)));
-        let primary = distinct.iter().find(|key| key.may_lead()).cloned();
+        let primary = distinct.iter().find(|key| key.may_be_primary()).cloned();
         Self { keys: distinct, primary, ..Self::default() }
     }
 
     /// The same keys, led by this one if it may lead, and by none otherwise.
     #[must_use]
-    pub fn led_by(self, primary: Option<&Fingerprint>) -> Self {
-        let chosen = self.keys.iter().find(|key| Some(key.fingerprint()) == primary && key.may_lead());
+    pub fn with_primary(self, primary: Option<&Fingerprint>) -> Self {
+        let chosen = self.keys.iter().find(|key| Some(key.fingerprint()) == primary && key.may_be_primary());
         Self { primary: chosen.cloned(), ..self }
     }
 
@@ -198,18 +198,18 @@ impl KeyRing {
 
     /// The key that is offered for sealing: the newest that may lead, if no other was chosen.
     #[must_use]
-    pub fn primary(&self) -> Option<&Arc<SealingKey>> {
+    pub fn primary(&self) -> Option<&Arc<RingKey>> {
         self.primary.as_ref()
     }
 
     /// The newest key, pending ones included.
     #[must_use]
-    pub fn newest(&self) -> Option<&Arc<SealingKey>> {
+    pub fn newest(&self) -> Option<&Arc<RingKey>> {
         self.keys.first()
     }
 
     /// The keys, newest first.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<SealingKey>> {
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<RingKey>> {
         self.keys.iter()
     }
 
@@ -243,7 +243,7 @@ impl KeyRing {
     }
 }
 
-fn rank(key: &SealingKey) -> (Timestamp, &Fingerprint) {
+fn rank(key: &RingKey) -> (Timestamp, &Fingerprint) {
     (key.order_time(), key.fingerprint())
 }
 

@@ -16,14 +16,14 @@ use crate::crypto::envelope::{self, Envelope};
 use crate::keyring::KeyRing;
 use crate::label::Label;
 use crate::opening::{V1Data, decode};
-use crate::trial::{KeyOrder, Trial};
+use crate::decrypt_attempt::{KeyOrder, DecryptAttempt};
 
 /// An ordinary object may use this many operations however many keys its items need.
 const FREE_OPERATIONS: usize = 200;
 
 /// The ciphertexts of an object under another key; labels, scope and everything else stay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rewrapped {
+pub struct ReEncrypted {
     /// The items of `spec.encryptedData`, base64.
     pub encrypted_data: BTreeMap<String, String>,
     /// The deprecated `spec.data`, base64, where the object has one.
@@ -35,7 +35,7 @@ pub type Wanted<'a> = &'a dyn Fn() -> bool;
 
 /// Whether every item opens under the object's own label.
 #[must_use]
-pub fn opens(sealed: &SealedSecret, ring: &KeyRing, v1_data: V1Data, wanted: Wanted<'_>) -> bool {
+pub fn can_decrypt(sealed: &SealedSecret, ring: &KeyRing, v1_data: V1Data, wanted: Wanted<'_>) -> bool {
     ciphertexts(sealed, v1_data).is_some_and(|ciphertexts| {
         let mut opener = Opener::new(ring, ciphertexts.len(), wanted);
         let label = Label::of(sealed);
@@ -46,27 +46,27 @@ pub fn opens(sealed: &SealedSecret, ring: &KeyRing, v1_data: V1Data, wanted: Wan
 /// Every item sealed anew to `key`, each with a fresh session key, under the label that it opens with. `None` when anything
 /// does not open.
 #[must_use]
-pub fn rewrap(
+pub fn re_encrypt(
     random: &mut impl CryptoRng,
     sealed: &SealedSecret,
     ring: &KeyRing,
     v1_data: V1Data,
     key: &PublicKey,
     wanted: Wanted<'_>,
-) -> Option<Rewrapped> {
+) -> Option<ReEncrypted> {
     let ciphertexts = ciphertexts(sealed, v1_data)?;
     let mut opener = Opener::new(ring, ciphertexts.len(), wanted);
     let label = Label::of(sealed);
-    let mut rewrapped = Rewrapped::default();
+    let mut re_encrypted = ReEncrypted::default();
     for (name, ciphertext) in ciphertexts {
         let plaintext = opener.open(&ciphertext, &label)?;
         let text = STANDARD.encode(envelope::seal(random, key, &label, &plaintext).ok()?);
         match name {
-            Some(name) => drop(rewrapped.encrypted_data.insert(name, text)),
-            None => rewrapped.data = Some(text),
+            Some(name) => drop(re_encrypted.encrypted_data.insert(name, text)),
+            None => re_encrypted.data = Some(text),
         }
     }
-    Some(rewrapped)
+    Some(re_encrypted)
 }
 
 /// The decoded items by key, or the one of `spec.data` without; `None` when one is not base64, or both fields are used.
@@ -98,9 +98,9 @@ impl<'a> Opener<'a> {
         while self.operations_left > 0 && (self.wanted)() {
             self.operations_left -= 1;
             match self.keys.open(&envelope, label, &mut tried, &mut 1) {
-                Trial::Opened(plaintext, _) => return Some(plaintext),
-                Trial::NoKey => return None,
-                Trial::OutOfOperations => {}
+                DecryptAttempt::Opened(plaintext, _) => return Some(plaintext),
+                DecryptAttempt::NoKey => return None,
+                DecryptAttempt::OutOfOperations => {}
             }
         }
         None

@@ -11,10 +11,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use sealed_secrets_core::crypto::KeyPair;
-use sealed_secrets_core::keyring::{KeyRing, OrderBy, SealingKey};
+use sealed_secrets_core::keyring::{KeyRing, OrderBy, RingKey};
 use sealed_secrets_core::label::Label;
 use sealed_secrets_core::opening::{V1Data, open_value};
-use sealed_secrets_core::rewrap::{opens, rewrap};
+use sealed_secrets_core::re_encrypt::{can_decrypt, re_encrypt};
 use sealed_secrets_core::seal::seal_value;
 
 use sealed_secrets_crds::{Scope, SealedSecret, SealedSecretSpec};
@@ -27,7 +27,7 @@ fn ring() -> KeyRing {
     let field = |name: &str, text: &str| (name.to_owned(), ByteString(text.as_bytes().to_vec()));
     let data = BTreeMap::from([field("tls.key", KEY), field("tls.crt", CERTIFICATE)]);
     let secret = Secret { data: Some(data), ..Secret::default() };
-    KeyRing::new(vec![Arc::new(SealingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap())])
+    KeyRing::new(vec![Arc::new(RingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap())])
 }
 
 fn sealed(items: &[(&str, &[u8])]) -> SealedSecret {
@@ -50,10 +50,10 @@ fn sealed(items: &[(&str, &[u8])]) -> SealedSecret {
 fn a_rewrapped_item_is_another_text_with_the_same_value_under_the_same_label() {
     let (ring, sealed) = (ring(), sealed(&[("a", b"1"), ("b", b"2")]));
     let key = ring.primary().unwrap().key_pair().public_key();
-    let rewrapped =
-        rewrap(&mut StdRng::seed_from_u64(2), &sealed, &ring, V1Data::Accepted, key, &ALWAYS).unwrap();
+    let re_encrypted =
+        re_encrypt(&mut StdRng::seed_from_u64(2), &sealed, &ring, V1Data::Accepted, key, &ALWAYS).unwrap();
     for (name, value) in [("a", b"1"), ("b", b"2")] {
-        let text = &rewrapped.encrypted_data[name];
+        let text = &re_encrypted.encrypted_data[name];
         assert_ne!(text, &sealed.spec.encrypted_data[name]);
         assert_eq!(*open_value(&ring, &Label::of(&sealed), text).unwrap(), value);
     }
@@ -63,11 +63,11 @@ fn a_rewrapped_item_is_another_text_with_the_same_value_under_the_same_label() {
 fn one_item_that_does_not_open_fails_the_whole_object() {
     let ring = ring();
     let mut object = sealed(&[("a", b"1"), ("b", b"2")]);
-    assert!(opens(&object, &ring, V1Data::Accepted, &ALWAYS));
+    assert!(can_decrypt(&object, &ring, V1Data::Accepted, &ALWAYS));
     object.spec.encrypted_data.insert("b".to_owned(), "AAAA".to_owned());
-    assert!(!opens(&object, &ring, V1Data::Accepted, &ALWAYS));
+    assert!(!can_decrypt(&object, &ring, V1Data::Accepted, &ALWAYS));
     let key = ring.primary().unwrap().key_pair().public_key();
-    assert_eq!(rewrap(&mut StdRng::seed_from_u64(2), &object, &ring, V1Data::Accepted, key, &ALWAYS), None);
+    assert_eq!(re_encrypt(&mut StdRng::seed_from_u64(2), &object, &ring, V1Data::Accepted, key, &ALWAYS), None);
 }
 
 #[test]
@@ -76,9 +76,9 @@ fn the_label_is_that_of_the_object_and_not_of_its_template() {
     let mut object = sealed(&[("a", b"1")]);
     object.spec.template.metadata =
         Some(ObjectMeta { name: Some("other".to_owned()), ..ObjectMeta::default() });
-    assert!(opens(&object, &ring, V1Data::Accepted, &ALWAYS));
+    assert!(can_decrypt(&object, &ring, V1Data::Accepted, &ALWAYS));
     object.metadata.name = Some("other".to_owned());
-    assert!(!opens(&object, &ring, V1Data::Accepted, &ALWAYS));
+    assert!(!can_decrypt(&object, &ring, V1Data::Accepted, &ALWAYS));
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn work_that_nobody_waits_for_any_more_ends_before_the_next_private_key_operatio
         asked.set(asked.get() + 1);
         asked.get() < 2
     };
-    assert!(!opens(&object, &ring, V1Data::Accepted, &wanted));
+    assert!(!can_decrypt(&object, &ring, V1Data::Accepted, &wanted));
     assert_eq!(
         asked.get(),
         2,

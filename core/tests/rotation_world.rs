@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use sealed_secrets_core::crypto::Fingerprint;
 use sealed_secrets_core::rotation::{
-    KeyFacts, KeyLabel, KeyRecord, Need, RotationPolicy, Step, Wish, is_successor, plan, predecessor,
+    KeyFacts, KeyLabel, KeyRecord, UsageReport, RotationPolicy, Step, DesiredState, is_successor, plan, predecessor,
     successor_name,
 };
 
@@ -158,10 +158,10 @@ impl World {
         }
     }
 
-    fn need(&self) -> Need {
+    fn need(&self) -> UsageReport {
         let opens = |sealed: &Fingerprint| self.ring().contains(sealed);
         let undecryptable = !self.sealed_to.iter().all(opens);
-        Need { used: self.sealed_to.clone(), undecryptable, ..Need::default() }
+        UsageReport { used: self.sealed_to.clone(), undecryptable, ..UsageReport::default() }
     }
 
     fn ring(&self) -> BTreeSet<Fingerprint> {
@@ -185,7 +185,7 @@ impl World {
                 self.leaked.extend(self.keys.get(which % count).and_then(fingerprint));
                 let decrypt_until = until.map(|hours| now + SignedDuration::from_secs(hours * HOUR));
                 key(&mut self.keys, which, &|key| {
-                    (key.wish, key.wish_since) = (Wish::Compromised { decrypt_until }, None);
+                    (key.desired, key.wish_since) = (DesiredState::Compromised { decrypt_until }, None);
                     key.decrypt_until = decrypt_until;
                 });
             }
@@ -211,7 +211,7 @@ impl World {
             }
             Event::External { external } => self.policy.external = external,
             Event::WishRetired { which } => key(&mut self.keys, which, &|key| {
-                (key.wish, key.wish_since) = (Wish::Retired, None);
+                (key.desired, key.wish_since) = (DesiredState::Retired, None);
             }),
             Event::Relabel { which, label } => key(&mut self.keys, which, &|key| key.label = label),
             Event::Vanish { which } => {
@@ -259,21 +259,21 @@ impl World {
         match step {
             Step::Activate => key.label = KeyLabel::Active,
             Step::Retire => (key.label, key.off_ring_since) = (KeyLabel::Retired, Some(now)),
-            Step::Expel => (key.label, key.off_ring_since) = (KeyLabel::Compromised, Some(now)),
+            Step::RemoveCompromised => (key.label, key.off_ring_since) = (KeyLabel::Compromised, Some(now)),
             Step::Restore => {
-                (key.wish, key.wish_since, key.off_ring_since) = (Wish::Active, None, None);
+                (key.desired, key.wish_since, key.off_ring_since) = (DesiredState::Active, None, None);
                 key.compromised_since = None;
                 self.take_back();
             }
-            Step::NoteWish => {
+            Step::RecordRequest => {
                 key.wish_since.get_or_insert(now);
-                if matches!(key.wish, Wish::Compromised { .. }) {
+                if matches!(key.desired, DesiredState::Compromised { .. }) {
                     key.compromised_since.get_or_insert(now);
                 }
             }
-            Step::NoteOffRing => key.off_ring_since = Some(now),
-            Step::NoteUnused => key.unused_since = Some(now),
-            Step::NoteUsed => key.unused_since = None,
+            Step::RecordRemoval => key.off_ring_since = Some(now),
+            Step::RecordUnused => key.unused_since = Some(now),
+            Step::RecordUsed => key.unused_since = None,
             Step::Delete => drop(self.keys.remove(at)),
         }
     }
@@ -325,7 +325,7 @@ impl World {
             facts: Some(KeyFacts { fingerprint, not_before, order_time, has_certificate }),
             label,
             created: self.now,
-            wish: Wish::Active,
+            desired: DesiredState::Active,
             wish_since: None,
             compromised_since: None,
             decrypt_until: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use sealed_secrets_core::crypto::{FileContent, KeyPair, KeyPairError, text_of_file};
-use sealed_secrets_core::keyring::{KeyRing, KeySecretError, OrderBy, SealingKey};
+use sealed_secrets_core::keyring::{KeyRing, KeySecretError, OrderBy, RingKey};
 use sealed_secrets_core::manifest::{Format, NodeKind, places_of, secret_text, secrets_of};
 use sealed_secrets_core::template::Budget;
 use sealed_secrets_core::unseal::{Renderer, V1Data, unseal};
@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::flags::Flags;
 use crate::io;
 use crate::io::Input;
-use crate::surroundings::Surroundings;
+use crate::template_sources::TemplateSources;
 
 /// # Errors
 /// When a key cannot be read, or a SealedSecret not be decrypted; then nothing is written.
@@ -52,8 +52,8 @@ fn with_namespace(flags: &Flags, sealed: &mut SealedSecret) {
 }
 
 fn opened(sealed: &SealedSecret, ring: &KeyRing, format: Format) -> Result<Zeroizing<String>, Error> {
-    let mut surroundings = Surroundings::from_now();
-    let mut renderer = Renderer { budget: &Budget::default(), sources: &mut surroundings };
+    let mut template_sources = TemplateSources::from_now();
+    let mut renderer = Renderer { budget: &Budget::default(), sources: &mut template_sources };
     let unsealed = unseal(sealed, ring, V1Data::Accepted, &mut renderer)?;
     Ok(Zeroizing::new(secret_text(&unsealed.secret, format)))
 }
@@ -63,7 +63,7 @@ fn ring(paths: &[String]) -> Result<KeyRing, Error> {
     for path in paths {
         for secret in key_secrets(path)? {
             let key =
-                SealingKey::from_secret(&secret, OrderBy::CertNotBefore).map_err(|error| match error {
+                RingKey::from_secret(&secret, OrderBy::CertNotBefore).map_err(|error| match error {
                     KeySecretError::NoPrivateKey => Error::KeySecret,
                     KeySecretError::PrivateKey(cause) => Error::PrivateKey { path: path.clone(), cause },
                 })?;

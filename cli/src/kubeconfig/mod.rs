@@ -14,7 +14,7 @@ use sealed_secrets_core::template::parse_duration;
 
 use crate::error::Error;
 use crate::flags::Flags;
-use crate::web::{causes, proxy_for, shown, trust_nobody_without_tls};
+use crate::http_client::{causes, proxy_for, shown, trust_nobody_without_tls};
 
 const NO_CONFIGURATION: &str = "invalid configuration: no configuration has been provided, try setting KUBERNETES_MASTER environment variable";
 

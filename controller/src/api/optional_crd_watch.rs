@@ -28,7 +28,7 @@ const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What is known of the objects of a kind.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Followed<K> {
+pub(crate) enum Watched<K> {
     /// The API server has not answered yet.
     Unknown,
     /// It has answered that they may not be read; an API server that starts says so for a moment.
@@ -39,7 +39,7 @@ pub(crate) enum Followed<K> {
     Present(BTreeMap<String, K>),
 }
 
-impl<K> Followed<K> {
+impl<K> Watched<K> {
     /// All objects, if the kind is there.
     pub(crate) fn present(self) -> Option<BTreeMap<String, K>> {
         match self {
@@ -60,7 +60,7 @@ impl<K> Followed<K> {
 /// Follows the objects of one kind.
 pub(crate) struct Follower<K> {
     objects: Api<DynamicObject>,
-    publisher: watch::Sender<Followed<K>>,
+    publisher: watch::Sender<Watched<K>>,
     /// Whether it was told that a kind is absent; shared by the kinds, since they come and go together.
     told: Arc<AtomicBool>,
     /// Whether the objects cannot be read at the moment.
@@ -75,13 +75,13 @@ where
         let objects = Api::namespaced_with(client, namespace, &ApiResource::erase::<K>(&()));
         Self {
             objects,
-            publisher: watch::Sender::new(Followed::Unknown),
+            publisher: watch::Sender::new(Watched::Unknown),
             told: Arc::clone(told),
             blind: false,
         }
     }
 
-    pub(crate) fn subscribe(&self) -> watch::Receiver<Followed<K>> {
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Watched<K>> {
         self.publisher.subscribe()
     }
 
@@ -93,7 +93,7 @@ where
             if client::is_forbidden(&why) && self.is_starting() {
                 let since = *first_denied.get_or_insert_with(Instant::now);
                 if since.elapsed() < DENIED_FOR {
-                    self.publisher.send_replace(Followed::Denied);
+                    self.publisher.send_replace(Watched::Denied);
                     tokio::time::sleep(ASKED_AGAIN_AFTER).await;
                     continue;
                 }
@@ -109,11 +109,11 @@ where
     }
 
     fn is_starting(&self) -> bool {
-        matches!(*self.publisher.borrow(), Followed::Unknown | Followed::Denied)
+        matches!(*self.publisher.borrow(), Watched::Unknown | Watched::Denied)
     }
 
     fn knows_some(&self) -> bool {
-        matches!(&*self.publisher.borrow(), Followed::Present(objects) if !objects.is_empty())
+        matches!(&*self.publisher.borrow(), Watched::Present(objects) if !objects.is_empty())
     }
 
     fn keep(&self, why: &watcher::Error) {
@@ -127,7 +127,7 @@ where
     }
 
     fn give_up(&self, why: &watcher::Error) {
-        self.publisher.send_replace(Followed::Absent);
+        self.publisher.send_replace(Watched::Absent);
         if !self.told.swap(true, Ordering::Relaxed) {
             tracing::info!(
                 "no {} can be read, so flags and key Secrets alone say what becomes of keys; looked for again every 30 seconds: {}",
@@ -167,7 +167,7 @@ where
                 listed.extend(read(object));
             }
             Event::InitDone => {
-                let all = Followed::Present(std::mem::take(listed));
+                let all = Watched::Present(std::mem::take(listed));
                 self.publisher.send_replace(all);
                 if std::mem::take(&mut self.blind) {
                     self.told.store(false, Ordering::Relaxed);
@@ -185,7 +185,7 @@ where
 
     fn change(&self, change: impl FnOnce(&mut BTreeMap<String, K>)) {
         self.publisher.send_modify(|followed| {
-            if let Followed::Present(objects) = followed {
+            if let Watched::Present(objects) = followed {
                 change(objects);
             }
         });

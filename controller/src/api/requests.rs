@@ -38,14 +38,14 @@ struct OfResource {
 
 /// One list or watch, which is repeated as long as the process runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Reading {
+struct ListOrWatch {
     resource: String,
     /// The path with the selectors, which tell watches of one kind apart.
     of: String,
     is_watch: bool,
 }
 
-impl Reading {
+impl ListOrWatch {
     /// The list or watch that a request is; `None` for all others.
     fn of(method: &Method, uri: &Uri) -> Option<Self> {
         let segments: Vec<&str> = uri.path().trim_matches('/').split('/').collect();
@@ -92,7 +92,7 @@ pub(crate) struct ApiRequests {
     requests: Family<Answer, Counter>,
     failures: Family<OfResource, Counter>,
     failing: Family<OfResource, Gauge>,
-    readings: Mutex<HashMap<Reading, State>>,
+    lists_and_watches: Mutex<HashMap<ListOrWatch, State>>,
 }
 
 impl ApiRequests {
@@ -108,28 +108,28 @@ impl ApiRequests {
     /// Whether SealedSecrets can be read nowhere, for longer than passes by itself, because they are not there or the right is
     /// missing. An outage does not count: nothing but time mends it.
     pub(crate) fn are_sealed_secrets_refused(&self, now: Instant) -> bool {
-        let readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        let lists_and_watches = self.lists_and_watches.lock().unwrap_or_else(PoisonError::into_inner);
         let kind = SealedSecret::plural(&());
-        let places = readings.iter().filter(|(reading, _)| reading.resource == kind);
+        let places = lists_and_watches.iter().filter(|(list_or_watch, _)| list_or_watch.resource == kind);
         let mut refused = HashMap::<&str, bool>::new();
-        for (reading, state) in places {
+        for (list_or_watch, state) in places {
             let is_refused = matches!(state, State::Refused(since) if now.duration_since(*since) >= PASSING);
-            *refused.entry(&reading.of).or_default() |= is_refused;
+            *refused.entry(&list_or_watch.of).or_default() |= is_refused;
         }
         !refused.is_empty() && refused.into_values().all(|is_refused| is_refused)
     }
 
-    fn answered(&self, method: &Method, reading: Option<Reading>, code: u16, now: Instant) {
+    fn answered(&self, method: &Method, list_or_watch: Option<ListOrWatch>, code: u16, now: Instant) {
         self.requests.get_or_create(&Answer { method: method.to_string().to_lowercase(), code }).inc();
-        let Some(reading) = reading else { return };
-        let label = OfResource { resource: reading.resource.clone() };
-        let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = State::after(readings.get(&reading).copied(), code, now);
-        readings.insert(reading, state);
+        let Some(list_or_watch) = list_or_watch else { return };
+        let label = OfResource { resource: list_or_watch.resource.clone() };
+        let mut lists_and_watches = self.lists_and_watches.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = State::after(lists_and_watches.get(&list_or_watch).copied(), code, now);
+        lists_and_watches.insert(list_or_watch, state);
         if state != State::Works {
             self.failures.get_or_create(&label).inc();
         }
-        let failing = readings
+        let failing = lists_and_watches
             .iter()
             .filter(|(other, state)| other.resource == label.resource && **state != State::Works);
         self.failing.get_or_create(&label).set(i64::try_from(failing.count()).unwrap_or(i64::MAX));
@@ -169,12 +169,12 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let (method, reading) = (request.method().clone(), Reading::of(request.method(), request.uri()));
+        let (method, list_or_watch) = (request.method().clone(), ListOrWatch::of(request.method(), request.uri()));
         let (requests, answer) = (Arc::clone(&self.requests), self.inner.call(request));
         async move {
             let mut answer = answer.await;
             let code = answer.as_ref().map_or(NO_ANSWER, |answer| answer.status().as_u16());
-            requests.answered(&method, reading, code, Instant::now());
+            requests.answered(&method, list_or_watch, code, Instant::now());
             if let Ok(answer) = &mut answer {
                 shorten_wait(answer);
             }
@@ -199,8 +199,8 @@ mod tests {
     const WATCH: &str = "/apis/bitnami.com/v1alpha1/sealedsecrets?watch=true&resourceVersion=7";
     const ELSEWHERE: &str = "/apis/bitnami.com/v1alpha1/namespaces/shop/sealedsecrets?limit=100";
 
-    fn reading(path: &str) -> Option<Reading> {
-        Reading::of(&Method::GET, &path.parse().unwrap())
+    fn list_or_watch(path: &str) -> Option<ListOrWatch> {
+        ListOrWatch::of(&Method::GET, &path.parse().unwrap())
     }
 
     #[test]
@@ -211,23 +211,23 @@ mod tests {
             (ELSEWHERE, "sealedsecrets", false),
             ("/api/v1/namespaces/kube-system/secrets?&watch=true&labelSelector=a", "secrets", true),
         ] {
-            let found = reading(path).unwrap();
+            let found = list_or_watch(path).unwrap();
             assert_eq!((found.resource.as_str(), found.is_watch), (resource, is_watch), "{path}");
         }
         for path in ["/api", "/api/v1/namespaces/shop", "/api/v1/namespaces/shop/secrets/db", "/version"] {
-            assert_eq!(reading(path), None, "{path}");
+            assert_eq!(list_or_watch(path), None, "{path}");
         }
-        assert_eq!(Reading::of(&Method::POST, &"/api/v1/namespaces/shop/secrets".parse().unwrap()), None);
-        assert_eq!(reading(WATCH), reading(&WATCH.replace("=7", "=8")));
-        assert_ne!(reading("/api/v1/secrets?labelSelector=a"), reading("/api/v1/secrets?labelSelector=b"));
+        assert_eq!(ListOrWatch::of(&Method::POST, &"/api/v1/namespaces/shop/secrets".parse().unwrap()), None);
+        assert_eq!(list_or_watch(WATCH), list_or_watch(&WATCH.replace("=7", "=8")));
+        assert_ne!(list_or_watch("/api/v1/secrets?labelSelector=a"), list_or_watch("/api/v1/secrets?labelSelector=b"));
     }
 
     #[test]
     fn sealed_secrets_that_nobody_may_read_are_noticed_when_it_does_not_pass_and_when_it_is_over() {
         let (requests, start) = (ApiRequests::default(), Instant::now());
         let answered = |path: &str, code, after| {
-            let reading = Reading::of(&Method::GET, &path.parse().unwrap());
-            requests.answered(&Method::GET, reading, code, start + Duration::from_secs(after));
+            let list_or_watch = ListOrWatch::of(&Method::GET, &path.parse().unwrap());
+            requests.answered(&Method::GET, list_or_watch, code, start + Duration::from_secs(after));
         };
         let refused = |after| requests.are_sealed_secrets_refused(start + Duration::from_secs(after));
         assert!(!refused(1000), "nothing was asked yet");
@@ -248,10 +248,10 @@ mod tests {
     fn one_namespace_that_may_not_be_read_leaves_the_others() {
         let (requests, start) = (ApiRequests::default(), Instant::now());
         for (path, code) in [(ELSEWHERE.replace("shop", "other"), 403), (ELSEWHERE.to_owned(), 200)] {
-            requests.answered(&Method::GET, reading(&path), code, start);
+            requests.answered(&Method::GET, list_or_watch(&path), code, start);
         }
         assert!(!requests.are_sealed_secrets_refused(start + Duration::from_mins(10)));
-        requests.answered(&Method::GET, reading(ELSEWHERE), 403, start);
+        requests.answered(&Method::GET, list_or_watch(ELSEWHERE), 403, start);
         assert!(requests.are_sealed_secrets_refused(start + Duration::from_mins(10)));
     }
 
@@ -266,7 +266,7 @@ mod tests {
             page
         };
         for (path, code) in [(LIST, 200), (WATCH, 403), (WATCH, NO_ANSWER)] {
-            requests.answered(&Method::GET, reading(path), code, Instant::now());
+            requests.answered(&Method::GET, list_or_watch(path), code, Instant::now());
         }
         for line in [
             r#"api_requests_total{method="get",code="403"} 1"#,
@@ -276,7 +276,7 @@ mod tests {
         ] {
             assert!(page().contains(line), "{line}\n{}", page());
         }
-        requests.answered(&Method::GET, reading(WATCH), 200, Instant::now());
+        requests.answered(&Method::GET, list_or_watch(WATCH), 200, Instant::now());
         assert!(page().contains(r#"watches_failing{resource="sealedsecrets"} 0"#));
     }
 

@@ -17,13 +17,13 @@ const COUNTED_EVERY: Duration = Duration::from_secs(5);
 const AFTER_WRITE: Duration = Duration::from_secs(1);
 
 /// Waits between the turns of a writer.
-pub(crate) struct Pauses {
+pub(crate) struct WriterPacing {
     /// What is written, in the plural.
     what: &'static str,
     forbidden_told: bool,
 }
 
-impl Pauses {
+impl WriterPacing {
     pub(crate) fn new(what: &'static str) -> Self {
         Self { what, forbidden_told: false }
     }

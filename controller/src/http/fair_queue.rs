@@ -8,7 +8,7 @@ use tokio::sync::oneshot::{self, Sender};
 
 /// Requests that wait for their turn.
 #[derive(Debug, Default)]
-pub(crate) struct Turns {
+pub(crate) struct FairQueue {
     state: Mutex<State>,
 }
 
@@ -17,11 +17,11 @@ struct State {
     /// Somebody has the turn, or is about to be told so.
     taken: bool,
     /// Who is next comes first; nobody without requests is in here.
-    waiting: VecDeque<(IpAddr, VecDeque<Sender<Turn>>)>,
+    waiting: VecDeque<(IpAddr, VecDeque<Sender<Permit>>)>,
 }
 
 impl State {
-    fn wait(&mut self, peer: IpAddr, request: Sender<Turn>) {
+    fn wait(&mut self, peer: IpAddr, request: Sender<Permit>) {
         match self.waiting.iter_mut().find(|(waiting, _)| *waiting == peer) {
             Some((_, requests)) => requests.push_back(request),
             None => self.waiting.push_back((peer, [request].into())),
@@ -29,7 +29,7 @@ impl State {
     }
 
     /// The first request of the first peer, which is the last one then.
-    fn next(&mut self) -> Option<Sender<Turn>> {
+    fn next(&mut self) -> Option<Sender<Permit>> {
         let (peer, mut requests) = self.waiting.pop_front()?;
         let request = requests.pop_front();
         if !requests.is_empty() {
@@ -41,11 +41,11 @@ impl State {
 
 /// The turn, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn(Arc<Turns>);
+pub(crate) struct Permit(Arc<FairQueue>);
 
-impl Turns {
+impl FairQueue {
     /// Returns when it is the turn of this request, `None` if that never comes. Whoever does not wait any more is passed over.
-    pub(crate) async fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Turn> {
+    pub(crate) async fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Permit> {
         let (request, turn) = oneshot::channel();
         self.lock().wait(peer, request);
         self.pass_on_if_free();
@@ -61,7 +61,7 @@ impl Turns {
         };
         if let Some(request) = next {
             // The turn of somebody who has gone comes back, and is passed on when it is dropped here.
-            drop(request.send(Turn(Arc::clone(self))));
+            drop(request.send(Permit(Arc::clone(self))));
         }
     }
 
@@ -70,7 +70,7 @@ impl Turns {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.lock().taken = false;
         self.0.pass_on_if_free();
@@ -92,13 +92,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_turns_go_round_the_peers() {
-        let turns = Arc::<Turns>::default();
-        let first = turns.take(peer(1)).await.unwrap();
-        let mut greedy = [1; 3].map(|last| Box::pin(turns.take(peer(last))));
+        let fair_queue = Arc::<FairQueue>::default();
+        let first = fair_queue.take(peer(1)).await.unwrap();
+        let mut greedy = [1; 3].map(|last| Box::pin(fair_queue.take(peer(last))));
         for request in &mut greedy {
             assert!(poll!(request).is_pending());
         }
-        let mut other = pin!(turns.take(peer(2)));
+        let mut other = pin!(fair_queue.take(peer(2)));
         assert!(poll!(&mut other).is_pending());
         let [second, third, fourth] = &mut greedy;
         drop(first);
@@ -108,14 +108,14 @@ mod tests {
         drop(other.now_or_never().flatten().unwrap());
         drop(third.now_or_never().flatten().unwrap());
         drop(fourth.now_or_never().flatten().unwrap());
-        assert!(turns.take(peer(3)).now_or_never().flatten().is_some());
+        assert!(fair_queue.take(peer(3)).now_or_never().flatten().is_some());
     }
 
     #[tokio::test]
     async fn who_does_not_wait_any_more_is_passed_over() {
-        let turns = Arc::<Turns>::default();
-        let first = turns.take(peer(1)).await.unwrap();
-        let mut waiting = [1, 2, 1, 3].map(|last| Box::pin(turns.take(peer(last))));
+        let fair_queue = Arc::<FairQueue>::default();
+        let first = fair_queue.take(peer(1)).await.unwrap();
+        let mut waiting = [1, 2, 1, 3].map(|last| Box::pin(fair_queue.take(peer(last))));
         for request in &mut waiting {
             assert!(poll!(request).is_pending());
         }

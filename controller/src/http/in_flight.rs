@@ -40,7 +40,7 @@ impl Amount {
 
 /// What all requests hold.
 #[derive(Debug, Default)]
-pub(crate) struct Holdings {
+pub(crate) struct InFlightLimit {
     held: Mutex<Held>,
 }
 
@@ -73,18 +73,18 @@ impl Held {
 
 /// What one request holds; given back when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Holding {
-    house: Arc<Holdings>,
+pub(crate) struct InFlight {
+    limit: Arc<InFlightLimit>,
     peer: IpAddr,
     amount: Amount,
 }
 
-impl Holdings {
+impl InFlightLimit {
     /// A place for a request of this peer; `None` if it has too many, or all have.
-    pub(crate) fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Holding> {
+    pub(crate) fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<InFlight> {
         let amount = Amount { requests: 1, bytes: 0 };
         self.lock().take(peer, amount)?;
-        Some(Holding { house: Arc::clone(self), peer, amount })
+        Some(InFlight { limit: Arc::clone(self), peer, amount })
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -92,17 +92,17 @@ impl Holdings {
     }
 }
 
-impl Holding {
+impl InFlight {
     /// An answer that holds this until the last of it has been written; `None` if there is no room for one that is longer than the
     /// body, which is done with.
     pub(crate) fn answer(mut self, text: String) -> Option<Bytes> {
         self.keep(text.len().saturating_sub(self.amount.bytes))?;
-        Some(Bytes::from_owner(HeldText { text, _holding: self }))
+        Some(Bytes::from_owner(HeldText { text, _in_flight: self }))
     }
 
     /// Room for so many bytes more of the body; `None` if there is none.
     pub(crate) fn keep(&mut self, bytes: usize) -> Option<()> {
-        self.house.lock().take(self.peer, Amount { requests: 0, bytes })?;
+        self.limit.lock().take(self.peer, Amount { requests: 0, bytes })?;
         self.amount.bytes += bytes;
         Some(())
     }
@@ -110,7 +110,7 @@ impl Holding {
 
 struct HeldText {
     text: String,
-    _holding: Holding,
+    _in_flight: InFlight,
 }
 
 impl AsRef<[u8]> for HeldText {
@@ -119,9 +119,9 @@ impl AsRef<[u8]> for HeldText {
     }
 }
 
-impl Drop for Holding {
+impl Drop for InFlight {
     fn drop(&mut self) {
-        self.house.lock().give_back(self.peer, self.amount);
+        self.limit.lock().give_back(self.peer, self.amount);
     }
 }
 
@@ -133,37 +133,37 @@ mod tests {
         IpAddr::from([10, 0, 0, last])
     }
 
-    fn enter_all(house: &Arc<Holdings>, last: u8) -> Vec<Holding> {
-        std::iter::from_fn(|| house.enter(peer(last))).collect()
+    fn enter_all(limit: &Arc<InFlightLimit>, last: u8) -> Vec<InFlight> {
+        std::iter::from_fn(|| limit.enter(peer(last))).collect()
     }
 
     #[test]
     fn a_peer_has_a_quarter_of_all_places_and_gives_them_back() {
-        let house = Arc::<Holdings>::default();
-        let first = enter_all(&house, 1);
+        let limit = Arc::<InFlightLimit>::default();
+        let first = enter_all(&limit, 1);
         assert_eq!(first.len(), 16);
-        let others: Vec<_> = (2..=4).flat_map(|last| enter_all(&house, last)).collect();
+        let others: Vec<_> = (2..=4).flat_map(|last| enter_all(&limit, last)).collect();
         assert_eq!(others.len(), 48);
-        let mut single: Vec<_> = (5..=50).filter_map(|last| house.enter(peer(last))).collect();
+        let mut single: Vec<_> = (5..=50).filter_map(|last| limit.enter(peer(last))).collect();
         assert_eq!(single.len(), 16, "a client with one request has a place where others have all");
-        assert!(house.enter(peer(5)).is_none());
+        assert!(limit.enter(peer(5)).is_none());
         single.clear();
         drop(first);
-        assert_eq!(enter_all(&house, 10).len(), 16);
+        assert_eq!(enter_all(&limit, 10).len(), 16);
         drop(others);
-        let held = house.lock();
+        let held = limit.lock();
         assert_eq!((held.in_all, held.of_peers.len()), (Amount::default(), 0));
     }
 
     #[test]
     fn a_peer_has_a_quarter_of_the_room_for_bodies_and_gives_it_back() {
-        let house = Arc::<Holdings>::default();
-        let mut bodies: Vec<_> = (1..=5).map(|last| house.enter(peer(last)).unwrap()).collect();
-        let keep = |body: &mut Holding, bytes| body.keep(bytes).is_some();
+        let limit = Arc::<InFlightLimit>::default();
+        let mut bodies: Vec<_> = (1..=5).map(|last| limit.enter(peer(last)).unwrap()).collect();
+        let keep = |body: &mut InFlight, bytes| body.keep(bytes).is_some();
         assert!(keep(&mut bodies[0], 4 << 20) && !keep(&mut bodies[0], 1));
-        assert!(!keep(&mut house.enter(peer(1)).unwrap(), 1), "what it holds counts for all its requests");
+        assert!(!keep(&mut limit.enter(peer(1)).unwrap(), 1), "what it holds counts for all its requests");
         assert!((1..5).all(|other| keep(&mut bodies[other], 4 << 20)));
-        let mut last = house.enter(peer(6)).unwrap();
+        let mut last = limit.enter(peer(6)).unwrap();
         assert!(!keep(&mut last, 1));
         bodies.remove(0);
         assert!(keep(&mut last, 4 << 20));
@@ -171,16 +171,16 @@ mod tests {
 
     #[test]
     fn an_answer_holds_what_it_takes_until_it_is_gone() {
-        let house = Arc::<Holdings>::default();
-        let mut request = house.enter(peer(1)).unwrap();
+        let limit = Arc::<InFlightLimit>::default();
+        let mut request = limit.enter(peer(1)).unwrap();
         request.keep(10).unwrap();
         let answer = request.answer("x".repeat(25)).unwrap();
-        assert_eq!(house.lock().in_all, Amount { requests: 1, bytes: 25 });
+        assert_eq!(limit.lock().in_all, Amount { requests: 1, bytes: 25 });
         drop(answer.slice(5..));
-        assert_eq!(house.lock().in_all.bytes, 25);
+        assert_eq!(limit.lock().in_all.bytes, 25);
         drop(answer);
-        assert_eq!(house.lock().in_all, Amount::default());
-        assert!(house.enter(peer(1)).unwrap().answer("x".repeat((4 << 20) + 1)).is_none());
-        assert_eq!(house.lock().in_all, Amount::default());
+        assert_eq!(limit.lock().in_all, Amount::default());
+        assert!(limit.enter(peer(1)).unwrap().answer("x".repeat((4 << 20) + 1)).is_none());
+        assert_eq!(limit.lock().in_all, Amount::default());
     }
 }

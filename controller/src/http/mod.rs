@@ -21,17 +21,17 @@ use crate::context::RingReceiver;
 use crate::metrics::Metrics;
 
 pub(crate) use middleware::clients::TrustedProxies;
-pub(crate) use handlers::request_handler::Desk;
+pub(crate) use handlers::request_handler::RequestHandler;
 pub(crate) use handlers::health::Readiness;
 pub(crate) use server::listen::listen;
 pub(crate) use middleware::rate::{Limits, RateLimiter};
-pub(crate) use server::Patience;
+pub(crate) use server::ConnectionTimeouts;
 
 /// What the interface needs of the rest of the controller.
-pub(crate) struct Interface {
+pub(crate) struct HttpState {
     pub(crate) ring: RingReceiver,
     pub(crate) readiness: Readiness,
-    pub(crate) desk: Desk,
+    pub(crate) request_handler: RequestHandler,
     pub(crate) limiter: RateLimiter,
     pub(crate) proxies: Arc<TrustedProxies>,
     pub(crate) metrics: Arc<Metrics>,
@@ -40,15 +40,15 @@ pub(crate) struct Interface {
 /// Serves the certificate, the probes, and the questions of kubeseal until `stop`.
 pub(crate) async fn serve(
     listener: TcpListener,
-    interface: Interface,
-    patience: Patience,
+    http_state: HttpState,
+    timeouts: ConnectionTimeouts,
     stop: CancellationToken,
 ) {
-    server::answer(listener, routes(interface), patience, stop).await;
+    server::answer(listener, routes(http_state), timeouts, stop).await;
 }
 
 /// Every path takes every method, as upstream's do.
-fn routes(Interface { ring, readiness, desk, limiter, proxies, metrics }: Interface) -> Router {
+fn routes(HttpState { ring, readiness, request_handler, limiter, proxies, metrics }: HttpState) -> Router {
     let identified = from_fn_with_state(proxies, middleware::clients::identified);
     let limited = from_fn_with_state(Arc::new(limiter), middleware::rate_limit::limited);
     let questions = Router::new()
@@ -56,7 +56,7 @@ fn routes(Interface { ring, readiness, desk, limiter, proxies, metrics }: Interf
         .route("/v1/rotate", any(handlers::rotate::rotate))
         .route_layer(limited)
         .route_layer(identified)
-        .with_state(Arc::new(desk));
+        .with_state(Arc::new(request_handler));
     let counted = Router::new()
         .route("/v1/cert.pem", any(handlers::certificate::pem))
         .with_state(ring)
@@ -74,12 +74,12 @@ fn routes(Interface { ring, readiness, desk, limiter, proxies, metrics }: Interf
 pub(crate) async fn serve_metrics(
     listener: TcpListener,
     metrics: Arc<Metrics>,
-    patience: Patience,
+    timeouts: ConnectionTimeouts,
     stop: CancellationToken,
 ) {
     let page = handlers::metrics_page::Page::new(move || metrics.render());
     let routes = Router::new().route("/metrics", any(handlers::metrics_page::metrics)).with_state(Arc::new(page));
-    server::answer(listener, routes.fallback(nothing_here), patience, stop).await;
+    server::answer(listener, routes.fallback(nothing_here), timeouts, stop).await;
 }
 
 async fn nothing_here() -> (StatusCode, &'static str) {

@@ -12,7 +12,7 @@ use crate::args::Args;
 
 /// What new keys are like.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Making {
+pub(crate) struct GenerationConfig {
     /// Of the names of their Secrets.
     pub(crate) prefix: String,
     pub(crate) size: KeySize,
@@ -24,8 +24,8 @@ pub(crate) struct Making {
 
 /// What becomes of keys.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Rules {
-    pub(crate) making: Making,
+pub(crate) struct EffectivePolicy {
+    pub(crate) generation_config: GenerationConfig,
     pub(crate) order_by: OrderBy,
     pub(crate) rotation: RotationPolicy,
 }
@@ -46,10 +46,10 @@ impl Request {
     }
 }
 
-impl Rules {
+impl EffectivePolicy {
     pub(crate) fn of_flags(args: &Args) -> Self {
         Self {
-            making: Making {
+            generation_config: GenerationConfig {
                 prefix: args.key_prefix.clone(),
                 size: args.key_size,
                 validity: args.key_ttl,
@@ -63,23 +63,23 @@ impl Rules {
     /// These rules where the policy says nothing else. Moments that were asked for add up: whoever asks, the newest key must
     /// not be older (key-rotation rule 2).
     pub(crate) fn under(&self, policy: &SealingKeyPolicy) -> Self {
-        let mut rules = self.clone();
-        rules.make_as(policy);
-        rules.rotate_as(policy);
-        rules.keep_as(policy);
-        rules
+        let mut in_force = self.clone();
+        in_force.apply_generation(policy);
+        in_force.apply_rotation(policy);
+        in_force.apply_retention(policy);
+        in_force
     }
 
-    fn make_as(&mut self, policy: &SealingKeyPolicy) {
+    fn apply_generation(&mut self, policy: &SealingKeyPolicy) {
         let Some(wanted) = policy.spec.generate.clone() else { return };
-        let making = &mut self.making;
-        making.size = wanted.key_size.and_then(|bits| KeySize::from_bits(bits.into())).unwrap_or(making.size);
-        making.validity = wanted.certificate_validity.and_then(length).unwrap_or(making.validity);
-        wanted.common_name.into_iter().for_each(|name| making.common_name = name);
-        wanted.secret_prefix.into_iter().for_each(|prefix| making.prefix = prefix);
+        let generation_config = &mut self.generation_config;
+        generation_config.size = wanted.key_size.and_then(|bits| KeySize::from_bits(bits.into())).unwrap_or(generation_config.size);
+        generation_config.validity = wanted.certificate_validity.and_then(length).unwrap_or(generation_config.validity);
+        wanted.common_name.into_iter().for_each(|name| generation_config.common_name = name);
+        wanted.secret_prefix.into_iter().for_each(|prefix| generation_config.prefix = prefix);
     }
 
-    fn rotate_as(&mut self, policy: &SealingKeyPolicy) {
+    fn apply_rotation(&mut self, policy: &SealingKeyPolicy) {
         let spec = &policy.spec;
         let rotation = &mut self.rotation;
         rotation.suspended = spec.suspend.unwrap_or(rotation.suspended);
@@ -95,7 +95,7 @@ impl Rules {
         rotation.requests.extend(Request::of(policy).and_then(|request| request.moment));
     }
 
-    fn keep_as(&mut self, policy: &SealingKeyPolicy) {
+    fn apply_retention(&mut self, policy: &SealingKeyPolicy) {
         let choice = policy.spec.primary.clone().unwrap_or_default();
         match choice.order_by {
             Some(KeyOrder::CertNotBefore) => self.order_by = OrderBy::CertNotBefore,
@@ -125,7 +125,7 @@ mod tests {
 
     use super::*;
 
-    fn flags() -> Rules {
+    fn flags() -> EffectivePolicy {
         let flags = [
             "controller",
             "--key-prefix=own-key",
@@ -136,7 +136,7 @@ mod tests {
             "--key-order-priority=SecretCreationTimestamp",
             "--key-cutoff-time=Mon, 02 Jan 2006 15:04:05 -0700",
         ];
-        Rules::of_flags(&Args::try_parse_from(flags).unwrap())
+        EffectivePolicy::of_flags(&Args::try_parse_from(flags).unwrap())
     }
 
     fn policy(annotations: &Value, spec: &Value) -> SealingKeyPolicy {
@@ -164,8 +164,8 @@ mod tests {
             "retention": {"keepAtLeast": 5, "retireWhenUnusedFor": "1d", "deleteAfterRetired": "4w"}
         });
         let hours = SignedDuration::from_hours;
-        let expected = Rules {
-            making: Making {
+        let expected = EffectivePolicy {
+            generation_config: GenerationConfig {
                 prefix: "other".to_owned(),
                 size: KeySize::Rsa2048,
                 validity: hours(48),
@@ -193,8 +193,8 @@ mod tests {
             "rotation": {"every": "0", "activationDelay": "0s"}, "primary": {"pin": ""},
             "retention": {"retireWhenUnusedFor": "0s", "deleteAfterRetired": "0"}
         });
-        let rules = flags().under(&policy(&json!({}), &spec));
-        assert_eq!(rules.rotation, RotationPolicy { every: None, ..flags().rotation });
+        let in_force = flags().under(&policy(&json!({}), &spec));
+        assert_eq!(in_force.rotation, RotationPolicy { every: None, ..flags().rotation });
     }
 
     #[test]

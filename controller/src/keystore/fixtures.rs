@@ -5,7 +5,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ObjectMeta;
 use sealed_secrets_core::crypto::{CertificateRequest, KeyPair};
-use sealed_secrets_core::rotation::{KeyFacts, KeyLabel, KeyRecord, Wish};
+use sealed_secrets_core::rotation::{KeyFacts, KeyLabel, KeyRecord, DesiredState};
 use sealed_secrets_crds::SealingKeyPhase;
 
 use super::KeyView;
@@ -53,7 +53,7 @@ pub(crate) fn key(name: &str, phase: SealingKeyPhase) -> KeyView {
         facts: Some(facts),
         label: KeyLabel::Active,
         created: made,
-        wish: Wish::Active,
+        desired: DesiredState::Active,
         wish_since: None,
         compromised_since: None,
         decrypt_until: None,
@@ -70,13 +70,13 @@ pub(crate) fn view(keys: Vec<KeyView>) -> KeysView {
         primary: primary.map(|key| key.record.name.clone()),
         keys,
         wanted: None,
-        hindrance: None,
+        blocker: None,
         blocked: Vec::new(),
         read_only: false,
         suspended: false,
         activation_delay: SignedDuration::ZERO,
         next: None,
         due_since: None,
-        heeded: None,
+        observed_policy: None,
     }
 }

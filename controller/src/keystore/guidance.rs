@@ -4,28 +4,28 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::{Resource as _, ResourceExt as _};
-use sealed_secrets_core::rotation::{KeyRecord, Wish, is_met};
+use sealed_secrets_core::rotation::{KeyRecord, DesiredState, is_met};
 use sealed_secrets_crds::SealingKeyPolicy;
 use sealed_secrets_crds::names::DEFAULT_POLICY_NAME;
 use tokio::sync::watch;
 
 use super::effective_policy::Request;
-use super::view::Heeded;
-use crate::api::optional_crd_watch::Followed;
-use crate::usage::{Ledger, Usage};
+use super::view::ObservedPolicy;
+use crate::api::optional_crd_watch::Watched;
+use crate::usage::{KeyUsageIndex, Usage};
 
 /// What people say on `SealingKeys` and is not yet on their key Secrets, by name.
-pub(crate) type Wishes = BTreeMap<String, Wish>;
+pub(crate) type DesiredStates = BTreeMap<String, DesiredState>;
 
 /// What the keystore heeds beside flags and key Secrets.
 pub(crate) struct Guidance {
-    pub(crate) policies: watch::Receiver<Followed<SealingKeyPolicy>>,
-    pub(crate) wishes: watch::Receiver<Wishes>,
-    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) policies: watch::Receiver<Watched<SealingKeyPolicy>>,
+    pub(crate) desired_states: watch::Receiver<DesiredStates>,
+    pub(crate) key_usage: Arc<KeyUsageIndex>,
 }
 
 /// The policy that is in force, without its status.
-pub(super) fn in_force(policies: &Followed<SealingKeyPolicy>) -> Option<SealingKeyPolicy> {
+pub(super) fn in_force(policies: &Watched<SealingKeyPolicy>) -> Option<SealingKeyPolicy> {
     let mut policy = policies.get(DEFAULT_POLICY_NAME)?.clone();
     policy.status = None;
     Some(policy)
@@ -33,21 +33,21 @@ pub(super) fn in_force(policies: &Followed<SealingKeyPolicy>) -> Option<SealingK
 
 /// Returns when the policy in force is another one, or says something else.
 pub(super) async fn policy_changed(
-    policies: &mut watch::Receiver<Followed<SealingKeyPolicy>>,
-    heeded: Option<&SealingKeyPolicy>,
+    policies: &mut watch::Receiver<Watched<SealingKeyPolicy>>,
+    observed_policy: Option<&SealingKeyPolicy>,
 ) {
     let words = |policy: &SealingKeyPolicy| (policy.uid(), policy.meta().generation, Request::of(policy));
-    let heeded = heeded.map(words);
+    let observed_policy = observed_policy.map(words);
     let other =
-        |policies: &Followed<SealingKeyPolicy>| policies.get(DEFAULT_POLICY_NAME).map(words) != heeded;
+        |policies: &Watched<SealingKeyPolicy>| policies.get(DEFAULT_POLICY_NAME).map(words) != observed_policy;
     if policies.wait_for(other).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
 /// Returns when people want something else.
-pub(super) async fn wished(wishes: &mut watch::Receiver<Wishes>) {
-    if wishes.changed().await.is_err() {
+pub(super) async fn wished(desired_states: &mut watch::Receiver<DesiredStates>) {
+    if desired_states.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
 }
@@ -60,12 +60,12 @@ pub(super) async fn need_changed(usage: &mut watch::Receiver<Usage>, matters: bo
     }
 }
 
-pub(super) fn heeded(policy: &SealingKeyPolicy, records: &[KeyRecord]) -> Heeded {
+pub(super) fn observed_policy(policy: &SealingKeyPolicy, records: &[KeyRecord]) -> ObservedPolicy {
     let request = Request::of(policy);
     let is_handled = |request: &Request| request.moment.is_some_and(|moment| is_met(records, moment));
     let is_malformed = |request: &Request| request.moment.is_none();
     let text = |request: Request| request.text;
-    Heeded {
+    ObservedPolicy {
         uid: policy.uid().unwrap_or_default(),
         generation: policy.meta().generation,
         handled_request: request.clone().filter(is_handled).map(text),

@@ -23,32 +23,32 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::rotation::{Blocked, Generation, KeyRecord, Need, Plan, plan};
+use sealed_secrets_core::rotation::{Blocked, Generation, KeyRecord, UsageReport, Plan, plan};
 use sealed_secrets_crds::SealingKeyPolicy;
 use thiserror::Error;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
 use crate::args::Args;
-use crate::installation::Home;
-use crate::keystore::list::refresh::KeyList;
+use crate::installation::Installation;
+use crate::keystore::list::refresh::KeyRefresh;
 use crate::metrics::Metrics;
-use crate::api::optional_crd_watch::Followed;
-use crate::usage::{Ledger, Usage};
+use crate::api::optional_crd_watch::Watched;
+use crate::usage::{KeyUsageIndex, Usage};
 use crate::api::client;
 use crate::clock;
 use generate::attempts::Attempts;
 use writer::Writes;
-pub(crate) use guidance::{Guidance, Wishes};
+pub(crate) use guidance::{Guidance, DesiredStates};
 use guidance::{in_force, need_changed, policy_changed, wished};
 use list::lister::Keys;
 use generate::generator::Successor;
-use events::news;
+use events::events_between;
 use list::publish::publish;
-use list::parsed_keys::Readings;
-use effective_policy::Rules;
+use list::parsed_keys::ParsedKeys;
+use effective_policy::EffectivePolicy;
 use skew::{Skew, timeless};
-pub(crate) use view::{Heeded, Hindrance, KeyView, KeysView, told};
+pub(crate) use view::{ObservedPolicy, Blocker, KeyView, KeysView, told};
 
 /// The list is read at least this often, for where watching is not allowed, and after a failure.
 const POLL: Duration = Duration::from_secs(30);
@@ -64,9 +64,9 @@ enum KeystoreError {
     #[error("the API server's clock cannot be seen: {}", client::in_words(.0))]
     Clock(kube::Error),
     #[error("the task that reads key Secrets ended early")]
-    Reading,
+    ParsedKey,
     #[error("a key could not be made: {0}")]
-    Making(String),
+    GenerationConfig(String),
     #[error(
         "no free name for a new key Secret among {0}; delete unusable Secrets that begin with the key prefix"
     )]
@@ -84,32 +84,32 @@ pub(crate) struct Keystore {
     client: Client,
     secrets: Api<Secret>,
     namespace: String,
-    home: Home,
-    flags: Rules,
+    home: Installation,
+    flags: EffectivePolicy,
     /// The flags, and over them the policy that was in force when the last turn began.
-    rules: Rules,
+    in_force: EffectivePolicy,
     /// That policy, without what others write in it.
     policy: Option<SealingKeyPolicy>,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
-    policies: watch::Receiver<Followed<SealingKeyPolicy>>,
-    wishes: watch::Receiver<Wishes>,
+    policies: watch::Receiver<Watched<SealingKeyPolicy>>,
+    desired_states: watch::Receiver<DesiredStates>,
     usage: watch::Receiver<Usage>,
-    ledger: Arc<Ledger>,
+    key_usage: Arc<KeyUsageIndex>,
     publisher: watch::Sender<Option<Arc<KeyRing>>>,
     views: watch::Sender<Option<Arc<KeysView>>>,
-    key_list: Arc<KeyList>,
+    key_refresh: Arc<KeyRefresh>,
     metrics: Arc<Metrics>,
     attempts: Attempts,
     skew: Skew,
     /// What the last turn could not do to a key Secret, and why.
-    undone: Option<String>,
+    write_error: Option<String>,
     /// Whether SIGUSR1 asks for a key, and the moment is not known yet.
     signalled: bool,
     /// Whether what was planned last depends on what needs each key.
     needs_need: bool,
     /// What the key Secrets of the last list hold.
-    readings: Arc<Readings>,
+    parsed_keys: Arc<ParsedKeys>,
     /// Whether key Secrets may not be changed; told once.
     read_only: bool,
 }
@@ -124,28 +124,28 @@ impl Keystore {
     ) -> Self {
         Self {
             secrets: Api::namespaced(client.clone(), namespace),
-            home: Home::new(client.clone(), namespace),
+            home: Installation::new(client.clone(), namespace),
             client,
             namespace: namespace.to_owned(),
-            flags: Rules::of_flags(args),
-            rules: Rules::of_flags(args),
+            flags: EffectivePolicy::of_flags(args),
+            in_force: EffectivePolicy::of_flags(args),
             policy: None,
             labels: args.privatekey_labels.clone(),
             annotations: args.privatekey_annotations.clone(),
             policies: guidance.policies,
-            wishes: guidance.wishes,
-            usage: guidance.ledger.subscribe(),
-            ledger: guidance.ledger,
+            desired_states: guidance.desired_states,
+            usage: guidance.key_usage.subscribe(),
+            key_usage: guidance.key_usage,
             publisher: watch::Sender::new(None),
             views: watch::Sender::new(None),
-            key_list: Arc::default(),
+            key_refresh: Arc::default(),
             metrics,
             attempts: Attempts::default(),
             skew: Skew::default(),
-            undone: None,
+            write_error: None,
             signalled: false,
             needs_need: false,
-            readings: Arc::default(),
+            parsed_keys: Arc::default(),
             read_only: false,
         }
     }
@@ -161,8 +161,8 @@ impl Keystore {
     }
 
     /// How to ask for a list of the key Secrets, and when the last one was made.
-    pub(crate) fn key_list(&self) -> Arc<KeyList> {
-        Arc::clone(&self.key_list)
+    pub(crate) fn key_refresh(&self) -> Arc<KeyRefresh> {
+        Arc::clone(&self.key_refresh)
     }
 
     /// Never ends: a turn whenever a key Secret, the policy, a wish or a need changes, the plan says so, somebody asks for a list,
@@ -170,8 +170,8 @@ impl Keystore {
     pub(crate) async fn run(mut self, mut asked: Signal) {
         let changes = list::key_watch::changes(&self.client, &self.namespace, self.legacy_name());
         futures::pin_mut!(changes);
-        let key_list = Arc::clone(&self.key_list);
-        let known = self.policies.wait_for(|policies| *policies != Followed::Unknown);
+        let key_refresh = Arc::clone(&self.key_refresh);
+        let known = self.policies.wait_for(|policies| *policies != Watched::Unknown);
         // Where that cannot be told, keys are served at least.
         let _ = tokio::time::timeout(FOR_POLICY, known).await;
         let mut said = None;
@@ -187,9 +187,9 @@ impl Keystore {
             tokio::select! {
                 _ = changes.next() => {}
                 () = tokio::time::sleep(wait) => {}
-                () = key_list.asked() => {}
+                () = key_refresh.asked() => {}
                 () = policy_changed(&mut self.policies, self.policy.as_ref()) => {}
-                () = wished(&mut self.wishes) => {}
+                () = wished(&mut self.desired_states) => {}
                 () = need_changed(&mut self.usage, self.needs_need) => {}
                 _ = asked.recv() => {
                     tracing::info!("SIGUSR1: a new key is asked for");
@@ -204,35 +204,35 @@ impl Keystore {
     async fn turn(&mut self) -> Result<Duration, KeystoreError> {
         let begun = Instant::now();
         self.date_signal().await?;
-        let policy_is_known = self.heed_policy();
+        let policy_is_known = self.observe_policy();
         let keys = self.load().await?;
         let now = clock::now();
         let records = keys.records();
         let need = self.usage.borrow_and_update().need.clone();
-        let plan = plan(&self.rules.rotation, &records, need.as_ref(), now);
+        let plan = plan(&self.in_force.rotation, &records, need.as_ref(), now);
         publish(&self.publisher, keys.ring(plan.primary.as_deref()));
-        self.key_list.published(begun);
+        self.key_refresh.published(begun);
         if !policy_is_known {
             return Ok(RETRY);
         }
         self.ask_for_need(&records, need.as_ref(), &plan, now);
-        let timeless = timeless(&self.rules.rotation, &records, need.as_ref(), &plan);
+        let timeless = timeless(&self.in_force.rotation, &records, need.as_ref(), &plan);
         let looked = self.look_at_clock(&plan, &timeless, &records, now).await;
         let trusts_clock = looked.is_ok() && !self.skew.is_off();
         self.show(&keys, &records, &plan, now).await;
-        self.key_list.shown(begun);
+        self.key_refresh.shown(begun);
         let changes = if trusts_clock { &plan.changes } else { &timeless };
         let mut writes = Writes::default();
-        self.copy_wishes(&keys, &mut writes).await;
+        self.copy_desired_states(&keys, &mut writes).await;
         if !writes.made {
             self.apply(changes, &keys, &mut writes).await;
         }
-        let is_news = self.undone.is_some() != writes.undone.is_some();
+        let is_news = self.write_error.is_some() != writes.write_error.is_some();
         if writes.made {
-            self.undone = writes.undone.or(self.undone.take());
+            self.write_error = writes.write_error.or(self.write_error.take());
             return Ok(Duration::ZERO);
         }
-        self.undone = writes.undone;
+        self.write_error = writes.write_error;
         let mut wait = if is_news { Duration::ZERO } else { self.until_due(&plan, now) };
         match plan.generate {
             Some(generation) if trusts_clock => wait = wait.min(self.attempt(&records, generation).await),
@@ -260,33 +260,33 @@ impl Keystore {
     }
 
     /// Takes the rules of the policy in force. Returns whether it is known which one that is, if any.
-    fn heed_policy(&mut self) -> bool {
+    fn observe_policy(&mut self) -> bool {
         // What cannot be copied now is copied by the next turn, which a failure puts off.
-        self.wishes.mark_unchanged();
+        self.desired_states.mark_unchanged();
         let policies = self.policies.borrow_and_update();
-        let known = !matches!(*policies, Followed::Unknown | Followed::Denied);
+        let known = !matches!(*policies, Watched::Unknown | Watched::Denied);
         self.policy = in_force(&policies);
         drop(policies);
-        self.rules =
+        self.in_force =
             self.policy.as_ref().map_or_else(|| self.flags.clone(), |policy| self.flags.under(policy));
         known
     }
 
     /// Asks for a whole view where a key would retire or be deleted if nothing needed it.
-    fn ask_for_need(&mut self, records: &[KeyRecord], need: Option<&Need>, planned: &Plan, now: Timestamp) {
-        let nothing_needed = plan(&self.rules.rotation, records, Some(&Need::default()), now);
-        let all_needed = Need {
+    fn ask_for_need(&mut self, records: &[KeyRecord], need: Option<&UsageReport>, planned: &Plan, now: Timestamp) {
+        let nothing_needed = plan(&self.in_force.rotation, records, Some(&UsageReport::default()), now);
+        let all_needed = UsageReport {
             used: records.iter().filter_map(|key| Some(key.facts.as_ref()?.fingerprint.clone())).collect(),
-            ..Need::default()
+            ..UsageReport::default()
         };
-        let all_needed = plan(&self.rules.rotation, records, Some(&all_needed), now);
+        let all_needed = plan(&self.in_force.rotation, records, Some(&all_needed), now);
         self.needs_need = nothing_needed.changes != all_needed.changes
             || planned
                 .blocked
                 .iter()
                 .any(|blocked| matches!(blocked, Blocked::ViewNotWhole(_) | Blocked::Retention));
         if self.needs_need && need.is_none() {
-            self.ledger.want_whole_view();
+            self.key_usage.want_whole_view();
         }
     }
 
@@ -321,14 +321,14 @@ impl Keystore {
             return;
         }
         self.views.send_replace(Some(Arc::clone(&view)));
-        let news = news(before.as_deref(), &view, &self.rules.making.prefix, now);
-        self.tell(news, &view).await;
+        let events = events_between(before.as_deref(), &view, &self.in_force.generation_config.prefix, now);
+        self.tell(events, &view).await;
     }
 
     /// Name of the Secret without label that holds the key of upstream's first versions. A policy that names new keys otherwise
     /// does not change it, or that key would open no more.
     fn legacy_name(&self) -> &str {
-        &self.flags.making.prefix
+        &self.flags.generation_config.prefix
     }
 
     fn api_error(&self, cause: kube::Error) -> KeystoreError {

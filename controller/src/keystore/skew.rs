@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use sealed_secrets_core::rotation::{Change, KeyRecord, Need, Plan, RotationPolicy, Step, is_met, plan};
+use sealed_secrets_core::rotation::{Change, KeyRecord, UsageReport, Plan, RotationPolicy, Step, is_met, plan};
 
-use super::view::Hindrance;
+use super::view::Blocker;
 use super::Keystore;
 use super::KeystoreError;
 use crate::clock;
@@ -59,8 +59,8 @@ impl Skew {
         self.is_off().then(|| self.wait(false, now))
     }
 
-    pub(super) fn hindrance(&self) -> Option<Hindrance> {
-        self.off.map(Hindrance::ClockSkew)
+    pub(super) fn blocker(&self) -> Option<Blocker> {
+        self.off.map(Blocker::ClockSkew)
     }
 }
 
@@ -77,7 +77,7 @@ impl Keystore {
         now: Timestamp,
     ) -> Result<(), KeystoreError> {
         let is_due = planned.generate.is_some() || planned.changes.len() > timeless.len();
-        if !is_due && !waits_for_a_request(&self.rules.rotation, records, now) {
+        if !is_due && !waits_for_a_request(&self.in_force.rotation, records, now) {
             self.skew = Skew::default();
             return Ok(());
         }
@@ -105,18 +105,18 @@ fn waits_for_a_request(policy: &RotationPolicy, records: &[KeyRecord], now: Time
 pub(super) fn timeless(
     policy: &RotationPolicy,
     records: &[KeyRecord],
-    need: Option<&Need>,
+    need: Option<&UsageReport>,
     planned: &Plan,
 ) -> Vec<Change> {
     let at_any_time = plan(policy, records, need, Timestamp::MIN).changes;
-    let writes_no_date = |step: Step| matches!(step, Step::Activate | Step::Restore | Step::NoteUsed);
+    let writes_no_date = |step: Step| matches!(step, Step::Activate | Step::Restore | Step::RecordUsed);
     let is_timeless = |change: &&Change| writes_no_date(change.step) && at_any_time.contains(change);
     planned.changes.iter().filter(is_timeless).cloned().collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use sealed_secrets_core::rotation::{KeyLabel, Wish};
+    use sealed_secrets_core::rotation::{KeyLabel, DesiredState};
     use sealed_secrets_crds::SealingKeyPhase;
 
     use super::super::fixtures::{key, moment};
@@ -129,8 +129,8 @@ mod tests {
         assert!(!skew.note(minutes(5), now) && !skew.is_off());
         assert!(skew.note(minutes(6), now) && skew.is_off());
         assert!(!skew.note(minutes(-600), now), "it is known");
-        assert_eq!(skew.hindrance(), Some(Hindrance::ClockSkew(-36_000)));
-        assert!(!skew.note(minutes(-4), now) && skew.hindrance().is_none());
+        assert_eq!(skew.blocker(), Some(Blocker::ClockSkew(-36_000)));
+        assert!(!skew.note(minutes(-4), now) && skew.blocker().is_none());
     }
 
     #[test]
@@ -160,22 +160,22 @@ mod tests {
             ["a", "b", "c", "d", "e"].map(|name| key(name, SealingKeyPhase::DecryptOnly).record).into();
         // Leads at once, since nothing else can; then expelled, deleted, put back by hand, and to be dated.
         records[0].label = KeyLabel::Pending;
-        (records[1].wish, records[1].decrypt_until) =
-            (Wish::Compromised { decrypt_until: Some(moment(20)) }, Some(moment(20)));
+        (records[1].desired, records[1].decrypt_until) =
+            (DesiredState::Compromised { decrypt_until: Some(moment(20)) }, Some(moment(20)));
         (records[1].wish_since, records[1].compromised_since) = (Some(moment(15)), Some(moment(15)));
         (records[2].label, records[2].off_ring_since) = (KeyLabel::Retired, Some(moment(20)));
-        (records[3].label, records[3].wish) = (KeyLabel::Active, Wish::Compromised { decrypt_until: None });
+        (records[3].label, records[3].desired) = (KeyLabel::Active, DesiredState::Compromised { decrypt_until: None });
         records[3].off_ring_since = None;
-        (records[4].wish, records[4].off_ring_since) = (Wish::Retired, Some(moment(12)));
+        (records[4].desired, records[4].off_ring_since) = (DesiredState::Retired, Some(moment(12)));
         records[4].facts.as_mut().unwrap().has_certificate = false;
-        let need = Need::default();
+        let need = UsageReport::default();
         let planned = plan(&policy, &records, Some(&need), moment(1_000));
         let steps = |changes: &[Change]| -> Vec<_> {
             changes.iter().map(|change| (change.name.clone(), change.step)).collect()
         };
         let timeless = timeless(&policy, &records, Some(&need), &planned);
-        assert!(steps(&planned.changes).contains(&("b".to_owned(), Step::Expel)), "{planned:?}");
-        assert!(steps(&planned.changes).contains(&("d".to_owned(), Step::NoteWish)), "{planned:?}");
+        assert!(steps(&planned.changes).contains(&("b".to_owned(), Step::RemoveCompromised)), "{planned:?}");
+        assert!(steps(&planned.changes).contains(&("d".to_owned(), Step::RecordRequest)), "{planned:?}");
         assert_eq!(
             steps(&timeless),
             [("a".to_owned(), Step::Activate), ("e".to_owned(), Step::Restore)],

@@ -3,13 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 use sealed_secrets_core::crypto::SealingCertificate;
 use sealed_secrets_core::rotation::{
-    Blocked, Compromised, KeyLabel, KeyRecord, Occasion, Plan, activation_time, due_since, next_rotation,
+    Blocked, Compromised, KeyLabel, KeyRecord, Trigger, Plan, activation_time, due_since, next_rotation,
 };
 use sealed_secrets_crds::SealingKeyPhase;
 use sealed_secrets_crds::names::ROTATE_REQUESTED_AT_ANNOTATION;
 
 use super::Keystore;
-use super::guidance::heeded;
+use super::guidance::observed_policy;
 use super::list::lister::Keys;
 
 /// One key Secret.
@@ -27,22 +27,22 @@ pub(crate) struct KeyView {
 
 /// Why something is not done although it is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Hindrance {
+pub(crate) enum Blocker {
     /// This clock is so many seconds ahead of the API server's.
     ClockSkew(i64),
     /// Attempts have failed; the last one so.
     Failed { attempts: u32, why: String },
     /// This key Secret could not be changed, for this reason.
-    Undone(String),
+    WriteFailed(String),
 }
 
-impl Hindrance {
+impl Blocker {
     /// In words, the reason first.
     pub(crate) fn told(&self) -> String {
         match self {
             Self::ClockSkew(_) => "ClockSkew: the clock here is more than 5 minutes away from the API server's, so no key is made, activated, retired or deleted; set the clock".to_owned(),
             Self::Failed { why, .. } => format!("a key could not be made, and it is tried again: {why}"),
-            Self::Undone(what) => {
+            Self::WriteFailed(what) => {
                 format!("a key Secret could not be changed as is due, and it is tried again: {what}")
             }
         }
@@ -56,8 +56,8 @@ pub(crate) struct KeysView {
     /// Name of the key Secret that leads.
     pub(crate) primary: Option<String>,
     /// Why a key is to be made, if one is.
-    pub(crate) wanted: Option<Occasion>,
-    pub(crate) hindrance: Option<Hindrance>,
+    pub(crate) wanted: Option<Trigger>,
+    pub(crate) blocker: Option<Blocker>,
     pub(crate) blocked: Vec<Blocked>,
     /// Whether key Secrets may not be changed.
     pub(crate) read_only: bool,
@@ -68,12 +68,12 @@ pub(crate) struct KeysView {
     /// Since when one is due.
     pub(crate) due_since: Option<Timestamp>,
     /// What was heeded of the policy in force.
-    pub(crate) heeded: Option<Heeded>,
+    pub(crate) observed_policy: Option<ObservedPolicy>,
 }
 
 /// The version of the policy in force from which a plan was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Heeded {
+pub(crate) struct ObservedPolicy {
     pub(crate) uid: String,
     pub(crate) generation: Option<i64>,
     /// What its annotation asks for, if that is done.
@@ -82,7 +82,7 @@ pub(crate) struct Heeded {
     pub(crate) malformed_request: Option<String>,
 }
 
-impl Heeded {
+impl ObservedPolicy {
     /// What is wrong with the annotation, in words.
     pub(crate) fn told_of_request(&self) -> Option<String> {
         let text: String = self.malformed_request.as_ref()?.chars().take(60).collect();
@@ -112,30 +112,30 @@ impl KeysView {
 impl Keystore {
     /// What everybody may know after this plan.
     pub(super) fn view(&self, keys: &Keys, records: &[KeyRecord], plan: &Plan, now: Timestamp) -> KeysView {
-        let rotation = &self.rules.rotation;
+        let rotation = &self.in_force.rotation;
         let external = plan.blocked.iter().find_map(|blocked| match blocked {
-            Blocked::ExternalKeys(occasion) => Some(*occasion),
+            Blocked::ExternalKeys(trigger) => Some(*trigger),
             _ => None,
         });
         KeysView {
             keys: keys.views(plan.primary.as_deref()),
             primary: plan.primary.clone(),
-            wanted: plan.generate.map(|generation| generation.occasion).or(external),
-            hindrance: self.hindrance(plan),
+            wanted: plan.generate.map(|generation| generation.trigger).or(external),
+            blocker: self.blocker(plan),
             blocked: plan.blocked.clone(),
             read_only: self.read_only,
             suspended: rotation.suspended,
             activation_delay: rotation.activation_delay,
             next: next_rotation(rotation, records, now),
             due_since: due_since(rotation, records, now),
-            heeded: self.policy.as_ref().map(|policy| heeded(policy, records)),
+            observed_policy: self.policy.as_ref().map(|policy| observed_policy(policy, records)),
         }
     }
 
-    fn hindrance(&self, plan: &Plan) -> Option<Hindrance> {
-        let of_making = plan.generate.and_then(|_| self.attempts.hindrance());
-        let of_changes = || self.undone.clone().map(Hindrance::Undone);
-        self.skew.hindrance().or(of_making).or_else(of_changes)
+    fn blocker(&self, plan: &Plan) -> Option<Blocker> {
+        let of_making = plan.generate.and_then(|_| self.attempts.blocker());
+        let of_changes = || self.write_error.clone().map(Blocker::WriteFailed);
+        self.skew.blocker().or(of_making).or_else(of_changes)
     }
 }
 

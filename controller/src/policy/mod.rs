@@ -11,14 +11,14 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::keystore::KeysView;
-use crate::api::optional_crd_watch::Followed;
+use crate::api::optional_crd_watch::Watched;
 use crate::usage::Usage;
-use crate::api::writer_pacing::Pauses;
+use crate::api::writer_pacing::WriterPacing;
 
 /// Keeps the statuses true.
 pub(crate) struct Reporter {
     api: Api<SealingKeyPolicy>,
-    policies: watch::Receiver<Followed<SealingKeyPolicy>>,
+    policies: watch::Receiver<Watched<SealingKeyPolicy>>,
     keys: watch::Receiver<Option<Arc<KeysView>>>,
     usage: watch::Receiver<Usage>,
 }
@@ -27,7 +27,7 @@ impl Reporter {
     pub(crate) fn new(
         client: Client,
         namespace: &str,
-        policies: watch::Receiver<Followed<SealingKeyPolicy>>,
+        policies: watch::Receiver<Watched<SealingKeyPolicy>>,
         keys: watch::Receiver<Option<Arc<KeysView>>>,
         usage: watch::Receiver<Usage>,
     ) -> Self {
@@ -36,7 +36,7 @@ impl Reporter {
 
     /// Never ends.
     pub(crate) async fn run(mut self) {
-        let mut pauses = Pauses::new("the status of SealingKeyPolicies");
+        let mut pauses = WriterPacing::new("the status of SealingKeyPolicies");
         loop {
             let written = self.turn().await;
             pauses.until_next_turn(written, &mut self.policies, &mut self.keys, &mut self.usage).await;

@@ -9,7 +9,7 @@ use sealed_secrets_crds::{
     KeyCounts, PendingKey, PrimaryKey, RotationPhase, SealingKeyPolicy, SealingKeyPolicyStatus,
 };
 
-use crate::keystore::{Heeded, Hindrance, KeysView, told};
+use crate::keystore::{ObservedPolicy, Blocker, KeysView, told};
 use crate::usage::Usage;
 
 /// The status of this policy; `None` while what was planned is not planned from it.
@@ -30,20 +30,20 @@ pub(super) fn desired(
             ..SealingKeyPolicyStatus::default()
         });
     }
-    let heeded = view.heeded.as_ref().filter(|heeded| policy.uid().as_deref() == Some(&heeded.uid))?;
+    let observed_policy = view.observed_policy.as_ref().filter(|observed_policy| policy.uid().as_deref() == Some(&observed_policy.uid))?;
     let before = policy.status.clone().unwrap_or_default();
-    let teller = Teller { generation: heeded.generation, ..teller };
+    let teller = Teller { generation: observed_policy.generation, ..teller };
     let failed = failed_attempts(view, before.failed_attempts);
     Some(SealingKeyPolicyStatus {
-        observed_generation: heeded.generation,
-        last_handled_rotate_request: heeded.handled_request.clone().or(before.last_handled_rotate_request),
+        observed_generation: observed_policy.generation,
+        last_handled_rotate_request: observed_policy.handled_request.clone().or(before.last_handled_rotate_request),
         phase: Some(phase(view, failed)),
         primary: primary(view, before.primary, now),
         pending: pending(view),
         next_rotation_time: view.next.map(text),
         failed_attempts: failed,
         counts: Some(counts(view, usage, before.counts)),
-        conditions: vec![teller.ready(view), teller.rotating(view, heeded, failed)],
+        conditions: vec![teller.ready(view), teller.rotating(view, observed_policy, failed)],
     })
 }
 
@@ -57,7 +57,7 @@ fn seconds(moment: Timestamp) -> Timestamp {
 }
 
 fn phase(view: &KeysView, failed: u32) -> RotationPhase {
-    if view.hindrance.is_some() || failed > 0 {
+    if view.blocker.is_some() || failed > 0 {
         RotationPhase::Failed
     } else if is_being_made(view) {
         RotationPhase::Generating
@@ -72,9 +72,9 @@ fn phase(view: &KeysView, failed: u32) -> RotationPhase {
 
 /// Never less than another replica has told, or both would contradict each other for ever.
 fn failed_attempts(view: &KeysView, before: u32) -> u32 {
-    let own = match &view.hindrance {
-        Some(Hindrance::Failed { attempts, .. }) => *attempts,
-        Some(Hindrance::ClockSkew(_) | Hindrance::Undone(_)) | None => 0,
+    let own = match &view.blocker {
+        Some(Blocker::Failed { attempts, .. }) => *attempts,
+        Some(Blocker::ClockSkew(_) | Blocker::WriteFailed(_)) | None => 0,
     };
     if is_being_made(view) { own.max(before) } else { 0 }
 }
@@ -122,12 +122,12 @@ fn counts(view: &KeysView, usage: &Usage, before: Option<KeyCounts>) -> KeyCount
 }
 
 /// What was asked for and is not done, in words.
-fn in_the_way(view: &KeysView, heeded: &Heeded) -> Vec<String> {
-    let skew = match &view.hindrance {
-        Some(hindrance @ Hindrance::ClockSkew(_)) => Some(hindrance.told()),
-        Some(Hindrance::Failed { .. } | Hindrance::Undone(_)) | None => None,
+fn in_the_way(view: &KeysView, observed_policy: &ObservedPolicy) -> Vec<String> {
+    let skew = match &view.blocker {
+        Some(blocker @ Blocker::ClockSkew(_)) => Some(blocker.told()),
+        Some(Blocker::Failed { .. } | Blocker::WriteFailed(_)) | None => None,
     };
-    skew.into_iter().chain(view.blocked.iter().map(told)).chain(heeded.told_of_request()).collect()
+    skew.into_iter().chain(view.blocked.iter().map(told)).chain(observed_policy.told_of_request()).collect()
 }
 
 struct Teller<'a> {
@@ -146,16 +146,16 @@ impl Teller<'_> {
         self.condition("Ready", true, "HasPrimary", format!("{name} is offered for sealing"))
     }
 
-    fn rotating(&self, view: &KeysView, heeded: &Heeded, failed: u32) -> Condition {
+    fn rotating(&self, view: &KeysView, observed_policy: &ObservedPolicy, failed: u32) -> Condition {
         let is_rotating = view.wanted.is_some() || view.pending().is_some();
-        let in_the_way = in_the_way(view, heeded);
+        let in_the_way = in_the_way(view, observed_policy);
         if !in_the_way.is_empty() {
             return self.condition("Rotating", is_rotating, "RotationBlocked", in_the_way.join("; "));
         }
         let (reason, message) = match (phase(view, failed), view.pending()) {
             (RotationPhase::Failed, _) => {
                 let told =
-                    view.hindrance.as_ref().map(Hindrance::told).or_else(|| self.told_before("Rotating"));
+                    view.blocker.as_ref().map(Blocker::told).or_else(|| self.told_before("Rotating"));
                 ("Failed", told.unwrap_or_default())
             }
             (RotationPhase::Generating, _) => ("Generating", "a key is being made".to_owned()),

@@ -4,9 +4,9 @@ use tokio::sync::watch;
 
 /// Closed at first; once open, it stays so. Wakes all who wait (unlike the store's own readiness, which wakes one).
 #[derive(Debug)]
-pub(super) struct Gate(watch::Sender<bool>);
+pub(super) struct SetOnce(watch::Sender<bool>);
 
-impl Gate {
+impl SetOnce {
     pub(super) fn closed() -> Self {
         Self(watch::Sender::new(false))
     }
@@ -32,7 +32,7 @@ mod tests {
 
     #[tokio::test]
     async fn all_who_wait_pass_when_it_opens_and_ever_after() {
-        let gate = Gate::closed();
+        let gate = SetOnce::closed();
         let open = async { gate.open() };
         tokio::join!(gate.opened(), gate.opened(), open);
         gate.opened().await;

@@ -34,13 +34,13 @@ use crate::api::client;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::work::limits::WorkLimits;
-pub(crate) use crate::usage::live::need_now;
-use watch::raw::Folded;
-use watch::log_dedup::News;
-use state::{Room, key_of, reference};
+pub(crate) use crate::usage::live::usage_report_now;
+use watch::raw::RawSealedSecret;
+use watch::log_dedup::LogDedup;
+use state::{ObjectStates, key_of, reference};
 use secret::index::Key;
 
-/// Objects in work at the same time, most of which wait for the API server: those of the backlog ([`lanes`]), and what is urgent.
+/// Objects in work at the same time, most of which wait for the API server: those of the backlog ([`queue`]), and what is urgent.
 const WORKERS: u16 = 128;
 
 /// Reports at the same time, at the end.
@@ -98,35 +98,35 @@ async fn work(
     selection: &Selection,
     stop: CancellationToken,
 ) {
-    let room = Arc::new(Room::new(Arc::clone(context), selection.repair));
+    let states = Arc::new(ObjectStates::new(Arc::clone(context), selection.repair));
     let writer = Writer::new(object_kind());
     let store = writer.as_reader();
     let watched = sealed_secrets(context, namespace.as_deref());
     let triggers = [
-        changed_objects(watched, selection, writer, store.clone(), &room),
-        changed_secrets(context, namespace.as_deref(), &room, store.clone()),
-        Arc::clone(&room.lanes).turns().map(|key| Ok(reference(key))).boxed(),
+        changed_objects(watched, selection, writer, store.clone(), &states),
+        changed_secrets(context, namespace.as_deref(), &states, store.clone()),
+        Arc::clone(&states.queue).turns().map(|key| Ok(reference(key))).boxed(),
     ];
     let queue = stream::select_all(triggers).take_until(stop.clone().cancelled_owned()).boxed();
-    let reconcile = |object, room| contained(reconcile::reconcile(object, room)).boxed();
+    let reconcile = |object, states| contained(reconcile::reconcile(object, states)).boxed();
     let config = Config::default().concurrency(WORKERS);
-    let retry = |object: Arc<_>, failure: &_, room: Arc<_>| reconcile::retry(&object, failure, &room);
-    let results = applier(reconcile, retry, Arc::clone(&room), store.clone(), queue, config);
+    let retry = |object: Arc<_>, failure: &_, states: Arc<_>| reconcile::retry(&object, failure, &states);
+    let results = applier(reconcile, retry, Arc::clone(&states), store.clone(), queue, config);
     let results = results.for_each(|result| {
-        note_end(&room, &store, result);
+        note_end(&states, &store, result);
         std::future::ready(())
     });
     let all_again = stream::select_all([
-        all_on_new_ring(&room, &store).boxed(),
-        all_for_whole_view(&room, &store).boxed(),
-        all_on_new_prefixes(&room, &store).boxed(),
+        all_on_new_ring(&states, &store).boxed(),
+        all_for_whole_view(&states, &store).boxed(),
+        all_on_new_prefixes(&states, &store).boxed(),
     ]);
     let all_again = all_again.take_until(stop.clone().cancelled_owned()).collect::<()>();
     tokio::select! {
         _ = futures::future::join(results, all_again) => {}
         () = stopped_before_the_first_list(&stop, &store) => {}
     }
-    report_the_rest(&room, &store).await;
+    report_the_rest(&states, &store).await;
 }
 
 /// The applier begins, and so ends, only when the store is filled. In a namespace that may not be listed it never is.
@@ -142,7 +142,7 @@ async fn contained(attempt: impl Future<Output = Result<Action, Failure>>) -> Re
     AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or(Err(Failure::Panicked))
 }
 
-fn sealed_secrets(context: &Context, namespace: Option<&str>) -> Api<Folded> {
+fn sealed_secrets(context: &Context, namespace: Option<&str>) -> Api<RawSealedSecret> {
     match namespace {
         None => Api::all_with(context.client.clone(), &object_kind()),
         Some(name) => Api::namespaced_with(context.client.clone(), name, &object_kind()),
@@ -152,34 +152,34 @@ fn sealed_secrets(context: &Context, namespace: Option<&str>) -> Api<Folded> {
 /// SealedSecrets that are new or have changed in what matters; what a list shows joins the backlog. Fills the store behind
 /// `writer`.
 fn changed_objects(
-    api: Api<Folded>,
+    api: Api<RawSealedSecret>,
     selection: &Selection,
     writer: Writer<DynamicObject>,
     store: Store<DynamicObject>,
-    room: &Arc<Room>,
+    states: &Arc<ObjectStates>,
 ) -> Queue {
     let mut config = client::watching();
     if !selection.labels.is_empty() {
         config = config.labels(&selection.labels);
     }
-    let mut news = News::default();
-    let mut follower = watch::objects::Follower::new(store, Arc::clone(room));
+    let mut log_dedup = LogDedup::default();
+    let mut follower = watch::objects::Follower::new(store, Arc::clone(states));
     watcher(api, config)
         .backoff(WatchBackoff::needed())
         .map_ok(unwrapped)
         .reflect(writer)
-        .filter(move |event| std::future::ready(news.is_new(event)))
+        .filter(move |event| std::future::ready(log_dedup.is_new(event)))
         .filter_map(move |event| std::future::ready(follower.follow(event).transpose()))
         .boxed()
 }
 
-fn unwrapped(event: watcher::Event<Folded>) -> watcher::Event<DynamicObject> {
+fn unwrapped(event: watcher::Event<RawSealedSecret>) -> watcher::Event<DynamicObject> {
     use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
     match event {
-        Apply(Folded(object)) => Apply(object),
-        Delete(Folded(object)) => Delete(object),
+        Apply(RawSealedSecret(object)) => Apply(object),
+        Delete(RawSealedSecret(object)) => Delete(object),
         Init => Init,
-        InitApply(Folded(object)) => InitApply(object),
+        InitApply(RawSealedSecret(object)) => InitApply(object),
         InitDone => InitDone,
     }
 }
@@ -188,14 +188,14 @@ fn unwrapped(event: watcher::Event<Folded>) -> watcher::Event<DynamicObject> {
 fn changed_secrets(
     context: &Context,
     namespace: Option<&str>,
-    room: &Arc<Room>,
+    states: &Arc<ObjectStates>,
     store: Store<DynamicObject>,
 ) -> Queue {
     let secrets = match namespace {
         None => Api::all(context.client.clone()),
         Some(name) => Api::namespaced(context.client.clone(), name),
     };
-    watch::secrets::changes(secrets, store, room).map(Ok).boxed()
+    watch::secrets::changes(secrets, store, states).map(Ok).boxed()
 }
 
 type Outcome =
@@ -203,7 +203,7 @@ type Outcome =
 
 /// Makes room in the lanes, and forgets what has gone meanwhile. Failures of objects are in their status, event and log line
 /// already; what is logged here is about the watch.
-fn note_end(room: &Room, store: &Store<DynamicObject>, outcome: Outcome) {
+fn note_end(states: &ObjectStates, store: &Store<DynamicObject>, outcome: Outcome) {
     use kube::runtime::controller::Error::{ObjectNotFound, QueueError, ReconcilerFailed, RunnerError};
     let object = match outcome {
         Ok((object, _)) => object,
@@ -215,34 +215,34 @@ fn note_end(room: &Room, store: &Store<DynamicObject>, outcome: Outcome) {
     };
     let is_gone = store.get(&object).is_none();
     let key = (object.namespace.unwrap_or_default(), object.name);
-    room.lanes.done(&key);
+    states.queue.done(&key);
     if is_gone {
-        room.forget(&key);
+        states.forget(&key);
     }
 }
 
 /// Every object once more, whenever the key ring has changed.
-fn all_on_new_ring(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
-    let (room, store) = (Arc::clone(room), store.clone());
-    WatchStream::from_changes(room.context.ring.clone()).map(move |_| room.lanes.open_later(all(&store)))
+fn all_on_new_ring(states: &Arc<ObjectStates>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
+    let (states, store) = (Arc::clone(states), store.clone());
+    WatchStream::from_changes(states.context.ring.clone()).map(move |_| states.queue.open_later(all(&store)))
 }
 
 /// Every object once more, behind everything else, when somebody wants this process itself to have opened all.
-fn all_for_whole_view(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
-    let (room, store) = (Arc::clone(room), store.clone());
-    WatchStream::from_changes(room.context.usage.whole_view_wanted())
-        .map(move |_| room.lanes.look_later(all(&store)))
+fn all_for_whole_view(states: &Arc<ObjectStates>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
+    let (states, store) = (Arc::clone(states), store.clone());
+    WatchStream::from_changes(states.context.usage.whole_view_wanted())
+        .map(move |_| states.queue.look_later(all(&store)))
 }
 
 /// Every object once more, behind everything else, when other names are kept for key Secrets: what was refused one may be made now.
-fn all_on_new_prefixes(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
-    let (room, store) = (Arc::clone(room), store.clone());
-    let mut known = room.context.key_prefixes();
-    WatchStream::from_changes(room.context.policies.clone()).map(move |_| {
-        let now = room.context.key_prefixes();
+fn all_on_new_prefixes(states: &Arc<ObjectStates>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
+    let (states, store) = (Arc::clone(states), store.clone());
+    let mut known = states.context.key_prefixes();
+    WatchStream::from_changes(states.context.policies.clone()).map(move |_| {
+        let now = states.context.key_prefixes();
         if known != now {
             known = now;
-            room.lanes.look_later(all(&store));
+            states.queue.look_later(all(&store));
         }
     })
 }
@@ -252,11 +252,11 @@ fn all(store: &Store<DynamicObject>) -> Vec<Key> {
 }
 
 /// Tells the successes that were put off being told.
-async fn report_the_rest(room: &Room, store: &Store<DynamicObject>) {
-    let all = stream::iter(room.all_unreported()).for_each_concurrent(REPORTERS, async |(key, success)| {
+async fn report_the_rest(states: &ObjectStates, store: &Store<DynamicObject>) {
+    let all = stream::iter(states.all_unreported()).for_each_concurrent(REPORTERS, async |(key, success)| {
         if let Some(object) = store.get(&reference(key)) {
             // Failing is no loss: see above.
-            let _ = reconcile::report(&object, room, success).await;
+            let _ = reconcile::report(&object, states, success).await;
         }
     });
     let _ = tokio::time::timeout(LAST_REPORTS, all).await;

@@ -14,21 +14,21 @@ use sealed_secrets_crds::{ItemsOfKey, LastSuccess, Scope};
 use tokio::sync::Semaphore;
 
 use super::secret::apply::Before;
-use super::decrypt::failures::Cases;
+use super::decrypt::failures::DecryptFailures;
 use super::secret::desired::DEFAULT_TYPE;
-use super::gate::Gate;
-use super::queue::priority_queue::Lanes;
-use super::status::key_conditions::{Mark, marks};
-use super::secret::drift_backoff::Repairs;
-use super::watch::observed::{Seen, version_of};
-use super::status::overlay::Unseen;
-use super::status::denied::Untold;
-use super::secret::index::{Key, Version, Versions};
+use super::gate::SetOnce;
+use super::queue::priority_queue::PriorityQueue;
+use super::status::key_conditions::{KeyCondition, key_conditions};
+use super::secret::drift_backoff::DriftBackoff;
+use super::watch::observed::{ObservedVersions, object_hash};
+use super::status::overlay::StatusOverlay;
+use super::status::denied::DeniedStatusWrites;
+use super::secret::index::{Key, SecretVersion, SecretIndex};
 use super::watch::raw;
 use super::object_kind;
 use super::status;
 use crate::context::Context;
-use crate::usage::{Tally, Witness};
+use crate::usage::{ObjectKeyUsage, Source};
 
 /// What this process knows of the last success of an object.
 #[derive(Debug)]
@@ -48,38 +48,38 @@ enum Since {
 }
 
 /// The shared context, and the memory of this watch.
-pub(crate) struct Room {
+pub(crate) struct ObjectStates {
     pub(crate) context: Arc<Context>,
-    pub(crate) versions: Arc<Versions>,
-    pub(crate) repairs: Repairs,
-    pub(crate) seen: Seen,
-    pub(crate) unseen: Unseen,
-    pub(crate) untold: Untold,
-    pub(crate) lanes: Arc<Lanes>,
-    pub(crate) cases: Cases,
+    pub(crate) versions: Arc<SecretIndex>,
+    pub(crate) drift_backoff: DriftBackoff,
+    pub(crate) seen: ObservedVersions,
+    pub(crate) overlay: StatusOverlay,
+    pub(crate) denied: DeniedStatusWrites,
+    pub(crate) queue: Arc<PriorityQueue>,
+    pub(crate) decrypt_failures: DecryptFailures,
     /// One object is counted at a time: what is to be opened has the other turns.
     pub(crate) counting: Semaphore,
     /// Open when the first list of SealedSecrets is in the store.
-    pub(crate) objects_listed: Gate,
+    pub(crate) objects_listed: SetOnce,
     /// Whether Secrets that were edited or deleted are put back.
     repair: bool,
     successes: Mutex<HashMap<Key, Remembered>>,
 }
 
-impl Room {
+impl ObjectStates {
     pub(crate) fn new(context: Arc<Context>, repair: bool) -> Self {
         Self {
             context,
             repair,
-            versions: Arc::new(Versions::new()),
-            repairs: Repairs::default(),
-            seen: Seen::default(),
-            unseen: Unseen::default(),
-            untold: Untold::default(),
-            lanes: Arc::default(),
-            cases: Cases::new(),
+            versions: Arc::new(SecretIndex::new()),
+            drift_backoff: DriftBackoff::default(),
+            seen: ObservedVersions::default(),
+            overlay: StatusOverlay::default(),
+            denied: DeniedStatusWrites::default(),
+            queue: Arc::default(),
+            decrypt_failures: DecryptFailures::new(),
             counting: Semaphore::new(1),
-            objects_listed: Gate::closed(),
+            objects_listed: SetOnce::closed(),
             successes: Mutex::default(),
         }
     }
@@ -91,7 +91,7 @@ impl Room {
         let remembered = self.lock().get(&key_of(object)).map(|last| (last.since, last.success.clone()));
         let (is_new, last) = match remembered {
             Some((since, last)) => (false, (since == Since::Reported).then_some(last)),
-            None => (true, status::last_success(self.unseen.status(object), object.metadata.generation)),
+            None => (true, status::last_success(self.overlay.status(object), object.metadata.generation)),
         };
         let holds = |last: &LastSuccess| self.is_still_so(last, object, ring) && !self.is_refused(object);
         let Some(last) = last.filter(holds) else { return false };
@@ -105,7 +105,7 @@ impl Room {
     /// or it is gone and its owner is to make it again.
     pub(crate) fn is_left_alone(&self, object: &DynamicObject) -> bool {
         let since = self.lock().get(&key_of(object)).map(|last| last.since);
-        let may_be = self.versions.is_awaited(&key_of(object)) || !self.repair && since.is_some();
+        let may_be = self.versions.is_deleted_externally(&key_of(object)) || !self.repair && since.is_some();
         may_be && since.is_none_or(|since| since == Since::Reported) && self.has_opened(object)
     }
 
@@ -146,26 +146,26 @@ impl Room {
 
     /// Whether `object` has opened before as it is now: in this process, or as its status says.
     pub(crate) fn has_opened(&self, object: &DynamicObject) -> bool {
-        let now = success_with(object, Version::default(), Vec::new());
+        let now = success_with(object, SecretVersion::default(), Vec::new());
         let same = |last: LastSuccess| {
             (last.uid, last.generation, last.scope) == (now.uid, now.generation, now.scope)
         };
         match self.last(object) {
             Some(last) if last.generation == now.generation => same(last),
-            _ => status::has_opened(&self.unseen.status(object), object.metadata.generation),
+            _ => status::has_opened(&self.overlay.status(object), object.metadata.generation),
         }
     }
 
     /// Whether the templates of `object`, as it is now, took too long.
     pub(crate) fn ran_out_of_time(&self, object: &DynamicObject) -> bool {
-        status::ran_out_of_time(&self.unseen.status(object), object.metadata.generation)
+        status::ran_out_of_time(&self.overlay.status(object), object.metadata.generation)
     }
 
     /// Differs where anything differs that an attempt at `object` depends on: itself, the key ring, its Secret.
-    pub(crate) fn circumstances(&self, object: &DynamicObject) -> u64 {
+    pub(crate) fn retry_fingerprint(&self, object: &DynamicObject) -> u64 {
         let mut hasher = DefaultHasher::new();
         let ring = self.context.ring.borrow().clone();
-        version_of(&object.metadata).hash(&mut hasher);
+        object_hash(&object.metadata).hash(&mut hasher);
         ring.map(|ring| ring.identity().to_owned()).hash(&mut hasher);
         let secret = self.versions.get(&key_of(object));
         secret.map(|version| (version.uid, version.resource_version)).hash(&mut hasher);
@@ -174,7 +174,7 @@ impl Room {
 
     /// How long the Secret of `object` must still wait to be put back.
     pub(crate) fn pause_before_repair(&self, object: &DynamicObject) -> Option<Duration> {
-        self.repairs.wait(&key_of(object), self.has_opened(object), Instant::now())
+        self.drift_backoff.wait(&key_of(object), self.has_opened(object), Instant::now())
     }
 
     /// What is known of `object` from before, as far as anything remembers it.
@@ -182,16 +182,16 @@ impl Room {
         let last = self.last(object);
         Before {
             has_opened: self.has_opened(object),
-            is_known: last.is_some() || self.unseen.status(object).observed_generation.is_some(),
+            is_known: last.is_some() || self.overlay.status(object).observed_generation.is_some(),
             left_as: last
-                .map(|last| Version { uid: last.secret_uid, resource_version: last.secret_resource_version }),
+                .map(|last| SecretVersion { uid: last.secret_uid, resource_version: last.secret_resource_version }),
         }
     }
 
     /// The last success with `object`, whatever has happened since.
     fn last(&self, object: &DynamicObject) -> Option<LastSuccess> {
         let remembered = self.lock().get(&key_of(object)).map(|remembered| remembered.success.clone());
-        remembered.or_else(|| self.unseen.status(object).last_success)
+        remembered.or_else(|| self.overlay.status(object).last_success)
     }
 
     /// Fingerprints of the keys that opened `object` the last time. Nothing but work depends on them.
@@ -208,32 +208,32 @@ impl Room {
     /// The same, and has it reported when the backlog is done.
     pub(crate) fn report_later(&self, object: &DynamicObject, success: LastSuccess) {
         self.put_off(object, success);
-        self.lanes.report_later(key_of(object));
+        self.queue.report_later(key_of(object));
     }
 
     /// A status of this namespace could be written: has everything told that was forbidden there.
-    pub(crate) fn may_tell(&self, object: &DynamicObject) {
-        let untold = self.untold.allowed(&key_of(object));
-        if !untold.is_empty() {
-            self.lanes.look_later(untold);
+    pub(crate) fn requeue_denied(&self, object: &DynamicObject) {
+        let denied = self.denied.allowed(&key_of(object));
+        if !denied.is_empty() {
+            self.queue.look_later(denied);
         }
     }
 
     /// What there is to be told of `object` is in its status already.
-    pub(crate) fn has_nothing_untold(&self, object: &DynamicObject) {
-        self.forget_untold(&key_of(object));
+    pub(crate) fn clear_denied(&self, object: &DynamicObject) {
+        self.forget_denied(&key_of(object));
     }
 
-    fn forget_untold(&self, key: &Key) {
-        if let Some(scout) = self.untold.forget(key) {
-            self.lanes.look_later([scout]);
+    fn forget_denied(&self, key: &Key) {
+        if let Some(probe) = self.denied.forget(key) {
+            self.queue.look_later([probe]);
         }
     }
 
     /// Remembers a success, which has then been reported.
     pub(crate) fn succeeded(&self, object: &DynamicObject, success: LastSuccess) {
         self.context.backoff.succeeded(&key_of(object));
-        self.cases.forget(&key_of(object));
+        self.decrypt_failures.forget(&key_of(object));
         self.lock().insert(key_of(object), Remembered { success, since: Since::Reported });
     }
 
@@ -249,33 +249,33 @@ impl Room {
     pub(crate) fn sees(&self, object: &DynamicObject) -> bool {
         if object.metadata.deletion_timestamp.is_some() {
             self.context.usage.forget(&key_of(object));
-            self.has_nothing_untold(object);
+            self.clear_denied(object);
         } else {
-            self.context.usage.expect(key_of(object), version_of(&object.metadata));
+            self.context.usage.expect(key_of(object), object_hash(&object.metadata));
         }
-        self.unseen.shown(object);
+        self.overlay.shown(object);
         self.seen.note(object)
     }
 
     /// Notes an object as the API server has answered it.
-    pub(crate) fn has_written(&self, object: &DynamicObject) {
+    pub(crate) fn record_write(&self, object: &DynamicObject) {
         if self.seen.has_shown(object) {
-            self.unseen.forget(&key_of(object));
+            self.overlay.forget(&key_of(object));
         } else {
-            self.unseen.written(object);
+            self.overlay.written(object);
         }
     }
 
     /// Notes which keys `object` needs.
-    pub(crate) fn counts(&self, object: &DynamicObject, tally: Tally) {
-        self.context.usage.note(&key_of(object), version_of(&object.metadata), tally);
+    pub(crate) fn counts(&self, object: &DynamicObject, tally: ObjectKeyUsage) {
+        self.context.usage.note(&key_of(object), object_hash(&object.metadata), tally);
     }
 
     /// What there is to say of the keys that `object` needs, as far as they are known.
-    pub(crate) fn marks(&self, object: &DynamicObject) -> Vec<Mark> {
-        let tally = self.context.usage.tally(&key_of(object), version_of(&object.metadata));
+    pub(crate) fn key_conditions(&self, object: &DynamicObject) -> Vec<KeyCondition> {
+        let tally = self.context.usage.tally(&key_of(object), object_hash(&object.metadata));
         let ring = self.context.ring.borrow().clone();
-        tally.zip(ring).map(|(tally, ring)| marks(&tally, &ring)).unwrap_or_default()
+        tally.zip(ring).map(|(tally, ring)| key_conditions(&tally, &ring)).unwrap_or_default()
     }
 
     /// Notes which keys `object` needed the last time, as far as nothing better is known.
@@ -285,7 +285,7 @@ impl Room {
             Some(KeyUse { fingerprint: ring.fingerprint(&key.fingerprint)?.clone(), items: key.items })
         };
         if let Some(keys) = last.keys.into_iter().map(key_use).collect() {
-            self.counts(object, Tally { keys, unopened: 0, witness: Witness::Status });
+            self.counts(object, ObjectKeyUsage { keys, unopened: 0, witness: Source::Status });
         }
     }
 
@@ -295,10 +295,10 @@ impl Room {
         self.context.metrics.forget(key);
         self.context.usage.forget(key);
         self.seen.forget(key);
-        self.unseen.forget(key);
-        self.forget_untold(key);
-        self.cases.forget(key);
-        self.repairs.forget(key);
+        self.overlay.forget(key);
+        self.forget_denied(key);
+        self.decrypt_failures.forget(key);
+        self.drift_backoff.forget(key);
         self.versions.forget(key);
         self.lock().remove(key);
     }
@@ -319,7 +319,7 @@ pub(crate) fn reference((namespace, name): Key) -> ObjectRef<DynamicObject> {
 }
 
 /// What a success with this Secret and these keys is made of.
-pub(crate) fn success_with(object: &DynamicObject, version: Version, keys: Vec<ItemsOfKey>) -> LastSuccess {
+pub(crate) fn success_with(object: &DynamicObject, version: SecretVersion, keys: Vec<ItemsOfKey>) -> LastSuccess {
     let metadata = &object.metadata;
     LastSuccess {
         uid: metadata.uid.clone().unwrap_or_default(),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
-use sealed_secrets_core::rotation::{Blocked, KeyLabel, Wish};
+use sealed_secrets_core::rotation::{Blocked, KeyLabel, DesiredState};
 use sealed_secrets_crds::{SealingKey, SealingKeySpec, SealingKeyState, SealingKeyStatus, SealingKeyUsage};
 
 use crate::keystore::{KeyView, KeysView, told};
@@ -24,11 +24,11 @@ pub(super) enum Step {
 }
 
 /// What a person wants of the key and its Secret does not say yet; the keystore is to write it there.
-pub(super) fn unheeded_wish(key: &KeyView, existing: &SealingKey) -> Option<Wish> {
-    let wish = wish_of(&existing.spec);
-    let is_new = is_changed_by_person(existing) && !same(wish, key.record.wish);
+pub(super) fn unheeded_wish(key: &KeyView, existing: &SealingKey) -> Option<DesiredState> {
+    let desired = wish_of(&existing.spec);
+    let is_new = is_changed_by_person(existing) && !same(desired, key.record.desired);
     // What is put back by hand forgets what was said before, first of all.
-    (is_new && !key.record.is_restored() && !is_of_former_secret(existing, key)).then_some(wish)
+    (is_new && !key.record.is_restored() && !is_of_former_secret(existing, key)).then_some(desired)
 }
 
 /// What is to be done about the SealingKey of one key.
@@ -49,15 +49,15 @@ pub(super) fn step(
     let is_heeded = unheeded_wish(key, existing).is_none();
     let mut put_back = existing.clone();
     put_back.metadata.owner_references = Some(vec![owner(key)]);
-    if is_heeded && !same(wish_of(&existing.spec), key.record.wish) {
-        put_back.spec = spec_of(key.record.wish);
+    if is_heeded && !same(wish_of(&existing.spec), key.record.desired) {
+        put_back.spec = spec_of(key.record.desired);
     }
     if put_back != *existing {
         return Step::Replace(Box::new(put_back));
     }
     let before = existing.status.as_ref().and_then(|status| status.observed_generation);
-    let heeded = if is_heeded { existing.metadata.generation } else { before };
-    let status = SealingKeyStatus { observed_generation: heeded, ..status(view, key, existing, usage) };
+    let observed_policy = if is_heeded { existing.metadata.generation } else { before };
+    let status = SealingKeyStatus { observed_generation: observed_policy, ..status(view, key, existing, usage) };
     let told = SealingKey { status: Some(status), ..existing.clone() };
     if told == *existing { Step::Nothing } else { Step::Status(Box::new(told)) }
 }
@@ -70,7 +70,7 @@ pub(super) fn is_left_behind(existing: &SealingKey, seen: &BTreeSet<String>) -> 
 }
 
 fn created(key: &KeyView, namespace: &str) -> SealingKey {
-    let mut created = SealingKey::new(&key.record.name, spec_of(key.record.wish));
+    let mut created = SealingKey::new(&key.record.name, spec_of(key.record.desired));
     created.metadata = ObjectMeta {
         namespace: Some(namespace.to_owned()),
         owner_references: Some(vec![owner(key)]),
@@ -98,34 +98,34 @@ fn is_of_former_secret(existing: &SealingKey, key: &KeyView) -> bool {
 
 /// Whether somebody has changed the spec since it was heeded. That of a new object is ours.
 fn is_changed_by_person(existing: &SealingKey) -> bool {
-    let heeded = existing.status.as_ref().and_then(|status| status.observed_generation).unwrap_or(1);
-    existing.metadata.generation.unwrap_or(1) != heeded
+    let observed_policy = existing.status.as_ref().and_then(|status| status.observed_generation).unwrap_or(1);
+    existing.metadata.generation.unwrap_or(1) != observed_policy
 }
 
-fn wish_of(spec: &SealingKeySpec) -> Wish {
+fn wish_of(spec: &SealingKeySpec) -> DesiredState {
     match spec.state {
-        SealingKeyState::Active => Wish::Active,
-        SealingKeyState::Retired => Wish::Retired,
+        SealingKeyState::Active => DesiredState::Active,
+        SealingKeyState::Retired => DesiredState::Retired,
         SealingKeyState::Compromised => {
-            Wish::Compromised { decrypt_until: spec.decrypt_until.as_ref().map(|time| time.0) }
+            DesiredState::Compromised { decrypt_until: spec.decrypt_until.as_ref().map(|time| time.0) }
         }
     }
 }
 
-fn spec_of(wish: Wish) -> SealingKeySpec {
-    let (state, until) = match wish {
-        Wish::Active => (SealingKeyState::Active, None),
-        Wish::Retired => (SealingKeyState::Retired, None),
-        Wish::Compromised { decrypt_until } => (SealingKeyState::Compromised, decrypt_until),
+fn spec_of(desired: DesiredState) -> SealingKeySpec {
+    let (state, until) = match desired {
+        DesiredState::Active => (SealingKeyState::Active, None),
+        DesiredState::Retired => (SealingKeyState::Retired, None),
+        DesiredState::Compromised { decrypt_until } => (SealingKeyState::Compromised, decrypt_until),
     };
     SealingKeySpec { state, decrypt_until: until.map(Time) }
 }
 
 /// Whether they are the same as far as a SealingKey can say, which knows whole seconds.
-fn same(one: Wish, other: Wish) -> bool {
+fn same(one: DesiredState, other: DesiredState) -> bool {
     let seconds = |until: Option<Timestamp>| until.map(Timestamp::as_second);
     match (one, other) {
-        (Wish::Compromised { decrypt_until: one }, Wish::Compromised { decrypt_until: other }) => {
+        (DesiredState::Compromised { decrypt_until: one }, DesiredState::Compromised { decrypt_until: other }) => {
             seconds(one) == seconds(other)
         }
         _ => one == other,
@@ -169,7 +169,7 @@ fn message(view: &KeysView, key: &KeyView) -> Option<String> {
         ),
         KeyLabel::Active | KeyLabel::Pending | KeyLabel::Compromised | KeyLabel::Retired => None,
     };
-    let read_only = (view.read_only && key.record.wish != Wish::Active)
+    let read_only = (view.read_only && key.record.desired != DesiredState::Active)
         .then(|| "key Secrets may not be changed; grant the controller update on them".to_owned());
     let blocked = view.blocked.iter().filter(concerns).map(told);
     let of_twin = compromised_twin(view, key).map(|twin| {

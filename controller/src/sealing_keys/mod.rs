@@ -14,11 +14,11 @@ use kube::{Api, Client, ResourceExt};
 use sealed_secrets_crds::SealingKey;
 use tokio::sync::watch;
 
-use crate::keystore::list::refresh::KeyList;
-use crate::keystore::{KeyView, KeysView, Wishes};
-use crate::api::optional_crd_watch::Followed;
+use crate::keystore::list::refresh::KeyRefresh;
+use crate::keystore::{KeyView, KeysView, DesiredStates};
+use crate::api::optional_crd_watch::Watched;
 use crate::usage::Usage;
-use crate::api::writer_pacing::Pauses;
+use crate::api::writer_pacing::WriterPacing;
 use desired::Step;
 
 /// Keeps the `SealingKeys` as the key Secrets are.
@@ -26,12 +26,12 @@ pub(crate) struct SealingKeys {
     api: Api<SealingKey>,
     namespace: String,
     keys: watch::Receiver<Option<Arc<KeysView>>>,
-    followed: watch::Receiver<Followed<SealingKey>>,
+    followed: watch::Receiver<Watched<SealingKey>>,
     usage: watch::Receiver<Usage>,
-    wishes: watch::Sender<Wishes>,
-    key_list: Arc<KeyList>,
+    desired_states: watch::Sender<DesiredStates>,
+    key_refresh: Arc<KeyRefresh>,
     /// The objects as the last turn saw them, and since when they are so.
-    existing: Followed<SealingKey>,
+    existing: Watched<SealingKey>,
     changed: Instant,
     /// UIDs of the key Secrets that were there once.
     seen: BTreeSet<String>,
@@ -42,20 +42,20 @@ impl SealingKeys {
         client: Client,
         namespace: &str,
         keys: watch::Receiver<Option<Arc<KeysView>>>,
-        followed: watch::Receiver<Followed<SealingKey>>,
+        followed: watch::Receiver<Watched<SealingKey>>,
         usage: watch::Receiver<Usage>,
-        wishes: watch::Sender<Wishes>,
-        key_list: Arc<KeyList>,
+        desired_states: watch::Sender<DesiredStates>,
+        key_refresh: Arc<KeyRefresh>,
     ) -> Self {
         let api = Api::namespaced(client, namespace);
-        let (namespace, existing, changed) = (namespace.to_owned(), Followed::Unknown, Instant::now());
+        let (namespace, existing, changed) = (namespace.to_owned(), Watched::Unknown, Instant::now());
         let seen = BTreeSet::new();
-        Self { api, namespace, keys, followed, usage, wishes, key_list, existing, changed, seen }
+        Self { api, namespace, keys, followed, usage, desired_states, key_refresh, existing, changed, seen }
     }
 
     /// Never ends.
     pub(crate) async fn run(mut self) {
-        let mut pauses = Pauses::new("SealingKeys");
+        let mut pauses = WriterPacing::new("SealingKeys");
         loop {
             let written = self.turn().await;
             pauses.until_next_turn(written, &mut self.keys, &mut self.followed, &mut self.usage).await;
@@ -71,19 +71,19 @@ impl SealingKeys {
             self.existing = existing.clone();
         }
         // The keys are looked at after this was asked, and so are no older.
-        let is_newer = self.key_list.is_shown_since(self.changed);
+        let is_newer = self.key_refresh.is_shown_since(self.changed);
         let view = self.keys.borrow_and_update().clone();
         let Some((view, existing)) = view.zip(existing.present()) else {
-            self.wish(BTreeMap::new());
+            self.desired(BTreeMap::new());
             return Ok(false);
         };
-        self.wish(wishes(&view, &existing));
+        self.desired(desired_states(&view, &existing));
         let steps = self.steps(&view, &existing);
         self.seen.extend(view.keys.iter().map(|key| key.uid.clone()));
         let mut outcome = Ok(!steps.is_empty());
         for (name, step) in steps {
             if !is_newer && takes_a_word_back(&step, existing.get(&name)) {
-                self.key_list.ask();
+                self.key_refresh.ask();
                 continue;
             }
             if let Err(error) = self.take(&name, step, existing.get(&name)).await {
@@ -107,10 +107,10 @@ impl SealingKeys {
         view.keys.iter().map(of_key).filter(|(_, step)| *step != Step::Nothing).chain(left).collect()
     }
 
-    fn wish(&self, wishes: Wishes) {
-        self.wishes.send_if_modified(|before| {
-            let is_new = *before != wishes;
-            *before = wishes;
+    fn desired(&self, desired_states: DesiredStates) {
+        self.desired_states.send_if_modified(|before| {
+            let is_new = *before != desired_states;
+            *before = desired_states;
             is_new
         });
     }
@@ -139,10 +139,10 @@ fn takes_a_word_back(step: &Step, existing: Option<&SealingKey>) -> bool {
 }
 
 /// What people want of keys and the Secrets do not say yet.
-fn wishes(view: &KeysView, existing: &BTreeMap<String, SealingKey>) -> Wishes {
-    let wish = |key: &KeyView| {
-        let wish = desired::unheeded_wish(key, existing.get(&key.record.name)?)?;
-        Some((key.record.name.clone(), wish))
+fn desired_states(view: &KeysView, existing: &BTreeMap<String, SealingKey>) -> DesiredStates {
+    let desired = |key: &KeyView| {
+        let desired = desired::unheeded_wish(key, existing.get(&key.record.name)?)?;
+        Some((key.record.name.clone(), desired))
     };
-    view.keys.iter().filter_map(wish).collect()
+    view.keys.iter().filter_map(desired).collect()
 }

@@ -3,11 +3,11 @@
 use kube::api::{ListParams, PartialObjectMeta};
 use kube::{Api, Client, ResourceExt as _};
 use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::rotation::Need;
+use sealed_secrets_core::rotation::UsageReport;
 use sealed_secrets_crds::SealedSecret;
 
-use crate::sealed_secret::watch::observed::version_of;
-use super::Ledger;
+use crate::sealed_secret::watch::observed::object_hash;
+use super::KeyUsageIndex;
 
 /// Objects in an answer, of which there is no more than their metadata.
 const PAGE: u32 = 500;
@@ -17,15 +17,15 @@ const PAGE: u32 = 500;
 ///
 /// # Errors
 /// When they cannot be listed.
-pub(crate) async fn need_now(
+pub(crate) async fn usage_report_now(
     client: &Client,
-    ledger: &Ledger,
+    key_usage: &KeyUsageIndex,
     ring: &KeyRing,
-) -> Result<Option<Need>, kube::Error> {
+) -> Result<Option<UsageReport>, kube::Error> {
     let objects: Api<SealedSecret> = Api::all(client.clone());
     let is_tried = |object: &PartialObjectMeta<SealedSecret>| {
         let (metadata, key) = (&object.metadata, (object.namespace().unwrap_or_default(), object.name_any()));
-        metadata.deletion_timestamp.is_some() || ledger.tally(&key, version_of(metadata)).is_some()
+        metadata.deletion_timestamp.is_some() || key_usage.tally(&key, object_hash(metadata)).is_some()
     };
     let mut which = ListParams::default().limit(PAGE);
     loop {
@@ -35,7 +35,7 @@ pub(crate) async fn need_now(
         }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => which = which.continue_token(&token),
-            None => return Ok(ledger.need(ring)),
+            None => return Ok(key_usage.need(ring)),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use sealed_secrets_core::crypto::Fingerprint;
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::opening::KeyUse;
-use sealed_secrets_core::rotation::Need;
+use sealed_secrets_core::rotation::UsageReport;
 use tokio::sync::{Notify, watch};
 
 use crate::context::RingReceiver;
@@ -49,7 +49,7 @@ pub(crate) struct Usage {
     pub(crate) complete: bool,
     /// What decides on keys that go: whole only when this process itself has tried every item of the cluster, and every key that
     /// opened one is still on the ring. There also as soon as it is known that it cannot be whole.
-    pub(crate) need: Option<Need>,
+    pub(crate) need: Option<UsageReport>,
 }
 
 impl Usage {
@@ -62,25 +62,25 @@ impl Usage {
 
 /// What is known of the items of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub(crate) struct ObjectKeyUsage {
     /// Keys that open items.
     pub(crate) keys: Box<[KeyUse]>,
     /// Items that do not open.
     pub(crate) unopened: u32,
     /// Who says so.
-    pub(crate) witness: Witness,
+    pub(crate) witness: Source,
 }
 
-impl Tally {
+impl ObjectKeyUsage {
     /// What this process has found out.
     pub(crate) fn of(keys: Vec<KeyUse>, unopened: u32) -> Self {
-        Self { keys: keys.into(), unopened, witness: Witness::ThisProcess }
+        Self { keys: keys.into(), unopened, witness: Source::ThisProcess }
     }
 }
 
-/// Where a [`Tally`] comes from.
+/// Where a [`ObjectKeyUsage`] comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Witness {
+pub(crate) enum Source {
     /// The status, as an earlier process has left it: good for display only.
     Status,
     /// This process has tried every item itself.
@@ -89,17 +89,17 @@ pub(crate) enum Witness {
 
 /// Notes what every SealedSecret needs, and publishes the sum.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub(crate) struct KeyUsageIndex {
     /// Whether all namespaces are watched, without a label selector.
     watches_all: bool,
-    book: Mutex<Book>,
+    state: Mutex<IndexState>,
     changed: Notify,
     whole_view_wanted: watch::Sender<bool>,
     publisher: watch::Sender<Usage>,
 }
 
 #[derive(Debug, Default)]
-struct Book {
+struct IndexState {
     objects: HashMap<Object, Entry>,
     listed: bool,
     /// A list is being read that may hold what the watch has missed.
@@ -110,15 +110,15 @@ struct Book {
 #[derive(Debug)]
 struct Entry {
     version: u64,
-    tally: Option<Tally>,
+    tally: Option<ObjectKeyUsage>,
 }
 
-impl Ledger {
+impl KeyUsageIndex {
     /// `watches_all` says whether every SealedSecret of the cluster will be noted.
     pub(crate) fn new(watches_all: bool) -> Self {
         Self {
             watches_all,
-            book: Mutex::default(),
+            state: Mutex::default(),
             changed: Notify::new(),
             whole_view_wanted: watch::Sender::new(false),
             publisher: watch::Sender::new(Usage::default()),
@@ -142,10 +142,10 @@ impl Ledger {
 
     /// An object is there, in this version; what was known of another version is void.
     pub(crate) fn expect(&self, object: Object, version: u64) {
-        let mut book = self.lock();
-        let known = book.objects.get(&object).is_some_and(|entry| entry.version == version);
+        let mut state = self.lock();
+        let known = state.objects.get(&object).is_some_and(|entry| entry.version == version);
         if !known {
-            book.objects.insert(object, Entry { version, tally: None });
+            state.objects.insert(object, Entry { version, tally: None });
             self.changed.notify_one();
         }
     }
@@ -158,9 +158,9 @@ impl Ledger {
 
     /// All objects that there are have been expected.
     pub(crate) fn listed(&self) {
-        let mut book = self.lock();
-        book.listed = true;
-        book.is_reading = false;
+        let mut state = self.lock();
+        state.listed = true;
+        state.is_reading = false;
         self.changed.notify_one();
     }
 
@@ -172,11 +172,11 @@ impl Ledger {
 
     /// Notes what this version of an object needs; one that is not expected, any more or yet, is passed over. What this process
     /// has seen itself is not replaced by what a status says.
-    pub(crate) fn note(&self, object: &Object, version: u64, tally: Tally) {
-        let mut book = self.lock();
-        let entry = book.objects.get_mut(object).filter(|entry| entry.version == version);
+    pub(crate) fn note(&self, object: &Object, version: u64, tally: ObjectKeyUsage) {
+        let mut state = self.lock();
+        let entry = state.objects.get_mut(object).filter(|entry| entry.version == version);
         let Some(entry) = entry else { return };
-        let knows_better = tally.witness == Witness::Status && entry.is_own();
+        let knows_better = tally.witness == Source::Status && entry.is_own();
         if !knows_better && entry.tally.as_ref() != Some(&tally) {
             entry.tally = Some(tally);
             self.changed.notify_one();
@@ -191,9 +191,9 @@ impl Ledger {
     }
 
     /// What is known of this version of an object.
-    pub(crate) fn tally(&self, object: &Object, version: u64) -> Option<Tally> {
-        let book = self.lock();
-        book.objects.get(object).filter(|entry| entry.version == version)?.tally.clone()
+    pub(crate) fn tally(&self, object: &Object, version: u64) -> Option<ObjectKeyUsage> {
+        let state = self.lock();
+        state.objects.get(object).filter(|entry| entry.version == version)?.tally.clone()
     }
 
     /// Whether this process itself is still to try the items of an object, because a whole view is wanted.
@@ -203,15 +203,15 @@ impl Ledger {
     }
 
     /// [`Usage::need`] as it is at this moment, by what is noted already and not yet published.
-    pub(crate) fn need(&self, ring: &KeyRing) -> Option<Need> {
+    pub(crate) fn need(&self, ring: &KeyRing) -> Option<UsageReport> {
         self.sum(ring).0.need
     }
 
     /// The sum, and for how long it is still doubtful that nothing was missed.
     fn sum(&self, ring: &KeyRing) -> (Usage, Option<Duration>) {
-        let book = self.lock();
-        let doubt = book.doubt(Instant::now());
-        (book.sum(self.watches_all, doubt.is_none(), ring), doubt)
+        let state = self.lock();
+        let doubt = state.doubt(Instant::now());
+        (state.sum(self.watches_all, doubt.is_none(), ring), doubt)
     }
 
     /// Never ends: publishes the sum when something has changed, at once when it is the ring.
@@ -237,8 +237,8 @@ impl Ledger {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, IndexState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -249,11 +249,11 @@ impl Entry {
     }
 
     fn is_own(&self) -> bool {
-        self.tally.as_ref().is_some_and(|tally| tally.witness == Witness::ThisProcess)
+        self.tally.as_ref().is_some_and(|tally| tally.witness == Source::ThisProcess)
     }
 }
 
-impl Book {
+impl IndexState {
     /// For how long it is still doubtful that nothing was missed.
     fn doubt(&self, now: Instant) -> Option<Duration> {
         let doubt = DOUBT.saturating_sub(now.saturating_duration_since(self.watch_failed?));
@@ -278,10 +278,10 @@ impl Book {
         let all_on_ring = usage.by_key.keys().all(|key| ring.fingerprint(key.as_str()).is_some());
         usage.need = if undecryptable || !watches_all {
             // What else is used does not matter then, and would only be news again and again.
-            Some(Need { undecryptable, partial: !watches_all, ..Need::default() })
+            Some(UsageReport { undecryptable, partial: !watches_all, ..UsageReport::default() })
         } else {
             let used = || usage.by_key.keys().cloned().collect::<BTreeSet<_>>();
-            (missed_nothing && has_tried_all && all_on_ring).then(|| Need { used: used(), ..Need::default() })
+            (missed_nothing && has_tried_all && all_on_ring).then(|| UsageReport { used: used(), ..UsageReport::default() })
         };
         usage
     }

@@ -23,7 +23,7 @@ pub(crate) struct Limits {
 
 /// The place of a request among those of its own namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum WorkClass {
     /// Behind what was asked for earlier.
     New,
     /// Before everything else: the work has begun, and ends soon.
@@ -103,7 +103,7 @@ impl FairSemaphore {
         self: &Arc<Self>,
         namespace: &str,
         units: usize,
-        turn: Turn,
+        turn: WorkClass,
     ) -> Option<Permit> {
         self.request(namespace, units, turn).await.ok()
     }
@@ -118,7 +118,7 @@ impl FairSemaphore {
         }
     }
 
-    fn request(self: &Arc<Self>, namespace: &str, units: usize, turn: Turn) -> oneshot::Receiver<Permit> {
+    fn request(self: &Arc<Self>, namespace: &str, units: usize, turn: WorkClass) -> oneshot::Receiver<Permit> {
         let (granted, receiver) = oneshot::channel();
         let units = units.min(self.limits.units_of_one);
         self.lock().enqueue(namespace, Waiter { units, granted }, turn);
@@ -158,7 +158,7 @@ impl Limits {
 }
 
 impl State {
-    fn enqueue(&mut self, namespace: &str, waiter: Waiter, turn: Turn) {
+    fn enqueue(&mut self, namespace: &str, waiter: Waiter, turn: WorkClass) {
         if self.is_closed {
             return;
         }
@@ -170,9 +170,9 @@ impl State {
             share.used = share.used.max(level);
         }
         match turn {
-            Turn::New => share.quick.push_back(waiter),
-            Turn::Continued => share.quick.push_front(waiter),
-            Turn::Slow => share.slow.push_back(waiter),
+            WorkClass::New => share.quick.push_back(waiter),
+            WorkClass::Continued => share.quick.push_front(waiter),
+            WorkClass::Slow => share.slow.push_back(waiter),
         }
     }
 
@@ -262,13 +262,13 @@ mod tests {
             Self { semaphore, waiting: Vec::new() }
         }
 
-        fn ask(&mut self, namespace: &str, operations: u64, turn: Turn) {
+        fn ask(&mut self, namespace: &str, operations: u64, turn: WorkClass) {
             let receiver = self.semaphore.request(namespace, 1, turn);
             self.waiting.push((namespace.to_owned(), operations, receiver));
         }
 
         fn ask_often(&mut self, namespace: &str, operations: u64, times: usize) {
-            (0..times).for_each(|_| self.ask(namespace, operations, Turn::New));
+            (0..times).for_each(|_| self.ask(namespace, operations, WorkClass::New));
         }
 
         /// Takes what has been granted meanwhile: the namespace, its operations and the permit.
@@ -302,7 +302,7 @@ mod tests {
     fn one_item_waits_for_one_slice_of_another_namespace_and_those_in_work_whatever_is_queued() {
         let mut line = Line::new(PROCESSORS, PROCESSORS);
         line.ask_often("noisy", SLICE, 60 * 200 / 25);
-        line.ask("quiet", 1, Turn::New);
+        line.ask("quiet", 1, WorkClass::New);
         assert!(line.operations_before("quiet") <= 3 * SLICE);
     }
 
@@ -317,7 +317,7 @@ mod tests {
                 let (_, used, permit) = line.granted().pop().expect("something runs");
                 permit.charge(used);
             }
-            line.ask("quiet", 1, Turn::New);
+            line.ask("quiet", 1, WorkClass::New);
             let bound = (10 + u64::try_from(PROCESSORS).unwrap()) * SLICE;
             let before = line.operations_before("quiet");
             assert!(before <= bound, "{before} after {done}");
@@ -361,20 +361,20 @@ mod tests {
         line.ask_often("noisy", SLICE, 10);
         let held = line.granted();
         assert_eq!(held.len(), 1);
-        line.ask("quiet", 1, Turn::New);
+        line.ask("quiet", 1, WorkClass::New);
         assert_eq!(line.granted().len(), 1, "it has the other one at once");
     }
 
     #[test]
     fn in_a_namespace_what_has_begun_ends_first_and_what_takes_long_alternates_with_the_rest() {
         let mut line = Line::new(1, 1);
-        line.ask("a", 0, Turn::New);
+        line.ask("a", 0, WorkClass::New);
         let running = line.granted();
-        line.ask("a", 1, Turn::New);
-        line.ask("a", 2, Turn::New);
-        line.ask("a", 3, Turn::Slow);
-        line.ask("a", 4, Turn::Slow);
-        line.ask("a", 5, Turn::Continued);
+        line.ask("a", 1, WorkClass::New);
+        line.ask("a", 2, WorkClass::New);
+        line.ask("a", 3, WorkClass::Slow);
+        line.ask("a", 4, WorkClass::Slow);
+        line.ask("a", 5, WorkClass::Continued);
         drop(running);
         let order: Vec<_> =
             std::iter::from_fn(|| line.granted().pop().map(|(_, number, _)| number)).collect();
@@ -384,11 +384,11 @@ mod tests {
     #[test]
     fn large_requests_wait_until_they_fit_and_the_largest_fits_alone() {
         let semaphore = FairSemaphore::new(Limits { units: 10, units_of_one: 6, cost: 1 });
-        let mut first = semaphore.request("a", 100, Turn::New);
+        let mut first = semaphore.request("a", 100, WorkClass::New);
         let held = first.try_recv().unwrap();
-        let mut second = semaphore.request("b", 5, Turn::New);
+        let mut second = semaphore.request("b", 5, WorkClass::New);
         assert!(second.try_recv().is_err(), "4 of 10 are left");
-        let mut small = semaphore.request("c", 1, Turn::New);
+        let mut small = semaphore.request("c", 1, WorkClass::New);
         assert!(
             small.try_recv().is_err(),
             "nothing overtakes what is too large now, or it would wait for ever"
@@ -400,15 +400,15 @@ mod tests {
     #[test]
     fn what_nobody_waits_for_any_more_is_passed_over_and_nothing_is_left_behind() {
         let semaphore = FairSemaphore::new(Limits { units: 1, units_of_one: 1, cost: SLICE });
-        let mut held = semaphore.request("a", 1, Turn::New);
+        let mut held = semaphore.request("a", 1, WorkClass::New);
         let permit = held.try_recv().unwrap();
         for _ in 0..100 {
-            drop(semaphore.request("b", 1, Turn::New));
+            drop(semaphore.request("b", 1, WorkClass::New));
         }
-        let mut last = semaphore.request("b", 1, Turn::New);
+        let mut last = semaphore.request("b", 1, WorkClass::New);
         permit.charge(3);
         drop(last.try_recv().unwrap());
-        let ungathered = semaphore.request("c", 1, Turn::New);
+        let ungathered = semaphore.request("c", 1, WorkClass::New);
         drop(ungathered);
         assert_eq!(semaphore.lock().free, 1);
         assert!(semaphore.lock().shares.is_empty());
@@ -417,13 +417,13 @@ mod tests {
     #[tokio::test]
     async fn closing_it_ends_all_waiting() {
         let semaphore = FairSemaphore::new(Limits { units: 1, units_of_one: 1, cost: 1 });
-        let held = semaphore.acquire("a", 1, Turn::New).await.unwrap();
-        let waiting = semaphore.acquire("a", 1, Turn::New);
+        let held = semaphore.acquire("a", 1, WorkClass::New).await.unwrap();
+        let waiting = semaphore.acquire("a", 1, WorkClass::New);
         futures::pin_mut!(waiting);
         assert!(futures::poll!(&mut waiting).is_pending());
         semaphore.close();
         assert!(waiting.await.is_none());
         drop(held);
-        assert!(semaphore.acquire("a", 1, Turn::New).await.is_none());
+        assert!(semaphore.acquire("a", 1, WorkClass::New).await.is_none());
     }
 }

@@ -62,15 +62,15 @@ impl WorkLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::work::fair_semaphore::Turn;
+    use crate::work::fair_semaphore::WorkClass;
 
     #[tokio::test]
     async fn two_objects_of_a_namespace_that_render_for_long_leave_a_permit_to_others() {
         let limits = WorkLimits::new();
-        let _held = limits.rendering.acquire("hostile", 1, Turn::New).await.unwrap();
-        let second = limits.rendering.acquire("hostile", 1, Turn::New);
+        let _held = limits.rendering.acquire("hostile", 1, WorkClass::New).await.unwrap();
+        let second = limits.rendering.acquire("hostile", 1, WorkClass::New);
         futures::pin_mut!(second);
         assert!(futures::poll!(&mut second).is_pending());
-        assert!(limits.rendering.acquire("quiet", 1, Turn::New).await.is_some());
+        assert!(limits.rendering.acquire("quiet", 1, WorkClass::New).await.is_some());
     }
 }

@@ -27,6 +27,6 @@ pub(super) fn candidates<'a>(
     keys: &'a [KeyRecord],
     compromised: &Compromised,
 ) -> impl Iterator<Item = (&'a KeyRecord, &'a KeyFacts)> {
-    let offered = keys.iter().filter_map(|key| Some((key, key.could_lead()?)));
+    let offered = keys.iter().filter_map(|key| Some((key, key.could_be_primary()?)));
     offered.filter(|(_, facts)| !compromised.contains_key(&facts.fingerprint))
 }

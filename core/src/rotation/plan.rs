@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::compromise::{Compromised, candidates, compromised};
 use super::policy::RotationPolicy;
-use super::record::{KeyFacts, KeyLabel, KeyRecord, Wish};
+use super::record::{KeyFacts, KeyLabel, KeyRecord, DesiredState};
 use crate::crypto::Fingerprint;
 
 /// Twice as long as two clocks by which keys are made may be apart.
@@ -12,7 +12,7 @@ const SETTLED: SignedDuration = SignedDuration::from_mins(10);
 
 /// What this process has opened itself, of every SealedSecret in the cluster: no status is believed here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Need {
+pub struct UsageReport {
     /// Keys that opened at least one item.
     pub used: BTreeSet<Fingerprint>,
     /// Whether some item did not open: it may need a key that nothing else needs.
@@ -21,17 +21,17 @@ pub struct Need {
     pub partial: bool,
 }
 
-impl Need {
+impl UsageReport {
     /// Whether nothing else can need a key. Otherwise [`used`](Self::used) says nothing of the others.
     #[must_use]
-    pub fn is_whole(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         !self.undecryptable && !self.partial
     }
 }
 
 /// Why a key is to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Occasion {
+pub enum Trigger {
     /// There is none that could be offered for sealing.
     NoKey,
     /// Somebody else may have the newest.
@@ -46,7 +46,7 @@ pub enum Occasion {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generation {
     /// Why.
-    pub occasion: Occasion,
+    pub trigger: Trigger,
     /// Whether it must wait for its activation: then its label says so.
     pub pending: bool,
 }
@@ -68,26 +68,26 @@ pub enum Step {
     /// Nothing needs it: off the ring.
     Retire,
     /// It is compromised, and its time is over or it is to retire and nothing needs it: off the ring.
-    Expel,
+    RemoveCompromised,
     /// It retired long enough ago.
     Delete,
     /// A person has put it back: forget what was wanted before.
     Restore,
     /// Note since when a person wants what is wanted.
-    NoteWish,
+    RecordRequest,
     /// Note since when it is off the ring.
-    NoteOffRing,
+    RecordRemoval,
     /// Note since when nothing needs it.
-    NoteUnused,
+    RecordUnused,
     /// Something needs it again, or nobody knows whether something does.
-    NoteUsed,
+    RecordUsed,
 }
 
 /// Something that was asked for and is not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blocked {
     /// A key is wanted, but keys arrive by themselves.
-    ExternalKeys(Occasion),
+    ExternalKeys(Trigger),
     /// The pinned key cannot lead; the newest does.
     Pin(String),
     /// A key that leads does not retire.
@@ -121,13 +121,13 @@ pub struct Plan {
 /// the same answer after a retry, a restart or a restore. A key dated in the future counts as made. While what is needed is not
 /// known yet (`need` is `None`), nothing retires and nothing is deleted; nor where it cannot be known, which is said.
 #[must_use]
-pub fn plan(policy: &RotationPolicy, keys: &[KeyRecord], need: Option<&Need>, now: Timestamp) -> Plan {
+pub fn plan(policy: &RotationPolicy, keys: &[KeyRecord], need: Option<&UsageReport>, now: Timestamp) -> Plan {
     let planner = Planner::new(policy, keys, need, now);
     let primary = planner.primary();
     let wanted = planner.generation();
     let mut plan = Plan { primary: primary.map(|key| key.name.clone()), ..Plan::default() };
     match wanted {
-        Some(generation) if policy.external => plan.blocked.push(Blocked::ExternalKeys(generation.occasion)),
+        Some(generation) if policy.external => plan.blocked.push(Blocked::ExternalKeys(generation.trigger)),
         _ => plan.generate = wanted,
     }
     plan.blocked.extend(planner.unusable_pin());
@@ -205,7 +205,7 @@ struct Planner<'a> {
     policy: &'a RotationPolicy,
     keys: &'a [KeyRecord],
     compromised: Compromised,
-    need: Option<&'a Need>,
+    need: Option<&'a UsageReport>,
     now: Timestamp,
 }
 
@@ -219,7 +219,7 @@ impl<'a> Planner<'a> {
     fn new(
         policy: &'a RotationPolicy,
         keys: &'a [KeyRecord],
-        need: Option<&'a Need>,
+        need: Option<&'a UsageReport>,
         now: Timestamp,
     ) -> Self {
         Self { policy, keys, compromised: compromised(keys), need, now }
@@ -240,17 +240,17 @@ impl<'a> Planner<'a> {
         Self::newest(self.candidates())
     }
 
-    fn leaders(&self) -> impl Iterator<Item = (&'a KeyRecord, &'a KeyFacts)> {
+    fn primary_candidates(&self) -> impl Iterator<Item = (&'a KeyRecord, &'a KeyFacts)> {
         self.candidates().filter(|(key, _)| key.label == KeyLabel::Active)
     }
 
     fn pinned(&self) -> Option<&'a KeyRecord> {
         let pin = self.policy.pin.as_deref()?;
-        self.leaders().map(|(key, _)| key).find(|key| key.name == pin)
+        self.primary_candidates().map(|(key, _)| key).find(|key| key.name == pin)
     }
 
     fn primary(&self) -> Option<&'a KeyRecord> {
-        self.pinned().or_else(|| Self::newest(self.leaders()).map(|(key, _)| key))
+        self.pinned().or_else(|| Self::newest(self.primary_candidates()).map(|(key, _)| key))
     }
 
     fn unusable_pin(&self) -> Option<Blocked> {
@@ -259,26 +259,26 @@ impl<'a> Planner<'a> {
     }
 
     fn generation(&self) -> Option<Generation> {
-        let occasion = self.occasion()?;
-        let may_wait = matches!(occasion, Occasion::Requested | Occasion::PeriodOver);
+        let trigger = self.trigger()?;
+        let may_wait = matches!(trigger, Trigger::Requested | Trigger::PeriodOver);
         Some(Generation {
-            occasion,
+            trigger,
             pending: may_wait && self.policy.activation_delay > SignedDuration::ZERO,
         })
     }
 
-    fn occasion(&self) -> Option<Occasion> {
+    fn trigger(&self) -> Option<Trigger> {
         if self.is_past(self.compromise_without_successor(self.candidates().collect::<Vec<_>>().as_slice())) {
-            return Some(Occasion::Compromised);
+            return Some(Trigger::Compromised);
         }
         if self.newest_candidate().is_none() {
-            return Some(Occasion::NoKey);
+            return Some(Trigger::NoKey);
         }
         if self.unmet_requests().any(|moment| moment <= self.now) {
-            return Some(Occasion::Requested);
+            return Some(Trigger::Requested);
         }
         let is_scheduled = !self.policy.suspended && !self.policy.external;
-        (is_scheduled && self.is_past(self.period_over())).then_some(Occasion::PeriodOver)
+        (is_scheduled && self.is_past(self.period_over())).then_some(Trigger::PeriodOver)
     }
 
     /// Since when a compromised key has no successor among `successors`: none that is newer, and none that began after the
@@ -317,11 +317,11 @@ impl<'a> Planner<'a> {
             return (vec![Step::Restore], None);
         }
         if key.is_undated() {
-            return (vec![Step::NoteWish], None);
+            return (vec![Step::RecordRequest], None);
         }
         match key.label {
             KeyLabel::Active | KeyLabel::Pending => self.steps_on_ring(key, primary),
-            _ if self.needs_a_date(key) => (vec![Step::NoteOffRing], None),
+            _ if self.needs_a_date(key) => (vec![Step::RecordRemoval], None),
             // Of a compromised key the Secret stays, as long as it tells that: another one may hold the same key.
             KeyLabel::Retired if !key.is_compromised() => self.deletion(key),
             KeyLabel::Retired | KeyLabel::Compromised | KeyLabel::Other => (Vec::new(), None),
@@ -339,47 +339,47 @@ impl<'a> Planner<'a> {
             KeyLabel::Compromised => is_newest(),
             KeyLabel::Active | KeyLabel::Pending | KeyLabel::Other => false,
         };
-        depends || key.wish != Wish::Active
+        depends || key.desired != DesiredState::Active
     }
 
     fn steps_on_ring(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> (Vec<Step>, Option<Blocked>) {
         let Some(facts) = &key.facts else { return (Vec::new(), None) };
         if key.is_compromised() && self.is_past(key.decrypt_until) {
-            return (vec![Step::Expel], None);
+            return (vec![Step::RemoveCompromised], None);
         }
         let leads = primary.is_some_and(|primary| primary.name == key.name);
-        match key.wish {
-            Wish::Compromised { .. } => (Vec::new(), None),
-            Wish::Retired if leads => (Vec::new(), Some(Blocked::RetiresWhileLeading(key.name.clone()))),
-            Wish::Retired => match self.is_needed(facts) {
+        match key.desired {
+            DesiredState::Compromised { .. } => (Vec::new(), None),
+            DesiredState::Retired if leads => (Vec::new(), Some(Blocked::RetiresWhileLeading(key.name.clone()))),
+            DesiredState::Retired => match self.is_needed(facts) {
                 None => (Vec::new(), Some(Blocked::ViewNotWhole(key.name.clone()))),
                 Some(true) => (Vec::new(), Some(Blocked::RetiresWhileUsed(key.name.clone()))),
-                Some(false) if key.is_compromised() => (vec![Step::Expel], None),
+                Some(false) if key.is_compromised() => (vec![Step::RemoveCompromised], None),
                 Some(false) => (vec![Step::Retire], None),
             },
             // Another Secret with this key says that it is compromised: it stays as it is until a person speaks of this one.
-            Wish::Active if self.compromised.contains_key(&facts.fingerprint) => (Vec::new(), None),
-            Wish::Active if key.label == KeyLabel::Pending => {
-                (self.may_lead_now(key, facts).then_some(Step::Activate).into_iter().collect(), None)
+            DesiredState::Active if self.compromised.contains_key(&facts.fingerprint) => (Vec::new(), None),
+            DesiredState::Active if key.label == KeyLabel::Pending => {
+                (self.may_be_primary_now(key, facts).then_some(Step::Activate).into_iter().collect(), None)
             }
-            Wish::Active => self.steps_of_unused(key, facts, leads),
+            DesiredState::Active => self.steps_of_unused(key, facts, leads),
         }
     }
 
     /// Whether the key is needed; `None` when that cannot be said of any key.
     fn is_needed(&self, facts: &KeyFacts) -> Option<bool> {
-        let need = self.need.filter(|need| need.is_whole())?;
+        let need = self.need.filter(|need| need.is_complete())?;
         Some(need.used.contains(&facts.fingerprint))
     }
 
     /// Whether a pending key has waited long enough, or must lead because nothing else can.
-    fn may_lead_now(&self, key: &KeyRecord, facts: &KeyFacts) -> bool {
-        let leaders: Vec<_> = self.leaders().collect();
-        let with_this: Vec<_> = self.leaders().chain([(key, facts)]).collect();
-        let replaces_compromised = self.compromise_without_successor(&leaders).is_some()
+    fn may_be_primary_now(&self, key: &KeyRecord, facts: &KeyFacts) -> bool {
+        let primary_candidates: Vec<_> = self.primary_candidates().collect();
+        let with_this: Vec<_> = self.primary_candidates().chain([(key, facts)]).collect();
+        let replaces_compromised = self.compromise_without_successor(&primary_candidates).is_some()
             && self.compromise_without_successor(&with_this).is_none();
         activation_time(key, self.policy.activation_delay) <= self.now
-            || (facts.has_certificate && (leaders.is_empty() || replaces_compromised))
+            || (facts.has_certificate && (primary_candidates.is_empty() || replaces_compromised))
     }
 
     fn steps_of_unused(
@@ -396,8 +396,8 @@ impl<'a> Planner<'a> {
         let step = match (self.is_needed(facts), key.unused_since) {
             (None, _) => return self.steps_of_unknown(key, is_due),
             (Some(true), None) => None,
-            (Some(true), Some(_)) => Some(Step::NoteUsed),
-            (Some(false), None) => Some(Step::NoteUnused),
+            (Some(true), Some(_)) => Some(Step::RecordUsed),
+            (Some(false), None) => Some(Step::RecordUnused),
             (Some(false), Some(_)) => is_due.then_some(Step::Retire),
         };
         (step.into_iter().collect(), None)
@@ -407,7 +407,7 @@ impl<'a> Planner<'a> {
     /// said at once; where it is only not known yet, when something waits for it.
     fn steps_of_unknown(&self, key: &KeyRecord, is_due: bool) -> (Vec<Step>, Option<Blocked>) {
         let is_known = self.need.is_some();
-        let forgotten = key.unused_since.filter(|_| is_known).map(|_| Step::NoteUsed);
+        let forgotten = key.unused_since.filter(|_| is_known).map(|_| Step::RecordUsed);
         let could_retire = self.keys_without(&BTreeSet::new()) > self.policy.keep_at_least;
         let blocked = (could_retire && (is_known || is_due)).then_some(Blocked::Retention);
         (forgotten.into_iter().collect(), blocked)
@@ -429,7 +429,7 @@ impl<'a> Planner<'a> {
         let is_needed = key.facts.as_ref().map_or(Some(false), |facts| self.is_needed(facts));
         let opens_elsewhere = self.is_on_ring_elsewhere(key);
         match (self.need, is_needed) {
-            (Some(need), Some(needed)) if need.is_whole() && (!needed || opens_elsewhere) => {
+            (Some(need), Some(needed)) if need.is_complete() && (!needed || opens_elsewhere) => {
                 (vec![Step::Delete], None)
             }
             _ => (Vec::new(), Some(Blocked::ViewNotWhole(key.name.clone()))),
@@ -447,10 +447,10 @@ impl<'a> Planner<'a> {
     /// several Secrets is one.
     fn keep_enough(&self, plan: &mut Plan) {
         let wished = |change: &Change| {
-            self.keys.iter().any(|key| key.name == change.name && key.wish == Wish::Retired)
+            self.keys.iter().any(|key| key.name == change.name && key.desired == DesiredState::Retired)
         };
         let leaving = |change: &&Change| {
-            matches!(change.step, Step::Expel) || (change.step == Step::Retire && wished(change))
+            matches!(change.step, Step::RemoveCompromised) || (change.step == Step::Retire && wished(change))
         };
         let mut leaving: BTreeSet<String> =
             plan.changes.iter().filter(leaving).map(|change| change.name.clone()).collect();

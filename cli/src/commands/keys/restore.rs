@@ -138,7 +138,7 @@ struct Present {
 
 impl Present {
     fn of(secret: &Secret) -> Self {
-        let key = sealed_secrets_core::keyring::SealingKey::from_secret(
+        let key = sealed_secrets_core::keyring::RingKey::from_secret(
             secret,
             sealed_secrets_core::keyring::OrderBy::default(),
         );

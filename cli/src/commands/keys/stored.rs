@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use sealed_secrets_core::keyring::KeySecretError;
-use sealed_secrets_core::keyring::{CertificateProblem, OrderBy, SealingKey};
+use sealed_secrets_core::keyring::{CertificateProblem, OrderBy, RingKey};
 use sealed_secrets_crds::names::{
     KUBECFG_LAST_APPLIED_ANNOTATION, KUBECTL_LAST_APPLIED_ANNOTATION, SEALING_KEY_LABEL,
 };
@@ -66,8 +66,8 @@ pub(super) fn label(secret: &Secret) -> &str {
 ///
 /// # Errors
 /// What is wrong with it, without key material.
-pub(super) fn usable_key(secret: &Secret) -> Result<SealingKey, String> {
-    let key = SealingKey::from_secret(secret, OrderBy::CertNotBefore)
+pub(super) fn usable_key(secret: &Secret) -> Result<RingKey, String> {
+    let key = RingKey::from_secret(secret, OrderBy::CertNotBefore)
         .map_err(|cause: KeySecretError| cause.to_string())?;
     match key.problem() {
         Some(CertificateProblem::Missing) => Err("field data[\"tls.crt\"] is missing".to_owned()),

@@ -11,17 +11,17 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt as _;
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::manifest::{Document, only_document, read_stored_sealed_secret};
-use sealed_secrets_core::rewrap::Wanted;
+use sealed_secrets_core::re_encrypt::Wanted;
 use sealed_secrets_core::unseal::V1Data;
 use sealed_secrets_crds::SealedSecret;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::middleware::clients::Client;
-use crate::http::in_flight::{Holding, Holdings};
+use crate::http::in_flight::{InFlight, InFlightLimit};
 use crate::http::middleware::rate_limit::too_many;
-use crate::http::fair_queue::Turns;
+use crate::http::fair_queue::FairQueue;
 use crate::context::RingReceiver;
-use crate::keystore::list::refresh::KeyList;
+use crate::keystore::list::refresh::KeyRefresh;
 
 /// Longest body in bytes.
 const MAX_BODY: usize = 2 << 20;
@@ -31,15 +31,15 @@ const BODY: Duration = Duration::from_secs(10);
 const FOR_LIST: Duration = Duration::from_secs(2);
 
 /// Where requests with a SealedSecret are handled.
-pub(crate) struct Desk {
+pub(crate) struct RequestHandler {
     pub(crate) v1_data: V1Data,
     ring: RingReceiver,
-    key_list: Arc<KeyList>,
+    key_refresh: Arc<KeyRefresh>,
     read_timeout: Duration,
     write_timeout: Duration,
-    holdings: Arc<Holdings>,
+    in_flight_limit: Arc<InFlightLimit>,
     /// One at a time: reconciling has the other processors.
-    turns: Arc<Turns>,
+    fair_queue: Arc<FairQueue>,
 }
 
 /// Why there is nothing to answer: fixed texts, which say nothing about keys or content.
@@ -74,18 +74,18 @@ impl IntoResponse for Refusal {
     }
 }
 
-impl Desk {
+impl RequestHandler {
     /// A body has `read_timeout`, and no more than ten seconds.
     pub(crate) fn new(
         ring: RingReceiver,
-        key_list: Arc<KeyList>,
+        key_refresh: Arc<KeyRefresh>,
         v1_data: V1Data,
         read_timeout: Duration,
         write_timeout: Duration,
     ) -> Self {
         let read_timeout = read_timeout.min(BODY);
-        let (holdings, turns) = (Arc::default(), Arc::default());
-        Self { v1_data, ring, key_list, read_timeout, write_timeout, holdings, turns }
+        let (in_flight_limit, fair_queue) = (Arc::default(), Arc::default());
+        Self { v1_data, ring, key_refresh, read_timeout, write_timeout, in_flight_limit, fair_queue }
     }
 
     /// Reads the text of a request and does `work` with it and the latest ring, on a thread that may block. Where that opens
@@ -96,9 +96,9 @@ impl Desk {
         client: Client,
         request: Request,
         work: impl Fn(&str, &KeyRing, Wanted<'_>) -> Result<Option<T>, Refusal> + Send + Sync + 'static,
-    ) -> Result<(Option<T>, Holding), Refusal> {
-        let mut holding = self.holdings.enter(client.0).ok_or(Refusal::TooManyInFlight)?;
-        let text = self.read(request, &mut holding).await?;
+    ) -> Result<(Option<T>, InFlight), Refusal> {
+        let mut in_flight = self.in_flight_limit.enter(client.0).ok_or(Refusal::TooManyInFlight)?;
+        let text = self.read(request, &mut in_flight).await?;
         let came = Instant::now();
         let work = Arc::new(move |ring: &KeyRing, wanted: Wanted<'_>| work(&text, ring, wanted));
         let working = async {
@@ -114,7 +114,7 @@ impl Desk {
         };
         let opened =
             tokio::time::timeout(self.write_timeout, working).await.map_err(|_| Refusal::TooSlow)??;
-        Ok((opened, holding))
+        Ok((opened, in_flight))
     }
 
     /// Does `work` when it is the client's turn. It is told when nobody waits for its answer any more: the time is over, or the
@@ -127,7 +127,7 @@ impl Desk {
     ) -> Result<Option<T>, Refusal> {
         let abandoned = CancellationToken::new();
         let _abandon_when_dropped = abandoned.clone().drop_guard();
-        let turn = self.turns.take(client.0).await.ok_or(Refusal::TooSlow)?;
+        let turn = self.fair_queue.take(client.0).await.ok_or(Refusal::TooSlow)?;
         let work = move || {
             let done = work(&ring, &|| !abandoned.is_cancelled());
             drop(turn);
@@ -139,30 +139,30 @@ impl Desk {
     /// The ring of a list that was begun after `moment`, if it is another one than `ring`.
     async fn newer_ring(&self, ring: &Arc<KeyRing>, moment: Instant) -> Option<Arc<KeyRing>> {
         // Without a list in time the ring may be another one all the same.
-        let _ = tokio::time::timeout(FOR_LIST, self.key_list.published_after(moment)).await;
+        let _ = tokio::time::timeout(FOR_LIST, self.key_refresh.published_after(moment)).await;
         self.ring.borrow().clone().filter(|newer| !Arc::ptr_eq(newer, ring))
     }
 
     /// The text of the body.
-    async fn read(&self, request: Request, holding: &mut Holding) -> Result<String, Refusal> {
+    async fn read(&self, request: Request, in_flight: &mut InFlight) -> Result<String, Refusal> {
         if !is_identity(request.headers()) {
             return Err(Refusal::Body);
         }
-        let reading = tokio::time::timeout(self.read_timeout, collect(request.into_body(), holding));
+        let reading = tokio::time::timeout(self.read_timeout, collect(request.into_body(), in_flight));
         let bytes = reading.await.map_err(|_| Refusal::Body)??;
         String::from_utf8(bytes).map_err(|_| Refusal::NotOneSealedSecret)
     }
 }
 
 /// Room is taken for what has come, not for what is announced: announcing costs nothing.
-async fn collect(mut body: Body, holding: &mut Holding) -> Result<Vec<u8>, Refusal> {
+async fn collect(mut body: Body, in_flight: &mut InFlight) -> Result<Vec<u8>, Refusal> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(piece) = frame.map_err(|_| Refusal::Body)?.into_data() else { continue };
         if bytes.len() + piece.len() > MAX_BODY {
             return Err(Refusal::Body);
         }
-        holding.keep(piece.len()).ok_or(Refusal::TooManyInFlight)?;
+        in_flight.keep(piece.len()).ok_or(Refusal::TooManyInFlight)?;
         bytes.extend_from_slice(&piece);
     }
     Ok(bytes)
@@ -204,16 +204,16 @@ mod tests {
     const ONE: Client = Client(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)));
     const OTHER: Client = Client(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)));
 
-    fn desk(write_timeout: Duration) -> Desk {
+    fn request_handler(write_timeout: Duration) -> RequestHandler {
         let ring = watch::Sender::new(Some(Arc::new(KeyRing::new(Vec::new())))).subscribe();
-        Desk::new(ring, Arc::default(), V1Data::Accepted, LONG, write_timeout)
+        RequestHandler::new(ring, Arc::default(), V1Data::Accepted, LONG, write_timeout)
     }
 
     async fn read(body: &str, encoding: &str) -> Result<String, Refusal> {
-        let desk = desk(LONG);
+        let request_handler = request_handler(LONG);
         let request = Request::builder().header(CONTENT_ENCODING, encoding);
-        let mut holding = desk.holdings.enter(ONE.0).unwrap();
-        desk.read(request.body(Body::from(body.to_owned())).unwrap(), &mut holding).await
+        let mut in_flight = request_handler.in_flight_limit.enter(ONE.0).unwrap();
+        request_handler.read(request.body(Body::from(body.to_owned())).unwrap(), &mut in_flight).await
     }
 
     #[tokio::test]
@@ -226,9 +226,9 @@ mod tests {
 
     #[test]
     fn a_body_has_ten_seconds_or_less() {
-        assert_eq!(desk(LONG).read_timeout, Duration::from_secs(10));
+        assert_eq!(request_handler(LONG).read_timeout, Duration::from_secs(10));
         let ring = watch::Sender::new(None).subscribe();
-        let hasty = Desk::new(ring, Arc::default(), V1Data::Accepted, Duration::from_secs(1), LONG);
+        let hasty = RequestHandler::new(ring, Arc::default(), V1Data::Accepted, Duration::from_secs(1), LONG);
         assert_eq!(hasty.read_timeout, Duration::from_secs(1));
     }
 
@@ -240,13 +240,13 @@ mod tests {
 
     /// As many as this desk takes of such requests of one peer.
     async fn fill(
-        desk: &Desk,
+        request_handler: &RequestHandler,
         peer: Client,
         bytes: usize,
-    ) -> Vec<impl Future<Output = Result<(Option<()>, Holding), Refusal>> + use<'_>> {
+    ) -> Vec<impl Future<Output = Result<(Option<()>, InFlight), Refusal>> + use<'_>> {
         let mut waiting = Vec::new();
         loop {
-            let mut request = Box::pin(desk.handle(peer, unfinished(bytes), |_, _, _| Ok(Some(()))));
+            let mut request = Box::pin(request_handler.handle(peer, unfinished(bytes), |_, _, _| Ok(Some(()))));
             if let Poll::Ready(outcome) = poll!(&mut request) {
                 assert!(matches!(outcome, Err(Refusal::TooManyInFlight)));
                 return waiting;
@@ -258,14 +258,14 @@ mod tests {
     #[tokio::test]
     async fn a_peer_whose_bodies_do_not_end_keeps_nobody_else_out() {
         for (bytes, expected) in [(0, 16), (2 << 20, 2)] {
-            let desk = desk(LONG);
-            let held = fill(&desk, ONE, bytes).await;
+            let request_handler = request_handler(LONG);
+            let held = fill(&request_handler, ONE, bytes).await;
             assert_eq!(held.len(), expected);
-            let of_other = fill(&desk, OTHER, bytes).await;
+            let of_other = fill(&request_handler, OTHER, bytes).await;
             assert_eq!(of_other.len(), expected);
             drop(held);
             assert_eq!(
-                fill(&desk, ONE, bytes).await.len(),
+                fill(&request_handler, ONE, bytes).await.len(),
                 expected,
                 "what is free again is given to the next"
             );
@@ -274,10 +274,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_peer_with_much_work_lets_the_others_have_their_turn() {
-        let (desk, (tell, told)) = (desk(LONG), mpsc::channel());
+        let (request_handler, (tell, told)) = (request_handler(LONG), mpsc::channel());
         let (go_on, may_go_on) = mpsc::channel();
         let may_go_on = Mutex::new(may_go_on);
-        let first = desk.handle(ONE, Request::new(Body::empty()), move |_, _, _| {
+        let first = request_handler.handle(ONE, Request::new(Body::empty()), move |_, _, _| {
             let may_go_on = may_go_on.lock().map_err(|_| Refusal::TooSlow)?;
             may_go_on.recv_timeout(LONG).map(Some).map_err(|_| Refusal::TooSlow)
         });
@@ -289,7 +289,7 @@ mod tests {
             let work = move |_: &str, _: &KeyRing, _: Wanted<'_>| {
                 tell.send(name).map(Some).map_err(|_| Refusal::TooSlow)
             };
-            desk.handle(peer, Request::new(Body::empty()), work).boxed()
+            request_handler.handle(peer, Request::new(Body::empty()), work).boxed()
         });
         for request in &mut waiting {
             assert!(poll!(request).is_pending());
@@ -302,7 +302,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_takes_too_long_is_told_to_end() {
-        let desk = desk(Duration::from_millis(10));
+        let request_handler = request_handler(Duration::from_millis(10));
         let (ended, end) = mpsc::channel();
         let work = move |_: &str, _: &KeyRing, wanted: Wanted<'_>| {
             while wanted() {
@@ -310,7 +310,7 @@ mod tests {
             }
             ended.send(()).map(Some).map_err(|_| Refusal::TooSlow)
         };
-        let outcome = desk.handle(ONE, Request::new(Body::empty()), work).await;
+        let outcome = request_handler.handle(ONE, Request::new(Body::empty()), work).await;
         assert!(matches!(outcome, Err(Refusal::TooSlow)));
         assert_eq!(end.recv_timeout(LONG), Ok(()));
     }
@@ -318,12 +318,12 @@ mod tests {
     /// A desk whose first list finds another ring, and how often its work was asked for.
     async fn attempts_until_opened(opens_with: usize) -> (Option<()>, usize) {
         let (publisher, ring) = watch::channel(Some(Arc::new(KeyRing::new(Vec::new()))));
-        let key_list = Arc::<KeyList>::default();
-        let desk = Desk::new(ring, Arc::clone(&key_list), V1Data::Accepted, LONG, LONG);
+        let key_refresh = Arc::<KeyRefresh>::default();
+        let request_handler = RequestHandler::new(ring, Arc::clone(&key_refresh), V1Data::Accepted, LONG, LONG);
         let listing = async {
-            key_list.asked().await;
+            key_refresh.asked().await;
             publisher.send_replace(Some(Arc::new(KeyRing::new(Vec::new()))));
-            key_list.published(Instant::now());
+            key_refresh.published(Instant::now());
             pending::<()>().await;
         };
         let attempts = Arc::new(AtomicUsize::new(0));
@@ -332,7 +332,7 @@ mod tests {
             Ok((counted.fetch_add(1, Ordering::SeqCst) + 1 >= opens_with).then_some(()))
         };
         let outcome = tokio::select! {
-            outcome = desk.handle(ONE, Request::new(Body::empty()), work) => outcome.unwrap().0,
+            outcome = request_handler.handle(ONE, Request::new(Body::empty()), work) => outcome.unwrap().0,
             () = listing => None,
         };
         (outcome, attempts.load(Ordering::SeqCst))
@@ -348,9 +348,9 @@ mod tests {
     #[tokio::test]
     async fn what_does_not_open_is_not_tried_again_with_the_same_keys_or_without_a_list() {
         for is_listed in [true, false] {
-            let key_list = Arc::<KeyList>::default();
+            let key_refresh = Arc::<KeyRefresh>::default();
             let ring = watch::Sender::new(Some(Arc::new(KeyRing::new(Vec::new())))).subscribe();
-            let desk = Desk::new(ring, Arc::clone(&key_list), V1Data::Accepted, LONG, LONG);
+            let request_handler = RequestHandler::new(ring, Arc::clone(&key_refresh), V1Data::Accepted, LONG, LONG);
             let attempts = Arc::new(AtomicUsize::new(0));
             let counted = Arc::clone(&attempts);
             let work = move |_: &str, _: &KeyRing, _: Wanted<'_>| {
@@ -359,13 +359,13 @@ mod tests {
             };
             let listing = async {
                 if is_listed {
-                    key_list.asked().await;
-                    key_list.published(Instant::now());
+                    key_refresh.asked().await;
+                    key_refresh.published(Instant::now());
                 }
                 pending::<()>().await;
             };
             tokio::select! {
-                outcome = desk.handle(ONE, Request::new(Body::empty()), work) => {
+                outcome = request_handler.handle(ONE, Request::new(Body::empty()), work) => {
                     assert!(matches!(outcome, Ok((None, _))));
                 }
                 () = listing => {}

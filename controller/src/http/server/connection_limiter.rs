@@ -12,15 +12,15 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The connections that are open, and the places that are left.
 #[derive(Debug)]
-pub(crate) struct Guests {
+pub(crate) struct ConnectionLimiter {
     places: Arc<Semaphore>,
-    present: Mutex<Present>,
+    present: Mutex<Open>,
 }
 
 #[derive(Debug, Default)]
-struct Present {
+struct Open {
     next: u64,
-    guests: HashMap<u64, State>,
+    open: HashMap<u64, State>,
 }
 
 #[derive(Debug)]
@@ -32,80 +32,80 @@ struct State {
 
 /// One connection; its place is free again when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Guest {
-    house: Arc<Guests>,
+pub(crate) struct Connection {
+    limiter: Arc<ConnectionLimiter>,
     number: u64,
     leave: CancellationToken,
     _place: OwnedSemaphorePermit,
 }
 
-impl Guests {
+impl ConnectionLimiter {
     /// At most so many at the same time.
     pub(crate) fn at_most(places: usize) -> Arc<Self> {
         Arc::new(Self { places: Arc::new(Semaphore::new(places)), present: Mutex::default() })
     }
 
     /// Returns as soon as there is a place. No request that is being answered is given up for it.
-    pub(crate) async fn admit(self: &Arc<Self>) -> Guest {
+    pub(crate) async fn admit(self: &Arc<Self>) -> Connection {
         loop {
             if self.places.available_permits() == 0 {
-                self.send_idlest_away();
+                self.evict_idlest();
             }
             let place = Arc::clone(&self.places).acquire_owned();
             if let Ok(Ok(place)) = tokio::time::timeout(LOOK_AGAIN, place).await {
-                return self.seat(place);
+                return self.register(place);
             }
         }
     }
 
-    fn seat(self: &Arc<Self>, place: OwnedSemaphorePermit) -> Guest {
+    fn register(self: &Arc<Self>, place: OwnedSemaphorePermit) -> Connection {
         let (mut present, leave) = (self.lock(), CancellationToken::new());
         let number = present.next;
         present.next += 1;
-        present.guests.insert(number, State { idle_since: Some(Instant::now()), leave: leave.clone() });
-        Guest { house: Arc::clone(self), number, leave, _place: place }
+        present.open.insert(number, State { idle_since: Some(Instant::now()), leave: leave.clone() });
+        Connection { limiter: Arc::clone(self), number, leave, _place: place }
     }
 
-    fn send_idlest_away(&self) {
+    fn evict_idlest(&self) {
         let present = self.lock();
-        let idle = present.guests.values().filter(|guest| !guest.leave.is_cancelled());
-        let idle = idle.filter_map(|guest| Some((guest.idle_since?, guest)));
-        if let Some((_, guest)) = idle.min_by_key(|(since, _)| *since) {
-            guest.leave.cancel();
+        let idle = present.open.values().filter(|connection| !connection.leave.is_cancelled());
+        let idle = idle.filter_map(|connection| Some((connection.idle_since?, connection)));
+        if let Some((_, connection)) = idle.min_by_key(|(since, _)| *since) {
+            connection.leave.cancel();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Present> {
+    fn lock(&self) -> MutexGuard<'_, Open> {
         self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Guest {
+impl Connection {
     /// A request has come.
-    pub(crate) fn asks(&self) {
-        self.is_idle_since(None);
+    pub(crate) fn begin_request(&self) {
+        self.set_idle_since(None);
     }
 
     /// It was answered.
-    pub(crate) fn is_answered(&self) {
-        self.is_idle_since(Some(Instant::now()));
+    pub(crate) fn end_request(&self) {
+        self.set_idle_since(Some(Instant::now()));
     }
 
     /// Returns when the place is needed.
-    pub(crate) async fn is_to_leave(&self) {
+    pub(crate) async fn evicted(&self) {
         self.leave.cancelled().await;
     }
 
-    fn is_idle_since(&self, moment: Option<Instant>) {
-        if let Some(state) = self.house.lock().guests.get_mut(&self.number) {
+    fn set_idle_since(&self, moment: Option<Instant>) {
+        if let Some(state) = self.limiter.lock().open.get_mut(&self.number) {
             state.idle_since = moment;
         }
     }
 }
 
-impl Drop for Guest {
+impl Drop for Connection {
     fn drop(&mut self) {
-        self.house.lock().guests.remove(&self.number);
+        self.limiter.lock().open.remove(&self.number);
     }
 }
 
@@ -117,20 +117,20 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_is_idle_the_longest_makes_way_and_nobody_who_is_being_answered() {
-        let house = Guests::at_most(3);
-        let (busy, rested, idle) = (house.admit().await, house.admit().await, house.admit().await);
-        busy.asks();
-        rested.asks();
-        rested.is_answered();
-        house.send_idlest_away();
-        assert!(idle.is_to_leave().now_or_never().is_some());
-        assert!(rested.is_to_leave().now_or_never().is_none());
-        house.send_idlest_away();
-        assert!(rested.is_to_leave().now_or_never().is_some());
-        house.send_idlest_away();
-        assert!(busy.is_to_leave().now_or_never().is_none());
-        assert!(house.admit().now_or_never().is_none(), "nobody has left yet");
+        let limiter = ConnectionLimiter::at_most(3);
+        let (busy, rested, idle) = (limiter.admit().await, limiter.admit().await, limiter.admit().await);
+        busy.begin_request();
+        rested.begin_request();
+        rested.end_request();
+        limiter.evict_idlest();
+        assert!(idle.evicted().now_or_never().is_some());
+        assert!(rested.evicted().now_or_never().is_none());
+        limiter.evict_idlest();
+        assert!(rested.evicted().now_or_never().is_some());
+        limiter.evict_idlest();
+        assert!(busy.evicted().now_or_never().is_none());
+        assert!(limiter.admit().now_or_never().is_none(), "nobody has left yet");
         drop(idle);
-        house.admit().await;
+        limiter.admit().await;
     }
 }

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use super::server::connection_limiter::{Guest, Guests};
+use super::server::connection_limiter::{Connection, ConnectionLimiter};
 use super::server::socket::Socket;
 use super::server::unread_body::SharedBody;
 
@@ -40,7 +40,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How many connections there may be, and how long each may take for what it does.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct ConnectionTimeouts {
     /// Open at the same time. For a further one the idlest goes; only if all are being answered, it waits.
     pub(crate) connections: usize,
     /// From the end of one request, or from the beginning, to the last header of the next one.
@@ -68,19 +68,19 @@ struct Ending {
 pub(super) async fn answer(
     listener: TcpListener,
     routes: Router,
-    patience: Patience,
+    timeouts: ConnectionTimeouts,
     stop: CancellationToken,
 ) {
-    let (guests, connections) = (Guests::at_most(patience.connections), TaskTracker::new());
+    let (limiter, connections) = (ConnectionLimiter::at_most(timeouts.connections), TaskTracker::new());
     let ending = Ending { begun: stop, closed: CancellationToken::new() };
     let farewell = async {
         ending.begun.cancelled().await;
-        tokio::time::sleep(patience.farewell).await;
+        tokio::time::sleep(timeouts.farewell).await;
     };
     let accepting = async {
         loop {
-            let (stream, peer, guest) = accept(&listener, &guests).await;
-            connections.spawn(serve(stream, peer, guest, routes.clone(), patience, ending.clone()));
+            let (stream, peer, guest) = accept(&listener, &limiter).await;
+            connections.spawn(serve(stream, peer, guest, routes.clone(), timeouts, ending.clone()));
         }
     };
     tokio::select! {
@@ -94,10 +94,10 @@ pub(super) async fn answer(
 }
 
 /// The next connection, with its place among those that are allowed.
-async fn accept(listener: &TcpListener, guests: &Arc<Guests>) -> (TcpStream, SocketAddr, Guest) {
+async fn accept(listener: &TcpListener, limiter: &Arc<ConnectionLimiter>) -> (TcpStream, SocketAddr, Connection) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, guests.admit().await),
+            Ok((stream, peer)) => return (stream, peer, limiter.admit().await),
             Err(error) => {
                 tracing::warn!("no connection accepted: {error}");
                 tokio::time::sleep(AFTER_FAILURE).await;
@@ -110,20 +110,20 @@ async fn accept(listener: &TcpListener, guests: &Arc<Guests>) -> (TcpStream, Soc
 async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    guest: Guest,
+    guest: Connection,
     routes: Router,
-    patience: Patience,
+    timeouts: ConnectionTimeouts,
     ending: Ending,
 ) {
-    let socket = Socket::new(stream, patience.answer);
-    if let Some(socket) = talk(socket, peer, &guest, routes, patience, &ending).await {
+    let socket = Socket::new(stream, timeouts.answer);
+    if let Some(socket) = talk(socket, peer, &guest, routes, timeouts, &ending).await {
         let limit = async {
             ending.closed.cancelled().await;
             tokio::time::sleep(LAST_WORDS).await;
         };
         tokio::select! {
             () = socket.close() => {}
-            () = guest.is_to_leave() => {}
+            () = guest.evicted() => {}
             () = limit => {}
         }
     }
@@ -133,32 +133,32 @@ async fn serve(
 async fn talk(
     socket: Socket,
     peer: SocketAddr,
-    guest: &Guest,
+    guest: &Connection,
     routes: Router,
-    patience: Patience,
+    timeouts: ConnectionTimeouts,
     ending: &Ending,
 ) -> Option<Socket> {
     let service = service_fn(move |request: Request<Incoming>| {
-        guest.asks();
+        guest.begin_request();
         let answer = answered(routes.clone(), request, peer);
         async move {
             let mut answer = answer.await;
             if ending.begun.is_cancelled() {
-                is_last(&mut answer);
+                close_after(&mut answer);
             }
-            guest.is_answered();
+            guest.end_request();
             Ok::<_, Infallible>(answer)
         }
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(patience.headers)
+        .header_read_timeout(timeouts.headers)
         .max_buf_size(MAX_BUFFER)
         .serve_connection(TokioIo::new(socket), service);
     let must_leave = tokio::select! {
         _ = &mut connection => None,
-        () = guest.is_to_leave() => Some(true),
-        () = tokio::time::sleep(patience.connection) => Some(false),
+        () = guest.evicted() => Some(true),
+        () = tokio::time::sleep(timeouts.connection) => Some(false),
         () = ending.closed.cancelled() => Some(false),
     };
     let is_done = match must_leave {
@@ -166,7 +166,7 @@ async fn talk(
         Some(true) => false,
         Some(false) => {
             Pin::new(&mut connection).graceful_shutdown();
-            tokio::time::timeout(patience.last_request, &mut connection).await.is_ok()
+            tokio::time::timeout(timeouts.last_request, &mut connection).await.is_ok()
         }
     };
     let socket = connection.into_parts().io.into_inner();
@@ -193,11 +193,11 @@ async fn answered(routes: Router, request: Request<Incoming>, peer: SocketAddr) 
     };
     let is_read = hyper::body::Body::is_end_stream(&body) || (!waits_to_be_asked && body.skip_rest().await);
     if is_chunked || !is_read {
-        is_last(&mut answer);
+        close_after(&mut answer);
     }
     answer
 }
 
-fn is_last(answer: &mut Response) {
+fn close_after(answer: &mut Response) {
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
 }

@@ -18,22 +18,22 @@ const SEND_BUFFER: usize = 16 << 10;
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
-    patience: Duration,
+    timeouts: Duration,
     /// Since the client has not read all that was written: when it is too late.
     overdue: Option<Pin<Box<Sleep>>>,
 }
 
 impl Socket {
-    /// Each answer is read within `patience`.
-    pub(crate) fn new(stream: TcpStream, patience: Duration) -> Self {
+    /// Each answer is read within `timeouts`.
+    pub(crate) fn new(stream: TcpStream, timeouts: Duration) -> Self {
         let socket = SockRef::from(&stream);
         // Without these a connection works as well, and takes more memory when its client is hostile.
         let _ = socket.set_send_buffer_size(SEND_BUFFER);
         // With a small buffer each piece of an answer would wait until the client confirms the one before.
         let _ = stream.set_nodelay(true);
         #[cfg(target_os = "linux")]
-        let _ = socket.set_tcp_user_timeout(Some(patience));
-        Self { stream, patience, overdue: None }
+        let _ = socket.set_tcp_user_timeout(Some(timeouts));
+        Self { stream, timeouts, overdue: None }
     }
 
     /// Ends the connection when the client has read what it was sent and closed its side. What it still sends is thrown away: a
@@ -54,7 +54,7 @@ impl Socket {
                 }
             }
         };
-        if !matches!(timeout(self.patience, reads_to_the_end).await, Ok(Ok(()))) {
+        if !matches!(timeout(self.timeouts, reads_to_the_end).await, Ok(Ok(()))) {
             self.reset();
         }
     }
@@ -67,8 +67,8 @@ impl Socket {
     /// The outcome of writing, or an error where nothing more can be written and it is too late.
     fn in_time<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if outcome.is_pending() {
-            let patience = self.patience;
-            let overdue = self.overdue.get_or_insert_with(|| Box::pin(sleep(patience)));
+            let timeouts = self.timeouts;
+            let overdue = self.overdue.get_or_insert_with(|| Box::pin(sleep(timeouts)));
             ready!(overdue.as_mut().poll(context));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }

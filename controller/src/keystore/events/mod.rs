@@ -7,7 +7,7 @@ use sealed_secrets_crds::SealingKeyPhase;
 use sealed_secrets_crds::names::DEFAULT_POLICY_NAME;
 
 use super::Keystore;
-use super::view::{Heeded, Hindrance, KeyView, KeysView, told};
+use super::view::{ObservedPolicy, Blocker, KeyView, KeysView, told};
 use crate::api::event;
 
 /// The certificate of a key that the controller has made begins within this time of the creation of its Secret. One that was
@@ -19,7 +19,7 @@ const YOUNG: SignedDuration = SignedDuration::from_mins(30);
 
 /// One event.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct News {
+pub(crate) struct KeyEvent {
     /// Name and UID of the key Secret that it is about.
     key: Option<(String, String)>,
     warns: bool,
@@ -28,15 +28,15 @@ pub(crate) struct News {
 }
 
 /// What is new in `now`, at this `moment`. Where there is nothing `before`, all keys were there already.
-pub(crate) fn news(before: Option<&KeysView>, now: &KeysView, prefix: &str, moment: Timestamp) -> Vec<News> {
+pub(crate) fn events_between(before: Option<&KeysView>, now: &KeysView, prefix: &str, moment: Timestamp) -> Vec<KeyEvent> {
     let added = now.keys.iter().filter_map(|key| added(before, key, prefix, moment));
-    let mut all: Vec<News> = added.chain(now.keys.iter().flat_map(|key| of_key(before, key))).collect();
+    let mut all: Vec<KeyEvent> = added.chain(now.keys.iter().flat_map(|key| of_key(before, key))).collect();
     all.extend(before.and_then(|before| activated(before, now)));
     let gone = before.into_iter().flat_map(|before| &before.keys);
     all.extend(gone.filter(|key| now.keys.iter().all(|other| other.uid != key.uid)).map(deleted));
-    let known = before.map(hindrances).unwrap_or_default();
-    let new = hindrances(now).into_iter().filter(|message| !known.contains(message));
-    all.extend(new.map(|message| News {
+    let known = before.map(blockers).unwrap_or_default();
+    let new = blockers(now).into_iter().filter(|message| !known.contains(message));
+    all.extend(new.map(|message| KeyEvent {
         key: now.primary().map(name_and_uid),
         warns: true,
         reason: "RotationBlocked",
@@ -50,7 +50,7 @@ fn name_and_uid(key: &KeyView) -> (String, String) {
 }
 
 /// What is to be told of a key that was not there before. All replicas tell the same, whichever has made it.
-fn added(before: Option<&KeysView>, key: &KeyView, prefix: &str, moment: Timestamp) -> Option<News> {
+fn added(before: Option<&KeysView>, key: &KeyView, prefix: &str, moment: Timestamp) -> Option<KeyEvent> {
     if before.is_some_and(|before| earlier(before, key).is_some()) {
         return None;
     }
@@ -58,8 +58,8 @@ fn added(before: Option<&KeysView>, key: &KeyView, prefix: &str, moment: Timesta
     let is_ours = is_successor_name(prefix, name) && was_just_made(key, moment);
     let (reason, what) = if is_ours { ("KeyGenerated", "made") } else { ("KeyImported", "added") };
     let message = format!("key {name} was {what}{}", fingerprint(key));
-    let news = News { key: Some(name_and_uid(key)), warns: false, reason, message };
-    (before.is_some() || is_ours).then_some(news)
+    let events_between = KeyEvent { key: Some(name_and_uid(key)), warns: false, reason, message };
+    (before.is_some() || is_ours).then_some(events_between)
 }
 
 /// Whether its Secret is young, and its certificate not older.
@@ -74,11 +74,11 @@ fn earlier<'a>(before: &'a KeysView, key: &KeyView) -> Option<&'a KeyView> {
     before.keys.iter().find(|other| other.uid == key.uid)
 }
 
-fn of_key(before: Option<&KeysView>, key: &KeyView) -> Vec<News> {
+fn of_key(before: Option<&KeysView>, key: &KeyView) -> Vec<KeyEvent> {
     let name = &key.record.name;
     let earlier = before.and_then(|before| earlier(before, key));
     let new_phase = earlier.is_none_or(|earlier| earlier.phase != key.phase);
-    let one = |warns, reason, message| News { key: Some(name_and_uid(key)), warns, reason, message };
+    let one = |warns, reason, message| KeyEvent { key: Some(name_and_uid(key)), warns, reason, message };
     let mut all = Vec::new();
     let told = earlier.and_then(defect);
     if let Some(defect) = defect(key).filter(|defect| told != Some(defect)) {
@@ -109,19 +109,19 @@ fn fingerprint(key: &KeyView) -> String {
     key.record.facts.as_ref().map(|facts| format!(", fingerprint {}", facts.fingerprint)).unwrap_or_default()
 }
 
-fn activated(before: &KeysView, now: &KeysView) -> Option<News> {
+fn activated(before: &KeysView, now: &KeysView) -> Option<KeyEvent> {
     let (primary, former) = (now.primary()?, before.primary());
     if former.is_some_and(|former| former.uid == primary.uid) {
         return None;
     }
     let instead = former.map(|former| format!(" instead of {}", former.record.name)).unwrap_or_default();
     let message = format!("key {} is offered for sealing{instead}", primary.record.name);
-    Some(News { key: Some(name_and_uid(primary)), warns: false, reason: "KeyActivated", message })
+    Some(KeyEvent { key: Some(name_and_uid(primary)), warns: false, reason: "KeyActivated", message })
 }
 
-fn deleted(key: &KeyView) -> News {
+fn deleted(key: &KeyView) -> KeyEvent {
     let name = &key.record.name;
-    News {
+    KeyEvent {
         key: Some(name_and_uid(key)),
         warns: true,
         reason: "KeyDeleted",
@@ -132,25 +132,25 @@ fn deleted(key: &KeyView) -> News {
 }
 
 /// What is in the way, in words.
-fn hindrances(view: &KeysView) -> Vec<String> {
-    let skew = match &view.hindrance {
-        Some(hindrance @ Hindrance::ClockSkew(_)) => Some(hindrance.told()),
-        Some(Hindrance::Failed { .. } | Hindrance::Undone(_)) | None => None,
+fn blockers(view: &KeysView) -> Vec<String> {
+    let skew = match &view.blocker {
+        Some(blocker @ Blocker::ClockSkew(_)) => Some(blocker.told()),
+        Some(Blocker::Failed { .. } | Blocker::WriteFailed(_)) | None => None,
     };
-    let malformed = view.heeded.as_ref().and_then(Heeded::told_of_request);
+    let malformed = view.observed_policy.as_ref().and_then(ObservedPolicy::told_of_request);
     view.blocked.iter().map(told).chain(skew).chain(malformed).collect()
 }
 
 impl Keystore {
     /// Writes the events, about the policy in force or, where there is none, about the key Secret.
-    pub(crate) async fn tell(&self, news: Vec<News>, view: &KeysView) {
-        for one in news {
-            let about = match (&view.heeded, &one.key) {
-                (Some(heeded), _) => self.reference(
+    pub(crate) async fn tell(&self, events_between: Vec<KeyEvent>, view: &KeysView) {
+        for one in events_between {
+            let about = match (&view.observed_policy, &one.key) {
+                (Some(observed_policy), _) => self.reference(
                     "sealedsecrets.rs/v1alpha1",
                     "SealingKeyPolicy",
                     DEFAULT_POLICY_NAME,
-                    &heeded.uid,
+                    &observed_policy.uid,
                 ),
                 (None, Some((name, uid))) => self.reference("v1", "Secret", name, uid),
                 (None, None) => continue,

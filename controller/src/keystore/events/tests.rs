@@ -19,7 +19,7 @@ fn reasons(before: Option<&KeysView>, now: &KeysView) -> Vec<&'static str> {
 }
 
 fn reasons_at(before: Option<&KeysView>, now: &KeysView, second: i64) -> Vec<&'static str> {
-    news(before, now, PREFIX, fixtures::moment(second)).iter().map(|one| one.reason).collect()
+    events_between(before, now, PREFIX, fixtures::moment(second)).iter().map(|one| one.reason).collect()
 }
 
 #[test]
@@ -80,9 +80,9 @@ fn what_is_in_the_way_is_told_once_whatever_its_numbers() {
     let free = view(&[("a", Primary)]);
     let mut blocked = free.clone();
     blocked.blocked = vec![Blocked::Pin("b".to_owned())];
-    blocked.hindrance = Some(Hindrance::ClockSkew(400));
+    blocked.blocker = Some(Blocker::ClockSkew(400));
     assert_eq!(reasons(Some(&free), &blocked), ["RotationBlocked", "RotationBlocked"]);
     let mut later = blocked.clone();
-    later.hindrance = Some(Hindrance::ClockSkew(500));
+    later.blocker = Some(Blocker::ClockSkew(500));
     assert!(reasons(Some(&blocked), &later).is_empty());
 }

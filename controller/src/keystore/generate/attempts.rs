@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::keystore::KeystoreError;
-use crate::keystore::view::Hindrance;
+use crate::keystore::view::Blocker;
 
 const FIRST: Duration = Duration::from_secs(2);
 /// Making a key takes seconds of computing.
@@ -13,7 +13,7 @@ const LONGEST: Duration = Duration::from_mins(5);
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
     count: u32,
-    hindrance: Option<Hindrance>,
+    blocker: Option<Blocker>,
     next: Option<Instant>,
     /// Whether the last one has ended with a key, here or elsewhere.
     yielded: bool,
@@ -29,7 +29,7 @@ impl Attempts {
         let wait = FIRST.saturating_mul(2_u32.saturating_pow(self.count)).min(LONGEST);
         self.count = self.count.saturating_add(1);
         self.next = now.checked_add(wait);
-        self.hindrance = Some(Hindrance::Failed { attempts: self.count, why: error.to_string() });
+        self.blocker = Some(Blocker::Failed { attempts: self.count, why: error.to_string() });
     }
 
     /// A key was made, here or by somebody faster: no failure, unless it is so again and one is wanted still. Returns how long
@@ -49,8 +49,8 @@ impl Attempts {
         self.next.map_or(Duration::ZERO, |next| next.saturating_duration_since(now))
     }
 
-    pub(crate) fn hindrance(&self) -> Option<Hindrance> {
-        self.hindrance.clone()
+    pub(crate) fn blocker(&self) -> Option<Blocker> {
+        self.blocker.clone()
     }
 }
 
@@ -69,20 +69,20 @@ mod tests {
             })
             .collect();
         assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
-        assert!(matches!(attempts.hindrance(), Some(Hindrance::Failed { attempts: 10, .. })));
+        assert!(matches!(attempts.blocker(), Some(Blocker::Failed { attempts: 10, .. })));
         attempts.forget();
-        assert_eq!((attempts.wait(now), attempts.hindrance()), (Duration::ZERO, None));
+        assert_eq!((attempts.wait(now), attempts.blocker()), (Duration::ZERO, None));
     }
 
     #[test]
     fn who_was_not_the_first_has_failed_only_if_that_changes_nothing() {
         let (mut attempts, now) = (Attempts::default(), Instant::now());
         assert_eq!(attempts.yielded(&KeystoreError::NotShown, now), FIRST);
-        assert_eq!((attempts.wait(now), attempts.hindrance()), (FIRST, None));
+        assert_eq!((attempts.wait(now), attempts.blocker()), (FIRST, None));
         attempts.yielded(&KeystoreError::NotShown, now);
-        assert!(matches!(attempts.hindrance(), Some(Hindrance::Failed { attempts: 1, .. })));
+        assert!(matches!(attempts.blocker(), Some(Blocker::Failed { attempts: 1, .. })));
         attempts.forget();
         attempts.yielded(&KeystoreError::NotShown, now);
-        assert_eq!(attempts.hindrance(), None);
+        assert_eq!(attempts.blocker(), None);
     }
 }

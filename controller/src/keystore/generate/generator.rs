@@ -11,7 +11,7 @@ use sealed_secrets_core::crypto::{CertificateRequest, KeyPair};
 use sealed_secrets_core::rotation::{Generation, KeyRecord, is_successor, predecessor, successor_name};
 use sealed_secrets_crds::names::{SEALING_KEY_ACTIVE, SEALING_KEY_LABEL, SEALING_KEY_PENDING};
 
-use crate::keystore::effective_policy::Making;
+use crate::keystore::effective_policy::GenerationConfig;
 use crate::keystore::Keystore;
 use crate::keystore::KeystoreError;
 use crate::clock;
@@ -49,8 +49,8 @@ impl Keystore {
         let secret = self.key_secret(&name, &fields, generation.pending);
         match self.secrets.create(&PostParams::default(), &secret).await {
             Ok(_) => {
-                let occasion = generation.occasion;
-                tracing::info!(?occasion, "new key written to Secret {}/{name}", self.namespace);
+                let trigger = generation.trigger;
+                tracing::info!(?trigger, "new key written to Secret {}/{name}", self.namespace);
                 Ok(Successor::Ours)
             }
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(Successor::Theirs),
@@ -63,7 +63,7 @@ impl Keystore {
         let uid = self.home.uid().await.map_err(|cause| self.api_error(cause))?;
         let predecessor = predecessor(records);
         let fingerprint = predecessor.and_then(|key| key.facts.as_ref()).map(|facts| &facts.fingerprint);
-        let name = |n| successor_name(&self.rules.making.prefix, &uid, fingerprint, n);
+        let name = |n| successor_name(&self.in_force.generation_config.prefix, &uid, fingerprint, n);
         let names: Vec<String> = (0..MAX_NAMES).map(name).collect();
         let now = clock::now();
         let stands_in = |key: &&KeyRecord| {
@@ -117,20 +117,20 @@ impl Keystore {
     }
 
     async fn generate(&self) -> Result<BTreeMap<String, ByteString>, KeystoreError> {
-        let making = self.rules.making.clone();
-        let made = tokio::task::spawn_blocking(move || new_key(&making, clock::now()));
-        made.await.map_err(|_| KeystoreError::Making("the task that makes it ended early".to_owned()))?
+        let generation_config = self.in_force.generation_config.clone();
+        let made = tokio::task::spawn_blocking(move || new_key(&generation_config, clock::now()));
+        made.await.map_err(|_| KeystoreError::GenerationConfig("the task that makes it ended early".to_owned()))?
     }
 }
 
 /// Makes a key and its certificate: the fields of a key Secret.
-fn new_key(making: &Making, now: Timestamp) -> Result<BTreeMap<String, ByteString>, KeystoreError> {
-    let failed = |error: &dyn std::error::Error| KeystoreError::Making(error.to_string());
-    let key = KeyPair::generate(making.size).map_err(|error| failed(&error))?;
+fn new_key(generation_config: &GenerationConfig, now: Timestamp) -> Result<BTreeMap<String, ByteString>, KeystoreError> {
+    let failed = |error: &dyn std::error::Error| KeystoreError::GenerationConfig(error.to_string());
+    let key = KeyPair::generate(generation_config.size).map_err(|error| failed(&error))?;
     let request = CertificateRequest {
-        common_name: making.common_name.clone(),
+        common_name: generation_config.common_name.clone(),
         not_before: now,
-        validity: making.validity,
+        validity: generation_config.validity,
         serial: rand::random(),
     };
     let certificate = request.self_sign(&key).map_err(|error| failed(&error))?;

@@ -9,7 +9,7 @@ use sealed_secrets_core::keyring::{KeyRing, OrderBy};
 use sealed_secrets_core::rotation::{KeyRecord, compromised};
 use sealed_secrets_crds::names::SEALING_KEY_LABEL;
 
-use super::parsed_keys::{Reading, Readings};
+use super::parsed_keys::{ParsedKey, ParsedKeys};
 use crate::keystore::view::{KeyView, phase_of};
 use crate::keystore::Keystore;
 use crate::keystore::KeystoreError;
@@ -21,15 +21,15 @@ pub(crate) struct Keys {
 
 struct Entry {
     secret: Secret,
-    reading: Reading,
+    parsed: ParsedKey,
     record: KeyRecord,
 }
 
 impl Entry {
-    fn read(secret: Secret, order_by: OrderBy, earlier: &Readings) -> Self {
-        let reading = earlier.read(&secret, order_by);
-        let record = KeyRecord::new(&secret, reading.key.as_deref());
-        Self { secret, reading, record }
+    fn read(secret: Secret, order_by: OrderBy, earlier: &ParsedKeys) -> Self {
+        let parsed = earlier.read(&secret, order_by);
+        let record = KeyRecord::new(&secret, parsed.key.as_deref());
+        Self { secret, parsed, record }
     }
 }
 
@@ -42,9 +42,9 @@ impl Keys {
     pub(crate) fn ring(&self, primary: Option<&str>) -> KeyRing {
         let on_ring = self.entries.iter().filter(|entry| entry.record.on_ring().is_some());
         let named = primary.and_then(|name| self.entries.iter().find(|entry| entry.record.name == name));
-        let leader = named.and_then(|entry| entry.reading.key.as_ref()).map(|key| key.fingerprint());
-        KeyRing::new(on_ring.filter_map(|entry| entry.reading.key.clone()).collect())
-            .led_by(leader)
+        let leader = named.and_then(|entry| entry.parsed.key.as_ref()).map(|key| key.fingerprint());
+        KeyRing::new(on_ring.filter_map(|entry| entry.parsed.key.clone()).collect())
+            .with_primary(leader)
             .with_compromised(compromised(&self.records()).into_keys().collect())
     }
 
@@ -54,8 +54,8 @@ impl Keys {
         let view = |entry: &Entry| KeyView {
             record: entry.record.clone(),
             uid: entry.secret.uid().unwrap_or_default(),
-            certificate: entry.reading.key.as_ref().and_then(|key| key.certificate().cloned()),
-            problem: entry.reading.problem.clone(),
+            certificate: entry.parsed.key.as_ref().and_then(|key| key.certificate().cloned()),
+            problem: entry.parsed.problem.clone(),
             phase: phase_of(&entry.record, primary, &compromised),
         };
         self.entries.iter().map(view).collect()
@@ -75,15 +75,15 @@ impl Keystore {
     /// with one on the ring is logged once for each version of the Secret.
     pub(crate) async fn load(&mut self) -> Result<Keys, KeystoreError> {
         let secrets = self.list_keys().await?;
-        let (earlier, order_by) = (Arc::clone(&self.readings), self.rules.order_by);
+        let (earlier, order_by) = (Arc::clone(&self.parsed_keys), self.in_force.order_by);
         let read =
             move || secrets.into_iter().map(|secret| Entry::read(secret, order_by, &earlier)).collect();
         let entries: Vec<Entry> =
-            tokio::task::spawn_blocking(read).await.map_err(|_| KeystoreError::Reading)?;
+            tokio::task::spawn_blocking(read).await.map_err(|_| KeystoreError::ParsedKey)?;
         for entry in &entries {
             self.complain(entry);
         }
-        self.readings = Arc::new(Readings::of(entries.iter().map(|entry| (&entry.secret, &entry.reading))));
+        self.parsed_keys = Arc::new(ParsedKeys::of(entries.iter().map(|entry| (&entry.secret, &entry.parsed))));
         Ok(Keys { entries })
     }
 
@@ -100,8 +100,8 @@ impl Keystore {
     }
 
     fn complain(&self, entry: &Entry) {
-        let is_news = entry.record.is_meant_to_open() && !self.readings.knows(&entry.secret);
-        if let Some(problem) = entry.reading.problem.as_ref().filter(|_| is_news) {
+        let is_news = entry.record.is_meant_to_open() && !self.parsed_keys.knows(&entry.secret);
+        if let Some(problem) = entry.parsed.problem.as_ref().filter(|_| is_news) {
             tracing::warn!("key Secret {}/{}: {problem}", self.namespace, entry.record.name);
         }
     }

@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
-use sealed_secrets_core::keyring::{OrderBy, SealingKey};
+use sealed_secrets_core::keyring::{OrderBy, RingKey};
 
 /// What was read of the key Secrets of one list.
 #[derive(Debug, Default)]
-pub(crate) struct Readings(HashMap<Version, Reading>);
+pub(crate) struct ParsedKeys(HashMap<Version, ParsedKey>);
 
 /// What one version of a key Secret holds.
 #[derive(Clone, Debug)]
-pub(crate) struct Reading {
+pub(crate) struct ParsedKey {
     order_by: OrderBy,
-    pub(crate) key: Option<Arc<SealingKey>>,
+    pub(crate) key: Option<Arc<RingKey>>,
     /// What is wrong with it.
     pub(crate) problem: Option<String>,
 }
@@ -23,16 +23,16 @@ pub(crate) struct Reading {
 /// UID and resourceVersion of a Secret.
 type Version = (Option<String>, Option<String>);
 
-impl Readings {
+impl ParsedKeys {
     /// What is to be remembered until the next list.
-    pub(crate) fn of<'a>(read: impl Iterator<Item = (&'a Secret, &'a Reading)>) -> Self {
-        Self(read.map(|(secret, reading)| (version(secret), reading.clone())).collect())
+    pub(crate) fn of<'a>(read: impl Iterator<Item = (&'a Secret, &'a ParsedKey)>) -> Self {
+        Self(read.map(|(secret, parsed)| (version(secret), parsed.clone())).collect())
     }
 
     /// What this Secret holds; only what was not read before is read. Takes about a millisecond of CPU for a key that is new.
-    pub(crate) fn read(&self, secret: &Secret, order_by: OrderBy) -> Reading {
-        let known = self.0.get(&version(secret)).filter(|reading| reading.order_by == order_by);
-        known.cloned().unwrap_or_else(|| Reading::of(secret, order_by))
+    pub(crate) fn read(&self, secret: &Secret, order_by: OrderBy) -> ParsedKey {
+        let known = self.0.get(&version(secret)).filter(|parsed| parsed.order_by == order_by);
+        known.cloned().unwrap_or_else(|| ParsedKey::of(secret, order_by))
     }
 
     /// Whether this version was read before.
@@ -41,9 +41,9 @@ impl Readings {
     }
 }
 
-impl Reading {
+impl ParsedKey {
     fn of(secret: &Secret, order_by: OrderBy) -> Self {
-        let read = SealingKey::from_secret(secret, order_by);
+        let read = RingKey::from_secret(secret, order_by);
         let problem = match &read {
             Ok(key) => key.problem().map(ToString::to_string),
             Err(error) => Some(error.to_string()),
@@ -71,9 +71,9 @@ mod tests {
         secret
     }
 
-    fn after(secret: &Secret) -> Readings {
-        let reading = Readings::default().read(secret, OrderBy::default());
-        Readings::of([(secret, &reading)].into_iter())
+    fn after(secret: &Secret) -> ParsedKeys {
+        let parsed = ParsedKeys::default().read(secret, OrderBy::default());
+        ParsedKeys::of([(secret, &parsed)].into_iter())
     }
 
     #[test]
@@ -84,7 +84,7 @@ mod tests {
         let still_empty = after(&empty).read(&secret, OrderBy::default());
         assert!(still_empty.key.is_none());
         assert_eq!(still_empty.problem.as_deref(), Some("field data[\"tls.key\"] is missing"));
-        assert!(after(&secret).knows(&secret) && !Readings::default().knows(&secret));
+        assert!(after(&secret).knows(&secret) && !ParsedKeys::default().knows(&secret));
     }
 
     #[test]

@@ -36,14 +36,14 @@ fn say_the_same(one: &KeyRing, other: &KeyRing) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use sealed_secrets_core::keyring::{OrderBy, SealingKey};
+    use sealed_secrets_core::keyring::{OrderBy, RingKey};
 
     use crate::keystore::fixtures::{certificate, key_secret};
     use super::*;
 
     fn ring(name: &str, certificate: &str) -> KeyRing {
         let secret = key_secret(name, certificate);
-        KeyRing::new(vec![Arc::new(SealingKey::from_secret(&secret, OrderBy::default()).unwrap())])
+        KeyRing::new(vec![Arc::new(RingKey::from_secret(&secret, OrderBy::default()).unwrap())])
     }
 
     #[test]
@@ -61,10 +61,10 @@ mod tests {
         assert!(is_new(ring("k", &reissued)), "the same key with another certificate");
         assert!(!is_new(ring("k", &reissued)));
         assert!(is_new(ring("other", &reissued)), "another Secret");
-        assert!(is_new(ring("other", &reissued).led_by(None)), "nothing leads");
+        assert!(is_new(ring("other", &reissued).with_primary(None)), "nothing leads");
         let compromised = |ring: KeyRing| {
             let fingerprint = ring.newest().unwrap().fingerprint().clone();
-            ring.led_by(None).with_compromised([fingerprint].into())
+            ring.with_primary(None).with_compromised([fingerprint].into())
         };
         assert!(is_new(compromised(ring("other", &reissued))), "somebody else may have it");
         assert!(is_new(KeyRing::default()), "no key at all");

@@ -10,17 +10,17 @@ const DISTANCE: Duration = Duration::from_secs(1);
 
 /// When the key Secrets were listed last, and the wish for another list.
 #[derive(Debug, Default)]
-pub(crate) struct KeyList {
-    wish: Notify,
+pub(crate) struct KeyRefresh {
+    desired: Notify,
     /// When the list began that the published ring is made of.
     last: watch::Sender<Option<Instant>>,
     /// When the list began that everybody can see what it says of the keys.
     shown: Mutex<Option<Instant>>,
 }
 
-impl KeyList {
+impl KeyRefresh {
     /// Whether the published ring is made of a list that began after `moment`. If not, one is asked for.
-    pub(crate) fn is_newer_than(&self, moment: Instant) -> bool {
+    pub(crate) fn refresh_unless_newer_than(&self, moment: Instant) -> bool {
         let newer = self.last().is_some_and(|last| last > moment);
         if !newer {
             self.ask();
@@ -30,7 +30,7 @@ impl KeyList {
 
     /// Asks for a list.
     pub(crate) fn ask(&self) {
-        self.wish.notify_one();
+        self.desired.notify_one();
     }
 
     /// Whether what is said of the keys is of a list that began after `moment`.
@@ -51,7 +51,7 @@ impl KeyList {
 
     /// Asks for a list, and returns when the published ring is made of one that began after `moment`.
     pub(crate) async fn published_after(&self, moment: Instant) {
-        if !self.is_newer_than(moment) {
+        if !self.refresh_unless_newer_than(moment) {
             // Fails only without a sender, and this is it.
             let _ = self.last.subscribe().wait_for(|last| last.is_some_and(|last| last > moment)).await;
         }
@@ -59,7 +59,7 @@ impl KeyList {
 
     /// Returns when somebody has asked and the last list is long enough ago.
     pub(crate) async fn asked(&self) {
-        self.wish.notified().await;
+        self.desired.notified().await;
         let distance = self.last().map(|last| last.elapsed());
         tokio::time::sleep(rest(distance)).await;
     }
@@ -82,12 +82,12 @@ mod tests {
 
     #[tokio::test]
     async fn only_a_list_that_began_later_will_do_and_one_serves_all_who_asked() {
-        let (list, failed) = (KeyList::default(), Instant::now());
-        assert!(!list.is_newer_than(failed));
-        assert!(!list.is_newer_than(failed));
+        let (list, failed) = (KeyRefresh::default(), Instant::now());
+        assert!(!list.refresh_unless_newer_than(failed));
+        assert!(!list.refresh_unless_newer_than(failed));
         list.asked().await;
         list.published(failed + Duration::from_millis(1));
-        assert!(list.is_newer_than(failed));
+        assert!(list.refresh_unless_newer_than(failed));
         assert!(list.asked().now_or_never().is_none(), "nobody has asked since");
     }
 

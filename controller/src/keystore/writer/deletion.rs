@@ -4,7 +4,7 @@ use sealed_secrets_core::rotation::{Change, plan};
 
 use crate::keystore::Keystore;
 use crate::keystore::list::lister::Keys;
-use crate::sealed_secret::need_now;
+use crate::sealed_secret::usage_report_now;
 use crate::api::client;
 use crate::clock;
 
@@ -13,9 +13,9 @@ impl Keystore {
     /// planned again with a later turn.
     pub(crate) async fn is_planned_still(&self, deletion: &Change, keys: &Keys) -> bool {
         let ring = self.publisher.borrow().clone().unwrap_or_default();
-        let why = match need_now(&self.client, &self.ledger, &ring).await {
+        let why = match usage_report_now(&self.client, &self.key_usage, &ring).await {
             Ok(need) => {
-                let plan = plan(&self.rules.rotation, &keys.records(), need.as_ref(), clock::now());
+                let plan = plan(&self.in_force.rotation, &keys.records(), need.as_ref(), clock::now());
                 if plan.changes.contains(deletion) {
                     return true;
                 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, PostParams, Preconditions};
-use sealed_secrets_core::rotation::{Change, Step, Wish};
+use sealed_secrets_core::rotation::{Change, Step, DesiredState};
 use sealed_secrets_crds::names::{
     COMPROMISED_SINCE_ANNOTATION, DECRYPT_UNTIL_ANNOTATION, KEY_STATE_ANNOTATION, OFF_RING_SINCE_ANNOTATION,
     SEALING_KEY_ACTIVE, SEALING_KEY_COMPROMISED, SEALING_KEY_LABEL, SEALING_KEY_RETIRED,
@@ -25,7 +25,7 @@ pub(crate) struct Writes {
     /// Whether any was made.
     pub(crate) made: bool,
     /// The first that was not, and why.
-    pub(crate) undone: Option<String>,
+    pub(crate) write_error: Option<String>,
     /// The first that may be made by the next turn.
     pub(crate) failed: Option<KeystoreError>,
 }
@@ -47,21 +47,21 @@ impl Keystore {
     }
 
     /// Copies what people say on `SealingKeys` to the annotations of the key Secrets, before anything else is made of it.
-    pub(crate) async fn copy_wishes(&mut self, keys: &Keys, writes: &mut Writes) {
-        let wishes = self.wishes.borrow().clone();
-        for (name, wish) in wishes {
+    pub(crate) async fn copy_desired_states(&mut self, keys: &Keys, writes: &mut Writes) {
+        let desired_states = self.desired_states.borrow().clone();
+        for (name, desired) in desired_states {
             let Some((secret, record)) = keys.secret(&name).zip(keys.record(&name)) else { continue };
             // One that was put back by hand forgets what was said before, first of all.
-            if record.is_restored() || record.wish == wish {
+            if record.is_restored() || record.desired == desired {
                 continue;
             }
             // And what is compromised is dated first, so that to retire it does not take that back.
-            if wish == Wish::Retired && record.is_undated() {
+            if desired == DesiredState::Retired && record.is_undated() {
                 continue;
             }
-            let written = self.replace(wished(secret.clone(), wish)).await;
+            let written = self.replace(wished(secret.clone(), desired)).await;
             if self.note(written, &name, writes) {
-                tracing::info!("key Secret {}/{name}: its SealingKey says {}", self.namespace, word(wish));
+                tracing::info!("key Secret {}/{name}: its SealingKey says {}", self.namespace, word(desired));
             }
         }
     }
@@ -85,7 +85,7 @@ impl Keystore {
             kube::Error::Api(status) if matches!(status.code, 400 | 422) => self.tell_refused(&words),
             _ => writes.failed = writes.failed.take().or(Some(self.api_error(cause))),
         }
-        writes.undone = writes.undone.take().or(Some(words));
+        writes.write_error = writes.write_error.take().or(Some(words));
         false
     }
 
@@ -108,7 +108,7 @@ impl Keystore {
     }
 
     fn tell_refused(&self, words: &str) {
-        if self.undone.is_none() {
+        if self.write_error.is_none() {
             tracing::warn!(
                 "a key Secret may not be changed, and it is tried again every 30 seconds: {words}"
             );
@@ -120,40 +120,40 @@ fn told(step: Step) -> &'static str {
     match step {
         Step::Activate => "its activation delay is over; it may be offered for sealing",
         Step::Retire => "retired, nothing needs it",
-        Step::Expel => "compromised, and past its end or needed by nothing; it decrypts no more",
+        Step::RemoveCompromised => "compromised, and past its end or needed by nothing; it decrypts no more",
         Step::Delete => "deleted, as the policy says",
         Step::Restore => "put back on the ring by hand; what was said of it before is void",
-        Step::NoteWish => "noted since when its state is wanted",
-        Step::NoteOffRing => "noted since when it is off the ring",
-        Step::NoteUnused => "noted that nothing needs it",
-        Step::NoteUsed => "noted that something needs it, or that nobody knows",
+        Step::RecordRequest => "noted since when its state is wanted",
+        Step::RecordRemoval => "noted since when it is off the ring",
+        Step::RecordUnused => "noted that nothing needs it",
+        Step::RecordUsed => "noted that something needs it, or that nobody knows",
     }
 }
 
 /// The word of a SealingKey's spec for this.
-fn word(wish: Wish) -> &'static str {
-    match wish {
-        Wish::Active => "Active",
-        Wish::Compromised { .. } => "Compromised",
-        Wish::Retired => "Retired",
+fn word(desired: DesiredState) -> &'static str {
+    match desired {
+        DesiredState::Active => "Active",
+        DesiredState::Compromised { .. } => "Compromised",
+        DesiredState::Retired => "Retired",
     }
 }
 
 /// The Secret with what a person wants of its key. Since when is noted by a later step; it stays if the state is the same. That
 /// the key is compromised is void only when it is wanted active: to retire it takes back neither that nor its end.
-fn wished(mut secret: Secret, wish: Wish) -> Secret {
+fn wished(mut secret: Secret, desired: DesiredState) -> Secret {
     let annotations = secret.annotations_mut();
-    if wish == Wish::Active {
+    if desired == DesiredState::Active {
         forget_wish(annotations);
         return secret;
     }
-    if let Wish::Compromised { decrypt_until } = wish {
+    if let DesiredState::Compromised { decrypt_until } = desired {
         annotations.remove(DECRYPT_UNTIL_ANNOTATION);
         let end = decrypt_until.map(|until| (DECRYPT_UNTIL_ANNOTATION.to_owned(), until.to_string()));
         annotations.extend(end);
     }
-    let before = annotations.insert(KEY_STATE_ANNOTATION.to_owned(), word(wish).to_owned());
-    if before.as_deref() != Some(word(wish)) {
+    let before = annotations.insert(KEY_STATE_ANNOTATION.to_owned(), word(desired).to_owned());
+    if before.as_deref() != Some(word(desired)) {
         annotations.remove(STATE_SINCE_ANNOTATION);
     }
     secret
@@ -197,7 +197,7 @@ fn changed(mut secret: Secret, step: Step, now: Timestamp) -> Secret {
             note(annotations, OFF_RING_SINCE_ANNOTATION);
             label(&mut secret, SEALING_KEY_RETIRED);
         }
-        Step::Expel => {
+        Step::RemoveCompromised => {
             note(annotations, OFF_RING_SINCE_ANNOTATION);
             label(&mut secret, SEALING_KEY_COMPROMISED);
         }
@@ -206,10 +206,10 @@ fn changed(mut secret: Secret, step: Step, now: Timestamp) -> Secret {
             annotations.remove(OFF_RING_SINCE_ANNOTATION);
             annotations.remove(UNUSED_SINCE_ANNOTATION);
         }
-        Step::NoteWish => date_wish(annotations, now),
-        Step::NoteOffRing => note(annotations, OFF_RING_SINCE_ANNOTATION),
-        Step::NoteUnused => note(annotations, UNUSED_SINCE_ANNOTATION),
-        Step::NoteUsed => drop(annotations.remove(UNUSED_SINCE_ANNOTATION)),
+        Step::RecordRequest => date_wish(annotations, now),
+        Step::RecordRemoval => note(annotations, OFF_RING_SINCE_ANNOTATION),
+        Step::RecordUnused => note(annotations, UNUSED_SINCE_ANNOTATION),
+        Step::RecordUsed => drop(annotations.remove(UNUSED_SINCE_ANNOTATION)),
         Step::Delete => {}
     }
     secret

@@ -1,4 +1,4 @@
-use sealed_secrets_core::rotation::Occasion;
+use sealed_secrets_core::rotation::Trigger;
 use sealed_secrets_crds::SealingKeyPhase;
 use serde_json::json;
 
@@ -6,12 +6,12 @@ use super::*;
 use crate::keystore::KeyView;
 use crate::keystore::fixtures::{self, key, moment};
 
-fn heeded() -> Heeded {
-    Heeded { uid: "policy".to_owned(), generation: Some(3), handled_request: None, malformed_request: None }
+fn observed_policy() -> ObservedPolicy {
+    ObservedPolicy { uid: "policy".to_owned(), generation: Some(3), handled_request: None, malformed_request: None }
 }
 
 fn view(keys: Vec<KeyView>) -> KeysView {
-    KeysView { heeded: Some(heeded()), ..fixtures::view(keys) }
+    KeysView { observed_policy: Some(observed_policy()), ..fixtures::view(keys) }
 }
 
 fn policy(name: &str, status: Option<SealingKeyPolicyStatus>) -> SealingKeyPolicy {
@@ -62,16 +62,16 @@ fn a_key_is_activated_when_it_is_told_first_and_an_only_one_since_it_was_made() 
 #[test]
 fn replicas_do_not_contradict_each_other_about_failures() {
     let mut failing = view(vec![key("a", SealingKeyPhase::Primary)]);
-    failing.wanted = Some(Occasion::Requested);
+    failing.wanted = Some(Trigger::Requested);
     let mut fresh = failing.clone();
-    failing.hindrance = Some(Hindrance::Failed { attempts: 3, why: "no room".to_owned() });
+    failing.blocker = Some(Blocker::Failed { attempts: 3, why: "no room".to_owned() });
     let told = told_at(&failing, None, 100);
     assert_eq!((told.failed_attempts, told.phase), (3, Some(RotationPhase::Failed)));
     assert_eq!(told_at(&fresh, Some(told.clone()), 200), told, "one that has not tried yet says the same");
-    fresh.hindrance = Some(Hindrance::Failed { attempts: 1, why: "no room".to_owned() });
+    fresh.blocker = Some(Blocker::Failed { attempts: 1, why: "no room".to_owned() });
     assert_eq!(told_at(&fresh, Some(told.clone()), 200), told, "nor does one that has tried less often");
     fresh.wanted = None;
-    fresh.hindrance = None;
+    fresh.blocker = None;
     let healed = told_at(&fresh, Some(told), 300);
     assert_eq!((healed.failed_attempts, healed.phase), (0, Some(RotationPhase::Idle)));
 }
@@ -81,8 +81,8 @@ fn what_is_in_the_way_is_the_reason_and_whether_a_key_is_wanted_the_status() {
     let mut blocked = view(vec![key("a", SealingKeyPhase::Primary)]);
     blocked.blocked = vec![Blocked::Pin("b".to_owned())];
     assert_eq!(reason(&told_at(&blocked, None, 1), "Rotating"), pair("False", "RotationBlocked"));
-    blocked.wanted = Some(Occasion::PeriodOver);
-    blocked.hindrance = Some(Hindrance::ClockSkew(900));
+    blocked.wanted = Some(Trigger::PeriodOver);
+    blocked.blocker = Some(Blocker::ClockSkew(900));
     let told = told_at(&blocked, None, 1);
     assert_eq!(reason(&told, "Rotating"), pair("True", "RotationBlocked"));
     let message = &told.conditions[1].message;
@@ -93,8 +93,8 @@ fn what_is_in_the_way_is_the_reason_and_whether_a_key_is_wanted_the_status() {
 #[test]
 fn external_keys_are_waited_for_and_not_made() {
     let mut external = view(Vec::new());
-    external.wanted = Some(Occasion::NoKey);
-    external.blocked = vec![Blocked::ExternalKeys(Occasion::NoKey)];
+    external.wanted = Some(Trigger::NoKey);
+    external.blocked = vec![Blocked::ExternalKeys(Trigger::NoKey)];
     let told = told_at(&external, None, 1);
     assert_eq!((reason(&told, "Ready"), told.phase), (pair("False", "NoPrimary"), Some(RotationPhase::Idle)));
     assert_eq!(reason(&told, "Rotating"), pair("True", "RotationBlocked"));
@@ -103,10 +103,10 @@ fn external_keys_are_waited_for_and_not_made() {
 #[test]
 fn a_request_that_was_handled_stays_told_when_its_annotation_goes() {
     let mut view = view(vec![key("a", SealingKeyPhase::Primary)]);
-    view.heeded = Some(Heeded { handled_request: Some("2026-11-21T09:00:00+00:00".to_owned()), ..heeded() });
+    view.observed_policy = Some(ObservedPolicy { handled_request: Some("2026-11-21T09:00:00+00:00".to_owned()), ..observed_policy() });
     let told = told_at(&view, None, 1);
     assert_eq!(told.last_handled_rotate_request.as_deref(), Some("2026-11-21T09:00:00+00:00"));
-    view.heeded = Some(heeded());
+    view.observed_policy = Some(observed_policy());
     assert_eq!(told_at(&view, Some(told.clone()), 2), told);
 }
 
@@ -125,7 +125,7 @@ fn numbers_are_kept_while_they_are_not_complete() {
 #[test]
 fn a_policy_that_the_plan_was_not_made_from_is_not_spoken_of() {
     let mut view = view(vec![key("a", SealingKeyPhase::Primary)]);
-    view.heeded = Some(Heeded { uid: "former".to_owned(), ..heeded() });
+    view.observed_policy = Some(ObservedPolicy { uid: "former".to_owned(), ..observed_policy() });
     assert_eq!(desired(&policy("default", None), &view, &Usage::default(), moment(1)), None);
     let other = desired(&policy("other", None), &view, &Usage::default(), moment(1)).unwrap();
     assert_eq!(reason(&other, "Ready"), pair("False", "NotSelected"));

@@ -9,9 +9,9 @@ use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::opening::OpeningError;
 use sealed_secrets_crds::SealedSecretStatus;
 
-use super::failures::{Case, Turn};
+use super::failures::{DecryptFailure, DiagnosisPermit};
 use super::fetch::{Fetched, fetched};
-use crate::sealed_secret::state::{Room, key_of};
+use crate::sealed_secret::state::{ObjectStates, key_of};
 use crate::error::Failure;
 use crate::work::fair_semaphore;
 
@@ -34,48 +34,48 @@ pub(crate) enum Verdict {
 pub(crate) async fn consider(
     object: &DynamicObject,
     ring: &Arc<KeyRing>,
-    room: &Room,
+    states: &ObjectStates,
     error: OpeningError,
 ) -> Verdict {
-    let case = room.cases.note(object, ring, error, Instant::now());
-    if case.error.may_lack_a_key()
-        && case.since.elapsed() < LONGEST_WAIT_FOR_LIST
-        && !room.context.key_list.is_newer_than(case.since)
+    let failure = states.decrypt_failures.note(object, ring, error, Instant::now());
+    if failure.error.may_lack_a_key()
+        && failure.since.elapsed() < LONGEST_WAIT_FOR_LIST
+        && !states.context.key_refresh.refresh_unless_newer_than(failure.since)
     {
         return Verdict::ComeBack(LOOK_AT_LIST);
     }
-    if case.settled {
-        return Verdict::Tell(told(&case));
+    if failure.settled {
+        return Verdict::Tell(told(&failure));
     }
-    if !case.error.may_lack_a_key() {
+    if !failure.error.may_lack_a_key() {
         // The error says all.
-        return Verdict::Tell(told(&room.cases.settle(case, None)));
+        return Verdict::Tell(told(&states.decrypt_failures.settle(failure, None)));
     }
-    match room.cases.turn(&case, Instant::now()) {
+    match states.decrypt_failures.turn(&failure, Instant::now()) {
         Some(turn) => {
-            let diagnosis = examine(object, ring, room, &case, turn).await;
-            Verdict::Tell(told(&room.cases.settle(case, diagnosis)))
+            let diagnosis = examine(object, ring, states, &failure, turn).await;
+            Verdict::Tell(told(&states.decrypt_failures.settle(failure, diagnosis)))
         }
         // What is in the status may already name the cause.
-        None if case.told || says_so(&room.unseen.status(object), object, &case) => {
+        None if failure.told || says_so(&states.overlay.status(object), object, &failure) => {
             Verdict::ComeBack(later())
         }
-        None => Verdict::Tell(told(&room.cases.tell_before_it_is_settled(case))),
+        None => Verdict::Tell(told(&states.decrypt_failures.tell_before_it_is_settled(failure))),
     }
 }
 
 /// When to come back to an object whose cause is still to be looked for.
-pub(crate) fn come_back(object: &DynamicObject, room: &Room) -> Option<Duration> {
-    room.cases.is_unsettled(&key_of(object)).then(later)
+pub(crate) fn come_back(object: &DynamicObject, states: &ObjectStates) -> Option<Duration> {
+    states.decrypt_failures.is_unsettled(&key_of(object)).then(later)
 }
 
-fn told(case: &Case) -> Failure {
-    Failure::Unopened { error: case.error.clone(), diagnosis: case.diagnosis.clone() }
+fn told(failure: &DecryptFailure) -> Failure {
+    Failure::Unopened { error: failure.error.clone(), diagnosis: failure.diagnosis.clone() }
 }
 
-fn says_so(status: &SealedSecretStatus, object: &DynamicObject, case: &Case) -> bool {
+fn says_so(status: &SealedSecretStatus, object: &DynamicObject, failure: &DecryptFailure) -> bool {
     let message = status.conditions.first().and_then(|synced| synced.message.clone()).unwrap_or_default();
-    status.observed_generation == object.metadata.generation && message.starts_with(&case.error.to_string())
+    status.observed_generation == object.metadata.generation && message.starts_with(&failure.error.to_string())
 }
 
 fn later() -> Duration {
@@ -87,15 +87,15 @@ fn later() -> Duration {
 async fn examine(
     object: &DynamicObject,
     ring: &Arc<KeyRing>,
-    room: &Room,
-    case: &Case,
-    turn: Turn<'_>,
+    states: &ObjectStates,
+    failure: &DecryptFailure,
+    turn: DiagnosisPermit<'_>,
 ) -> Option<Diagnosis> {
-    let Fetched { sealed, memory: _memory } = fetched(object, &room.context).await.ok()??;
-    let mut examination = Examination::new(&sealed, ring, &case.error)?;
+    let Fetched { sealed, memory: _memory } = fetched(object, &states.context).await.ok()??;
+    let mut examination = Examination::new(&sealed, ring, &failure.error)?;
     loop {
         let permit =
-            room.context.work.decryption.acquire(&key_of(object).0, 1, fair_semaphore::Turn::Slow).await?;
+            states.context.work.decryption.acquire(&key_of(object).0, 1, fair_semaphore::WorkClass::Slow).await?;
         turn.spend(examination.left().min(SLICE));
         let examined = tokio::task::spawn_blocking(move || examination.advance(SLICE)).await;
         drop(permit);

@@ -29,7 +29,7 @@ struct Cause {
 
 /// An object that does not open.
 #[derive(Clone, Debug)]
-pub(crate) struct Case {
+pub(crate) struct DecryptFailure {
     key: Key,
     cause: Cause,
     pub(crate) error: OpeningError,
@@ -46,21 +46,21 @@ pub(crate) struct Case {
 
 /// All objects that do not open, and whose turn it is to be examined.
 #[derive(Debug)]
-pub(crate) struct Cases {
-    known: Mutex<HashMap<Key, Case>>,
+pub(crate) struct DecryptFailures {
+    known: Mutex<HashMap<Key, DecryptFailure>>,
     /// One examination at a time.
     turn: Semaphore,
-    allowances: Mutex<HashMap<String, Allowance>>,
+    buckets: Mutex<HashMap<String, TokenBucket>>,
 }
 
 /// What is left to a namespace, in private-key operations.
 #[derive(Clone, Copy, Debug)]
-struct Allowance {
+struct TokenBucket {
     operations: f64,
     at: Instant,
 }
 
-impl Allowance {
+impl TokenBucket {
     fn at(self, now: Instant) -> Self {
         let earned = now.duration_since(self.at).as_secs_f64() * PER_SECOND;
         Self { operations: (self.operations + earned).min(BURST), at: now }
@@ -68,31 +68,31 @@ impl Allowance {
 }
 
 /// The right to examine one object of a namespace.
-pub(crate) struct Turn<'a> {
-    cases: &'a Cases,
+pub(crate) struct DiagnosisPermit<'a> {
+    decrypt_failures: &'a DecryptFailures,
     namespace: String,
     _permit: SemaphorePermit<'a>,
 }
 
-impl Turn<'_> {
+impl DiagnosisPermit<'_> {
     /// Takes operations from what is left to the namespace.
     pub(crate) fn spend(&self, operations: usize) {
-        if let Some(allowance) = lock(&self.cases.allowances).get_mut(&self.namespace) {
-            allowance.operations -= f64::from(u32::try_from(operations).unwrap_or(u32::MAX));
+        if let Some(bucket) = lock(&self.decrypt_failures.buckets).get_mut(&self.namespace) {
+            bucket.operations -= f64::from(u32::try_from(operations).unwrap_or(u32::MAX));
         }
     }
 }
 
-impl Cases {
+impl DecryptFailures {
     pub(crate) fn new() -> Self {
-        Self { known: Mutex::default(), turn: Semaphore::new(1), allowances: Mutex::default() }
+        Self { known: Mutex::default(), turn: Semaphore::new(1), buckets: Mutex::default() }
     }
 
     /// Why `object` does not open with this ring, if that is known.
     pub(crate) fn recall(&self, object: &DynamicObject, ring: &KeyRing) -> Option<OpeningError> {
         let known = lock(&self.known);
-        let case = known.get(&key_of(object))?;
-        (case.cause == cause(object, ring)).then(|| case.error.clone())
+        let failure = known.get(&key_of(object))?;
+        (failure.cause == cause(object, ring)).then(|| failure.error.clone())
     }
 
     /// The case of an object that does not open: the known one, or a new one that begins `now`.
@@ -102,38 +102,38 @@ impl Cases {
         ring: &KeyRing,
         error: OpeningError,
         now: Instant,
-    ) -> Case {
+    ) -> DecryptFailure {
         let (key, cause) = (key_of(object), cause(object, ring));
         let known = lock(&self.known).get(&key).filter(|known| known.cause == cause).cloned();
         known.unwrap_or_else(|| {
             let (counted, told, settled) = (false, false, false);
-            self.keep(Case { key, cause, error, since: now, counted, told, settled, diagnosis: None })
+            self.keep(DecryptFailure { key, cause, error, since: now, counted, told, settled, diagnosis: None })
         })
     }
 
     /// The cause was looked for.
-    pub(crate) fn settle(&self, case: Case, diagnosis: Option<Diagnosis>) -> Case {
-        self.keep(Case { settled: true, diagnosis, ..case })
+    pub(crate) fn settle(&self, failure: DecryptFailure, diagnosis: Option<Diagnosis>) -> DecryptFailure {
+        self.keep(DecryptFailure { settled: true, diagnosis, ..failure })
     }
 
     /// The failure is told before the cause is known.
-    pub(crate) fn tell_before_it_is_settled(&self, case: Case) -> Case {
-        self.keep(Case { told: true, ..case })
+    pub(crate) fn tell_before_it_is_settled(&self, failure: DecryptFailure) -> DecryptFailure {
+        self.keep(DecryptFailure { told: true, ..failure })
     }
 
-    fn keep(&self, case: Case) -> Case {
-        lock(&self.known).insert(case.key.clone(), case.clone());
-        case
+    fn keep(&self, failure: DecryptFailure) -> DecryptFailure {
+        lock(&self.known).insert(failure.key.clone(), failure.clone());
+        failure
     }
 
     /// Whether this object was told not to open and the cause is still to be looked for.
     pub(crate) fn is_unsettled(&self, key: &Key) -> bool {
-        lock(&self.known).get(key).is_some_and(|case| !case.settled)
+        lock(&self.known).get(key).is_some_and(|failure| !failure.settled)
     }
 
     /// Whether the failure of this object is told for the first time: that is counted once, however often it is told.
-    pub(crate) fn is_news(&self, key: &Key) -> bool {
-        lock(&self.known).get_mut(key).is_none_or(|case| !std::mem::replace(&mut case.counted, true))
+    pub(crate) fn count_first_time(&self, key: &Key) -> bool {
+        lock(&self.known).get_mut(key).is_none_or(|failure| !std::mem::replace(&mut failure.counted, true))
     }
 
     /// Forgets what is known of an object that has opened or is gone.
@@ -142,16 +142,16 @@ impl Cases {
     }
 
     /// The right to examine this object, unless another one is being examined or its namespace has used up its share.
-    pub(crate) fn turn(&self, case: &Case, now: Instant) -> Option<Turn<'_>> {
+    pub(crate) fn turn(&self, failure: &DecryptFailure, now: Instant) -> Option<DiagnosisPermit<'_>> {
         let permit = self.turn.try_acquire().ok()?;
-        let namespace = &case.key.0;
-        let mut allowances = lock(&self.allowances);
-        allowances.retain(|_, allowance| allowance.at(now).operations < BURST);
-        let full = Allowance { operations: BURST, at: now };
-        let allowance = allowances.entry(namespace.clone()).or_insert(full);
-        *allowance = allowance.at(now);
-        (allowance.operations >= 1.0).then(|| Turn {
-            cases: self,
+        let namespace = &failure.key.0;
+        let mut buckets = lock(&self.buckets);
+        buckets.retain(|_, bucket| bucket.at(now).operations < BURST);
+        let full = TokenBucket { operations: BURST, at: now };
+        let bucket = buckets.entry(namespace.clone()).or_insert(full);
+        *bucket = bucket.at(now);
+        (bucket.operations >= 1.0).then(|| DiagnosisPermit {
+            decrypt_failures: self,
             namespace: namespace.clone(),
             _permit: permit,
         })
@@ -189,49 +189,49 @@ mod tests {
         object
     }
 
-    fn note(cases: &Cases, object: &DynamicObject) -> Case {
-        cases.note(object, &KeyRing::default(), OpeningError::V1(OpenError::NoKey), Instant::now())
+    fn note(decrypt_failures: &DecryptFailures, object: &DynamicObject) -> DecryptFailure {
+        decrypt_failures.note(object, &KeyRing::default(), OpeningError::V1(OpenError::NoKey), Instant::now())
     }
 
     #[test]
     fn what_did_not_open_is_known_until_the_object_changes() {
-        let cases = Cases::new();
-        note(&cases, &object("db", 1));
-        assert!(cases.recall(&object("db", 1), &KeyRing::default()).is_some());
-        assert!(cases.recall(&object("db", 2), &KeyRing::default()).is_none());
-        assert!(cases.recall(&object("other", 1), &KeyRing::default()).is_none());
+        let decrypt_failures = DecryptFailures::new();
+        note(&decrypt_failures, &object("db", 1));
+        assert!(decrypt_failures.recall(&object("db", 1), &KeyRing::default()).is_some());
+        assert!(decrypt_failures.recall(&object("db", 2), &KeyRing::default()).is_none());
+        assert!(decrypt_failures.recall(&object("other", 1), &KeyRing::default()).is_none());
     }
 
     #[test]
     fn a_case_is_settled_once_for_each_generation() {
-        let cases = Cases::new();
-        let case = note(&cases, &object("db", 1));
-        assert!(cases.is_unsettled(&key_of(&object("db", 1))));
-        cases.settle(case, None);
-        assert!(note(&cases, &object("db", 1)).settled);
-        assert!(!note(&cases, &object("db", 2)).settled);
+        let decrypt_failures = DecryptFailures::new();
+        let failure = note(&decrypt_failures, &object("db", 1));
+        assert!(decrypt_failures.is_unsettled(&key_of(&object("db", 1))));
+        decrypt_failures.settle(failure, None);
+        assert!(note(&decrypt_failures, &object("db", 1)).settled);
+        assert!(!note(&decrypt_failures, &object("db", 2)).settled);
     }
 
     #[test]
     fn a_failure_that_is_told_before_and_after_its_cause_is_known_counts_once() {
-        let (cases, key) = (Cases::new(), key_of(&object("db", 1)));
-        cases.tell_before_it_is_settled(note(&cases, &object("db", 1)));
-        assert!(cases.is_news(&key));
-        cases.settle(note(&cases, &object("db", 1)), None);
-        assert!(!cases.is_news(&key));
-        note(&cases, &object("db", 2));
-        assert!(cases.is_news(&key));
+        let (decrypt_failures, key) = (DecryptFailures::new(), key_of(&object("db", 1)));
+        decrypt_failures.tell_before_it_is_settled(note(&decrypt_failures, &object("db", 1)));
+        assert!(decrypt_failures.count_first_time(&key));
+        decrypt_failures.settle(note(&decrypt_failures, &object("db", 1)), None);
+        assert!(!decrypt_failures.count_first_time(&key));
+        note(&decrypt_failures, &object("db", 2));
+        assert!(decrypt_failures.count_first_time(&key));
     }
 
     #[test]
     fn one_object_is_examined_at_a_time_and_a_namespace_gets_no_more_than_its_share() {
-        let cases = Cases::new();
-        let (case, start) = (note(&cases, &object("db", 1)), Instant::now());
-        let turn = cases.turn(&case, start).unwrap();
-        assert!(cases.turn(&case, start).is_none(), "one at a time");
+        let decrypt_failures = DecryptFailures::new();
+        let (failure, start) = (note(&decrypt_failures, &object("db", 1)), Instant::now());
+        let turn = decrypt_failures.turn(&failure, start).unwrap();
+        assert!(decrypt_failures.turn(&failure, start).is_none(), "one at a time");
         turn.spend(1200);
         drop(turn);
-        assert!(cases.turn(&case, start + Duration::from_secs(9)).is_none(), "its share is used up");
-        assert!(cases.turn(&case, start + Duration::from_secs(11)).is_some());
+        assert!(decrypt_failures.turn(&failure, start + Duration::from_secs(9)).is_none(), "its share is used up");
+        assert!(decrypt_failures.turn(&failure, start + Duration::from_secs(11)).is_some());
     }
 }

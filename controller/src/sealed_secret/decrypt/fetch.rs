@@ -5,12 +5,12 @@ use kube::ResourceExt as _;
 use kube::api::{DynamicObject, GetParams, Request};
 use sealed_secrets_crds::SealedSecret;
 
-use crate::sealed_secret::watch::raw::{self, Whole};
-use crate::sealed_secret::watch::observed::version_of;
+use crate::sealed_secret::watch::raw::{self, UnabridgedSealedSecret};
+use crate::sealed_secret::watch::observed::object_hash;
 use crate::api::client;
 use crate::context::Context;
 use crate::error::Failure;
-use crate::work::fair_semaphore::{Permit, Turn};
+use crate::work::fair_semaphore::{Permit, WorkClass};
 
 /// Objects that are smaller wait for no memory: all workers together hold few of them.
 const SMALL: usize = 16 << 10;
@@ -32,7 +32,7 @@ pub(crate) async fn fetched(object: &DynamicObject, context: &Context) -> Result
     let memory = if bytes <= SMALL {
         None
     } else {
-        match context.work.memory.acquire(&namespace, bytes, Turn::New).await {
+        match context.work.memory.acquire(&namespace, bytes, WorkClass::New).await {
             None => return Ok(None),
             permit => permit,
         }
@@ -41,7 +41,7 @@ pub(crate) async fn fetched(object: &DynamicObject, context: &Context) -> Result
         raw::decode(object)?
     } else {
         let Some(whole) = get(&namespace, &object.name_any(), context).await? else { return Ok(None) };
-        if version_of(&whole.metadata) != version_of(&object.metadata) {
+        if object_hash(&whole.metadata) != object_hash(&object.metadata) {
             return Ok(None);
         }
         raw::decode(&whole)?
@@ -53,8 +53,8 @@ async fn get(namespace: &str, name: &str, context: &Context) -> Result<Option<Dy
     let path = SealedSecret::url_path(&(), Some(namespace));
     let request = Request::new(path).get(name, &GetParams::default());
     let request = request.map_err(|error| Failure::temporary(error.to_string()))?;
-    match context.client.request::<Whole>(request).await {
-        Ok(Whole(object)) => Ok(Some(object)),
+    match context.client.request::<UnabridgedSealedSecret>(request).await {
+        Ok(UnabridgedSealedSecret(object)) => Ok(Some(object)),
         Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(None),
         Err(error) => Err(Failure::temporary(client::in_words(&error))),
     }

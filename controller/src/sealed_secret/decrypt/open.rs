@@ -13,9 +13,9 @@ use tokio::task::spawn_blocking;
 
 use crate::sealed_secret::secret::desired::desired;
 use crate::error::Failure;
-use crate::work::fair_semaphore::Turn;
-use crate::template_sources::Surroundings;
-use crate::usage::Tally;
+use crate::work::fair_semaphore::WorkClass;
+use crate::template_sources::TemplateSources;
+use crate::usage::ObjectKeyUsage;
 use crate::work::limits::{SLICE, WorkLimits};
 
 /// An object that is to be opened.
@@ -32,7 +32,7 @@ pub(crate) struct Job {
 /// What an object opened to, if it did, and what its items needed.
 pub(crate) struct Outcome {
     pub(crate) unsealed: Result<Unsealed, Failure>,
-    pub(crate) tally: Tally,
+    pub(crate) tally: ObjectKeyUsage,
 }
 
 enum Slice {
@@ -71,18 +71,18 @@ pub(crate) async fn open(job: Job, limits: &WorkLimits) -> Result<Option<Outcome
             Slice::Done(outcome) => return Ok(Some(*outcome)),
         }
     };
-    let Some(permit) = limits.rendering.acquire(&namespace, 1, Turn::New).await else { return Ok(None) };
+    let Some(permit) = limits.rendering.acquire(&namespace, 1, WorkClass::New).await else { return Ok(None) };
     let since = Instant::now();
     let outcome = spawn_blocking(move || job.outcome(finished)).await;
     permit.charge(u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX));
     outcome.map(Some).map_err(|_| Failure::Panicked)
 }
 
-fn turn_after(operations: usize) -> Turn {
+fn turn_after(operations: usize) -> WorkClass {
     match operations {
-        0 => Turn::New,
-        LONG.. => Turn::Slow,
-        _ => Turn::Continued,
+        0 => WorkClass::New,
+        LONG.. => WorkClass::Slow,
+        _ => WorkClass::Continued,
     }
 }
 
@@ -92,7 +92,7 @@ impl Job {
     }
 
     fn outcome(&self, finished: Finished) -> Outcome {
-        let tally = Tally::of(finished.keys, finished.unopened);
+        let tally = ObjectKeyUsage::of(finished.keys, finished.unopened);
         let content = finished.outcome.map_err(|error| UnsealError::from(error).into());
         Outcome { unsealed: content.and_then(|content| render(self, content)), tally }
     }
@@ -116,8 +116,8 @@ fn slice(job: &Job, begun: Option<Opening>) -> (Slice, usize) {
 }
 
 fn render(job: &Job, content: Content) -> Result<Unsealed, Failure> {
-    let mut surroundings = Surroundings::from_now();
-    let mut renderer = Renderer { budget: &job.budget, sources: &mut surroundings };
+    let mut template_sources = TemplateSources::from_now();
+    let mut renderer = Renderer { budget: &job.budget, sources: &mut template_sources };
     desired(&job.sealed, content, &mut renderer)
 }
 

@@ -48,7 +48,7 @@ const REPORTS_BEHIND: usize = 2_000;
 /// bursts, which the API server and its store are done with sooner than with as many one by one. What nobody waits for, such as
 /// a condition that a new key ring has changed, comes last.
 #[derive(Debug, Default)]
-pub(crate) struct Lanes {
+pub(crate) struct PriorityQueue {
     state: Mutex<State>,
     changed: Notify,
     burst: Notify,
@@ -77,7 +77,7 @@ enum Stage {
     Reporting,
 }
 
-impl Lanes {
+impl PriorityQueue {
     /// Adds objects that are to be opened. One that waits already keeps its place.
     pub(crate) fn open_later(&self, objects: impl IntoIterator<Item = Key>) {
         self.lock().backlog.extend(objects);
@@ -119,7 +119,7 @@ impl Lanes {
             return outcome;
         }
         self.enter(object, Stage::Aside);
-        self.burst_is_due();
+        self.release_due_burst();
         opening.await
     }
 
@@ -131,7 +131,7 @@ impl Lanes {
         if !self.enter(object, Stage::Opened) {
             return;
         }
-        if !self.burst_is_due() {
+        if !self.release_due_burst() {
             // An error means that the wait was long enough.
             let _ = tokio::time::timeout(LONGEST_WAIT, burst).await;
         }
@@ -149,7 +149,7 @@ impl Lanes {
         let was_in_work = state.in_work.remove(object).is_some();
         drop(state);
         if was_in_work {
-            self.burst_is_due();
+            self.release_due_burst();
             self.changed.notify_one();
         }
     }
@@ -157,7 +157,7 @@ impl Lanes {
     /// The objects one by one, each as soon as there is room; [`Self::done`] must be told of every one. Never ends, and is meant
     /// for one reader.
     pub(crate) fn turns(self: Arc<Self>) -> impl Stream<Item = Key> {
-        stream::unfold(self, async |lanes| Some((lanes.turn().await, lanes)))
+        stream::unfold(self, async |queue| Some((queue.turn().await, queue)))
     }
 
     async fn turn(&self) -> Key {
@@ -178,8 +178,8 @@ impl Lanes {
     }
 
     /// Lets those that were opened go if they are enough, or no others will join them.
-    fn burst_is_due(&self) -> bool {
-        let is_due = self.lock().burst_is_due();
+    fn release_due_burst(&self) -> bool {
+        let is_due = self.lock().release_due_burst();
         if is_due {
             self.burst.notify_waiters();
         }
@@ -232,7 +232,7 @@ impl State {
         !self.backlog.is_empty() || self.count(Stage::Opening) + self.count(Stage::Opened) > 0
     }
 
-    fn burst_is_due(&self) -> bool {
+    fn release_due_burst(&self) -> bool {
         self.count(Stage::Opened) >= BURST || self.count(Stage::Opening) == 0
     }
 
@@ -255,166 +255,166 @@ mod tests {
         (0..count).map(|number| key(&number.to_string()))
     }
 
-    fn take_all(lanes: &Lanes) -> Vec<Key> {
-        std::iter::from_fn(|| lanes.lock().take()).collect()
+    fn take_all(queue: &PriorityQueue) -> Vec<Key> {
+        std::iter::from_fn(|| queue.lock().take()).collect()
     }
 
     #[test]
     fn no_more_than_the_limit_is_in_work_and_each_end_lets_one_in() {
-        let lanes = Lanes::default();
-        lanes.open_later(keys(100));
-        let first = take_all(&lanes);
+        let queue = PriorityQueue::default();
+        queue.open_later(keys(100));
+        let first = take_all(&queue);
         assert_eq!(first.len(), AT_ONCE);
-        lanes.done(&key("somebody else's"));
-        assert_eq!(take_all(&lanes).len(), 0);
-        lanes.done(&first[3]);
-        assert_eq!(take_all(&lanes).len(), 1);
+        queue.done(&key("somebody else's"));
+        assert_eq!(take_all(&queue).len(), 0);
+        queue.done(&first[3]);
+        assert_eq!(take_all(&queue).len(), 1);
     }
 
     #[test]
     fn namespaces_take_turns_in_a_backlog_and_one_that_is_slow_leaves_workers_to_others() {
-        let lanes = Lanes::default();
+        let queue = PriorityQueue::default();
         let quiet = ("quiet".to_owned(), "db".to_owned());
-        lanes.open_later(keys(1_000));
+        queue.open_later(keys(1_000));
         let mut slow = Vec::new();
         loop {
-            let next = lanes.lock().take();
+            let next = queue.lock().take();
             let Some(object) = next else { break };
-            lanes.enter(&object, Stage::Aside);
+            queue.enter(&object, Stage::Aside);
             slow.push(object);
         }
         assert_eq!(slow.len(), IN_WORK_OF_ONE);
-        lanes.open_later([quiet.clone()]);
-        assert_eq!(take_all(&lanes), [quiet]);
+        queue.open_later([quiet.clone()]);
+        assert_eq!(take_all(&queue), [quiet]);
     }
 
     #[test]
     fn what_is_urgent_beyond_the_share_of_its_namespace_joins_the_backlog_and_others_are_admitted() {
-        let lanes = Lanes::default();
-        let (admitted, deferred): (Vec<_>, Vec<_>) = keys(1_000).partition(|object| lanes.admit(object));
+        let queue = PriorityQueue::default();
+        let (admitted, deferred): (Vec<_>, Vec<_>) = keys(1_000).partition(|object| queue.admit(object));
         for object in &deferred {
-            lanes.done(object);
+            queue.done(object);
         }
-        assert_eq!((admitted.len(), lanes.lock().backlog.len()), (URGENT_OF_ONE, 1_000 - URGENT_OF_ONE));
+        assert_eq!((admitted.len(), queue.lock().backlog.len()), (URGENT_OF_ONE, 1_000 - URGENT_OF_ONE));
         for number in 0..8 {
-            assert!(lanes.admit(&(format!("quiet-{number}"), "db".to_owned())));
+            assert!(queue.admit(&(format!("quiet-{number}"), "db".to_owned())));
         }
-        let from_backlog = lanes.lock().take().unwrap();
-        assert!(lanes.admit(&from_backlog), "it has its turn");
-        assert!(lanes.admit(&key("0")), "it is in work already");
-        lanes.done(&key("0"));
-        assert!(lanes.admit(&key("later")));
+        let from_backlog = queue.lock().take().unwrap();
+        assert!(queue.admit(&from_backlog), "it has its turn");
+        assert!(queue.admit(&key("0")), "it is in work already");
+        queue.done(&key("0"));
+        assert!(queue.admit(&key("later")));
     }
 
     #[test]
     fn secrets_go_before_reports() {
-        let lanes = Lanes::default();
-        lanes.report_later(key("a report"));
-        lanes.open_later([key("an object")]);
-        assert_eq!(take_all(&lanes), [key("an object")]);
-        assert!(lanes.will_report(&key("a report")));
-        lanes.done(&key("an object"));
-        assert_eq!(take_all(&lanes), [key("a report")]);
-        assert!(!lanes.will_report(&key("a report")));
+        let queue = PriorityQueue::default();
+        queue.report_later(key("a report"));
+        queue.open_later([key("an object")]);
+        assert_eq!(take_all(&queue), [key("an object")]);
+        assert!(queue.will_report(&key("a report")));
+        queue.done(&key("an object"));
+        assert_eq!(take_all(&queue), [key("a report")]);
+        assert!(!queue.will_report(&key("a report")));
     }
 
     #[test]
     fn what_nobody_waits_for_comes_last() {
-        let lanes = Lanes::default();
-        lanes.look_later([key("a chore")]);
-        lanes.report_later(key("a report"));
-        lanes.open_later([key("an object")]);
-        assert_eq!(take_all(&lanes), [key("an object")]);
-        lanes.done(&key("an object"));
-        assert_eq!(take_all(&lanes), [key("a report"), key("a chore")]);
+        let queue = PriorityQueue::default();
+        queue.look_later([key("a chore")]);
+        queue.report_later(key("a report"));
+        queue.open_later([key("an object")]);
+        assert_eq!(take_all(&queue), [key("an object")]);
+        queue.done(&key("an object"));
+        assert_eq!(take_all(&queue), [key("a report"), key("a chore")]);
     }
 
     #[test]
     fn too_many_reports_go_before_secrets() {
-        let lanes = Lanes::default();
-        keys(REPORTS_BEHIND).for_each(|object| lanes.report_later(object));
-        lanes.open_later([key("an object")]);
-        assert_eq!(take_all(&lanes)[..2], [key("0"), key("an object")]);
+        let queue = PriorityQueue::default();
+        keys(REPORTS_BEHIND).for_each(|object| queue.report_later(object));
+        queue.open_later([key("an object")]);
+        assert_eq!(take_all(&queue)[..2], [key("0"), key("an object")]);
     }
 
     #[test]
     fn only_what_is_of_the_backlog_reports_later_and_only_while_others_wait() {
-        let lanes = Lanes::default();
-        lanes.open_later(keys(2));
-        let both = take_all(&lanes);
-        lanes.enter(&both[0], Stage::Writing);
-        assert!(lanes.others_come_first(&both[0]));
-        assert!(!lanes.others_come_first(&key("urgent")));
-        lanes.enter(&both[1], Stage::Writing);
-        assert!(!lanes.others_come_first(&both[0]));
+        let queue = PriorityQueue::default();
+        queue.open_later(keys(2));
+        let both = take_all(&queue);
+        queue.enter(&both[0], Stage::Writing);
+        assert!(queue.others_come_first(&both[0]));
+        assert!(!queue.others_come_first(&key("urgent")));
+        queue.enter(&both[1], Stage::Writing);
+        assert!(!queue.others_come_first(&both[0]));
     }
 
     #[test]
     fn an_object_that_is_added_twice_has_one_turn() {
-        let lanes = Lanes::default();
-        lanes.open_later([key("a"), key("b"), key("a")]);
-        assert_eq!(take_all(&lanes), [key("a"), key("b")]);
+        let queue = PriorityQueue::default();
+        queue.open_later([key("a"), key("b"), key("a")]);
+        assert_eq!(take_all(&queue), [key("a"), key("b")]);
     }
 
     #[tokio::test]
     async fn a_turn_waits_until_something_is_added() {
-        let lanes = Lanes::default();
-        let turn = lanes.turn();
+        let queue = PriorityQueue::default();
+        let turn = queue.turn();
         futures::pin_mut!(turn);
         assert_eq!((&mut turn).now_or_never(), None);
-        lanes.open_later([key("a")]);
+        queue.open_later([key("a")]);
         assert_eq!(turn.await, key("a"));
     }
 
     #[test]
     fn a_burst_waits_for_those_that_are_being_opened() {
-        let lanes = Lanes::default();
-        lanes.open_later(keys(3));
-        let all = take_all(&lanes);
-        lanes.enter(&all[0], Stage::Opened);
-        assert!(!lanes.burst_is_due(), "two others may join it");
-        lanes.done(&all[1]);
-        assert!(!lanes.burst_is_due(), "one other may join it");
-        lanes.enter(&all[2], Stage::Opened);
-        assert!(lanes.burst_is_due());
+        let queue = PriorityQueue::default();
+        queue.open_later(keys(3));
+        let all = take_all(&queue);
+        queue.enter(&all[0], Stage::Opened);
+        assert!(!queue.release_due_burst(), "two others may join it");
+        queue.done(&all[1]);
+        assert!(!queue.release_due_burst(), "one other may join it");
+        queue.enter(&all[2], Stage::Opened);
+        assert!(queue.release_due_burst());
     }
 
     #[tokio::test]
     async fn what_takes_long_to_open_holds_up_nothing() {
-        let lanes = Lanes::default();
-        lanes.report_later(key("a report"));
-        lanes.open_later(keys(AT_ONCE + 1));
-        let slow = take_all(&lanes);
+        let queue = PriorityQueue::default();
+        queue.report_later(key("a report"));
+        queue.open_later(keys(AT_ONCE + 1));
+        let slow = take_all(&queue);
         assert_eq!(slow.len(), AT_ONCE);
-        let opening = slow.iter().map(|object| lanes.opened(object, std::future::pending::<()>()));
+        let opening = slow.iter().map(|object| queue.opened(object, std::future::pending::<()>()));
         let mut opening = Box::pin(futures::future::join_all(opening));
         assert!(tokio::time::timeout(SLOW * 2, &mut opening).await.is_err());
-        let next = take_all(&lanes);
+        let next = take_all(&queue);
         assert_eq!(next.len(), 1, "the next of the backlog has its turn");
-        lanes.done(&next[0]);
-        assert_eq!(take_all(&lanes), [key("a report")]);
+        queue.done(&next[0]);
+        assert_eq!(take_all(&queue), [key("a report")]);
     }
 
     #[tokio::test]
     async fn what_is_urgent_or_waits_for_what_takes_long_is_written_in_the_end() {
-        let lanes = Lanes::default();
-        lanes.may_write(&key("urgent")).await;
-        lanes.open_later(keys(2));
-        let both = take_all(&lanes);
-        lanes.may_write(&both[0]).await;
-        assert_eq!(lanes.lock().count(Stage::Writing), 1);
+        let queue = PriorityQueue::default();
+        queue.may_write(&key("urgent")).await;
+        queue.open_later(keys(2));
+        let both = take_all(&queue);
+        queue.may_write(&both[0]).await;
+        assert_eq!(queue.lock().count(Stage::Writing), 1);
     }
 
     #[test]
     fn a_burst_is_enough_though_others_are_being_opened() {
-        let lanes = Lanes::default();
-        lanes.open_later(keys(BURST + 1));
-        lanes.lock().take();
+        let queue = PriorityQueue::default();
+        queue.open_later(keys(BURST + 1));
+        queue.lock().take();
         for _ in 0..BURST {
-            assert!(!lanes.burst_is_due());
-            let object = lanes.lock().take().unwrap();
-            lanes.enter(&object, Stage::Opened);
+            assert!(!queue.release_due_burst());
+            let object = queue.lock().take().unwrap();
+            queue.enter(&object, Stage::Opened);
         }
-        assert!(lanes.burst_is_due());
+        assert!(queue.release_due_burst());
     }
 }

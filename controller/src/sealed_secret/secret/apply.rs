@@ -10,8 +10,8 @@ use super::desired::refuse_sealing_key;
 use super::live;
 use super::ownership::{MANAGER, Mode, relation, says_the_same, target};
 use super::refusal::Written;
-use crate::sealed_secret::state::Room;
-use super::index::{Key, Version};
+use crate::sealed_secret::state::ObjectStates;
+use super::index::{Key, SecretVersion};
 use crate::error::Failure;
 
 /// Writes that are tried, each decided anew, before the object has to wait: another one may win every time.
@@ -19,11 +19,11 @@ const ATTEMPTS: usize = 8;
 
 /// What had to be done.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Done {
+pub(crate) enum Applied {
     Created,
     Updated {
         /// What the Secret was before.
-        from: Version,
+        from: SecretVersion,
         /// Whoever had changed it last, where that is recorded.
         changed_by: Option<String>,
     },
@@ -38,7 +38,7 @@ pub(crate) struct Before {
     /// It was tried before, in whatever form, so that its Secret may have been there.
     pub(crate) is_known: bool,
     /// How the last success has left its Secret.
-    pub(crate) left_as: Option<Version>,
+    pub(crate) left_as: Option<SecretVersion>,
 }
 
 /// What to try next.
@@ -59,17 +59,17 @@ enum Step {
 /// # Errors
 /// When the existing Secret is not ours or the API server refuses.
 pub(crate) async fn apply(
-    room: &Room,
+    states: &ObjectStates,
     sealed: &SealedSecret,
     unsealed: Unsealed,
     before: Before,
-) -> Result<Option<(Done, ObjectMeta)>, Failure> {
+) -> Result<Option<(Applied, ObjectMeta)>, Failure> {
     let Unsealed { secret: desired, volatile } = unsealed;
     let (namespace, name) = (desired.namespace().unwrap_or_default(), desired.name_any());
-    let secrets = Api::namespaced(room.context.client.clone(), &namespace);
+    let secrets = Api::namespaced(states.context.client.clone(), &namespace);
     let repair = Mode::Repair { volatile };
-    let wish = Wish { room, sealed, desired, repair, before, key: (namespace, name), secrets };
-    let should_exist = room.versions.get(&wish.key).is_some() || wish.before.has_opened;
+    let wish = ApplyRequest { states, sealed, desired, repair, before, key: (namespace, name), secrets };
+    let should_exist = states.versions.get(&wish.key).is_some() || wish.before.has_opened;
     let mut step = if should_exist { Step::Update(None) } else { Step::Create };
     for _ in 0..ATTEMPTS {
         let attempt = match &step {
@@ -103,8 +103,8 @@ enum Attempt {
 }
 
 /// What is to become of one Secret.
-struct Wish<'a> {
-    room: &'a Room,
+struct ApplyRequest<'a> {
+    states: &'a ObjectStates,
     sealed: &'a SealedSecret,
     desired: Secret,
     /// How it is repaired.
@@ -116,7 +116,7 @@ struct Wish<'a> {
     secrets: Api<Secret>,
 }
 
-impl Wish<'_> {
+impl ApplyRequest<'_> {
     /// Goes on after the Secret could not be created, where it may exist.
     fn update_after(&self, error: &kube::Error) -> Result<Step, Failure> {
         let refused = || self.written(&self.desired, None).failure(error);
@@ -132,21 +132,21 @@ impl Wish<'_> {
     }
 
     /// Creates the Secret. The first one of a SealedSecret needs no look at that: it takes the place of none, and goes with its owner.
-    async fn create(&self) -> Result<(Done, ObjectMeta), Attempt> {
+    async fn create(&self) -> Result<(Applied, ObjectMeta), Attempt> {
         if self.before.is_known || self.desired.owner_references().is_empty() {
             self.look().await?;
         }
         let created = self.secrets.create(&written_by_us(), &self.desired).await.map_err(Attempt::Refused)?;
-        Ok((Done::Created, created.metadata))
+        Ok((Applied::Created, created.metadata))
     }
 
-    async fn update(&self) -> Result<(Done, ObjectMeta), Attempt> {
+    async fn update(&self) -> Result<(Applied, ObjectMeta), Attempt> {
         let name = &self.key.1;
         let existing = self.secrets.get(name).await.map_err(|error| match code(&error) {
             Some(404) => Attempt::Absent,
             _ => Attempt::Failed(self.written(&self.desired, None).failure(&error)),
         })?;
-        refuse_sealing_key(&existing, &self.room.context.namespace).map_err(Attempt::Failed)?;
+        refuse_sealing_key(&existing, &self.states.context.namespace).map_err(Attempt::Failed)?;
         let relation = relation(&existing, self.sealed, self.was_ours(&existing));
         let target = |mode: &Mode| target(&existing, &self.desired, relation, mode);
         let mut mode = if self.before.has_opened { &self.repair } else { &Mode::Replace };
@@ -162,7 +162,7 @@ impl Wish<'_> {
             wanted = target(mode);
         }
         if is_so(&wanted) {
-            return Ok((Done::Nothing, existing.metadata));
+            return Ok((Applied::Nothing, existing.metadata));
         }
         let wanted = wanted.ok_or_else(|| Attempt::Failed(Failure::NotOurs(name.clone())))?;
         let updated = self.secrets.replace(name, &written_by_us(), &wanted).await;
@@ -170,20 +170,20 @@ impl Wish<'_> {
             Some(409) => Attempt::Changed,
             _ => Attempt::Failed(self.written(&wanted, Some(&existing)).failure(&error)),
         })?;
-        let (from, changed_by) = (Version::of(&existing.metadata), last_manager(&existing));
-        Ok((Done::Updated { from, changed_by }, updated.metadata))
+        let (from, changed_by) = (SecretVersion::of(&existing.metadata), last_manager(&existing));
+        Ok((Applied::Updated { from, changed_by }, updated.metadata))
     }
 
     /// The metadata of the SealedSecret, which is still the one that was opened.
     async fn look(&self) -> Result<ObjectMeta, Attempt> {
-        let live = live::look(self.room.context.client.clone(), self.sealed).await;
+        let live = live::look(self.states.context.client.clone(), self.sealed).await;
         live.map_err(Attempt::Failed)?.ok_or(Attempt::Overtaken)
     }
 
     /// Whether the Secret was made of what the SealedSecret says now, although this process does not know of it: by another replica,
     /// or before a restart. Then its random values are those of this generation.
     fn is_made_of(&self, existing: &ObjectMeta, live: &ObjectMeta) -> bool {
-        let is_of_before = self.before.left_as.as_ref() == Some(&Version::of(existing));
+        let is_of_before = self.before.left_as.as_ref() == Some(&SecretVersion::of(existing));
         !is_of_before && live::was_written_since(MANAGER, existing, live)
     }
 
@@ -193,7 +193,7 @@ impl Wish<'_> {
 
     /// Whether this process has seen the existing Secret controlled by the owner that it should have.
     fn was_ours(&self, existing: &Secret) -> bool {
-        let (versions, secret) = (&self.room.versions, existing.uid().unwrap_or_default());
+        let (versions, secret) = (&self.states.versions, existing.uid().unwrap_or_default());
         let owners = self.desired.owner_references();
         owners.iter().any(|owner| versions.has_been_owned(&self.key, &secret, &owner.uid))
     }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kube::api::ObjectMeta;
 
-use crate::sealed_secret::gate::Gate;
+use crate::sealed_secret::gate::SetOnce;
 use super::ownership::{controlling_sealed_secret, is_patched_only};
 
 /// Namespace and name.
@@ -14,12 +14,12 @@ pub(crate) type Key = (String, String);
 
 /// The very state of a Secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Version {
+pub(crate) struct SecretVersion {
     pub(crate) uid: String,
     pub(crate) resource_version: String,
 }
 
-impl Version {
+impl SecretVersion {
     pub(crate) fn of(metadata: &ObjectMeta) -> Self {
         Self {
             uid: metadata.uid.clone().unwrap_or_default(),
@@ -30,8 +30,8 @@ impl Version {
 
 /// What is known of a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Known {
-    version: Version,
+struct SecretRecord {
+    version: SecretVersion,
     /// UID of the SealedSecret of its name that has controlled it, as this process has seen.
     owner: Option<String>,
     /// It is somebody else's, and SealedSecrets only add to it.
@@ -40,18 +40,18 @@ struct Known {
 
 /// What the watch of Secrets has shown of those that belong to a SealedSecret, and what we have written ourselves.
 #[derive(Debug)]
-pub(crate) struct Versions {
+pub(crate) struct SecretIndex {
     state: Mutex<State>,
     /// Open when the first list of Secrets is complete, or cannot be had.
-    pub(crate) listed: Gate,
+    pub(crate) listed: SetOnce,
     watched: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    known: HashMap<Key, Known>,
+    known: HashMap<Key, SecretRecord>,
     /// Secrets of others that SealedSecrets only add to, and that are gone: they are theirs to make again.
-    awaited: HashSet<Key>,
+    deleted_externally: HashSet<Key>,
     /// Secrets that we are about to write, and whether the watch has shown anything of them meanwhile.
     writing: HashMap<Key, bool>,
 }
@@ -59,7 +59,7 @@ struct State {
 /// A Secret that we are about to write, from before it is first looked at.
 #[derive(Debug)]
 pub(crate) struct Writing<'a> {
-    versions: &'a Versions,
+    versions: &'a SecretIndex,
     key: Key,
 }
 
@@ -79,9 +79,9 @@ impl Drop for Writing<'_> {
     }
 }
 
-impl Versions {
+impl SecretIndex {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::default(), listed: Gate::closed(), watched: AtomicBool::new(false) }
+        Self { state: Mutex::default(), listed: SetOnce::closed(), watched: AtomicBool::new(false) }
     }
 
     /// Whether Secrets may be watched, so that their changes are seen.
@@ -93,7 +93,7 @@ impl Versions {
         self.watched.store(watched, Ordering::Relaxed);
     }
 
-    pub(crate) fn get(&self, key: &Key) -> Option<Version> {
+    pub(crate) fn get(&self, key: &Key) -> Option<SecretVersion> {
         self.lock().known.get(key).map(|known| known.version.clone())
     }
 
@@ -113,7 +113,7 @@ impl Versions {
 
     /// Whether this process has seen the Secret with UID `secret` controlled by the SealedSecret with UID `owner`.
     pub(crate) fn has_been_owned(&self, key: &Key, secret: &str, owner: &str) -> bool {
-        let is_it = |known: &Known| known.version.uid == secret && known.owner.as_deref() == Some(owner);
+        let is_it = |known: &SecretRecord| known.version.uid == secret && known.owner.as_deref() == Some(owner);
         self.lock().known.get(key).is_some_and(is_it)
     }
 
@@ -123,13 +123,13 @@ impl Versions {
         state.interfere(key);
         let known = state.known.remove(key);
         if known.is_some_and(|known| known.is_patched_only) {
-            state.awaited.insert(key.clone());
+            state.deleted_externally.insert(key.clone());
         }
     }
 
     /// Whether the Secret is gone, and its owner is awaited to make it again.
-    pub(crate) fn is_awaited(&self, key: &Key) -> bool {
-        self.lock().awaited.contains(key)
+    pub(crate) fn is_deleted_externally(&self, key: &Key) -> bool {
+        self.lock().deleted_externally.contains(key)
     }
 
     /// Forgets a Secret whose SealedSecret is gone.
@@ -137,7 +137,7 @@ impl Versions {
         let mut state = self.lock();
         state.interfere(key);
         state.known.remove(key);
-        state.awaited.remove(key);
+        state.deleted_externally.remove(key);
     }
 
     /// Notes that every Secret is gone that `is_there` does not hold for, and returns their keys.
@@ -156,14 +156,14 @@ impl Versions {
 
 impl State {
     fn note(&mut self, key: Key, metadata: &ObjectMeta) -> bool {
-        let version = Version::of(metadata);
+        let version = SecretVersion::of(metadata);
         let owner = controlling_sealed_secret(metadata, &key.1).map(|owner| owner.uid.clone());
         let before = self.known.get(&key).filter(|known| known.version.uid == version.uid);
         let changed = before.is_none_or(|known| known.version != version);
         let owner = owner.or_else(|| before?.owner.clone());
         let is_patched_only = is_patched_only(metadata);
-        self.awaited.remove(&key);
-        self.known.insert(key, Known { version, owner, is_patched_only });
+        self.deleted_externally.remove(&key);
+        self.known.insert(key, SecretRecord { version, owner, is_patched_only });
         changed
     }
 
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_secret_that_has_had_an_owner_is_remembered_to_have_had_it() {
-        let versions = Versions::new();
+        let versions = SecretIndex::new();
         versions.shown(key("db"), &owned("1"));
         versions.shown(key("db"), &version("2"));
         assert!(versions.has_been_owned(&key("db"), "u", "owner"));
@@ -220,17 +220,17 @@ mod tests {
 
     #[test]
     fn the_same_version_again_is_no_change() {
-        let versions = Versions::new();
+        let versions = SecretIndex::new();
         assert!(versions.shown(key("db"), &version("1")));
         assert!(!versions.shown(key("db"), &version("1")));
         assert!(versions.shown(key("db"), &version("2")));
     }
 
-    type Show = fn(&Versions);
+    type Show = fn(&SecretIndex);
 
     #[test]
     fn what_the_watch_shows_during_a_write_is_not_lost() {
-        let versions = Versions::new();
+        let versions = SecretIndex::new();
         let shown: [(&str, Show, Option<&str>); 4] = [
             ("nothing", |_| {}, Some("10")),
             ("an edit", |versions| assert!(versions.shown(key("db"), &version("11"))), Some("11")),
@@ -249,37 +249,37 @@ mod tests {
 
     #[test]
     fn a_write_that_failed_leaves_nothing_behind() {
-        let versions = Versions::new();
+        let versions = SecretIndex::new();
         drop(versions.writing(key("db")));
         assert!(versions.lock().writing.is_empty() && versions.get(&key("db")).is_none());
     }
 
     #[test]
     fn a_secret_of_others_that_is_gone_is_awaited_until_it_is_there_again() {
-        let (versions, annotation) = (Versions::new(), (PATCH_ANNOTATION.to_owned(), "true".to_owned()));
+        let (versions, annotation) = (SecretIndex::new(), (PATCH_ANNOTATION.to_owned(), "true".to_owned()));
         let patched = ObjectMeta { annotations: Some([annotation].into()), ..version("1") };
         versions.shown(key("db"), &patched);
         versions.shown(key("web"), &version("1"));
         versions.gone(&key("db"));
         versions.retain(|_| false);
-        assert!(versions.is_awaited(&key("db")) && !versions.is_awaited(&key("web")));
+        assert!(versions.is_deleted_externally(&key("db")) && !versions.is_deleted_externally(&key("web")));
         versions.shown(key("db"), &patched);
-        assert!(!versions.is_awaited(&key("db")));
+        assert!(!versions.is_deleted_externally(&key("db")));
         versions.retain(|_| false);
-        assert!(versions.is_awaited(&key("db")), "a deletion that a watch has missed");
+        assert!(versions.is_deleted_externally(&key("db")), "a deletion that a watch has missed");
         versions.forget(&key("db"));
-        assert!(!versions.is_awaited(&key("db")));
+        assert!(!versions.is_deleted_externally(&key("db")));
     }
 
     #[test]
     fn what_a_new_list_does_not_hold_is_gone() {
-        let versions = Versions::new();
+        let versions = SecretIndex::new();
         versions.shown(key("db"), &version("1"));
         versions.shown(key("web"), &version("1"));
         assert_eq!(versions.retain(|known| *known == key("web")), [key("db")]);
         assert_eq!(
             (versions.get(&key("db")), versions.get(&key("web"))),
-            (None, Some(Version::of(&version("1"))))
+            (None, Some(SecretVersion::of(&version("1"))))
         );
     }
 }

@@ -5,7 +5,7 @@ use kube::api::ObjectMeta;
 use kube::{Api, Client, ResourceExt as _};
 use sealed_secrets_crds::SealedSecret;
 
-use crate::sealed_secret::watch::observed::version_of;
+use crate::sealed_secret::watch::observed::object_hash;
 use crate::error::Failure;
 
 /// The metadata that the API server has of `opened`; `None` unless that is still the very object that was opened, in the same
@@ -16,7 +16,7 @@ use crate::error::Failure;
 pub(crate) async fn look(client: Client, opened: &SealedSecret) -> Result<Option<ObjectMeta>, Failure> {
     let api: Api<SealedSecret> = Api::namespaced(client, &opened.namespace().unwrap_or_default());
     match api.get_metadata(&opened.name_any()).await {
-        Ok(live) => Ok(Some(live.metadata).filter(|live| version_of(live) == version_of(&opened.metadata))),
+        Ok(live) => Ok(Some(live.metadata).filter(|live| object_hash(live) == object_hash(&opened.metadata))),
         Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(None),
         Err(error) => Err(Failure::api(&error)),
     }
@@ -62,14 +62,14 @@ mod tests {
             ("argocd", "40", rest.clone()),
             ("controller", "50", status),
         ]);
-        let cases = [
+        let decrypt_failures = [
             (managed(&[("us", "09", rest.clone())]), false),
             (managed(&[("us", "10", rest.clone())]), true),
             (managed(&[("us", "01", rest.clone()), ("us", "11", rest.clone())]), true),
             (managed(&[("somebody", "59", rest.clone()), ("us", "09", rest.clone())]), false),
             (managed(&[]), false),
         ];
-        for (secret, expected) in cases {
+        for (secret, expected) in decrypt_failures {
             assert_eq!(was_written_since("us", &secret, &sealed), expected, "{secret:?}");
         }
         let unknown = managed(&[("argocd", "40", rest.clone())]);

@@ -272,7 +272,7 @@ mod tests {
         let other_kind = OwnerReference { kind: "Deployment".to_owned(), ..owner("db", "current", true) };
         let other_group =
             OwnerReference { api_version: "example.com/v1".to_owned(), ..owner("db", "current", true) };
-        let cases = [
+        let decrypt_failures = [
             (existing(&[], Some(owner("db", "current", true))), Relation::Ours),
             (existing(&[], Some(owner("db", "former", true))), Relation::OursOutdated),
             (existing(&[], Some(owner("other", "current", true))), Relation::Foreign),
@@ -288,7 +288,7 @@ mod tests {
                 Relation::Patched { owned: true },
             ),
         ];
-        for (secret, expected) in cases {
+        for (secret, expected) in decrypt_failures {
             assert_eq!(relation(&secret, &sealed(), false), expected, "{:?}", secret.metadata);
         }
     }
@@ -302,14 +302,14 @@ mod tests {
 
     #[test]
     fn a_secret_that_was_ours_stays_ours_unless_somebody_else_controls_it() {
-        let cases = [
+        let decrypt_failures = [
             (existing(&[], None), Relation::Ours),
             (existing(&[], Some(owner("other", "x", false))), Relation::Ours),
             (existing(&[], Some(owner("other", "x", true))), Relation::Foreign),
             (existing(&[], Some(owner("db", "former", true))), Relation::OursOutdated),
             (existing(&[PATCH_ANNOTATION], None), Relation::Patched { owned: false }),
         ];
-        for (secret, expected) in cases {
+        for (secret, expected) in decrypt_failures {
             assert_eq!(relation(&secret, &sealed(), true), expected, "{:?}", secret.metadata);
         }
     }
@@ -324,13 +324,13 @@ mod tests {
         };
         let altered = OwnerReference { controller: None, ..ours.clone() };
         let usurper = owner("app", "usurper", true);
-        let cases = [
+        let decrypt_failures = [
             (owned_by(&[&theirs]), vec![&theirs, &ours]),
             (owned_by(&[&ours, &theirs]), vec![&ours, &theirs]),
             (owned_by(&[&altered, &theirs]), vec![&theirs, &ours]),
             (owned_by(&[&usurper]), vec![&ours]),
         ];
-        for (secret, expected) in cases {
+        for (secret, expected) in decrypt_failures {
             let repaired = repaired(&secret, owned_by(&[&ours]));
             assert_eq!(repaired.owner_references().iter().collect::<Vec<_>>(), expected);
         }
@@ -416,7 +416,7 @@ mod tests {
         };
         let mut unlabelled = same.clone();
         unlabelled.labels_mut().clear();
-        let cases = [
+        let decrypt_failures = [
             ("the same", same.clone(), Some(vec![ours.clone()])),
             (
                 "with an owner beside",
@@ -431,7 +431,7 @@ mod tests {
             ("another type", Secret { type_: Some("other".to_owned()), ..same.clone() }, None),
         ];
         let volatile = Mode::Repair { volatile: BTreeSet::from(["password".to_owned()]) };
-        for (what, existing, expected) in cases {
+        for (what, existing, expected) in decrypt_failures {
             for mode in [&Mode::Replace, &volatile] {
                 let relation = relation(&existing, &sealed(), false);
                 let target = target(&existing, &desired, relation, mode);

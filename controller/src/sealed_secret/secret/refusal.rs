@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn fields_are_named_as_far_as_they_stand_in_the_sealed_secret() {
-        let cases = [
+        let decrypt_failures = [
             ("data[password]", "data[password]"),
             ("data[url]", "data[url]"),
             ("data[a/b]", "data[a/b]"),
@@ -336,7 +336,7 @@ mod tests {
         let secret = secret(json!({}));
         let written = Written { sealed: &open, secret: &secret, existing: None };
         let names = written.open_names();
-        for (field, expected) in cases {
+        for (field, expected) in decrypt_failures {
             assert_eq!(open_part(field, &names), expected, "{field}");
         }
         let told = texts(&failure(status(422, "Invalid", CANARY, &[("FieldValueInvalid", "data[a/b]")])));
@@ -363,7 +363,7 @@ mod tests {
 
     #[test]
     fn the_rule_that_a_secret_breaks_is_told_in_our_words() {
-        let cases = [
+        let decrypt_failures = [
             (
                 "kubernetes.io/dockerconfigjson",
                 json!({".dockerconfigjson": format!("{{}}{CANARY}")}),
@@ -387,7 +387,7 @@ mod tests {
             ("Opaque", json!({"a/b": CANARY}), "the key \"a/b\""),
             ("Opaque", json!({"password": CANARY.repeat(400_000)}), "larger than the 1 MiB"),
         ];
-        for (kind, data, expected) in cases {
+        for (kind, data, expected) in decrypt_failures {
             let secret = secret(json!({"type": kind, "stringData": data}));
             let told = texts(&failure_of(
                 &open(),
@@ -402,7 +402,7 @@ mod tests {
     #[test]
     fn who_denies_is_named_and_what_to_do() {
         let policy = "secrets \"db\" is forbidden: ValidatingAdmissionPolicy 'p.example.com' with binding 'b' denied request: ꙮ";
-        let cases = [
+        let decrypt_failures = [
             (422, "Invalid", policy, "the ValidatingAdmissionPolicy p.example.com denies"),
             (
                 403,
@@ -424,7 +424,7 @@ mod tests {
             ),
             (503, "ServiceUnavailable", "ꙮ", "(503 ServiceUnavailable); it is tried again"),
         ];
-        for (code, reason, message, expected) in cases {
+        for (code, reason, message, expected) in decrypt_failures {
             let told = texts(&failure(status(code, reason, message, &[])));
             assert!(told.contains(expected) && has_none_of(&told, CANARY), "{told}");
         }

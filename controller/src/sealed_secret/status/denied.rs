@@ -9,11 +9,11 @@ use crate::sealed_secret::secret::index::Key;
 ///
 /// One of them, the scout, is to try again by itself; as soon as any status could be written there, the others follow.
 #[derive(Debug, Default)]
-pub(crate) struct Untold {
+pub(crate) struct DeniedStatusWrites {
     namespaces: Mutex<HashMap<String, BTreeSet<String>>>,
 }
 
-impl Untold {
+impl DeniedStatusWrites {
     /// Notes an object whose status may not be written, and tells whether that is the first of its namespace.
     pub(crate) fn add(&self, (namespace, name): Key) -> bool {
         let mut namespaces = self.lock();
@@ -23,14 +23,14 @@ impl Untold {
     }
 
     /// Whether this object is to try again by itself.
-    pub(crate) fn is_scout(&self, (namespace, name): &Key) -> bool {
-        self.lock().get(namespace).and_then(BTreeSet::first).is_some_and(|scout| scout == name)
+    pub(crate) fn is_probe(&self, (namespace, name): &Key) -> bool {
+        self.lock().get(namespace).and_then(BTreeSet::first).is_some_and(|probe| probe == name)
     }
 
     /// A status of this object could be written: all others of its namespace that are to be told of now.
     pub(crate) fn allowed(&self, (namespace, written): &Key) -> Vec<Key> {
-        let untold = self.lock().remove(namespace).unwrap_or_default();
-        let others = untold.into_iter().filter(|name| name != written);
+        let denied = self.lock().remove(namespace).unwrap_or_default();
+        let others = denied.into_iter().filter(|name| name != written);
         others.map(|name| (namespace.clone(), name)).collect()
     }
 
@@ -38,11 +38,11 @@ impl Untold {
     pub(crate) fn forget(&self, key: &Key) -> Option<Key> {
         let (namespace, name) = key;
         let mut namespaces = self.lock();
-        let untold = namespaces.get_mut(namespace)?;
-        let was_scout = untold.first() == Some(name);
-        untold.remove(name);
-        let next = untold.first().filter(|_| was_scout).map(|name| (namespace.clone(), name.clone()));
-        if untold.is_empty() {
+        let denied = namespaces.get_mut(namespace)?;
+        let was_probe = denied.first() == Some(name);
+        denied.remove(name);
+        let next = denied.first().filter(|_| was_probe).map(|name| (namespace.clone(), name.clone()));
+        if denied.is_empty() {
             namespaces.remove(namespace);
         }
         next
@@ -61,45 +61,45 @@ mod tests {
         (namespace.to_owned(), name.to_owned())
     }
 
-    fn three() -> Untold {
-        let untold = Untold::default();
-        untold.add(key("shop", "b"));
-        untold.add(key("shop", "a"));
-        untold.add(key("other", "c"));
-        untold
+    fn three() -> DeniedStatusWrites {
+        let denied = DeniedStatusWrites::default();
+        denied.add(key("shop", "b"));
+        denied.add(key("shop", "a"));
+        denied.add(key("other", "c"));
+        denied
     }
 
     #[test]
     fn the_first_of_a_namespace_is_known_as_the_first_until_it_is_allowed_there() {
-        let untold = Untold::default();
-        assert!(untold.add(key("shop", "a")));
-        assert!(!untold.add(key("shop", "b")));
-        assert!(untold.add(key("other", "a")));
-        untold.allowed(&key("shop", "a"));
-        assert!(untold.add(key("shop", "b")));
+        let denied = DeniedStatusWrites::default();
+        assert!(denied.add(key("shop", "a")));
+        assert!(!denied.add(key("shop", "b")));
+        assert!(denied.add(key("other", "a")));
+        denied.allowed(&key("shop", "a"));
+        assert!(denied.add(key("shop", "b")));
     }
 
     #[test]
     fn one_object_of_each_namespace_tries_again() {
-        let untold = three();
-        let scouts = [("shop", "a"), ("shop", "b"), ("other", "c")].map(|(a, b)| untold.is_scout(&key(a, b)));
+        let denied = three();
+        let scouts = [("shop", "a"), ("shop", "b"), ("other", "c")].map(|(a, b)| denied.is_probe(&key(a, b)));
         assert_eq!(scouts, [true, false, true]);
     }
 
     #[test]
     fn when_it_is_allowed_all_others_of_that_namespace_follow() {
-        let untold = three();
-        assert_eq!(untold.allowed(&key("shop", "new")), [key("shop", "a"), key("shop", "b")]);
-        assert_eq!(untold.allowed(&key("other", "c")), []);
+        let denied = three();
+        assert_eq!(denied.allowed(&key("shop", "new")), [key("shop", "a"), key("shop", "b")]);
+        assert_eq!(denied.allowed(&key("other", "c")), []);
     }
 
     #[test]
     fn when_a_scout_goes_another_takes_its_place() {
-        let untold = three();
-        assert_eq!(untold.forget(&key("shop", "b")), None, "it was none");
-        untold.add(key("shop", "b"));
-        assert_eq!(untold.forget(&key("shop", "a")), Some(key("shop", "b")));
-        assert_eq!(untold.forget(&key("shop", "b")), None, "nobody is left");
-        assert!(untold.add(key("shop", "a")));
+        let denied = three();
+        assert_eq!(denied.forget(&key("shop", "b")), None, "it was none");
+        denied.add(key("shop", "b"));
+        assert_eq!(denied.forget(&key("shop", "a")), Some(key("shop", "b")));
+        assert_eq!(denied.forget(&key("shop", "b")), None, "nobody is left");
+        assert!(denied.add(key("shop", "a")));
     }
 }

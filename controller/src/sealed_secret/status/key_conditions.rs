@@ -3,7 +3,7 @@
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::opening::KeyUse;
 
-use crate::usage::Tally;
+use crate::usage::ObjectKeyUsage;
 
 /// Condition: some items are not sealed with the key that is offered for sealing.
 pub(crate) const STALE: &str = "Stale";
@@ -15,19 +15,19 @@ const MOST_NAMED: usize = 5;
 
 /// A condition that holds; neither is a failure nor progress, so that tools which judge an object pass over both.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
+pub(crate) struct KeyCondition {
     pub(crate) type_: &'static str,
     pub(crate) reason: &'static str,
     pub(crate) message: String,
 }
 
 /// What holds of an object with these items, under this ring. Without a key that leads nothing is stale.
-pub(crate) fn marks(tally: &Tally, ring: &KeyRing) -> Vec<Mark> {
+pub(crate) fn key_conditions(tally: &ObjectKeyUsage, ring: &KeyRing) -> Vec<KeyCondition> {
     let primary = ring.primary().map(|key| key.fingerprint());
     let stale = chosen(tally, |key| primary.is_some_and(|primary| *primary != key.fingerprint));
     let compromised = chosen(tally, |key| ring.is_compromised(&key.fingerprint));
     let all: u32 = tally.keys.iter().map(|key| key.items).sum::<u32>().saturating_add(tally.unopened);
-    let stale = (!stale.is_empty()).then(|| Mark {
+    let stale = (!stale.is_empty()).then(|| KeyCondition {
         type_: STALE,
         reason: "NotOnPrimary",
         message: format!(
@@ -36,7 +36,7 @@ pub(crate) fn marks(tally: &Tally, ring: &KeyRing) -> Vec<Mark> {
             named(&stale)
         ),
     });
-    let compromised = (!compromised.is_empty()).then(|| Mark {
+    let compromised = (!compromised.is_empty()).then(|| KeyCondition {
         type_: KEY_COMPROMISED,
         reason: "NeedsCompromisedKey",
         message: format!(
@@ -48,7 +48,7 @@ pub(crate) fn marks(tally: &Tally, ring: &KeyRing) -> Vec<Mark> {
     [stale, compromised].into_iter().flatten().collect()
 }
 
-fn chosen(tally: &Tally, which: impl Fn(&KeyUse) -> bool) -> Vec<&KeyUse> {
+fn chosen(tally: &ObjectKeyUsage, which: impl Fn(&KeyUse) -> bool) -> Vec<&KeyUse> {
     let mut chosen: Vec<&KeyUse> = tally.keys.iter().filter(|key| which(key)).collect();
     // The order of use differs from one opening to the next, and a message should not.
     chosen.sort_by(|a, b| b.items.cmp(&a.items).then_with(|| a.fingerprint.cmp(&b.fingerprint)));
@@ -77,7 +77,7 @@ mod tests {
     use k8s_openapi::ByteString;
     use k8s_openapi::api::core::v1::Secret;
     use sealed_secrets_core::crypto::Fingerprint;
-    use sealed_secrets_core::keyring::{OrderBy, SealingKey};
+    use sealed_secrets_core::keyring::{OrderBy, RingKey};
 
     use super::*;
 
@@ -85,9 +85,9 @@ mod tests {
         format!("SHA256:{}", letter.to_string().repeat(42) + "A").parse().unwrap()
     }
 
-    fn tally(keys: &[(&Fingerprint, u32)], unopened: u32) -> Tally {
+    fn tally(keys: &[(&Fingerprint, u32)], unopened: u32) -> ObjectKeyUsage {
         let uses = keys.iter().map(|&(key, items)| KeyUse { fingerprint: key.clone(), items });
-        Tally::of(uses.collect(), unopened)
+        ObjectKeyUsage::of(uses.collect(), unopened)
     }
 
     /// A ring with one key, which leads.
@@ -98,7 +98,7 @@ mod tests {
             field("tls.crt", include_str!("../../../core/tests/data/rsa2048.crt")),
         ];
         let secret = Secret { data: Some(data.into()), ..Secret::default() };
-        let key = SealingKey::from_secret(&secret, OrderBy::default()).unwrap();
+        let key = RingKey::from_secret(&secret, OrderBy::default()).unwrap();
         let fingerprint = key.fingerprint().clone();
         (KeyRing::new(vec![Arc::new(key)]), fingerprint)
     }
@@ -106,22 +106,22 @@ mod tests {
     #[test]
     fn what_is_all_on_the_primary_has_no_mark() {
         let (ring, primary) = ring();
-        assert_eq!(marks(&tally(&[(&primary, 3)], 0), &ring), []);
-        assert_eq!(marks(&tally(&[], 2), &ring), [], "what does not open is told otherwise");
+        assert_eq!(key_conditions(&tally(&[(&primary, 3)], 0), &ring), []);
+        assert_eq!(key_conditions(&tally(&[], 2), &ring), [], "what does not open is told otherwise");
     }
 
     #[test]
     fn without_a_key_that_leads_nothing_is_stale() {
         let (ring, primary) = ring();
-        let ring = ring.led_by(None);
-        assert_eq!(marks(&tally(&[(&primary, 1), (&fingerprint('b'), 1)], 0), &ring), []);
+        let ring = ring.with_primary(None);
+        assert_eq!(key_conditions(&tally(&[(&primary, 1), (&fingerprint('b'), 1)], 0), &ring), []);
     }
 
     #[test]
     fn items_on_other_keys_are_counted_whatever_the_order_in_which_the_keys_were_used() {
         let (ring, primary) = ring();
         let (b, c) = (fingerprint('b'), fingerprint('c'));
-        let expected = Mark {
+        let expected = KeyCondition {
             type_: "Stale",
             reason: "NotOnPrimary",
             message: format!(
@@ -130,7 +130,7 @@ mod tests {
             ),
         };
         for keys in [[(&primary, 1), (&b, 1), (&c, 2)], [(&c, 2), (&b, 1), (&primary, 1)]] {
-            assert_eq!(marks(&tally(&keys, 1), &ring), std::slice::from_ref(&expected));
+            assert_eq!(key_conditions(&tally(&keys, 1), &ring), std::slice::from_ref(&expected));
         }
     }
 
@@ -138,7 +138,7 @@ mod tests {
     fn a_compromised_key_is_told_also_while_it_leads_and_with_what_helps() {
         let (ring, primary) = ring();
         let ring = ring.with_compromised(BTreeSet::from([primary.clone()]));
-        let found = marks(&tally(&[(&primary, 2)], 0), &ring);
+        let found = key_conditions(&tally(&[(&primary, 2)], 0), &ring);
         let [mark] = found.as_slice() else { panic!("one mark, not {found:?}") };
         assert_eq!(mark.type_, "KeyCompromised");
         assert!(
@@ -153,7 +153,7 @@ mod tests {
         let (ring, _) = ring();
         let many: Vec<_> = ('a'..='z').map(fingerprint).collect();
         let uses: Vec<_> = many.iter().map(|key| (key, 2)).collect();
-        let message = &marks(&tally(&uses, 0), &ring)[0].message;
+        let message = &key_conditions(&tally(&uses, 0), &ring)[0].message;
         assert!(
             message.starts_with("52 of 52 items") && message.contains(", 42 on other keys)"),
             "{message}"

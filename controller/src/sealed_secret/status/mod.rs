@@ -15,9 +15,9 @@ use sealed_secrets_crds::{
     ConditionStatus, LastSuccess, SealedSecret, SealedSecretCondition, SealedSecretStatus,
 };
 
-use super::watch::raw::{self, Folded};
-use super::status::key_conditions::{KEY_COMPROMISED, Mark, STALE};
-use super::state::{Room, key_of};
+use super::watch::raw::{self, RawSealedSecret};
+use super::status::key_conditions::{KEY_COMPROMISED, KeyCondition, STALE};
+use super::state::{ObjectStates, key_of};
 use crate::error::{Failure, OUT_OF_TIME};
 use crate::clock;
 use crate::api::event;
@@ -65,27 +65,27 @@ struct Announcement {
 /// # Errors
 /// When the status cannot be written for another reason than a missing right; the attempt is then repeated.
 pub(super) async fn report(
-    room: &Room,
+    states: &ObjectStates,
     object: &DynamicObject,
     outcome: Result<LastSuccess, &Failure>,
 ) -> Result<Told, Failure> {
-    let (context, marks) = (&room.context, room.marks(object));
+    let (context, key_conditions) = (&states.context, states.key_conditions(object));
     let (generation, now) = (object.metadata.generation, clock::now());
     let forgets = context.status_forgets.load(Ordering::Relaxed);
-    let after = |before: &_| next(before, generation, outcome.clone(), &marks, now);
+    let after = |before: &_| next(before, generation, outcome.clone(), &key_conditions, now);
     let failure = outcome.as_ref().err().copied();
     let statement = |before: &_, said: &_| {
         let status = after(before);
         let event = announcement(said, &status, failure);
         changed(before, status, forgets).map(|status| Statement { status, event })
     };
-    let before = room.unseen.status(object);
+    let before = states.overlay.status(object);
     context.metrics.condition(object, synced(&after(&before)));
-    let Some(first) = statement(&before, &room.unseen.said(object)) else {
-        room.has_nothing_untold(object);
+    let Some(first) = statement(&before, &states.overlay.said(object)) else {
+        states.clear_denied(object);
         return Ok(Told::Yes);
     };
-    write(room, object, first, |current| statement(current, current)).await
+    write(states, object, first, |current| statement(current, current)).await
 }
 
 /// The event for a change from what was said `before` to `after`, if that says anything new of the attempt.
@@ -119,24 +119,24 @@ fn moment(before: &SealedSecretStatus, generation: Option<i64>) -> String {
 ///
 /// # Errors
 /// When the status cannot be written.
-pub(super) async fn mark(room: &Room, object: &DynamicObject, marks: &[Mark]) -> Result<Told, Failure> {
+pub(super) async fn write_key_conditions(states: &ObjectStates, object: &DynamicObject, key_conditions: &[KeyCondition]) -> Result<Told, Failure> {
     let now = clock::now();
-    let marked = |before: &SealedSecretStatus| {
-        let status = changed(before, with_marks(before, marks, now), false)?;
+    let with_conditions = |before: &SealedSecretStatus| {
+        let status = changed(before, with_key_conditions(before, key_conditions, now), false)?;
         Some(Statement { status, event: None })
     };
-    let Some(first) = marked(&room.unseen.status(object)) else {
-        room.has_nothing_untold(object);
+    let Some(first) = with_conditions(&states.overlay.status(object)) else {
+        states.clear_denied(object);
         return Ok(Told::Yes);
     };
-    write(room, object, first, marked).await
+    write(states, object, first, with_conditions).await
 }
 
-/// Whether [`mark`] has anything to write.
-pub(super) fn marks_differ(room: &Room, object: &DynamicObject, marks: &[Mark]) -> bool {
-    let before = room.unseen.status(object);
-    let after = with_marks(&before, marks, clock::now());
-    room.context.update_status && changed(&before, after, false).is_some()
+/// Whether [`write_key_conditions`] has anything to write.
+pub(super) fn key_conditions_differ(states: &ObjectStates, object: &DynamicObject, key_conditions: &[KeyCondition]) -> bool {
+    let before = states.overlay.status(object);
+    let after = with_key_conditions(&before, key_conditions, clock::now());
+    states.context.update_status && changed(&before, after, false).is_some()
 }
 
 /// What is to be written so that `before` says what `after` does, if anything; `forgets` says that the last success is not
@@ -195,7 +195,7 @@ fn next(
     before: &SealedSecretStatus,
     generation: Option<i64>,
     outcome: Result<LastSuccess, &Failure>,
-    marks: &[Mark],
+    key_conditions: &[KeyCondition],
     now: Timestamp,
 ) -> SealedSecretStatus {
     let failure = outcome.as_ref().err().copied();
@@ -207,29 +207,29 @@ fn next(
     let others = before.conditions.iter().filter(|condition| !is_one_of(&OURS, condition));
     SealedSecretStatus {
         observed_generation: generation,
-        conditions: verdicts.chain(of_keys(before, marks, now)).chain(others.cloned()).collect(),
+        conditions: verdicts.chain(of_keys(before, key_conditions, now)).chain(others.cloned()).collect(),
         last_success: outcome.ok().or_else(|| before.last_success.clone()),
     }
 }
 
 /// The status with this to say of keys; everything else stays. Pure.
-fn with_marks(before: &SealedSecretStatus, marks: &[Mark], now: Timestamp) -> SealedSecretStatus {
+fn with_key_conditions(before: &SealedSecretStatus, key_conditions: &[KeyCondition], now: Timestamp) -> SealedSecretStatus {
     let (ours, others): (Vec<_>, Vec<_>) = before
         .conditions
         .iter()
         .filter(|condition| !is_one_of(&OF_KEYS, condition))
         .cloned()
         .partition(|condition| is_one_of(&OURS, condition));
-    let conditions = ours.into_iter().chain(of_keys(before, marks, now)).chain(others).collect();
+    let conditions = ours.into_iter().chain(of_keys(before, key_conditions, now)).chain(others).collect();
     SealedSecretStatus { conditions, ..before.clone() }
 }
 
 fn of_keys(
     before: &SealedSecretStatus,
-    marks: &[Mark],
+    key_conditions: &[KeyCondition],
     now: Timestamp,
 ) -> impl Iterator<Item = SealedSecretCondition> {
-    marks.iter().map(move |Mark { type_, reason, message }| {
+    key_conditions.iter().map(move |KeyCondition { type_, reason, message }| {
         condition(before, now, type_, true, reason, Some(message.clone()))
     })
 }
@@ -301,37 +301,37 @@ fn same_but_for_time(before: &SealedSecretStatus, after: &SealedSecretStatus) ->
 /// `again` wants of its present status, if anything. Nothing is said of another generation: what came of that is told when it was
 /// tried. Nothing else of the object is sent. Without `--update-status` it is only remembered.
 async fn write(
-    room: &Room,
+    states: &ObjectStates,
     object: &DynamicObject,
     first: Statement,
     again: impl Fn(&SealedSecretStatus) -> Option<Statement>,
 ) -> Result<Told, Failure> {
     let kind = ApiResource::erase::<SealedSecret>(&());
     let namespace = object.namespace().unwrap_or_default();
-    let api: Api<Folded> = Api::namespaced_with(room.context.client.clone(), &namespace, &kind);
+    let api: Api<RawSealedSecret> = Api::namespaced_with(states.context.client.clone(), &namespace, &kind);
     let (mut current, mut next) = (object.clone(), first);
     for _ in 0..ATTEMPTS {
         let Statement { status, event } = next;
-        announce(room, object, event).await;
-        if !room.context.update_status {
-            room.unseen.unwritten(object, status);
+        announce(states, object, event).await;
+        if !states.context.update_status {
+            states.overlay.unwritten(object, status);
             return Ok(Told::Yes);
         }
-        if let Some(told) = put(room, &api, &current, status).await? {
+        if let Some(told) = put(states, &api, &current, status).await? {
             return Ok(told);
         }
         current = match api.get(&object.name_any()).await {
-            Ok(Folded(fresh)) if fresh.metadata.uid == object.metadata.uid => fresh,
+            Ok(RawSealedSecret(fresh)) if fresh.metadata.uid == object.metadata.uid => fresh,
             // Gone, or another object of that name: its own event queues it.
             Ok(_) => return Ok(Told::Yes),
             Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(Told::Yes),
             Err(error) => return Err(Failure::api(&error)),
         };
-        room.has_written(&current);
+        states.record_write(&current);
         let is_same = current.metadata.generation == object.metadata.generation;
         let Some(wanted) = is_same.then(|| again(&read(&current))).flatten() else {
             // Who may not write is not told of conflicts.
-            room.may_tell(object);
+            states.requeue_denied(object);
             return Ok(Told::Yes);
         };
         next = wanted;
@@ -339,16 +339,16 @@ async fn write(
     Err(Failure::temporary("the status changed underneath each time it was to be written".to_owned()))
 }
 
-async fn announce(room: &Room, object: &DynamicObject, event: Option<Announcement>) {
+async fn announce(states: &ObjectStates, object: &DynamicObject, event: Option<Announcement>) {
     if let Some(Announcement { kind, reason, message, moment }) = event {
-        event::write(&room.context.client, object, kind, reason, &message, &moment).await;
+        event::write(&states.context.client, object, kind, reason, &message, &moment).await;
     }
 }
 
 /// Writes the status of `current`, if it is still as it was seen: `None` where it is not.
 async fn put(
-    room: &Room,
-    api: &Api<Folded>,
+    states: &ObjectStates,
+    api: &Api<RawSealedSecret>,
     current: &DynamicObject,
     status: SealedSecretStatus,
 ) -> Result<Option<Told>, Failure> {
@@ -356,19 +356,19 @@ async fn put(
     let value = serde_json::to_value(&status).map_err(|error| Failure::temporary(error.to_string()))?;
     let update = raw::with_status_only(current, &value);
     match api.replace_status(&current.name_any(), &PostParams::default(), &update).await {
-        Ok(Folded(written)) => {
+        Ok(RawSealedSecret(written)) => {
             if remembers {
                 let forgets = read(&written).last_success.is_none();
-                room.context.status_forgets.store(forgets, Ordering::Relaxed);
+                states.context.status_forgets.store(forgets, Ordering::Relaxed);
             }
-            room.has_written(&written);
-            room.may_tell(current);
+            states.record_write(&written);
+            states.requeue_denied(current);
             Ok(Some(Told::Yes))
         }
         Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(Some(Told::Yes)),
         Err(kube::Error::Api(answer)) if answer.code == 403 => {
-            room.unseen.forbidden(current, status);
-            if room.untold.add(key_of(current)) {
+            states.overlay.forbidden(current, status);
+            if states.denied.add(key_of(current)) {
                 tracing::warn!("the status of SealedSecrets may not be written: {}", answer.message);
             }
             Ok(Some(Told::Forbidden))
@@ -521,8 +521,8 @@ mod tests {
         assert_ne!(again, before);
     }
 
-    fn stale(message: &str) -> Mark {
-        Mark { type_: STALE, reason: "NotOnPrimary", message: message.to_owned() }
+    fn stale(message: &str) -> KeyCondition {
+        KeyCondition { type_: STALE, reason: "NotOnPrimary", message: message.to_owned() }
     }
 
     #[test]
@@ -530,19 +530,19 @@ mod tests {
         let other = SealedSecretCondition { type_: "Other".to_owned(), ..SealedSecretCondition::default() };
         let before = SealedSecretStatus { conditions: vec![other], ..SealedSecretStatus::default() };
         let opened = next(&before, Some(1), Ok(LastSuccess::default()), &[], at(1));
-        let marked = with_marks(&opened, &[stale("1 of 1")], at(2));
-        assert_eq!(conditions(&marked)[..3], [("Synced", "True"), ("Ready", "True"), ("Stale", "True")]);
-        assert_eq!(marked.conditions[3].type_, "Other");
-        assert!(same_verdict(&opened, &marked), "no event");
-        assert!(same_but_for_time(&with_marks(&marked, &[stale("1 of 1")], at(3)), &marked), "no write");
-        assert_eq!(with_marks(&marked, &[], at(3)), opened);
+        let with_conditions = with_key_conditions(&opened, &[stale("1 of 1")], at(2));
+        assert_eq!(conditions(&with_conditions)[..3], [("Synced", "True"), ("Ready", "True"), ("Stale", "True")]);
+        assert_eq!(with_conditions.conditions[3].type_, "Other");
+        assert!(same_verdict(&opened, &with_conditions), "no event");
+        assert!(same_but_for_time(&with_key_conditions(&with_conditions, &[stale("1 of 1")], at(3)), &with_conditions), "no write");
+        assert_eq!(with_key_conditions(&with_conditions, &[], at(3)), opened);
     }
 
     #[test]
     fn what_is_said_of_keys_does_not_make_a_success_void() {
         let mut before = SealedSecretStatus::default();
-        for marks in [vec![], vec![stale("1 of 1")]] {
-            before = next(&before, Some(1), Ok(LastSuccess::default()), &marks, at(1));
+        for key_conditions in [vec![], vec![stale("1 of 1")]] {
+            before = next(&before, Some(1), Ok(LastSuccess::default()), &key_conditions, at(1));
             assert_eq!(last_success(before.clone(), Some(1)), Some(LastSuccess::default()));
         }
     }

@@ -7,25 +7,25 @@ use kube::api::DynamicObject;
 use sealed_secrets_crds::SealedSecretStatus;
 
 use crate::sealed_secret::state::key_of;
-use crate::sealed_secret::watch::observed::moment;
+use crate::sealed_secret::watch::observed::resource_version;
 use super::read;
 use crate::sealed_secret::secret::index::Key;
 
 /// Statuses that the objects of the watch do not show yet, or never will.
 #[derive(Debug, Default)]
-pub(crate) struct Unseen {
-    statuses: Mutex<HashMap<Key, Told>>,
+pub(crate) struct StatusOverlay {
+    statuses: Mutex<HashMap<Key, PendingStatus>>,
 }
 
 #[derive(Debug)]
-struct Told {
+struct PendingStatus {
     uid: Option<String>,
-    how: How,
+    delivery: Delivery,
     status: SealedSecretStatus,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum How {
+enum Delivery {
     /// Stored at this moment.
     Written(u64),
     /// By an event only: statuses are not to be written.
@@ -34,21 +34,21 @@ enum How {
     Forbidden,
 }
 
-impl Told {
+impl PendingStatus {
     /// Whether `object` is of an earlier moment.
     fn is_later_than(&self, object: &DynamicObject) -> bool {
-        let is_later = match self.how {
-            How::Written(then) => Some(then) > moment(object),
-            How::Unwritten | How::Forbidden => true,
+        let is_later = match self.delivery {
+            Delivery::Written(then) => Some(then) > resource_version(object),
+            Delivery::Unwritten | Delivery::Forbidden => true,
         };
         self.uid == object.metadata.uid && is_later
     }
 }
 
-impl Unseen {
+impl StatusOverlay {
     /// The latest status of `object` that is stored, as far as is known; where statuses are not to be written, what it would be.
     pub(crate) fn status(&self, object: &DynamicObject) -> SealedSecretStatus {
-        self.later(object, |told| told.how != How::Forbidden)
+        self.later(object, |pending| pending.delivery != Delivery::Forbidden)
     }
 
     /// What was said of `object` last, stored or not.
@@ -56,38 +56,38 @@ impl Unseen {
         self.later(object, |_| true)
     }
 
-    fn later(&self, object: &DynamicObject, counts: impl Fn(&Told) -> bool) -> SealedSecretStatus {
+    fn later(&self, object: &DynamicObject, counts: impl Fn(&PendingStatus) -> bool) -> SealedSecretStatus {
         let all = self.lock();
-        let later = all.get(&key_of(object)).filter(|told| told.is_later_than(object) && counts(told));
-        later.map_or_else(|| read(object), |told| told.status.clone())
+        let later = all.get(&key_of(object)).filter(|pending| pending.is_later_than(object) && counts(pending));
+        later.map_or_else(|| read(object), |pending| pending.status.clone())
     }
 
     /// Notes an object as the API server has answered it, and the watch has not shown it yet.
     pub(crate) fn written(&self, object: &DynamicObject) {
-        let how = How::Written(moment(object).unwrap_or_default());
-        self.note(object, how, read(object));
+        let delivery = Delivery::Written(resource_version(object).unwrap_or_default());
+        self.note(object, delivery, read(object));
     }
 
     /// Notes a status that is not to be written.
     pub(crate) fn unwritten(&self, object: &DynamicObject, status: SealedSecretStatus) {
-        self.note(object, How::Unwritten, status);
+        self.note(object, Delivery::Unwritten, status);
     }
 
     /// Notes a status that may not be written for the time being.
     pub(crate) fn forbidden(&self, object: &DynamicObject, status: SealedSecretStatus) {
-        self.note(object, How::Forbidden, status);
+        self.note(object, Delivery::Forbidden, status);
     }
 
-    fn note(&self, object: &DynamicObject, how: How, status: SealedSecretStatus) {
-        let told = Told { uid: object.metadata.uid.clone(), how, status };
-        self.lock().insert(key_of(object), told);
+    fn note(&self, object: &DynamicObject, delivery: Delivery, status: SealedSecretStatus) {
+        let pending = PendingStatus { uid: object.metadata.uid.clone(), delivery, status };
+        self.lock().insert(key_of(object), pending);
     }
 
     /// Forgets what `object`, which the watch shows, says as well.
     pub(crate) fn shown(&self, object: &DynamicObject) {
         let mut all = self.lock();
         let key = key_of(object);
-        if all.get(&key).is_some_and(|told| !told.is_later_than(object)) {
+        if all.get(&key).is_some_and(|pending| !pending.is_later_than(object)) {
             all.remove(&key);
         }
     }
@@ -97,7 +97,7 @@ impl Unseen {
         self.lock().remove(key);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Told>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, PendingStatus>> {
         self.statuses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -116,7 +116,7 @@ mod tests {
         }))
     }
 
-    fn told(memory: &Unseen, object: &DynamicObject) -> Option<i64> {
+    fn pending(memory: &StatusOverlay, object: &DynamicObject) -> Option<i64> {
         memory.status(object).observed_generation
     }
 
@@ -126,11 +126,11 @@ mod tests {
 
     #[test]
     fn what_was_written_counts_until_the_watch_shows_it_or_something_later() {
-        let memory = Unseen::default();
+        let memory = StatusOverlay::default();
         memory.written(&object("u", "10", 2));
-        assert_eq!(told(&memory, &object("u", "9", 1)), Some(2), "the watch is behind");
-        assert_eq!(told(&memory, &object("u", "11", 3)), Some(3), "somebody has written since");
-        assert_eq!(told(&memory, &object("another", "9", 4)), Some(4));
+        assert_eq!(pending(&memory, &object("u", "9", 1)), Some(2), "the watch is behind");
+        assert_eq!(pending(&memory, &object("u", "11", 3)), Some(3), "somebody has written since");
+        assert_eq!(pending(&memory, &object("another", "9", 4)), Some(4));
         memory.shown(&object("u", "9", 1));
         assert_eq!(memory.lock().len(), 1, "it is still to be shown");
         memory.shown(&object("u", "10", 2));
@@ -139,20 +139,20 @@ mod tests {
 
     #[test]
     fn what_is_never_written_counts_as_long_as_the_object_is_the_same() {
-        let memory = Unseen::default();
+        let memory = StatusOverlay::default();
         memory.unwritten(&object("u", "10", 0), status(2));
         memory.shown(&object("u", "11", 0));
-        assert_eq!(told(&memory, &object("u", "12", 0)), Some(2));
+        assert_eq!(pending(&memory, &object("u", "12", 0)), Some(2));
         memory.shown(&object("another", "13", 0));
         assert!(memory.lock().is_empty());
     }
 
     #[test]
     fn what_may_not_be_written_was_said_and_is_still_to_be_written() {
-        let memory = Unseen::default();
+        let memory = StatusOverlay::default();
         memory.forbidden(&object("u", "10", 1), status(2));
         assert_eq!(memory.said(&object("u", "10", 1)).observed_generation, Some(2));
-        assert_eq!(told(&memory, &object("u", "10", 1)), Some(1));
+        assert_eq!(pending(&memory, &object("u", "10", 1)), Some(1));
         memory.written(&object("u", "11", 3));
         assert_eq!(memory.said(&object("u", "10", 1)).observed_generation, Some(3));
     }

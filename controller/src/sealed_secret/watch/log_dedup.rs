@@ -4,11 +4,11 @@ use kube::runtime::watcher::{Error, Event};
 
 /// Remembers what was said since the watch last worked: a missing right or CRD fails every few seconds for the same reason.
 #[derive(Debug, Default)]
-pub(crate) struct News {
+pub(crate) struct LogDedup {
     said: Option<String>,
 }
 
-impl News {
+impl LogDedup {
     /// Whether this is anything but the last error once more.
     pub(crate) fn is_new<K>(&mut self, event: &Result<Event<K>, Error>) -> bool {
         match event {
@@ -37,10 +37,10 @@ mod tests {
 
     #[test]
     fn the_same_error_is_said_once_until_the_watch_has_worked() {
-        let mut news = News::default();
+        let mut log_dedup = LogDedup::default();
         let events =
             [error("no right"), Ok(Event::Init), error("no right"), error("no CRD"), Ok(Event::InitDone)];
-        assert_eq!(events.map(|event| news.is_new(&event)), [true, true, false, true, true]);
-        assert!(news.is_new(&error("no CRD")));
+        assert_eq!(events.map(|event| log_dedup.is_new(&event)), [true, true, false, true, true]);
+        assert!(log_dedup.is_new(&error("no CRD")));
     }
 }

@@ -7,19 +7,19 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{Error, Event};
 
 use crate::sealed_secret::object_kind;
-use crate::sealed_secret::state::{Room, key_of, reference};
+use crate::sealed_secret::state::{ObjectStates, key_of, reference};
 
 /// Follows the events of a watch that fills `store`.
 pub(crate) struct Follower {
     store: Store<DynamicObject>,
-    room: Arc<Room>,
+    states: Arc<ObjectStates>,
     /// What was stored when the list began that is being read.
     before: Vec<Arc<DynamicObject>>,
 }
 
 impl Follower {
-    pub(crate) fn new(store: Store<DynamicObject>, room: Arc<Room>) -> Self {
-        Self { store, room, before: Vec::new() }
+    pub(crate) fn new(store: Store<DynamicObject>, states: Arc<ObjectStates>) -> Self {
+        Self { store, states, before: Vec::new() }
     }
 
     /// The object that must be looked at because of this event, which the store shows already. Those of a list are put into
@@ -31,14 +31,14 @@ impl Follower {
         &mut self,
         event: Result<Event<DynamicObject>, Error>,
     ) -> Result<Option<ObjectRef<DynamicObject>>, Error> {
-        match event.inspect_err(|_| self.room.context.usage.watch_failed())? {
+        match event.inspect_err(|_| self.states.context.usage.watch_failed())? {
             Event::Apply(object) => {
-                let changed = self.room.sees(&object);
+                let changed = self.states.sees(&object);
                 return Ok(changed.then(|| ObjectRef::from_obj_with(&object, object_kind())));
             }
-            Event::Delete(object) => self.room.forget(&key_of(&object)),
+            Event::Delete(object) => self.states.forget(&key_of(&object)),
             Event::Init => {
-                self.room.context.usage.listing();
+                self.states.context.usage.listing();
                 self.before = self.store.state();
             }
             Event::InitApply(_) => {}
@@ -51,13 +51,13 @@ impl Follower {
         for gone in std::mem::take(&mut self.before) {
             let key = key_of(&gone);
             if self.store.get(&reference(key.clone())).is_none() {
-                self.room.forget(&key);
+                self.states.forget(&key);
             }
         }
         let objects = self.store.state();
-        let changed = objects.iter().filter(|object| self.room.sees(object));
-        self.room.lanes.open_later(changed.map(|object| key_of(object)));
-        self.room.context.usage.listed();
-        self.room.objects_listed.open();
+        let changed = objects.iter().filter(|object| self.states.sees(object));
+        self.states.queue.open_later(changed.map(|object| key_of(object)));
+        self.states.context.usage.listed();
+        self.states.objects_listed.open();
     }
 }

@@ -12,26 +12,26 @@ use crate::sealed_secret::secret::index::Key;
 
 /// Tells changes that matter from others, above all from those of the status that we write ourselves.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct ObservedVersions {
     known: Mutex<HashMap<Key, Shown>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Shown {
     what_matters: u64,
-    moment: Option<u64>,
+    resource_version: Option<u64>,
 }
 
-impl Seen {
+impl ObservedVersions {
     /// Notes `object`, and tells whether it is new or has changed in what matters.
     pub(crate) fn note(&self, object: &DynamicObject) -> bool {
-        let now = Shown { what_matters: version_of(&object.metadata), moment: moment(object) };
+        let now = Shown { what_matters: object_hash(&object.metadata), resource_version: resource_version(object) };
         self.lock().insert(key_of(object), now).is_none_or(|before| before.what_matters != now.what_matters)
     }
 
     /// Whether the watch has shown `object` as it is in this moment, or later.
     pub(crate) fn has_shown(&self, object: &DynamicObject) -> bool {
-        self.lock().get(&key_of(object)).is_some_and(|shown| shown.moment >= moment(object))
+        self.lock().get(&key_of(object)).is_some_and(|shown| shown.resource_version >= resource_version(object))
     }
 
     pub(crate) fn forget(&self, key: &Key) {
@@ -44,12 +44,12 @@ impl Seen {
 }
 
 /// The resourceVersion as a number: that of a later moment is greater (KEP 5504).
-pub(crate) fn moment(object: &DynamicObject) -> Option<u64> {
+pub(crate) fn resource_version(object: &DynamicObject) -> Option<u64> {
     object.metadata.resource_version.as_ref()?.parse().ok()
 }
 
 /// Differs where anything differs that an attempt depends on.
-pub(crate) fn version_of(metadata: &ObjectMeta) -> u64 {
+pub(crate) fn object_hash(metadata: &ObjectMeta) -> u64 {
     let mut hasher = DefaultHasher::new();
     (&metadata.uid, metadata.generation, metadata.deletion_timestamp.is_some()).hash(&mut hasher);
     Scope::from_annotations(metadata.annotations.as_ref()).hash(&mut hasher);
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn only_what_an_attempt_depends_on_is_a_change() {
-        let seen = Seen::default();
+        let seen = ObservedVersions::default();
         let (one, none) = (json!({"uid": "u", "generation": 1}), json!({}));
         let scope = "sealedsecrets.bitnami.com/cluster-wide";
         let steps = [
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn what_the_watch_has_shown_is_told_from_what_it_is_still_to_show() {
-        let seen = Seen::default();
+        let seen = ObservedVersions::default();
         let at = |version: &str| object(&json!({"uid": "u", "resourceVersion": version}), &json!({}));
         assert!(!seen.has_shown(&at("9")));
         seen.note(&at("10"));

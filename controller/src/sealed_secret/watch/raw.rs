@@ -31,13 +31,13 @@ const KEPT: usize = 8 << 10;
 
 /// A SealedSecret without what is never read, and with everything but its metadata as text.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Folded(pub(crate) DynamicObject);
+pub(crate) struct RawSealedSecret(pub(crate) DynamicObject);
 
 /// The same with its spec, whatever its size.
 #[derive(Clone, Debug)]
-pub(crate) struct Whole(pub(crate) DynamicObject);
+pub(crate) struct UnabridgedSealedSecret(pub(crate) DynamicObject);
 
-impl Resource for Folded {
+impl Resource for RawSealedSecret {
     type DynamicType = ApiResource;
     type Scope = DynamicResourceScope;
 
@@ -66,7 +66,7 @@ impl Resource for Folded {
     }
 }
 
-impl<'de> Deserialize<'de> for Folded {
+impl<'de> Deserialize<'de> for RawSealedSecret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let sent = Sent::deserialize(deserializer)?;
         let is_kept = sent.bytes() <= KEPT && !sent.is_decided();
@@ -74,7 +74,7 @@ impl<'de> Deserialize<'de> for Folded {
     }
 }
 
-impl<'de> Deserialize<'de> for Whole {
+impl<'de> Deserialize<'de> for UnabridgedSealedSecret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Sent::deserialize(deserializer).map(|sent| Self(sent.whole()))
     }
@@ -300,11 +300,11 @@ fn without_place(error: &Error) -> String {
 }
 
 /// What is sent to write the status of `object`, if it is still as it was seen: the API server takes the rest from what it has.
-pub(crate) fn with_status_only(object: &DynamicObject, status: &Value) -> Folded {
+pub(crate) fn with_status_only(object: &DynamicObject, status: &Value) -> RawSealedSecret {
     let ObjectMeta { name, namespace, uid, resource_version, .. } = object.metadata.clone();
     let types =
         TypeMeta { api_version: SEALED_SECRET_API_VERSION.to_owned(), kind: SEALED_SECRET_KIND.to_owned() };
-    Folded(DynamicObject {
+    RawSealedSecret(DynamicObject {
         types: Some(types),
         metadata: ObjectMeta { name, namespace, uid, resource_version, ..ObjectMeta::default() },
         data: json!({ "status": status }),
@@ -314,7 +314,7 @@ pub(crate) fn with_status_only(object: &DynamicObject, status: &Value) -> Folded
 /// As the watch would show what the API server sends so.
 #[cfg(test)]
 pub(crate) fn shown(sent: &Value) -> DynamicObject {
-    let folded: Folded = serde_json::from_str(&sent.to_string()).expect("a SealedSecret has metadata");
+    let folded: RawSealedSecret = serde_json::from_str(&sent.to_string()).expect("a SealedSecret has metadata");
     folded.0
 }
 
@@ -356,7 +356,7 @@ mod tests {
     }
 
     fn whole(sent: &Value) -> DynamicObject {
-        serde_json::from_str::<Whole>(&sent.to_string()).unwrap().0
+        serde_json::from_str::<UnabridgedSealedSecret>(&sent.to_string()).unwrap().0
     }
 
     #[test]
@@ -418,12 +418,12 @@ mod tests {
             object("deep", &metadata),
             object("plain", "{\"encryptedData\":{\"password\":\"AgB\"}}")
         );
-        let listed: kube::api::ObjectList<Folded> = serde_json::from_str(&list).unwrap();
+        let listed: kube::api::ObjectList<RawSealedSecret> = serde_json::from_str(&list).unwrap();
         assert_eq!(decode(&listed.items[1].0).unwrap().spec.encrypted_data["password"], "AgB");
         let line = format!("{{\"type\":\"ADDED\",\"object\":{}}}", object("deep", &metadata));
-        let event: kube::api::WatchEvent<Folded> = serde_json::from_str(&line).unwrap();
+        let event: kube::api::WatchEvent<RawSealedSecret> = serde_json::from_str(&line).unwrap();
         assert!(
-            matches!(event, kube::api::WatchEvent::Added(Folded(object)) if object.metadata.name.is_some())
+            matches!(event, kube::api::WatchEvent::Added(RawSealedSecret(object)) if object.metadata.name.is_some())
         );
     }
 
@@ -444,7 +444,7 @@ mod tests {
         typed["spec"]["data"] = json!("AgB");
         typed["metadata"]["generation"] = json!(3);
         typed["status"] = json!({"observedGeneration": 3});
-        let Folded(decided) = serde_json::from_str(&typed.to_string()).unwrap();
+        let RawSealedSecret(decided) = serde_json::from_str(&typed.to_string()).unwrap();
         assert!(!is_whole(&decided));
         assert_eq!(type_of_secret(&decided).as_deref(), Some("example.com/\"risky\""));
         assert!(has_v1_data(&decided));

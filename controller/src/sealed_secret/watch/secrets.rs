@@ -13,8 +13,8 @@ use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use kube::{Api, ResourceExt as _};
 
-use crate::sealed_secret::state::{Room, reference};
-use crate::sealed_secret::secret::index::{Key, Versions};
+use crate::sealed_secret::state::{ObjectStates, reference};
+use crate::sealed_secret::secret::index::{Key, SecretIndex};
 use crate::api::backoff::WatchBackoff;
 use crate::api::client;
 
@@ -27,20 +27,20 @@ const LONGEST_WAIT_FOR_LIST: Duration = Duration::from_secs(10);
 pub(crate) fn changes(
     secrets: Api<PartialObjectMeta<Secret>>,
     store: Store<DynamicObject>,
-    room: &Arc<Room>,
+    states: &Arc<ObjectStates>,
 ) -> impl Stream<Item = ObjectRef<DynamicObject>> + use<> {
-    let versions = Arc::clone(&room.versions);
+    let versions = Arc::clone(&states.versions);
     let mut follower = Follower { store, versions, seen: HashSet::new(), failing_since: None, told: false };
-    let room = Arc::clone(room);
+    let states = Arc::clone(states);
     // The store comes first: it says which Secrets matter.
-    let events = stream::once(async move { room.objects_listed.opened().await })
+    let events = stream::once(async move { states.objects_listed.opened().await })
         .flat_map(move |()| watch(secrets.clone(), client::watching()).backoff(WatchBackoff::spare()));
     events.flat_map(move |event| stream::iter(follower.follow(event)))
 }
 
 struct Follower {
     store: Store<DynamicObject>,
-    versions: Arc<Versions>,
+    versions: Arc<SecretIndex>,
     /// What the list that is being read has shown so far.
     seen: HashSet<Key>,
     failing_since: Option<Instant>,
@@ -133,7 +133,7 @@ mod tests {
 
     fn follower() -> Follower {
         let store = Writer::<DynamicObject>::new(object_kind()).as_reader();
-        let versions = Arc::new(Versions::new());
+        let versions = Arc::new(SecretIndex::new());
         Follower { store, versions, seen: HashSet::new(), failing_since: None, told: false }
     }
 
