@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use crate::error::Error;
 use crate::flags::Flags;
 use crate::http_client::{causes, shown};
-use crate::{kubeconfig, http_client};
+use crate::{http_client, kubeconfig};
 
 /// A client and the namespace that it works in.
 pub(crate) struct ApiServer {

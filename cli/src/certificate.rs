@@ -9,7 +9,7 @@ use crate::cluster_certificate::ClusterCertificate;
 use crate::error::Error;
 use crate::flags::Flags;
 use crate::http_client::Page;
-use crate::{io, kubeconfig, http_client};
+use crate::{http_client, io, kubeconfig};
 
 /// What was read or fetched as a certificate.
 pub(crate) struct Fetched {

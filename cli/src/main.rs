@@ -10,13 +10,13 @@ mod error;
 mod escape;
 mod flags;
 mod help;
+mod http_client;
 mod io;
 mod kubeconfig;
 mod platform;
 mod report;
 mod surplus;
 mod template_sources;
-mod http_client;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

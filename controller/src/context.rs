@@ -13,9 +13,9 @@ use sealed_secrets_crds::names::DEFAULT_POLICY_NAME;
 use tokio::sync::watch;
 
 use crate::api::backoff::Failures;
+use crate::api::optional_crd_watch::Watched;
 use crate::keystore::list::refresh::KeyRefresh;
 use crate::metrics::Metrics;
-use crate::api::optional_crd_watch::Watched;
 use crate::usage::KeyUsageIndex;
 use crate::work::limits::WorkLimits;
 
@@ -53,8 +53,10 @@ impl Context {
     /// What names of key Secrets begin with: by the flag, and by the policy in force.
     pub(crate) fn key_prefixes(&self) -> Vec<String> {
         let policies = self.policies.borrow();
-        let generation_config = policies.get(DEFAULT_POLICY_NAME).and_then(|policy| policy.spec.generate.as_ref());
-        let of_policy = generation_config.and_then(|generation_config| generation_config.secret_prefix.clone());
+        let generation_config =
+            policies.get(DEFAULT_POLICY_NAME).and_then(|policy| policy.spec.generate.as_ref());
+        let of_policy =
+            generation_config.and_then(|generation_config| generation_config.secret_prefix.clone());
         of_policy.into_iter().chain([self.key_prefix.clone()]).collect()
     }
 }

@@ -7,15 +7,13 @@
 // A slice that begins or ends inside a character panics with the text.
 #![cfg_attr(not(test), warn(clippy::string_slice))]
 
-pub(crate) mod installation;
-pub(crate) mod template_sources;
-pub(crate) mod work;
 pub(crate) mod api;
 pub mod args;
 mod clock;
 mod context;
 mod error;
 mod http;
+pub(crate) mod installation;
 mod keystore;
 mod memory_guard;
 mod metrics;
@@ -24,7 +22,9 @@ mod sealed_secret;
 mod sealing_keys;
 mod startup;
 pub mod telemetry;
+pub(crate) mod template_sources;
 mod usage;
+pub(crate) mod work;
 
 pub use error::StartError;
 pub use memory_guard::protect_memory;

@@ -12,25 +12,27 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::Args;
 use crate::api::backoff::Failures;
+use crate::api::client;
+use crate::api::optional_crd_watch::Follower;
+use crate::api::servers;
+use crate::args::Args;
 use crate::context::{Context, RingReceiver};
 use crate::error::StartError;
-use crate::http::{RequestHandler, HttpState, Limits, ConnectionTimeouts, RateLimiter, Readiness, TrustedProxies};
+use crate::http;
+use crate::http::{
+    ConnectionTimeouts, HttpState, Limits, RateLimiter, Readiness, RequestHandler, TrustedProxies,
+};
+use crate::installation;
 use crate::keystore::list::refresh::KeyRefresh;
 use crate::keystore::{Guidance, Keystore};
 use crate::metrics::Metrics;
-use crate::api::optional_crd_watch::Follower;
 use crate::policy::Reporter;
+use crate::sealed_secret;
 use crate::sealed_secret::Selection;
 use crate::sealing_keys::SealingKeys;
 use crate::usage::KeyUsageIndex;
 use crate::work::limits::WorkLimits;
-use crate::api::servers;
-use crate::api::client;
-use crate::installation;
-use crate::http;
-use crate::sealed_secret;
 
 const STACK: usize = 8 << 20;
 /// On each of the two ports.

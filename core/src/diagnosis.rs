@@ -9,10 +9,10 @@ use sealed_secrets_crds::names::{CLUSTER_WIDE_ANNOTATION, NAMESPACE_WIDE_ANNOTAT
 use sealed_secrets_crds::{Scope, SealedSecret};
 
 use crate::crypto::envelope::Envelope;
+use crate::decrypt_attempt::{DecryptAttempt, KeyOrder};
 use crate::keyring::KeyRing;
 use crate::label::Label;
 use crate::opening::{OpenError, OpeningError, decode};
-use crate::decrypt_attempt::{KeyOrder, DecryptAttempt};
 
 /// Private-key operations that the examination of one object may take.
 pub const LIMIT: usize = 200;

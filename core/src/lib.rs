@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), warn(clippy::string_slice))]
 
 pub mod crypto;
+mod decrypt_attempt;
 pub mod diagnosis;
 pub mod keyring;
 pub mod label;
@@ -18,5 +19,4 @@ pub mod re_encrypt;
 pub mod rotation;
 pub mod seal;
 pub mod template;
-mod decrypt_attempt;
 pub mod unseal;

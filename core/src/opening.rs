@@ -13,9 +13,9 @@ use zeroize::Zeroizing;
 
 use crate::crypto::Fingerprint;
 use crate::crypto::envelope::{Envelope, FramingError};
+use crate::decrypt_attempt::{DecryptAttempt, KeyOrder};
 use crate::keyring::KeyRing;
 use crate::label::Label;
-use crate::decrypt_attempt::{KeyOrder, DecryptAttempt};
 
 /// Bytes of the names of items in one sentence of an error.
 const LONGEST_LIST: usize = 2_000;

@@ -13,10 +13,10 @@ use zeroize::Zeroizing;
 
 use crate::crypto::PublicKey;
 use crate::crypto::envelope::{self, Envelope};
+use crate::decrypt_attempt::{DecryptAttempt, KeyOrder};
 use crate::keyring::KeyRing;
 use crate::label::Label;
 use crate::opening::{V1Data, decode};
-use crate::decrypt_attempt::{KeyOrder, DecryptAttempt};
 
 /// An ordinary object may use this many operations however many keys its items need.
 const FREE_OPERATIONS: usize = 200;

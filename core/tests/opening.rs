@@ -15,7 +15,7 @@ use sealed_secrets_core::diagnosis::{Examination, Examined, LIMIT};
 use sealed_secrets_core::keyring::{KeyRing, OrderBy, RingKey};
 use sealed_secrets_core::label::Label;
 use sealed_secrets_core::opening::{Content, Finished, KeyUse, Opening, Step, V1Data, open_all};
-use sealed_secrets_core::re_encrypt::opens;
+use sealed_secrets_core::re_encrypt::can_decrypt;
 use sealed_secrets_core::seal::seal_value;
 use sealed_secrets_crds::names::NAMESPACE_WIDE_ANNOTATION;
 use sealed_secrets_crds::{Scope, SealedSecret, SealedSecretSpec};

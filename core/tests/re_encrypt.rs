@@ -67,7 +67,10 @@ fn one_item_that_does_not_open_fails_the_whole_object() {
     object.spec.encrypted_data.insert("b".to_owned(), "AAAA".to_owned());
     assert!(!can_decrypt(&object, &ring, V1Data::Accepted, &ALWAYS));
     let key = ring.primary().unwrap().key_pair().public_key();
-    assert_eq!(re_encrypt(&mut StdRng::seed_from_u64(2), &object, &ring, V1Data::Accepted, key, &ALWAYS), None);
+    assert_eq!(
+        re_encrypt(&mut StdRng::seed_from_u64(2), &object, &ring, V1Data::Accepted, key, &ALWAYS),
+        None
+    );
 }
 
 #[test]

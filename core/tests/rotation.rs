@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use sealed_secrets_core::crypto::{Fingerprint, KeyPair};
 use sealed_secrets_core::rotation::{
-    Blocked, Change, Generation, KeyFacts, KeyLabel, KeyRecord, UsageReport, Trigger, Plan, RotationPolicy, Step,
-    DesiredState, is_successor, next_rotation, plan, predecessor, successor_name,
+    Blocked, Change, DesiredState, Generation, KeyFacts, KeyLabel, KeyRecord, Plan, RotationPolicy, Step,
+    Trigger, UsageReport, is_successor, next_rotation, plan, predecessor, successor_name,
 };
 
 const DAY: i64 = 86_400;
@@ -64,7 +64,11 @@ fn compromised(name: &str, day: i64, since: i64) -> KeyRecord {
 /// The same, with an end of decryption.
 fn ending(name: &str, day: i64, since: i64, end: i64) -> KeyRecord {
     let decrypt_until = Some(at(end));
-    KeyRecord { desired: DesiredState::Compromised { decrypt_until }, decrypt_until, ..compromised(name, day, since) }
+    KeyRecord {
+        desired: DesiredState::Compromised { decrypt_until },
+        decrypt_until,
+        ..compromised(name, day, since)
+    }
 }
 
 /// A key that is to retire, and was said to be something else before.
@@ -320,7 +324,10 @@ fn a_compromised_key_decrypts_until_its_end_and_for_ever_without_one() {
     );
     let keys = [ending("a", 0, 1, 9), key("b", 2)];
     assert_eq!(plan(&RotationPolicy::default(), &keys, None, at(8)).look_again_at, Some(at(9)));
-    assert_eq!(plan(&RotationPolicy::default(), &keys, None, at(9)).changes, [change("a", Step::RemoveCompromised)]);
+    assert_eq!(
+        plan(&RotationPolicy::default(), &keys, None, at(9)).changes,
+        [change("a", Step::RemoveCompromised)]
+    );
 }
 
 #[test]
@@ -595,7 +602,8 @@ fn a_retired_secret_whose_key_is_on_the_ring_in_another_one_is_deleted_though_th
 
 #[test]
 fn a_secret_that_tells_of_a_compromise_is_never_deleted() {
-    let told = KeyRecord { compromised_since: Some(at(6)), desired: DesiredState::Retired, ..retired("a", 0, 5) };
+    let told =
+        KeyRecord { compromised_since: Some(at(6)), desired: DesiredState::Retired, ..retired("a", 0, 5) };
     let told = KeyRecord { wish_since: Some(at(7)), ..told };
     let keys = [told.clone(), twin("a2", 1, &told), key("b", 1), key("c", 2)];
     let planned = plan(&retiring(), &keys, Some(&need(&["b"])), at(99));

@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use sealed_secrets_core::crypto::Fingerprint;
 use sealed_secrets_core::rotation::{
-    KeyFacts, KeyLabel, KeyRecord, UsageReport, RotationPolicy, Step, DesiredState, is_successor, plan, predecessor,
-    successor_name,
+    DesiredState, KeyFacts, KeyLabel, KeyRecord, RotationPolicy, Step, UsageReport, is_successor, plan,
+    predecessor, successor_name,
 };
 
 const HOUR: i64 = 3_600;

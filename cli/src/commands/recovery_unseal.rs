@@ -62,11 +62,10 @@ fn ring(paths: &[String]) -> Result<KeyRing, Error> {
     let mut keys = Vec::new();
     for path in paths {
         for secret in key_secrets(path)? {
-            let key =
-                RingKey::from_secret(&secret, OrderBy::CertNotBefore).map_err(|error| match error {
-                    KeySecretError::NoPrivateKey => Error::KeySecret,
-                    KeySecretError::PrivateKey(cause) => Error::PrivateKey { path: path.clone(), cause },
-                })?;
+            let key = RingKey::from_secret(&secret, OrderBy::CertNotBefore).map_err(|error| match error {
+                KeySecretError::NoPrivateKey => Error::KeySecret,
+                KeySecretError::PrivateKey(cause) => Error::PrivateKey { path: path.clone(), cause },
+            })?;
             keys.push(Arc::new(key));
         }
     }

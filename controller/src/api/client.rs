@@ -16,11 +16,11 @@ use tower::buffer::BufferLayer;
 use tower::filter::{AsyncFilterLayer, FilterLayer};
 use tower::retry::RetryLayer;
 
+use super::page_limit::PageLimit;
 use super::requests::{ApiRequests, Observing};
+use super::token_file::{self, TokenFile};
 use crate::args::Args;
 use crate::error::StartError;
-use super::page_limit::PageLimit;
-use super::token_file::{self, TokenFile};
 
 /// A watch ends after this time, and goes on where it was: so a connection on which nothing comes any more is found out.
 const WATCH_SECONDS: u32 = 15;

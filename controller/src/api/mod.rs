@@ -1,4 +1,4 @@
-//! TODO
+//! The Kubernetes API: client, limits on what it reads, watches and their back-off, events.
 
 pub(crate) mod backoff;
 pub(crate) mod client;
@@ -9,4 +9,3 @@ pub(crate) mod requests;
 pub(crate) mod servers;
 pub(crate) mod token_file;
 pub(crate) mod writer_pacing;
-

@@ -169,7 +169,8 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let (method, list_or_watch) = (request.method().clone(), ListOrWatch::of(request.method(), request.uri()));
+        let (method, list_or_watch) =
+            (request.method().clone(), ListOrWatch::of(request.method(), request.uri()));
         let (requests, answer) = (Arc::clone(&self.requests), self.inner.call(request));
         async move {
             let mut answer = answer.await;
@@ -219,7 +220,10 @@ mod tests {
         }
         assert_eq!(ListOrWatch::of(&Method::POST, &"/api/v1/namespaces/shop/secrets".parse().unwrap()), None);
         assert_eq!(list_or_watch(WATCH), list_or_watch(&WATCH.replace("=7", "=8")));
-        assert_ne!(list_or_watch("/api/v1/secrets?labelSelector=a"), list_or_watch("/api/v1/secrets?labelSelector=b"));
+        assert_ne!(
+            list_or_watch("/api/v1/secrets?labelSelector=a"),
+            list_or_watch("/api/v1/secrets?labelSelector=b")
+        );
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The HTTP interface (compatibility 1.3): one file per handler. It knows the key ring and the metrics, not Kubernetes.
 
 pub(crate) mod fair_queue;
+pub(crate) mod handlers;
 pub(crate) mod in_flight;
 pub(crate) mod middleware;
-pub(crate) mod handlers;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -20,12 +20,12 @@ use tokio_util::sync::CancellationToken;
 use crate::context::RingReceiver;
 use crate::metrics::Metrics;
 
-pub(crate) use middleware::clients::TrustedProxies;
-pub(crate) use handlers::request_handler::RequestHandler;
 pub(crate) use handlers::health::Readiness;
-pub(crate) use server::listen::listen;
+pub(crate) use handlers::request_handler::RequestHandler;
+pub(crate) use middleware::clients::TrustedProxies;
 pub(crate) use middleware::rate::{Limits, RateLimiter};
 pub(crate) use server::ConnectionTimeouts;
+pub(crate) use server::listen::listen;
 
 /// What the interface needs of the rest of the controller.
 pub(crate) struct HttpState {
@@ -78,7 +78,8 @@ pub(crate) async fn serve_metrics(
     stop: CancellationToken,
 ) {
     let page = handlers::metrics_page::Page::new(move || metrics.render());
-    let routes = Router::new().route("/metrics", any(handlers::metrics_page::metrics)).with_state(Arc::new(page));
+    let routes =
+        Router::new().route("/metrics", any(handlers::metrics_page::metrics)).with_state(Arc::new(page));
     server::answer(listener, routes.fallback(nothing_here), timeouts, stop).await;
 }
 

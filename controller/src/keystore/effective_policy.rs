@@ -73,8 +73,12 @@ impl EffectivePolicy {
     fn apply_generation(&mut self, policy: &SealingKeyPolicy) {
         let Some(wanted) = policy.spec.generate.clone() else { return };
         let generation_config = &mut self.generation_config;
-        generation_config.size = wanted.key_size.and_then(|bits| KeySize::from_bits(bits.into())).unwrap_or(generation_config.size);
-        generation_config.validity = wanted.certificate_validity.and_then(length).unwrap_or(generation_config.validity);
+        generation_config.size = wanted
+            .key_size
+            .and_then(|bits| KeySize::from_bits(bits.into()))
+            .unwrap_or(generation_config.size);
+        generation_config.validity =
+            wanted.certificate_validity.and_then(length).unwrap_or(generation_config.validity);
         wanted.common_name.into_iter().for_each(|name| generation_config.common_name = name);
         wanted.secret_prefix.into_iter().for_each(|prefix| generation_config.prefix = prefix);
     }

@@ -5,7 +5,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ObjectMeta;
 use sealed_secrets_core::crypto::{CertificateRequest, KeyPair};
-use sealed_secrets_core::rotation::{KeyFacts, KeyLabel, KeyRecord, DesiredState};
+use sealed_secrets_core::rotation::{DesiredState, KeyFacts, KeyLabel, KeyRecord};
 use sealed_secrets_crds::SealingKeyPhase;
 
 use super::KeyView;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::{Resource as _, ResourceExt as _};
-use sealed_secrets_core::rotation::{KeyRecord, DesiredState, is_met};
+use sealed_secrets_core::rotation::{DesiredState, KeyRecord, is_met};
 use sealed_secrets_crds::SealingKeyPolicy;
 use sealed_secrets_crds::names::DEFAULT_POLICY_NAME;
 use tokio::sync::watch;
@@ -38,8 +38,9 @@ pub(super) async fn policy_changed(
 ) {
     let words = |policy: &SealingKeyPolicy| (policy.uid(), policy.meta().generation, Request::of(policy));
     let observed_policy = observed_policy.map(words);
-    let other =
-        |policies: &Watched<SealingKeyPolicy>| policies.get(DEFAULT_POLICY_NAME).map(words) != observed_policy;
+    let other = |policies: &Watched<SealingKeyPolicy>| {
+        policies.get(DEFAULT_POLICY_NAME).map(words) != observed_policy
+    };
     if policies.wait_for(other).await.is_err() {
         std::future::pending::<()>().await;
     }

@@ -5,14 +5,14 @@
 
 pub(crate) mod effective_policy;
 pub(crate) mod events;
-pub(crate) mod writer;
-pub(crate) mod generate;
-pub(crate) mod list;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub(crate) mod generate;
 mod guidance;
+pub(crate) mod list;
 mod skew;
 mod view;
+pub(crate) mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,32 +23,32 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::rotation::{Blocked, Generation, KeyRecord, UsageReport, Plan, plan};
+use sealed_secrets_core::rotation::{Blocked, Generation, KeyRecord, Plan, UsageReport, plan};
 use sealed_secrets_crds::SealingKeyPolicy;
 use thiserror::Error;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
+use crate::api::client;
+use crate::api::optional_crd_watch::Watched;
 use crate::args::Args;
+use crate::clock;
 use crate::installation::Installation;
 use crate::keystore::list::refresh::KeyRefresh;
 use crate::metrics::Metrics;
-use crate::api::optional_crd_watch::Watched;
 use crate::usage::{KeyUsageIndex, Usage};
-use crate::api::client;
-use crate::clock;
+use effective_policy::EffectivePolicy;
+use events::events_between;
 use generate::attempts::Attempts;
-use writer::Writes;
-pub(crate) use guidance::{Guidance, DesiredStates};
+use generate::generator::Successor;
+pub(crate) use guidance::{DesiredStates, Guidance};
 use guidance::{in_force, need_changed, policy_changed, wished};
 use list::lister::Keys;
-use generate::generator::Successor;
-use events::events_between;
-use list::publish::publish;
 use list::parsed_keys::ParsedKeys;
-use effective_policy::EffectivePolicy;
+use list::publish::publish;
 use skew::{Skew, timeless};
-pub(crate) use view::{ObservedPolicy, Blocker, KeyView, KeysView, told};
+pub(crate) use view::{Blocker, KeyView, KeysView, ObservedPolicy, told};
+use writer::Writes;
 
 /// The list is read at least this often, for where watching is not allowed, and after a failure.
 const POLL: Duration = Duration::from_secs(30);
@@ -58,7 +58,7 @@ const FOR_POLICY: Duration = Duration::from_secs(5);
 
 /// Why a turn failed; the next one tries again. No variant carries key material.
 #[derive(Debug, Error)]
-enum KeystoreError {
+pub(crate) enum KeystoreError {
     #[error("key Secrets in namespace {namespace}: {}", client::in_words(cause))]
     Api { namespace: String, cause: kube::Error },
     #[error("the API server's clock cannot be seen: {}", client::in_words(.0))]
@@ -273,7 +273,13 @@ impl Keystore {
     }
 
     /// Asks for a whole view where a key would retire or be deleted if nothing needed it.
-    fn ask_for_need(&mut self, records: &[KeyRecord], need: Option<&UsageReport>, planned: &Plan, now: Timestamp) {
+    fn ask_for_need(
+        &mut self,
+        records: &[KeyRecord],
+        need: Option<&UsageReport>,
+        planned: &Plan,
+        now: Timestamp,
+    ) {
         let nothing_needed = plan(&self.in_force.rotation, records, Some(&UsageReport::default()), now);
         let all_needed = UsageReport {
             used: records.iter().filter_map(|key| Some(key.facts.as_ref()?.fingerprint.clone())).collect(),

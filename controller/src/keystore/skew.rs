@@ -3,11 +3,13 @@
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use sealed_secrets_core::rotation::{Change, KeyRecord, UsageReport, Plan, RotationPolicy, Step, is_met, plan};
+use sealed_secrets_core::rotation::{
+    Change, KeyRecord, Plan, RotationPolicy, Step, UsageReport, is_met, plan,
+};
 
-use super::view::Blocker;
 use super::Keystore;
 use super::KeystoreError;
+use super::view::Blocker;
 use crate::clock;
 
 /// Nothing is dated or judged by a clock that is further off than this.
@@ -116,7 +118,7 @@ pub(super) fn timeless(
 
 #[cfg(test)]
 mod tests {
-    use sealed_secrets_core::rotation::{KeyLabel, DesiredState};
+    use sealed_secrets_core::rotation::{DesiredState, KeyLabel};
     use sealed_secrets_crds::SealingKeyPhase;
 
     use super::super::fixtures::{key, moment};
@@ -164,7 +166,8 @@ mod tests {
             (DesiredState::Compromised { decrypt_until: Some(moment(20)) }, Some(moment(20)));
         (records[1].wish_since, records[1].compromised_since) = (Some(moment(15)), Some(moment(15)));
         (records[2].label, records[2].off_ring_since) = (KeyLabel::Retired, Some(moment(20)));
-        (records[3].label, records[3].desired) = (KeyLabel::Active, DesiredState::Compromised { decrypt_until: None });
+        (records[3].label, records[3].desired) =
+            (KeyLabel::Active, DesiredState::Compromised { decrypt_until: None });
         records[3].off_ring_since = None;
         (records[4].desired, records[4].off_ring_since) = (DesiredState::Retired, Some(moment(12)));
         records[4].facts.as_mut().unwrap().has_certificate = false;

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sealed_secrets_core::crypto::SealingCertificate;
 use sealed_secrets_core::rotation::{
-    Blocked, Compromised, KeyLabel, KeyRecord, Trigger, Plan, activation_time, due_since, next_rotation,
+    Blocked, Compromised, KeyLabel, KeyRecord, Plan, Trigger, activation_time, due_since, next_rotation,
 };
 use sealed_secrets_crds::SealingKeyPhase;
 use sealed_secrets_crds::names::ROTATE_REQUESTED_AT_ANNOTATION;

@@ -9,11 +9,11 @@ use kube::{Api, Client};
 use sealed_secrets_crds::SealingKeyPolicy;
 use tokio::sync::watch;
 
+use crate::api::optional_crd_watch::Watched;
+use crate::api::writer_pacing::WriterPacing;
 use crate::clock;
 use crate::keystore::KeysView;
-use crate::api::optional_crd_watch::Watched;
 use crate::usage::Usage;
-use crate::api::writer_pacing::WriterPacing;
 
 /// Keeps the statuses true.
 pub(crate) struct Reporter {

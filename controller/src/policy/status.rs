@@ -9,7 +9,7 @@ use sealed_secrets_crds::{
     KeyCounts, PendingKey, PrimaryKey, RotationPhase, SealingKeyPolicy, SealingKeyPolicyStatus,
 };
 
-use crate::keystore::{ObservedPolicy, Blocker, KeysView, told};
+use crate::keystore::{Blocker, KeysView, ObservedPolicy, told};
 use crate::usage::Usage;
 
 /// The status of this policy; `None` while what was planned is not planned from it.
@@ -30,13 +30,19 @@ pub(super) fn desired(
             ..SealingKeyPolicyStatus::default()
         });
     }
-    let observed_policy = view.observed_policy.as_ref().filter(|observed_policy| policy.uid().as_deref() == Some(&observed_policy.uid))?;
+    let observed_policy = view
+        .observed_policy
+        .as_ref()
+        .filter(|observed_policy| policy.uid().as_deref() == Some(&observed_policy.uid))?;
     let before = policy.status.clone().unwrap_or_default();
     let teller = Teller { generation: observed_policy.generation, ..teller };
     let failed = failed_attempts(view, before.failed_attempts);
     Some(SealingKeyPolicyStatus {
         observed_generation: observed_policy.generation,
-        last_handled_rotate_request: observed_policy.handled_request.clone().or(before.last_handled_rotate_request),
+        last_handled_rotate_request: observed_policy
+            .handled_request
+            .clone()
+            .or(before.last_handled_rotate_request),
         phase: Some(phase(view, failed)),
         primary: primary(view, before.primary, now),
         pending: pending(view),
@@ -154,8 +160,7 @@ impl Teller<'_> {
         }
         let (reason, message) = match (phase(view, failed), view.pending()) {
             (RotationPhase::Failed, _) => {
-                let told =
-                    view.blocker.as_ref().map(Blocker::told).or_else(|| self.told_before("Rotating"));
+                let told = view.blocker.as_ref().map(Blocker::told).or_else(|| self.told_before("Rotating"));
                 ("Failed", told.unwrap_or_default())
             }
             (RotationPhase::Generating, _) => ("Generating", "a key is being made".to_owned()),

@@ -13,8 +13,8 @@ use super::reconcile::retry_status_later;
 use super::state::{ObjectStates, key_of};
 use super::status::{self, Told};
 use crate::error::Failure;
-use crate::work::fair_semaphore::WorkClass;
 use crate::usage::ObjectKeyUsage;
+use crate::work::fair_semaphore::WorkClass;
 
 /// Private-key operations after which counting makes way: it is in nobody's way for longer than a few milliseconds.
 const SLICE: usize = 8;
@@ -61,7 +61,9 @@ async fn count(object: &DynamicObject, ring: &Arc<KeyRing>, states: &ObjectState
         drop(permit);
         match step.ok()? {
             Step::Unfinished(rest) => opening = rest,
-            Step::Finished(Finished { keys, unopened, .. }) => return Some(ObjectKeyUsage::of(keys, unopened)),
+            Step::Finished(Finished { keys, unopened, .. }) => {
+                return Some(ObjectKeyUsage::of(keys, unopened));
+            }
         }
     }
 }

@@ -3,14 +3,13 @@
 //! Objects are watched untyped and decoded one by one, so that a malformed one cannot stop the others.
 
 pub(crate) mod background;
-pub(crate) mod state;
-pub(crate) mod watch;
-pub(crate) mod secret;
 pub(crate) mod decrypt;
 pub(crate) mod queue;
-mod gate;
 mod reconcile;
+pub(crate) mod secret;
+pub(crate) mod state;
 mod status;
+pub(crate) mod watch;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -33,12 +32,12 @@ use crate::api::backoff::WatchBackoff;
 use crate::api::client;
 use crate::context::Context;
 use crate::error::Failure;
-use crate::work::limits::WorkLimits;
 pub(crate) use crate::usage::live::usage_report_now;
-use watch::raw::RawSealedSecret;
-use watch::log_dedup::LogDedup;
-use state::{ObjectStates, key_of, reference};
+use crate::work::limits::WorkLimits;
 use secret::index::Key;
+use state::{ObjectStates, key_of, reference};
+use watch::log_dedup::LogDedup;
+use watch::raw::RawSealedSecret;
 
 /// Objects in work at the same time, most of which wait for the API server: those of the backlog ([`queue`]), and what is urgent.
 const WORKERS: u16 = 128;

@@ -12,22 +12,22 @@ use sealed_secrets_core::opening::KeyUse;
 use sealed_secrets_core::unseal::{UnsealError, Unsealed};
 use sealed_secrets_crds::{ItemsOfKey, LastSuccess, SealedSecret};
 
-use super::secret::apply::Applied;
+use super::background;
+use super::decrypt::diagnosis::{self, Verdict};
 use super::decrypt::fetch::{Fetched, fetched};
 use super::decrypt::open::{Job, Outcome, open};
-use super::secret::drift_backoff::RepairNotice;
-use super::state::{ObjectStates, key_of, success_with};
-use super::status::Told;
-use super::decrypt::diagnosis::{self, Verdict};
-use super::secret::index::SecretVersion;
 use super::secret::apply;
-use super::background;
+use super::secret::apply::Applied;
 use super::secret::desired;
+use super::secret::drift_backoff::RepairNotice;
+use super::secret::index::SecretVersion;
+use super::state::{ObjectStates, key_of, success_with};
 use super::status;
-use crate::error::Failure;
+use super::status::Told;
 use crate::api::event;
-use crate::work::fair_semaphore::Permit;
+use crate::error::Failure;
 use crate::usage::ObjectKeyUsage;
+use crate::work::fair_semaphore::Permit;
 
 /// What is added where the same has happened before.
 const AGAIN_AND_AGAIN: &str = "again and again: it is put back ever more seldom, and this is not told again. Stop whoever else writes it, or \
@@ -37,7 +37,10 @@ const AGAIN_AND_AGAIN: &str = "again and again: it is put back ever more seldom,
 ///
 /// # Errors
 /// Why the Secret is not so; [`retry`] says when to try again.
-pub(super) async fn reconcile(object: Arc<DynamicObject>, states: Arc<ObjectStates>) -> Result<Action, Failure> {
+pub(super) async fn reconcile(
+    object: Arc<DynamicObject>,
+    states: Arc<ObjectStates>,
+) -> Result<Action, Failure> {
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
@@ -48,7 +51,7 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, states: Arc<ObjectStat
     if !states.queue.admit(&key_of(&object)) {
         return Ok(Action::await_change());
     }
-    states.versions.listed.opened().await;
+    states.versions.listed.wait().await;
     if let Some(success) = states.unreported(&object, &ring) {
         // The watch has shown the Secret that we wrote: no reason to report out of turn.
         let has_a_turn = states.queue.will_report(&key_of(&object));
@@ -90,7 +93,11 @@ enum Attempted {
     Overtaken,
 }
 
-async fn attempt(object: &DynamicObject, ring: &Arc<KeyRing>, states: &ObjectStates) -> Result<Attempted, Failure> {
+async fn attempt(
+    object: &DynamicObject,
+    ring: &Arc<KeyRing>,
+    states: &ObjectStates,
+) -> Result<Attempted, Failure> {
     // A defect that one object uncovers must not stop the others.
     let attempt = AssertUnwindSafe(unseal_and_apply(object, ring, states)).catch_unwind();
     let outcome = attempt.await.unwrap_or(Err(Failure::Panicked));
@@ -154,7 +161,8 @@ pub(super) fn retry_status_later(object: &DynamicObject, states: &ObjectStates) 
 /// can mend waits for it, and so does what has failed too often since the last change.
 pub(super) fn retry(object: &DynamicObject, failure: &Failure, states: &ObjectStates) -> Action {
     let (context, key) = (&states.context, key_of(object));
-    let is_told_again = matches!(failure, Failure::Unopened { .. }) && !states.decrypt_failures.count_first_time(&key);
+    let is_told_again =
+        matches!(failure, Failure::Unopened { .. }) && !states.decrypt_failures.count_first_time(&key);
     if !is_told_again && !matches!(failure, Failure::NamespaceTerminating) {
         context.metrics.failed(failure.metric_reason(), &key.0);
     }
@@ -163,7 +171,8 @@ pub(super) fn retry(object: &DynamicObject, failure: &Failure, states: &ObjectSt
     }
     let wait = context.backoff.failed(key.clone(), states.retry_fingerprint(object), rand::random());
     let given_up = context.max_retries.is_some_and(|most| context.backoff.failures(&key) > most);
-    let waits = failure.waits_for_a_change() || failure.waits_for_its_secret() && states.versions.are_watched();
+    let waits =
+        failure.waits_for_a_change() || failure.waits_for_its_secret() && states.versions.are_watched();
     let ends = (waits || given_up) && !states.denied.is_probe(&key);
     if ends { Action::await_change() } else { Action::requeue(wait) }
 }
@@ -206,7 +215,11 @@ struct Opened {
     memory: Option<Permit>,
 }
 
-async fn opened(object: &DynamicObject, ring: &Arc<KeyRing>, states: &ObjectStates) -> Result<Option<Opened>, Failure> {
+async fn opened(
+    object: &DynamicObject,
+    ring: &Arc<KeyRing>,
+    states: &ObjectStates,
+) -> Result<Option<Opened>, Failure> {
     let context = &states.context;
     // What is malformed may hold anything, which no key opens.
     let noted = |failure: &Failure| {

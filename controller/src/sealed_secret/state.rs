@@ -13,22 +13,22 @@ use sealed_secrets_core::opening::{KeyUse, V1Data};
 use sealed_secrets_crds::{ItemsOfKey, LastSuccess, Scope};
 use tokio::sync::Semaphore;
 
-use super::secret::apply::Before;
 use super::decrypt::failures::DecryptFailures;
-use super::secret::desired::DEFAULT_TYPE;
-use super::gate::SetOnce;
-use super::queue::priority_queue::PriorityQueue;
-use super::status::key_conditions::{KeyCondition, key_conditions};
-use super::secret::drift_backoff::DriftBackoff;
-use super::watch::observed::{ObservedVersions, object_hash};
-use super::status::overlay::StatusOverlay;
-use super::status::denied::DeniedStatusWrites;
-use super::secret::index::{Key, SecretVersion, SecretIndex};
-use super::watch::raw;
 use super::object_kind;
+use super::queue::priority_queue::PriorityQueue;
+use super::secret::apply::Before;
+use super::secret::desired::DEFAULT_TYPE;
+use super::secret::drift_backoff::DriftBackoff;
+use super::secret::index::{Key, SecretIndex, SecretVersion};
 use super::status;
+use super::status::denied::DeniedStatusWrites;
+use super::status::key_conditions::{KeyCondition, key_conditions};
+use super::status::overlay::StatusOverlay;
+use super::watch::observed::{ObservedVersions, object_hash};
+use super::watch::raw;
 use crate::context::Context;
 use crate::usage::{ObjectKeyUsage, Source};
+use tokio::sync::SetOnce;
 
 /// What this process knows of the last success of an object.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ pub(crate) struct ObjectStates {
     /// One object is counted at a time: what is to be opened has the other turns.
     pub(crate) counting: Semaphore,
     /// Open when the first list of SealedSecrets is in the store.
-    pub(crate) objects_listed: SetOnce,
+    pub(crate) objects_listed: SetOnce<()>,
     /// Whether Secrets that were edited or deleted are put back.
     repair: bool,
     successes: Mutex<HashMap<Key, Remembered>>,
@@ -79,7 +79,7 @@ impl ObjectStates {
             queue: Arc::default(),
             decrypt_failures: DecryptFailures::new(),
             counting: Semaphore::new(1),
-            objects_listed: SetOnce::closed(),
+            objects_listed: SetOnce::new(),
             successes: Mutex::default(),
         }
     }
@@ -115,8 +115,7 @@ impl ObjectStates {
         let may_be_denied = || {
             let kind = raw::type_of_secret(object).filter(|kind| !kind.is_empty());
             // The type of the deprecated form is sealed.
-            context.denied_types.contains(kind.as_deref().unwrap_or(DEFAULT_TYPE))
-                || raw::has_v1_data(object)
+            context.denied_types.contains(kind.as_deref().unwrap_or(DEFAULT_TYPE)) || raw::has_v1_data(object)
         };
         context.v1_data == V1Data::Refused && raw::has_v1_data(object)
             || !context.denied_types.is_empty() && may_be_denied()
@@ -183,8 +182,10 @@ impl ObjectStates {
         Before {
             has_opened: self.has_opened(object),
             is_known: last.is_some() || self.overlay.status(object).observed_generation.is_some(),
-            left_as: last
-                .map(|last| SecretVersion { uid: last.secret_uid, resource_version: last.secret_resource_version }),
+            left_as: last.map(|last| SecretVersion {
+                uid: last.secret_uid,
+                resource_version: last.secret_resource_version,
+            }),
         }
     }
 
@@ -319,7 +320,11 @@ pub(crate) fn reference((namespace, name): Key) -> ObjectRef<DynamicObject> {
 }
 
 /// What a success with this Secret and these keys is made of.
-pub(crate) fn success_with(object: &DynamicObject, version: SecretVersion, keys: Vec<ItemsOfKey>) -> LastSuccess {
+pub(crate) fn success_with(
+    object: &DynamicObject,
+    version: SecretVersion,
+    keys: Vec<ItemsOfKey>,
+) -> LastSuccess {
     let metadata = &object.metadata;
     LastSuccess {
         uid: metadata.uid.clone().unwrap_or_default(),

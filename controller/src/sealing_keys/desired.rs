@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
-use sealed_secrets_core::rotation::{Blocked, KeyLabel, DesiredState};
+use sealed_secrets_core::rotation::{Blocked, DesiredState, KeyLabel};
 use sealed_secrets_crds::{SealingKey, SealingKeySpec, SealingKeyState, SealingKeyStatus, SealingKeyUsage};
 
 use crate::keystore::{KeyView, KeysView, told};
@@ -57,7 +57,8 @@ pub(super) fn step(
     }
     let before = existing.status.as_ref().and_then(|status| status.observed_generation);
     let observed_policy = if is_heeded { existing.metadata.generation } else { before };
-    let status = SealingKeyStatus { observed_generation: observed_policy, ..status(view, key, existing, usage) };
+    let status =
+        SealingKeyStatus { observed_generation: observed_policy, ..status(view, key, existing, usage) };
     let told = SealingKey { status: Some(status), ..existing.clone() };
     if told == *existing { Step::Nothing } else { Step::Status(Box::new(told)) }
 }
@@ -125,9 +126,10 @@ fn spec_of(desired: DesiredState) -> SealingKeySpec {
 fn same(one: DesiredState, other: DesiredState) -> bool {
     let seconds = |until: Option<Timestamp>| until.map(Timestamp::as_second);
     match (one, other) {
-        (DesiredState::Compromised { decrypt_until: one }, DesiredState::Compromised { decrypt_until: other }) => {
-            seconds(one) == seconds(other)
-        }
+        (
+            DesiredState::Compromised { decrypt_until: one },
+            DesiredState::Compromised { decrypt_until: other },
+        ) => seconds(one) == seconds(other),
         _ => one == other,
     }
 }

@@ -14,11 +14,11 @@ use kube::{Api, Client, ResourceExt};
 use sealed_secrets_crds::SealingKey;
 use tokio::sync::watch;
 
-use crate::keystore::list::refresh::KeyRefresh;
-use crate::keystore::{KeyView, KeysView, DesiredStates};
 use crate::api::optional_crd_watch::Watched;
-use crate::usage::Usage;
 use crate::api::writer_pacing::WriterPacing;
+use crate::keystore::list::refresh::KeyRefresh;
+use crate::keystore::{DesiredStates, KeyView, KeysView};
+use crate::usage::Usage;
 use desired::Step;
 
 /// Keeps the `SealingKeys` as the key Secrets are.

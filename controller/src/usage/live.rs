@@ -6,8 +6,8 @@ use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::rotation::UsageReport;
 use sealed_secrets_crds::SealedSecret;
 
-use crate::sealed_secret::watch::observed::object_hash;
 use super::KeyUsageIndex;
+use crate::sealed_secret::watch::observed::object_hash;
 
 /// Objects in an answer, of which there is no more than their metadata.
 const PAGE: u32 = 500;

@@ -281,7 +281,8 @@ impl IndexState {
             Some(UsageReport { undecryptable, partial: !watches_all, ..UsageReport::default() })
         } else {
             let used = || usage.by_key.keys().cloned().collect::<BTreeSet<_>>();
-            (missed_nothing && has_tried_all && all_on_ring).then(|| UsageReport { used: used(), ..UsageReport::default() })
+            (missed_nothing && has_tried_all && all_on_ring)
+                .then(|| UsageReport { used: used(), ..UsageReport::default() })
         };
         usage
     }

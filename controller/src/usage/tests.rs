@@ -95,7 +95,10 @@ fn need_is_known_only_when_this_process_has_tried_every_item_of_the_whole_cluste
     assert!(sum(&whole).complete);
     assert_eq!(needs(&whole), None, "of b only the status says so");
     whole.note(&object("b"), 1, opened());
-    assert_eq!(needs(&whole), Some(UsageReport { used: BTreeSet::from([on_ring()]), ..UsageReport::default() }));
+    assert_eq!(
+        needs(&whole),
+        Some(UsageReport { used: BTreeSet::from([on_ring()]), ..UsageReport::default() })
+    );
     whole.note(&object("b"), 1, from_status(tally(off_ring(), 9, 0)));
     assert_eq!(sum(&whole).items, 2, "a status does not replace what was seen");
     whole.note(&object("a"), 1, tally(on_ring(), 0, 1));
@@ -105,7 +108,11 @@ fn need_is_known_only_when_this_process_has_tried_every_item_of_the_whole_cluste
 
     let part = KeyUsageIndex::new(false);
     part.listed();
-    assert_eq!(needs(&part), Some(UsageReport { partial: true, ..UsageReport::default() }), "others may need any key");
+    assert_eq!(
+        needs(&part),
+        Some(UsageReport { partial: true, ..UsageReport::default() }),
+        "others may need any key"
+    );
     assert_eq!(needs(&KeyUsageIndex::new(true)), None, "nothing was listed");
 }
 

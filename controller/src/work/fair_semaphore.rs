@@ -118,7 +118,12 @@ impl FairSemaphore {
         }
     }
 
-    fn request(self: &Arc<Self>, namespace: &str, units: usize, turn: WorkClass) -> oneshot::Receiver<Permit> {
+    fn request(
+        self: &Arc<Self>,
+        namespace: &str,
+        units: usize,
+        turn: WorkClass,
+    ) -> oneshot::Receiver<Permit> {
         let (granted, receiver) = oneshot::channel();
         let units = units.min(self.limits.units_of_one);
         self.lock().enqueue(namespace, Waiter { units, granted }, turn);

@@ -1,5 +1,4 @@
-//! TODO
+//! Limits on decryption, rendering and memory that all namespaces share fairly.
 
 pub(crate) mod fair_semaphore;
 pub(crate) mod limits;
-

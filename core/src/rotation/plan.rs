@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::compromise::{Compromised, candidates, compromised};
 use super::policy::RotationPolicy;
-use super::record::{KeyFacts, KeyLabel, KeyRecord, DesiredState};
+use super::record::{DesiredState, KeyFacts, KeyLabel, KeyRecord};
 use crate::crypto::Fingerprint;
 
 /// Twice as long as two clocks by which keys are made may be apart.
@@ -261,10 +261,7 @@ impl<'a> Planner<'a> {
     fn generation(&self) -> Option<Generation> {
         let trigger = self.trigger()?;
         let may_wait = matches!(trigger, Trigger::Requested | Trigger::PeriodOver);
-        Some(Generation {
-            trigger,
-            pending: may_wait && self.policy.activation_delay > SignedDuration::ZERO,
-        })
+        Some(Generation { trigger, pending: may_wait && self.policy.activation_delay > SignedDuration::ZERO })
     }
 
     fn trigger(&self) -> Option<Trigger> {
@@ -350,7 +347,9 @@ impl<'a> Planner<'a> {
         let leads = primary.is_some_and(|primary| primary.name == key.name);
         match key.desired {
             DesiredState::Compromised { .. } => (Vec::new(), None),
-            DesiredState::Retired if leads => (Vec::new(), Some(Blocked::RetiresWhileLeading(key.name.clone()))),
+            DesiredState::Retired if leads => {
+                (Vec::new(), Some(Blocked::RetiresWhileLeading(key.name.clone())))
+            }
             DesiredState::Retired => match self.is_needed(facts) {
                 None => (Vec::new(), Some(Blocked::ViewNotWhole(key.name.clone()))),
                 Some(true) => (Vec::new(), Some(Blocked::RetiresWhileUsed(key.name.clone()))),

@@ -140,7 +140,8 @@ impl KeyRecord {
     /// Whether somebody else may have the key: once said, it is so until a person puts the key back.
     #[must_use]
     pub fn is_compromised(&self) -> bool {
-        let is_said = self.compromised_since.is_some() || matches!(self.desired, DesiredState::Compromised { .. });
+        let is_said =
+            self.compromised_since.is_some() || matches!(self.desired, DesiredState::Compromised { .. });
         (is_said && !self.is_restored()) || self.label == KeyLabel::Compromised
     }
 

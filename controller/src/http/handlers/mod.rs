@@ -1,4 +1,4 @@
-//! TODO
+//! Handlers, one file for each path.
 
 pub(crate) mod certificate;
 pub(crate) mod health;
@@ -6,4 +6,3 @@ pub(crate) mod metrics_page;
 pub(crate) mod request_handler;
 pub(crate) mod rotate;
 pub(crate) mod verify;
-

@@ -16,11 +16,11 @@ use sealed_secrets_core::unseal::V1Data;
 use sealed_secrets_crds::SealedSecret;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::middleware::clients::Client;
-use crate::http::in_flight::{InFlight, InFlightLimit};
-use crate::http::middleware::rate_limit::too_many;
-use crate::http::fair_queue::FairQueue;
 use crate::context::RingReceiver;
+use crate::http::fair_queue::FairQueue;
+use crate::http::in_flight::{InFlight, InFlightLimit};
+use crate::http::middleware::clients::Client;
+use crate::http::middleware::rate_limit::too_many;
 use crate::keystore::list::refresh::KeyRefresh;
 
 /// Longest body in bytes.
@@ -246,7 +246,8 @@ mod tests {
     ) -> Vec<impl Future<Output = Result<(Option<()>, InFlight), Refusal>> + use<'_>> {
         let mut waiting = Vec::new();
         loop {
-            let mut request = Box::pin(request_handler.handle(peer, unfinished(bytes), |_, _, _| Ok(Some(()))));
+            let mut request =
+                Box::pin(request_handler.handle(peer, unfinished(bytes), |_, _, _| Ok(Some(()))));
             if let Poll::Ready(outcome) = poll!(&mut request) {
                 assert!(matches!(outcome, Err(Refusal::TooManyInFlight)));
                 return waiting;
@@ -319,7 +320,8 @@ mod tests {
     async fn attempts_until_opened(opens_with: usize) -> (Option<()>, usize) {
         let (publisher, ring) = watch::channel(Some(Arc::new(KeyRing::new(Vec::new()))));
         let key_refresh = Arc::<KeyRefresh>::default();
-        let request_handler = RequestHandler::new(ring, Arc::clone(&key_refresh), V1Data::Accepted, LONG, LONG);
+        let request_handler =
+            RequestHandler::new(ring, Arc::clone(&key_refresh), V1Data::Accepted, LONG, LONG);
         let listing = async {
             key_refresh.asked().await;
             publisher.send_replace(Some(Arc::new(KeyRing::new(Vec::new()))));
@@ -350,7 +352,8 @@ mod tests {
         for is_listed in [true, false] {
             let key_refresh = Arc::<KeyRefresh>::default();
             let ring = watch::Sender::new(Some(Arc::new(KeyRing::new(Vec::new())))).subscribe();
-            let request_handler = RequestHandler::new(ring, Arc::clone(&key_refresh), V1Data::Accepted, LONG, LONG);
+            let request_handler =
+                RequestHandler::new(ring, Arc::clone(&key_refresh), V1Data::Accepted, LONG, LONG);
             let attempts = Arc::new(AtomicUsize::new(0));
             let counted = Arc::clone(&attempts);
             let work = move |_: &str, _: &KeyRing, _: Wanted<'_>| {

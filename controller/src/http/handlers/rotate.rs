@@ -11,8 +11,8 @@ use sealed_secrets_core::re_encrypt::{ReEncrypted, Wanted, re_encrypt};
 use sealed_secrets_core::unseal::V1Data;
 use serde_json::{Value, json};
 
+use super::request_handler::{Refusal, RequestHandler, read};
 use crate::http::middleware::clients::Client;
-use super::request_handler::{RequestHandler, Refusal, read};
 
 /// `/v1/rotate`: the SealedSecret of the body as JSON, its items sealed anew with the primary key and without status;
 /// everything else in it stays. 500 when anything in it does not open.

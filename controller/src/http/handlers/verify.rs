@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use sealed_secrets_core::re_encrypt::{Wanted, can_decrypt};
 
-use crate::http::middleware::clients::Client;
 use super::request_handler::{RequestHandler, sealed_secret};
+use crate::http::middleware::clients::Client;
 
 /// `/v1/verify`: 200 when every item of the SealedSecret in the body opens, else 409.
 pub(crate) async fn verify(

@@ -94,7 +94,10 @@ pub(super) async fn answer(
 }
 
 /// The next connection, with its place among those that are allowed.
-async fn accept(listener: &TcpListener, limiter: &Arc<ConnectionLimiter>) -> (TcpStream, SocketAddr, Connection) {
+async fn accept(
+    listener: &TcpListener,
+    limiter: &Arc<ConnectionLimiter>,
+) -> (TcpStream, SocketAddr, Connection) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => return (stream, peer, limiter.admit().await),

@@ -7,7 +7,7 @@ use sealed_secrets_crds::SealingKeyPhase;
 use sealed_secrets_crds::names::DEFAULT_POLICY_NAME;
 
 use super::Keystore;
-use super::view::{ObservedPolicy, Blocker, KeyView, KeysView, told};
+use super::view::{Blocker, KeyView, KeysView, ObservedPolicy, told};
 use crate::api::event;
 
 /// The certificate of a key that the controller has made begins within this time of the creation of its Secret. One that was
@@ -28,7 +28,12 @@ pub(crate) struct KeyEvent {
 }
 
 /// What is new in `now`, at this `moment`. Where there is nothing `before`, all keys were there already.
-pub(crate) fn events_between(before: Option<&KeysView>, now: &KeysView, prefix: &str, moment: Timestamp) -> Vec<KeyEvent> {
+pub(crate) fn events_between(
+    before: Option<&KeysView>,
+    now: &KeysView,
+    prefix: &str,
+    moment: Timestamp,
+) -> Vec<KeyEvent> {
     let added = now.keys.iter().filter_map(|key| added(before, key, prefix, moment));
     let mut all: Vec<KeyEvent> = added.chain(now.keys.iter().flat_map(|key| of_key(before, key))).collect();
     all.extend(before.and_then(|before| activated(before, now)));

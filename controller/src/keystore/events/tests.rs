@@ -1,7 +1,7 @@
 use sealed_secrets_core::rotation::{Blocked, KeyLabel};
 
-use crate::keystore::fixtures::{self, key};
 use super::*;
+use crate::keystore::fixtures::{self, key};
 
 use SealingKeyPhase::{Compromised, DecryptOnly, Primary, Retired};
 

@@ -11,10 +11,10 @@ use sealed_secrets_core::crypto::{CertificateRequest, KeyPair};
 use sealed_secrets_core::rotation::{Generation, KeyRecord, is_successor, predecessor, successor_name};
 use sealed_secrets_crds::names::{SEALING_KEY_ACTIVE, SEALING_KEY_LABEL, SEALING_KEY_PENDING};
 
-use crate::keystore::effective_policy::GenerationConfig;
+use crate::clock;
 use crate::keystore::Keystore;
 use crate::keystore::KeystoreError;
-use crate::clock;
+use crate::keystore::effective_policy::GenerationConfig;
 
 /// More names than this are never taken by something else.
 const MAX_NAMES: u32 = 100;
@@ -119,12 +119,16 @@ impl Keystore {
     async fn generate(&self) -> Result<BTreeMap<String, ByteString>, KeystoreError> {
         let generation_config = self.in_force.generation_config.clone();
         let made = tokio::task::spawn_blocking(move || new_key(&generation_config, clock::now()));
-        made.await.map_err(|_| KeystoreError::GenerationConfig("the task that makes it ended early".to_owned()))?
+        made.await
+            .map_err(|_| KeystoreError::GenerationConfig("the task that makes it ended early".to_owned()))?
     }
 }
 
 /// Makes a key and its certificate: the fields of a key Secret.
-fn new_key(generation_config: &GenerationConfig, now: Timestamp) -> Result<BTreeMap<String, ByteString>, KeystoreError> {
+fn new_key(
+    generation_config: &GenerationConfig,
+    now: Timestamp,
+) -> Result<BTreeMap<String, ByteString>, KeystoreError> {
     let failed = |error: &dyn std::error::Error| KeystoreError::GenerationConfig(error.to_string());
     let key = KeyPair::generate(generation_config.size).map_err(|error| failed(&error))?;
     let request = CertificateRequest {

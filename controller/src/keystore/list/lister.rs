@@ -10,9 +10,9 @@ use sealed_secrets_core::rotation::{KeyRecord, compromised};
 use sealed_secrets_crds::names::SEALING_KEY_LABEL;
 
 use super::parsed_keys::{ParsedKey, ParsedKeys};
-use crate::keystore::view::{KeyView, phase_of};
 use crate::keystore::Keystore;
 use crate::keystore::KeystoreError;
+use crate::keystore::view::{KeyView, phase_of};
 
 /// Every key Secret of one consistent list, of whatever phase.
 pub(crate) struct Keys {
@@ -83,7 +83,8 @@ impl Keystore {
         for entry in &entries {
             self.complain(entry);
         }
-        self.parsed_keys = Arc::new(ParsedKeys::of(entries.iter().map(|entry| (&entry.secret, &entry.parsed))));
+        self.parsed_keys =
+            Arc::new(ParsedKeys::of(entries.iter().map(|entry| (&entry.secret, &entry.parsed))));
         Ok(Keys { entries })
     }
 
@@ -116,8 +117,8 @@ fn joined(mut labelled: Vec<Secret>, legacy: Vec<Secret>) -> Vec<Secret> {
 
 #[cfg(test)]
 mod tests {
-    use crate::keystore::fixtures::key_secret;
     use super::*;
+    use crate::keystore::fixtures::key_secret;
 
     #[test]
     fn a_legacy_secret_that_gets_its_label_or_loses_it_between_the_lists_is_in_their_sum_once() {

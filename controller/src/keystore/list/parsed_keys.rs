@@ -61,8 +61,8 @@ mod tests {
     use jiff::Timestamp;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-    use crate::keystore::fixtures::{certificate, key_secret};
     use super::*;
+    use crate::keystore::fixtures::{certificate, key_secret};
 
     /// The Secret with other content in the same version, which the API server never shows: whether there is a key in it tells
     /// whether it was read again.

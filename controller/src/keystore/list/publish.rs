@@ -38,8 +38,8 @@ fn say_the_same(one: &KeyRing, other: &KeyRing) -> bool {
 mod tests {
     use sealed_secrets_core::keyring::{OrderBy, RingKey};
 
-    use crate::keystore::fixtures::{certificate, key_secret};
     use super::*;
+    use crate::keystore::fixtures::{certificate, key_secret};
 
     fn ring(name: &str, certificate: &str) -> KeyRing {
         let secret = key_secret(name, certificate);

@@ -2,11 +2,11 @@
 
 use sealed_secrets_core::rotation::{Change, plan};
 
+use crate::api::client;
+use crate::clock;
 use crate::keystore::Keystore;
 use crate::keystore::list::lister::Keys;
 use crate::sealed_secret::usage_report_now;
-use crate::api::client;
-use crate::clock;
 
 impl Keystore {
     /// Whether this deletion is planned also from what the API server has of SealedSecrets at this very moment. If not, it is

@@ -6,16 +6,16 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, PostParams, Preconditions};
-use sealed_secrets_core::rotation::{Change, Step, DesiredState};
+use sealed_secrets_core::rotation::{Change, DesiredState, Step};
 use sealed_secrets_crds::names::{
     COMPROMISED_SINCE_ANNOTATION, DECRYPT_UNTIL_ANNOTATION, KEY_STATE_ANNOTATION, OFF_RING_SINCE_ANNOTATION,
     SEALING_KEY_ACTIVE, SEALING_KEY_COMPROMISED, SEALING_KEY_LABEL, SEALING_KEY_RETIRED,
     STATE_SINCE_ANNOTATION, UNUSED_SINCE_ANNOTATION,
 };
 
-use super::list::lister::Keys;
 use super::Keystore;
 use super::KeystoreError;
+use super::list::lister::Keys;
 use crate::api::client;
 use crate::clock;
 

@@ -75,8 +75,10 @@ fn without_its_state_a_marked_key_is_still_said_to_be_compromised() {
 #[test]
 fn only_a_person_who_puts_the_key_back_takes_the_mark_away() {
     let compromised = || said(secret(&[]), COMPROMISED, 20);
-    for desired in [COMPROMISED, DesiredState::Compromised { decrypt_until: Some(moment(90)) }, DesiredState::Retired] {
-        assert!(record(&wished(compromised(), desired)).is_compromised(), "{wish:?}");
+    for desired in
+        [COMPROMISED, DesiredState::Compromised { decrypt_until: Some(moment(90)) }, DesiredState::Retired]
+    {
+        assert!(record(&wished(compromised(), desired)).is_compromised(), "{desired:?}");
     }
     let steps = [
         Step::Activate,
@@ -93,7 +95,8 @@ fn only_a_person_who_puts_the_key_back_takes_the_mark_away() {
     }
     let taken_back = wished(compromised(), DesiredState::Active);
     assert_eq!(taken_back.annotations(), secret(&[]).annotations(), "it is as if nothing was said");
-    let mut put_back = changed(wished(compromised(), DesiredState::Retired), Step::RemoveCompromised, moment(40));
+    let mut put_back =
+        changed(wished(compromised(), DesiredState::Retired), Step::RemoveCompromised, moment(40));
     assert_eq!(record(&put_back).label, KeyLabel::Compromised);
     put_back.labels_mut().insert(SEALING_KEY_LABEL.to_owned(), SEALING_KEY_ACTIVE.to_owned());
     assert!(!record(&put_back).is_compromised());

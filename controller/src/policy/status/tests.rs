@@ -7,7 +7,12 @@ use crate::keystore::KeyView;
 use crate::keystore::fixtures::{self, key, moment};
 
 fn observed_policy() -> ObservedPolicy {
-    ObservedPolicy { uid: "policy".to_owned(), generation: Some(3), handled_request: None, malformed_request: None }
+    ObservedPolicy {
+        uid: "policy".to_owned(),
+        generation: Some(3),
+        handled_request: None,
+        malformed_request: None,
+    }
 }
 
 fn view(keys: Vec<KeyView>) -> KeysView {
@@ -103,7 +108,10 @@ fn external_keys_are_waited_for_and_not_made() {
 #[test]
 fn a_request_that_was_handled_stays_told_when_its_annotation_goes() {
     let mut view = view(vec![key("a", SealingKeyPhase::Primary)]);
-    view.observed_policy = Some(ObservedPolicy { handled_request: Some("2026-11-21T09:00:00+00:00".to_owned()), ..observed_policy() });
+    view.observed_policy = Some(ObservedPolicy {
+        handled_request: Some("2026-11-21T09:00:00+00:00".to_owned()),
+        ..observed_policy()
+    });
     let told = told_at(&view, None, 1);
     assert_eq!(told.last_handled_rotate_request.as_deref(), Some("2026-11-21T09:00:00+00:00"));
     view.observed_policy = Some(observed_policy());

@@ -11,8 +11,8 @@ use sealed_secrets_crds::SealedSecretStatus;
 
 use super::failures::{DecryptFailure, DiagnosisPermit};
 use super::fetch::{Fetched, fetched};
-use crate::sealed_secret::state::{ObjectStates, key_of};
 use crate::error::Failure;
+use crate::sealed_secret::state::{ObjectStates, key_of};
 use crate::work::fair_semaphore;
 
 /// Between two looks at whether the keys have been listed.
@@ -75,7 +75,8 @@ fn told(failure: &DecryptFailure) -> Failure {
 
 fn says_so(status: &SealedSecretStatus, object: &DynamicObject, failure: &DecryptFailure) -> bool {
     let message = status.conditions.first().and_then(|synced| synced.message.clone()).unwrap_or_default();
-    status.observed_generation == object.metadata.generation && message.starts_with(&failure.error.to_string())
+    status.observed_generation == object.metadata.generation
+        && message.starts_with(&failure.error.to_string())
 }
 
 fn later() -> Duration {
@@ -94,8 +95,12 @@ async fn examine(
     let Fetched { sealed, memory: _memory } = fetched(object, &states.context).await.ok()??;
     let mut examination = Examination::new(&sealed, ring, &failure.error)?;
     loop {
-        let permit =
-            states.context.work.decryption.acquire(&key_of(object).0, 1, fair_semaphore::WorkClass::Slow).await?;
+        let permit = states
+            .context
+            .work
+            .decryption
+            .acquire(&key_of(object).0, 1, fair_semaphore::WorkClass::Slow)
+            .await?;
         turn.spend(examination.left().min(SLICE));
         let examined = tokio::task::spawn_blocking(move || examination.advance(SLICE)).await;
         drop(permit);

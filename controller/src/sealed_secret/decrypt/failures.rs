@@ -11,8 +11,8 @@ use sealed_secrets_core::opening::OpeningError;
 use sealed_secrets_crds::Scope;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::sealed_secret::state::key_of;
 use crate::sealed_secret::secret::index::Key;
+use crate::sealed_secret::state::key_of;
 
 /// Private-key operations that the examinations of one namespace may take at once, and again in each second.
 const BURST: f64 = 1000.0;
@@ -107,7 +107,16 @@ impl DecryptFailures {
         let known = lock(&self.known).get(&key).filter(|known| known.cause == cause).cloned();
         known.unwrap_or_else(|| {
             let (counted, told, settled) = (false, false, false);
-            self.keep(DecryptFailure { key, cause, error, since: now, counted, told, settled, diagnosis: None })
+            self.keep(DecryptFailure {
+                key,
+                cause,
+                error,
+                since: now,
+                counted,
+                told,
+                settled,
+                diagnosis: None,
+            })
         })
     }
 
@@ -231,7 +240,10 @@ mod tests {
         assert!(decrypt_failures.turn(&failure, start).is_none(), "one at a time");
         turn.spend(1200);
         drop(turn);
-        assert!(decrypt_failures.turn(&failure, start + Duration::from_secs(9)).is_none(), "its share is used up");
+        assert!(
+            decrypt_failures.turn(&failure, start + Duration::from_secs(9)).is_none(),
+            "its share is used up"
+        );
         assert!(decrypt_failures.turn(&failure, start + Duration::from_secs(11)).is_some());
     }
 }

@@ -5,11 +5,11 @@ use kube::ResourceExt as _;
 use kube::api::{DynamicObject, GetParams, Request};
 use sealed_secrets_crds::SealedSecret;
 
-use crate::sealed_secret::watch::raw::{self, UnabridgedSealedSecret};
-use crate::sealed_secret::watch::observed::object_hash;
 use crate::api::client;
 use crate::context::Context;
 use crate::error::Failure;
+use crate::sealed_secret::watch::observed::object_hash;
+use crate::sealed_secret::watch::raw::{self, UnabridgedSealedSecret};
 use crate::work::fair_semaphore::{Permit, WorkClass};
 
 /// Objects that are smaller wait for no memory: all workers together hold few of them.

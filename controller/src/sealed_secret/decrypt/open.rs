@@ -11,11 +11,11 @@ use sealed_secrets_core::unseal::{Renderer, UnsealError, Unsealed};
 use sealed_secrets_crds::SealedSecret;
 use tokio::task::spawn_blocking;
 
-use crate::sealed_secret::secret::desired::desired;
 use crate::error::Failure;
-use crate::work::fair_semaphore::WorkClass;
+use crate::sealed_secret::secret::desired::desired;
 use crate::template_sources::TemplateSources;
 use crate::usage::ObjectKeyUsage;
+use crate::work::fair_semaphore::WorkClass;
 use crate::work::limits::{SLICE, WorkLimits};
 
 /// An object that is to be opened.

@@ -7,12 +7,12 @@ use sealed_secrets_core::unseal::Unsealed;
 use sealed_secrets_crds::SealedSecret;
 
 use super::desired::refuse_sealing_key;
+use super::index::{Key, SecretVersion};
 use super::live;
 use super::ownership::{MANAGER, Mode, relation, says_the_same, target};
 use super::refusal::Written;
-use crate::sealed_secret::state::ObjectStates;
-use super::index::{Key, SecretVersion};
 use crate::error::Failure;
+use crate::sealed_secret::state::ObjectStates;
 
 /// Writes that are tried, each decided anew, before the object has to wait: another one may win every time.
 const ATTEMPTS: usize = 8;

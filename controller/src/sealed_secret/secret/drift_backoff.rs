@@ -122,7 +122,8 @@ mod tests {
     #[test]
     fn each_message_about_a_secret_is_told_once_and_a_fight_once_until_there_was_peace() {
         let (drift_backoff, start) = (DriftBackoff::default(), Instant::now());
-        let tell = |message: &str, now| drift_backoff.made(("shop".to_owned(), "db".to_owned()), message, now);
+        let tell =
+            |message: &str, now| drift_backoff.made(("shop".to_owned(), "db".to_owned()), message, now);
         let told =
             ["by one", "by another", "by one", "by another", "by one"].map(|message| tell(message, start));
         assert_eq!(told, [Repair, Repair, Fight, Nothing, Nothing]);

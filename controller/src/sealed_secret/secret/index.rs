@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kube::api::ObjectMeta;
 
-use crate::sealed_secret::gate::SetOnce;
 use super::ownership::{controlling_sealed_secret, is_patched_only};
+use tokio::sync::SetOnce;
 
 /// Namespace and name.
 pub(crate) type Key = (String, String);
@@ -43,7 +43,7 @@ struct SecretRecord {
 pub(crate) struct SecretIndex {
     state: Mutex<State>,
     /// Open when the first list of Secrets is complete, or cannot be had.
-    pub(crate) listed: SetOnce,
+    pub(crate) listed: SetOnce<()>,
     watched: AtomicBool,
 }
 
@@ -81,7 +81,7 @@ impl Drop for Writing<'_> {
 
 impl SecretIndex {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::default(), listed: SetOnce::closed(), watched: AtomicBool::new(false) }
+        Self { state: Mutex::default(), listed: SetOnce::new(), watched: AtomicBool::new(false) }
     }
 
     /// Whether Secrets may be watched, so that their changes are seen.
@@ -113,7 +113,8 @@ impl SecretIndex {
 
     /// Whether this process has seen the Secret with UID `secret` controlled by the SealedSecret with UID `owner`.
     pub(crate) fn has_been_owned(&self, key: &Key, secret: &str, owner: &str) -> bool {
-        let is_it = |known: &SecretRecord| known.version.uid == secret && known.owner.as_deref() == Some(owner);
+        let is_it =
+            |known: &SecretRecord| known.version.uid == secret && known.owner.as_deref() == Some(owner);
         self.lock().known.get(key).is_some_and(is_it)
     }
 

@@ -5,8 +5,8 @@ use kube::api::ObjectMeta;
 use kube::{Api, Client, ResourceExt as _};
 use sealed_secrets_crds::SealedSecret;
 
-use crate::sealed_secret::watch::observed::object_hash;
 use crate::error::Failure;
+use crate::sealed_secret::watch::observed::object_hash;
 
 /// The metadata that the API server has of `opened`; `None` unless that is still the very object that was opened, in the same
 /// generation and scope, and not being deleted.

@@ -1,4 +1,4 @@
-//! TODO
+//! The Secret of a SealedSecret: what it should be, who owns it, and writing it.
 
 pub(crate) mod apply;
 pub(crate) mod desired;
@@ -8,4 +8,3 @@ pub(crate) mod live;
 pub(crate) mod ownership;
 pub(crate) mod refusal;
 pub(crate) mod rules;
-

@@ -94,8 +94,8 @@ mod tests {
     fn ring() -> (KeyRing, Fingerprint) {
         let field = |name: &str, pem: &str| (name.to_owned(), ByteString(pem.as_bytes().to_vec()));
         let data = [
-            field("tls.key", include_str!("../../../core/tests/data/rsa2048-pkcs1.pem")),
-            field("tls.crt", include_str!("../../../core/tests/data/rsa2048.crt")),
+            field("tls.key", include_str!("../../../../core/tests/data/rsa2048-pkcs1.pem")),
+            field("tls.crt", include_str!("../../../../core/tests/data/rsa2048.crt")),
         ];
         let secret = Secret { data: Some(data.into()), ..Secret::default() };
         let key = RingKey::from_secret(&secret, OrderBy::default()).unwrap();

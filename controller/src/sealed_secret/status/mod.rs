@@ -15,12 +15,12 @@ use sealed_secrets_crds::{
     ConditionStatus, LastSuccess, SealedSecret, SealedSecretCondition, SealedSecretStatus,
 };
 
-use super::watch::raw::{self, RawSealedSecret};
-use super::status::key_conditions::{KEY_COMPROMISED, KeyCondition, STALE};
 use super::state::{ObjectStates, key_of};
-use crate::error::{Failure, OUT_OF_TIME};
-use crate::clock;
+use super::status::key_conditions::{KEY_COMPROMISED, KeyCondition, STALE};
+use super::watch::raw::{self, RawSealedSecret};
 use crate::api::event;
+use crate::clock;
+use crate::error::{Failure, OUT_OF_TIME};
 
 const SYNCED: &str = "Synced";
 const ATTEMPTS: usize = 5;
@@ -119,7 +119,11 @@ fn moment(before: &SealedSecretStatus, generation: Option<i64>) -> String {
 ///
 /// # Errors
 /// When the status cannot be written.
-pub(super) async fn write_key_conditions(states: &ObjectStates, object: &DynamicObject, key_conditions: &[KeyCondition]) -> Result<Told, Failure> {
+pub(super) async fn write_key_conditions(
+    states: &ObjectStates,
+    object: &DynamicObject,
+    key_conditions: &[KeyCondition],
+) -> Result<Told, Failure> {
     let now = clock::now();
     let with_conditions = |before: &SealedSecretStatus| {
         let status = changed(before, with_key_conditions(before, key_conditions, now), false)?;
@@ -133,7 +137,11 @@ pub(super) async fn write_key_conditions(states: &ObjectStates, object: &Dynamic
 }
 
 /// Whether [`write_key_conditions`] has anything to write.
-pub(super) fn key_conditions_differ(states: &ObjectStates, object: &DynamicObject, key_conditions: &[KeyCondition]) -> bool {
+pub(super) fn key_conditions_differ(
+    states: &ObjectStates,
+    object: &DynamicObject,
+    key_conditions: &[KeyCondition],
+) -> bool {
     let before = states.overlay.status(object);
     let after = with_key_conditions(&before, key_conditions, clock::now());
     states.context.update_status && changed(&before, after, false).is_some()
@@ -213,7 +221,11 @@ fn next(
 }
 
 /// The status with this to say of keys; everything else stays. Pure.
-fn with_key_conditions(before: &SealedSecretStatus, key_conditions: &[KeyCondition], now: Timestamp) -> SealedSecretStatus {
+fn with_key_conditions(
+    before: &SealedSecretStatus,
+    key_conditions: &[KeyCondition],
+    now: Timestamp,
+) -> SealedSecretStatus {
     let (ours, others): (Vec<_>, Vec<_>) = before
         .conditions
         .iter()
@@ -531,10 +543,19 @@ mod tests {
         let before = SealedSecretStatus { conditions: vec![other], ..SealedSecretStatus::default() };
         let opened = next(&before, Some(1), Ok(LastSuccess::default()), &[], at(1));
         let with_conditions = with_key_conditions(&opened, &[stale("1 of 1")], at(2));
-        assert_eq!(conditions(&with_conditions)[..3], [("Synced", "True"), ("Ready", "True"), ("Stale", "True")]);
+        assert_eq!(
+            conditions(&with_conditions)[..3],
+            [("Synced", "True"), ("Ready", "True"), ("Stale", "True")]
+        );
         assert_eq!(with_conditions.conditions[3].type_, "Other");
         assert!(same_verdict(&opened, &with_conditions), "no event");
-        assert!(same_but_for_time(&with_key_conditions(&with_conditions, &[stale("1 of 1")], at(3)), &with_conditions), "no write");
+        assert!(
+            same_but_for_time(
+                &with_key_conditions(&with_conditions, &[stale("1 of 1")], at(3)),
+                &with_conditions
+            ),
+            "no write"
+        );
         assert_eq!(with_key_conditions(&with_conditions, &[], at(3)), opened);
     }
 

@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use kube::api::DynamicObject;
 use sealed_secrets_crds::SealedSecretStatus;
 
-use crate::sealed_secret::state::key_of;
-use crate::sealed_secret::watch::observed::resource_version;
 use super::read;
 use crate::sealed_secret::secret::index::Key;
+use crate::sealed_secret::state::key_of;
+use crate::sealed_secret::watch::observed::resource_version;
 
 /// Statuses that the objects of the watch do not show yet, or never will.
 #[derive(Debug, Default)]
@@ -58,7 +58,8 @@ impl StatusOverlay {
 
     fn later(&self, object: &DynamicObject, counts: impl Fn(&PendingStatus) -> bool) -> SealedSecretStatus {
         let all = self.lock();
-        let later = all.get(&key_of(object)).filter(|pending| pending.is_later_than(object) && counts(pending));
+        let later =
+            all.get(&key_of(object)).filter(|pending| pending.is_later_than(object) && counts(pending));
         later.map_or_else(|| read(object), |pending| pending.status.clone())
     }
 
@@ -106,8 +107,8 @@ impl StatusOverlay {
 mod tests {
     use serde_json::json;
 
-    use crate::sealed_secret::watch::raw::shown;
     use super::*;
+    use crate::sealed_secret::watch::raw::shown;
 
     fn object(uid: &str, version: &str, generation: i64) -> DynamicObject {
         shown(&json!({

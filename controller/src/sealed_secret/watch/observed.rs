@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use kube::api::{DynamicObject, ObjectMeta};
 use sealed_secrets_crds::Scope;
 
-use crate::sealed_secret::state::key_of;
 use crate::sealed_secret::secret::index::Key;
+use crate::sealed_secret::state::key_of;
 
 /// Tells changes that matter from others, above all from those of the status that we write ourselves.
 #[derive(Debug, Default)]
@@ -25,13 +25,16 @@ struct Shown {
 impl ObservedVersions {
     /// Notes `object`, and tells whether it is new or has changed in what matters.
     pub(crate) fn note(&self, object: &DynamicObject) -> bool {
-        let now = Shown { what_matters: object_hash(&object.metadata), resource_version: resource_version(object) };
+        let now =
+            Shown { what_matters: object_hash(&object.metadata), resource_version: resource_version(object) };
         self.lock().insert(key_of(object), now).is_none_or(|before| before.what_matters != now.what_matters)
     }
 
     /// Whether the watch has shown `object` as it is in this moment, or later.
     pub(crate) fn has_shown(&self, object: &DynamicObject) -> bool {
-        self.lock().get(&key_of(object)).is_some_and(|shown| shown.resource_version >= resource_version(object))
+        self.lock()
+            .get(&key_of(object))
+            .is_some_and(|shown| shown.resource_version >= resource_version(object))
     }
 
     pub(crate) fn forget(&self, key: &Key) {

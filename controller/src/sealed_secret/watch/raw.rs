@@ -314,7 +314,8 @@ pub(crate) fn with_status_only(object: &DynamicObject, status: &Value) -> RawSea
 /// As the watch would show what the API server sends so.
 #[cfg(test)]
 pub(crate) fn shown(sent: &Value) -> DynamicObject {
-    let folded: RawSealedSecret = serde_json::from_str(&sent.to_string()).expect("a SealedSecret has metadata");
+    let folded: RawSealedSecret =
+        serde_json::from_str(&sent.to_string()).expect("a SealedSecret has metadata");
     folded.0
 }
 

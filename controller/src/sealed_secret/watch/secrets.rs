@@ -13,10 +13,10 @@ use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use kube::{Api, ResourceExt as _};
 
-use crate::sealed_secret::state::{ObjectStates, reference};
-use crate::sealed_secret::secret::index::{Key, SecretIndex};
 use crate::api::backoff::WatchBackoff;
 use crate::api::client;
+use crate::sealed_secret::secret::index::{Key, SecretIndex};
+use crate::sealed_secret::state::{ObjectStates, reference};
 
 /// While the first list of Secrets fails, objects wait this long for it: without it nothing that was opened before is known to
 /// be unchanged.
@@ -33,8 +33,10 @@ pub(crate) fn changes(
     let mut follower = Follower { store, versions, seen: HashSet::new(), failing_since: None, told: false };
     let states = Arc::clone(states);
     // The store comes first: it says which Secrets matter.
-    let events = stream::once(async move { states.objects_listed.opened().await })
-        .flat_map(move |()| watch(secrets.clone(), client::watching()).backoff(WatchBackoff::spare()));
+    let events = stream::once(async move {
+        states.objects_listed.wait().await;
+    })
+    .flat_map(move |()| watch(secrets.clone(), client::watching()).backoff(WatchBackoff::spare()));
     events.flat_map(move |event| stream::iter(follower.follow(event)))
 }
 
@@ -65,11 +67,12 @@ impl Follower {
                     self.seen.insert(key);
                 }
                 // Until the first list is complete no object is decided, so none has to be looked at again.
-                if self.versions.listed.is_open() { changed } else { Vec::new() }
+                if self.versions.listed.initialized() { changed } else { Vec::new() }
             }
             Ok(Event::InitDone) => {
                 self.versions.set_watched(true);
-                self.versions.listed.open();
+                // Set already is as good.
+                let _ = self.versions.listed.set(());
                 let seen = std::mem::take(&mut self.seen);
                 self.versions.retain(|key| seen.contains(key))
             }
@@ -101,7 +104,8 @@ impl Follower {
             self.versions.set_watched(false);
         }
         if forbidden || now.duration_since(since) >= LONGEST_WAIT_FOR_LIST {
-            self.versions.listed.open();
+            // Set already is as good.
+            let _ = self.versions.listed.set(());
         }
         if !forbidden {
             tracing::warn!("watching Secrets: {}", client::watch_in_words(error));
@@ -123,8 +127,8 @@ mod tests {
     use kube::core::Status;
     use kube::runtime::reflector::store::Writer;
 
-    use crate::sealed_secret::object_kind;
     use super::*;
+    use crate::sealed_secret::object_kind;
 
     fn failure(code: u16) -> watcher::Error {
         let status = Status { code, ..Status::default() };
@@ -141,9 +145,9 @@ mod tests {
     fn one_error_does_not_make_what_is_unchanged_be_opened_again_and_many_do_not_stop_the_work() {
         let (mut follower, start) = (follower(), Instant::now());
         follower.failed(&failure(503), start);
-        assert!(!follower.versions.listed.is_open());
+        assert!(!follower.versions.listed.initialized());
         follower.failed(&failure(503), start + LONGEST_WAIT_FOR_LIST);
-        assert!(follower.versions.listed.is_open());
+        assert!(follower.versions.listed.initialized());
     }
 
     #[test]
@@ -162,6 +166,6 @@ mod tests {
         let mut follower = follower();
         follower.versions.set_watched(true);
         follower.failed(&failure(403), Instant::now());
-        assert!(follower.versions.listed.is_open() && !follower.versions.are_watched());
+        assert!(follower.versions.listed.initialized() && !follower.versions.are_watched());
     }
 }
