@@ -5,8 +5,7 @@ use std::env;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::flags::{CommandLine, FLAGS, Flag, Flags, Group};
-use crate::help;
+use crate::flags::{self, CommandLine, FLAGS, Flag, Flags, Group};
 
 /// The flags of this kind that were given, or set by `SEALED_SECRETS_` variables.
 #[derive(Debug)]
@@ -22,7 +21,7 @@ fn taken() -> impl Iterator<Item = &'static Flag> {
 /// The short help shows what most people need.
 fn argument(flag: &Flag) -> Arg {
     let is_common = flag.group == Group::Controller || matches!(flag.name, "kubeconfig" | "context");
-    help::argument(flag).hide_short_help(!is_common)
+    flags::argument(flag).hide_short_help(!is_common)
 }
 
 impl Args for Connection {

@@ -14,12 +14,12 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::handshake;
 use hyper::rt::{Read, Write};
 use ipnet::IpNet;
-use kube::client::{AuthError, Body, ConfigExt as _};
+use kube::client::{Body, ConfigExt as _};
 use kube::{Client, Config};
+use tokio::runtime::Runtime;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
 
-use crate::api::runtime;
-use crate::error::Error;
+use crate::error::{Error, error_chain};
 
 const MOST_REDIRECTS: usize = 10;
 const NO_LOCATION: &str = "redirected to what is not a valid URL";
@@ -43,7 +43,7 @@ pub(crate) fn get(url: &str, timeout: Option<Duration>) -> Result<Page, Error> {
             None => follow(url).await,
             Some(timeout) => tokio::time::timeout(timeout, follow(url)).await.unwrap_or_else(|_| {
                 let cause = format!("no answer within {timeout:?}, the --request-timeout");
-                Err(Error::Url { url: shown(url), cause })
+                Err(Error::Url { url: redact_password(url), cause })
             }),
         }
     });
@@ -56,24 +56,26 @@ async fn follow(first: &str) -> Result<Page, Error> {
     let mut url = first.to_owned();
     let mut unencrypted = None;
     for _ in 0..=MOST_REDIRECTS {
-        let failed = |cause: String| Error::Url { url: shown(&url), cause };
+        let failed = |cause: String| Error::Url { url: redact_password(&url), cause };
         let uri = Address::parse(url.as_str()).map_err(|_| failed("not a valid URL".to_owned()))?;
         let response = send(&uri).await.map_err(failed)?;
         if uri.scheme().as_str().eq_ignore_ascii_case("http") {
-            unencrypted = Some(shown(&url));
+            unencrypted = Some(redact_password(&url));
         }
         let status = response.status();
         let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
         match location.filter(|_| status.is_redirection()) {
             Some(location) => url = resolve(&uri, location).ok_or_else(|| failed(NO_LOCATION.to_owned()))?,
-            None if !status.is_success() => return Err(Error::UrlStatus { url: shown(&url), status }),
+            None if !status.is_success() => {
+                return Err(Error::UrlStatus { url: redact_password(&url), status });
+            }
             None => {
                 let body = response.into_body().collect().await.map_err(|cause| failed(cause.to_string()))?;
                 return Ok(Page { bytes: body.to_bytes().to_vec(), unencrypted });
             }
         }
     }
-    Err(Error::Url { url: shown(first), cause: "stopped after 10 redirects".to_owned() })
+    Err(Error::Url { url: redact_password(first), cause: "stopped after 10 redirects".to_owned() })
 }
 
 async fn send(address: &Address<&str>) -> Result<Response<Body>, String> {
@@ -95,8 +97,8 @@ async fn send(address: &Address<&str>) -> Result<Response<Body>, String> {
     let mut config = Config::new(base.clone());
     config.proxy_url = proxy_for(&base, |name| std::env::var(name).ok());
     trust_nobody_without_tls(&mut config);
-    let client = client(config).map_err(|cause| causes(&cause))?;
-    client.send(request).await.map_err(|cause| causes(&cause))
+    let client = client(config).map_err(|cause| error_chain(&cause))?;
+    client.send(request).await.map_err(|cause| error_chain(&cause))
 }
 
 /// Looks for no certificate authorities where nothing on the way is encrypted: where none are installed, none are missing.
@@ -163,7 +165,7 @@ fn resolve(base: &Address<&str>, location: &str) -> Option<String> {
 }
 
 /// An address for messages: without its password.
-pub(crate) fn shown(url: &str) -> String {
+pub(crate) fn redact_password(url: &str) -> String {
     let Ok(uri) = Address::parse(url) else {
         return url.rsplit_once('@').map_or_else(|| url.to_owned(), |(_, after)| format!("***@{after}"));
     };
@@ -174,49 +176,10 @@ pub(crate) fn shown(url: &str) -> String {
     }
 }
 
-/// An error with all that caused it, the way Go prints them: the innermost says what happened.
-pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    if let Some(words) = words_for_secrets(error) {
-        return words;
-    }
-    let mut text = error.to_string();
-    let mut source = error.source();
-    // kube's own word for "the request failed", which says nothing.
-    if let Some(inner) = source.filter(|_| text.starts_with("ServiceError: ")) {
-        text = inner.to_string();
-        source = inner.source();
-    }
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text.extend([": ", &words]);
-        }
-        source = cause.source();
-    }
-    text
-}
-
-/// What is said in place of errors that quote credentials or answers.
-fn words_for_secrets(error: &(dyn std::error::Error + 'static)) -> Option<String> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.is::<AuthError>() {
-            return Some("the kubeconfig's auth provider gives no usable token; log in again".to_owned());
-        }
-        let cause = match error.downcast_ref::<kube::Error>() {
-            Some(kube::Error::SerdeError(cause)) => Some(cause),
-            _ => error.downcast_ref::<serde_json::Error>(),
-        };
-        if let Some(cause) = cause {
-            let (line, column) = (cause.line(), cause.column());
-            return Some(format!("the answer cannot be read (line {line}, column {column})"));
-        }
-        if error.is::<kube::client::RustlsTlsError>() && error.to_string().starts_with("identity PEM") {
-            return Some("the client certificate or its key cannot be used".to_owned());
-        }
-        next = error.source();
-    }
-    None
+/// A runtime for the few requests of one command.
+pub(crate) fn runtime() -> Result<Runtime, Error> {
+    let failed = |cause| Error::File { operation: "start", path: "async runtime".to_owned(), cause };
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)
 }
 
 /// The proxy for a target: `HTTPS_PROXY` or `HTTP_PROXY` by scheme, in either case, unless `NO_PROXY` names the host. The
@@ -282,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_not_shown() {
+    fn a_password_is_not_redact_password() {
         for (url, expected) in [
             ("https://user:hunter2@host/c", "https://user:***@host/c"),
             ("https://user:@host/c", "https://user:***@host/c"),
@@ -291,7 +254,7 @@ mod tests {
             ("https://user:hunter2/@host", "***@host"),
             ("https://user:hunter2@[host", "***@[host"),
         ] {
-            assert_eq!(shown(url), expected);
+            assert_eq!(redact_password(url), expected);
         }
     }
 

@@ -2,8 +2,6 @@
 
 mod api;
 mod certificate;
-mod cluster;
-mod cluster_certificate;
 mod commands;
 mod connection;
 mod error;
@@ -15,13 +13,13 @@ mod io;
 mod kubeconfig;
 mod platform;
 mod report;
-mod surplus;
+mod service_proxy;
 mod template_sources;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::flags::{CommandLine, UsageError};
+use crate::flags::{CommandLine, UsageError, complaint};
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
@@ -55,7 +53,7 @@ fn understood(line: CommandLine, program: &str) -> ExitCode {
     if !line.subcommand.is_empty() && !is_version {
         return finish(commands::run_subcommand(line.subcommand_words()));
     }
-    let complaint = surplus::complaint(&line);
+    let complaint = complaint(&line, commands::command);
     let mut flags = line.flags;
     if let Some(complaint) = complaint.filter(|_| !flags.is_on("help") && !is_version) {
         io::tell(&format!("error: {complaint}"));

@@ -1,14 +1,15 @@
 //! `man`: the manual page in roff.
 
+use super::command;
 use crate::error::Error;
-use crate::{help, io};
+use crate::io;
 
 /// Prints the page of the program, or of the subcommand that the words name.
 ///
 /// # Errors
 /// When there is no such subcommand, or stdout cannot be written.
 pub(super) fn run(path: impl Iterator<Item = String>) -> Result<(), Error> {
-    let mut command = help::command();
+    let mut command = command();
     command.build();
     for word in path {
         let found = command.find_subcommand(&word).cloned();

@@ -1,6 +1,7 @@
 //! One file per verb.
 
 mod cert;
+mod command;
 mod completion;
 mod fetch_cert;
 mod grammar;
@@ -14,8 +15,7 @@ mod recovery_unseal;
 mod seal;
 mod validate;
 
-pub(crate) use grammar::Grammar;
-pub(crate) use keys::KeysError;
+pub(crate) use command::command;
 
 use crate::error::Error;
 use crate::flags::Flags;

@@ -7,12 +7,12 @@ use sealed_secrets_core::manifest::edit::{Change, apply};
 use sealed_secrets_core::manifest::{Format, places_of, sealed_secret_text, sealed_secrets_of};
 use sealed_secrets_crds::SealedSecret;
 
-use crate::cluster::Cluster;
 use crate::commands::{output, validate};
 use crate::error::Error;
 use crate::flags::Flags;
 use crate::io;
 use crate::io::Input;
+use crate::service_proxy::ServiceProxy;
 
 /// Changes ciphertext only: of the controller's answer nothing is taken but items that the input has. The output keeps the
 /// input's format, and goes to `-w`, else back into the file of `-f`, else to stdout.
@@ -23,11 +23,11 @@ pub(super) fn run(flags: &Flags) -> Result<(), Error> {
     let file = flags.text("secret-file");
     let input = Input::read(file)?;
     let sealed = validate::sealed_secrets(&input)?;
-    let cluster = Cluster::connect(flags)?;
+    let proxy = ServiceProxy::connect(flags)?;
     let places = places_of(&input.documents()?);
     let mut changes = Vec::new();
     for ((object, sealed), place) in sealed.iter().enumerate().zip(places) {
-        let renewed = re_encrypt(&cluster, object, sealed);
+        let renewed = re_encrypt(&proxy, object, sealed);
         changes.extend(renewed.map_err(|cause| cause.at(&input.name, place, &sealed.metadata))?);
     }
     let edited = apply(&input.text, &changes).map_err(|cause| Error::Edit(input.name.clone(), cause))?;
@@ -37,9 +37,9 @@ pub(super) fn run(flags: &Flags) -> Result<(), Error> {
     }
 }
 
-fn re_encrypt(cluster: &Cluster, object: usize, sealed: &SealedSecret) -> Result<Vec<Change>, Error> {
+fn re_encrypt(proxy: &ServiceProxy, object: usize, sealed: &SealedSecret) -> Result<Vec<Change>, Error> {
     let body = sealed_secret_text(sealed, Format::Json).into_bytes();
-    let answer = cluster.post("/v1/rotate", body).map_err(Error::ReEncrypt)?;
+    let answer = proxy.post("/v1/rotate", body).map_err(Error::ReEncrypt)?;
     match answer.status {
         StatusCode::OK => {}
         StatusCode::CONFLICT => return Err(Error::CannotRotate),

@@ -2,7 +2,7 @@
 
 use std::iter::Peekable;
 
-use super::{FLAGS, Flag, Flags, Group, UsageError, find};
+use super::{FLAGS, Flag, Flags, Group, UsageError};
 
 /// A command line in the flag grammar.
 #[derive(Debug, Default)]
@@ -136,6 +136,10 @@ impl Flags {
         self.add(flag, value)?;
         Ok(flag)
     }
+}
+
+fn find(name: &str) -> Option<&'static Flag> {
+    FLAGS.iter().find(|flag| flag.name == name)
 }
 
 #[cfg(test)]

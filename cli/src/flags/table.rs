@@ -94,6 +94,13 @@ pub(crate) struct Flag {
     pub(crate) help: &'static str,
 }
 
+impl Flag {
+    /// The flag as pflag's messages name it.
+    pub(super) fn shown(&self) -> String {
+        self.short.map_or_else(|| format!("--{}", self.name), |short| format!("-{short}, --{}", self.name))
+    }
+}
+
 const fn flag(group: Group, name: &'static str, kind: Kind, value: &'static str, help: &'static str) -> Flag {
     Flag { name, short: None, kind, group, value, help }
 }

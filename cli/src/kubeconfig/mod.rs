@@ -12,9 +12,9 @@ use kube::Config;
 use kube::config::{AuthInfo, Cluster, Context, ExecAuthCluster, Kubeconfig};
 use sealed_secrets_core::template::parse_duration;
 
-use crate::error::Error;
+use crate::error::{Error, error_chain};
 use crate::flags::Flags;
-use crate::http_client::{causes, proxy_for, shown, trust_nobody_without_tls};
+use crate::http_client::{proxy_for, redact_password, trust_nobody_without_tls};
 
 const NO_CONFIGURATION: &str = "invalid configuration: no configuration has been provided, try setting KUBERNETES_MASTER environment variable";
 
@@ -59,10 +59,12 @@ pub(crate) fn config(flags: &Flags) -> Result<Config, Error> {
 /// rules that are not kubectl's.
 fn connection(cluster: Cluster, user: AuthInfo) -> Result<Config, Error> {
     let parsed = |what: &str, text: &str| {
-        text.parse::<Uri>().map_err(|cause| Error::Kubeconfig(format!("{what} {:?}: {cause}", shown(text))))
+        text.parse::<Uri>()
+            .map_err(|cause| Error::Kubeconfig(format!("{what} {:?}: {cause}", redact_password(text))))
     };
     let cluster = credentials::with_authority(cluster)?;
-    let known = ExecAuthCluster::try_from(&cluster).map_err(|cause| Error::Kubeconfig(causes(&cause)))?;
+    let known =
+        ExecAuthCluster::try_from(&cluster).map_err(|cause| Error::Kubeconfig(error_chain(&cause)))?;
     let mut config = Config::new(parsed("server", cluster.server.as_deref().unwrap_or_default())?);
     config.root_cert = known.certificate_authority_data.as_deref().map(authorities).transpose()?;
     config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or_default();

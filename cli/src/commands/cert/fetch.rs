@@ -3,8 +3,8 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use super::PinFlag;
-use crate::cluster_certificate::ClusterCertificate;
+use super::pin::PinFlag;
+use crate::certificate::ClusterCertificate;
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::io;

@@ -5,9 +5,8 @@ use jiff::Timestamp;
 use sealed_secrets_core::crypto::SealingCertificate;
 use serde_json::{Value, json};
 
-use super::PinFlag;
-use crate::certificate::Fetched;
-use crate::cluster_certificate::ClusterCertificate;
+use super::pin::PinFlag;
+use crate::certificate::{ClusterCertificate, Fetched};
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::report::{ReportFormat, table};

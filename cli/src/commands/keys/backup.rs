@@ -12,11 +12,10 @@ use sealed_secrets_crds::names::DEFAULT_KEY_PREFIX;
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
-use super::KeysError;
 use super::stored::{key_secrets, label, portable, usable_key};
 use crate::api::ApiServer;
 use crate::connection::Connection;
-use crate::error::Error;
+use crate::error::{Error, KeysError};
 use crate::io;
 
 /// Write all private keys to a file that only you can read

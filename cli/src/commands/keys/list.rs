@@ -9,10 +9,9 @@ use kube::api::ListParams;
 use sealed_secrets_crds::{SealingKey, SealingKeyPhase};
 use serde_json::{Value, json};
 
-use super::KeysError;
-use crate::api::{ApiServer, Refusal};
+use crate::api::ApiServer;
 use crate::connection::Connection;
-use crate::error::Error;
+use crate::error::{Error, KeysError, Refusal};
 use crate::report::{ReportFormat, age, table};
 use crate::{io, report};
 

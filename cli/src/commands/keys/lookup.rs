@@ -5,8 +5,9 @@ use kube::api::{Patch, PatchParams};
 use sealed_secrets_crds::SealingKey;
 use serde_json::Value;
 
-use super::{KeysError, list};
-use crate::api::{ApiServer, Refusal};
+use super::list;
+use crate::api::ApiServer;
+use crate::error::{KeysError, Refusal};
 
 const FINGERPRINT: &str = "SHA256:";
 /// As often at most is a change begun anew, because the key has changed meanwhile.

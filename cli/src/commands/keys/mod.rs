@@ -1,7 +1,6 @@
 //! `keys`: the sealing keys of a cluster.
 
 mod backup;
-mod error;
 mod list;
 mod lookup;
 mod restore;
@@ -11,8 +10,6 @@ mod rotate;
 mod stored;
 
 use clap::Subcommand;
-
-pub(crate) use error::KeysError;
 
 use crate::error::Error;
 

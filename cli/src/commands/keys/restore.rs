@@ -11,11 +11,10 @@ use sealed_secrets_core::manifest::secrets_of;
 use sealed_secrets_crds::names::{DEFAULT_KEY_PREFIX, SEALING_KEY_ACTIVE, SEALING_KEY_LABEL};
 use serde_json::{Value, json};
 
-use super::KeysError;
 use super::stored::{key_secrets, label, portable, usable_key};
-use crate::api::{ApiServer, Refusal};
+use crate::api::ApiServer;
 use crate::connection::Connection;
-use crate::error::Error;
+use crate::error::{Error, KeysError, Refusal};
 use crate::io::Input;
 use crate::report::{ReportFormat, table};
 use crate::{io, report};

@@ -5,10 +5,10 @@ use kube::ResourceExt as _;
 use sealed_secrets_crds::{SealingKey, SealingKeyPhase, SealingKeyState};
 use serde_json::json;
 
-use super::{KeysError, lookup};
+use super::lookup;
 use crate::api::ApiServer;
 use crate::connection::Connection;
-use crate::error::Error;
+use crate::error::{Error, KeysError};
 use crate::io;
 
 /// Say that a key is not needed any more: it leaves as soon as nothing uses it

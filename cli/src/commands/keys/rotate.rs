@@ -12,10 +12,10 @@ use sealed_secrets_crds::names::{DEFAULT_POLICY_NAME, ROTATE_REQUESTED_AT_ANNOTA
 use sealed_secrets_crds::{KeySource, SealingKey, SealingKeyPhase, SealingKeyPolicy};
 use serde_json::{Value, json};
 
-use super::{KeysError, list};
-use crate::api::{ApiServer, Refusal};
+use super::list;
+use crate::api::ApiServer;
 use crate::connection::Connection;
-use crate::error::Error;
+use crate::error::{Error, KeysError, Refusal};
 use crate::report::{ReportFormat, table};
 use crate::{io, kubeconfig, report};
 

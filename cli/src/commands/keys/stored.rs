@@ -12,8 +12,8 @@ use sealed_secrets_crds::names::{
     KUBECFG_LAST_APPLIED_ANNOTATION, KUBECTL_LAST_APPLIED_ANNOTATION, SEALING_KEY_LABEL,
 };
 
-use super::KeysError;
-use crate::api::{ApiServer, Refusal};
+use crate::api::ApiServer;
+use crate::error::{KeysError, Refusal};
 
 /// All Secrets with the label of sealing keys, and the one named exactly like `prefix`, which upstream's first versions left
 /// without label. By name.

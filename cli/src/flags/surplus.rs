@@ -2,20 +2,21 @@
 
 use std::path::Path;
 
+use clap::Command;
 use clap::error::{ContextKind, ContextValue};
 
-use crate::flags::{CommandLine, FLAGS, Kind, Surplus};
-use crate::help;
+use super::command_line::Surplus;
+use super::{CommandLine, FLAGS, Kind};
 
 /// The sentence about the first argument that is neither a flag, its value nor a subcommand; none where all are understood.
 /// A lone `-` is standard input, which is read anyway.
-pub(crate) fn complaint(line: &CommandLine) -> Option<String> {
+pub(crate) fn complaint(line: &CommandLine, command: fn() -> Command) -> Option<String> {
     let reads_stdin = !line.flags.was_given("secret-file");
     let mut surplus = line.surplus.iter();
-    surplus.find(|surplus| !(surplus.word == "-" && reads_stdin)).map(|surplus| meant(line, surplus))
+    surplus.find(|surplus| !(surplus.word == "-" && reads_stdin)).map(|surplus| meant(line, surplus, command))
 }
 
-fn meant(line: &CommandLine, surplus: &Surplus) -> String {
+fn meant(line: &CommandLine, surplus: &Surplus, command: fn() -> Command) -> String {
     let word = &surplus.word;
     if word == "-" {
         return "- is standard input, but -f names a file; leave one of them out".to_owned();
@@ -34,7 +35,7 @@ fn meant(line: &CommandLine, surplus: &Surplus) -> String {
             flag.name
         );
     }
-    if let Some(similar) = similar_subcommand(word) {
+    if let Some(similar) = similar_subcommand(word, command) {
         return format!("unknown subcommand {word:?}: did you mean {similar}?");
     }
     format!(
@@ -62,8 +63,8 @@ fn meant_file(line: &CommandLine, surplus: &Surplus) -> String {
     )
 }
 
-fn similar_subcommand(word: &str) -> Option<String> {
-    let error = help::command().try_get_matches_from(["kubeseal", word]).err()?;
+fn similar_subcommand(word: &str, command: fn() -> Command) -> Option<String> {
+    let error = command().try_get_matches_from(["kubeseal", word]).err()?;
     match error.get(ContextKind::SuggestedSubcommand)? {
         ContextValue::String(name) => Some(name.clone()),
         ContextValue::Strings(names) => names.first().cloned(),
@@ -77,7 +78,7 @@ mod tests {
 
     fn said(line: &str) -> Option<String> {
         let words = line.split_whitespace().map(str::to_owned);
-        complaint(&CommandLine::parse(words, &["keys"]).unwrap())
+        complaint(&CommandLine::parse(words, &["keys"]).unwrap(), crate::commands::command)
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! What goes wrong, in the words that scripts know from upstream.
 
+mod chain;
+mod keys;
+mod refusal;
+
 use std::io;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -14,7 +18,9 @@ use sealed_secrets_core::unseal::UnsealError;
 use sealed_secrets_crds::{ParseScopeError, Scope};
 use thiserror::Error;
 
-use crate::commands::KeysError;
+pub(crate) use chain::error_chain;
+pub(crate) use keys::KeysError;
+pub(crate) use refusal::Refusal;
 
 const SERVICE_FLAGS: &str = "Please, use the flag --controller-name and --controller-namespace to set up the name and namespace of the sealed secrets controller";
 

@@ -1,8 +1,10 @@
+//! Errors of commands on sealing keys.
+
 use sealed_secrets_crds::names::{DEFAULT_POLICY_NAME, SEALING_KEY_LABEL};
 use serde_json::json;
 use thiserror::Error;
 
-use crate::api::Refusal;
+use super::Refusal;
 
 /// Why a command on sealing keys fails. No variant carries key material.
 #[derive(Debug, Error)]

@@ -6,13 +6,11 @@ use sealed_secrets_core::crypto::SealingCertificate;
 use sealed_secrets_crds::names::DEFAULT_POLICY_NAME;
 use sealed_secrets_crds::{SealingKey, SealingKeyPhase, SealingKeyPolicy};
 
-use crate::api::{ApiServer, Refusal};
-use crate::certificate::Fetched;
-use crate::cluster::Cluster;
-use crate::commands::KeysError;
-use crate::error::Error;
+use super::fetched::{Fetched, of_controller, parse};
+use crate::api::ApiServer;
+use crate::error::{Error, KeysError, Refusal};
 use crate::flags::Flags;
-use crate::{certificate, io};
+use crate::io;
 
 /// A certificate and where it is from.
 pub(crate) struct ClusterCertificate {
@@ -36,8 +34,8 @@ impl ClusterCertificate {
             Found::Nothing(reason) => {
                 io::tell(&format!("{reason}; asking the controller through the service proxy"));
                 let source = "the controller, through the service proxy".to_owned();
-                let Fetched { bytes, name, exposure } = Cluster::connect(flags)?.certificate()?;
-                Ok(Self { certificate: certificate::parse(&bytes, &name)?, source, exposure })
+                let Fetched { bytes, name, exposure } = of_controller(flags)?;
+                Ok(Self { certificate: parse(&bytes, &name)?, source, exposure })
             }
         }
     }
@@ -130,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    const CERTIFICATE: &str = include_str!("../../core/tests/data/rsa2048.crt");
+    const CERTIFICATE: &str = include_str!("../../../core/tests/data/rsa2048.crt");
 
     fn fingerprint() -> String {
         SealingCertificate::from_pem(CERTIFICATE.as_bytes()).unwrap().fingerprint().to_string()

@@ -9,17 +9,16 @@ use sealed_secrets_crds::names::DEFAULT_CONTROLLER_NAME;
 use tokio::runtime::Runtime;
 
 use crate::api::ApiServer;
-use crate::certificate::Fetched;
-use crate::error::Error;
+use crate::error::{Error, error_chain};
 use crate::flags::Flags;
-use crate::http_client::causes;
 
 /// The controller's endpoints.
-pub(crate) struct Cluster {
+pub(crate) struct ServiceProxy {
     runtime: Runtime,
     client: Client,
     proxy_path: String,
-    exposure: Option<String>,
+    /// Why its answers may be somebody else's, if nothing keeps that from happening.
+    pub(crate) exposure: Option<String>,
 }
 
 /// A status and a body.
@@ -48,7 +47,7 @@ impl Answer {
     }
 }
 
-impl Cluster {
+impl ServiceProxy {
     /// Finds the controller's Service and its first port.
     ///
     /// # Errors
@@ -78,14 +77,13 @@ impl Cluster {
     ///
     /// # Errors
     /// When it serves none.
-    pub(crate) fn certificate(&self) -> Result<Fetched, Error> {
+    pub(crate) fn certificate(&self) -> Result<Vec<u8>, Error> {
         let answer =
             self.request(Method::GET, "/v1/cert.pem", Vec::new()).map_err(Error::FetchCertificate)?;
         if !answer.status.is_success() {
             return Err(Error::FetchCertificate(answer.failure()));
         }
-        let name = "the controller's certificate".to_owned();
-        Ok(Fetched { bytes: answer.body, name, exposure: self.exposure.clone() })
+        Ok(answer.body)
     }
 
     /// Posts one SealedSecret.
@@ -104,8 +102,8 @@ impl Cluster {
 async fn send(client: &Client, method: Method, path: &str, body: Vec<u8>) -> Result<Answer, String> {
     let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
     let request = request.body(Body::from(body)).map_err(|cause| cause.to_string())?;
-    let response = client.send(request).await.map_err(|cause| causes(&cause))?;
+    let response = client.send(request).await.map_err(|cause| error_chain(&cause))?;
     let status = response.status();
-    let body = response.into_body().collect().await.map_err(|cause| causes(&cause))?;
+    let body = response.into_body().collect().await.map_err(|cause| error_chain(&cause))?;
     Ok(Answer { status, body: body.to_bytes().to_vec() })
 }

@@ -1,0 +1,97 @@
+//! Certificates of files and addresses.
+
+use sealed_secrets_core::crypto::{CertificateError, SealingCertificate};
+
+use crate::error::Error;
+use crate::flags::Flags;
+use crate::http_client::Page;
+use crate::service_proxy::ServiceProxy;
+use crate::{http_client, io, kubeconfig};
+
+/// What was read or fetched as a certificate.
+pub(crate) struct Fetched {
+    /// The bytes.
+    pub(crate) bytes: Vec<u8>,
+    /// Where they are from, for messages.
+    pub(crate) name: String,
+    /// Why somebody else may have put them there, if nothing keeps that from happening.
+    pub(crate) exposure: Option<String>,
+}
+
+/// The certificate of a file's content; `name` is what messages call it.
+///
+/// # Errors
+/// When it is none that seals.
+pub(crate) fn parse(bytes: &[u8], name: &str) -> Result<SealingCertificate, Error> {
+    SealingCertificate::from_file(bytes).map_err(|cause| match cause {
+        CertificateError::Content(content) => Error::NoCertificate(name.to_owned(), content),
+        other => Error::Certificate(name.to_owned(), other),
+    })
+}
+
+/// What the controller serves, through the service proxy.
+///
+/// # Errors
+/// When it serves none.
+pub(super) fn of_controller(flags: &Flags) -> Result<Fetched, Error> {
+    let proxy = ServiceProxy::connect(flags)?;
+    let name = "the controller's certificate".to_owned();
+    Ok(Fetched { bytes: proxy.certificate()?, name, exposure: proxy.exposure })
+}
+
+/// What is in a file or at an address; `--request-timeout` of the flags bounds how long an address may take.
+///
+/// # Errors
+/// When it cannot be read or fetched.
+pub(crate) fn fetch_from(cert: &str, flags: &Flags) -> Result<Fetched, Error> {
+    match Source::of(cert) {
+        Source::File(path) => {
+            Ok(Fetched { bytes: io::read_file(&path)?, name: cert.to_owned(), exposure: None })
+        }
+        Source::Url(url) => {
+            let Page { bytes, unencrypted } = http_client::get(&url, kubeconfig::request_timeout(flags)?)?;
+            let exposure = unencrypted.map(|url| format!("from {url} without encryption"));
+            Ok(Fetched { bytes, name: http_client::redact_password(&url), exposure })
+        }
+    }
+}
+
+/// What the text after `--cert` names.
+#[derive(Debug, PartialEq, Eq)]
+enum Source {
+    /// A file.
+    File(String),
+    /// An address.
+    Url(String),
+}
+
+impl Source {
+    /// A text with a scheme is an address; a scheme of one letter is a drive of Windows.
+    fn of(text: &str) -> Self {
+        let scheme = text.split_once(':').filter(|(scheme, _)| {
+            scheme.len() > 1
+                && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+        });
+        match scheme {
+            None => Self::File(text.to_owned()),
+            Some((scheme, path)) if scheme.eq_ignore_ascii_case("file") => {
+                Self::File(path.strip_prefix("//").unwrap_or(path).to_owned())
+            }
+            Some(_) => Self::Url(text.to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scheme_of_one_letter_is_a_drive() {
+        assert_eq!(Source::of("C:\\x.pem"), Source::File("C:\\x.pem".to_owned()));
+        assert_eq!(Source::of("a/b:c.pem"), Source::File("a/b:c.pem".to_owned()));
+        assert_eq!(Source::of("file:///x.pem"), Source::File("/x.pem".to_owned()));
+        assert_eq!(Source::of("FILE:///x.pem"), Source::File("/x.pem".to_owned()));
+        assert_eq!(Source::of("https://h/x"), Source::Url("https://h/x".to_owned()));
+    }
+}

@@ -1,0 +1,22 @@
+//! `--cert-fingerprint` of both verbs.
+
+use clap::Args;
+
+use crate::certificate::Pin;
+use crate::error::Error;
+
+/// `--cert-fingerprint`.
+#[derive(Debug, Args)]
+pub(crate) struct PinFlag {
+    /// Refuse any certificate but that of this key
+    #[arg(long, value_name = "SHA256:...", env = "SEALED_SECRETS_CERT_FINGERPRINT", hide_env_values = true)]
+    cert_fingerprint: Option<String>,
+}
+
+impl PinFlag {
+    /// # Errors
+    /// When it is no fingerprint.
+    pub(super) fn parse(&self) -> Result<Pin, Error> {
+        Pin::parse(self.cert_fingerprint.as_deref())
+    }
+}

@@ -1,0 +1,79 @@
+//! The flags that were given, with their values.
+
+use std::collections::{HashMap, HashSet};
+
+use super::value::{check, is_true};
+use super::{FLAGS, Flag, Group, Kind, UsageError};
+
+const ENVIRONMENT_PREFIX: &str = "SEALED_SECRETS_";
+
+/// The flags that were given, by name; the environment fills in.
+#[derive(Debug, Default)]
+pub(crate) struct Flags {
+    given: HashMap<&'static str, Vec<String>>,
+    from_environment: HashSet<&'static str>,
+}
+
+impl Flags {
+    pub(super) fn add(&mut self, flag: &'static Flag, value: String) -> Result<(), UsageError> {
+        match check(flag.kind, &value) {
+            Ok(values) => {
+                let all = self.given.entry(flag.name).or_default();
+                if !matches!(flag.kind, Kind::List | Kind::Repeated) {
+                    all.clear();
+                }
+                all.extend(values);
+                Ok(())
+            }
+            Err(cause) => Err(UsageError::Value { value, flag: flag.shown(), cause }),
+        }
+    }
+
+    /// Sets every flag that was not given from its variable `SEALED_SECRETS_…`. Returns what is wrong with the others: they
+    /// are left alone, as upstream leaves them.
+    pub(crate) fn fill_from(&mut self, variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
+        let mut ignored = Vec::new();
+        for flag in FLAGS.iter().filter(|flag| !flag.kind.is_log() && flag.group != Group::Log) {
+            let name = format!("{ENVIRONMENT_PREFIX}{}", flag.name.to_uppercase().replace('-', "_"));
+            match variable(&name).filter(|value| !value.is_empty()) {
+                Some(value) if !self.was_given(flag.name) => match self.add(flag, value) {
+                    Err(UsageError::Value { cause, .. }) => {
+                        ignored.push(format!("{name} is ignored: {cause}"));
+                    }
+                    _ => drop(self.from_environment.insert(flag.name)),
+                },
+                _ => {}
+            }
+        }
+        ignored
+    }
+
+    /// Whether the flag was given.
+    pub(crate) fn was_given(&self, name: &str) -> bool {
+        self.given.contains_key(name)
+    }
+
+    /// Whether the flag was given, and not by a variable.
+    pub(crate) fn is_on_command_line(&self, name: &str) -> bool {
+        self.was_given(name) && !self.from_environment.contains(name)
+    }
+
+    /// Whether a truth value was given as true.
+    pub(crate) fn is_on(&self, name: &str) -> bool {
+        self.text(name).is_some_and(is_true)
+    }
+
+    /// The value, unless empty.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.given
+            .get(name)
+            .and_then(|values| values.last())
+            .map(String::as_str)
+            .filter(|text| !text.is_empty())
+    }
+
+    /// All values.
+    pub(crate) fn texts(&self, name: &str) -> &[String] {
+        self.given.get(name).map_or(&[], Vec::as_slice)
+    }
+}
