@@ -5,14 +5,11 @@ use http_body_util::BodyExt as _;
 use k8s_openapi::api::core::v1::Secret;
 use kube::client::Body;
 use kube::{Api, Client, Config};
-use sealed_secrets_crds::names::DEFAULT_CONTROLLER_NAMESPACE;
 use sealed_secrets_crds::{SealingKey, SealingKeyPolicy};
 use tokio::runtime::Runtime;
 
 use crate::error::{Error, Refusal, error_chain};
-use crate::flags::Flags;
-use crate::http_client::{redact_password, runtime};
-use crate::{http_client, kubeconfig};
+use crate::http_client::{self, redact_password, runtime};
 
 /// A client and the namespace that it works in.
 pub(crate) struct ApiServer {
@@ -29,21 +26,27 @@ pub(crate) struct ApiServer {
 }
 
 impl ApiServer {
-    /// Reads kubeconfig and flags; asks nothing yet.
+    /// Connects nothing yet.
     ///
     /// # Errors
-    /// When there is no usable configuration.
-    pub(crate) fn connect(flags: &Flags) -> Result<Self, Error> {
+    /// When the configuration cannot be used.
+    pub(crate) fn new(config: Config, namespace: String) -> Result<Self, Error> {
         let runtime = runtime()?;
-        let config = kubeconfig::config(flags)?;
         let url = redact_password(config.cluster_url.to_string().trim_end_matches('/'));
         let exposure = exposure(&config, &url);
-        let namespace = flags.text("controller-namespace").unwrap_or(DEFAULT_CONTROLLER_NAMESPACE).to_owned();
         let client = {
             let _guard = runtime.enter();
             http_client::client(config).map_err(|cause| Error::Kubeconfig(error_chain(&cause)))?
         };
         Ok(Self { runtime, client, namespace, url, exposure })
+    }
+
+    /// Runs one request of the client.
+    ///
+    /// # Errors
+    /// When the API server refuses it, or cannot be reached.
+    pub(crate) fn run<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, Refusal> {
+        self.runtime.block_on(request).map_err(Refusal::from)
     }
 
     /// GETs a path: the answer's Date, and its body.

@@ -3,7 +3,6 @@
 mod api;
 mod certificate;
 mod commands;
-mod connection;
 mod error;
 mod escape;
 mod flags;
@@ -11,15 +10,19 @@ mod help;
 mod http_client;
 mod io;
 mod kubeconfig;
+mod options;
 mod platform;
 mod report;
 mod service_proxy;
+mod session;
 mod template_sources;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::flags::{CommandLine, UsageError, complaint};
+use crate::error::Error;
+use crate::flags::{CommandLine, UsageError};
+use crate::session::Session;
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
@@ -33,7 +36,7 @@ fn main() -> ExitCode {
         }
     };
     match CommandLine::parse(words, &commands::SUBCOMMANDS) {
-        Ok(line) => understood(line, &program),
+        Ok(line) => finish(run(line, &program)),
         Err(UsageError::Help) => finish(io::write(None, help::text(&program).as_bytes())),
         Err(error) => {
             // Scripts find the message where upstream puts it: last on stdout. People find it on stderr.
@@ -45,33 +48,25 @@ fn main() -> ExitCode {
     }
 }
 
-fn understood(line: CommandLine, program: &str) -> ExitCode {
+fn run(line: CommandLine, program: &str) -> Result<(), Error> {
     for remark in &line.remarks {
         io::tell(&format!("warning: {remark}"));
     }
-    let is_version = line.flags.is_on("version");
-    if !line.subcommand.is_empty() && !is_version {
-        return finish(commands::run_subcommand(line.subcommand_words()));
-    }
-    let complaint = complaint(&line, commands::command);
-    let mut flags = line.flags;
-    if let Some(complaint) = complaint.filter(|_| !flags.is_on("help") && !is_version) {
-        io::tell(&format!("error: {complaint}"));
-        return ExitCode::from(2);
-    }
-    for ignored in flags.fill_from(|name| std::env::var(name).ok()) {
-        io::tell(&format!("warning: {ignored}"));
-    }
-    finish(commands::run(&flags, program))
+    let (command, cluster) = options::parse(line, commands::command)?;
+    commands::run(&command, &Session::new(&cluster), program)
 }
 
-fn finish(result: Result<(), error::Error>) -> ExitCode {
+fn finish(result: Result<(), Error>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error::Error::Usage(error)) => {
+        Err(Error::Usage(error)) => {
             // Where nobody listens any more nothing is left to say.
             let _ = error.print();
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        }
+        Err(Error::Argument(complaint)) => {
+            io::tell(&format!("error: {complaint}"));
+            ExitCode::from(2)
         }
         Err(error) => {
             io::tell(&format!("error: {error}"));

@@ -3,22 +3,17 @@
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use k8s_openapi::api::core::v1::Service;
-use kube::Client;
 use kube::client::Body;
 use sealed_secrets_crds::names::DEFAULT_CONTROLLER_NAME;
-use tokio::runtime::Runtime;
 
 use crate::api::ApiServer;
 use crate::error::{Error, error_chain};
-use crate::flags::Flags;
+use crate::session::Session;
 
 /// The controller's endpoints.
-pub(crate) struct ServiceProxy {
-    runtime: Runtime,
-    client: Client,
-    proxy_path: String,
-    /// Why its answers may be somebody else's, if nothing keeps that from happening.
-    pub(crate) exposure: Option<String>,
+pub(crate) struct ServiceProxy<'s> {
+    api: &'s ApiServer,
+    path: String,
 }
 
 /// A status and a body.
@@ -47,20 +42,20 @@ impl Answer {
     }
 }
 
-impl ServiceProxy {
+impl<'s> ServiceProxy<'s> {
     /// Finds the controller's Service and its first port.
     ///
     /// # Errors
     /// When there is no kubeconfig, or the Service cannot be read.
-    pub(crate) fn connect(flags: &Flags) -> Result<Self, Error> {
-        let ApiServer { runtime, client, namespace, url, exposure } = ApiServer::connect(flags)?;
-        let name = flags.text("controller-name").unwrap_or(DEFAULT_CONTROLLER_NAME);
+    pub(crate) fn connect(session: &'s Session<'_>) -> Result<Self, Error> {
+        let api = session.api()?;
+        let namespace = &api.namespace;
+        let name = session.controller_name().unwrap_or(DEFAULT_CONTROLLER_NAME);
         let path = format!("/api/v1/namespaces/{namespace}/services/{name}");
         let failed = |cause: String| Error::Service { cause, is_missing: false };
-        let shown = format!("Get {:?}", format!("{url}{path}"));
-        let answer = runtime
-            .block_on(send(&client, Method::GET, &path, Vec::new()))
-            .map_err(|cause| failed(format!("{shown}: {cause}")))?;
+        let shown = format!("Get {:?}", format!("{}{path}", api.url));
+        let answer =
+            send(api, Method::GET, &path, Vec::new()).map_err(|cause| failed(format!("{shown}: {cause}")))?;
         if !answer.status.is_success() {
             let cause = answer.message().unwrap_or_else(|| answer.failure());
             return Err(Error::Service { cause, is_missing: answer.status == StatusCode::NOT_FOUND });
@@ -69,8 +64,8 @@ impl ServiceProxy {
             .map_err(|_| failed("the answer is not a Service".to_owned()))?;
         let port = service.spec.and_then(|spec| spec.ports?.into_iter().next()).and_then(|port| port.name);
         let port = port.unwrap_or_default();
-        let proxy_path = format!("/api/v1/namespaces/{namespace}/services/http:{name}:{port}/proxy");
-        Ok(Self { runtime, client, proxy_path, exposure })
+        let path = format!("/api/v1/namespaces/{namespace}/services/http:{name}:{port}/proxy");
+        Ok(Self { api, path })
     }
 
     /// The certificate that the controller serves.
@@ -95,15 +90,17 @@ impl ServiceProxy {
     }
 
     fn request(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Answer, String> {
-        self.runtime.block_on(send(&self.client, method, &format!("{}{path}", self.proxy_path), body))
+        send(self.api, method, &format!("{}{path}", self.path), body)
     }
 }
 
-async fn send(client: &Client, method: Method, path: &str, body: Vec<u8>) -> Result<Answer, String> {
+fn send(api: &ApiServer, method: Method, path: &str, body: Vec<u8>) -> Result<Answer, String> {
     let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
     let request = request.body(Body::from(body)).map_err(|cause| cause.to_string())?;
-    let response = client.send(request).await.map_err(|cause| error_chain(&cause))?;
-    let status = response.status();
-    let body = response.into_body().collect().await.map_err(|cause| error_chain(&cause))?;
-    Ok(Answer { status, body: body.to_bytes().to_vec() })
+    api.runtime.block_on(async {
+        let response = api.client.send(request).await.map_err(|cause| error_chain(&cause))?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(|cause| error_chain(&cause))?;
+        Ok(Answer { status, body: body.to_bytes().to_vec() })
+    })
 }

@@ -9,8 +9,8 @@ use sealed_secrets_crds::{SealingKey, SealingKeyPhase, SealingKeyPolicy};
 use super::fetched::{Fetched, of_controller, parse};
 use crate::api::ApiServer;
 use crate::error::{Error, KeysError, Refusal};
-use crate::flags::Flags;
 use crate::io;
+use crate::session::Session;
 
 /// A certificate and where it is from.
 pub(crate) struct ClusterCertificate {
@@ -27,14 +27,13 @@ impl ClusterCertificate {
     ///
     /// # Errors
     /// When the `SealingKey`s do not agree on one certificate, or nobody has one.
-    pub(crate) fn load(flags: &Flags) -> Result<Self, Error> {
-        let api = ApiServer::connect(flags)?;
-        match of_sealing_keys(&api)? {
+    pub(crate) fn load(session: &Session) -> Result<Self, Error> {
+        match of_sealing_keys(session.api()?)? {
             Found::Certificate(found) => Ok(found),
             Found::Nothing(reason) => {
                 io::tell(&format!("{reason}; asking the controller through the service proxy"));
                 let source = "the controller, through the service proxy".to_owned();
-                let Fetched { bytes, name, exposure } = of_controller(flags)?;
+                let Fetched { bytes, name, exposure } = of_controller(session)?;
                 Ok(Self { certificate: parse(&bytes, &name)?, source, exposure })
             }
         }
@@ -44,8 +43,8 @@ impl ClusterCertificate {
     ///
     /// # Errors
     /// When the `SealingKey`s do not agree on one certificate, or the API server fails.
-    pub(crate) fn without_controller(flags: &Flags) -> Result<Option<Self>, Error> {
-        match of_sealing_keys(&ApiServer::connect(flags)?)? {
+    pub(crate) fn without_controller(session: &Session) -> Result<Option<Self>, Error> {
+        match of_sealing_keys(session.api()?)? {
             Found::Certificate(found) => Ok(Some(found)),
             Found::Nothing(_) => Ok(None),
         }
@@ -61,19 +60,18 @@ enum Found {
 fn of_sealing_keys(api: &ApiServer) -> Result<Found, KeysError> {
     let namespace = &api.namespace;
     let failed = |action, cause| KeysError::Request { action, cause };
-    let keys =
-        match api.runtime.block_on(api.sealing_keys().list(&ListParams::default())).map_err(Refusal::from) {
-            Ok(keys) if keys.items.is_empty() => {
-                return Ok(Found::Nothing(format!("namespace {namespace} has no SealingKeys")));
-            }
-            Ok(keys) => keys.items,
-            Err(Refusal::UnknownKind) => {
-                return Ok(Found::Nothing("this cluster has no SealingKeys".to_owned()));
-            }
-            Err(Refusal::Forbidden(cause)) => return Ok(Found::Nothing(cause)),
-            Err(cause) => return Err(failed("list sealing keys", cause)),
-        };
-    let policy = match api.runtime.block_on(api.policies().get(DEFAULT_POLICY_NAME)).map_err(Refusal::from) {
+    let keys = match api.run(api.sealing_keys().list(&ListParams::default())) {
+        Ok(keys) if keys.items.is_empty() => {
+            return Ok(Found::Nothing(format!("namespace {namespace} has no SealingKeys")));
+        }
+        Ok(keys) => keys.items,
+        Err(Refusal::UnknownKind) => {
+            return Ok(Found::Nothing("this cluster has no SealingKeys".to_owned()));
+        }
+        Err(Refusal::Forbidden(cause)) => return Ok(Found::Nothing(cause)),
+        Err(cause) => return Err(failed("list sealing keys", cause)),
+    };
+    let policy = match api.run(api.policies().get(DEFAULT_POLICY_NAME)) {
         Ok(policy) => Some(policy),
         Err(Refusal::NotFound(_) | Refusal::UnknownKind) => None,
         Err(Refusal::Forbidden(cause)) => return Ok(Found::Nothing(cause)),

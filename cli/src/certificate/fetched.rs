@@ -3,10 +3,10 @@
 use sealed_secrets_core::crypto::{CertificateError, SealingCertificate};
 
 use crate::error::Error;
-use crate::flags::Flags;
 use crate::http_client::Page;
 use crate::service_proxy::ServiceProxy;
-use crate::{http_client, io, kubeconfig};
+use crate::session::Session;
+use crate::{http_client, io};
 
 /// What was read or fetched as a certificate.
 pub(crate) struct Fetched {
@@ -33,23 +33,23 @@ pub(crate) fn parse(bytes: &[u8], name: &str) -> Result<SealingCertificate, Erro
 ///
 /// # Errors
 /// When it serves none.
-pub(super) fn of_controller(flags: &Flags) -> Result<Fetched, Error> {
-    let proxy = ServiceProxy::connect(flags)?;
+pub(super) fn of_controller(session: &Session) -> Result<Fetched, Error> {
+    let proxy = ServiceProxy::connect(session)?;
     let name = "the controller's certificate".to_owned();
-    Ok(Fetched { bytes: proxy.certificate()?, name, exposure: proxy.exposure })
+    Ok(Fetched { bytes: proxy.certificate()?, name, exposure: session.api()?.exposure.clone() })
 }
 
-/// What is in a file or at an address; `--request-timeout` of the flags bounds how long an address may take.
+/// What is in a file or at an address; `--request-timeout` bounds how long an address may take.
 ///
 /// # Errors
 /// When it cannot be read or fetched.
-pub(crate) fn fetch_from(cert: &str, flags: &Flags) -> Result<Fetched, Error> {
+pub(crate) fn fetch_from(cert: &str, session: &Session) -> Result<Fetched, Error> {
     match Source::of(cert) {
         Source::File(path) => {
             Ok(Fetched { bytes: io::read_file(&path)?, name: cert.to_owned(), exposure: None })
         }
         Source::Url(url) => {
-            let Page { bytes, unencrypted } = http_client::get(&url, kubeconfig::request_timeout(flags)?)?;
+            let Page { bytes, unencrypted } = http_client::get(&url, session.request_timeout()?)?;
             let exposure = unencrypted.map(|url| format!("from {url} without encryption"));
             Ok(Fetched { bytes, name: http_client::redact_password(&url), exposure })
         }

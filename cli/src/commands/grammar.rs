@@ -37,13 +37,13 @@ Examples:
 ///
 /// # Errors
 /// [`Error::Usage`] when they do not follow the grammar; else whatever the verb says.
-pub(super) fn run(words: Vec<String>) -> Result<(), Error> {
+pub(super) fn run(words: &[String]) -> Result<(), Error> {
     let grammar = |words: &[String]| {
         Grammar::try_parse_from(std::iter::once("kubeseal").chain(words.iter().map(String::as_str)))
     };
-    match parsed(&verb_first(words), grammar)? {
-        Grammar::Keys(verb) => keys::run(&verb),
-        Grammar::Cert(verb) => cert::run(&verb),
+    match &parsed(&verb_first(words), grammar)? {
+        Grammar::Keys(verb) => keys::run(verb),
+        Grammar::Cert(verb) => cert::run(verb),
     }
 }
 
@@ -62,15 +62,15 @@ pub(super) fn parsed<T>(
 }
 
 /// The words with flags between the noun and its verb moved behind the verb.
-fn verb_first(words: Vec<String>) -> Vec<String> {
+fn verb_first(words: &[String]) -> Vec<String> {
     let verbs = Grammar::command();
     let verbs = words.first().and_then(|noun| verbs.find_subcommand(noun)).into_iter();
     let verbs: Vec<&str> =
         verbs.flat_map(|noun| noun.get_subcommands().map(clap::Command::get_name)).collect();
     match CommandLine::parse(words.iter().skip(1).cloned(), &verbs) {
         Ok(line) if !line.subcommand.is_empty() => {
-            words.into_iter().take(1).chain(line.subcommand_words()).collect()
+            words.iter().take(1).cloned().chain(line.subcommand_words()).collect()
         }
-        _ => words,
+        _ => words.to_vec(),
     }
 }

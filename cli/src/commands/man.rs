@@ -8,12 +8,12 @@ use crate::io;
 ///
 /// # Errors
 /// When there is no such subcommand, or stdout cannot be written.
-pub(super) fn run(path: impl Iterator<Item = String>) -> Result<(), Error> {
+pub(super) fn run<'a>(path: impl Iterator<Item = &'a String>) -> Result<(), Error> {
     let mut command = command();
     command.build();
     for word in path {
-        let found = command.find_subcommand(&word).cloned();
-        command = found.ok_or(Error::NoManualPage(word))?;
+        let found = command.find_subcommand(word).cloned();
+        command = found.ok_or(Error::NoManualPage(word.clone()))?;
     }
     let mut page = Vec::new();
     let failed = |cause| Error::File { operation: "write", path: "manual page".to_owned(), cause };

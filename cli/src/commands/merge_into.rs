@@ -5,10 +5,11 @@ use sealed_secrets_core::manifest::edit::{Change, apply};
 use sealed_secrets_core::manifest::{documents, sealed_secrets_of, stored_sealed_secrets_of};
 use sealed_secrets_crds::{Scope, SealedSecret};
 
-use crate::commands::{output, seal, validate};
+use crate::commands::{seal, validate};
 use crate::error::Error;
-use crate::flags::Flags;
 use crate::io::Input;
+use crate::options::MergeIntoOptions;
+use crate::session::Session;
 use crate::{certificate, io};
 
 /// Name, namespace and scope are those of the target. Items, labels and annotations of the input are added or replaced;
@@ -16,33 +17,32 @@ use crate::{certificate, io};
 ///
 /// # Errors
 /// When input or target cannot be used; then the target stays as it is.
-pub(super) fn run(flags: &Flags) -> Result<(), Error> {
-    if output::file(flags).is_some() {
-        return Err(Error::NoOutputFile("--merge-into"));
-    }
-    // The target keeps its own format.
-    output::format(flags)?;
-    let path = flags.text("merge-into").unwrap_or_default();
-    let input = Input::read(flags.text("secret-file"))?;
+pub(super) fn run(options: &MergeIntoOptions, session: &Session) -> Result<(), Error> {
+    let path = &options.target;
+    let input = Input::read(options.input.as_deref())?;
     let target = Input::read_target(path)?;
-    let certificate = certificate::load(flags)?;
+    let certificate = certificate::load(&options.certificate, session)?;
     let mut secrets = seal::secrets(&input)?;
     let (Some(secret), true) = (secrets.pop(), secrets.is_empty()) else {
         return Err(Error::MergeCount(secrets.len() + 1));
     };
-    let secret = moved(flags, secret, &existing(&target)?, path)?;
-    let sealed = seal::seal(flags, &certificate, seal::with_namespace(flags, secret)?)?;
-    let edited =
-        apply(&target.text, &changes(&sealed)).map_err(|cause| Error::Edit(path.to_owned(), cause))?;
+    let secret = moved(options.secret.scope, secret, &existing(&target)?, path)?;
+    let secret = seal::with_namespace(options.secret.namespace.as_deref(), session, secret)?;
+    let sealed = seal::seal(&options.secret, &certificate, secret)?;
+    let edited = apply(&target.text, &changes(&sealed)).map_err(|cause| Error::Edit(path.clone(), cause))?;
     expect_only_ciphertext(&target, &edited)?;
     io::replace_edited(&target, &edited)
 }
 
 /// The Secret with name, namespace and scope of the target, under which its items will be opened.
-fn moved(flags: &Flags, mut secret: Secret, existing: &SealedSecret, path: &str) -> Result<Secret, Error> {
+fn moved(
+    given: Option<Scope>,
+    mut secret: Secret,
+    existing: &SealedSecret,
+    path: &str,
+) -> Result<Secret, Error> {
     let scope = Scope::from_annotations(existing.metadata.annotations.as_ref());
-    let asked: Scope = flags.text("scope").unwrap_or_default().parse()?;
-    if flags.was_given("scope") && asked != scope {
+    if let Some(asked) = given.filter(|asked| *asked != scope) {
         return Err(Error::MergeScope { path: path.to_owned(), scope, asked });
     }
     scope.write_to(secret.metadata.annotations.get_or_insert_default());

@@ -7,23 +7,23 @@ use sealed_secrets_core::manifest::edit::{Change, apply};
 use sealed_secrets_core::manifest::{Format, places_of, sealed_secret_text, sealed_secrets_of};
 use sealed_secrets_crds::SealedSecret;
 
-use crate::commands::{output, validate};
+use crate::commands::validate;
 use crate::error::Error;
-use crate::flags::Flags;
 use crate::io;
 use crate::io::Input;
+use crate::options::ReEncryptOptions;
 use crate::service_proxy::ServiceProxy;
+use crate::session::Session;
 
 /// Changes ciphertext only: of the controller's answer nothing is taken but items that the input has. The output keeps the
 /// input's format, and goes to `-w`, else back into the file of `-f`, else to stdout.
 ///
 /// # Errors
 /// When there is nothing to re-encrypt, or the controller refuses; then nothing is written.
-pub(super) fn run(flags: &Flags) -> Result<(), Error> {
-    let file = flags.text("secret-file");
-    let input = Input::read(file)?;
+pub(super) fn run(options: &ReEncryptOptions, session: &Session) -> Result<(), Error> {
+    let input = Input::read(options.input.as_deref())?;
     let sealed = validate::sealed_secrets(&input)?;
-    let proxy = ServiceProxy::connect(flags)?;
+    let proxy = ServiceProxy::connect(session)?;
     let places = places_of(&input.documents()?);
     let mut changes = Vec::new();
     for ((object, sealed), place) in sealed.iter().enumerate().zip(places) {
@@ -31,7 +31,7 @@ pub(super) fn run(flags: &Flags) -> Result<(), Error> {
         changes.extend(renewed.map_err(|cause| cause.at(&input.name, place, &sealed.metadata))?);
     }
     let edited = apply(&input.text, &changes).map_err(|cause| Error::Edit(input.name.clone(), cause))?;
-    match (output::file(flags), file) {
+    match (options.output.as_deref(), &options.input) {
         (None, Some(_)) => io::replace_edited(&input, &edited),
         (output, _) => io::write(output, edited.as_bytes()),
     }

@@ -12,19 +12,18 @@ use sealed_secrets_core::unseal::{Renderer, V1Data, unseal};
 use sealed_secrets_crds::SealedSecret;
 use zeroize::Zeroizing;
 
-use crate::commands::{output, validate};
+use crate::commands::validate;
 use crate::error::Error;
-use crate::flags::Flags;
 use crate::io;
 use crate::io::Input;
+use crate::options::RecoveryUnsealOptions;
 use crate::template_sources::TemplateSources;
 
 /// # Errors
 /// When a key cannot be read, or a SealedSecret not be decrypted; then nothing is written.
-pub(super) fn run(flags: &Flags) -> Result<(), Error> {
-    let format = output::format(flags)?;
-    let input = Input::read(flags.text("secret-file"))?;
-    let ring = ring(flags.texts("recovery-private-key"))?;
+pub(super) fn run(options: &RecoveryUnsealOptions) -> Result<(), Error> {
+    let input = Input::read(options.input.as_deref())?;
+    let ring = ring(&options.private_keys)?;
     let sealed = validate::sealed_secrets(&input)?;
     if ring.is_empty() {
         return Err(Error::NoRecoveryKey);
@@ -32,22 +31,22 @@ pub(super) fn run(flags: &Flags) -> Result<(), Error> {
     let mut text = Zeroizing::new(String::new());
     let places = places_of(&input.documents()?);
     for (mut sealed, place) in sealed.into_iter().zip(&places) {
-        with_namespace(flags, &mut sealed);
-        let opened = opened(&sealed, &ring, format);
+        with_namespace(&mut sealed, options.namespace.as_deref());
+        let opened = opened(&sealed, &ring, options.output.format);
         let opened = opened.map_err(|cause| match places.len() {
             1 => cause,
             _ => cause.at(&input.name, *place, &sealed.metadata),
         });
         text.push_str(&opened?);
     }
-    io::write_plaintext(output::file(flags), text.as_bytes())
+    io::write_plaintext(options.output.file.as_deref(), text.as_bytes())
 }
 
 /// A file without a namespace was sealed for the one of the flag.
-fn with_namespace(flags: &Flags, sealed: &mut SealedSecret) {
+fn with_namespace(sealed: &mut SealedSecret, given: Option<&str>) {
     let namespace = &mut sealed.metadata.namespace;
     if namespace.as_deref().is_none_or(str::is_empty) {
-        *namespace = flags.text("namespace").map(str::to_owned);
+        *namespace = given.map(str::to_owned);
     }
 }
 

@@ -4,21 +4,18 @@ use http::StatusCode;
 use sealed_secrets_core::manifest::{Format, sealed_secret_text, sealed_secrets_of};
 use sealed_secrets_crds::SealedSecret;
 
-use crate::commands::output;
 use crate::error::Error;
-use crate::flags::Flags;
 use crate::io::Input;
+use crate::options::ValidateOptions;
 use crate::service_proxy::ServiceProxy;
+use crate::session::Session;
 
 /// # Errors
 /// At the first SealedSecret that the controller cannot decrypt, or when there is none.
-pub(super) fn run(flags: &Flags) -> Result<(), Error> {
-    if output::file(flags).is_some() {
-        return Err(Error::NoOutputFile("--validate"));
-    }
-    let input = Input::read(flags.text("secret-file"))?;
+pub(super) fn run(options: &ValidateOptions, session: &Session) -> Result<(), Error> {
+    let input = Input::read(options.input.as_deref())?;
     let sealed = sealed_secrets(&input)?;
-    let proxy = ServiceProxy::connect(flags)?;
+    let proxy = ServiceProxy::connect(session)?;
     sealed.iter().try_for_each(|sealed| validate(&proxy, sealed))
 }
 

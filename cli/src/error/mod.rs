@@ -251,6 +251,9 @@ pub(crate) enum Error {
     /// The file is not what it was when it was read.
     #[error("{0}: the file changed while it was being edited; nothing was written, try again")]
     Changed(String),
+    /// An argument has no meaning.
+    #[error("{0}")]
+    Argument(String),
     /// The subcommand grammar is not followed, or its help is wanted; exit code 2 or 0.
     #[error(transparent)]
     Usage(#[from] clap::Error),

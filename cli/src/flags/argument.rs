@@ -1,7 +1,7 @@
 //! The flags of the table as arguments of clap.
 
 use clap::builder::ValueHint;
-use clap::{Arg, ArgAction};
+use clap::{Arg, ArgAction, ArgMatches};
 
 use super::Flag;
 
@@ -22,4 +22,13 @@ pub(crate) fn argument(flag: &Flag) -> Arg {
         "scope" => argument.value_parser(["strict", "namespace-wide", "cluster-wide"]),
         _ => argument,
     }
+}
+
+/// A flag that was matched, as the flag grammar writes it.
+pub(crate) fn words(flag: &Flag, matches: &ArgMatches) -> Vec<String> {
+    if flag.kind.is_bool() {
+        return vec![format!("--{}", flag.name)];
+    }
+    let values = matches.get_many::<String>(flag.name).into_iter().flatten();
+    values.map(|value| format!("--{}={value}", flag.name)).collect()
 }

@@ -29,11 +29,16 @@ impl Flags {
         }
     }
 
-    /// Sets every flag that was not given from its variable `SEALED_SECRETS_…`. Returns what is wrong with the others: they
+    /// Sets every wanted flag that was not given from its variable `SEALED_SECRETS_…`. Returns what is wrong with the others: they
     /// are left alone, as upstream leaves them.
-    pub(crate) fn fill_from(&mut self, variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    pub(crate) fn fill_from(
+        &mut self,
+        wanted: impl Fn(&Flag) -> bool,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Vec<String> {
         let mut ignored = Vec::new();
-        for flag in FLAGS.iter().filter(|flag| !flag.kind.is_log() && flag.group != Group::Log) {
+        let settable = |flag: &&Flag| !flag.kind.is_log() && flag.group != Group::Log && wanted(flag);
+        for flag in FLAGS.iter().filter(settable) {
             let name = format!("{ENVIRONMENT_PREFIX}{}", flag.name.to_uppercase().replace('-', "_"));
             match variable(&name).filter(|value| !value.is_empty()) {
                 Some(value) if !self.was_given(flag.name) => match self.add(flag, value) {
@@ -50,7 +55,7 @@ impl Flags {
 
     /// Whether the flag was given.
     pub(crate) fn was_given(&self, name: &str) -> bool {
-        self.given.contains_key(name)
+        self.values(name).is_some()
     }
 
     /// Whether the flag was given, and not by a variable.
@@ -65,15 +70,16 @@ impl Flags {
 
     /// The value, unless empty.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.given
-            .get(name)
-            .and_then(|values| values.last())
-            .map(String::as_str)
-            .filter(|text| !text.is_empty())
+        self.values(name)?.last().map(String::as_str).filter(|text| !text.is_empty())
     }
 
     /// All values.
     pub(crate) fn texts(&self, name: &str) -> &[String] {
-        self.given.get(name).map_or(&[], Vec::as_slice)
+        self.values(name).map_or(&[], Vec::as_slice)
+    }
+
+    fn values(&self, name: &str) -> Option<&Vec<String>> {
+        debug_assert!(FLAGS.iter().any(|flag| flag.name == name), "no such flag: {name}");
+        self.given.get(name)
     }
 }

@@ -8,7 +8,7 @@ mod surplus;
 mod table;
 mod value;
 
-pub(crate) use argument::argument;
+pub(crate) use argument::{argument, words};
 pub(crate) use command_line::CommandLine;
 pub(crate) use error::UsageError;
 pub(crate) use given::Flags;
@@ -92,7 +92,7 @@ mod tests {
             _ => None,
         };
         let mut flags = parse("-n flag").unwrap();
-        let ignored = flags.fill_from(environment);
+        let ignored = flags.fill_from(|_| true, environment);
         assert_eq!((flags.text("namespace"), flags.text("controller-name")), (Some("flag"), Some("other")));
         assert_eq!(ignored.len(), 1);
         assert!(ignored[0].starts_with("SEALED_SECRETS_SCOPE is ignored"));

@@ -12,5 +12,6 @@ mod keys;
 mod kills;
 mod namespaces;
 mod run;
+mod session;
 mod terminal;
 mod transcripts;

@@ -4,10 +4,11 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::pin::PinFlag;
-use crate::certificate::ClusterCertificate;
-use crate::connection::Connection;
+use crate::certificate::{ClusterCertificate, check};
 use crate::error::Error;
 use crate::io;
+use crate::options::ClusterOptions;
+use crate::session::Session;
 
 /// Print the cluster's certificate, or keep it in a file for --cert
 #[derive(Debug, Args)]
@@ -25,7 +26,7 @@ pub(crate) struct Fetch {
     #[command(flatten)]
     pin: PinFlag,
     #[command(flatten)]
-    connection: Connection,
+    cluster: ClusterOptions,
 }
 
 impl Fetch {
@@ -34,8 +35,8 @@ impl Fetch {
     pub(super) fn run(&self) -> Result<(), Error> {
         let pin = self.pin.parse()?;
         let ClusterCertificate { certificate, source, exposure } =
-            ClusterCertificate::load(&self.connection.flags)?;
-        pin.check(&certificate, &source, exposure.as_deref())?;
+            ClusterCertificate::load(&Session::new(&self.cluster))?;
+        check(pin.as_ref(), &certificate, &source, exposure.as_deref())?;
         io::tell(&format!(
             "{}  valid until {}  from {source}",
             certificate.fingerprint(),

@@ -2,8 +2,10 @@
 
 use clap::Args;
 
-use crate::certificate::Pin;
+use sealed_secrets_core::crypto::Fingerprint;
+
 use crate::error::Error;
+use crate::options;
 
 /// `--cert-fingerprint`.
 #[derive(Debug, Args)]
@@ -16,7 +18,7 @@ pub(crate) struct PinFlag {
 impl PinFlag {
     /// # Errors
     /// When it is no fingerprint.
-    pub(super) fn parse(&self) -> Result<Pin, Error> {
-        Pin::parse(self.cert_fingerprint.as_deref())
+    pub(super) fn parse(&self) -> Result<Option<Fingerprint>, Error> {
+        options::pin(self.cert_fingerprint.as_deref())
     }
 }

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::pin::PinFlag;
 use crate::certificate::{ClusterCertificate, Fetched};
-use crate::connection::Connection;
 use crate::error::Error;
+use crate::options::ClusterOptions;
 use crate::report::{ReportFormat, table};
+use crate::session::Session;
 use crate::{certificate, io, report};
 
 const SECONDS_OF_A_DAY: i64 = 86_400;
@@ -33,7 +34,7 @@ pub(crate) struct Show {
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: ReportFormat,
     #[command(flatten)]
-    connection: Connection,
+    cluster: ClusterOptions,
 }
 
 impl Show {
@@ -41,16 +42,16 @@ impl Show {
     /// When there is no certificate to be had, or it cannot seal.
     pub(super) fn run(&self) -> Result<(), Error> {
         let pin = self.pin.parse()?;
+        let session = Session::new(&self.cluster);
         let found = match self.cert.as_deref().filter(|cert| !cert.is_empty()) {
             Some(cert) => {
-                let Fetched { bytes, name, exposure } =
-                    certificate::fetch_from(cert, &self.connection.flags)?;
+                let Fetched { bytes, name, exposure } = certificate::fetch_from(cert, &session)?;
                 let certificate = certificate::parse(&bytes, &name)?;
                 ClusterCertificate { certificate, source: name, exposure }
             }
-            None => ClusterCertificate::load(&self.connection.flags)?,
+            None => ClusterCertificate::load(&session)?,
         };
-        pin.check(&found.certificate, &found.source, found.exposure.as_deref())?;
+        certificate::check(pin.as_ref(), &found.certificate, &found.source, found.exposure.as_deref())?;
         let ClusterCertificate { certificate, source, .. } = found;
         let now = Timestamp::now();
         if certificate.not_after() < now {

@@ -13,10 +13,10 @@ use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 use super::stored::{key_secrets, label, portable, usable_key};
-use crate::api::ApiServer;
-use crate::connection::Connection;
 use crate::error::{Error, KeysError};
 use crate::io;
+use crate::options::ClusterOptions;
+use crate::session::Session;
 
 /// Write all private keys to a file that only you can read
 #[derive(Debug, Args)]
@@ -38,7 +38,7 @@ pub(crate) struct Backup {
     #[arg(long, value_name = "PREFIX", default_value = DEFAULT_KEY_PREFIX)]
     key_prefix: String,
     #[command(flatten)]
-    connection: Connection,
+    cluster: ClusterOptions,
 }
 
 impl Backup {
@@ -46,10 +46,11 @@ impl Backup {
     /// When the file is none to keep keys in, or the keys cannot be read; then nothing is written.
     pub(super) fn run(&self) -> Result<(), Error> {
         let file = NewFile::prepare(&self.output, self.force)?;
-        let api = ApiServer::connect(&self.connection.flags)?;
-        let secrets = key_secrets(&api, &self.key_prefix)?;
+        let session = Session::new(&self.cluster);
+        let api = session.api()?;
+        let secrets = key_secrets(api, &self.key_prefix)?;
         if secrets.is_empty() {
-            return Err(KeysError::NoKeys(api.namespace).into());
+            return Err(KeysError::NoKeys(api.namespace.clone()).into());
         }
         let told: Vec<String> = secrets.iter().map(line).collect();
         let secrets: Vec<_> = secrets.into_iter().map(|secret| portable(secret, &api.namespace)).collect();

@@ -10,9 +10,10 @@ use sealed_secrets_crds::{SealingKey, SealingKeyPhase};
 use serde_json::{Value, json};
 
 use crate::api::ApiServer;
-use crate::connection::Connection;
 use crate::error::{Error, KeysError, Refusal};
+use crate::options::ClusterOptions;
 use crate::report::{ReportFormat, age, table};
+use crate::session::Session;
 use crate::{io, report};
 
 const NOTHING: &str = "-";
@@ -30,7 +31,7 @@ pub(crate) struct List {
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: ListFormat,
     #[command(flatten)]
-    connection: Connection,
+    cluster: ClusterOptions,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -46,8 +47,9 @@ impl List {
     /// # Errors
     /// When the `SealingKey`s cannot be read.
     pub(super) fn run(&self) -> Result<(), Error> {
-        let api = ApiServer::connect(&self.connection.flags)?;
-        let keys = sealing_keys(&api)?;
+        let session = Session::new(&self.cluster);
+        let api = session.api()?;
+        let keys = sealing_keys(api)?;
         if keys.is_empty() {
             let namespace = &api.namespace;
             io::tell(&format!(

@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 
 use super::stored::{key_secrets, label, portable, usable_key};
 use crate::api::ApiServer;
-use crate::connection::Connection;
 use crate::error::{Error, KeysError, Refusal};
 use crate::io::Input;
+use crate::options::ClusterOptions;
 use crate::report::{ReportFormat, table};
+use crate::session::Session;
 use crate::{io, report};
 
 /// Secrets that are no sealing keys may have taken so many names.
@@ -47,7 +48,7 @@ pub(crate) struct Restore {
     #[arg(long, value_name = "PREFIX", default_value = DEFAULT_KEY_PREFIX)]
     key_prefix: String,
     #[command(flatten)]
-    connection: Connection,
+    cluster: ClusterOptions,
 }
 
 impl Restore {
@@ -55,10 +56,11 @@ impl Restore {
     /// When the file holds anything but usable keys (then nothing is written), or the API server refuses one.
     pub(super) fn run(&self) -> Result<(), Error> {
         let backup = self.backup()?;
-        let api = ApiServer::connect(&self.connection.flags)?;
+        let session = Session::new(&self.cluster);
+        let api = session.api()?;
         let mut done = Vec::new();
         for key in &backup {
-            let outcome = self.restore(&api, key)?;
+            let outcome = self.restore(api, key)?;
             done.push(Done { key, outcome });
         }
         if self.dry_run {
@@ -98,7 +100,7 @@ impl Restore {
             };
             let parameters = PostParams { dry_run: self.dry_run, ..PostParams::default() };
             let secret = self.secret_named(key, &name, &api.namespace);
-            match api.runtime.block_on(api.secrets().create(&parameters, &secret)).map_err(Refusal::from) {
+            match api.run(api.secrets().create(&parameters, &secret)) {
                 Ok(_) if name == key.secret.name_any() => return Ok(Outcome::Restored),
                 Ok(_) => return Ok(Outcome::Renamed(name)),
                 // A Secret that is no key has the name, or somebody restores at the same time.

@@ -6,10 +6,10 @@ use sealed_secrets_crds::{SealingKey, SealingKeyPhase, SealingKeyState};
 use serde_json::json;
 
 use super::lookup;
-use crate::api::ApiServer;
-use crate::connection::Connection;
 use crate::error::{Error, KeysError};
 use crate::io;
+use crate::options::ClusterOptions;
+use crate::session::Session;
 
 /// Say that a key is not needed any more: it leaves as soon as nothing uses it
 #[derive(Debug, Args)]
@@ -25,17 +25,18 @@ pub(crate) struct Retire {
     #[arg(value_name = "NAME|FINGERPRINT")]
     key: String,
     #[command(flatten)]
-    connection: Connection,
+    cluster: ClusterOptions,
 }
 
 impl Retire {
     /// # Errors
     /// When there is no such key, or it cannot be changed.
     pub(super) fn run(&self) -> Result<(), Error> {
-        let api = ApiServer::connect(&self.connection.flags)?;
+        let session = Session::new(&self.cluster);
+        let api = session.api()?;
         // Only a compromised key may have an end of decryption; the API server refuses it otherwise.
         let spec = json!({"state": "Retired", "decryptUntil": null});
-        let keys = lookup::change(&api, &self.key, &spec, |key| hides_no_compromise(key, &api.namespace))?;
+        let keys = lookup::change(api, &self.key, &spec, |key| hides_no_compromise(key, &api.namespace))?;
         io::tell(&format!("{} marked Retired", lookup::told(&keys)));
         if keys.iter().any(is_compromised) {
             io::tell("it stays Compromised: it is never offered again, and an end of decryption still holds");

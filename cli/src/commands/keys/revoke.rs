@@ -6,10 +6,10 @@ use sealed_secrets_crds::SealingKey;
 use serde_json::json;
 
 use super::lookup;
-use crate::api::ApiServer;
-use crate::connection::Connection;
 use crate::error::Error;
 use crate::io;
+use crate::options::ClusterOptions;
+use crate::session::Session;
 
 /// Say that somebody else may have a key: it is replaced at once
 #[derive(Debug, Args)]
@@ -28,19 +28,20 @@ pub(crate) struct Revoke {
     #[arg(long, value_name = "TIME")]
     decrypt_until: Option<Timestamp>,
     #[command(flatten)]
-    connection: Connection,
+    cluster: ClusterOptions,
 }
 
 impl Revoke {
     /// # Errors
     /// When there is no such key, or it cannot be changed.
     pub(super) fn run(&self) -> Result<(), Error> {
-        let api = ApiServer::connect(&self.connection.flags)?;
+        let session = Session::new(&self.cluster);
+        let api = session.api()?;
         let mut spec = json!({"state": "Compromised"});
         if let (Some(until), Some(spec)) = (self.decrypt_until, spec.as_object_mut()) {
             spec.insert("decryptUntil".to_owned(), json!(until.to_string()));
         }
-        let keys = lookup::change(&api, &self.key, &spec, |_| Ok(()))?;
+        let keys = lookup::change(api, &self.key, &spec, |_| Ok(()))?;
         // Where it is in several Secrets, it opens as long as one of them holds it on the ring.
         let kept = |key: &SealingKey| key.spec.decrypt_until.as_ref().map(|time| time.0);
         let kept: Option<Vec<Timestamp>> = keys.iter().map(kept).collect();

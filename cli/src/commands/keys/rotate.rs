@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 
 use super::list;
 use crate::api::ApiServer;
-use crate::connection::Connection;
 use crate::error::{Error, KeysError, Refusal};
+use crate::options::ClusterOptions;
 use crate::report::{ReportFormat, table};
+use crate::session::Session;
 use crate::{io, kubeconfig, report};
 
 /// Between two looks at the status.
@@ -43,7 +44,7 @@ pub(crate) struct Rotate {
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: ReportFormat,
     #[command(flatten)]
-    connection: Connection,
+    cluster: ClusterOptions,
 }
 
 /// How long to wait; none for ever.
@@ -60,8 +61,9 @@ impl Rotate {
     /// # Errors
     /// When the request cannot be written, or the key does not come in time.
     pub(super) fn run(&self) -> Result<(), Error> {
-        let api = ApiServer::connect(&self.connection.flags)?;
-        let request = request(&api)?;
+        let session = Session::new(&self.cluster);
+        let api = session.api()?;
+        let request = request(api)?;
         if !self.wait {
             let text = format!("new sealing key requested at {request}\n");
             return report::write(self.output, &json!({"requestedAt": request.to_string()}), &text);
@@ -69,7 +71,7 @@ impl Rotate {
         if std::io::stderr().is_terminal() {
             io::tell(&format!("waiting for a key made at {request} or later"));
         }
-        let made = wait(&api, request, self.timeout)?;
+        let made = wait(api, request, self.timeout)?;
         report::write(self.output, &made.value(request), &made.text())
     }
 }

@@ -1,0 +1,39 @@
+//! Certificates compared with `--cert-fingerprint`.
+
+use sealed_secrets_core::crypto::{Fingerprint, SealingCertificate};
+
+use crate::error::Error;
+use crate::io;
+
+/// Compares the certificate with the pin; without a pin warns of a certificate that may be somebody else's.
+///
+/// # Errors
+/// When the certificate is of another key.
+pub(crate) fn check(
+    pin: Option<&Fingerprint>,
+    certificate: &SealingCertificate,
+    name: &str,
+    exposure: Option<&str>,
+) -> Result<(), Error> {
+    match pin {
+        Some(wanted) if wanted != certificate.fingerprint() => Err(Error::OtherFingerprint {
+            name: name.to_owned(),
+            found: certificate.fingerprint().clone(),
+            wanted: wanted.clone(),
+        }),
+        Some(_) => Ok(()),
+        None => {
+            warn(exposure);
+            Ok(())
+        }
+    }
+}
+
+/// Warns of a certificate that came without protection.
+pub(super) fn warn(exposure: Option<&str>) {
+    if let Some(way) = exposure {
+        io::tell(&format!(
+            "warning: the certificate comes {way}: whoever is on the way can put their own in its place, and read what you seal with it; --cert-fingerprint names the right one"
+        ));
+    }
+}

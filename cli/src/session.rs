@@ -1,0 +1,66 @@
+//! The cluster connection of one run. Kubeconfig and client are read or made when they are first needed, and once.
+
+use std::cell::OnceCell;
+use std::time::Duration;
+
+use kube::config::Kubeconfig;
+
+use crate::api::ApiServer;
+use crate::error::Error;
+use crate::kubeconfig;
+use crate::options::ClusterOptions;
+
+/// A connection that is made when somebody asks for it.
+pub(crate) struct Session<'o> {
+    options: &'o ClusterOptions,
+    kubeconfig: OnceCell<Result<Option<Kubeconfig>, String>>,
+    api: OnceCell<ApiServer>,
+}
+
+impl<'o> Session<'o> {
+    /// Reads nothing yet.
+    pub(crate) fn new(options: &'o ClusterOptions) -> Self {
+        Self { options, kubeconfig: OnceCell::new(), api: OnceCell::new() }
+    }
+
+    /// The name of the controller's Service, if the user gave one.
+    pub(crate) fn controller_name(&self) -> Option<&str> {
+        self.options.controller_name.as_deref()
+    }
+
+    /// Longest time of a request; `None` for no end.
+    ///
+    /// # Errors
+    /// When `--request-timeout` is no duration.
+    pub(crate) fn request_timeout(&self) -> Result<Option<Duration>, Error> {
+        self.options.request_timeout.as_deref().map_or(Ok(None), kubeconfig::timeout)
+    }
+
+    /// The namespace of the current context.
+    ///
+    /// # Errors
+    /// When there is no usable configuration.
+    pub(crate) fn namespace(&self) -> Result<String, Error> {
+        kubeconfig::namespace(self.kubeconfig()?, self.options)
+    }
+
+    /// The client; asks nothing yet.
+    ///
+    /// # Errors
+    /// When there is no usable configuration.
+    pub(crate) fn api(&self) -> Result<&ApiServer, Error> {
+        if let Some(api) = self.api.get() {
+            return Ok(api);
+        }
+        let timeout = self.request_timeout()?;
+        let mut config = kubeconfig::config(self.kubeconfig()?, self.options)?;
+        config.read_timeout = timeout.or(config.read_timeout);
+        let api = ApiServer::new(config, self.options.controller_namespace.clone())?;
+        Ok(self.api.get_or_init(|| api))
+    }
+
+    fn kubeconfig(&self) -> Result<Option<&Kubeconfig>, Error> {
+        let read = self.kubeconfig.get_or_init(|| kubeconfig::read(self.options));
+        read.as_ref().map(Option::as_ref).map_err(|cause| Error::Kubeconfig(cause.clone()))
+    }
+}
