@@ -178,7 +178,7 @@ pub(crate) fn redact_password(url: &str) -> String {
 
 /// A runtime for the few requests of one command.
 pub(crate) fn runtime() -> Result<Runtime, Error> {
-    let failed = |cause| Error::File { operation: "start", path: "async runtime".to_owned(), cause };
+    let failed = |cause| Error::Internal { operation: "start async runtime", cause };
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)
 }
 

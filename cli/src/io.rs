@@ -67,7 +67,7 @@ pub(crate) fn read_file(path: &str) -> Result<Vec<u8>, Error> {
 pub(crate) fn read_stdin(wanted: &str) -> Result<Vec<u8>, Error> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
-        tell(&format!("(tty detected: expecting {wanted} in stdin)"));
+        log(&format!("(tty detected: expecting {wanted} in stdin)"));
     }
     let mut bytes = Vec::new();
     let failed = |cause| Error::File { operation: "read", path: "stdin".to_owned(), cause };
@@ -75,8 +75,13 @@ pub(crate) fn read_stdin(wanted: &str) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// Says one line on stderr, escaped. Where nobody can hear it any more the work goes on.
-pub(crate) fn tell(line: &str) {
+/// Writes a warning to stderr.
+pub(crate) fn warn(text: &str) {
+    log(&format!("warning: {text}"));
+}
+
+/// Writes one line to stderr, escaped. A closed stderr is no failure.
+pub(crate) fn log(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", escape::line(line));
 }
 

@@ -28,50 +28,37 @@ fn main() -> ExitCode {
     let mut words = std::env::args_os();
     let program =
         words.next().map_or_else(|| "kubeseal".to_owned(), |name| name.to_string_lossy().into_owned());
-    let words = match words.map(OsString::into_string).collect::<Result<Vec<String>, OsString>>() {
-        Ok(words) => words,
-        Err(word) => {
-            io::tell(&format!("error: the argument {} is not UTF-8; rename the file", word.display()));
-            return ExitCode::from(2);
-        }
-    };
-    match CommandLine::parse(words, &commands::SUBCOMMANDS) {
-        Ok(line) => finish(run(line, &program)),
-        Err(UsageError::Help) => finish(io::write(None, help::text(&program).as_bytes())),
-        Err(error) => {
-            // Scripts find the message where upstream puts it: last on stdout. People find it on stderr.
-            let shown = escape::line(&error.to_string());
-            let _ = io::write(None, format!("{}{shown}\n", help::text(&program)).as_bytes());
-            io::tell(&format!("error: {error}"));
-            ExitCode::from(2)
-        }
-    }
+    run(words, &program).map_or_else(|error| report_error(&error, &program), |()| ExitCode::SUCCESS)
 }
 
-fn run(line: CommandLine, program: &str) -> Result<(), Error> {
+fn run(words: impl Iterator<Item = OsString>, program: &str) -> Result<(), Error> {
+    let not_utf8 = |word: OsString| {
+        Error::Argument(format!("the argument {} is not UTF-8; rename the file", word.display()))
+    };
+    let words: Vec<String> = words.map(OsString::into_string).collect::<Result<_, _>>().map_err(not_utf8)?;
+    let line = match CommandLine::parse(words, &commands::SUBCOMMANDS) {
+        Err(UsageError::Help) => return io::write(None, help::text(program).as_bytes()),
+        line => line?,
+    };
     for remark in &line.remarks {
-        io::tell(&format!("warning: {remark}"));
+        io::warn(remark);
     }
     let (command, cluster) = options::parse(line, commands::command)?;
     commands::run(&command, &Session::new(&cluster), program)
 }
 
-fn finish(result: Result<(), Error>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Error::Usage(error)) => {
-            // Where nobody listens any more nothing is left to say.
-            let _ = error.print();
-            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
-        }
-        Err(Error::Argument(complaint)) => {
-            io::tell(&format!("error: {complaint}"));
-            ExitCode::from(2)
-        }
-        Err(error) => {
-            io::tell(&format!("error: {error}"));
-            error.advice().iter().for_each(|line| io::tell(line));
-            ExitCode::FAILURE
-        }
+fn report_error(error: &Error, program: &str) -> ExitCode {
+    if let Error::Subcommand(error) = error {
+        // A closed stream leaves nobody to tell.
+        let _ = error.print();
+        return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
     }
+    if let Error::Flags(error) = error {
+        // Scripts find the message where upstream puts it: last on stdout. People find it on stderr.
+        let shown = escape::line(&error.to_string());
+        let _ = io::write(None, format!("{}{shown}\n", help::text(program)).as_bytes());
+    }
+    io::log(&format!("error: {error}"));
+    error.hint().iter().for_each(|line| io::log(line));
+    ExitCode::from(error.kind().exit_code())
 }

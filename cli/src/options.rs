@@ -163,7 +163,7 @@ pub(crate) fn parse(
 
 fn fill_from_environment(flags: &mut Flags, wanted: impl Fn(&Flag) -> bool) {
     for ignored in flags.fill_from(wanted, |name| env::var(name).ok()) {
-        io::tell(&format!("warning: {ignored}"));
+        io::warn(&ignored);
     }
 }
 
@@ -176,7 +176,7 @@ impl Command {
             return Ok(Self::Help);
         }
         if flags.is_on("rotate") {
-            io::tell("Flag --rotate has been deprecated, please use --re-encrypt instead");
+            io::log("Flag --rotate has been deprecated, please use --re-encrypt instead");
         }
         if !flags.texts("from-file").is_empty() && !flags.is_on("raw") {
             return Err(Error::FromFileWithoutRaw);

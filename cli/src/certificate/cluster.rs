@@ -31,7 +31,7 @@ impl ClusterCertificate {
         match of_sealing_keys(session.api()?)? {
             Found::Certificate(found) => Ok(found),
             Found::Nothing(reason) => {
-                io::tell(&format!("{reason}; asking the controller through the service proxy"));
+                io::log(&format!("{reason}; asking the controller through the service proxy"));
                 let source = "the controller, through the service proxy".to_owned();
                 let Fetched { bytes, name, exposure } = of_controller(session)?;
                 Ok(Self { certificate: parse(&bytes, &name)?, source, exposure })

@@ -70,7 +70,7 @@ fn in_its_place(session: &Session, error: Error) -> Result<Fetched, Error> {
     }
     let Ok(Some(found)) = ClusterCertificate::without_controller(session) else { return Err(error) };
     let reason = error.to_string();
-    io::tell(&format!("{}; using the certificate of {}", reason.trim_end_matches('.'), found.source));
+    io::log(&format!("{}; using the certificate of {}", reason.trim_end_matches('.'), found.source));
     Ok(Fetched {
         bytes: found.certificate.pem().into(),
         name: format!("the certificate of {}", found.source),

@@ -32,8 +32,8 @@ pub(crate) fn check(
 /// Warns of a certificate that came without protection.
 pub(super) fn warn(exposure: Option<&str>) {
     if let Some(way) = exposure {
-        io::tell(&format!(
-            "warning: the certificate comes {way}: whoever is on the way can put their own in its place, and read what you seal with it; --cert-fingerprint names the right one"
+        io::warn(&format!(
+            "the certificate comes {way}: whoever is on the way can put their own in its place, and read what you seal with it; --cert-fingerprint names the right one"
         ));
     }
 }

@@ -36,7 +36,7 @@ Examples:
 /// Runs what the words say.
 ///
 /// # Errors
-/// [`Error::Usage`] when they do not follow the grammar; else whatever the verb says.
+/// [`Error::Subcommand`] when they do not follow the grammar; else whatever the verb says.
 pub(super) fn run(words: &[String]) -> Result<(), Error> {
     let grammar = |words: &[String]| {
         Grammar::try_parse_from(std::iter::once("kubeseal").chain(words.iter().map(String::as_str)))

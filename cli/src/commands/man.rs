@@ -16,7 +16,7 @@ pub(super) fn run<'a>(path: impl Iterator<Item = &'a String>) -> Result<(), Erro
         command = found.ok_or(Error::NoManualPage(word.clone()))?;
     }
     let mut page = Vec::new();
-    let failed = |cause| Error::File { operation: "write", path: "manual page".to_owned(), cause };
+    let failed = |cause| Error::Internal { operation: "write manual page", cause };
     clap_mangen::Man::new(command).render(&mut page).map_err(failed)?;
     io::write(None, &page)
 }

@@ -27,7 +27,7 @@ pub(crate) const SUBCOMMANDS: [&str; 4] = ["keys", "cert", "completion", "man"];
 /// Runs the subcommand that the first word names.
 ///
 /// # Errors
-/// [`Error::Usage`] when the words do not follow the grammar; else whatever the verb says.
+/// [`Error::Subcommand`] when the words do not follow the grammar; else whatever the verb says.
 fn run_subcommand(words: &[String]) -> Result<(), Error> {
     match words.first().map(String::as_str) {
         Some("completion") => completion::run(words),

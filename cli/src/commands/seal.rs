@@ -64,7 +64,7 @@ pub(super) fn seal(
 /// Sealed is sealed: what the API server will say of a name is for the person to judge.
 pub(super) fn warn_of(refusals: impl IntoIterator<Item = String>) {
     for refusal in refusals {
-        io::tell(&format!("warning: the API server will refuse {refusal}"));
+        io::warn(&format!("the API server will refuse {refusal}"));
     }
 }
 
@@ -104,8 +104,8 @@ fn settle_scope(given: Option<Scope>, secret: &mut Secret) {
     if let Some(scope) = given.filter(|scope| *scope != Scope::Strict) {
         scope.write_to(secret.metadata.annotations.get_or_insert_default());
     } else if said != Scope::Strict && given.is_some() {
-        io::tell(&format!(
-            "warning: the Secret's own annotation makes it {said}, --scope strict does not undo that; remove the annotation"
+        io::warn(&format!(
+            "the Secret's own annotation makes it {said}, --scope strict does not undo that; remove the annotation"
         ));
     }
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 use thiserror::Error;
 
 use super::Refusal;
+use super::kind::Kind;
 
 /// Why a command on sealing keys fails. No variant carries key material.
 #[derive(Debug, Error)]
@@ -126,8 +127,16 @@ fn key_secrets_command(namespace: &str) -> String {
 }
 
 impl KeysError {
-    /// Further lines for who reads the message: commands, and what they are for.
-    pub(crate) fn advice(&self) -> Vec<String> {
+    /// The kind of this error.
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::NotAFile(_) | Self::Exists(_) | Self::EmptyBackup(_) | Self::Invalid { .. } => Kind::Input,
+            _ => Kind::Cluster,
+        }
+    }
+
+    /// Lines that say how to go on: sentences and commands.
+    pub(super) fn hint(&self) -> Vec<String> {
         match self {
             Self::UnknownKind { namespace, .. } => vec![key_secrets_command(namespace)],
             Self::Forbidden { namespace, .. } => vec![

@@ -2,6 +2,7 @@
 
 mod chain;
 mod keys;
+mod kind;
 mod refusal;
 
 use std::io;
@@ -20,11 +21,14 @@ use thiserror::Error;
 
 pub(crate) use chain::error_chain;
 pub(crate) use keys::KeysError;
+use kind::Kind;
 pub(crate) use refusal::Refusal;
+
+use crate::flags::UsageError;
 
 const SERVICE_FLAGS: &str = "Please, use the flag --controller-name and --controller-namespace to set up the name and namespace of the sealed secrets controller";
 
-/// Why the command fails; printed after `error: `, exit code 1. No variant carries plaintext or key material.
+/// A failure of the command; printed after `error: `. No variant carries plaintext or key material.
 #[derive(Debug, Error)]
 pub(crate) enum Error {
     /// `-f` names nothing that can be read.
@@ -251,12 +255,23 @@ pub(crate) enum Error {
     /// The file is not what it was when it was read.
     #[error("{0}: the file changed while it was being edited; nothing was written, try again")]
     Changed(String),
-    /// An argument has no meaning.
+    /// A word of the command line that is not UTF-8, or neither a flag, its value nor a subcommand.
     #[error("{0}")]
     Argument(String),
-    /// The subcommand grammar is not followed, or its help is wanted; exit code 2 or 0.
+    /// A word that the flag grammar refuses.
     #[error(transparent)]
-    Usage(#[from] clap::Error),
+    Flags(#[from] UsageError),
+    /// A subcommand that its grammar refuses, or a request for its help; clap decides the exit code.
+    #[error(transparent)]
+    Subcommand(#[from] clap::Error),
+    /// The program itself cannot work: no async runtime, no manual page.
+    #[error("{operation}: {}", go_words(.cause))]
+    Internal {
+        /// The operation.
+        operation: &'static str,
+        /// The system's answer.
+        cause: io::Error,
+    },
     /// Sealing keys as objects.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -268,13 +283,44 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// Further lines for who reads the message, each a sentence or command of its own.
-    pub(crate) fn advice(&self) -> Vec<String> {
+    /// The kind of this error.
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Argument(_) | Self::Flags(_) | Self::Subcommand(_) => Kind::Usage,
+            Self::Format(_)
+            | Self::FromFileWithoutRaw
+            | Self::KeyWithoutRecovery
+            | Self::Kubeconfig(_)
+            | Self::MissingPlugin { .. }
+            | Self::NoManualPage(_)
+            | Self::NoOutputFile(_)
+            | Self::NoRecoveryKey
+            | Self::Pin(..)
+            | Self::RawName
+            | Self::RawNamespace(_)
+            | Self::Scope(_)
+            | Self::SeveralFromFile
+            | Self::Timeout => Kind::Configuration,
+            Self::CannotDecrypt(_)
+            | Self::CannotRotate
+            | Self::FetchCertificate(_)
+            | Self::ReEncrypt(_)
+            | Self::Service { .. }
+            | Self::Validate(_) => Kind::Cluster,
+            Self::Internal { .. } => Kind::Internal,
+            Self::Object { cause, .. } => cause.kind(),
+            Self::Keys(error) => error.kind(),
+            _ => Kind::Input,
+        }
+    }
+
+    /// Lines that say how to go on, each a sentence or a command.
+    pub(crate) fn hint(&self) -> Vec<String> {
         match self {
             Self::Service { .. } => vec![SERVICE_FLAGS.to_owned()],
             Self::MissingPlugin { hint, .. } => hint.lines().map(|line| format!("  {line}")).collect(),
-            Self::Keys(error) => error.advice(),
-            Self::Object { cause, .. } => cause.advice(),
+            Self::Keys(error) => error.hint(),
+            Self::Object { cause, .. } => cause.hint(),
             _ => Vec::new(),
         }
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, go_words};
-use crate::io::tell;
+use crate::io::log;
 
 /// Shorter values are found in any text.
 const SHORTEST_SECRET: usize = 4;
@@ -50,7 +50,7 @@ pub(super) fn run(plugin: &ExecConfig, cluster: &ExecAuthCluster) -> Result<Cred
     let Output { status, stdout, stderr } = output;
     let stdout = Zeroizing::new(stdout);
     for line in shown_lines(&stderr, plugin, &stdout) {
-        tell(&format!("{name}: {line}"));
+        log(&format!("{name}: {line}"));
     }
     if !status.success() {
         return Err(failed(format!("executable {name} {}", failure(status))));

@@ -37,13 +37,13 @@ impl Fetch {
         let ClusterCertificate { certificate, source, exposure } =
             ClusterCertificate::load(&Session::new(&self.cluster))?;
         check(pin.as_ref(), &certificate, &source, exposure.as_deref())?;
-        io::tell(&format!(
+        io::log(&format!(
             "{}  valid until {}  from {source}",
             certificate.fingerprint(),
             certificate.not_after()
         ));
         if certificate.not_after() < Timestamp::now() {
-            io::tell("warning: the certificate has expired; kubeseal does not seal with it");
+            io::warn("the certificate has expired; kubeseal does not seal with it");
         }
         io::write(self.write.as_deref(), certificate.pem().as_bytes())
     }

@@ -55,7 +55,7 @@ impl Show {
         let ClusterCertificate { certificate, source, .. } = found;
         let now = Timestamp::now();
         if certificate.not_after() < now {
-            io::tell("warning: the certificate has expired; kubeseal does not seal with it");
+            io::warn("the certificate has expired; kubeseal does not seal with it");
         }
         let text = table(&rows(&certificate, &source, now));
         report::write(self.output, &value(&certificate, &source, now), &text)

@@ -62,9 +62,9 @@ impl Backup {
         );
         file.write(&[head.as_bytes(), Zeroizing::new(secret_list_text(&secrets)).as_bytes()])?;
         for line in &told {
-            io::tell(line);
+            io::log(line);
         }
-        io::tell(&format!(
+        io::log(&format!(
             "{} sealing keys written to {} (mode 0600). They are the crown jewels: whoever has the file can read everything \
              sealed for this cluster. Encrypt it, and keep it away from the cluster and from Git.",
             told.len(),

@@ -52,7 +52,7 @@ impl List {
         let keys = sealing_keys(api)?;
         if keys.is_empty() {
             let namespace = &api.namespace;
-            io::tell(&format!(
+            io::log(&format!(
                 "no sealing keys in namespace {namespace}; --controller-namespace names the controller's"
             ));
         }

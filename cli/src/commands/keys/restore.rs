@@ -64,7 +64,7 @@ impl Restore {
             done.push(Done { key, outcome });
         }
         if self.dry_run {
-            io::tell("dry run: nothing was written");
+            io::log("dry run: nothing was written");
         }
         let value = json!({"keys": done.iter().map(|done| done.value(self.dry_run)).collect::<Vec<_>>()});
         let rows: Vec<_> = done.iter().map(|done| done.row(self.dry_run)).collect();
@@ -82,7 +82,7 @@ impl Restore {
             match usable_key(&secret) {
                 Ok(key) => keys.push(BackupKey { fingerprint: key.fingerprint().clone(), secret }),
                 Err(cause) if self.skip_invalid => {
-                    io::tell(&format!("warning: Secret {name} is passed over: {cause}"));
+                    io::warn(&format!("Secret {name} is passed over: {cause}"));
                 }
                 Err(cause) => return Err(KeysError::Invalid { name, cause }.into()),
             }

@@ -37,12 +37,12 @@ impl Retire {
         // Only a compromised key may have an end of decryption; the API server refuses it otherwise.
         let spec = json!({"state": "Retired", "decryptUntil": null});
         let keys = lookup::change(api, &self.key, &spec, |key| hides_no_compromise(key, &api.namespace))?;
-        io::tell(&format!("{} marked Retired", lookup::told(&keys)));
+        io::log(&format!("{} marked Retired", lookup::told(&keys)));
         if keys.iter().any(is_compromised) {
-            io::tell("it stays Compromised: it is never offered again, and an end of decryption still holds");
+            io::log("it stays Compromised: it is never offered again, and an end of decryption still holds");
         }
-        io::tell(&next(&keys));
-        io::tell(&format!("watch: kubeseal keys list --controller-namespace {}", api.namespace));
+        io::log(&next(&keys));
+        io::log(&format!("watch: kubeseal keys list --controller-namespace {}", api.namespace));
         Ok(())
     }
 }

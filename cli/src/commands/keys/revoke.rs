@@ -47,7 +47,7 @@ impl Revoke {
         let kept: Option<Vec<Timestamp>> = keys.iter().map(kept).collect();
         let end = self.decrypt_until.or(kept.and_then(|kept| kept.into_iter().max()));
         for line in lines(&lookup::told(&keys), &api.namespace, end) {
-            io::tell(&line);
+            io::log(&line);
         }
         Ok(())
     }

@@ -69,7 +69,7 @@ impl Rotate {
             return report::write(self.output, &json!({"requestedAt": request.to_string()}), &text);
         }
         if std::io::stderr().is_terminal() {
-            io::tell(&format!("waiting for a key made at {request} or later"));
+            io::log(&format!("waiting for a key made at {request} or later"));
         }
         let made = wait(api, request, self.timeout)?;
         report::write(self.output, &made.value(request), &made.text())
@@ -85,7 +85,7 @@ fn request(api: &ApiServer) -> Result<Timestamp, KeysError> {
             return Err(KeysError::External);
         }
         if let Some(waiting) = waiting_request(&policy, now) {
-            io::tell(&format!("a request of {waiting} still waits for the controller"));
+            io::log(&format!("a request of {waiting} still waits for the controller"));
             return Ok(waiting);
         }
         // What was read must be what is changed: so a request never replaces a later one.
