@@ -1,4 +1,4 @@
-//! The API server, for the objects in the controller's namespace.
+//! The client of the API server, for the objects in the controller's namespace.
 
 use http::{Request, header};
 use http_body_util::BodyExt as _;
@@ -11,22 +11,20 @@ use tokio::runtime::Runtime;
 use crate::error::{Error, Refusal, error_chain};
 use crate::http_client::{self, redact_password, runtime};
 
-/// A client and the namespace that it works in.
+/// A client with its runtime and namespace.
 pub(crate) struct ApiServer {
-    /// Runs the few requests of one command.
     pub(crate) runtime: Runtime,
-    /// The client itself.
     pub(crate) client: Client,
     /// The controller's namespace.
     pub(crate) namespace: String,
-    /// The API server's address for messages: without a final slash and without a password.
+    /// The URL of the API server for messages, without a final slash and without a password.
     pub(crate) url: String,
-    /// Why its answers may be somebody else's, if nothing keeps that from happening.
+    /// The reason why an attacker could forge its responses; `None` on a protected way.
     pub(crate) exposure: Option<String>,
 }
 
 impl ApiServer {
-    /// Connects nothing yet.
+    /// Creates the client. Sends no request.
     ///
     /// # Errors
     /// When the configuration cannot be used.
@@ -41,18 +39,18 @@ impl ApiServer {
         Ok(Self { runtime, client, namespace, url, exposure })
     }
 
-    /// Runs one request of the client.
+    /// Runs one request.
     ///
     /// # Errors
-    /// When the API server refuses it, or cannot be reached.
+    /// When the API server refuses the request, or cannot be reached.
     pub(crate) fn run<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, Refusal> {
         self.runtime.block_on(request).map_err(Refusal::from)
     }
 
-    /// GETs a path: the answer's Date, and its body.
+    /// GETs a path; returns the header Date and the body of the response.
     ///
     /// # Errors
-    /// When the answer is no success.
+    /// When the response is not a success.
     pub(crate) fn get(&self, path: &str) -> Result<(Option<String>, Vec<u8>), Refusal> {
         self.runtime.block_on(async {
             let request =
@@ -72,12 +70,12 @@ impl ApiServer {
         })
     }
 
-    /// The public side of the keys.
+    /// The `SealingKey`s: the public side of the keys.
     pub(crate) fn sealing_keys(&self) -> Api<SealingKey> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// The policies; one of them is in force.
+    /// The `SealingKeyPolicy` objects, of which one is in force.
     pub(crate) fn policies(&self) -> Api<SealingKeyPolicy> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }

@@ -3,13 +3,13 @@
 use crate::escape;
 use crate::flags::{FLAGS, Flag, Group};
 
-/// What the program does.
+/// The description of the program.
 pub(crate) const INTRODUCTION: &str = "\
 Seals Kubernetes Secrets so that they can be kept in Git: reads Secrets (YAML or JSON) from
 stdin or -f, encrypts each item with the certificate of the cluster's sealed-secrets
 controller, and prints SealedSecrets. Only that controller can decrypt them.";
 
-/// Common uses.
+/// Examples of common uses.
 pub(crate) const EXAMPLES: &str =
     "  kubectl create secret generic db --dry-run=client --from-literal=password=x -o yaml \\
     | kubeseal -n shop -w db.yaml                  seal with the certificate of the cluster
@@ -32,12 +32,12 @@ const SUBCOMMANDS: &str =
   kubeseal completion bash|zsh|fish                print a completion script for the shell
   kubeseal man                                     print the manual page";
 
-/// How variables set flags.
+/// The description of environment variables.
 pub(crate) const ENVIRONMENT: &str = "\
 Every flag but the last group can be set by a variable: SEALED_SECRETS_CONTROLLER_NAME for
 --controller-name, and so on. A flag on the command line wins.";
 
-/// The help text with a final newline.
+/// Formats the help, with a final newline.
 pub(crate) fn text(program: &str) -> String {
     let mut output = format!("Usage of {}:\n\n{INTRODUCTION}\n", escape::line(program));
     for group in Group::ALL {

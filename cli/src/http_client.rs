@@ -1,4 +1,4 @@
-//! Fetching from an address, through the proxy that the environment names.
+//! HTTP for URLs and the API server, through the proxy of the environment.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -24,18 +24,17 @@ use crate::error::{Error, error_chain};
 const MOST_REDIRECTS: usize = 10;
 const NO_LOCATION: &str = "redirected to what is not a valid URL";
 
-/// The content of an address.
+/// The response to a URL.
 pub(crate) struct Page {
-    /// The bytes.
     pub(crate) bytes: Vec<u8>,
-    /// The last address on the way that was asked without encryption, for messages.
+    /// The last URL that was requested without encryption, for messages.
     pub(crate) unencrypted: Option<String>,
 }
 
-/// Fetches an address, within this time.
+/// Fetches a URL, following redirects, within the timeout.
 ///
 /// # Errors
-/// When it cannot be reached, answers with anything but success, or not in time.
+/// When the server cannot be reached, does not answer with success, or not in time.
 pub(crate) fn get(url: &str, timeout: Option<Duration>) -> Result<Page, Error> {
     let runtime = runtime()?;
     let page = runtime.block_on(async {
@@ -47,7 +46,7 @@ pub(crate) fn get(url: &str, timeout: Option<Duration>) -> Result<Page, Error> {
             }),
         }
     });
-    // A name that is still being looked up is not waited for.
+    // Dropping the runtime would wait for a DNS lookup that is still running.
     runtime.shutdown_background();
     page
 }
@@ -101,7 +100,7 @@ async fn send(address: &Address<&str>) -> Result<Response<Body>, String> {
     client.send(request).await.map_err(|cause| error_chain(&cause))
 }
 
-/// Looks for no certificate authorities where nothing on the way is encrypted: where none are installed, none are missing.
+/// Leaves out the system's certificate authorities if neither server nor proxy is encrypted: machines without them can connect, too.
 pub(crate) fn trust_nobody_without_tls(config: &mut Config) {
     let is_encrypted = |uri: &Uri| uri.scheme_str() == Some("https");
     if !is_encrypted(&config.cluster_url) && !config.proxy_url.as_ref().is_some_and(is_encrypted) {
@@ -109,8 +108,8 @@ pub(crate) fn trust_nobody_without_tls(config: &mut Config) {
     }
 }
 
-/// A client for what the configuration names. Without encryption a proxy is asked for the whole address (RFC 9112, section 3.2.2);
-/// the library would ask it for a tunnel, which proxies open to few ports.
+/// Creates a client. For a server without encryption the proxy gets the whole URL (RFC 9112, section 3.2.2); the library would ask
+/// for a tunnel, which proxies open to few ports only.
 ///
 /// # Errors
 /// When the configuration cannot be used.
@@ -129,7 +128,7 @@ pub(crate) fn client(config: Config) -> Result<Client, kube::Error> {
     Ok(Client::new(service, config.default_namespace))
 }
 
-/// Sends a request for an absolute address through a proxy.
+/// Sends a request for an absolute URL through a proxy.
 async fn forward<C>(
     connector: C,
     proxy: Uri,
@@ -151,20 +150,20 @@ where
     Ok(sender.send_request(request).await?)
 }
 
-/// User and password of an address as RFC 7617 sends them.
+/// The header value of basic authentication (RFC 7617) with the user and password of a URL.
 fn basic(user: Option<&EStr<Userinfo>>) -> String {
     let decoded = user.map(|user| user.decode().to_bytes()).unwrap_or_default();
     let colon: &[u8] = if decoded.contains(&b':') { b"" } else { b":" };
     format!("Basic {}", STANDARD.encode([&*decoded, colon].concat()))
 }
 
-/// Where a redirect leads (RFC 3986, section 5).
+/// The target of a redirect (RFC 3986, section 5).
 fn resolve(base: &Address<&str>, location: &str) -> Option<String> {
     let base = base.strip_fragment();
     Some(UriRef::parse(location).ok()?.resolve_against(&base).ok()?.into_string())
 }
 
-/// An address for messages: without its password.
+/// The URL without its password, for messages.
 pub(crate) fn redact_password(url: &str) -> String {
     let Ok(uri) = Address::parse(url) else {
         return url.rsplit_once('@').map_or_else(|| url.to_owned(), |(_, after)| format!("***@{after}"));
@@ -176,14 +175,14 @@ pub(crate) fn redact_password(url: &str) -> String {
     }
 }
 
-/// A runtime for the few requests of one command.
+/// Creates a runtime for the few requests of one command.
 pub(crate) fn runtime() -> Result<Runtime, Error> {
     let failed = |cause| Error::Internal { operation: "start async runtime", cause };
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)
 }
 
-/// The proxy for a target: `HTTPS_PROXY` or `HTTP_PROXY` by scheme, in either case, unless `NO_PROXY` names the host. The
-/// local machine is never asked through a proxy.
+/// The proxy for a target: `HTTPS_PROXY` or `HTTP_PROXY` by scheme, in upper or lower case, unless `NO_PROXY` matches the host.
+/// Requests to the local machine never use a proxy.
 pub(crate) fn proxy_for(target: &Uri, variable: impl Fn(&str) -> Option<String>) -> Option<Uri> {
     let either = |name: &str| {
         variable(name).or_else(|| variable(&name.to_lowercase())).filter(|value| !value.is_empty())
@@ -203,8 +202,8 @@ pub(crate) fn proxy_for(target: &Uri, variable: impl Fn(&str) -> Option<String>)
     proxy.parse().ok()
 }
 
-/// Go's rules: `*`, an address, a range of addresses, a domain with all below it, or with a leading dot only what is below;
-/// but for ranges with or without a port.
+/// Matches a pattern of `NO_PROXY` by Go's rules: `*`, an address, a range of addresses, a domain with its subdomains, or with a
+/// leading dot the subdomains only; all but ranges with or without a port.
 fn excludes(pattern: &str, host: &str, port: u16) -> bool {
     let address = host.parse::<IpAddr>();
     if pattern == "*" {

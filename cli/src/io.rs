@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::{escape, platform};
 
-/// What was read, and what to call it in messages.
+/// Text that was read, with its origin.
 pub(crate) struct Input {
     /// The file's path, or `standard input`.
     pub(crate) name: String,
@@ -20,7 +20,7 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// Reads the file, or stdin where there is none; on a terminal says what it waits for.
+    /// Reads the file, or stdin without one; on a terminal prints a line that asks for the input.
     pub(crate) fn read(file: Option<&str>) -> Result<Self, Error> {
         match file {
             Some(path) => {
@@ -31,12 +31,12 @@ impl Input {
         }
     }
 
-    /// Reads the file, or stdin where it is `-`.
+    /// Reads the file, or stdin for `-`.
     pub(crate) fn read_source(path: &str) -> Result<Self, Error> {
         if path == "-" { Self::read(None) } else { Self::read_target(path) }
     }
 
-    /// Reads a file that is to be edited.
+    /// Reads a file in order to edit it.
     pub(crate) fn read_target(path: &str) -> Result<Self, Error> {
         Self::from_bytes(path, read_file(path)?)
     }
@@ -52,18 +52,18 @@ impl Input {
         }
     }
 
-    /// Its documents.
+    /// Parses the documents.
     pub(crate) fn documents(&self) -> Result<Vec<Document>, Error> {
         documents(&self.text).map_err(|cause| Error::Manifest(self.name.clone(), cause))
     }
 }
 
-/// Reads a file whole.
+/// Reads a whole file.
 pub(crate) fn read_file(path: &str) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(|cause| Error::File { operation: "open", path: path.to_owned(), cause })
 }
 
-/// Reads stdin whole; on a terminal says what it waits for.
+/// Reads stdin to its end; on a terminal prints a line that asks for the input.
 pub(crate) fn read_stdin(wanted: &str) -> Result<Vec<u8>, Error> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
@@ -85,7 +85,7 @@ pub(crate) fn log(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", escape::line(line));
 }
 
-/// Writes to the file, or to stdout where there is none.
+/// Writes to the file, or to stdout without one.
 pub(crate) fn write(file: Option<&str>, bytes: &[u8]) -> Result<(), Error> {
     if let Some(path) = file {
         return replace(path, bytes, Mode::OfTheOldFile);
@@ -95,7 +95,7 @@ pub(crate) fn write(file: Option<&str>, bytes: &[u8]) -> Result<(), Error> {
     stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(failed)
 }
 
-/// Writes plaintext to the file, which then only its owner may read, or to stdout where there is none.
+/// Writes plaintext to the file with mode 0600, or to stdout without one.
 pub(crate) fn write_plaintext(file: Option<&str>, bytes: &[u8]) -> Result<(), Error> {
     match file {
         Some(path) => replace(path, bytes, Mode::OwnerOnly),
@@ -106,15 +106,14 @@ pub(crate) fn write_plaintext(file: Option<&str>, bytes: &[u8]) -> Result<(), Er
 /// The mode of a file that replaces another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// That of the other.
+    /// The mode of the old file.
     OfTheOldFile,
-    /// 0600, as a new file has it.
+    /// 0600, the mode of a new file.
     OwnerOnly,
 }
 
-/// Replaces a file as a whole: readers see the old content or the new, also after a crash. Owner, where the system lets us,
-/// and mode stay, unless `mode` says otherwise; a new file is readable by its owner only. A symbolic link keeps pointing at the file that is replaced, or
-/// made where it leads.
+/// Replaces a file atomically: readers see the old content or the new, also after a crash. The owner stays if the system permits it, and
+/// the mode by `mode`; a new file gets mode 0600. A symbolic link stays, and its target is replaced or created.
 pub(crate) fn replace(path: &str, bytes: &[u8], mode: Mode) -> Result<(), Error> {
     let failed = |operation| move |cause| Error::File { operation, path: path.to_owned(), cause };
     let target = target_of(Path::new(path)).map_err(failed("open"))?;
@@ -138,7 +137,7 @@ pub(crate) fn replace(path: &str, bytes: &[u8], mode: Mode) -> Result<(), Error>
     Ok(())
 }
 
-/// Where a path leads, links followed, also to where nothing is yet.
+/// The target of a path after all symbolic links, whether or not it exists.
 fn target_of(path: &Path) -> io::Result<PathBuf> {
     match fs::canonicalize(path) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => match fs::read_link(path) {
@@ -149,7 +148,7 @@ fn target_of(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Replaces a file that was read and edited, unless somebody else changed it meanwhile.
+/// Replaces a file that was read and edited, unless it changed in the meantime.
 pub(crate) fn replace_edited(before: &Input, text: &str) -> Result<(), Error> {
     if read_file(&before.name)? != before.text.as_bytes() {
         return Err(Error::Changed(before.name.clone()));

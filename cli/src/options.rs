@@ -1,4 +1,4 @@
-//! The options of each command. The one place that asks flags by their names.
+//! Typed options of each command. Only this module looks up flags by name.
 
 use std::env;
 use std::path::Path;
@@ -117,7 +117,7 @@ pub(crate) struct SecretOptions {
 pub(crate) struct ClusterOptions {
     pub(crate) controller_namespace: String,
     pub(crate) controller_name: Option<String>,
-    /// Unread: a wrong one is an error only where a request is made.
+    /// Unparsed: an invalid one is an error only if a request is made.
     pub(crate) request_timeout: Option<String>,
     pub(crate) kubeconfig: Option<String>,
     pub(crate) context: Option<String>,
@@ -140,11 +140,11 @@ pub(crate) struct ClusterOptions {
     pub(crate) impersonate_groups: Option<Vec<String>>,
 }
 
-/// The command that a line asks for, and its cluster; flags that are not on the line are taken from their variables.
-/// `suggestions` describes the subcommands that a misspelt word may have meant.
+/// Converts a command line to a command and its cluster; flags that were not given are read from their environment variables.
+/// `suggestions` is the command whose subcommands are suggested for a misspelt word.
 ///
 /// # Errors
-/// When a word has no meaning, or options contradict each other or cannot be used.
+/// When a word is neither flag, value nor subcommand, or options contradict each other or cannot be used.
 pub(crate) fn parse(
     mut line: CommandLine,
     suggestions: fn() -> clap::Command,
@@ -231,7 +231,7 @@ fn no_output_file(output: Option<String>, flag: &'static str) -> Result<(), Erro
 }
 
 impl OutputOptions {
-    /// YAML for an output file that is named so, else the format of `-o`.
+    /// The format is YAML if the output file has that extension, else that of `-o`.
     fn of(flags: &Flags) -> Result<Self, Error> {
         let file = owned(flags, "sealed-secret-file");
         let extension = file.as_deref().and_then(|path| Path::new(path).extension()?.to_str());
@@ -249,7 +249,7 @@ impl CertificateOptions {
     }
 }
 
-/// The fingerprint of `--cert-fingerprint`; `None` where the text is empty.
+/// Parses `--cert-fingerprint`; an empty text is `None`.
 ///
 /// # Errors
 /// When it is no fingerprint.
@@ -301,7 +301,7 @@ impl ClusterOptions {
     }
 }
 
-/// The flags that [`ClusterOptions`] hold.
+/// The flags of [`ClusterOptions`].
 fn cluster_flags() -> impl Iterator<Item = &'static Flag> {
     FLAGS.iter().filter(|flag| is_cluster_flag(flag))
 }
@@ -312,7 +312,7 @@ fn is_cluster_flag(flag: &Flag) -> bool {
 
 impl Args for ClusterOptions {
     fn augment_args(command: clap::Command) -> clap::Command {
-        // The short help shows the flags that most people need.
+        // The short help shows the most common flags only.
         let is_common =
             |flag: &Flag| flag.group == Group::Controller || matches!(flag.name, "kubeconfig" | "context");
         command.args(cluster_flags().map(|flag| flags::argument(flag).hide_short_help(!is_common(flag))))

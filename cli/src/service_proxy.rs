@@ -1,4 +1,4 @@
-//! The controller, through the API server's service proxy: old RBAC grants just that.
+//! The controller's HTTP endpoints, through the API server's service proxy: the only way that upstream's RBAC grants.
 
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -10,28 +10,26 @@ use crate::api::ApiServer;
 use crate::error::{Error, error_chain};
 use crate::session::Session;
 
-/// The controller's endpoints.
+/// A client of the controller's endpoints.
 pub(crate) struct ServiceProxy<'s> {
     api: &'s ApiServer,
     path: String,
 }
 
-/// A status and a body.
+/// A response.
 pub(crate) struct Answer {
-    /// The status.
     pub(crate) status: StatusCode,
-    /// The body.
     pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    /// What the API server says of a failed request: the message of its Status.
+    /// The message of the Status with which the API server answers a failed request.
     fn message(&self) -> Option<String> {
         let status: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
         status.get("message")?.as_str().map(str::to_owned)
     }
 
-    /// What a failed request says, in one line.
+    /// Describes a failed request in one line.
     pub(crate) fn failure(&self) -> String {
         let text = String::from_utf8_lossy(&self.body);
         let line = || text.lines().next().filter(|line| !line.is_empty()).map(str::to_owned);
@@ -68,10 +66,10 @@ impl<'s> ServiceProxy<'s> {
         Ok(Self { api, path })
     }
 
-    /// The certificate that the controller serves.
+    /// Fetches the certificate.
     ///
     /// # Errors
-    /// When it serves none.
+    /// When the controller cannot be reached or serves none.
     pub(crate) fn certificate(&self) -> Result<Vec<u8>, Error> {
         let answer =
             self.request(Method::GET, "/v1/cert.pem", Vec::new()).map_err(Error::FetchCertificate)?;
@@ -84,7 +82,7 @@ impl<'s> ServiceProxy<'s> {
     /// Posts one SealedSecret.
     ///
     /// # Errors
-    /// When the controller cannot be reached; any status is an answer.
+    /// When the controller cannot be reached. A response of any status is no error.
     pub(crate) fn post(&self, path: &str, body: Vec<u8>) -> Result<Answer, String> {
         self.request(Method::POST, path, body)
     }

@@ -1,4 +1,4 @@
-//! The cluster connection of one run. Kubeconfig and client are read or made when they are first needed, and once.
+//! The connection to the cluster that one run shares.
 
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::kubeconfig;
 use crate::options::ClusterOptions;
 
-/// A connection that is made when somebody asks for it.
+/// Kubeconfig and client, loaded lazily and at most once.
 pub(crate) struct Session<'o> {
     options: &'o ClusterOptions,
     kubeconfig: OnceCell<Result<Option<Kubeconfig>, String>>,
@@ -18,20 +18,20 @@ pub(crate) struct Session<'o> {
 }
 
 impl<'o> Session<'o> {
-    /// Reads nothing yet.
+    /// Creates a session; loads nothing yet.
     pub(crate) fn new(options: &'o ClusterOptions) -> Self {
         Self { options, kubeconfig: OnceCell::new(), api: OnceCell::new() }
     }
 
-    /// The name of the controller's Service, if the user gave one.
+    /// The name of the controller's Service, if it was given.
     pub(crate) fn controller_name(&self) -> Option<&str> {
         self.options.controller_name.as_deref()
     }
 
-    /// Longest time of a request; `None` for no end.
+    /// The longest time of a request; `None` without a limit.
     ///
     /// # Errors
-    /// When `--request-timeout` is no duration.
+    /// When `--request-timeout` is not a duration.
     pub(crate) fn request_timeout(&self) -> Result<Option<Duration>, Error> {
         self.options.request_timeout.as_deref().map_or(Ok(None), kubeconfig::timeout)
     }
@@ -44,7 +44,7 @@ impl<'o> Session<'o> {
         kubeconfig::namespace(self.kubeconfig()?, self.options)
     }
 
-    /// The client; asks nothing yet.
+    /// The client of the API server. Sends no request.
     ///
     /// # Errors
     /// When there is no usable configuration.

@@ -1,4 +1,4 @@
-//! What templates see of the world outside when they are rendered on a laptop.
+//! Clock, time zones and random numbers for templates that are rendered on a laptop.
 
 use std::time::{Duration, Instant};
 
@@ -7,16 +7,16 @@ use jiff::tz::TimeZone;
 use rand::Rng as _;
 use sealed_secrets_core::template::Sources;
 
-/// The templates of one object may take this long by the clock. Their budget of steps ends nearly all sooner.
+/// Longest rendering of one object by the clock. The budget of steps ends nearly all sooner.
 const WALL: Duration = Duration::from_secs(10);
 
-/// The world during the rendering of one object.
+/// Sources for the rendering of one object.
 pub(crate) struct TemplateSources {
     deadline: Instant,
 }
 
 impl TemplateSources {
-    /// Time runs from now.
+    /// Starts the clock of the rendering.
     pub(crate) fn from_now() -> Self {
         Self { deadline: Instant::now() + WALL }
     }

@@ -1,4 +1,4 @@
-//! The certificate of a cluster: of its `SealingKey`s where they may be read, else as the controller serves it.
+//! The certificate of a cluster: from its `SealingKey`s if the user may read them, else from the controller.
 
 use kube::ResourceExt as _;
 use kube::api::ListParams;
@@ -12,21 +12,21 @@ use crate::error::{Error, KeysError, Refusal};
 use crate::io;
 use crate::session::Session;
 
-/// A certificate and where it is from.
+/// A certificate with its origin.
 pub(crate) struct ClusterCertificate {
-    /// The certificate.
     pub(crate) certificate: SealingCertificate,
-    /// Where it is from, for people.
+    /// Its origin, for messages.
     pub(crate) source: String,
-    /// Why somebody else may have put it there, if nothing keeps that from happening.
+    /// The reason why an attacker could have replaced it; `None` on a protected way.
     pub(crate) exposure: Option<String>,
 }
 
 impl ClusterCertificate {
-    /// Of the `SealingKey`s; asks the controller only where these are unknown to the cluster, unreadable for the user, or absent.
+    /// Reads the `SealingKey`s; asks the controller only if the cluster does not know them, the user may not read them, or there
+    /// are none.
     ///
     /// # Errors
-    /// When the `SealingKey`s do not agree on one certificate, or nobody has one.
+    /// When the `SealingKey`s do not agree on one certificate, or there is none.
     pub(crate) fn load(session: &Session) -> Result<Self, Error> {
         match of_sealing_keys(session.api()?)? {
             Found::Certificate(found) => Ok(found),
@@ -39,7 +39,7 @@ impl ClusterCertificate {
         }
     }
 
-    /// Of the `SealingKey`s, for who cannot reach the controller; none where these are unknown, unreadable or absent.
+    /// Reads the `SealingKey`s alone; `None` if they are unknown, unreadable or absent.
     ///
     /// # Errors
     /// When the `SealingKey`s do not agree on one certificate, or the API server fails.
@@ -53,7 +53,7 @@ impl ClusterCertificate {
 
 enum Found {
     Certificate(ClusterCertificate),
-    /// There is nothing to look at, and why.
+    /// The reason why there are no `SealingKey`s to read.
     Nothing(String),
 }
 
@@ -87,7 +87,7 @@ fn of_sealing_keys(api: &ApiServer) -> Result<Found, KeysError> {
     }))
 }
 
-/// The certificate of the one Primary, if the policy names the same key and the certificate is that key's.
+/// The certificate of the only Primary, if the policy names the same key and the fingerprint matches.
 fn chosen(
     keys: &[SealingKey],
     policy: Option<&SealingKeyPolicy>,

@@ -1,4 +1,4 @@
-//! Certificates of files and addresses.
+//! Bytes of a certificate from a file, a URL or the controller.
 
 use sealed_secrets_core::crypto::{CertificateError, SealingCertificate};
 
@@ -8,20 +8,19 @@ use crate::service_proxy::ServiceProxy;
 use crate::session::Session;
 use crate::{http_client, io};
 
-/// What was read or fetched as a certificate.
+/// The bytes of a certificate, unparsed.
 pub(crate) struct Fetched {
-    /// The bytes.
     pub(crate) bytes: Vec<u8>,
-    /// Where they are from, for messages.
+    /// Their origin, for messages.
     pub(crate) name: String,
-    /// Why somebody else may have put them there, if nothing keeps that from happening.
+    /// The reason why an attacker could have replaced them; `None` on a protected way.
     pub(crate) exposure: Option<String>,
 }
 
-/// The certificate of a file's content; `name` is what messages call it.
+/// Parses a certificate; `name` is its origin, for messages.
 ///
 /// # Errors
-/// When it is none that seals.
+/// When the bytes are no certificate of an RSA key.
 pub(crate) fn parse(bytes: &[u8], name: &str) -> Result<SealingCertificate, Error> {
     SealingCertificate::from_file(bytes).map_err(|cause| match cause {
         CertificateError::Content(content) => Error::NoCertificate(name.to_owned(), content),
@@ -29,17 +28,17 @@ pub(crate) fn parse(bytes: &[u8], name: &str) -> Result<SealingCertificate, Erro
     })
 }
 
-/// What the controller serves, through the service proxy.
+/// Fetches the certificate from the controller through the service proxy.
 ///
 /// # Errors
-/// When it serves none.
+/// When the controller cannot be reached or serves none.
 pub(super) fn of_controller(session: &Session) -> Result<Fetched, Error> {
     let proxy = ServiceProxy::connect(session)?;
     let name = "the controller's certificate".to_owned();
     Ok(Fetched { bytes: proxy.certificate()?, name, exposure: session.api()?.exposure.clone() })
 }
 
-/// What is in a file or at an address; `--request-timeout` bounds how long an address may take.
+/// Reads a file, or fetches a URL within `--request-timeout`.
 ///
 /// # Errors
 /// When it cannot be read or fetched.
@@ -56,17 +55,15 @@ pub(crate) fn fetch_from(cert: &str, session: &Session) -> Result<Fetched, Error
     }
 }
 
-/// What the text after `--cert` names.
+/// The value of `--cert`.
 #[derive(Debug, PartialEq, Eq)]
 enum Source {
-    /// A file.
     File(String),
-    /// An address.
     Url(String),
 }
 
 impl Source {
-    /// A text with a scheme is an address; a scheme of one letter is a drive of Windows.
+    /// A text with a scheme is a URL; a scheme of one letter is a drive of Windows.
     fn of(text: &str) -> Self {
         let scheme = text.split_once(':').filter(|(scheme, _)| {
             scheme.len() > 1

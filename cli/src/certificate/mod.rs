@@ -1,4 +1,4 @@
-//! Where the certificate comes from: a file, an address, or the controller.
+//! The sealing certificate: from a file, a URL or the controller, and compared with its pin.
 
 mod cluster;
 mod fetched;
@@ -19,10 +19,10 @@ use crate::io;
 use crate::options::CertificateOptions;
 use crate::session::Session;
 
-/// The certificate that is to seal: of `--cert`, else of the controller.
+/// Loads the certificate that seals: from `--cert`, else from the controller.
 ///
 /// # Errors
-/// When it cannot be read, is not for sealing, is another than `--cert-fingerprint` names, or has expired.
+/// When it cannot be read, cannot seal, does not match `--cert-fingerprint`, or has expired.
 pub(crate) fn load(options: &CertificateOptions, session: &Session) -> Result<SealingCertificate, Error> {
     let Fetched { bytes, name, exposure } = fetch(options, session)?;
     let certificate = parse(&bytes, &name)?;
@@ -34,11 +34,11 @@ pub(crate) fn load(options: &CertificateOptions, session: &Session) -> Result<Se
     Ok(certificate)
 }
 
-/// The bytes behind `--cert`, else what the controller serves, as they are. They need not be a certificate, unless
-/// `--cert-fingerprint` says of which key.
+/// Reads `--cert`, else asks the controller, and returns the bytes unchanged. They are parsed only to compare them with
+/// `--cert-fingerprint`.
 ///
 /// # Errors
-/// When they cannot be read or fetched, or are not what `--cert-fingerprint` says.
+/// When they cannot be read or fetched, or do not match `--cert-fingerprint`.
 pub(crate) fn bytes(options: &CertificateOptions, session: &Session) -> Result<Vec<u8>, Error> {
     let Fetched { bytes, name, exposure } = fetch(options, session)?;
     if options.pin.is_some() {
@@ -49,17 +49,17 @@ pub(crate) fn bytes(options: &CertificateOptions, session: &Session) -> Result<V
     Ok(bytes)
 }
 
-/// What is behind `--cert`, else what the controller serves; where it cannot be reached, what its `SealingKey`s say.
+/// Reads `--cert`, else asks the controller; falls back to the `SealingKey`s if the controller cannot be reached.
 fn fetch(options: &CertificateOptions, session: &Session) -> Result<Fetched, Error> {
     let Some(cert) = &options.cert else {
-        return of_controller(session).or_else(|error| in_its_place(session, error));
+        return of_controller(session).or_else(|error| or_from_sealing_keys(session, error));
     };
     fetch_from(cert, session)
 }
 
-/// The certificate of the `SealingKey`s, where the controller cannot be reached through the service proxy; else that error. A
-/// Service that is named and does not exist is a mistake, and no obstacle.
-fn in_its_place(session: &Session, error: Error) -> Result<Fetched, Error> {
+/// Falls back to the certificate of the `SealingKey`s if the service proxy does not lead to the controller. A Service that the user
+/// named and that does not exist is a mistake; then the error stays.
+fn or_from_sealing_keys(session: &Session, error: Error) -> Result<Fetched, Error> {
     let is_obstacle = match &error {
         Error::Service { is_missing, .. } => !is_missing || session.controller_name().is_none(),
         Error::FetchCertificate(_) => true,

@@ -5,10 +5,10 @@ use sealed_secrets_core::crypto::{Fingerprint, SealingCertificate};
 use crate::error::Error;
 use crate::io;
 
-/// Compares the certificate with the pin; without a pin warns of a certificate that may be somebody else's.
+/// Compares the certificate with the pin; without a pin warns if an attacker could have replaced the certificate.
 ///
 /// # Errors
-/// When the certificate is of another key.
+/// When the certificate belongs to another key.
 pub(crate) fn check(
     pin: Option<&Fingerprint>,
     certificate: &SealingCertificate,
@@ -29,7 +29,7 @@ pub(crate) fn check(
     }
 }
 
-/// Warns of a certificate that came without protection.
+/// Warns of a certificate that an attacker could have replaced.
 pub(super) fn warn(exposure: Option<&str>) {
     if let Some(way) = exposure {
         io::warn(&format!(

@@ -1,4 +1,4 @@
-//! The command line as clap describes it, for completions, the man page and suggestions.
+//! The description of the command line for clap: completions, the man page and suggestions use it.
 
 use clap::{Arg, Command, CommandFactory as _};
 
@@ -6,7 +6,7 @@ use super::grammar::Grammar;
 use crate::flags::{FLAGS, argument};
 use crate::help::{ENVIRONMENT, EXAMPLES, INTRODUCTION};
 
-/// The command as clap describes it; parsing is done by [`crate::flags`].
+/// The whole command line. It is not parsed by clap, but by [`crate::flags`].
 pub(crate) fn command() -> Command {
     let man = Command::new("man")
         .about("Print the manual page, of the program or of a subcommand")

@@ -1,4 +1,4 @@
-//! `completion`: a script that completes flags in a shell.
+//! `completion` prints a completion script for a shell.
 
 use clap_complete::Shell;
 

@@ -1,4 +1,4 @@
-//! The grammar of subcommands: it applies from the word on that is one.
+//! The grammar of the subcommands `keys` and `cert`.
 
 use clap::{CommandFactory as _, Parser};
 
@@ -33,10 +33,10 @@ Examples:
   kubeseal cert fetch -w cluster.pem               keep the certificate for --cert
   kubeseal cert show                               how long is the cluster's certificate valid?";
 
-/// Runs what the words say.
+/// Parses and runs a subcommand.
 ///
 /// # Errors
-/// [`Error::Subcommand`] when they do not follow the grammar; else whatever the verb says.
+/// [`Error::Subcommand`] when the grammar refuses the words; else the error of the verb.
 pub(super) fn run(words: &[String]) -> Result<(), Error> {
     let grammar = |words: &[String]| {
         Grammar::try_parse_from(std::iter::once("kubeseal").chain(words.iter().map(String::as_str)))
@@ -47,10 +47,10 @@ pub(super) fn run(words: &[String]) -> Result<(), Error> {
     }
 }
 
-/// What `parse` makes of the words. Its errors quote them, so these are about the words as they may be shown.
+/// Parses the words. Errors of clap quote them, so a failed parse is repeated with the escaped words.
 ///
 /// # Errors
-/// When the words do not follow the grammar.
+/// When the grammar refuses the words.
 pub(super) fn parsed<T>(
     words: &[String],
     parse: impl Fn(&[String]) -> Result<T, clap::Error>,
@@ -61,7 +61,7 @@ pub(super) fn parsed<T>(
     })
 }
 
-/// The words with flags between the noun and its verb moved behind the verb.
+/// Moves flags between noun and verb behind the verb.
 fn verb_first(words: &[String]) -> Vec<String> {
     let verbs = Grammar::command();
     let verbs = words.first().and_then(|noun| verbs.find_subcommand(noun)).into_iter();

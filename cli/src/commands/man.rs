@@ -4,7 +4,7 @@ use super::command;
 use crate::error::Error;
 use crate::io;
 
-/// Prints the page of the program, or of the subcommand that the words name.
+/// Prints the page of the program, or of the subcommand that `path` names.
 ///
 /// # Errors
 /// When there is no such subcommand, or stdout cannot be written.

@@ -1,4 +1,4 @@
-//! `--merge-into`: seal, and put the items into an existing file.
+//! `--merge-into` seals and puts the items into an existing file.
 
 use k8s_openapi::api::core::v1::Secret;
 use sealed_secrets_core::manifest::edit::{Change, apply};
@@ -12,11 +12,11 @@ use crate::options::MergeIntoOptions;
 use crate::session::Session;
 use crate::{certificate, io};
 
-/// Name, namespace and scope are those of the target. Items, labels and annotations of the input are added or replaced;
-/// every other byte of the target stays.
+/// Seals for name, namespace and scope of the target. Adds or replaces items, labels and annotations; every other byte of the
+/// target stays.
 ///
 /// # Errors
-/// When input or target cannot be used; then the target stays as it is.
+/// When input or target cannot be used; then the target is unchanged.
 pub(super) fn run(options: &MergeIntoOptions, session: &Session) -> Result<(), Error> {
     let path = &options.target;
     let input = Input::read(options.input.as_deref())?;
@@ -34,7 +34,7 @@ pub(super) fn run(options: &MergeIntoOptions, session: &Session) -> Result<(), E
     io::replace_edited(&target, &edited)
 }
 
-/// The Secret with name, namespace and scope of the target, under which its items will be opened.
+/// Gives the Secret the name, namespace and scope of the target, which decryption requires.
 fn moved(
     given: Option<Scope>,
     mut secret: Secret,
@@ -65,10 +65,10 @@ fn existing(target: &Input) -> Result<SealedSecret, Error> {
     }
 }
 
-/// An item of the target that is no text is an error, unless it was replaced.
+/// Fails if the target has an item that is not a string, unless the edit replaced it.
 fn expect_only_ciphertext(target: &Input, edited: &str) -> Result<(), Error> {
-    let is_mended = documents(edited).is_ok_and(|documents| sealed_secrets_of(&documents).is_ok());
-    if is_mended { Ok(()) } else { validate::sealed_secrets(target).map(drop) }
+    let is_repaired = documents(edited).is_ok_and(|documents| sealed_secrets_of(&documents).is_ok());
+    if is_repaired { Ok(()) } else { validate::sealed_secrets(target).map(drop) }
 }
 
 fn changes(sealed: &SealedSecret) -> Vec<Change> {

@@ -1,4 +1,4 @@
-//! One file per verb.
+//! The commands: one file per verb.
 
 mod cert;
 mod command;
@@ -21,13 +21,13 @@ use crate::options::Command;
 use crate::session::Session;
 use crate::{help, io};
 
-/// The words that begin a subcommand.
+/// The names of the subcommands.
 pub(crate) const SUBCOMMANDS: [&str; 4] = ["keys", "cert", "completion", "man"];
 
 /// Runs the subcommand that the first word names.
 ///
 /// # Errors
-/// [`Error::Subcommand`] when the words do not follow the grammar; else whatever the verb says.
+/// [`Error::Subcommand`] when the grammar refuses the words; else the error of the verb.
 fn run_subcommand(words: &[String]) -> Result<(), Error> {
     match words.first().map(String::as_str) {
         Some("completion") => completion::run(words),
@@ -39,7 +39,7 @@ fn run_subcommand(words: &[String]) -> Result<(), Error> {
 /// Runs the command.
 ///
 /// # Errors
-/// Whatever the verb's own function says.
+/// The error of the verb.
 pub(crate) fn run(command: &Command, session: &Session, program: &str) -> Result<(), Error> {
     match command {
         Command::Help => io::write(None, help::text(program).as_bytes()),

@@ -1,4 +1,4 @@
-//! `--raw`: encrypt one value.
+//! `--raw` encrypts one value.
 
 use sealed_secrets_core::label::Label;
 use sealed_secrets_core::names::{refused_key, refused_name, refused_namespace};
@@ -13,7 +13,7 @@ use crate::session::Session;
 use crate::{certificate, io};
 
 /// # Errors
-/// When the label of the item is not settled, or the value cannot be read or sealed.
+/// When name or namespace is missing, or the value cannot be read or sealed.
 pub(super) fn run(options: &RawOptions, session: &Session) -> Result<(), Error> {
     if let Some(file) = &options.input {
         let failed = |cause| Error::SecretFile { path: file.clone(), cause };

@@ -1,4 +1,4 @@
-//! `--re-encrypt`: have the controller encrypt every item again with its newest key.
+//! `--re-encrypt` has the controller encrypt every item again with its newest key.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,8 +15,8 @@ use crate::options::ReEncryptOptions;
 use crate::service_proxy::ServiceProxy;
 use crate::session::Session;
 
-/// Changes ciphertext only: of the controller's answer nothing is taken but items that the input has. The output keeps the
-/// input's format, and goes to `-w`, else back into the file of `-f`, else to stdout.
+/// Replaces ciphertext only: items of the response that the input does not have are ignored. The output keeps the format of the input
+/// and goes to `-w`, else back to the file of `-f`, else to stdout.
 ///
 /// # Errors
 /// When there is nothing to re-encrypt, or the controller refuses; then nothing is written.
@@ -55,7 +55,7 @@ fn re_encrypt(proxy: &ServiceProxy, object: usize, sealed: &SealedSecret) -> Res
         let path = vec!["spec".to_owned(), "encryptedData".to_owned(), key.clone()];
         Ok(Change { object, path, value: value.ok_or_else(|| missing(format!("the item {key:?}")))? })
     });
-    // The deprecated form, one ciphertext for all items. Upstream's controller answers in the other form.
+    // The deprecated format has one ciphertext for all items. Upstream's controller responds in the new format.
     let v1 = sealed.spec.data.iter().map(|_| {
         let value = renewed.spec.data.as_ref().map(|data| STANDARD.encode(&data.0));
         let path = vec!["spec".to_owned(), "data".to_owned()];

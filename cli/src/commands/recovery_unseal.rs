@@ -1,4 +1,4 @@
-//! `--recovery-unseal`: decrypt without a cluster.
+//! `--recovery-unseal` decrypts without a cluster.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::options::RecoveryUnsealOptions;
 use crate::template_sources::TemplateSources;
 
 /// # Errors
-/// When a key cannot be read, or a SealedSecret not be decrypted; then nothing is written.
+/// When a key cannot be read or a SealedSecret cannot be decrypted; then nothing is written.
 pub(super) fn run(options: &RecoveryUnsealOptions) -> Result<(), Error> {
     let input = Input::read(options.input.as_deref())?;
     let ring = ring(&options.private_keys)?;
@@ -32,17 +32,17 @@ pub(super) fn run(options: &RecoveryUnsealOptions) -> Result<(), Error> {
     let places = places_of(&input.documents()?);
     for (mut sealed, place) in sealed.into_iter().zip(&places) {
         with_namespace(&mut sealed, options.namespace.as_deref());
-        let opened = opened(&sealed, &ring, options.output.format);
-        let opened = opened.map_err(|cause| match places.len() {
+        let unsealed_text = unsealed_text(&sealed, &ring, options.output.format);
+        let unsealed_text = unsealed_text.map_err(|cause| match places.len() {
             1 => cause,
             _ => cause.at(&input.name, *place, &sealed.metadata),
         });
-        text.push_str(&opened?);
+        text.push_str(&unsealed_text?);
     }
     io::write_plaintext(options.output.file.as_deref(), text.as_bytes())
 }
 
-/// A file without a namespace was sealed for the one of the flag.
+/// Sets the namespace of the flag, for which a file without a namespace was sealed.
 fn with_namespace(sealed: &mut SealedSecret, given: Option<&str>) {
     let namespace = &mut sealed.metadata.namespace;
     if namespace.as_deref().is_none_or(str::is_empty) {
@@ -50,7 +50,7 @@ fn with_namespace(sealed: &mut SealedSecret, given: Option<&str>) {
     }
 }
 
-fn opened(sealed: &SealedSecret, ring: &KeyRing, format: Format) -> Result<Zeroizing<String>, Error> {
+fn unsealed_text(sealed: &SealedSecret, ring: &KeyRing, format: Format) -> Result<Zeroizing<String>, Error> {
     let mut template_sources = TemplateSources::from_now();
     let mut renderer = Renderer { budget: &Budget::default(), sources: &mut template_sources };
     let unsealed = unseal(sealed, ring, V1Data::Accepted, &mut renderer)?;
@@ -71,7 +71,7 @@ fn ring(paths: &[String]) -> Result<KeyRing, Error> {
     Ok(KeyRing::new(keys))
 }
 
-/// Key Secrets of a file; a bare key, in whatever form, counts as one.
+/// The key Secrets of a file; a bare key of any format becomes one.
 fn key_secrets(path: &str) -> Result<Vec<Secret>, Error> {
     let bytes = Zeroizing::new(io::read_file(path)?);
     let text = text_of_file(&bytes).unwrap_or_default();
@@ -94,7 +94,7 @@ fn key_secrets(path: &str) -> Result<Vec<Secret>, Error> {
     }
 }
 
-/// A key Secret that holds nothing but the key.
+/// A key Secret with the key alone.
 fn bare(key: &KeyPair) -> Result<Secret, KeyPairError> {
     let pem = ByteString(key.expose_pkcs1_pem()?.as_bytes().to_vec());
     Ok(Secret { data: Some([("tls.key".to_owned(), pem)].into()), ..Secret::default() })

@@ -1,4 +1,4 @@
-//! The verb without a flag: seal Secrets.
+//! Sealing of Secrets, the command without a flag.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::session::Session;
 use crate::{certificate, io};
 
 /// # Errors
-/// When the input holds anything but Secrets, or one cannot be sealed; then nothing is written.
+/// When the input holds other objects than Secrets, or one cannot be sealed; then nothing is written.
 pub(super) fn run(options: &SealOptions, session: &Session) -> Result<(), Error> {
     let input = Input::read(options.input.as_deref())?;
     let certificate = certificate::load(&options.certificate, session)?;
@@ -25,7 +25,7 @@ pub(super) fn run(options: &SealOptions, session: &Session) -> Result<(), Error>
     let mut text = String::new();
     for (secret, place) in secrets.into_iter().zip(&places) {
         let metadata = secret.metadata.clone();
-        let sealed = prepared(&options.secret, session, secret)
+        let sealed = with_options(&options.secret, session, secret)
             .and_then(|secret| seal(&options.secret, &certificate, secret));
         let sealed = sealed.map_err(|cause| match places.len() {
             1 => cause,
@@ -36,14 +36,14 @@ pub(super) fn run(options: &SealOptions, session: &Session) -> Result<(), Error>
     io::write(options.output.file.as_deref(), text.as_bytes())
 }
 
-/// The Secrets of the input; at least one.
+/// Parses the Secrets of the input, at least one.
 pub(super) fn secrets(input: &Input) -> Result<Vec<Secret>, Error> {
     let documents = input.documents()?;
     let secrets = secrets_of(&documents).map_err(|cause| Error::Read(input.name.clone(), cause))?;
     if secrets.is_empty() { Err(Error::NoSecrets) } else { Ok(secrets) }
 }
 
-/// Seals one Secret whose name, namespace and scope are settled.
+/// Seals a Secret with its final name, namespace and scope.
 pub(super) fn seal(
     options: &SecretOptions,
     certificate: &SealingCertificate,
@@ -61,23 +61,23 @@ pub(super) fn seal(
     Ok(seal_secret(&mut rand::rng(), certificate.public_key(), secret)?)
 }
 
-/// Sealed is sealed: what the API server will say of a name is for the person to judge.
+/// Warns of names that the API server will refuse. Sealing succeeds all the same.
 pub(super) fn warn_of(refusals: impl IntoIterator<Item = String>) {
     for refusal in refusals {
         io::warn(&format!("the API server will refuse {refusal}"));
     }
 }
 
-/// Settles name, scope and namespace by the flags (compatibility 4.2).
-fn prepared(options: &SecretOptions, session: &Session, mut secret: Secret) -> Result<Secret, Error> {
+/// Applies the flags for name, scope and namespace.
+fn with_options(options: &SecretOptions, session: &Session, mut secret: Secret) -> Result<Secret, Error> {
     if options.name.is_some() {
         secret.metadata.name.clone_from(&options.name);
     }
-    settle_scope(options.scope, &mut secret);
+    apply_scope(options.scope, &mut secret);
     with_namespace(options.namespace.as_deref(), session, secret)
 }
 
-/// The Secret with the namespace that the flag or the kubeconfig names, where it says none itself.
+/// Sets the namespace of the flag or the kubeconfig if the Secret has none.
 pub(super) fn with_namespace(
     given: Option<&str>,
     session: &Session,
@@ -92,20 +92,20 @@ pub(super) fn with_namespace(
         }
         (Some(_), _) => {}
         (None, Some(flag)) => secret.metadata.namespace = Some(flag.to_owned()),
-        // Sealing must work without any kubeconfig: its errors mean that it names no namespace.
+        // Sealing works without a kubeconfig: an error means that there is no namespace.
         (None, None) => secret.metadata.namespace = session.namespace().ok(),
     }
     Ok(secret)
 }
 
-/// A scope of the flag other than strict replaces what the Secret says.
-fn settle_scope(given: Option<Scope>, secret: &mut Secret) {
-    let said = Scope::from_annotations(secret.metadata.annotations.as_ref());
+/// Replaces the scope of the Secret by that of the flag, unless that is strict.
+fn apply_scope(given: Option<Scope>, secret: &mut Secret) {
+    let own = Scope::from_annotations(secret.metadata.annotations.as_ref());
     if let Some(scope) = given.filter(|scope| *scope != Scope::Strict) {
         scope.write_to(secret.metadata.annotations.get_or_insert_default());
-    } else if said != Scope::Strict && given.is_some() {
+    } else if own != Scope::Strict && given.is_some() {
         io::warn(&format!(
-            "the Secret's own annotation makes it {said}, --scope strict does not undo that; remove the annotation"
+            "the Secret's own annotation makes it {own}, --scope strict does not undo that; remove the annotation"
         ));
     }
 }

@@ -1,4 +1,4 @@
-//! `--validate`: ask the controller whether it can decrypt.
+//! `--validate` asks the controller whether it can decrypt.
 
 use http::StatusCode;
 use sealed_secrets_core::manifest::{Format, sealed_secret_text, sealed_secrets_of};
@@ -19,7 +19,7 @@ pub(super) fn run(options: &ValidateOptions, session: &Session) -> Result<(), Er
     sealed.iter().try_for_each(|sealed| validate(&proxy, sealed))
 }
 
-/// The SealedSecrets of the input; at least one.
+/// Parses the SealedSecrets of the input, at least one.
 pub(super) fn sealed_secrets(input: &Input) -> Result<Vec<SealedSecret>, Error> {
     let documents = input.documents()?;
     let sealed = sealed_secrets_of(&documents).map_err(|cause| Error::Read(input.name.clone(), cause))?;

@@ -1,8 +1,8 @@
-//! Errors with their causes, without what they quote of secrets.
+//! Errors with their causes, without the secrets that some of them quote.
 
 use kube::client::AuthError;
 
-/// An error with all that caused it, the way Go prints them: the innermost says what happened.
+/// The message of an error and of all its sources, joined as Go does. The innermost names the cause.
 pub(crate) fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
     if let Some(words) = words_for_secrets(error) {
         return words;
@@ -24,7 +24,7 @@ pub(crate) fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// What is said in place of errors that quote credentials or answers.
+/// A fixed message for errors that quote credentials or responses.
 fn words_for_secrets(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {

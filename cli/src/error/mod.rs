@@ -1,4 +1,4 @@
-//! What goes wrong, in the words that scripts know from upstream.
+//! Errors, in the words that scripts know from upstream.
 
 mod chain;
 mod keys;
@@ -31,72 +31,50 @@ const SERVICE_FLAGS: &str = "Please, use the flag --controller-name and --contro
 /// A failure of the command; printed after `error: `. No variant carries plaintext or key material.
 #[derive(Debug, Error)]
 pub(crate) enum Error {
-    /// `-f` names nothing that can be read.
-    #[error("Could not read file specified with --secret-file: open {path}: {}", go_words(.cause))]
-    SecretFile {
-        /// The file.
-        path: String,
-        /// The system's answer.
-        cause: io::Error,
-    },
-    /// Something is wrong with one object of the input.
+    /// The file of `-f` cannot be read.
+    #[error("Could not read file specified with --secret-file: open {path}: {}", go_message(.cause))]
+    SecretFile { path: String, cause: io::Error },
+    /// An error in one object of the input.
     #[error("{input}: {place}, {object}: {cause}")]
-    Object {
-        /// The input.
-        input: String,
-        /// Where it begins.
-        place: Place,
-        /// Namespace and name.
-        object: String,
-        /// What is wrong.
-        cause: Box<Error>,
-    },
-    /// An operation on a file fails.
-    #[error("{operation} {path}: {}", go_words(.cause))]
+    Object { input: String, place: Place, object: String, cause: Box<Error> },
+    /// A failed operation on a file or stream.
+    #[error("{operation} {path}: {}", go_message(.cause))]
     File {
         /// `open`, `write`, `rename`.
         operation: &'static str,
-        /// The file.
         path: String,
-        /// The system's answer.
         cause: io::Error,
     },
-    /// The input is no text.
+    /// Input that is not UTF-8.
     #[error("{name}: line {line}: not UTF-8 text; save it as UTF-8")]
     NotUtf8 {
-        /// The input.
         name: String,
         /// Line of the first byte at fault, from 1.
         line: usize,
     },
-    /// A document cannot be parsed.
+    /// A document that cannot be parsed.
     #[error("{0}: {1}")]
     Manifest(String, ManifestError),
-    /// A document holds something else than it should.
+    /// A document of another kind or shape than expected.
     #[error("{0}: {1}")]
     Read(String, ReadError),
-    /// Nothing to seal.
+    /// Input without Secrets.
     #[error("no secrets found. Ensure the input is valid and UTF-8 encoded")]
     NoSecrets,
-    /// Nothing to validate, re-encrypt or decrypt.
+    /// Input without SealedSecrets.
     #[error("{0}: no SealedSecret found in the input")]
     NoSealedSecrets(String),
-    /// No items.
+    /// A Secret without items.
     #[error(
         "secret.data is empty in input Secret, assuming this is an error and aborting. To work with empty data, --allow-empty-data can be used"
     )]
     EmptyData,
-    /// No name.
+    /// A Secret without a name.
     #[error("missing metadata.name in input Secret")]
     NoName,
-    /// `-n` says something else than the Secret.
+    /// A Secret of another namespace than `-n`.
     #[error("namespace mismatch: input secret is in namespace {input:?} but {flag:?} was specified")]
-    NamespaceMismatch {
-        /// What the Secret says.
-        input: String,
-        /// What the flag says.
-        flag: String,
-    },
+    NamespaceMismatch { input: String, flag: String },
     /// `--from-file` alone.
     #[error("--from-file requires --raw")]
     FromFileWithoutRaw,
@@ -109,132 +87,96 @@ pub(crate) enum Error {
     /// `--raw` without a name.
     #[error("must provide the --name flag with --raw and --scope strict")]
     RawName,
-    /// Several Secrets for one file.
+    /// More or less than one Secret for `--merge-into`.
     #[error("--merge-into takes one Secret, but the input holds {0}")]
     MergeCount(usize),
-    /// The target is not one SealedSecret.
+    /// A target of `--merge-into` that is not one SealedSecret.
     #[error("{path}: --merge-into needs a file with one SealedSecret, but this holds {count}")]
-    MergeTarget {
-        /// The target.
-        path: String,
-        /// How many it holds.
-        count: usize,
-    },
-    /// The target does not say for which name its items are sealed.
+    MergeTarget { path: String, count: usize },
+    /// A target without a name.
     #[error("{0}: metadata.name is missing in the SealedSecret to merge into")]
     MergeNoName(String),
-    /// Items would not open under the target's scope.
+    /// Another scope than that of the target, under which the items could not be decrypted.
     #[error("{path} is {scope}, so it cannot hold items of --scope {asked}; leave the flag out")]
-    MergeScope {
-        /// The target.
-        path: String,
-        /// Its scope.
-        scope: Scope,
-        /// The flag's.
-        asked: Scope,
-    },
-    /// Two actions at once would need two outputs.
+    MergeScope { path: String, scope: Scope, asked: Scope },
+    /// `-w` with a command that does not write there.
     #[error("--sealed-secret-file cannot be used with {0}")]
     NoOutputFile(&'static str),
-    /// The word names no format.
+    /// An unknown output format.
     #[error("{0}")]
     Format(#[from] UnknownFormat),
-    /// The word names no scope.
+    /// An unknown scope.
     #[error("{0}")]
     Scope(#[from] ParseScopeError),
-    /// Sealing fails.
+    /// A Secret that cannot be sealed.
     #[error("{0}")]
     Seal(#[from] SealError),
-    /// Sealing one value fails.
+    /// A value that cannot be sealed.
     #[error("{0}")]
     SealValue(#[from] SealValueError),
-    /// Not a certificate.
+    /// A file without a certificate.
     #[error("data does not contain any valid RSA or ECDSA certificates: {0} {1}")]
     NoCertificate(String, FileContent),
     /// A certificate that cannot seal.
     #[error("{0}: {1}")]
     Certificate(String, CertificateError),
-    /// `--cert-fingerprint` is none.
+    /// A value of `--cert-fingerprint` that is not a fingerprint.
     #[error("--cert-fingerprint {0:?}: {1}, as `kubeseal cert show` prints it")]
     Pin(String, ParseFingerprintError),
-    /// Another certificate than `--cert-fingerprint` names.
+    /// A certificate that does not match `--cert-fingerprint`.
     #[error(
         "{name} has the fingerprint {found}, but --cert-fingerprint says {wanted}; nothing is sealed with it. If the key was rotated, have the new fingerprint confirmed by who runs the controller"
     )]
-    OtherFingerprint {
-        /// Where the certificate is from.
-        name: String,
-        /// Its fingerprint.
-        found: Fingerprint,
-        /// The right one.
-        wanted: Fingerprint,
-    },
-    /// The certificate's time is over.
+    OtherFingerprint { name: String, found: Fingerprint, wanted: Fingerprint },
+    /// An expired certificate.
     #[error("failed to encrypt using an expired certificate on {0}")]
     ExpiredCertificate(String),
-    /// The address of a certificate cannot be used.
+    /// A URL that cannot be fetched.
     #[error("Get {url:?}: {cause}")]
-    Url {
-        /// The address.
-        url: String,
-        /// Why.
-        cause: String,
-    },
-    /// The server has no certificate there.
+    Url { url: String, cause: String },
+    /// A URL that the server answers without success.
     #[error("cannot fetch {url:?}: {status}")]
-    UrlStatus {
-        /// The address.
-        url: String,
-        /// Its answer.
-        status: http::StatusCode,
-    },
-    /// The kubeconfig cannot be used.
+    UrlStatus { url: String, status: http::StatusCode },
+    /// A kubeconfig that cannot be used.
     #[error("{0}")]
     Kubeconfig(String),
-    /// A command that is to say who the user is is not there.
+    /// An exec plugin that is not installed.
     #[error("getting credentials: exec: executable {name} not found, which the kubeconfig names to get them")]
     MissingPlugin {
-        /// The command.
         name: String,
         /// The kubeconfig's `installHint`.
         hint: String,
     },
-    /// `--request-timeout`.
+    /// A duration that cannot be parsed.
     #[error(
         "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a corresponding time unit (e.g. 1s | 2m | 3h)"
     )]
     Timeout,
-    /// The controller's Service cannot be found.
+    /// The controller's Service cannot be read.
     #[error("cannot get sealed secret service: {cause}.")]
     Service {
-        /// The API server's words, or why there are none.
         cause: String,
-        /// Whether there is no Service of that name.
+        /// `true` if the API server knows no Service of that name.
         is_missing: bool,
     },
     /// The controller's certificate cannot be fetched.
     #[error("cannot fetch certificate: {0}")]
     FetchCertificate(String),
-    /// The controller cannot decrypt it.
+    /// The controller cannot decrypt a SealedSecret.
     #[error("unable to decrypt sealed secret: {0}")]
     CannotDecrypt(String),
-    /// The controller gives no verdict.
+    /// Validation without a verdict of the controller.
     #[error("cannot validate sealed secret: {0}")]
     Validate(String),
-    /// The controller cannot decrypt it.
+    /// The controller cannot decrypt a SealedSecret, so it cannot re-encrypt it.
     #[error("unable to rotate secret")]
     CannotRotate,
-    /// The controller gives no new items.
+    /// Re-encryption without new items of the controller.
     #[error("cannot re-encrypt secret: {0}")]
     ReEncrypt(String),
-    /// A private-key file.
+    /// A file without a usable private key.
     #[error("{path}: {cause}")]
-    PrivateKey {
-        /// The file.
-        path: String,
-        /// What is wrong.
-        cause: KeyPairError,
-    },
+    PrivateKey { path: String, cause: KeyPairError },
     /// `--recovery-unseal` alone.
     #[error(
         "no key could decrypt secret, because none is given: say where the private keys are with --recovery-private-key FILE"
@@ -243,16 +185,16 @@ pub(crate) enum Error {
     /// `--recovery-private-key` alone.
     #[error("--recovery-private-key has no effect without --recovery-unseal; add that flag to decrypt")]
     KeyWithoutRecovery,
-    /// A key Secret without key.
+    /// A key Secret without a key.
     #[error("secret must contain a 'tls.data' key")]
     KeySecret,
-    /// Decrypting fails.
+    /// A SealedSecret that cannot be decrypted.
     #[error("{0}")]
     Unseal(#[from] UnsealError),
-    /// The file cannot be edited without touching more than it should.
+    /// A file that cannot be edited without changing other parts of it.
     #[error("{0}: {1}")]
     Edit(String, EditError),
-    /// The file is not what it was when it was read.
+    /// A file that changed after it was read.
     #[error("{0}: the file changed while it was being edited; nothing was written, try again")]
     Changed(String),
     /// A word of the command line that is not UTF-8, or neither a flag, its value nor a subcommand.
@@ -265,17 +207,12 @@ pub(crate) enum Error {
     #[error(transparent)]
     Subcommand(#[from] clap::Error),
     /// The program itself cannot work: no async runtime, no manual page.
-    #[error("{operation}: {}", go_words(.cause))]
-    Internal {
-        /// The operation.
-        operation: &'static str,
-        /// The system's answer.
-        cause: io::Error,
-    },
-    /// Sealing keys as objects.
+    #[error("{operation}: {}", go_message(.cause))]
+    Internal { operation: &'static str, cause: io::Error },
+    /// A failed command on sealing keys.
     #[error(transparent)]
     Keys(#[from] KeysError),
-    /// A subcommand that is not known.
+    /// A manual page that does not exist.
     #[error(
         "no manual page for {0:?}; there are: man, man keys, man keys list and so on, man cert, man cert fetch, man cert show"
     )]
@@ -325,7 +262,7 @@ impl Error {
         }
     }
 
-    /// The same, about the object of this name at this place of an input.
+    /// Adds the input, the place in it and the object that the error is about.
     pub(crate) fn at(self, input: &str, place: Place, metadata: &ObjectMeta) -> Self {
         let named = [metadata.namespace.as_deref(), metadata.name.as_deref()];
         let named: Vec<&str> = named.into_iter().flatten().filter(|word| !word.is_empty()).collect();
@@ -334,8 +271,8 @@ impl Error {
     }
 }
 
-/// The system's words as Go prints them.
-pub(crate) fn go_words(cause: &io::Error) -> String {
+/// The message of a system error as Go prints it.
+pub(crate) fn go_message(cause: &io::Error) -> String {
     let text = cause.to_string();
     let words = text.split(" (os error").next().unwrap_or_default();
     let mut characters = words.chars();

@@ -1,14 +1,14 @@
-//! The API server's refusals.
+//! Failed requests to the API server.
 
 use kube::core::Status;
 use thiserror::Error;
 
 use super::error_chain;
 
-/// Why the API server did not do what it was asked.
+/// A failed request to the API server.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// It does not know the kind: its CRD is not installed.
+    /// The server does not know the kind: its CRD is not installed.
     #[error("the API server does not know this kind")]
     UnknownKind,
     /// There is no such object.
@@ -20,7 +20,7 @@ pub(crate) enum Refusal {
     /// The object exists, or has changed since it was read.
     #[error("{0}")]
     Conflict(String),
-    /// Anything else, the server out of reach included.
+    /// Any other failure, also a server that cannot be reached.
     #[error("{0}")]
     Other(String),
 }

@@ -5,7 +5,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 
 use super::Flag;
 
-/// A flag as clap describes it.
+/// Describes a flag for clap.
 pub(crate) fn argument(flag: &Flag) -> Arg {
     let argument = Arg::new(flag.name).long(flag.name).help(flag.help).help_heading(flag.group.heading());
     let argument = match flag.short {
@@ -24,7 +24,7 @@ pub(crate) fn argument(flag: &Flag) -> Arg {
     }
 }
 
-/// A flag that was matched, as the flag grammar writes it.
+/// Writes a matched flag in the flag grammar.
 pub(crate) fn words(flag: &Flag, matches: &ArgMatches) -> Vec<String> {
     if flag.kind.is_bool() {
         return vec![format!("--{}", flag.name)];

@@ -2,37 +2,30 @@
 
 use thiserror::Error;
 
-/// The command line does not follow the grammar; pflag's words.
+/// A command line that the grammar refuses, in pflag's words.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum UsageError {
-    /// `-h` without being told to: not an error, help is wanted.
+    /// `-h`, which asks for the help.
     #[error("help requested")]
     Help,
-    /// No such flag.
+    /// An unknown flag.
     #[error("unknown flag: --{0}")]
     Unknown(String),
-    /// No such letter.
+    /// An unknown letter.
     #[error("unknown shorthand flag: '{letter}' in -{word}")]
-    UnknownLetter {
-        /// The letter.
-        letter: char,
-        /// The word it stands in.
-        word: String,
-    },
+    UnknownLetter { letter: char, word: String },
     /// `--=x`, `---x`.
     #[error("bad flag syntax: {0}")]
     Syntax(String),
-    /// The last word wants a value.
+    /// A last flag without its value.
     #[error("flag needs an argument: {0}")]
     NoValue(String),
-    /// A value that the flag does not take.
+    /// A value that the flag does not accept.
     #[error("invalid argument {value:?} for \"{flag}\" flag: {cause}")]
     Value {
-        /// The value.
         value: String,
         /// The flag as the help shows it.
         flag: String,
-        /// Why.
         cause: String,
     },
 }

@@ -1,4 +1,4 @@
-//! The flags that were given, with their values.
+//! The given flags with their values.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,7 +7,7 @@ use super::{FLAGS, Flag, Group, Kind, UsageError};
 
 const ENVIRONMENT_PREFIX: &str = "SEALED_SECRETS_";
 
-/// The flags that were given, by name; the environment fills in.
+/// Values by the names of flags, from the command line and the environment.
 #[derive(Debug, Default)]
 pub(crate) struct Flags {
     given: HashMap<&'static str, Vec<String>>,
@@ -25,12 +25,12 @@ impl Flags {
                 all.extend(values);
                 Ok(())
             }
-            Err(cause) => Err(UsageError::Value { value, flag: flag.shown(), cause }),
+            Err(cause) => Err(UsageError::Value { value, flag: flag.notation(), cause }),
         }
     }
 
-    /// Sets every wanted flag that was not given from its variable `SEALED_SECRETS_…`. Returns what is wrong with the others: they
-    /// are left alone, as upstream leaves them.
+    /// Sets every wanted flag that was not given from its variable `SEALED_SECRETS_…`. Returns a warning for each variable that has an
+    /// invalid value and is ignored, as by upstream.
     pub(crate) fn fill_from(
         &mut self,
         wanted: impl Fn(&Flag) -> bool,
@@ -53,22 +53,22 @@ impl Flags {
         ignored
     }
 
-    /// Whether the flag was given.
+    /// Returns `true` if command line or environment set the flag.
     pub(crate) fn was_given(&self, name: &str) -> bool {
         self.values(name).is_some()
     }
 
-    /// Whether the flag was given, and not by a variable.
+    /// Returns `true` if the command line set the flag.
     pub(crate) fn is_on_command_line(&self, name: &str) -> bool {
         self.was_given(name) && !self.from_environment.contains(name)
     }
 
-    /// Whether a truth value was given as true.
+    /// Returns `true` if a boolean flag is true.
     pub(crate) fn is_on(&self, name: &str) -> bool {
         self.text(name).is_some_and(is_true)
     }
 
-    /// The value, unless empty.
+    /// The last value, unless it is empty.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.values(name)?.last().map(String::as_str).filter(|text| !text.is_empty())
     }

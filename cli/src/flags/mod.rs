@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_beats_its_variable_and_a_wrong_variable_is_told() {
+    fn a_flag_beats_its_variable_and_a_wrong_variable_is_warned_of() {
         let environment = |name: &str| match name {
             "SEALED_SECRETS_NAMESPACE" => Some("env".to_owned()),
             "SEALED_SECRETS_CONTROLLER_NAME" => Some("other".to_owned()),

@@ -1,4 +1,4 @@
-//! Arguments that nothing understands, and what was meant by them.
+//! Unexpected arguments, with a suggestion for each.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use clap::error::{ContextKind, ContextValue};
 use super::command_line::Surplus;
 use super::{CommandLine, FLAGS, Kind};
 
-/// The sentence about the first argument that is neither a flag, its value nor a subcommand; none where all are understood.
-/// A lone `-` is standard input, which is read anyway.
+/// Describes the first argument that is neither a flag, its value nor a subcommand. A lone `-` is standard input, which is read
+/// anyway.
 pub(crate) fn complaint(line: &CommandLine, command: fn() -> Command) -> Option<String> {
     let reads_stdin = !line.flags.was_given("secret-file");
     let mut surplus = line.surplus.iter();

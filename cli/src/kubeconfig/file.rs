@@ -1,4 +1,4 @@
-//! The files that flag and environment name.
+//! Kubeconfig files: found, parsed and merged.
 
 use std::env;
 use std::path::{MAIN_SEPARATOR, Path};
@@ -8,10 +8,10 @@ use sealed_secrets_core::manifest::{documents, json_of};
 
 use crate::options::ClusterOptions;
 
-/// The files merged, the first one to say something wins; `None` when there are none and no flag stands in for them.
+/// Reads and merges the files; the first one that sets a value wins. `None` without files, unless a flag names a cluster.
 ///
 /// # Errors
-/// When one of them cannot be read.
+/// The message for a file that cannot be read.
 pub(crate) fn read(options: &ClusterOptions) -> Result<Option<Kubeconfig>, String> {
     if let Some(path) = &options.kubeconfig {
         if !Path::new(path).exists() {
@@ -41,7 +41,7 @@ fn load(path: &Path) -> Result<Kubeconfig, String> {
     let text = std::fs::read_to_string(path).map_err(|cause| failed(cause.to_string()))?;
     let documents = documents(&text).map_err(|cause| failed(cause.to_string()))?;
     let Some(document) = documents.first() else { return Ok(Kubeconfig::default()) };
-    // The library's own reader is another YAML; its words may quote a token.
+    // The library's own parser is of another YAML version, and its errors may quote a token.
     let mut kubeconfig: Kubeconfig = serde_path_to_error::deserialize(json_of(&document.root))
         .map_err(|cause| failed(format!("{} does not hold what a kubeconfig has there", cause.path())))?;
     if let Some(folder) = path.parent() {
@@ -50,7 +50,7 @@ fn load(path: &Path) -> Result<Kubeconfig, String> {
     Ok(kubeconfig)
 }
 
-/// Paths within the file are relative to its folder.
+/// Resolves paths in the file relative to its folder.
 fn resolve_paths(kubeconfig: &mut Kubeconfig, folder: &Path) {
     for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
         resolve(cluster.certificate_authority.as_mut(), folder);

@@ -1,4 +1,4 @@
-//! The cluster that kubeconfig and flags name, as kubectl sees it. Read only when somebody asks.
+//! The configuration of cluster and user, from kubeconfig and flags by the rules of kubectl.
 
 mod credentials;
 mod exec;
@@ -20,8 +20,8 @@ use crate::options::ClusterOptions;
 
 const NO_CONFIGURATION: &str = "invalid configuration: no configuration has been provided, try setting KUBERNETES_MASTER environment variable";
 
-/// The namespace of the current context; where it names none, that of the pod this runs in, else `default`. A kubeconfig that
-/// leads to no cluster counts as none, as in client-go.
+/// The namespace of the current context; if it sets none, that of the pod that this process runs in, else `default`. A kubeconfig
+/// without a cluster is ignored, as in client-go.
 ///
 /// # Errors
 /// When there is no usable configuration.
@@ -38,7 +38,7 @@ pub(crate) fn namespace(kubeconfig: Option<&Kubeconfig>, options: &ClusterOption
     Ok(named.unwrap_or_else(pods))
 }
 
-/// Everything that a client needs.
+/// The configuration of a client.
 ///
 /// # Errors
 /// When there is no usable configuration.
@@ -48,15 +48,15 @@ pub(crate) fn config(kubeconfig: Option<&Kubeconfig>, options: &ClusterOptions) 
         connection(cluster, user)?
     } else {
         let mut config = in_cluster()?;
-        config.auth_info = credentials::settle(config.auth_info, &ExecAuthCluster::default())?;
+        config.auth_info = credentials::load(config.auth_info, &ExecAuthCluster::default())?;
         config
     };
     config.disable_compression |= options.disable_compression;
     Ok(config)
 }
 
-/// How to reach this cluster as this user. Written out, because the library's own way takes proxies from the environment by
-/// rules that are not kubectl's.
+/// Builds the configuration for a cluster and a user. The library's own builder takes proxies from the environment by other rules than
+/// kubectl.
 fn connection(cluster: Cluster, user: AuthInfo) -> Result<Config, Error> {
     let parsed = |what: &str, text: &str| {
         text.parse::<Uri>()
@@ -75,11 +75,11 @@ fn connection(cluster: Cluster, user: AuthInfo) -> Result<Config, Error> {
         None => proxy_for(&config.cluster_url, |name| env::var(name).ok()),
     };
     trust_nobody_without_tls(&mut config);
-    config.auth_info = credentials::settle(user, &known)?;
+    config.auth_info = credentials::load(user, &known)?;
     Ok(config)
 }
 
-/// The certificates of a PEM bundle, DER.
+/// The certificates of a PEM bundle, as DER.
 fn authorities(bundle: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
     let blocks = pem::parse_many(bundle).map_err(|_| {
         Error::Kubeconfig("invalid configuration: the certificate authority is no PEM".to_owned())
@@ -104,7 +104,7 @@ fn current_context(kubeconfig: &Kubeconfig, options: &ClusterOptions) -> Result<
     }
 }
 
-/// Cluster and user that the current context and the flags choose.
+/// The cluster and the user of the current context, overridden by flags.
 fn chosen(kubeconfig: &Kubeconfig, options: &ClusterOptions) -> Result<(Cluster, AuthInfo), Error> {
     let context = current_context(kubeconfig, options)?;
     let user_name = options.user.as_deref().or(context.as_ref().and_then(|context| context.user.as_deref()));
@@ -122,7 +122,7 @@ fn chosen(kubeconfig: &Kubeconfig, options: &ClusterOptions) -> Result<(Cluster,
     Ok((cluster, with_user_options(user, options)))
 }
 
-/// The cluster of the context, as the flags change it.
+/// The cluster of the context, overridden by flags.
 fn chosen_cluster(
     kubeconfig: &Kubeconfig,
     context: Option<&Context>,
@@ -159,7 +159,7 @@ fn with_cluster_options(mut cluster: Cluster, options: &ClusterOptions) -> Clust
     cluster
 }
 
-/// client-go's rule: a bare host is asked over http.
+/// Adds client-go's default scheme, http.
 fn with_scheme(server: String) -> String {
     if server.contains("://") { server } else { format!("http://{server}") }
 }
@@ -173,7 +173,7 @@ fn with_user_options(mut user: AuthInfo, options: &ClusterOptions) -> AuthInfo {
         user.client_key.clone_from(&options.client_key);
         user.client_key_data = None;
     }
-    // client-go's rule: the file wins, but for the flag.
+    // client-go: the token file has precedence over the token, and the flag over both.
     if options.token.is_some() {
         user.token.clone_from(&options.token);
         user.token_file = None;
@@ -188,10 +188,10 @@ fn with_user_options(mut user: AuthInfo, options: &ClusterOptions) -> AuthInfo {
     user
 }
 
-/// Seconds, or Go's durations (`time.ParseDuration`); zero, and what is less, means none.
+/// Parses seconds or a duration of Go (`time.ParseDuration`); `None`, no timeout, for zero and less.
 ///
 /// # Errors
-/// When the text is neither.
+/// When the text is neither of both.
 pub(crate) fn timeout(text: &str) -> Result<Option<Duration>, Error> {
     let duration = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),

@@ -1,4 +1,4 @@
-//! Words that are no flags: what was meant by them is said, and nothing is sealed by accident.
+//! Unexpected arguments: the message suggests what was meant, and nothing is sealed by accident.
 
 use tempfile::TempDir;
 

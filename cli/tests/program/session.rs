@@ -1,4 +1,4 @@
-//! The connection to the cluster, which is made once however often a command comes back to it.
+//! The connection to the cluster, which each run loads once.
 #![cfg(unix)]
 
 use std::fs;
@@ -23,7 +23,7 @@ fn kubeconfig(server: &str, count: &Path) -> Value {
     })
 }
 
-/// Runs kubeseal with a kubeconfig that can be read once: whoever opens it again finds another one, which leads nowhere.
+/// Runs kubeseal with a kubeconfig that can be read once: a second read finds another file.
 fn with_kubeconfig_read_once(folder: &Path, first: &Value, second: &Value, arguments: &[&str]) -> Ran {
     let pipe = folder.join("config");
     fs::write(folder.join("next"), second.to_string()).unwrap();

@@ -1,4 +1,4 @@
-//! `cert fetch`: the certificate of a cluster.
+//! `cert fetch` prints the certificate of a cluster.
 
 use clap::Args;
 use jiff::Timestamp;
@@ -31,7 +31,7 @@ pub(crate) struct Fetch {
 
 impl Fetch {
     /// # Errors
-    /// When there is no certificate to be had, or none to be trusted.
+    /// When there is no certificate, or none that can be trusted.
     pub(super) fn run(&self) -> Result<(), Error> {
         let pin = self.pin.parse()?;
         let ClusterCertificate { certificate, source, exposure } =

@@ -8,7 +8,7 @@ use clap::Subcommand;
 
 use crate::error::Error;
 
-/// What to do with the certificate.
+/// A verb of `cert`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Fetch(fetch::Fetch),
@@ -16,7 +16,7 @@ pub(crate) enum Verb {
 }
 
 /// # Errors
-/// Whatever the verb says.
+/// The error of the verb.
 pub(crate) fn run(verb: &Verb) -> Result<(), Error> {
     match verb {
         Verb::Fetch(fetch) => fetch.run(),

@@ -1,4 +1,4 @@
-//! `cert show`: whose certificate it is, and how long it is valid.
+//! `cert show` prints fingerprint, subject and validity of a certificate.
 
 use clap::Args;
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use crate::session::Session;
 use crate::{certificate, io, report};
 
 const SECONDS_OF_A_DAY: i64 = 86_400;
-/// RFC 5280, section 4.1.2.5.
+/// The date of a certificate without an end (RFC 5280, section 4.1.2.5).
 const NO_END: &str = "9999-12-31T23:59:59Z";
 
 /// Show whose certificate it is, and how long it is valid
@@ -39,7 +39,7 @@ pub(crate) struct Show {
 
 impl Show {
     /// # Errors
-    /// When there is no certificate to be had, or it cannot seal.
+    /// When there is no certificate, or it cannot seal.
     pub(super) fn run(&self) -> Result<(), Error> {
         let pin = self.pin.parse()?;
         let session = Session::new(&self.cluster);
@@ -62,7 +62,7 @@ impl Show {
     }
 }
 
-/// Whole days until the end; negative when that is past.
+/// Whole days until the certificate expires; negative after that.
 fn days_left(certificate: &SealingCertificate, now: Timestamp) -> i64 {
     certificate.not_after().duration_since(now).as_secs().div_euclid(SECONDS_OF_A_DAY)
 }

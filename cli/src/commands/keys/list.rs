@@ -1,4 +1,4 @@
-//! `keys list`: what each key does, from the `SealingKey`s; the key Secrets are not read.
+//! `keys list` prints the `SealingKey`s. It does not read the key Secrets.
 
 use std::cmp::Reverse;
 
@@ -69,7 +69,7 @@ impl List {
 /// The `SealingKey`s, newest first.
 ///
 /// # Errors
-/// When they cannot be read, with what to do.
+/// When they cannot be read.
 pub(super) fn sealing_keys(api: &ApiServer) -> Result<Vec<SealingKey>, KeysError> {
     let listed = api.runtime.block_on(api.sealing_keys().list(&ListParams::default()));
     let refused =
@@ -79,7 +79,7 @@ pub(super) fn sealing_keys(api: &ApiServer) -> Result<Vec<SealingKey>, KeysError
     Ok(keys)
 }
 
-/// When the key was made; for one that cannot be read, when it was first seen.
+/// The creation time of the key; for an unreadable key that of the object.
 pub(super) fn made(key: &SealingKey) -> Option<Timestamp> {
     let not_before = key.status.as_ref().and_then(|status| status.not_before.as_ref());
     not_before.or(key.metadata.creation_timestamp.as_ref()).map(|time| time.0)

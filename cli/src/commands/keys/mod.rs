@@ -13,7 +13,7 @@ use clap::Subcommand;
 
 use crate::error::Error;
 
-/// What to do with the keys.
+/// A verb of `keys`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     List(list::List),
@@ -25,7 +25,7 @@ pub(crate) enum Verb {
 }
 
 /// # Errors
-/// Whatever the verb says.
+/// The error of the verb.
 pub(crate) fn run(verb: &Verb) -> Result<(), Error> {
     match verb {
         Verb::List(list) => list.run(),

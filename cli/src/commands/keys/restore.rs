@@ -1,4 +1,4 @@
-//! `keys restore`: the keys of a backup that the cluster does not have.
+//! `keys restore` creates the keys of a backup that the cluster does not have.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use crate::report::{ReportFormat, table};
 use crate::session::Session;
 use crate::{io, report};
 
-/// Secrets that are no sealing keys may have taken so many names.
+/// Most names that are tried for one key.
 const MOST_NAMES: u32 = 100;
 
 /// Put keys of a backup back, or move them to another cluster
@@ -53,7 +53,7 @@ pub(crate) struct Restore {
 
 impl Restore {
     /// # Errors
-    /// When the file holds anything but usable keys (then nothing is written), or the API server refuses one.
+    /// When the file has an unusable key (then nothing is written), or the API server refuses one.
     pub(super) fn run(&self) -> Result<(), Error> {
         let backup = self.backup()?;
         let session = Session::new(&self.cluster);
@@ -103,7 +103,7 @@ impl Restore {
             match api.run(api.secrets().create(&parameters, &secret)) {
                 Ok(_) if name == key.secret.name_any() => return Ok(Outcome::Restored),
                 Ok(_) => return Ok(Outcome::Renamed(name)),
-                // A Secret that is no key has the name, or somebody restores at the same time.
+                // Another Secret has the name, or another restore runs at the same time.
                 Err(Refusal::Conflict(_)) => taken.insert(name),
                 Err(refusal) => {
                     return Err(KeysError::of("create a key Secret", "Secret", &api.namespace, refusal));
@@ -113,7 +113,7 @@ impl Restore {
         Err(KeysError::NoFreeName(key.secret.name_any()))
     }
 
-    /// The Secret to create. One without label would be overlooked, but for the one that is named like the prefix.
+    /// The Secret to create, with the label without which the controller ignores it, unless its name is the prefix.
     fn secret_named(&self, key: &BackupKey, name: &str, namespace: &str) -> Secret {
         let mut secret = portable(key.secret.clone(), namespace);
         secret.metadata.name = Some(name.to_owned());
@@ -147,16 +147,16 @@ impl Present {
     }
 }
 
-/// What to do about a key of the file.
+/// The planned step for a key of the file.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
-    /// The Secret of this name holds it.
+    /// The Secret of this name already holds the key.
     Leave(String),
-    /// Create it under this name.
+    /// Create the Secret under this name.
     Create(String),
 }
 
-/// A key that is there stays; one whose name is taken gets the first free name with a number.
+/// Keeps a key that exists; adds a number to a name that is taken.
 fn plan_restore(key: &BackupKey, present: &[Present], taken: &BTreeSet<String>) -> Step {
     let same =
         present.iter().find(|present| present.fingerprint.as_deref() == Some(key.fingerprint.as_str()));
@@ -171,7 +171,7 @@ fn plan_restore(key: &BackupKey, present: &[Present], taken: &BTreeSet<String>) 
     Step::Create(free.unwrap_or_default())
 }
 
-/// What became of a key.
+/// The result for one key.
 enum Outcome {
     Restored,
     Renamed(String),

@@ -1,4 +1,4 @@
-//! `keys retire`: the key is not needed any more.
+//! `keys retire` marks a key as no longer needed.
 
 use clap::Args;
 use kube::ResourceExt as _;
@@ -37,7 +37,7 @@ impl Retire {
         // Only a compromised key may have an end of decryption; the API server refuses it otherwise.
         let spec = json!({"state": "Retired", "decryptUntil": null});
         let keys = lookup::change(api, &self.key, &spec, |key| hides_no_compromise(key, &api.namespace))?;
-        io::log(&format!("{} marked Retired", lookup::told(&keys)));
+        io::log(&format!("{} marked Retired", lookup::describe(&keys)));
         if keys.iter().any(is_compromised) {
             io::log("it stays Compromised: it is never offered again, and an end of decryption still holds");
         }
@@ -47,13 +47,13 @@ impl Retire {
     }
 }
 
-/// What the controller has not copied to the key Secret yet would be lost.
+/// Fails if the key is marked Compromised and the controller has not recorded that in the key Secret: the mark would be lost.
 fn hides_no_compromise(key: &SealingKey, namespace: &str) -> Result<(), KeysError> {
-    let heeded = key.status.as_ref().and_then(|status| status.observed_generation);
-    if key.spec.state != SealingKeyState::Compromised || heeded == key.metadata.generation {
+    let observed = key.status.as_ref().and_then(|status| status.observed_generation);
+    if key.spec.state != SealingKeyState::Compromised || observed == key.metadata.generation {
         return Ok(());
     }
-    Err(KeysError::CompromiseUnheeded { name: key.name_any(), namespace: namespace.to_owned() })
+    Err(KeysError::CompromiseUnrecorded { name: key.name_any(), namespace: namespace.to_owned() })
 }
 
 fn phase(key: &SealingKey) -> Option<SealingKeyPhase> {
@@ -64,7 +64,7 @@ fn is_compromised(key: &SealingKey) -> bool {
     phase(key) == Some(SealingKeyPhase::Compromised)
 }
 
-/// What comes next for the key that all of these hold.
+/// Describes the next step for the key that all of these Secrets hold.
 fn next(keys: &[SealingKey]) -> String {
     let items = keys.iter().filter_map(|key| Some(key.status.as_ref()?.usage?.items)).max().unwrap_or(0);
     if keys.iter().any(|key| phase(key) == Some(SealingKeyPhase::Primary)) {

@@ -1,4 +1,4 @@
-//! `keys revoke`: somebody else may have the key.
+//! `keys revoke` marks a key as compromised.
 
 use clap::Args;
 use jiff::Timestamp;
@@ -42,22 +42,22 @@ impl Revoke {
             spec.insert("decryptUntil".to_owned(), json!(until.to_string()));
         }
         let keys = lookup::change(api, &self.key, &spec, |_| Ok(()))?;
-        // Where it is in several Secrets, it opens as long as one of them holds it on the ring.
+        // A key in several Secrets decrypts as long as one of them is on the ring.
         let kept = |key: &SealingKey| key.spec.decrypt_until.as_ref().map(|time| time.0);
         let kept: Option<Vec<Timestamp>> = keys.iter().map(kept).collect();
         let end = self.decrypt_until.or(kept.and_then(|kept| kept.into_iter().max()));
-        for line in lines(&lookup::told(&keys), &api.namespace, end) {
+        for line in lines(&lookup::describe(&keys), &api.namespace, end) {
             io::log(&line);
         }
         Ok(())
     }
 }
 
-fn lines(told: &str, namespace: &str, until: Option<Timestamp>) -> [String; 4] {
+fn lines(subject: &str, namespace: &str, until: Option<Timestamp>) -> [String; 4] {
     let end =
         until.map_or("with no end; --decrypt-until sets one".to_owned(), |time| format!("until {time}"));
     [
-        format!("{told} marked Compromised"),
+        format!("{subject} marked Compromised"),
         format!(
             "next: the controller makes a new key and seals with that; the old one still decrypts, {end}"
         ),
