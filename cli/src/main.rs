@@ -53,7 +53,7 @@ fn report_error(error: &Error, program: &str) -> ExitCode {
         let _ = error.print();
         return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
     }
-    if let Error::Flags(error) = error {
+    if let Error::Syntax(error) = error {
         // Scripts find the message where upstream puts it: last on stdout. People find it on stderr.
         let shown = escape::line(&error.to_string());
         let _ = io::write(None, format!("{}{shown}\n", help::text(program)).as_bytes());

@@ -202,7 +202,7 @@ pub(crate) enum Error {
     Argument(String),
     /// A word that the flag grammar refuses.
     #[error(transparent)]
-    Flags(#[from] UsageError),
+    Syntax(#[from] UsageError),
     /// A subcommand that its grammar refuses, or a request for its help; clap decides the exit code.
     #[error(transparent)]
     Subcommand(#[from] clap::Error),
@@ -223,7 +223,7 @@ impl Error {
     /// The kind of this error.
     pub(crate) fn kind(&self) -> Kind {
         match self {
-            Self::Argument(_) | Self::Flags(_) | Self::Subcommand(_) => Kind::Usage,
+            Self::Argument(_) | Self::Syntax(_) | Self::Subcommand(_) => Kind::Usage,
             Self::Format(_)
             | Self::FromFileWithoutRaw
             | Self::KeyWithoutRecovery
