@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use sealed_secrets_core::crypto::{Fingerprint, KeyPair};
 use sealed_secrets_core::rotation::{
-    Blocked, Change, DesiredState, Generation, KeyFacts, KeyLabel, KeyRecord, Plan, RotationPolicy, Step,
-    Trigger, UsageReport, is_successor, next_rotation, plan, predecessor, successor_name,
+    Blocked, Change, DesiredState, Evidence, Generation, KeyFacts, KeyLabel, KeyRecord, Plan, RotationPolicy,
+    Step, Trigger, UsageReport, is_successor, next_rotation, plan, predecessor, successor_name,
 };
 
 const DAY: i64 = 86_400;
@@ -124,8 +124,22 @@ fn primary(policy: &RotationPolicy, keys: &[KeyRecord]) -> Option<String> {
     plan(policy, keys, None, at(100)).primary
 }
 
+/// A change that stands on what such a step usually stands on.
 fn change(name: &str, step: Step) -> Change {
-    Change { name: name.to_owned(), step }
+    let requires = match step {
+        Step::Restore => Evidence::NONE,
+        Step::Activate | Step::RemoveCompromised | Step::RecordRequest | Step::RecordRemoval => {
+            Evidence::CLOCK
+        }
+        Step::RecordUsed => Evidence::USAGE,
+        Step::Retire | Step::Delete | Step::RecordUnused => Evidence::BOTH,
+    };
+    Change { name: name.to_owned(), step, requires }
+}
+
+/// A pending key that leads at once, whatever the time.
+fn urgent(name: &str) -> Change {
+    Change { requires: Evidence::NONE, ..change(name, Step::Activate) }
 }
 
 #[test]
@@ -274,7 +288,7 @@ fn a_pending_key_dated_in_the_future_leads_from_the_earlier_of_both_moments() {
 
 #[test]
 fn a_pending_key_leads_at_once_when_nothing_else_can() {
-    assert_eq!(plan(&with_delay(9), &[pending("b", 0)], None, at(0)).changes, [change("b", Step::Activate)]);
+    assert_eq!(plan(&with_delay(9), &[pending("b", 0)], None, at(0)).changes, [urgent("b")]);
 }
 
 #[test]
@@ -294,7 +308,7 @@ fn an_old_compromised_key_has_its_successor_already() {
 fn a_successor_that_is_still_waiting_leads_when_its_predecessor_is_compromised() {
     let keys = [key("z", -9), compromised("a", 0, 31), pending("b", 30)];
     let planned = plan(&with_delay(9), &keys, None, at(31));
-    assert_eq!((planned.generate, planned.changes), (None, vec![change("b", Step::Activate)]));
+    assert_eq!((planned.generate, planned.changes), (None, vec![urgent("b")]));
 }
 
 #[test]
@@ -453,7 +467,8 @@ fn a_compromised_key_that_retires_leaves_as_compromised_when_nothing_needs_it_or
         plan(&RotationPolicy::default(), &[key, self::key("b", 7)], need, at(day)).changes
     };
     let expelled = [change("a", Step::RemoveCompromised)];
-    assert_eq!(leaving(to_retire(compromised("a", 5, 6)), Some(&need(&["b"])), 9), expelled);
+    let unneeded = [Change { requires: Evidence::BOTH, ..expelled[0].clone() }];
+    assert_eq!(leaving(to_retire(compromised("a", 5, 6)), Some(&need(&["b"])), 9), unneeded);
     assert_eq!(leaving(to_retire(compromised("a", 5, 6)), None, 9_999), []);
     let with_end = || to_retire(ending("a", 5, 6, 50));
     let waiting = plan(&RotationPolicy::default(), &[with_end(), key("b", 7)], None, at(49));

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use sealed_secrets_core::crypto::Fingerprint;
 use sealed_secrets_core::rotation::{
-    DesiredState, KeyFacts, KeyLabel, KeyRecord, RotationPolicy, Step, UsageReport, is_successor, plan,
+    DesiredState, KeyFacts, KeyLabel, KeyRecord, Plan, RotationPolicy, Step, UsageReport, is_successor, plan,
     predecessor, successor_name,
 };
 
@@ -334,6 +334,32 @@ impl World {
         });
     }
 
+    /// Compares the plan with plans from every other usage and from the ends of time.
+    fn check_evidence(&self) -> Result<(), TestCaseError> {
+        let planned = |usage, now| plan(&self.policy, &self.keys, usage, now);
+        let unused = UsageReport::default();
+        let all_used =
+            UsageReport { used: self.keys.iter().filter_map(fingerprint).collect(), ..unused.clone() };
+        let unknown = UsageReport { undecryptable: true, ..unused.clone() };
+        let of_world = self.need();
+        let usages = [None, Some(&unused), Some(&all_used), Some(&unknown), Some(&of_world)];
+        let plans = usages.map(|usage| planned(usage, self.now));
+        let outcome = |plan: &Plan| (plan.changes.clone(), plan.blocked.clone());
+        let differ = plans.iter().any(|plan| outcome(plan) != outcome(&plans[0]));
+        for (usage, plan) in usages.into_iter().zip(&plans) {
+            prop_assert_eq!(plan.follows_usage, differ, "{:#?}", self.keys);
+            let at_the_ends = [Timestamp::MIN, Timestamp::MAX].map(|now| planned(usage, now).changes);
+            for change in &plan.changes {
+                let without_usage = plans[0].changes.contains(change);
+                prop_assert_eq!(change.requires.usage, !without_usage, "{:?} of {:#?}", change, self.keys);
+                let at_any_time = at_the_ends.iter().all(|changes| changes.contains(change));
+                let without_clock = at_any_time && !is_dated(change.step);
+                prop_assert_eq!(change.requires.clock, !without_clock, "{:?} of {:#?}", change, self.keys);
+            }
+        }
+        Ok(())
+    }
+
     /// A person has put a key back, or taken the Secret away that told of its leak.
     fn take_back(&mut self) {
         let told = self.keys.iter().filter(|key| key.is_compromised()).filter_map(fingerprint);
@@ -371,6 +397,15 @@ fn fingerprint(key: &KeyRecord) -> Option<Fingerprint> {
     Some(key.facts.as_ref()?.fingerprint.clone())
 }
 
+/// Whether the step writes the date at which it is made.
+fn is_dated(step: Step) -> bool {
+    match step {
+        Step::Retire | Step::RemoveCompromised => true,
+        Step::RecordRequest | Step::RecordRemoval | Step::RecordUnused => true,
+        Step::Activate | Step::Delete | Step::Restore | Step::RecordUsed => false,
+    }
+}
+
 fn is_a_persons_hand(event: &Event) -> bool {
     matches!(
         event,
@@ -395,6 +430,23 @@ proptest! {
             prop_assert!(primary.is_some() || world.policy.external, "after {event:?} no key leads");
             let leaked = primary.filter(|primary| world.leaked.contains(primary));
             prop_assert!(leaked.is_none(), "after {event:?} a key leads that had leaked");
+        }
+    }
+
+    #[test]
+    fn a_change_requires_exactly_the_evidence_without_which_it_would_not_be_planned(
+        policy in policy(), events in prop::collection::vec(event(), 1..30)
+    ) {
+        let mut world = World::new(policy);
+        world.check_evidence()?;
+        for event in events {
+            world.settle()?;
+            world.happen(&event);
+            world.check_evidence()?;
+            // Some steps are planned only after others.
+            let seen = world.keys.clone();
+            world.turn(&seen);
+            world.check_evidence()?;
         }
     }
 

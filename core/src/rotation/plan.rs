@@ -51,13 +51,36 @@ pub struct Generation {
     pub pending: bool,
 }
 
-/// One write on one key Secret; those of a plan may be made in any order, and each at most once.
+/// The inputs that a decision stands on besides policy and keys. A decision that does not require one of them is the same
+/// whatever that input says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// The time: it was compared with something, or its date is written.
+    pub clock: bool,
+    /// The usage of keys.
+    pub usage: bool,
+}
+
+impl Evidence {
+    /// Policy and keys suffice.
+    pub const NONE: Self = Self { clock: false, usage: false };
+    /// The time alone.
+    pub const CLOCK: Self = Self { clock: true, usage: false };
+    /// The usage alone.
+    pub const USAGE: Self = Self { clock: false, usage: true };
+    /// Both.
+    pub const BOTH: Self = Self { clock: true, usage: true };
+}
+
+/// One write on one key Secret. Those of a plan may be made in any order, and each at most once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// Name of the Secret.
     pub name: String,
     /// What to write.
     pub step: Step,
+    /// What the step stands on.
+    pub requires: Evidence,
 }
 
 /// What to write on a key Secret.
@@ -111,8 +134,18 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// What is not done.
     pub blocked: Vec<Blocked>,
+    /// Whether another usage of keys would change this plan.
+    pub follows_usage: bool,
     /// The next moment at which this plan changes by time alone.
     pub look_again_at: Option<Timestamp>,
+}
+
+impl Plan {
+    /// Whether anything in it requires the time. A new key always does: its certificate is dated.
+    #[must_use]
+    pub fn requires_clock(&self) -> bool {
+        self.generate.is_some() || self.changes.iter().any(|change| change.requires.clock)
+    }
 }
 
 /// Decides from the policy, the key Secrets, what needs them and the time (key-rotation rules 1, 2, 5 and 7).
@@ -135,9 +168,10 @@ pub fn plan(policy: &RotationPolicy, keys: &[KeyRecord], need: Option<&UsageRepo
     let mut oldest_first: Vec<&KeyRecord> = keys.iter().collect();
     oldest_first.sort_by_key(|key| (key.created, &key.name));
     for key in oldest_first {
-        let (steps, blocked) = planner.steps(key, primary);
-        plan.changes.extend(steps.into_iter().map(|step| Change { name: key.name.clone(), step }));
+        let Decision { step, blocked, requires } = planner.decide(key, primary);
+        plan.changes.extend(step.map(|step| Change { name: key.name.clone(), step, requires }));
         plan.blocked.extend(blocked.filter(|blocked| !plan.blocked.contains(blocked)));
+        plan.follows_usage |= requires.usage;
     }
     planner.keep_enough(&mut plan);
     plan.look_again_at = planner.next_moment();
@@ -199,6 +233,28 @@ pub fn activation_time(key: &KeyRecord, delay: SignedDuration) -> Timestamp {
     let after_delay = key.created.checked_add(delay).unwrap_or(Timestamp::MAX);
     let not_before = key.facts.as_ref().map(|facts| facts.not_before);
     not_before.filter(|start| *start > key.created).map_or(after_delay, |start| start.min(after_delay))
+}
+
+/// The decision on one key Secret.
+#[derive(Default)]
+struct Decision {
+    step: Option<Step>,
+    blocked: Option<Blocked>,
+    requires: Evidence,
+}
+
+impl Decision {
+    fn step(step: Step, requires: Evidence) -> Self {
+        Self { step: Some(step), blocked: None, requires }
+    }
+
+    fn blocked(blocked: Blocked, requires: Evidence) -> Self {
+        Self { step: None, blocked: Some(blocked), requires }
+    }
+
+    fn nothing(requires: Evidence) -> Self {
+        Self { requires, ..Self::default() }
+    }
 }
 
 struct Planner<'a> {
@@ -309,19 +365,19 @@ impl<'a> Planner<'a> {
         self.unmet_requests().filter(|moment| *moment > self.now)
     }
 
-    fn steps(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> (Vec<Step>, Option<Blocked>) {
+    fn decide(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> Decision {
         if key.is_restored() {
-            return (vec![Step::Restore], None);
+            return Decision::step(Step::Restore, Evidence::NONE);
         }
         if key.is_undated() {
-            return (vec![Step::RecordRequest], None);
+            return Decision::step(Step::RecordRequest, Evidence::CLOCK);
         }
         match key.label {
-            KeyLabel::Active | KeyLabel::Pending => self.steps_on_ring(key, primary),
-            _ if self.needs_a_date(key) => (vec![Step::RecordRemoval], None),
+            KeyLabel::Active | KeyLabel::Pending => self.decide_on_ring(key, primary),
+            _ if self.needs_a_date(key) => Decision::step(Step::RecordRemoval, Evidence::CLOCK),
             // Of a compromised key the Secret stays, as long as it tells that: another one may hold the same key.
-            KeyLabel::Retired if !key.is_compromised() => self.deletion(key),
-            KeyLabel::Retired | KeyLabel::Compromised | KeyLabel::Other => (Vec::new(), None),
+            KeyLabel::Retired if !key.is_compromised() => self.decide_deletion(key),
+            KeyLabel::Retired | KeyLabel::Compromised | KeyLabel::Other => Decision::default(),
         }
     }
 
@@ -339,29 +395,32 @@ impl<'a> Planner<'a> {
         depends || key.desired != DesiredState::Active
     }
 
-    fn steps_on_ring(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> (Vec<Step>, Option<Blocked>) {
-        let Some(facts) = &key.facts else { return (Vec::new(), None) };
+    fn decide_on_ring(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> Decision {
+        let Some(facts) = &key.facts else { return Decision::default() };
         if key.is_compromised() && self.is_past(key.decrypt_until) {
-            return (vec![Step::RemoveCompromised], None);
+            return Decision::step(Step::RemoveCompromised, Evidence::CLOCK);
         }
         let leads = primary.is_some_and(|primary| primary.name == key.name);
         match key.desired {
-            DesiredState::Compromised { .. } => (Vec::new(), None),
+            DesiredState::Compromised { .. } => Decision::default(),
             DesiredState::Retired if leads => {
-                (Vec::new(), Some(Blocked::RetiresWhileLeading(key.name.clone())))
+                Decision::blocked(Blocked::RetiresWhileLeading(key.name.clone()), Evidence::NONE)
             }
-            DesiredState::Retired => match self.is_needed(facts) {
-                None => (Vec::new(), Some(Blocked::ViewNotWhole(key.name.clone()))),
-                Some(true) => (Vec::new(), Some(Blocked::RetiresWhileUsed(key.name.clone()))),
-                Some(false) if key.is_compromised() => (vec![Step::RemoveCompromised], None),
-                Some(false) => (vec![Step::Retire], None),
-            },
+            DesiredState::Retired => self.decide_retirement(key, facts),
             // Another Secret with this key says that it is compromised: it stays as it is until a person speaks of this one.
-            DesiredState::Active if self.compromised.contains_key(&facts.fingerprint) => (Vec::new(), None),
-            DesiredState::Active if key.label == KeyLabel::Pending => {
-                (self.may_be_primary_now(key, facts).then_some(Step::Activate).into_iter().collect(), None)
-            }
-            DesiredState::Active => self.steps_of_unused(key, facts, leads),
+            DesiredState::Active if self.compromised.contains_key(&facts.fingerprint) => Decision::default(),
+            DesiredState::Active if key.label == KeyLabel::Pending => self.decide_activation(key, facts),
+            DesiredState::Active => self.decide_unused(key, facts, leads),
+        }
+    }
+
+    fn decide_retirement(&self, key: &KeyRecord, facts: &KeyFacts) -> Decision {
+        let name = key.name.clone();
+        match self.is_needed(facts) {
+            None => Decision::blocked(Blocked::ViewNotWhole(name), Evidence::USAGE),
+            Some(true) => Decision::blocked(Blocked::RetiresWhileUsed(name), Evidence::USAGE),
+            Some(false) if key.is_compromised() => Decision::step(Step::RemoveCompromised, Evidence::BOTH),
+            Some(false) => Decision::step(Step::Retire, Evidence::BOTH),
         }
     }
 
@@ -371,45 +430,50 @@ impl<'a> Planner<'a> {
         Some(need.used.contains(&facts.fingerprint))
     }
 
-    /// Whether a pending key has waited long enough, or must lead because nothing else can.
-    fn may_be_primary_now(&self, key: &KeyRecord, facts: &KeyFacts) -> bool {
+    /// A pending key leads at once when nothing else can, and otherwise after its delay.
+    fn decide_activation(&self, key: &KeyRecord, facts: &KeyFacts) -> Decision {
+        if facts.has_certificate && self.is_urgent(key, facts) {
+            return Decision::step(Step::Activate, Evidence::NONE);
+        }
+        let is_due = activation_time(key, self.policy.activation_delay) <= self.now;
+        Decision { step: is_due.then_some(Step::Activate), requires: Evidence::CLOCK, ..Decision::default() }
+    }
+
+    /// Whether a pending key must lead because nothing else can.
+    fn is_urgent(&self, key: &KeyRecord, facts: &KeyFacts) -> bool {
         let primary_candidates: Vec<_> = self.primary_candidates().collect();
         let with_this: Vec<_> = self.primary_candidates().chain([(key, facts)]).collect();
         let replaces_compromised = self.compromise_without_successor(&primary_candidates).is_some()
             && self.compromise_without_successor(&with_this).is_none();
-        activation_time(key, self.policy.activation_delay) <= self.now
-            || (facts.has_certificate && (primary_candidates.is_empty() || replaces_compromised))
+        primary_candidates.is_empty() || replaces_compromised
     }
 
-    fn steps_of_unused(
-        &self,
-        key: &KeyRecord,
-        facts: &KeyFacts,
-        leads: bool,
-    ) -> (Vec<Step>, Option<Blocked>) {
+    fn decide_unused(&self, key: &KeyRecord, facts: &KeyFacts, leads: bool) -> Decision {
         let newest = self.newest_candidate().is_some_and(|(newest, _)| newest.name == key.name);
         if self.policy.retire_when_unused_for.is_none() || leads || newest {
-            return (Vec::new(), None);
+            return Decision::default();
         }
         let is_due = self.is_past(self.unused_long_enough(key));
-        let step = match (self.is_needed(facts), key.unused_since) {
-            (None, _) => return self.steps_of_unknown(key, is_due),
-            (Some(true), None) => None,
-            (Some(true), Some(_)) => Some(Step::RecordUsed),
-            (Some(false), None) => Some(Step::RecordUnused),
-            (Some(false), Some(_)) => is_due.then_some(Step::Retire),
-        };
-        (step.into_iter().collect(), None)
+        match (self.is_needed(facts), key.unused_since) {
+            (None, _) => self.decide_without_usage(key, is_due),
+            (Some(true), None) => Decision::nothing(Evidence::USAGE),
+            (Some(true), Some(_)) => Decision::step(Step::RecordUsed, Evidence::USAGE),
+            (Some(false), None) => Decision::step(Step::RecordUnused, Evidence::BOTH),
+            (Some(false), Some(_)) if is_due => Decision::step(Step::Retire, Evidence::BOTH),
+            (Some(false), Some(_)) => Decision::nothing(Evidence::BOTH),
+        }
     }
 
     /// Of a key of which nobody knows whether something needs it. Where the view is known not to be whole, no time counts and it is
     /// said at once; where it is only not known yet, when something waits for it.
-    fn steps_of_unknown(&self, key: &KeyRecord, is_due: bool) -> (Vec<Step>, Option<Blocked>) {
+    fn decide_without_usage(&self, key: &KeyRecord, is_due: bool) -> Decision {
         let is_known = self.need.is_some();
-        let forgotten = key.unused_since.filter(|_| is_known).map(|_| Step::RecordUsed);
         let could_retire = self.keys_without(&BTreeSet::new()) > self.policy.keep_at_least;
-        let blocked = (could_retire && (is_known || is_due)).then_some(Blocked::Retention);
-        (forgotten.into_iter().collect(), blocked)
+        Decision {
+            step: key.unused_since.filter(|_| is_known).map(|_| Step::RecordUsed),
+            blocked: (could_retire && (is_known || is_due)).then_some(Blocked::Retention),
+            requires: Evidence::USAGE,
+        }
     }
 
     fn unused_long_enough(&self, key: &KeyRecord) -> Option<Timestamp> {
@@ -420,19 +484,17 @@ impl<'a> Planner<'a> {
         key.off_ring_since?.checked_add(self.policy.delete_after_retired?).ok()
     }
 
-    fn deletion(&self, key: &KeyRecord) -> (Vec<Step>, Option<Blocked>) {
+    fn decide_deletion(&self, key: &KeyRecord) -> Decision {
         if !self.is_past(self.deletion_time(key)) {
-            return (Vec::new(), None);
+            return Decision::nothing(Evidence::CLOCK);
         }
         // What it opened before it left the ring was not opened with the others yet.
-        let is_needed = key.facts.as_ref().map_or(Some(false), |facts| self.is_needed(facts));
-        let opens_elsewhere = self.is_on_ring_elsewhere(key);
-        match (self.need, is_needed) {
-            (Some(need), Some(needed)) if need.is_complete() && (!needed || opens_elsewhere) => {
-                (vec![Step::Delete], None)
-            }
-            _ => (Vec::new(), Some(Blocked::ViewNotWhole(key.name.clone()))),
+        let is_unneeded = |facts| self.is_needed(facts) == Some(false) || self.is_on_ring_elsewhere(key);
+        let is_complete = self.need.is_some_and(UsageReport::is_complete);
+        if is_complete && key.facts.as_ref().is_none_or(is_unneeded) {
+            return Decision::step(Step::Delete, Evidence::BOTH);
         }
+        Decision::blocked(Blocked::ViewNotWhole(key.name.clone()), Evidence::BOTH)
     }
 
     /// Whether another Secret that holds the same key is on the ring.
