@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::rotation::{Blocked, Generation, KeyRecord, Plan, UsageReport, plan};
+use sealed_secrets_core::rotation::{Change, Generation, KeyRecord, Plan, UsageReport, plan};
 use sealed_secrets_crds::SealingKeyPolicy;
 use thiserror::Error;
 use tokio::signal::unix::Signal;
@@ -46,7 +46,7 @@ use guidance::{in_force, need_changed, policy_changed, wished};
 use list::lister::Keys;
 use list::parsed_keys::ParsedKeys;
 use list::publish::publish;
-use skew::{Skew, timeless};
+use skew::Skew;
 pub(crate) use view::{Blocker, KeyView, KeysView, ObservedPolicy, told};
 use writer::Writes;
 
@@ -215,17 +215,17 @@ impl Keystore {
         if !policy_is_known {
             return Ok(RETRY);
         }
-        self.ask_for_need(&records, need.as_ref(), &plan, now);
-        let timeless = timeless(&self.in_force.rotation, &records, need.as_ref(), &plan);
-        let looked = self.look_at_clock(&plan, &timeless, &records, now).await;
+        self.ask_for_need(need.as_ref(), &plan);
+        let looked = self.look_at_clock(&plan, &records, now).await;
         let trusts_clock = looked.is_ok() && !self.skew.is_off();
         self.show(&keys, &records, &plan, now).await;
         self.key_refresh.shown(begun);
-        let changes = if trusts_clock { &plan.changes } else { &timeless };
+        let may_be_made = |change: &&Change| trusts_clock || !change.requires.clock;
+        let changes: Vec<Change> = plan.changes.iter().filter(may_be_made).cloned().collect();
         let mut writes = Writes::default();
         self.copy_desired_states(&keys, &mut writes).await;
         if !writes.made {
-            self.apply(changes, &keys, &mut writes).await;
+            self.apply(&changes, &keys, &mut writes).await;
         }
         let is_news = self.write_error.is_some() != writes.write_error.is_some();
         if writes.made {
@@ -272,25 +272,9 @@ impl Keystore {
         known
     }
 
-    /// Asks for a whole view where a key would retire or be deleted if nothing needed it.
-    fn ask_for_need(
-        &mut self,
-        records: &[KeyRecord],
-        need: Option<&UsageReport>,
-        planned: &Plan,
-        now: Timestamp,
-    ) {
-        let nothing_needed = plan(&self.in_force.rotation, records, Some(&UsageReport::default()), now);
-        let all_needed = UsageReport {
-            used: records.iter().filter_map(|key| Some(key.facts.as_ref()?.fingerprint.clone())).collect(),
-            ..UsageReport::default()
-        };
-        let all_needed = plan(&self.in_force.rotation, records, Some(&all_needed), now);
-        self.needs_need = nothing_needed.changes != all_needed.changes
-            || planned
-                .blocked
-                .iter()
-                .any(|blocked| matches!(blocked, Blocked::ViewNotWhole(_) | Blocked::Retention));
+    /// Asks for a whole view where the plan depends on it.
+    fn ask_for_need(&mut self, need: Option<&UsageReport>, plan: &Plan) {
+        self.needs_need = plan.follows_usage;
         if self.needs_need && need.is_none() {
             self.key_usage.want_whole_view();
         }

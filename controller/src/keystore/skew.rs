@@ -3,9 +3,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use sealed_secrets_core::rotation::{
-    Change, KeyRecord, Plan, RotationPolicy, Step, UsageReport, is_met, plan,
-};
+use sealed_secrets_core::rotation::{KeyRecord, Plan, RotationPolicy, is_met};
 
 use super::Keystore;
 use super::KeystoreError;
@@ -74,11 +72,10 @@ impl Keystore {
     pub(super) async fn look_at_clock(
         &mut self,
         planned: &Plan,
-        timeless: &[Change],
         records: &[KeyRecord],
         now: Timestamp,
     ) -> Result<(), KeystoreError> {
-        let is_due = planned.generate.is_some() || planned.changes.len() > timeless.len();
+        let is_due = planned.requires_clock();
         if !is_due && !waits_for_a_request(&self.in_force.rotation, records, now) {
             self.skew = Skew::default();
             return Ok(());
@@ -103,22 +100,9 @@ fn waits_for_a_request(policy: &RotationPolicy, records: &[KeyRecord], now: Time
     policy.requests.iter().any(|moment| *moment > now && !is_met(records, *moment))
 }
 
-/// Those of the planned changes that are right at any time and write no date.
-pub(super) fn timeless(
-    policy: &RotationPolicy,
-    records: &[KeyRecord],
-    need: Option<&UsageReport>,
-    planned: &Plan,
-) -> Vec<Change> {
-    let at_any_time = plan(policy, records, need, Timestamp::MIN).changes;
-    let writes_no_date = |step: Step| matches!(step, Step::Activate | Step::Restore | Step::RecordUsed);
-    let is_timeless = |change: &&Change| writes_no_date(change.step) && at_any_time.contains(change);
-    planned.changes.iter().filter(is_timeless).cloned().collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use sealed_secrets_core::rotation::{DesiredState, KeyLabel};
+    use sealed_secrets_core::rotation::{Change, DesiredState, KeyLabel, Step, UsageReport, plan};
     use sealed_secrets_crds::SealingKeyPhase;
 
     use super::super::fixtures::{key, moment};
@@ -176,7 +160,8 @@ mod tests {
         let steps = |changes: &[Change]| -> Vec<_> {
             changes.iter().map(|change| (change.name.clone(), change.step)).collect()
         };
-        let timeless = timeless(&policy, &records, Some(&need), &planned);
+        let timeless: Vec<_> =
+            planned.changes.iter().filter(|change| !change.requires.clock).cloned().collect();
         assert!(steps(&planned.changes).contains(&("b".to_owned(), Step::RemoveCompromised)), "{planned:?}");
         assert!(steps(&planned.changes).contains(&("d".to_owned(), Step::RecordRequest)), "{planned:?}");
         assert_eq!(
