@@ -145,6 +145,7 @@ struct Keys {
     shown: Follower<SealingKey>,
     mirror: SealingKeys,
     reporter: Reporter,
+    metrics: Arc<Metrics>,
 }
 
 impl Keys {
@@ -164,7 +165,7 @@ impl Keys {
             desired_states: desired_states.subscribe(),
             key_usage: Arc::clone(key_usage),
         };
-        let keystore = Keystore::new(client.clone(), args, namespace, guidance, Arc::clone(metrics));
+        let keystore = Keystore::new(client.clone(), args, namespace, guidance);
         let (views, followed) = (keystore.views(), shown.subscribe());
         let mirror = SealingKeys::new(
             client.clone(),
@@ -177,12 +178,15 @@ impl Keys {
         );
         let reporter =
             Reporter::new(client.clone(), namespace, policies.subscribe(), views, key_usage.subscribe());
-        Self { keystore, policies, shown, mirror, reporter }
+        Self { keystore, policies, shown, mirror, reporter, metrics: Arc::clone(metrics) }
     }
 
     /// Returns which part has stopped, which none does by itself.
     async fn run(self, asked_for_key: Signal) -> StartError {
+        let (metrics, views) = (self.metrics, self.keystore.views());
+        let measure = async move { metrics.keys().follow(views).await };
         tokio::select! {
+            _ = tokio::spawn(measure) => StartError::Stopped("the metrics of keys"),
             _ = tokio::spawn(self.keystore.run(asked_for_key)) => StartError::Stopped("the keystore"),
             _ = tokio::spawn(self.policies.run()) => StartError::Stopped("the watch of policies"),
             _ = tokio::spawn(self.shown.run()) => StartError::Stopped("the watch of SealingKeys"),

@@ -35,7 +35,6 @@ use crate::args::Args;
 use crate::clock;
 use crate::installation::Installation;
 use crate::keystore::list::refresh::KeyRefresh;
-use crate::metrics::Metrics;
 use crate::usage::{KeyUsageIndex, Usage};
 use effective_policy::EffectivePolicy;
 use events::events_between;
@@ -99,7 +98,6 @@ pub(crate) struct Keystore {
     publisher: watch::Sender<Option<Arc<KeyRing>>>,
     views: watch::Sender<Option<Arc<KeysView>>>,
     key_refresh: Arc<KeyRefresh>,
-    metrics: Arc<Metrics>,
     attempts: Attempts,
     skew: Skew,
     /// What the last turn could not do to a key Secret, and why.
@@ -115,13 +113,7 @@ pub(crate) struct Keystore {
 }
 
 impl Keystore {
-    pub(crate) fn new(
-        client: Client,
-        args: &Args,
-        namespace: &str,
-        guidance: Guidance,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub(crate) fn new(client: Client, args: &Args, namespace: &str, guidance: Guidance) -> Self {
         Self {
             secrets: Api::namespaced(client.clone(), namespace),
             home: Installation::new(client.clone(), namespace),
@@ -139,7 +131,6 @@ impl Keystore {
             publisher: watch::Sender::new(None),
             views: watch::Sender::new(None),
             key_refresh: Arc::default(),
-            metrics,
             attempts: Attempts::default(),
             skew: Skew::default(),
             write_error: None,
@@ -305,7 +296,6 @@ impl Keystore {
     /// Publishes what everybody may know, and tells what is new in it.
     async fn show(&mut self, keys: &Keys, records: &[KeyRecord], plan: &Plan, now: Timestamp) {
         let view = Arc::new(self.view(keys, records, plan, now));
-        self.metrics.keys().note(&view, now);
         let before = self.views.borrow().clone();
         if before.as_ref() == Some(&view) {
             return;

@@ -1,15 +1,21 @@
 //! Metrics of sealing keys and their rotation.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 
+use crate::clock;
 use crate::keystore::{KeyView, KeysView};
+
+/// The age of an overdue rotation is updated this often; everything else when the view changes.
+const REFRESH: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Key {
@@ -50,8 +56,19 @@ impl KeyMetrics {
         registry.register("rotation_overdue_seconds", help, self.overdue.clone());
     }
 
-    /// Brings the page to this view.
-    pub(crate) fn note(&self, view: &KeysView, now: Timestamp) {
+    /// Never ends: keeps the samples as the latest published view has it.
+    pub(crate) async fn follow(&self, mut views: watch::Receiver<Option<Arc<KeysView>>>) {
+        loop {
+            let view = views.borrow_and_update().clone();
+            view.into_iter().for_each(|view| self.update(&view, clock::now()));
+            tokio::select! {
+                Ok(()) = views.changed() => {}
+                () = tokio::time::sleep(REFRESH) => {}
+            }
+        }
+    }
+
+    fn update(&self, view: &KeysView, now: Timestamp) {
         let overdue = view.due_since.map_or(0, |since| now.duration_since(since).as_secs());
         self.overdue.set(overdue.max(0));
         match view.next {
