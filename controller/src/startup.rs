@@ -25,7 +25,7 @@ use crate::http::{
 };
 use crate::installation;
 use crate::keystore::list::refresh::KeyRefresh;
-use crate::keystore::{Guidance, Keystore};
+use crate::keystore::{Inputs, Keystore};
 use crate::metrics::Metrics;
 use crate::policy::Reporter;
 use crate::sealed_secret;
@@ -160,12 +160,12 @@ impl Keys {
         let policies = Follower::new(client.clone(), namespace, &told);
         let shown = Follower::new(client.clone(), namespace, &told);
         let desired_states = watch::Sender::default();
-        let guidance = Guidance {
+        let inputs = Inputs {
             policies: policies.subscribe(),
             desired_states: desired_states.subscribe(),
             key_usage: Arc::clone(key_usage),
         };
-        let keystore = Keystore::new(client.clone(), args, namespace, guidance);
+        let keystore = Keystore::new(client, args, namespace, inputs);
         let (views, followed) = (keystore.views(), shown.subscribe());
         let mirror = SealingKeys::new(
             client.clone(),

@@ -3,14 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 use sealed_secrets_core::crypto::SealingCertificate;
 use sealed_secrets_core::rotation::{
-    Blocked, Compromised, KeyLabel, KeyRecord, Plan, Trigger, activation_time, due_since, next_rotation,
+    Blocked, Compromised, KeyLabel, KeyRecord, Plan, Trigger, activation_time,
 };
 use sealed_secrets_crds::SealingKeyPhase;
 use sealed_secrets_crds::names::ROTATE_REQUESTED_AT_ANNOTATION;
-
-use super::Keystore;
-use super::guidance::observed_policy;
-use super::list::lister::Keys;
 
 /// One key Secret.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,34 +105,12 @@ impl KeysView {
     }
 }
 
-impl Keystore {
-    /// What everybody may know after this plan.
-    pub(super) fn view(&self, keys: &Keys, records: &[KeyRecord], plan: &Plan, now: Timestamp) -> KeysView {
-        let rotation = &self.in_force.rotation;
-        let external = plan.blocked.iter().find_map(|blocked| match blocked {
-            Blocked::ExternalKeys(trigger) => Some(*trigger),
-            _ => None,
-        });
-        KeysView {
-            keys: keys.views(plan.primary.as_deref()),
-            primary: plan.primary.clone(),
-            wanted: plan.generate.map(|generation| generation.trigger).or(external),
-            blocker: self.blocker(plan),
-            blocked: plan.blocked.clone(),
-            read_only: self.read_only,
-            suspended: rotation.suspended,
-            activation_delay: rotation.activation_delay,
-            next: next_rotation(rotation, records, now),
-            due_since: due_since(rotation, records, now),
-            observed_policy: self.policy.as_ref().map(|policy| observed_policy(policy, records)),
-        }
-    }
-
-    fn blocker(&self, plan: &Plan) -> Option<Blocker> {
-        let of_making = plan.generate.and_then(|_| self.attempts.blocker());
-        let of_changes = || self.write_error.clone().map(Blocker::WriteFailed);
-        self.skew.blocker().or(of_making).or_else(of_changes)
-    }
+/// The reason for a key that is wanted and must be brought by somebody else.
+pub(super) fn external_trigger(plan: &Plan) -> Option<Trigger> {
+    plan.blocked.iter().find_map(|blocked| match blocked {
+        Blocked::ExternalKeys(trigger) => Some(*trigger),
+        _ => None,
+    })
 }
 
 /// What a key does.
@@ -159,7 +133,7 @@ pub(super) fn phase_of(
 }
 
 /// What is not done and why, for people, the reason first.
-pub(crate) fn told(blocked: &Blocked) -> String {
+pub(crate) fn describe(blocked: &Blocked) -> String {
     match blocked {
         Blocked::ExternalKeys(_) => {
             "ExternalKeys: a new key is wanted, and keySource is External; add a key Secret".to_owned()

@@ -9,7 +9,7 @@ use sealed_secrets_crds::{
     KeyCounts, PendingKey, PrimaryKey, RotationPhase, SealingKeyPolicy, SealingKeyPolicyStatus,
 };
 
-use crate::keystore::{Blocker, KeysView, ObservedPolicy, told};
+use crate::keystore::{Blocker, KeysView, ObservedPolicy, describe};
 use crate::usage::Usage;
 
 /// The status of this policy; `None` while what was planned is not planned from it.
@@ -133,7 +133,10 @@ fn in_the_way(view: &KeysView, observed_policy: &ObservedPolicy) -> Vec<String> 
         Some(blocker @ Blocker::ClockSkew(_)) => Some(blocker.told()),
         Some(Blocker::Failed { .. } | Blocker::WriteFailed(_)) | None => None,
     };
-    skew.into_iter().chain(view.blocked.iter().map(told)).chain(observed_policy.told_of_request()).collect()
+    skew.into_iter()
+        .chain(view.blocked.iter().map(describe))
+        .chain(observed_policy.told_of_request())
+        .collect()
 }
 
 struct Teller<'a> {

@@ -32,7 +32,6 @@ use crate::api::backoff::WatchBackoff;
 use crate::api::client;
 use crate::context::Context;
 use crate::error::Failure;
-pub(crate) use crate::usage::live::usage_report_now;
 use crate::work::limits::WorkLimits;
 use secret::index::Key;
 use state::{ObjectStates, key_of, reference};

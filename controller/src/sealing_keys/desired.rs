@@ -9,7 +9,7 @@ use kube::api::ObjectMeta;
 use sealed_secrets_core::rotation::{Blocked, DesiredState, KeyLabel};
 use sealed_secrets_crds::{SealingKey, SealingKeySpec, SealingKeyState, SealingKeyStatus, SealingKeyUsage};
 
-use crate::keystore::{KeyView, KeysView, told};
+use crate::keystore::{KeyView, KeysView, describe};
 use crate::usage::Usage;
 
 /// What is to be done about the SealingKey of a key.
@@ -173,7 +173,7 @@ fn message(view: &KeysView, key: &KeyView) -> Option<String> {
     };
     let read_only = (view.read_only && key.record.desired != DesiredState::Active)
         .then(|| "key Secrets may not be changed; grant the controller update on them".to_owned());
-    let blocked = view.blocked.iter().filter(concerns).map(told);
+    let blocked = view.blocked.iter().filter(concerns).map(describe);
     let of_twin = compromised_twin(view, key).map(|twin| {
         format!("Secret {twin} holds the same key and says that it is compromised, so this one is not offered; say the same of this one")
     });

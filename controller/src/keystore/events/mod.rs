@@ -2,12 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
 use sealed_secrets_core::rotation::is_successor_name;
 use sealed_secrets_crds::SealingKeyPhase;
 use sealed_secrets_crds::names::DEFAULT_POLICY_NAME;
 
-use super::Keystore;
-use super::view::{Blocker, KeyView, KeysView, ObservedPolicy, told};
+use super::view::{Blocker, KeyView, KeysView, ObservedPolicy, describe};
 use crate::api::event;
 
 /// The certificate of a key that the controller has made begins within this time of the creation of its Secret. One that was
@@ -143,25 +143,35 @@ fn blockers(view: &KeysView) -> Vec<String> {
         Some(Blocker::Failed { .. } | Blocker::WriteFailed(_)) | None => None,
     };
     let malformed = view.observed_policy.as_ref().and_then(ObservedPolicy::told_of_request);
-    view.blocked.iter().map(told).chain(skew).chain(malformed).collect()
+    view.blocked.iter().map(describe).chain(skew).chain(malformed).collect()
 }
 
-impl Keystore {
+/// Writes events about keys.
+pub(crate) struct EventWriter {
+    client: Client,
+    namespace: String,
+}
+
+impl EventWriter {
+    pub(crate) fn new(client: Client, namespace: &str) -> Self {
+        Self { client, namespace: namespace.to_owned() }
+    }
+
     /// Writes the events, about the policy in force or, where there is none, about the key Secret.
-    pub(crate) async fn tell(&self, events_between: Vec<KeyEvent>, view: &KeysView) {
-        for one in events_between {
-            let about = match (&view.observed_policy, &one.key) {
-                (Some(observed_policy), _) => self.reference(
+    pub(crate) async fn write(&self, events: Vec<KeyEvent>, view: &KeysView) {
+        for event in events {
+            let about = match (&view.observed_policy, &event.key) {
+                (Some(policy), _) => self.reference(
                     "sealedsecrets.rs/v1alpha1",
                     "SealingKeyPolicy",
                     DEFAULT_POLICY_NAME,
-                    &observed_policy.uid,
+                    &policy.uid,
                 ),
                 (None, Some((name, uid))) => self.reference("v1", "Secret", name, uid),
                 (None, None) => continue,
             };
-            let kind = if one.warns { "Warning" } else { "Normal" };
-            event::write_once(&self.client, about, kind, one.reason, &one.message).await;
+            let kind = if event.warns { "Warning" } else { "Normal" };
+            event::write_once(&self.client, about, kind, event.reason, &event.message).await;
         }
     }
 

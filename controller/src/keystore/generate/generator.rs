@@ -1,20 +1,23 @@
 //! Making the successor of the newest key.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt as _;
 use kube::api::{ListParams, ObjectMeta, PostParams};
+use kube::{Client, ResourceExt as _};
 use sealed_secrets_core::crypto::{CertificateRequest, KeyPair};
 use sealed_secrets_core::rotation::{Generation, KeyRecord, is_successor, predecessor, successor_name};
 use sealed_secrets_crds::names::{SEALING_KEY_ACTIVE, SEALING_KEY_LABEL, SEALING_KEY_PENDING};
 
+use super::attempts::Attempts;
+use crate::args::Args;
 use crate::clock;
-use crate::keystore::Keystore;
-use crate::keystore::KeystoreError;
+use crate::installation::Installation;
 use crate::keystore::effective_policy::GenerationConfig;
+use crate::keystore::{Blocker, KeystoreError, Secrets};
 
 /// More names than this are never taken by something else.
 const MAX_NAMES: u32 = 100;
@@ -36,35 +39,90 @@ enum Name {
     TakenByKey,
 }
 
-impl Keystore {
+/// Makes keys, one at a time and after failures with pauses between.
+pub(crate) struct Generator {
+    secrets: Secrets,
+    installation: Installation,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+    attempts: Attempts,
+}
+
+impl Generator {
+    pub(crate) fn new(client: Client, secrets: Secrets, args: &Args) -> Self {
+        Self {
+            installation: Installation::new(client, &secrets.namespace),
+            secrets,
+            labels: args.privatekey_labels.clone(),
+            annotations: args.privatekey_annotations.clone(),
+            attempts: Attempts::default(),
+        }
+    }
+
+    /// Makes a successor, unless the last attempt has failed a moment ago. Returns how long to wait at most.
+    pub(crate) async fn attempt(
+        &mut self,
+        config: &GenerationConfig,
+        records: &[KeyRecord],
+        generation: Generation,
+    ) -> Duration {
+        let wait = self.attempts.wait(Instant::now());
+        if !wait.is_zero() {
+            return wait;
+        }
+        match self.make_successor(config, records, generation).await {
+            // Until the next list counts it, or another is made after a pause only: it may have been changed on its way.
+            Ok(Successor::Ours) => {
+                self.attempts.yielded(&KeystoreError::NotShown, Instant::now());
+                Duration::ZERO
+            }
+            // The next list shows whether somebody else has made what was wanted.
+            Ok(Successor::Theirs) => self.attempts.yielded(&KeystoreError::NotShown, Instant::now()),
+            Err(error) => {
+                tracing::error!("{error}");
+                self.attempts.failed(&error, Instant::now());
+                Duration::ZERO
+            }
+        }
+    }
+
+    /// No key is wanted.
+    pub(crate) fn forget_failures(&mut self) {
+        self.attempts.forget();
+    }
+
+    pub(crate) fn blocker(&self) -> Option<Blocker> {
+        self.attempts.blocker()
+    }
+
     /// Creates the one Secret that may succeed the newest key that could lead. Whoever else created it first has done the work; a
     /// name that is taken by what cannot succeed is passed over, and left as it is (key-rotation rule 3).
-    pub(crate) async fn make_successor(
-        &mut self,
+    async fn make_successor(
+        &self,
+        config: &GenerationConfig,
         records: &[KeyRecord],
         generation: Generation,
     ) -> Result<Successor, KeystoreError> {
-        let Some(name) = self.free_name(records).await? else { return Ok(Successor::Theirs) };
-        let fields = self.generate().await?;
-        let secret = self.key_secret(&name, &fields, generation.pending);
-        match self.secrets.create(&PostParams::default(), &secret).await {
+        let Some(name) = self.free_name(&config.prefix, records).await? else { return Ok(Successor::Theirs) };
+        let secret = self.key_secret(&name, generate(config.clone()).await?, generation.pending);
+        match self.secrets.api.create(&PostParams::default(), &secret).await {
             Ok(_) => {
                 let trigger = generation.trigger;
-                tracing::info!(?trigger, "new key written to Secret {}/{name}", self.namespace);
+                tracing::info!(?trigger, "new key written to Secret {}/{name}", self.secrets.namespace);
                 Ok(Successor::Ours)
             }
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(Successor::Theirs),
-            Err(cause) => Err(self.api_error(cause)),
+            Err(cause) => Err(self.secrets.error(cause)),
         }
     }
 
     /// The name of the next key Secret; `None` if a key has it that these records do not show.
-    async fn free_name(&self, records: &[KeyRecord]) -> Result<Option<String>, KeystoreError> {
-        let uid = self.home.uid().await.map_err(|cause| self.api_error(cause))?;
+    async fn free_name(&self, prefix: &str, records: &[KeyRecord]) -> Result<Option<String>, KeystoreError> {
+        let uid = self.installation.uid().await.map_err(|cause| self.secrets.error(cause))?;
         let predecessor = predecessor(records);
         let fingerprint = predecessor.and_then(|key| key.facts.as_ref()).map(|facts| &facts.fingerprint);
-        let name = |n| successor_name(&self.in_force.generation_config.prefix, &uid, fingerprint, n);
-        let names: Vec<String> = (0..MAX_NAMES).map(name).collect();
+        let names: Vec<String> =
+            (0..MAX_NAMES).map(|n| successor_name(prefix, &uid, fingerprint, n)).collect();
         let now = clock::now();
         let stands_in = |key: &&KeyRecord| {
             names.contains(&key.name)
@@ -88,7 +146,8 @@ impl Keystore {
     /// Looks for a Secret of this name, by a list, which takes no right that is not used anyway.
     async fn look_up(&self, name: &str) -> Result<Name, KeystoreError> {
         let named = ListParams::default().fields(&format!("metadata.name={name}"));
-        let found = self.secrets.list_metadata(&named).await.map_err(|cause| self.api_error(cause))?;
+        let found =
+            self.secrets.api.list_metadata(&named).await.map_err(|cause| self.secrets.error(cause))?;
         Ok(match found.items.first() {
             None => Name::Free,
             Some(secret) if secret.labels().contains_key(SEALING_KEY_LABEL) => Name::TakenByKey,
@@ -98,7 +157,7 @@ impl Keystore {
 
     /// A key Secret as upstream reads it (compatibility 4.6), with a name that is not random and fields that cannot change. No
     /// label that was asked for replaces the one that marks a key.
-    fn key_secret(&self, name: &str, fields: &BTreeMap<String, ByteString>, pending: bool) -> Secret {
+    fn key_secret(&self, name: &str, fields: BTreeMap<String, ByteString>, pending: bool) -> Secret {
         let mut labels = self.labels.clone();
         let label = if pending { SEALING_KEY_PENDING } else { SEALING_KEY_ACTIVE };
         labels.insert(SEALING_KEY_LABEL.to_owned(), label.to_owned());
@@ -111,30 +170,26 @@ impl Keystore {
             },
             type_: Some("kubernetes.io/tls".to_owned()),
             immutable: Some(true),
-            data: Some(fields.clone()),
+            data: Some(fields),
             string_data: None,
         }
     }
+}
 
-    async fn generate(&self) -> Result<BTreeMap<String, ByteString>, KeystoreError> {
-        let generation_config = self.in_force.generation_config.clone();
-        let made = tokio::task::spawn_blocking(move || new_key(&generation_config, clock::now()));
-        made.await
-            .map_err(|_| KeystoreError::GenerationConfig("the task that makes it ended early".to_owned()))?
-    }
+async fn generate(config: GenerationConfig) -> Result<BTreeMap<String, ByteString>, KeystoreError> {
+    let made = tokio::task::spawn_blocking(move || new_key(&config, clock::now()));
+    made.await
+        .map_err(|_| KeystoreError::GenerationConfig("the task that makes it ended early".to_owned()))?
 }
 
 /// Makes a key and its certificate: the fields of a key Secret.
-fn new_key(
-    generation_config: &GenerationConfig,
-    now: Timestamp,
-) -> Result<BTreeMap<String, ByteString>, KeystoreError> {
+fn new_key(config: &GenerationConfig, now: Timestamp) -> Result<BTreeMap<String, ByteString>, KeystoreError> {
     let failed = |error: &dyn std::error::Error| KeystoreError::GenerationConfig(error.to_string());
-    let key = KeyPair::generate(generation_config.size).map_err(|error| failed(&error))?;
+    let key = KeyPair::generate(config.size).map_err(|error| failed(&error))?;
     let request = CertificateRequest {
-        common_name: generation_config.common_name.clone(),
+        common_name: config.common_name.clone(),
         not_before: now,
-        validity: generation_config.validity,
+        validity: config.validity,
         serial: rand::random(),
     };
     let certificate = request.self_sign(&key).map_err(|error| failed(&error))?;

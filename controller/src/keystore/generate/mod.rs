@@ -1,4 +1,4 @@
-//! Generating keys, and the back-off between failed attempts.
+//! Makes keys, with a back-off after failures.
 
-pub(crate) mod attempts;
+mod attempts;
 pub(crate) mod generator;

@@ -1,109 +1,126 @@
-//! Reading the key Secrets.
+//! Lists and parses the key Secrets.
 
 use std::sync::Arc;
 
+use futures::Stream;
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt as _;
 use kube::api::ListParams;
+use kube::{Client, ResourceExt as _};
 use sealed_secrets_core::keyring::{KeyRing, OrderBy};
 use sealed_secrets_core::rotation::{KeyRecord, compromised};
 use sealed_secrets_crds::names::SEALING_KEY_LABEL;
 
+use super::key_watch;
 use super::parsed_keys::{ParsedKey, ParsedKeys};
-use crate::keystore::Keystore;
-use crate::keystore::KeystoreError;
 use crate::keystore::view::{KeyView, phase_of};
+use crate::keystore::{KeystoreError, Secrets};
 
 /// Every key Secret of one consistent list, of whatever phase.
 pub(crate) struct Keys {
     entries: Vec<Entry>,
+    /// The records of the entries, in their order.
+    records: Vec<KeyRecord>,
 }
 
 struct Entry {
     secret: Secret,
     parsed: ParsedKey,
-    record: KeyRecord,
-}
-
-impl Entry {
-    fn read(secret: Secret, order_by: OrderBy, earlier: &ParsedKeys) -> Self {
-        let parsed = earlier.read(&secret, order_by);
-        let record = KeyRecord::new(&secret, parsed.key.as_deref());
-        Self { secret, parsed, record }
-    }
 }
 
 impl Keys {
-    pub(crate) fn records(&self) -> Vec<KeyRecord> {
-        self.entries.iter().map(|entry| entry.record.clone()).collect()
+    fn parse(secrets: Vec<Secret>, order_by: OrderBy, earlier: &ParsedKeys) -> Self {
+        let parse = |secret: Secret| Entry { parsed: earlier.read(&secret, order_by), secret };
+        let entries: Vec<Entry> = secrets.into_iter().map(parse).collect();
+        let record = |entry: &Entry| KeyRecord::new(&entry.secret, entry.parsed.key.as_deref());
+        Self { records: entries.iter().map(record).collect(), entries }
     }
 
-    /// The keys that open; the one whose Secret has this name leads.
+    fn iter(&self) -> impl Iterator<Item = (&Entry, &KeyRecord)> {
+        self.entries.iter().zip(&self.records)
+    }
+
+    fn find(&self, name: &str) -> Option<(&Entry, &KeyRecord)> {
+        self.iter().find(|(_, record)| record.name == name)
+    }
+
+    pub(crate) fn records(&self) -> &[KeyRecord] {
+        &self.records
+    }
+
+    /// The keys that decrypt. The one whose Secret has this name is the primary.
     pub(crate) fn ring(&self, primary: Option<&str>) -> KeyRing {
-        let on_ring = self.entries.iter().filter(|entry| entry.record.on_ring().is_some());
-        let named = primary.and_then(|name| self.entries.iter().find(|entry| entry.record.name == name));
-        let leader = named.and_then(|entry| entry.parsed.key.as_ref()).map(|key| key.fingerprint());
-        KeyRing::new(on_ring.filter_map(|entry| entry.parsed.key.clone()).collect())
-            .with_primary(leader)
-            .with_compromised(compromised(&self.records()).into_keys().collect())
+        let on_ring = self.iter().filter(|(_, record)| record.on_ring().is_some());
+        let primary =
+            primary.and_then(|name| self.find(name)).and_then(|(entry, _)| entry.parsed.key.as_ref());
+        KeyRing::new(on_ring.filter_map(|(entry, _)| entry.parsed.key.clone()).collect())
+            .with_primary(primary.map(|key| key.fingerprint()))
+            .with_compromised(compromised(&self.records).into_keys().collect())
     }
 
-    /// What everybody may know of them.
+    /// The public view of each key.
     pub(crate) fn views(&self, primary: Option<&str>) -> Vec<KeyView> {
-        let compromised = compromised(&self.records());
-        let view = |entry: &Entry| KeyView {
-            record: entry.record.clone(),
+        let compromised = compromised(&self.records);
+        let view = |(entry, record): (&Entry, &KeyRecord)| KeyView {
+            record: record.clone(),
             uid: entry.secret.uid().unwrap_or_default(),
             certificate: entry.parsed.key.as_ref().and_then(|key| key.certificate().cloned()),
             problem: entry.parsed.problem.clone(),
-            phase: phase_of(&entry.record, primary, &compromised),
+            phase: phase_of(record, primary, &compromised),
         };
-        self.entries.iter().map(view).collect()
+        self.iter().map(view).collect()
     }
 
-    pub(crate) fn record(&self, name: &str) -> Option<&KeyRecord> {
-        self.entries.iter().map(|entry| &entry.record).find(|record| record.name == name)
-    }
-
-    pub(crate) fn secret(&self, name: &str) -> Option<&Secret> {
-        self.entries.iter().find(|entry| entry.record.name == name).map(|entry| &entry.secret)
+    /// The Secret of this name, and its record.
+    pub(crate) fn get(&self, name: &str) -> Option<(&Secret, &KeyRecord)> {
+        self.find(name).map(|(entry, record)| (&entry.secret, record))
     }
 }
 
-impl Keystore {
-    /// A consistent list of every key Secret, and of the legacy one, which has no label. What is wrong
-    /// with one on the ring is logged once for each version of the Secret.
-    pub(crate) async fn load(&mut self) -> Result<Keys, KeystoreError> {
-        let secrets = self.list_keys().await?;
-        let (earlier, order_by) = (Arc::clone(&self.parsed_keys), self.in_force.order_by);
-        let read =
-            move || secrets.into_iter().map(|secret| Entry::read(secret, order_by, &earlier)).collect();
-        let entries: Vec<Entry> =
-            tokio::task::spawn_blocking(read).await.map_err(|_| KeystoreError::ParsedKey)?;
-        for entry in &entries {
-            self.complain(entry);
-        }
-        self.parsed_keys =
-            Arc::new(ParsedKeys::of(entries.iter().map(|entry| (&entry.secret, &entry.parsed))));
-        Ok(Keys { entries })
+/// Lists the key Secrets. Parses each version of one once.
+pub(crate) struct Lister {
+    client: Client,
+    secrets: Secrets,
+    /// Name of the Secret without label that holds the key of upstream's first versions.
+    legacy_name: String,
+    /// The keys of the last list.
+    parsed_keys: Arc<ParsedKeys>,
+}
+
+impl Lister {
+    pub(crate) fn new(client: Client, secrets: Secrets, legacy_name: String) -> Self {
+        Self { client, secrets, legacy_name, parsed_keys: Arc::default() }
     }
 
-    async fn list_keys(&self) -> Result<Vec<Secret>, KeystoreError> {
+    /// An item for every change of a key Secret.
+    pub(crate) fn changes(&self) -> impl Stream<Item = ()> + use<> {
+        key_watch::changes(&self.client, &self.secrets.namespace, &self.legacy_name)
+    }
+
+    /// A consistent list of every key Secret, the legacy one included. Defects of one on the ring are logged once for each version
+    /// of the Secret.
+    pub(crate) async fn load(&mut self, order_by: OrderBy) -> Result<Keys, KeystoreError> {
         let labelled = ListParams::default().labels(SEALING_KEY_LABEL);
-        let legacy = ListParams::default().fields(&format!("metadata.name={}", self.legacy_name()));
+        let legacy = ListParams::default().fields(&format!("metadata.name={}", self.legacy_name));
         let labelled = self.list(&labelled).await?;
-        Ok(joined(labelled, self.list(&legacy).await?))
+        let secrets = joined(labelled, self.list(&legacy).await?);
+        let earlier = Arc::clone(&self.parsed_keys);
+        let parse = move || Keys::parse(secrets, order_by, &earlier);
+        let keys = tokio::task::spawn_blocking(parse).await.map_err(|_| KeystoreError::ParsedKey)?;
+        keys.iter().for_each(|(entry, record)| self.log_defect(entry, record));
+        let parsed = keys.entries.iter().map(|entry| (&entry.secret, &entry.parsed));
+        self.parsed_keys = Arc::new(ParsedKeys::of(parsed));
+        Ok(keys)
     }
 
     async fn list(&self, which: &ListParams) -> Result<Vec<Secret>, KeystoreError> {
-        let listed = self.secrets.list(which).await.map_err(|cause| self.api_error(cause))?;
+        let listed = self.secrets.api.list(which).await.map_err(|cause| self.secrets.error(cause))?;
         Ok(listed.items)
     }
 
-    fn complain(&self, entry: &Entry) {
-        let is_news = entry.record.is_meant_to_open() && !self.parsed_keys.knows(&entry.secret);
-        if let Some(problem) = entry.parsed.problem.as_ref().filter(|_| is_news) {
-            tracing::warn!("key Secret {}/{}: {problem}", self.namespace, entry.record.name);
+    fn log_defect(&self, entry: &Entry, record: &KeyRecord) {
+        let is_new = record.is_meant_to_open() && !self.parsed_keys.knows(&entry.secret);
+        if let Some(problem) = entry.parsed.problem.as_ref().filter(|_| is_new) {
+            tracing::warn!("key Secret {}/{}: {problem}", self.secrets.namespace, record.name);
         }
     }
 }

@@ -1,7 +1,6 @@
-//! Reading key Secrets, and publishing the key ring made of them.
+//! Lists, watches and parses key Secrets.
 
-pub(crate) mod key_watch;
+mod key_watch;
 pub(crate) mod lister;
-pub(crate) mod parsed_keys;
-pub(crate) mod publish;
+mod parsed_keys;
 pub(crate) mod refresh;

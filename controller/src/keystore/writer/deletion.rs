@@ -1,29 +1,34 @@
-//! A last look before a key Secret is deleted, which cannot be taken back.
+//! The last check before a key Secret is deleted, which cannot be taken back.
 
-use sealed_secrets_core::rotation::{Change, plan};
+use std::sync::Arc;
+
+use sealed_secrets_core::keyring::KeyRing;
+use sealed_secrets_core::rotation::{Change, KeyRecord, RotationPolicy, plan};
 
 use crate::api::client;
 use crate::clock;
-use crate::keystore::Keystore;
-use crate::keystore::list::lister::Keys;
-use crate::sealed_secret::usage_report_now;
+use crate::keystore::inputs::UsageInput;
 
-impl Keystore {
-    /// Whether this deletion is planned also from what the API server has of SealedSecrets at this very moment. If not, it is
-    /// planned again with a later turn.
-    pub(crate) async fn is_planned_still(&self, deletion: &Change, keys: &Keys) -> bool {
-        let ring = self.publisher.borrow().clone().unwrap_or_default();
-        let why = match usage_report_now(&self.client, &self.key_usage, &ring).await {
-            Ok(need) => {
-                let plan = plan(&self.in_force.rotation, &keys.records(), need.as_ref(), clock::now());
-                if plan.changes.contains(deletion) {
-                    return true;
-                }
-                "the API server has a SealedSecret that was not opened with the other keys yet".to_owned()
-            }
-            Err(error) => client::in_words(&error),
-        };
-        tracing::info!("key Secret {}/{} is not deleted yet: {why}", self.namespace, deletion.name);
-        false
+/// Plans a deletion again, from the SealedSecrets that the API server has at this very moment.
+pub(crate) struct DeletionCheck<'a> {
+    usage: &'a UsageInput,
+    ring: Arc<KeyRing>,
+    policy: &'a RotationPolicy,
+}
+
+impl<'a> DeletionCheck<'a> {
+    pub(crate) fn new(usage: &'a UsageInput, ring: Arc<KeyRing>, policy: &'a RotationPolicy) -> Self {
+        Self { usage, ring, policy }
+    }
+
+    /// # Errors
+    /// Why the key Secret must stay for now. A later turn plans the deletion again.
+    pub(crate) async fn verify(&self, deletion: &Change, records: &[KeyRecord]) -> Result<(), String> {
+        let usage = self.usage.report_now(&self.ring).await.map_err(|error| client::in_words(&error))?;
+        let plan = plan(self.policy, records, usage.as_ref(), clock::now());
+        if plan.changes.contains(deletion) {
+            return Ok(());
+        }
+        Err("the API server has a SealedSecret that was not opened with the other keys yet".to_owned())
     }
 }

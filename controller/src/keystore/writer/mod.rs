@@ -1,5 +1,7 @@
 //! Writes on key Secrets that exist: labels and annotations, and the deletion that a policy asks for.
 
+pub(crate) mod deletion;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -13,55 +15,114 @@ use sealed_secrets_crds::names::{
     STATE_SINCE_ANNOTATION, UNUSED_SINCE_ANNOTATION,
 };
 
-use super::Keystore;
-use super::KeystoreError;
 use super::list::lister::Keys;
+use super::{Blocker, DesiredStates, KeystoreError, Secrets};
 use crate::api::client;
 use crate::clock;
+use deletion::DeletionCheck;
 
-/// What became of the writes of one turn. One that is not made does not keep the others from being made.
+/// The outcome of the writes of one turn. One that is not made does not keep the others from being made.
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
     /// Whether any was made.
     pub(crate) made: bool,
-    /// The first that was not, and why.
-    pub(crate) write_error: Option<String>,
-    /// The first that may be made by the next turn.
+    /// Whether this turn has begun to fail, or ended to.
+    pub(crate) error_changed: bool,
+    /// The first failure that the next turn may not have.
     pub(crate) failed: Option<KeystoreError>,
+    /// The first failure.
+    error: Option<String>,
 }
 
-impl Keystore {
+/// Changes and deletes key Secrets.
+pub(crate) struct Writer {
+    secrets: Secrets,
+    /// The first failure of the last turn.
+    error: Option<String>,
+    /// Whether the right to change key Secrets is missing; logged once.
+    read_only: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(secrets: Secrets) -> Self {
+        Self { secrets, error: None, read_only: false }
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    pub(crate) fn blocker(&self) -> Option<Blocker> {
+        self.error.clone().map(Blocker::WriteFailed)
+    }
+
+    /// Copies the desired states, and makes these changes if there was nothing to copy.
+    pub(crate) async fn write<'a>(
+        &mut self,
+        desired_states: &DesiredStates,
+        changes: impl Iterator<Item = &'a Change>,
+        keys: &Keys,
+        deletions: &DeletionCheck<'_>,
+    ) -> Writes {
+        let mut writes = Writes::default();
+        self.copy(desired_states, keys, &mut writes).await;
+        if !writes.made {
+            self.apply(changes, keys, deletions, &mut writes).await;
+        }
+        writes.error_changed = self.error.is_some() != writes.error.is_some();
+        let still_unsolved = self.error.take().filter(|_| writes.made);
+        self.error = writes.error.take().or(still_unsolved);
+        writes
+    }
+
     /// Makes these changes on the very versions that were planned from; a Secret that has changed since is planned for again.
-    pub(crate) async fn apply(&mut self, changes: &[Change], keys: &Keys, writes: &mut Writes) {
+    async fn apply<'a>(
+        &mut self,
+        changes: impl Iterator<Item = &'a Change>,
+        keys: &Keys,
+        deletions: &DeletionCheck<'_>,
+        writes: &mut Writes,
+    ) {
         for change in changes {
-            let Some(secret) = keys.secret(&change.name) else { continue };
+            let Some((secret, _)) = keys.get(&change.name) else { continue };
             let written = match change.step {
-                Step::Delete if !self.is_planned_still(change, keys).await => continue,
-                Step::Delete => self.delete(secret).await,
+                Step::Delete => match deletions.verify(change, keys.records()).await {
+                    Ok(()) => self.delete(secret).await,
+                    Err(why) => {
+                        let namespace = &self.secrets.namespace;
+                        tracing::info!("key Secret {namespace}/{} is not deleted yet: {why}", change.name);
+                        continue;
+                    }
+                },
                 step => self.replace(changed(secret.clone(), step, clock::now())).await,
             };
             if self.note(written, &change.name, writes) {
-                tracing::info!("key Secret {}/{}: {}", self.namespace, change.name, told(change.step));
+                tracing::info!(
+                    "key Secret {}/{}: {}",
+                    self.secrets.namespace,
+                    change.name,
+                    describe(change.step)
+                );
             }
         }
     }
 
-    /// Copies what people say on `SealingKeys` to the annotations of the key Secrets, before anything else is made of it.
-    pub(crate) async fn copy_desired_states(&mut self, keys: &Keys, writes: &mut Writes) {
-        let desired_states = self.desired_states.borrow().clone();
+    /// Copies the states that people ask for on `SealingKeys` to the annotations of the key Secrets.
+    async fn copy(&mut self, desired_states: &DesiredStates, keys: &Keys, writes: &mut Writes) {
         for (name, desired) in desired_states {
-            let Some((secret, record)) = keys.secret(&name).zip(keys.record(&name)) else { continue };
+            let Some((secret, record)) = keys.get(name) else { continue };
             // One that was put back by hand forgets what was said before, first of all.
-            if record.is_restored() || record.desired == desired {
+            if record.is_restored() || record.desired == *desired {
                 continue;
             }
             // And what is compromised is dated first, so that to retire it does not take that back.
-            if desired == DesiredState::Retired && record.is_undated() {
+            if *desired == DesiredState::Retired && record.is_undated() {
                 continue;
             }
-            let written = self.replace(wished(secret.clone(), desired)).await;
-            if self.note(written, &name, writes) {
-                tracing::info!("key Secret {}/{name}: its SealingKey says {}", self.namespace, word(desired));
+            let written = self.replace(wished(secret.clone(), *desired)).await;
+            if self.note(written, name, writes) {
+                let namespace = &self.secrets.namespace;
+                tracing::info!("key Secret {namespace}/{name}: its SealingKey says {}", word(*desired));
             }
         }
     }
@@ -78,28 +139,28 @@ impl Keystore {
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return false,
             Err(cause) => cause,
         };
-        let words = format!("{}/{name}: {}", self.namespace, client::in_words(&cause));
+        let error = format!("{}/{name}: {}", self.secrets.namespace, client::in_words(&cause));
         match &cause {
-            kube::Error::Api(status) if status.code == 403 => self.tell_forbidden(&status.message),
+            kube::Error::Api(status) if status.code == 403 => self.warn_forbidden(&status.message),
             // An admission policy or webhook protects it.
-            kube::Error::Api(status) if matches!(status.code, 400 | 422) => self.tell_refused(&words),
-            _ => writes.failed = writes.failed.take().or(Some(self.api_error(cause))),
+            kube::Error::Api(status) if matches!(status.code, 400 | 422) => self.warn_refused(&error),
+            _ => writes.failed = writes.failed.take().or(Some(self.secrets.error(cause))),
         }
-        writes.write_error = writes.write_error.take().or(Some(words));
+        writes.error = writes.error.take().or(Some(error));
         false
     }
 
     async fn replace(&self, secret: Secret) -> Result<(), kube::Error> {
-        self.secrets.replace(&secret.name_any(), &PostParams::default(), &secret).await.map(drop)
+        self.secrets.api.replace(&secret.name_any(), &PostParams::default(), &secret).await.map(drop)
     }
 
     async fn delete(&self, secret: &Secret) -> Result<(), kube::Error> {
         let preconditions = Preconditions { uid: secret.uid(), resource_version: secret.resource_version() };
         let parameters = DeleteParams::default().preconditions(preconditions);
-        self.secrets.delete(&secret.name_any(), &parameters).await.map(drop)
+        self.secrets.api.delete(&secret.name_any(), &parameters).await.map(drop)
     }
 
-    fn tell_forbidden(&mut self, message: &str) {
+    fn warn_forbidden(&mut self, message: &str) {
         if !std::mem::replace(&mut self.read_only, true) {
             tracing::warn!(
                 "key Secrets cannot be updated, so none is activated, retired or deleted: {message}"
@@ -107,16 +168,16 @@ impl Keystore {
         }
     }
 
-    fn tell_refused(&self, words: &str) {
-        if self.write_error.is_none() {
+    fn warn_refused(&self, error: &str) {
+        if self.error.is_none() {
             tracing::warn!(
-                "a key Secret may not be changed, and it is tried again every 30 seconds: {words}"
+                "a key Secret may not be changed, and it is tried again every 30 seconds: {error}"
             );
         }
     }
 }
 
-fn told(step: Step) -> &'static str {
+fn describe(step: Step) -> &'static str {
     match step {
         Step::Activate => "its activation delay is over; it may be offered for sealing",
         Step::Retire => "retired, nothing needs it",
@@ -215,6 +276,5 @@ fn changed(mut secret: Secret, step: Step, now: Timestamp) -> Secret {
     secret
 }
 
-pub(crate) mod deletion;
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,71 @@
-//! Publishing key rings.
+//! Publishing key rings, the view of the keys, and the events about its changes.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use jiff::Timestamp;
+use kube::Client;
 use sealed_secrets_core::keyring::KeyRing;
 use tokio::sync::watch;
 
+use super::events::{EventWriter, events_between};
+use super::list::refresh::KeyRefresh;
+use super::view::KeysView;
+
+/// The senders of what other parts follow.
+pub(super) struct Publisher {
+    ring: watch::Sender<Option<Arc<KeyRing>>>,
+    view: watch::Sender<Option<Arc<KeysView>>>,
+    refresh: Arc<KeyRefresh>,
+    events: EventWriter,
+}
+
+impl Publisher {
+    pub(super) fn new(client: Client, namespace: &str) -> Self {
+        Self {
+            ring: watch::Sender::new(None),
+            view: watch::Sender::new(None),
+            refresh: Arc::default(),
+            events: EventWriter::new(client, namespace),
+        }
+    }
+
+    pub(super) fn rings(&self) -> watch::Receiver<Option<Arc<KeyRing>>> {
+        self.ring.subscribe()
+    }
+
+    pub(super) fn views(&self) -> watch::Receiver<Option<Arc<KeysView>>> {
+        self.view.subscribe()
+    }
+
+    pub(super) fn refresh(&self) -> &Arc<KeyRefresh> {
+        &self.refresh
+    }
+
+    /// The published ring, empty before the first one.
+    pub(super) fn ring(&self) -> Arc<KeyRing> {
+        self.ring.borrow().clone().unwrap_or_default()
+    }
+
+    /// Publishes the ring of a list that began at `listed`.
+    pub(super) fn publish_ring(&self, ring: KeyRing, listed: Instant) {
+        publish(&self.ring, ring);
+        self.refresh.published(listed);
+    }
+
+    /// Publishes the view of a list that began at `listed`, and writes the events about its changes.
+    pub(super) async fn publish_view(&self, view: KeysView, prefix: &str, now: Timestamp, listed: Instant) {
+        let (before, view) = (self.view.borrow().clone(), Arc::new(view));
+        if before.as_ref() != Some(&view) {
+            self.view.send_replace(Some(Arc::clone(&view)));
+            self.events.write(events_between(before.as_deref(), &view, prefix, now), &view).await;
+        }
+        self.refresh.shown(listed);
+    }
+}
+
 /// Publishes the ring, unless it says what the published one says.
-pub(crate) fn publish(publisher: &watch::Sender<Option<Arc<KeyRing>>>, ring: KeyRing) {
+fn publish(publisher: &watch::Sender<Option<Arc<KeyRing>>>, ring: KeyRing) {
     publisher.send_if_modified(|published| {
         let changed = published.as_ref().is_none_or(|old| !say_the_same(old, &ring));
         if changed {

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use kube::Client;
 use sealed_secrets_core::rotation::{KeyRecord, Plan, RotationPolicy, is_met};
 
-use super::Keystore;
 use super::KeystoreError;
 use super::view::Blocker;
 use crate::clock;
@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// What the last looks at the API server's clock have found.
 #[derive(Debug, Default)]
-pub(super) struct Skew {
+struct Skew {
     /// So many seconds ahead, where that is too much.
     off: Option<i64>,
     /// Looks in a row that have found so.
@@ -50,40 +50,51 @@ impl Skew {
     }
 
     /// Whether it was off when it was looked at last.
-    pub(super) fn is_off(&self) -> bool {
+    fn is_off(&self) -> bool {
         self.off.is_some()
     }
 
     /// How long to wait at most for the next look, where one is due without any other reason.
-    pub(super) fn next_look(&self, now: Instant) -> Option<Duration> {
+    fn next_look(&self, now: Instant) -> Option<Duration> {
         self.is_off().then(|| self.wait(false, now))
     }
 
-    pub(super) fn blocker(&self) -> Option<Blocker> {
+    fn blocker(&self) -> Option<Blocker> {
         self.off.map(Blocker::ClockSkew)
     }
 }
 
-impl Keystore {
-    /// Looks at the API server's clock, if what is planned depends on the time; otherwise that costs nothing.
+/// Compares the clock here with the API server's.
+pub(super) struct Clock {
+    client: Client,
+    skew: Skew,
+}
+
+impl Clock {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, skew: Skew::default() }
+    }
+
+    /// Asks for the API server's time if what is planned requires the time; otherwise that costs nothing.
     ///
     /// # Errors
-    /// When it cannot be seen: then nothing is to be done that depends on the time.
-    pub(super) async fn look_at_clock(
+    /// When the API server does not answer: then nothing is to be done that requires the time.
+    pub(super) async fn check(
         &mut self,
-        planned: &Plan,
+        plan: &Plan,
+        policy: &RotationPolicy,
         records: &[KeyRecord],
         now: Timestamp,
     ) -> Result<(), KeystoreError> {
-        let is_due = planned.requires_clock();
-        if !is_due && !waits_for_a_request(&self.in_force.rotation, records, now) {
+        let is_due = plan.requires_clock();
+        if !is_due && !waits_for_a_request(policy, records, now) {
             self.skew = Skew::default();
             return Ok(());
         }
         if !self.skew.wait(is_due, Instant::now()).is_zero() {
             return Ok(());
         }
-        let theirs = clock::of_api_server(&self.client).await.map_err(KeystoreError::Clock)?;
+        let theirs = self.of_api_server().await?;
         let ahead = theirs.map(|theirs| clock::now().duration_since(theirs)).unwrap_or_default();
         if self.skew.note(ahead, Instant::now()) {
             tracing::error!(
@@ -92,6 +103,25 @@ impl Keystore {
             );
         }
         Ok(())
+    }
+
+    /// The API server's time; `None` where it sends none.
+    pub(super) async fn of_api_server(&self) -> Result<Option<Timestamp>, KeystoreError> {
+        clock::of_api_server(&self.client).await.map_err(KeystoreError::Clock)
+    }
+
+    /// Whether the last check found the clock here off.
+    pub(super) fn is_off(&self) -> bool {
+        self.skew.is_off()
+    }
+
+    /// The longest wait for the next check, where one is due without any other reason.
+    pub(super) fn next_check(&self, now: Instant) -> Option<Duration> {
+        self.skew.next_look(now)
+    }
+
+    pub(super) fn blocker(&self) -> Option<Blocker> {
+        self.skew.blocker()
     }
 }
 
