@@ -43,7 +43,7 @@ fn key(name: &str, day: i64) -> KeyRecord {
         label: KeyLabel::Active,
         created: at(day),
         desired: DesiredState::Active,
-        wish_since: None,
+        state_since: None,
         compromised_since: None,
         decrypt_until: None,
         off_ring_since: None,
@@ -58,7 +58,7 @@ fn pending(name: &str, day: i64) -> KeyRecord {
 /// Said to be compromised on `since`.
 fn compromised(name: &str, day: i64, since: i64) -> KeyRecord {
     let desired = DesiredState::Compromised { decrypt_until: None };
-    KeyRecord { desired, wish_since: Some(at(since)), compromised_since: Some(at(since)), ..key(name, day) }
+    KeyRecord { desired, state_since: Some(at(since)), compromised_since: Some(at(since)), ..key(name, day) }
 }
 
 /// The same, with an end of decryption.
@@ -73,7 +73,7 @@ fn ending(name: &str, day: i64, since: i64, end: i64) -> KeyRecord {
 
 /// A key that is to retire, and was said to be something else before.
 fn to_retire(key: KeyRecord) -> KeyRecord {
-    KeyRecord { desired: DesiredState::Retired, wish_since: Some(at(9)), ..key }
+    KeyRecord { desired: DesiredState::Retired, state_since: Some(at(9)), ..key }
 }
 
 fn retired(name: &str, day: i64, since: i64) -> KeyRecord {
@@ -217,7 +217,7 @@ fn a_suspended_schedule_still_answers_requests() {
 }
 
 #[test]
-fn external_keys_are_waited_for_and_it_is_said_when_one_is_asked_for() {
+fn external_keys_are_waited_for_and_a_request_for_one_is_reported() {
     let external = RotationPolicy { external: true, ..every_30_days() };
     assert_eq!(plan(&external, &[key("a", 0)], None, at(99)).blocked, []);
     let none = plan(&external, &[], None, at(0));
@@ -230,7 +230,7 @@ fn external_keys_are_waited_for_and_it_is_said_when_one_is_asked_for() {
 }
 
 #[test]
-fn the_newest_active_key_leads_and_equal_ages_are_decided_alike_everywhere() {
+fn the_newest_active_key_is_primary_and_equal_ages_are_decided_alike_everywhere() {
     let (a, b) = (key("a", 1), key("b", 1));
     let one = primary(&every_30_days(), &[a.clone(), b.clone()]);
     assert_eq!(one, primary(&every_30_days(), &[b, a]));
@@ -238,7 +238,7 @@ fn the_newest_active_key_leads_and_equal_ages_are_decided_alike_everywhere() {
 }
 
 #[test]
-fn a_pin_leads_and_the_newest_is_still_judged_for_rotation() {
+fn a_pinned_key_is_primary_and_the_newest_is_still_judged_for_rotation() {
     let pinned = |name: &str| RotationPolicy { pin: Some(name.to_owned()), ..every_30_days() };
     let keys = [key("a", 0), key("b", 50)];
     assert_eq!(primary(&pinned("a"), &keys).as_deref(), Some("a"));
@@ -247,9 +247,10 @@ fn a_pin_leads_and_the_newest_is_still_judged_for_rotation() {
 }
 
 #[test]
-fn a_pin_on_a_key_that_cannot_lead_is_reported_and_the_newest_leads() {
+fn a_pin_on_a_key_that_cannot_be_primary_is_reported_and_the_newest_is_primary() {
     let pinned = RotationPolicy { pin: Some("x".to_owned()), ..RotationPolicy::default() };
-    let wishes_retired = KeyRecord { desired: DesiredState::Retired, wish_since: Some(at(1)), ..key("x", 0) };
+    let wishes_retired =
+        KeyRecord { desired: DesiredState::Retired, state_since: Some(at(1)), ..key("x", 0) };
     assert_eq!(
         primary(&pinned, &[key("a", 1), wishes_retired]).as_deref(),
         Some("x"),
@@ -264,7 +265,7 @@ fn a_pin_on_a_key_that_cannot_lead_is_reported_and_the_newest_leads() {
 }
 
 #[test]
-fn with_a_delay_the_successor_waits_and_then_leads() {
+fn with_a_delay_the_successor_waits_and_then_is_activated() {
     let made = plan(&with_delay(2), &[key("a", 0)], None, at(30)).generate;
     assert_eq!(made, Some(Generation { trigger: Trigger::PeriodOver, pending: true }));
     let keys = [key("a", 0), pending("b", 30)];
@@ -275,7 +276,7 @@ fn with_a_delay_the_successor_waits_and_then_leads() {
 }
 
 #[test]
-fn a_pending_key_dated_in_the_future_leads_from_the_earlier_of_both_moments() {
+fn a_pending_key_dated_in_the_future_is_activated_at_the_earlier_of_both_times() {
     let dated = |not_before: i64| {
         let mut key = pending("b", 30);
         key.facts.as_mut().unwrap().not_before = at(not_before);
@@ -287,12 +288,12 @@ fn a_pending_key_dated_in_the_future_leads_from_the_earlier_of_both_moments() {
 }
 
 #[test]
-fn a_pending_key_leads_at_once_when_nothing_else_can() {
+fn a_pending_key_is_activated_at_once_when_no_other_can_be_primary() {
     assert_eq!(plan(&with_delay(9), &[pending("b", 0)], None, at(0)).changes, [urgent("b")]);
 }
 
 #[test]
-fn a_compromised_primary_is_not_offered_and_gets_a_successor_that_leads_at_once() {
+fn a_compromised_primary_is_not_offered_and_gets_a_successor_that_is_primary_at_once() {
     let planned = plan(&with_delay(2), &[key("a", 0), compromised("b", 1, 5)], None, at(5));
     assert_eq!(planned.primary.as_deref(), Some("a"));
     assert_eq!(planned.generate, Some(Generation { trigger: Trigger::Compromised, pending: false }));
@@ -305,7 +306,7 @@ fn an_old_compromised_key_has_its_successor_already() {
 }
 
 #[test]
-fn a_successor_that_is_still_waiting_leads_when_its_predecessor_is_compromised() {
+fn a_pending_successor_is_activated_when_its_predecessor_is_compromised() {
     let keys = [key("z", -9), compromised("a", 0, 31), pending("b", 30)];
     let planned = plan(&with_delay(9), &keys, None, at(31));
     assert_eq!((planned.generate, planned.changes), (None, vec![urgent("b")]));
@@ -348,11 +349,11 @@ fn a_compromised_key_decrypts_until_its_end_and_for_ever_without_one() {
 fn what_a_person_wants_is_dated_before_it_is_done() {
     let compromised = || compromised("a", 0, 1);
     let not_dated = [
-        KeyRecord { wish_since: None, compromised_since: None, ..compromised() },
+        KeyRecord { state_since: None, compromised_since: None, ..compromised() },
         KeyRecord { compromised_since: None, ..compromised() },
-        KeyRecord { wish_since: None, ..to_retire(compromised()) },
-        KeyRecord { wish_since: None, ..to_retire(key("a", 0)) },
-        KeyRecord { facts: None, wish_since: None, ..compromised() },
+        KeyRecord { state_since: None, ..to_retire(compromised()) },
+        KeyRecord { state_since: None, ..to_retire(key("a", 0)) },
+        KeyRecord { facts: None, state_since: None, ..compromised() },
         KeyRecord { compromised_since: None, label: KeyLabel::Retired, ..compromised() },
     ];
     for wished in not_dated {
@@ -362,7 +363,7 @@ fn what_a_person_wants_is_dated_before_it_is_done() {
 }
 
 #[test]
-fn a_key_that_was_compromised_does_not_lead_while_it_retires_whatever_is_pinned() {
+fn a_compromised_key_is_not_primary_while_it_retires_whatever_is_pinned() {
     let pinned = RotationPolicy { pin: Some("a".to_owned()), ..RotationPolicy::default() };
     for leaked in [to_retire(compromised("a", 5, 6)), to_retire(ending("a", 5, 6, 50))] {
         let planned = plan(&pinned, &[leaked, key("b", 7)], Some(&need(&["a"])), at(9));
@@ -477,7 +478,7 @@ fn a_compromised_key_that_retires_leaves_as_compromised_when_nothing_needs_it_or
 }
 
 #[test]
-fn a_key_that_a_person_relabels_active_is_as_if_nothing_had_been_said() {
+fn a_key_that_a_person_relabels_active_is_restored() {
     let restored = KeyRecord { off_ring_since: Some(at(3)), ..compromised("a", 5, 1) };
     let planned = plan(&RotationPolicy::default(), &[key("b", 2), restored], None, at(4));
     assert_eq!(planned.primary.as_deref(), Some("a"));
@@ -485,8 +486,9 @@ fn a_key_that_a_person_relabels_active_is_as_if_nothing_had_been_said() {
 }
 
 #[test]
-fn a_retired_wish_waits_while_the_key_leads_or_is_used_or_nobody_knows() {
-    let wished = |day| KeyRecord { desired: DesiredState::Retired, wish_since: Some(at(3)), ..key("a", day) };
+fn a_requested_retirement_waits_while_the_key_is_primary_or_used_or_nobody_knows() {
+    let wished =
+        |day| KeyRecord { desired: DesiredState::Retired, state_since: Some(at(3)), ..key("a", day) };
     let none = RotationPolicy::default();
     let blocked = |keys: &[KeyRecord], need: Option<&UsageReport>| plan(&none, keys, need, at(9)).blocked;
     let name = || "a".to_owned();
@@ -539,7 +541,7 @@ fn the_primary_the_newest_and_the_last_ones_never_retire_by_themselves() {
 }
 
 #[test]
-fn without_a_whole_view_nothing_retires_and_it_is_said() {
+fn without_a_complete_report_nothing_retires_and_that_is_reported() {
     let old = KeyRecord { unused_since: Some(at(0)), ..key("a", 0) };
     let keys = [old, key("b", 1), key("c", 2)];
     for (view, steps) in [
@@ -553,7 +555,7 @@ fn without_a_whole_view_nothing_retires_and_it_is_said() {
 }
 
 #[test]
-fn without_a_whole_view_retention_says_so_from_the_first_day() {
+fn without_a_complete_report_retention_is_blocked_from_the_first_day() {
     let keys = [key("a", 0), key("b", 1), key("c", 2), key("d", 3)];
     let told = |policy: &RotationPolicy, keys: &[KeyRecord], view: Option<&UsageReport>| {
         let planned = plan(policy, keys, view, at(3));
@@ -616,10 +618,10 @@ fn a_retired_secret_whose_key_is_on_the_ring_in_another_one_is_deleted_though_th
 }
 
 #[test]
-fn a_secret_that_tells_of_a_compromise_is_never_deleted() {
+fn a_secret_that_records_a_compromise_is_never_deleted() {
     let told =
         KeyRecord { compromised_since: Some(at(6)), desired: DesiredState::Retired, ..retired("a", 0, 5) };
-    let told = KeyRecord { wish_since: Some(at(7)), ..told };
+    let told = KeyRecord { state_since: Some(at(7)), ..told };
     let keys = [told.clone(), twin("a2", 1, &told), key("b", 1), key("c", 2)];
     let planned = plan(&retiring(), &keys, Some(&need(&["b"])), at(99));
     assert_eq!(planned.primary.as_deref(), Some("c"));
@@ -634,7 +636,7 @@ fn when_a_retired_key_was_relabelled_by_hand_its_time_starts_when_that_is_seen()
 }
 
 #[test]
-fn a_key_that_leaves_the_ring_by_its_wish_is_not_counted_among_those_that_stay() {
+fn a_key_that_leaves_the_ring_on_request_is_not_counted_among_those_that_stay() {
     let old = KeyRecord { unused_since: Some(at(0)), ..key("a", 0) };
     let changes =
         plan(&retiring(), &[ending("x", 0, 1, 9), old, key("c", 2)], Some(&need(&["c"])), at(50)).changes;

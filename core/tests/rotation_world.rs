@@ -185,7 +185,7 @@ impl World {
                 self.leaked.extend(self.keys.get(which % count).and_then(fingerprint));
                 let decrypt_until = until.map(|hours| now + SignedDuration::from_secs(hours * HOUR));
                 key(&mut self.keys, which, &|key| {
-                    (key.desired, key.wish_since) = (DesiredState::Compromised { decrypt_until }, None);
+                    (key.desired, key.state_since) = (DesiredState::Compromised { decrypt_until }, None);
                     key.decrypt_until = decrypt_until;
                 });
             }
@@ -211,7 +211,7 @@ impl World {
             }
             Event::External { external } => self.policy.external = external,
             Event::WishRetired { which } => key(&mut self.keys, which, &|key| {
-                (key.desired, key.wish_since) = (DesiredState::Retired, None);
+                (key.desired, key.state_since) = (DesiredState::Retired, None);
             }),
             Event::Relabel { which, label } => key(&mut self.keys, which, &|key| key.label = label),
             Event::Vanish { which } => {
@@ -261,12 +261,12 @@ impl World {
             Step::Retire => (key.label, key.off_ring_since) = (KeyLabel::Retired, Some(now)),
             Step::RemoveCompromised => (key.label, key.off_ring_since) = (KeyLabel::Compromised, Some(now)),
             Step::Restore => {
-                (key.desired, key.wish_since, key.off_ring_since) = (DesiredState::Active, None, None);
+                (key.desired, key.state_since, key.off_ring_since) = (DesiredState::Active, None, None);
                 key.compromised_since = None;
                 self.take_back();
             }
             Step::RecordRequest => {
-                key.wish_since.get_or_insert(now);
+                key.state_since.get_or_insert(now);
                 if matches!(key.desired, DesiredState::Compromised { .. }) {
                     key.compromised_since.get_or_insert(now);
                 }
@@ -326,7 +326,7 @@ impl World {
             label,
             created: self.now,
             desired: DesiredState::Active,
-            wish_since: None,
+            state_since: None,
             compromised_since: None,
             decrypt_until: None,
             off_ring_since: None,

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_is_off_by_more_than_five_minutes_either_way_and_that_is_news_once() {
+    fn a_clock_is_off_by_more_than_five_minutes_either_way_and_that_is_reported_once() {
         let (mut skew, now) = (Skew::default(), Instant::now());
         let minutes = SignedDuration::from_mins;
         assert!(!skew.note(minutes(5), now) && !skew.is_off());
@@ -178,15 +178,15 @@ mod tests {
         records[0].label = KeyLabel::Pending;
         (records[1].desired, records[1].decrypt_until) =
             (DesiredState::Compromised { decrypt_until: Some(moment(20)) }, Some(moment(20)));
-        (records[1].wish_since, records[1].compromised_since) = (Some(moment(15)), Some(moment(15)));
+        (records[1].state_since, records[1].compromised_since) = (Some(moment(15)), Some(moment(15)));
         (records[2].label, records[2].off_ring_since) = (KeyLabel::Retired, Some(moment(20)));
         (records[3].label, records[3].desired) =
             (KeyLabel::Active, DesiredState::Compromised { decrypt_until: None });
         records[3].off_ring_since = None;
         (records[4].desired, records[4].off_ring_since) = (DesiredState::Retired, Some(moment(12)));
         records[4].facts.as_mut().unwrap().has_certificate = false;
-        let need = UsageReport::default();
-        let planned = plan(&policy, &records, Some(&need), moment(1_000));
+        let usage = UsageReport::default();
+        let planned = plan(&policy, &records, Some(&usage), moment(1_000));
         let steps = |changes: &[Change]| -> Vec<_> {
             changes.iter().map(|change| (change.name.clone(), change.step)).collect()
         };

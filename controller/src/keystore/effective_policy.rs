@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_of_a_policy_is_heeded() {
+    fn every_field_of_a_policy_takes_effect() {
         let spec = json!({
             "suspend": true, "keySource": "External",
             "generate": {"keySize": 2048, "certificateValidity": "2d", "commonName": "", "secretPrefix": "other"},

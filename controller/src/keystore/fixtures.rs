@@ -54,7 +54,7 @@ pub(crate) fn key(name: &str, phase: SealingKeyPhase) -> KeyView {
         label: KeyLabel::Active,
         created: made,
         desired: DesiredState::Active,
-        wish_since: None,
+        state_since: None,
         compromised_since: None,
         decrypt_until: None,
         off_ring_since: None,

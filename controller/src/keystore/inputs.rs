@@ -110,7 +110,7 @@ impl UsageInput {
 
     /// The latest report; `None` while there is none.
     pub(super) fn report(&mut self) -> Option<UsageReport> {
-        self.usage.borrow_and_update().need.clone()
+        self.usage.borrow_and_update().report.clone()
     }
 
     /// The report by what the API server has of SealedSecrets at this very moment.
@@ -122,14 +122,14 @@ impl UsageInput {
     pub(super) fn follow(&mut self, matters: bool, is_known: bool) {
         self.is_followed = matters;
         if matters && !is_known {
-            self.index.want_whole_view();
+            self.index.request_report();
         }
     }
 
     /// Returns when the report has changed, if it is followed.
     pub(super) async fn changed(&mut self) {
-        let before = self.usage.borrow().need.clone();
-        if !self.is_followed || self.usage.wait_for(|usage| usage.need != before).await.is_err() {
+        let before = self.usage.borrow().report.clone();
+        if !self.is_followed || self.usage.wait_for(|usage| usage.report != before).await.is_err() {
             std::future::pending::<()>().await;
         }
     }

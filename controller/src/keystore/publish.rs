@@ -67,7 +67,7 @@ impl Publisher {
 /// Publishes the ring, unless it says what the published one says.
 fn publish(publisher: &watch::Sender<Option<Arc<KeyRing>>>, ring: KeyRing) {
     publisher.send_if_modified(|published| {
-        let changed = published.as_ref().is_none_or(|old| !say_the_same(old, &ring));
+        let changed = published.as_ref().is_none_or(|old| !is_same(old, &ring));
         if changed {
             tracing::info!(
                 keys = ring.len(),
@@ -81,7 +81,7 @@ fn publish(publisher: &watch::Sender<Option<Arc<KeyRing>>>, ring: KeyRing) {
 }
 
 /// Whether they have the same keys with the same certificates in the same order and roles.
-fn say_the_same(one: &KeyRing, other: &KeyRing) -> bool {
+fn is_same(one: &KeyRing, other: &KeyRing) -> bool {
     let primary = |ring: &KeyRing| ring.primary().map(|key| key.name().to_owned());
     one.len() == other.len()
         && primary(one) == primary(other)

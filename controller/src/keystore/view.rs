@@ -34,7 +34,7 @@ pub(crate) enum Blocker {
 
 impl Blocker {
     /// In words, the reason first.
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match self {
             Self::ClockSkew(_) => "ClockSkew: the clock here is more than 5 minutes away from the API server's, so no key is made, activated, retired or deleted; set the clock".to_owned(),
             Self::Failed { why, .. } => format!("a key could not be made, and it is tried again: {why}"),
@@ -80,7 +80,7 @@ pub(crate) struct ObservedPolicy {
 
 impl ObservedPolicy {
     /// What is wrong with the annotation, in words.
-    pub(crate) fn told_of_request(&self) -> Option<String> {
+    pub(crate) fn describe_request(&self) -> Option<String> {
         let text: String = self.malformed_request.as_ref()?.chars().take(60).collect();
         Some(format!(
             "MalformedRequest: annotation {ROTATE_REQUESTED_AT_ANNOTATION} is {text:?} and no time such as 2026-11-20T09:00:00Z, so it asks for nothing"

@@ -36,10 +36,10 @@ impl Reporter {
 
     /// Never ends.
     pub(crate) async fn run(mut self) {
-        let mut pauses = WriterPacing::new("the status of SealingKeyPolicies");
+        let mut pacing = WriterPacing::new("the status of SealingKeyPolicies");
         loop {
             let written = self.turn().await;
-            pauses.until_next_turn(written, &mut self.policies, &mut self.keys, &mut self.usage).await;
+            pacing.until_next_turn(written, &mut self.policies, &mut self.keys, &mut self.usage).await;
         }
     }
 
@@ -55,8 +55,8 @@ impl Reporter {
             if policy.status.as_ref() == Some(&status) {
                 continue;
             }
-            let told = SealingKeyPolicy { status: Some(status), ..policy };
-            match self.api.replace_status(&name, &PostParams::default(), &told).await {
+            let updated = SealingKeyPolicy { status: Some(status), ..policy };
+            match self.api.replace_status(&name, &PostParams::default(), &updated).await {
                 Ok(_) => outcome = outcome.map(|_| true),
                 Err(error) => outcome = Err(error),
             }

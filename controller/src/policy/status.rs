@@ -19,14 +19,14 @@ pub(super) fn desired(
     usage: &Usage,
     now: Timestamp,
 ) -> Option<SealingKeyPolicyStatus> {
-    let teller = Teller { policy, generation: policy.meta().generation, now };
+    let conditions = Conditions { policy, generation: policy.meta().generation, now };
     if policy.name_any() != DEFAULT_POLICY_NAME {
         let message = format!(
             "the policy in force is the one named {DEFAULT_POLICY_NAME}; move what this one says there"
         );
         return Some(SealingKeyPolicyStatus {
             observed_generation: policy.meta().generation,
-            conditions: vec![teller.condition("Ready", false, "NotSelected", message)],
+            conditions: vec![conditions.condition("Ready", false, "NotSelected", message)],
             ..SealingKeyPolicyStatus::default()
         });
     }
@@ -35,7 +35,7 @@ pub(super) fn desired(
         .as_ref()
         .filter(|observed_policy| policy.uid().as_deref() == Some(&observed_policy.uid))?;
     let before = policy.status.clone().unwrap_or_default();
-    let teller = Teller { generation: observed_policy.generation, ..teller };
+    let conditions = Conditions { generation: observed_policy.generation, ..conditions };
     let failed = failed_attempts(view, before.failed_attempts);
     Some(SealingKeyPolicyStatus {
         observed_generation: observed_policy.generation,
@@ -49,7 +49,7 @@ pub(super) fn desired(
         next_rotation_time: view.next.map(text),
         failed_attempts: failed,
         counts: Some(counts(view, usage, before.counts)),
-        conditions: vec![teller.ready(view), teller.rotating(view, observed_policy, failed)],
+        conditions: vec![conditions.ready(view), conditions.rotating(view, observed_policy, failed)],
     })
 }
 
@@ -128,25 +128,25 @@ fn counts(view: &KeysView, usage: &Usage, before: Option<KeyCounts>) -> KeyCount
 }
 
 /// What was asked for and is not done, in words.
-fn in_the_way(view: &KeysView, observed_policy: &ObservedPolicy) -> Vec<String> {
+fn blockers(view: &KeysView, observed_policy: &ObservedPolicy) -> Vec<String> {
     let skew = match &view.blocker {
-        Some(blocker @ Blocker::ClockSkew(_)) => Some(blocker.told()),
+        Some(blocker @ Blocker::ClockSkew(_)) => Some(blocker.describe()),
         Some(Blocker::Failed { .. } | Blocker::WriteFailed(_)) | None => None,
     };
     skew.into_iter()
         .chain(view.blocked.iter().map(describe))
-        .chain(observed_policy.told_of_request())
+        .chain(observed_policy.describe_request())
         .collect()
 }
 
-struct Teller<'a> {
+struct Conditions<'a> {
     policy: &'a SealingKeyPolicy,
     /// That was heeded.
     generation: Option<i64>,
     now: Timestamp,
 }
 
-impl Teller<'_> {
+impl Conditions<'_> {
     fn ready(&self, view: &KeysView) -> Condition {
         let Some(name) = &view.primary else {
             let message = "no key can be offered for sealing; restore one, or let one be made";
@@ -157,14 +157,18 @@ impl Teller<'_> {
 
     fn rotating(&self, view: &KeysView, observed_policy: &ObservedPolicy, failed: u32) -> Condition {
         let is_rotating = view.wanted.is_some() || view.pending().is_some();
-        let in_the_way = in_the_way(view, observed_policy);
-        if !in_the_way.is_empty() {
-            return self.condition("Rotating", is_rotating, "RotationBlocked", in_the_way.join("; "));
+        let blockers = blockers(view, observed_policy);
+        if !blockers.is_empty() {
+            return self.condition("Rotating", is_rotating, "RotationBlocked", blockers.join("; "));
         }
         let (reason, message) = match (phase(view, failed), view.pending()) {
             (RotationPhase::Failed, _) => {
-                let told = view.blocker.as_ref().map(Blocker::told).or_else(|| self.told_before("Rotating"));
-                ("Failed", told.unwrap_or_default())
+                let message = view
+                    .blocker
+                    .as_ref()
+                    .map(Blocker::describe)
+                    .or_else(|| self.previous_message("Rotating"));
+                ("Failed", message.unwrap_or_default())
             }
             (RotationPhase::Generating, _) => ("Generating", "a key is being made".to_owned()),
             (RotationPhase::ActivationDelay, Some((key, activation))) => {
@@ -176,7 +180,7 @@ impl Teller<'_> {
         self.condition("Rotating", is_rotating, reason, message)
     }
 
-    fn told_before(&self, type_: &str) -> Option<String> {
+    fn previous_message(&self, type_: &str) -> Option<String> {
         let conditions = &self.policy.status.as_ref()?.conditions;
         Some(conditions.iter().find(|condition| condition.type_ == type_)?.message.clone())
     }

@@ -30,7 +30,7 @@ pub(crate) async fn attend(
 ) -> Result<Action, Failure> {
     states.counts_what_was(object, ring);
     let key = key_of(object);
-    let is_to_be_counted = states.context.usage.wants_opening(&key);
+    let is_to_be_counted = states.context.usage.needs_decryption(&key);
     if !is_to_be_counted && !status::key_conditions_differ(states, object, &states.key_conditions(object)) {
         states.clear_denied(object);
         return Ok(Action::await_change());

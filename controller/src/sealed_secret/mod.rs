@@ -228,7 +228,7 @@ fn all_on_new_ring(states: &Arc<ObjectStates>, store: &Store<DynamicObject>) -> 
 /// Every object once more, behind everything else, when somebody wants this process itself to have opened all.
 fn all_for_whole_view(states: &Arc<ObjectStates>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
     let (states, store) = (Arc::clone(states), store.clone());
-    WatchStream::from_changes(states.context.usage.whole_view_wanted())
+    WatchStream::from_changes(states.context.usage.report_requested())
         .map(move |_| states.queue.look_later(all(&store)))
 }
 

@@ -274,7 +274,7 @@ impl ObjectStates {
 
     /// What there is to say of the keys that `object` needs, as far as they are known.
     pub(crate) fn key_conditions(&self, object: &DynamicObject) -> Vec<KeyCondition> {
-        let tally = self.context.usage.tally(&key_of(object), object_hash(&object.metadata));
+        let tally = self.context.usage.get(&key_of(object), object_hash(&object.metadata));
         let ring = self.context.ring.borrow().clone();
         tally.zip(ring).map(|(tally, ring)| key_conditions(&tally, &ring)).unwrap_or_default()
     }
@@ -286,7 +286,7 @@ impl ObjectStates {
             Some(KeyUse { fingerprint: ring.fingerprint(&key.fingerprint)?.clone(), items: key.items })
         };
         if let Some(keys) = last.keys.into_iter().map(key_use).collect() {
-            self.counts(object, ObjectKeyUsage { keys, unopened: 0, witness: Source::Status });
+            self.counts(object, ObjectKeyUsage { keys, unopened: 0, source: Source::Status });
         }
     }
 

@@ -24,8 +24,8 @@ pub(super) enum Step {
 }
 
 /// What a person wants of the key and its Secret does not say yet; the keystore is to write it there.
-pub(super) fn unheeded_wish(key: &KeyView, existing: &SealingKey) -> Option<DesiredState> {
-    let desired = wish_of(&existing.spec);
+pub(super) fn requested_state(key: &KeyView, existing: &SealingKey) -> Option<DesiredState> {
+    let desired = state_of(&existing.spec);
     let is_new = is_changed_by_person(existing) && !same(desired, key.record.desired);
     // What is put back by hand forgets what was said before, first of all.
     (is_new && !key.record.is_restored() && !is_of_former_secret(existing, key)).then_some(desired)
@@ -46,21 +46,20 @@ pub(super) fn step(
     if is_of_former_secret(existing, key) {
         return Step::Delete;
     }
-    let is_heeded = unheeded_wish(key, existing).is_none();
+    let is_observed = requested_state(key, existing).is_none();
     let mut put_back = existing.clone();
     put_back.metadata.owner_references = Some(vec![owner(key)]);
-    if is_heeded && !same(wish_of(&existing.spec), key.record.desired) {
+    if is_observed && !same(state_of(&existing.spec), key.record.desired) {
         put_back.spec = spec_of(key.record.desired);
     }
     if put_back != *existing {
         return Step::Replace(Box::new(put_back));
     }
     let before = existing.status.as_ref().and_then(|status| status.observed_generation);
-    let observed_policy = if is_heeded { existing.metadata.generation } else { before };
-    let status =
-        SealingKeyStatus { observed_generation: observed_policy, ..status(view, key, existing, usage) };
-    let told = SealingKey { status: Some(status), ..existing.clone() };
-    if told == *existing { Step::Nothing } else { Step::Status(Box::new(told)) }
+    let observed = if is_observed { existing.metadata.generation } else { before };
+    let status = SealingKeyStatus { observed_generation: observed, ..status(view, key, existing, usage) };
+    let updated = SealingKey { status: Some(status), ..existing.clone() };
+    if updated == *existing { Step::Nothing } else { Step::Status(Box::new(updated)) }
 }
 
 /// Whether a SealingKey whose key Secret is not there is ours to delete. One with an owner that we have not seen may belong to
@@ -99,11 +98,11 @@ fn is_of_former_secret(existing: &SealingKey, key: &KeyView) -> bool {
 
 /// Whether somebody has changed the spec since it was heeded. That of a new object is ours.
 fn is_changed_by_person(existing: &SealingKey) -> bool {
-    let observed_policy = existing.status.as_ref().and_then(|status| status.observed_generation).unwrap_or(1);
-    existing.metadata.generation.unwrap_or(1) != observed_policy
+    let observed = existing.status.as_ref().and_then(|status| status.observed_generation).unwrap_or(1);
+    existing.metadata.generation.unwrap_or(1) != observed
 }
 
-fn wish_of(spec: &SealingKeySpec) -> DesiredState {
+fn state_of(spec: &SealingKeySpec) -> DesiredState {
     match spec.state {
         SealingKeyState::Active => DesiredState::Active,
         SealingKeyState::Retired => DesiredState::Retired,

@@ -55,10 +55,10 @@ impl SealingKeys {
 
     /// Never ends.
     pub(crate) async fn run(mut self) {
-        let mut pauses = WriterPacing::new("SealingKeys");
+        let mut pacing = WriterPacing::new("SealingKeys");
         loop {
             let written = self.turn().await;
-            pauses.until_next_turn(written, &mut self.keys, &mut self.followed, &mut self.usage).await;
+            pacing.until_next_turn(written, &mut self.keys, &mut self.followed, &mut self.usage).await;
         }
     }
 
@@ -74,19 +74,19 @@ impl SealingKeys {
         let is_newer = self.key_refresh.is_shown_since(self.changed);
         let view = self.keys.borrow_and_update().clone();
         let Some((view, existing)) = view.zip(existing.present()) else {
-            self.desired(BTreeMap::new());
+            self.publish_desired_states(BTreeMap::new());
             return Ok(false);
         };
-        self.desired(desired_states(&view, &existing));
+        self.publish_desired_states(desired_states(&view, &existing));
         let steps = self.steps(&view, &existing);
         self.seen.extend(view.keys.iter().map(|key| key.uid.clone()));
         let mut outcome = Ok(!steps.is_empty());
         for (name, step) in steps {
-            if !is_newer && takes_a_word_back(&step, existing.get(&name)) {
+            if !is_newer && reverts_spec(&step, existing.get(&name)) {
                 self.key_refresh.ask();
                 continue;
             }
-            if let Err(error) = self.take(&name, step, existing.get(&name)).await {
+            if let Err(error) = self.write(&name, step, existing.get(&name)).await {
                 outcome = Err(error);
             }
         }
@@ -107,7 +107,7 @@ impl SealingKeys {
         view.keys.iter().map(of_key).filter(|(_, step)| *step != Step::Nothing).chain(left).collect()
     }
 
-    fn desired(&self, desired_states: DesiredStates) {
+    fn publish_desired_states(&self, desired_states: DesiredStates) {
         self.desired_states.send_if_modified(|before| {
             let is_new = *before != desired_states;
             *before = desired_states;
@@ -115,7 +115,7 @@ impl SealingKeys {
         });
     }
 
-    async fn take(&self, name: &str, step: Step, existing: Option<&SealingKey>) -> Result<(), kube::Error> {
+    async fn write(&self, name: &str, step: Step, existing: Option<&SealingKey>) -> Result<(), kube::Error> {
         let parameters = PostParams::default();
         match step {
             Step::Nothing => Ok(()),
@@ -134,14 +134,14 @@ impl SealingKeys {
 
 /// Whether the step undoes what the spec says. Another replica may have written that to the Secret since our list: then it is a
 /// person's word.
-fn takes_a_word_back(step: &Step, existing: Option<&SealingKey>) -> bool {
+fn reverts_spec(step: &Step, existing: Option<&SealingKey>) -> bool {
     matches!(step, Step::Replace(object) if existing.is_some_and(|existing| existing.spec != object.spec))
 }
 
 /// What people want of keys and the Secrets do not say yet.
 fn desired_states(view: &KeysView, existing: &BTreeMap<String, SealingKey>) -> DesiredStates {
     let desired = |key: &KeyView| {
-        let desired = desired::unheeded_wish(key, existing.get(&key.record.name)?)?;
+        let desired = desired::requested_state(key, existing.get(&key.record.name)?)?;
         Some((key.record.name.clone(), desired))
     };
     view.keys.iter().filter_map(desired).collect()

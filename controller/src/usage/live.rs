@@ -25,7 +25,7 @@ pub(crate) async fn usage_report_now(
     let objects: Api<SealedSecret> = Api::all(client.clone());
     let is_tried = |object: &PartialObjectMeta<SealedSecret>| {
         let (metadata, key) = (&object.metadata, (object.namespace().unwrap_or_default(), object.name_any()));
-        metadata.deletion_timestamp.is_some() || key_usage.tally(&key, object_hash(metadata)).is_some()
+        metadata.deletion_timestamp.is_some() || key_usage.get(&key, object_hash(metadata)).is_some()
     };
     let mut which = ListParams::default().limit(PAGE);
     loop {
@@ -35,7 +35,7 @@ pub(crate) async fn usage_report_now(
         }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => which = which.continue_token(&token),
-            None => return Ok(key_usage.need(ring)),
+            None => return Ok(key_usage.report(ring)),
         }
     }
 }

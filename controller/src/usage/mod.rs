@@ -49,7 +49,7 @@ pub(crate) struct Usage {
     pub(crate) complete: bool,
     /// What decides on keys that go: whole only when this process itself has tried every item of the cluster, and every key that
     /// opened one is still on the ring. There also as soon as it is known that it cannot be whole.
-    pub(crate) need: Option<UsageReport>,
+    pub(crate) report: Option<UsageReport>,
 }
 
 impl Usage {
@@ -68,13 +68,13 @@ pub(crate) struct ObjectKeyUsage {
     /// Items that do not open.
     pub(crate) unopened: u32,
     /// Who says so.
-    pub(crate) witness: Source,
+    pub(crate) source: Source,
 }
 
 impl ObjectKeyUsage {
     /// What this process has found out.
     pub(crate) fn of(keys: Vec<KeyUse>, unopened: u32) -> Self {
-        Self { keys: keys.into(), unopened, witness: Source::ThisProcess }
+        Self { keys: keys.into(), unopened, source: Source::ThisProcess }
     }
 }
 
@@ -94,7 +94,7 @@ pub(crate) struct KeyUsageIndex {
     watches_all: bool,
     state: Mutex<IndexState>,
     changed: Notify,
-    whole_view_wanted: watch::Sender<bool>,
+    report_requested: watch::Sender<bool>,
     publisher: watch::Sender<Usage>,
 }
 
@@ -110,7 +110,7 @@ struct IndexState {
 #[derive(Debug)]
 struct Entry {
     version: u64,
-    tally: Option<ObjectKeyUsage>,
+    usage: Option<ObjectKeyUsage>,
 }
 
 impl KeyUsageIndex {
@@ -120,7 +120,7 @@ impl KeyUsageIndex {
             watches_all,
             state: Mutex::default(),
             changed: Notify::new(),
-            whole_view_wanted: watch::Sender::new(false),
+            report_requested: watch::Sender::new(false),
             publisher: watch::Sender::new(Usage::default()),
         }
     }
@@ -131,13 +131,13 @@ impl KeyUsageIndex {
     }
 
     /// Asks that this process tries every item itself, after everything else that it has to do: [`Usage::need`] depends on it.
-    pub(crate) fn want_whole_view(&self) {
-        self.whole_view_wanted.send_if_modified(|wanted| !std::mem::replace(wanted, true));
+    pub(crate) fn request_report(&self) {
+        self.report_requested.send_if_modified(|requested| !std::mem::replace(requested, true));
     }
 
     /// Whether somebody has asked for a whole view.
-    pub(crate) fn whole_view_wanted(&self) -> watch::Receiver<bool> {
-        self.whole_view_wanted.subscribe()
+    pub(crate) fn report_requested(&self) -> watch::Receiver<bool> {
+        self.report_requested.subscribe()
     }
 
     /// An object is there, in this version; what was known of another version is void.
@@ -145,7 +145,7 @@ impl KeyUsageIndex {
         let mut state = self.lock();
         let known = state.objects.get(&object).is_some_and(|entry| entry.version == version);
         if !known {
-            state.objects.insert(object, Entry { version, tally: None });
+            state.objects.insert(object, Entry { version, usage: None });
             self.changed.notify_one();
         }
     }
@@ -172,13 +172,13 @@ impl KeyUsageIndex {
 
     /// Notes what this version of an object needs; one that is not expected, any more or yet, is passed over. What this process
     /// has seen itself is not replaced by what a status says.
-    pub(crate) fn note(&self, object: &Object, version: u64, tally: ObjectKeyUsage) {
+    pub(crate) fn note(&self, object: &Object, version: u64, usage: ObjectKeyUsage) {
         let mut state = self.lock();
         let entry = state.objects.get_mut(object).filter(|entry| entry.version == version);
         let Some(entry) = entry else { return };
-        let knows_better = tally.witness == Source::Status && entry.is_own();
-        if !knows_better && entry.tally.as_ref() != Some(&tally) {
-            entry.tally = Some(tally);
+        let is_outranked = usage.source == Source::Status && entry.is_own();
+        if !is_outranked && entry.usage.as_ref() != Some(&usage) {
+            entry.usage = Some(usage);
             self.changed.notify_one();
         }
     }
@@ -191,20 +191,20 @@ impl KeyUsageIndex {
     }
 
     /// What is known of this version of an object.
-    pub(crate) fn tally(&self, object: &Object, version: u64) -> Option<ObjectKeyUsage> {
+    pub(crate) fn get(&self, object: &Object, version: u64) -> Option<ObjectKeyUsage> {
         let state = self.lock();
-        state.objects.get(object).filter(|entry| entry.version == version)?.tally.clone()
+        state.objects.get(object).filter(|entry| entry.version == version)?.usage.clone()
     }
 
     /// Whether this process itself is still to try the items of an object, because a whole view is wanted.
-    pub(crate) fn wants_opening(&self, object: &Object) -> bool {
-        *self.whole_view_wanted.borrow()
+    pub(crate) fn needs_decryption(&self, object: &Object) -> bool {
+        *self.report_requested.borrow()
             && self.lock().objects.get(object).is_some_and(|entry| !entry.is_own())
     }
 
     /// [`Usage::need`] as it is at this moment, by what is noted already and not yet published.
-    pub(crate) fn need(&self, ring: &KeyRing) -> Option<UsageReport> {
-        self.sum(ring).0.need
+    pub(crate) fn report(&self, ring: &KeyRing) -> Option<UsageReport> {
+        self.sum(ring).0.report
     }
 
     /// The sum, and for how long it is still doubtful that nothing was missed.
@@ -245,11 +245,11 @@ impl KeyUsageIndex {
 impl Entry {
     /// Whether this process has tried an item of it in vain.
     fn fails(&self) -> bool {
-        self.is_own() && self.tally.as_ref().is_some_and(|tally| tally.unopened > 0)
+        self.is_own() && self.usage.as_ref().is_some_and(|usage| usage.unopened > 0)
     }
 
     fn is_own(&self) -> bool {
-        self.tally.as_ref().is_some_and(|tally| tally.witness == Source::ThisProcess)
+        self.usage.as_ref().is_some_and(|usage| usage.source == Source::ThisProcess)
     }
 }
 
@@ -262,21 +262,21 @@ impl IndexState {
 
     fn sum(&self, watches_all: bool, missed_nothing: bool, ring: &KeyRing) -> Usage {
         let mut usage = Usage { objects: self.objects.len() as u64, ..Usage::default() };
-        for tally in self.objects.values().filter_map(|entry| entry.tally.as_ref()) {
-            usage.undecryptable_items += u64::from(tally.unopened);
-            usage.items += u64::from(tally.unopened);
-            for KeyUse { fingerprint, items } in &tally.keys {
+        for object in self.objects.values().filter_map(|entry| entry.usage.as_ref()) {
+            usage.undecryptable_items += u64::from(object.unopened);
+            usage.items += u64::from(object.unopened);
+            for KeyUse { fingerprint, items } in &object.keys {
                 let of_key = usage.by_key.entry(fingerprint.clone()).or_default();
                 of_key.objects += 1;
                 of_key.items += u64::from(*items);
                 usage.items += u64::from(*items);
             }
         }
-        usage.complete = self.listed && self.objects.values().all(|entry| entry.tally.is_some());
+        usage.complete = self.listed && self.objects.values().all(|entry| entry.usage.is_some());
         let undecryptable = self.objects.values().any(Entry::fails);
         let has_tried_all = self.listed && !self.is_reading && self.objects.values().all(Entry::is_own);
         let all_on_ring = usage.by_key.keys().all(|key| ring.fingerprint(key.as_str()).is_some());
-        usage.need = if undecryptable || !watches_all {
+        usage.report = if undecryptable || !watches_all {
             // What else is used does not matter then, and would only be news again and again.
             Some(UsageReport { undecryptable, partial: !watches_all, ..UsageReport::default() })
         } else {

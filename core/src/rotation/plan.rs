@@ -154,8 +154,13 @@ impl Plan {
 /// the same answer after a retry, a restart or a restore. A key dated in the future counts as made. While what is needed is not
 /// known yet (`need` is `None`), nothing retires and nothing is deleted; nor where it cannot be known, which is said.
 #[must_use]
-pub fn plan(policy: &RotationPolicy, keys: &[KeyRecord], need: Option<&UsageReport>, now: Timestamp) -> Plan {
-    let planner = Planner::new(policy, keys, need, now);
+pub fn plan(
+    policy: &RotationPolicy,
+    keys: &[KeyRecord],
+    usage: Option<&UsageReport>,
+    now: Timestamp,
+) -> Plan {
+    let planner = Planner::new(policy, keys, usage, now);
     let primary = planner.primary();
     let wanted = planner.generation();
     let mut plan = Plan { primary: primary.map(|key| key.name.clone()), ..Plan::default() };
@@ -200,9 +205,9 @@ pub fn due_since(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp) ->
 
 /// Whether the newest key, a pending one included, is not older than this moment: then what was asked for is done.
 #[must_use]
-pub fn is_met(keys: &[KeyRecord], moment: Timestamp) -> bool {
+pub fn is_met(keys: &[KeyRecord], requested: Timestamp) -> bool {
     let newest = predecessor(keys).and_then(|key| key.facts.as_ref());
-    newest.is_some_and(|facts| began_by(facts, moment))
+    newest.is_some_and(|facts| began_by(facts, requested))
 }
 
 /// Whether the key is not older than this moment, in whole seconds.
@@ -261,7 +266,7 @@ struct Planner<'a> {
     policy: &'a RotationPolicy,
     keys: &'a [KeyRecord],
     compromised: Compromised,
-    need: Option<&'a UsageReport>,
+    usage: Option<&'a UsageReport>,
     now: Timestamp,
 }
 
@@ -275,10 +280,10 @@ impl<'a> Planner<'a> {
     fn new(
         policy: &'a RotationPolicy,
         keys: &'a [KeyRecord],
-        need: Option<&'a UsageReport>,
+        usage: Option<&'a UsageReport>,
         now: Timestamp,
     ) -> Self {
-        Self { policy, keys, compromised: compromised(keys), need, now }
+        Self { policy, keys, compromised: compromised(keys), usage, now }
     }
 
     fn candidates(&self) -> impl Iterator<Item = (&'a KeyRecord, &'a KeyFacts)> {
@@ -400,17 +405,17 @@ impl<'a> Planner<'a> {
         if key.is_compromised() && self.is_past(key.decrypt_until) {
             return Decision::step(Step::RemoveCompromised, Evidence::CLOCK);
         }
-        let leads = primary.is_some_and(|primary| primary.name == key.name);
+        let is_primary = primary.is_some_and(|primary| primary.name == key.name);
         match key.desired {
             DesiredState::Compromised { .. } => Decision::default(),
-            DesiredState::Retired if leads => {
+            DesiredState::Retired if is_primary => {
                 Decision::blocked(Blocked::RetiresWhileLeading(key.name.clone()), Evidence::NONE)
             }
             DesiredState::Retired => self.decide_retirement(key, facts),
             // Another Secret with this key says that it is compromised: it stays as it is until a person speaks of this one.
             DesiredState::Active if self.compromised.contains_key(&facts.fingerprint) => Decision::default(),
             DesiredState::Active if key.label == KeyLabel::Pending => self.decide_activation(key, facts),
-            DesiredState::Active => self.decide_unused(key, facts, leads),
+            DesiredState::Active => self.decide_unused(key, facts, is_primary),
         }
     }
 
@@ -426,8 +431,8 @@ impl<'a> Planner<'a> {
 
     /// Whether the key is needed; `None` when that cannot be said of any key.
     fn is_needed(&self, facts: &KeyFacts) -> Option<bool> {
-        let need = self.need.filter(|need| need.is_complete())?;
-        Some(need.used.contains(&facts.fingerprint))
+        let usage = self.usage.filter(|usage| usage.is_complete())?;
+        Some(usage.used.contains(&facts.fingerprint))
     }
 
     /// A pending key leads at once when nothing else can, and otherwise after its delay.
@@ -448,9 +453,9 @@ impl<'a> Planner<'a> {
         primary_candidates.is_empty() || replaces_compromised
     }
 
-    fn decide_unused(&self, key: &KeyRecord, facts: &KeyFacts, leads: bool) -> Decision {
+    fn decide_unused(&self, key: &KeyRecord, facts: &KeyFacts, is_primary: bool) -> Decision {
         let newest = self.newest_candidate().is_some_and(|(newest, _)| newest.name == key.name);
-        if self.policy.retire_when_unused_for.is_none() || leads || newest {
+        if self.policy.retire_when_unused_for.is_none() || is_primary || newest {
             return Decision::default();
         }
         let is_due = self.is_past(self.unused_long_enough(key));
@@ -467,7 +472,7 @@ impl<'a> Planner<'a> {
     /// Of a key of which nobody knows whether something needs it. Where the view is known not to be whole, no time counts and it is
     /// said at once; where it is only not known yet, when something waits for it.
     fn decide_without_usage(&self, key: &KeyRecord, is_due: bool) -> Decision {
-        let is_known = self.need.is_some();
+        let is_known = self.usage.is_some();
         let could_retire = self.keys_without(&BTreeSet::new()) > self.policy.keep_at_least;
         Decision {
             step: key.unused_since.filter(|_| is_known).map(|_| Step::RecordUsed),
@@ -490,7 +495,7 @@ impl<'a> Planner<'a> {
         }
         // What it opened before it left the ring was not opened with the others yet.
         let is_unneeded = |facts| self.is_needed(facts) == Some(false) || self.is_on_ring_elsewhere(key);
-        let is_complete = self.need.is_some_and(UsageReport::is_complete);
+        let is_complete = self.usage.is_some_and(UsageReport::is_complete);
         if is_complete && key.facts.as_ref().is_none_or(is_unneeded) {
             return Decision::step(Step::Delete, Evidence::BOTH);
         }
@@ -507,16 +512,17 @@ impl<'a> Planner<'a> {
     /// Takes back what would leave fewer keys on the ring than the policy wants; what a person said of a key goes first. A key in
     /// several Secrets is one.
     fn keep_enough(&self, plan: &mut Plan) {
-        let wished = |change: &Change| {
+        let is_requested = |change: &Change| {
             self.keys.iter().any(|key| key.name == change.name && key.desired == DesiredState::Retired)
         };
         let leaving = |change: &&Change| {
-            matches!(change.step, Step::RemoveCompromised) || (change.step == Step::Retire && wished(change))
+            matches!(change.step, Step::RemoveCompromised)
+                || (change.step == Step::Retire && is_requested(change))
         };
         let mut leaving: BTreeSet<String> =
             plan.changes.iter().filter(leaving).map(|change| change.name.clone()).collect();
         plan.changes.retain(|change| match change.step {
-            Step::Retire if !wished(change) => {
+            Step::Retire if !is_requested(change) => {
                 leaving.insert(change.name.clone());
                 let enough = self.keys_without(&leaving) >= self.policy.keep_at_least;
                 if !enough {
@@ -541,7 +547,7 @@ impl<'a> Planner<'a> {
             let pending = key.label == KeyLabel::Pending;
             let activation = pending.then(|| activation_time(key, self.policy.activation_delay));
             let retirement = self.unused_long_enough(key);
-            [decrypts_until, activation, retirement, self.deletion_time(key), key.wish_since]
+            [decrypts_until, activation, retirement, self.deletion_time(key), key.state_since]
         };
         let moments = self.keys.iter().flat_map(of_key).flatten();
         moments

@@ -68,7 +68,7 @@ pub struct KeyRecord {
     /// What a person wants.
     pub desired: DesiredState,
     /// Since when a person wants it.
-    pub wish_since: Option<Timestamp>,
+    pub state_since: Option<Timestamp>,
     /// Since when somebody else may have it. A later wish to retire it does not change that.
     pub compromised_since: Option<Timestamp>,
     /// Until when it decrypts if it is compromised, also when it is to retire; `None` for no end.
@@ -103,7 +103,7 @@ impl KeyRecord {
             label: label_of(label.map(String::as_str)),
             created: metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             desired,
-            wish_since: moment(STATE_SINCE_ANNOTATION),
+            state_since: moment(STATE_SINCE_ANNOTATION),
             compromised_since,
             decrypt_until,
             off_ring_since: moment(OFF_RING_SINCE_ANNOTATION),
@@ -149,7 +149,7 @@ impl KeyRecord {
     #[must_use]
     pub fn is_undated(&self) -> bool {
         let is_compromise = matches!(self.desired, DesiredState::Compromised { .. });
-        (self.desired != DesiredState::Active && self.wish_since.is_none())
+        (self.desired != DesiredState::Active && self.state_since.is_none())
             || (is_compromise && self.compromised_since.is_none())
     }
 }

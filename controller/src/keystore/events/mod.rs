@@ -12,7 +12,7 @@ use crate::api::event;
 
 /// The certificate of a key that the controller has made begins within this time of the creation of its Secret. One that was
 /// put back is further off.
-const MAKING: SignedDuration = SignedDuration::from_mins(10);
+const CREATION_LAG: SignedDuration = SignedDuration::from_mins(10);
 /// A key that is younger was made and not labelled again, and is told of at the start, too: the process that made it may have
 /// ended before it could. Events live longer, so what was told is not told twice.
 const YOUNG: SignedDuration = SignedDuration::from_mins(30);
@@ -30,19 +30,19 @@ pub(crate) struct KeyEvent {
 /// What is new in `now`, at this `moment`. Where there is nothing `before`, all keys were there already.
 pub(crate) fn events_between(
     before: Option<&KeysView>,
-    now: &KeysView,
+    after: &KeysView,
     prefix: &str,
-    moment: Timestamp,
+    now: Timestamp,
 ) -> Vec<KeyEvent> {
-    let added = now.keys.iter().filter_map(|key| added(before, key, prefix, moment));
-    let mut all: Vec<KeyEvent> = added.chain(now.keys.iter().flat_map(|key| of_key(before, key))).collect();
-    all.extend(before.and_then(|before| activated(before, now)));
+    let added = after.keys.iter().filter_map(|key| added(before, key, prefix, now));
+    let mut all: Vec<KeyEvent> = added.chain(after.keys.iter().flat_map(|key| of_key(before, key))).collect();
+    all.extend(before.and_then(|before| activated(before, after)));
     let gone = before.into_iter().flat_map(|before| &before.keys);
-    all.extend(gone.filter(|key| now.keys.iter().all(|other| other.uid != key.uid)).map(deleted));
+    all.extend(gone.filter(|key| after.keys.iter().all(|other| other.uid != key.uid)).map(deleted));
     let known = before.map(blockers).unwrap_or_default();
-    let new = blockers(now).into_iter().filter(|message| !known.contains(message));
+    let new = blockers(after).into_iter().filter(|message| !known.contains(message));
     all.extend(new.map(|message| KeyEvent {
-        key: now.primary().map(name_and_uid),
+        key: after.primary().map(name_and_uid),
         warns: true,
         reason: "RotationBlocked",
         message,
@@ -55,23 +55,23 @@ fn name_and_uid(key: &KeyView) -> (String, String) {
 }
 
 /// What is to be told of a key that was not there before. All replicas tell the same, whichever has made it.
-fn added(before: Option<&KeysView>, key: &KeyView, prefix: &str, moment: Timestamp) -> Option<KeyEvent> {
+fn added(before: Option<&KeysView>, key: &KeyView, prefix: &str, now: Timestamp) -> Option<KeyEvent> {
     if before.is_some_and(|before| earlier(before, key).is_some()) {
         return None;
     }
     let name = &key.record.name;
-    let is_ours = is_successor_name(prefix, name) && was_just_made(key, moment);
+    let is_ours = is_successor_name(prefix, name) && was_just_made(key, now);
     let (reason, what) = if is_ours { ("KeyGenerated", "made") } else { ("KeyImported", "added") };
     let message = format!("key {name} was {what}{}", fingerprint(key));
-    let events_between = KeyEvent { key: Some(name_and_uid(key)), warns: false, reason, message };
-    (before.is_some() || is_ours).then_some(events_between)
+    let event = KeyEvent { key: Some(name_and_uid(key)), warns: false, reason, message };
+    (before.is_some() || is_ours).then_some(event)
 }
 
 /// Whether its Secret is young, and its certificate not older.
-fn was_just_made(key: &KeyView, moment: Timestamp) -> bool {
+fn was_just_made(key: &KeyView, now: Timestamp) -> bool {
     let Some(facts) = &key.record.facts else { return false };
     let created = key.record.created;
-    moment.duration_since(created).abs() < YOUNG && created.duration_since(facts.not_before).abs() < MAKING
+    now.duration_since(created).abs() < YOUNG && created.duration_since(facts.not_before).abs() < CREATION_LAG
 }
 
 /// The same key as it was before.
@@ -85,8 +85,8 @@ fn of_key(before: Option<&KeysView>, key: &KeyView) -> Vec<KeyEvent> {
     let new_phase = earlier.is_none_or(|earlier| earlier.phase != key.phase);
     let one = |warns, reason, message| KeyEvent { key: Some(name_and_uid(key)), warns, reason, message };
     let mut all = Vec::new();
-    let told = earlier.and_then(defect);
-    if let Some(defect) = defect(key).filter(|defect| told != Some(defect)) {
+    let known = earlier.and_then(defect);
+    if let Some(defect) = defect(key).filter(|defect| known != Some(defect)) {
         all.push(one(true, "KeyUnreadable", format!("key {name}: {defect}")));
     }
     if new_phase && before.is_some() && key.phase == SealingKeyPhase::Retired {
@@ -114,8 +114,8 @@ fn fingerprint(key: &KeyView) -> String {
     key.record.facts.as_ref().map(|facts| format!(", fingerprint {}", facts.fingerprint)).unwrap_or_default()
 }
 
-fn activated(before: &KeysView, now: &KeysView) -> Option<KeyEvent> {
-    let (primary, former) = (now.primary()?, before.primary());
+fn activated(before: &KeysView, after: &KeysView) -> Option<KeyEvent> {
+    let (primary, former) = (after.primary()?, before.primary());
     if former.is_some_and(|former| former.uid == primary.uid) {
         return None;
     }
@@ -139,10 +139,10 @@ fn deleted(key: &KeyView) -> KeyEvent {
 /// What is in the way, in words.
 fn blockers(view: &KeysView) -> Vec<String> {
     let skew = match &view.blocker {
-        Some(blocker @ Blocker::ClockSkew(_)) => Some(blocker.told()),
+        Some(blocker @ Blocker::ClockSkew(_)) => Some(blocker.describe()),
         Some(Blocker::Failed { .. } | Blocker::WriteFailed(_)) | None => None,
     };
-    let malformed = view.observed_policy.as_ref().and_then(ObservedPolicy::told_of_request);
+    let malformed = view.observed_policy.as_ref().and_then(ObservedPolicy::describe_request);
     view.blocked.iter().map(describe).chain(skew).chain(malformed).collect()
 }
 

@@ -23,7 +23,7 @@ fn reasons_at(before: Option<&KeysView>, now: &KeysView, second: i64) -> Vec<&'s
 }
 
 #[test]
-fn keys_that_were_there_at_the_start_are_no_news_and_nothing_is_told_twice() {
+fn keys_that_were_there_at_the_start_make_no_event_and_nothing_is_reported_twice() {
     let now = view(&[("a", Primary), ("b", Retired), ("c", Compromised), (OURS, DecryptOnly)]);
     assert!(reasons(None, &now).is_empty());
     assert!(reasons_at(Some(&now), &now, 10).is_empty());
@@ -43,21 +43,21 @@ fn a_key_is_generated_by_this_process_or_another_replica_or_it_is_imported() {
 }
 
 #[test]
-fn a_key_that_was_made_a_moment_before_the_start_is_told_of_and_what_was_brought_is_not() {
+fn a_key_made_shortly_before_the_start_makes_an_event_and_an_imported_one_does_not() {
     let now = view(&[("a", Primary), (OURS, DecryptOnly)]);
     assert_eq!(reasons_at(None, &now, 20), ["KeyGenerated"]);
     assert!(reasons(None, &now).is_empty());
 }
 
 #[test]
-fn a_key_that_goes_or_changes_its_phase_is_told() {
+fn a_key_that_goes_or_changes_its_phase_makes_an_event() {
     let before = view(&[("a", Primary), ("b", DecryptOnly), ("c", DecryptOnly), ("d", DecryptOnly)]);
     let now = view(&[("a", Primary), ("b", Retired), ("c", Compromised)]);
     assert_eq!(reasons(Some(&before), &now), ["KeyRetired", "KeyCompromised", "KeyDeleted"]);
 }
 
 #[test]
-fn what_is_wrong_with_a_key_is_told_also_at_the_start() {
+fn a_defect_of_a_key_makes_an_event_also_at_the_start() {
     let mut now = view(&[("a", Primary), ("b", DecryptOnly)]);
     now.keys[1].problem = Some("its certificate is another key's".to_owned());
     assert_eq!(reasons(None, &now), ["KeyUnreadable"]);
@@ -65,7 +65,7 @@ fn what_is_wrong_with_a_key_is_told_also_at_the_start() {
 }
 
 #[test]
-fn what_is_wrong_with_a_key_that_is_put_on_the_ring_is_told() {
+fn a_defect_of_a_key_that_is_put_on_the_ring_makes_an_event() {
     let mut off = view(&[("a", Primary), ("b", Retired)]);
     off.keys[1].record.label = KeyLabel::Retired;
     off.keys[1].problem = Some("no private key".to_owned());
@@ -76,7 +76,7 @@ fn what_is_wrong_with_a_key_that_is_put_on_the_ring_is_told() {
 }
 
 #[test]
-fn what_is_in_the_way_is_told_once_whatever_its_numbers() {
+fn a_blocker_makes_one_event_whatever_its_numbers() {
     let free = view(&[("a", Primary)]);
     let mut blocked = free.clone();
     blocked.blocked = vec![Blocked::Pin("b".to_owned())];

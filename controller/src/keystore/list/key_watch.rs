@@ -20,13 +20,13 @@ pub(crate) fn changes(
     let watched = |config| watcher(secrets.clone(), config).backoff(WatchBackoff::spare());
     let labelled = watched(client::watching().labels(SEALING_KEY_LABEL));
     let legacy = watched(client::watching().fields(&format!("metadata.name={legacy_name}")));
-    let mut told = false;
+    let mut is_logged = false;
     stream::select(labelled, legacy)
         .inspect(move |event| match event {
             Err(error) if !client::is_forbidden(error) => {
                 tracing::warn!("watching key Secrets: {}", client::watch_in_words(error));
             }
-            Err(error) if !std::mem::replace(&mut told, true) => tracing::warn!(
+            Err(error) if !std::mem::replace(&mut is_logged, true) => tracing::warn!(
                 "key Secrets may not be watched and are listed every 30 seconds instead: {}",
                 client::watch_in_words(error)
             ),

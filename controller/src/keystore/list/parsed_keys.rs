@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn another_order_is_heeded() {
+    fn another_order_is_applied() {
         let mut secret = key_secret("k", &certificate(1));
         let created = Timestamp::from_second(1_000).unwrap();
         secret.metadata.creation_timestamp = Some(Time(created));

@@ -119,10 +119,10 @@ impl Writer {
             if *desired == DesiredState::Retired && record.is_undated() {
                 continue;
             }
-            let written = self.replace(wished(secret.clone(), *desired)).await;
+            let written = self.replace(with_desired_state(secret.clone(), *desired)).await;
             if self.note(written, name, writes) {
                 let namespace = &self.secrets.namespace;
-                tracing::info!("key Secret {namespace}/{name}: its SealingKey says {}", word(*desired));
+                tracing::info!("key Secret {namespace}/{name}: its SealingKey says {}", state_name(*desired));
             }
         }
     }
@@ -192,7 +192,7 @@ fn describe(step: Step) -> &'static str {
 }
 
 /// The word of a SealingKey's spec for this.
-fn word(desired: DesiredState) -> &'static str {
+fn state_name(desired: DesiredState) -> &'static str {
     match desired {
         DesiredState::Active => "Active",
         DesiredState::Compromised { .. } => "Compromised",
@@ -202,10 +202,10 @@ fn word(desired: DesiredState) -> &'static str {
 
 /// The Secret with what a person wants of its key. Since when is noted by a later step; it stays if the state is the same. That
 /// the key is compromised is void only when it is wanted active: to retire it takes back neither that nor its end.
-fn wished(mut secret: Secret, desired: DesiredState) -> Secret {
+fn with_desired_state(mut secret: Secret, desired: DesiredState) -> Secret {
     let annotations = secret.annotations_mut();
     if desired == DesiredState::Active {
-        forget_wish(annotations);
+        forget_state(annotations);
         return secret;
     }
     if let DesiredState::Compromised { decrypt_until } = desired {
@@ -213,25 +213,25 @@ fn wished(mut secret: Secret, desired: DesiredState) -> Secret {
         let end = decrypt_until.map(|until| (DECRYPT_UNTIL_ANNOTATION.to_owned(), until.to_string()));
         annotations.extend(end);
     }
-    let before = annotations.insert(KEY_STATE_ANNOTATION.to_owned(), word(desired).to_owned());
-    if before.as_deref() != Some(word(desired)) {
+    let before = annotations.insert(KEY_STATE_ANNOTATION.to_owned(), state_name(desired).to_owned());
+    if before.as_deref() != Some(state_name(desired)) {
         annotations.remove(STATE_SINCE_ANNOTATION);
     }
     secret
 }
 
 /// Notes since when the state is wanted, and since when the key is compromised where the state says so.
-fn date_wish(annotations: &mut BTreeMap<String, String>, now: Timestamp) {
-    let since = moment(annotations, STATE_SINCE_ANNOTATION).unwrap_or(now);
+fn date_state(annotations: &mut BTreeMap<String, String>, now: Timestamp) {
+    let since = timestamp(annotations, STATE_SINCE_ANNOTATION).unwrap_or(now);
     annotations.insert(STATE_SINCE_ANNOTATION.to_owned(), since.to_string());
     let is_compromised = annotations.get(KEY_STATE_ANNOTATION).is_some_and(|state| state == "Compromised");
-    if is_compromised && moment(annotations, COMPROMISED_SINCE_ANNOTATION).is_none() {
+    if is_compromised && timestamp(annotations, COMPROMISED_SINCE_ANNOTATION).is_none() {
         annotations.insert(COMPROMISED_SINCE_ANNOTATION.to_owned(), since.to_string());
     }
 }
 
 /// Forgets what was wanted of a key.
-fn forget_wish(annotations: &mut BTreeMap<String, String>) {
+fn forget_state(annotations: &mut BTreeMap<String, String>) {
     for name in
         [KEY_STATE_ANNOTATION, STATE_SINCE_ANNOTATION, COMPROMISED_SINCE_ANNOTATION, DECRYPT_UNTIL_ANNOTATION]
     {
@@ -239,7 +239,7 @@ fn forget_wish(annotations: &mut BTreeMap<String, String>) {
     }
 }
 
-fn moment(annotations: &BTreeMap<String, String>, name: &str) -> Option<Timestamp> {
+fn timestamp(annotations: &BTreeMap<String, String>, name: &str) -> Option<Timestamp> {
     annotations.get(name)?.parse().ok()
 }
 
@@ -263,11 +263,11 @@ fn changed(mut secret: Secret, step: Step, now: Timestamp) -> Secret {
             label(&mut secret, SEALING_KEY_COMPROMISED);
         }
         Step::Restore => {
-            forget_wish(annotations);
+            forget_state(annotations);
             annotations.remove(OFF_RING_SINCE_ANNOTATION);
             annotations.remove(UNUSED_SINCE_ANNOTATION);
         }
-        Step::RecordRequest => date_wish(annotations, now),
+        Step::RecordRequest => date_state(annotations, now),
         Step::RecordRemoval => note(annotations, OFF_RING_SINCE_ANNOTATION),
         Step::RecordUnused => note(annotations, UNUSED_SINCE_ANNOTATION),
         Step::RecordUsed => drop(annotations.remove(UNUSED_SINCE_ANNOTATION)),

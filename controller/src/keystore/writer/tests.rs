@@ -21,19 +21,19 @@ fn record(secret: &Secret) -> KeyRecord {
 }
 
 /// This key Secret after a person has said so, and after that was dated.
-fn said(secret: Secret, desired: DesiredState, second: i64) -> Secret {
-    changed(wished(secret, desired), Step::RecordRequest, moment(second))
+fn requested(secret: Secret, desired: DesiredState, second: i64) -> Secret {
+    changed(with_desired_state(secret, desired), Step::RecordRequest, moment(second))
 }
 
 #[test]
 fn to_retire_a_compromised_key_takes_back_neither_its_mark_nor_its_end() {
     let compromised = DesiredState::Compromised { decrypt_until: Some(moment(90)) };
-    let retiring = said(said(secret(&[]), compromised, 20), DesiredState::Retired, 30);
+    let retiring = requested(requested(secret(&[]), compromised, 20), DesiredState::Retired, 30);
     let record = record(&retiring);
-    assert_eq!((record.desired, record.wish_since), (DesiredState::Retired, Some(moment(30))));
+    assert_eq!((record.desired, record.state_since), (DesiredState::Retired, Some(moment(30))));
     assert_eq!((record.compromised_since, record.decrypt_until), (Some(moment(20)), Some(moment(90))));
     assert!(record.is_compromised());
-    let again = said(retiring, COMPROMISED, 40);
+    let again = requested(retiring, COMPROMISED, 40);
     assert_eq!(self::record(&again).compromised_since, Some(moment(20)), "since the first word of it");
     assert_eq!(self::record(&again).decrypt_until, None, "that has no end was said");
 }
@@ -44,7 +44,7 @@ fn a_compromise_that_was_noted_without_the_mark_gets_it_with_its_date() {
     let dates = |annotations: &[(&str, &str)]| {
         assert!(record(&secret(annotations)).is_undated());
         let dated = record(&changed(secret(annotations), Step::RecordRequest, moment(30)));
-        (dated.compromised_since, dated.wish_since)
+        (dated.compromised_since, dated.state_since)
     };
     assert_eq!(dates(&noted), (Some(moment(20)), Some(moment(20))));
     assert_eq!(dates(&noted[..1]), (Some(moment(30)), Some(moment(30))));
@@ -65,7 +65,7 @@ fn a_date_that_is_none_is_noted_once() {
 }
 
 #[test]
-fn without_its_state_a_marked_key_is_still_said_to_be_compromised() {
+fn a_marked_key_without_a_state_is_still_compromised() {
     let marked = secret(&[(COMPROMISED_SINCE_ANNOTATION, "1970-01-01T00:00:20Z")]);
     assert_eq!(record(&marked).desired, COMPROMISED);
     let dated = changed(marked, Step::RecordRequest, moment(30));
@@ -74,11 +74,11 @@ fn without_its_state_a_marked_key_is_still_said_to_be_compromised() {
 
 #[test]
 fn only_a_person_who_puts_the_key_back_takes_the_mark_away() {
-    let compromised = || said(secret(&[]), COMPROMISED, 20);
+    let compromised = || requested(secret(&[]), COMPROMISED, 20);
     for desired in
         [COMPROMISED, DesiredState::Compromised { decrypt_until: Some(moment(90)) }, DesiredState::Retired]
     {
-        assert!(record(&wished(compromised(), desired)).is_compromised(), "{desired:?}");
+        assert!(record(&with_desired_state(compromised(), desired)).is_compromised(), "{desired:?}");
     }
     let steps = [
         Step::Activate,
@@ -90,13 +90,16 @@ fn only_a_person_who_puts_the_key_back_takes_the_mark_away() {
         Step::RecordUsed,
     ];
     for step in steps {
-        let stepped = changed(wished(compromised(), DesiredState::Retired), step, moment(40));
+        let stepped = changed(with_desired_state(compromised(), DesiredState::Retired), step, moment(40));
         assert_eq!(record(&stepped).compromised_since, Some(moment(20)), "{step:?}");
     }
-    let taken_back = wished(compromised(), DesiredState::Active);
+    let taken_back = with_desired_state(compromised(), DesiredState::Active);
     assert_eq!(taken_back.annotations(), secret(&[]).annotations(), "it is as if nothing was said");
-    let mut put_back =
-        changed(wished(compromised(), DesiredState::Retired), Step::RemoveCompromised, moment(40));
+    let mut put_back = changed(
+        with_desired_state(compromised(), DesiredState::Retired),
+        Step::RemoveCompromised,
+        moment(40),
+    );
     assert_eq!(record(&put_back).label, KeyLabel::Compromised);
     put_back.labels_mut().insert(SEALING_KEY_LABEL.to_owned(), SEALING_KEY_ACTIVE.to_owned());
     assert!(!record(&put_back).is_compromised());
