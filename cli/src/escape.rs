@@ -1,28 +1,29 @@
-//! Escaping of untrusted text for a terminal: every invisible or control character is written as `\u{1b}`.
+//! Text of others as it may be shown on a terminal: every character that has no shape of its own, or changes how others are shown,
+//! is escaped as `\u{1b}`.
 
-/// Escapes one line, line breaks and tabs included.
+/// One line: line breaks and tabs are escaped, too.
 pub(crate) fn line(text: &str) -> String {
     text.split_inclusive(['"', '\'', '\\']).map(escaped_piece).collect()
 }
 
-/// Escapes a text; line breaks stay.
+/// Text in lines: line breaks stay.
 pub(crate) fn lines(text: &str) -> String {
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Escapes a piece that has quotes and backslashes at its end only; these stay unchanged.
+/// A piece that has quotes and backslashes only at its end; these stay as they are.
 fn escaped_piece(piece: &str) -> String {
     let body = piece.trim_end_matches(['"', '\'', '\\']);
     let end = piece.strip_prefix(body).unwrap_or_default();
-    let mut escaped = String::with_capacity(piece.len());
+    let mut shown = String::with_capacity(piece.len());
     for character in body.escape_debug() {
         if is_invisible(character) {
-            escaped.extend(character.escape_unicode());
+            shown.extend(character.escape_unicode());
         } else {
-            escaped.push(character);
+            shown.push(character);
         }
     }
-    escaped + end
+    shown + end
 }
 
 /// Invisible characters that are letters, marks or symbols: all of the Unicode property `Default_Ignorable_Code_Point` (Unicode 17),

@@ -1,16 +1,18 @@
-//! The help text: flags in groups, with examples.
+//! The help: grouped, with examples. Also the shape of the command for completions and the man page.
 
+use clap::builder::ValueHint;
+use clap::{Arg, ArgAction, Command, CommandFactory as _};
+
+use crate::commands::Grammar;
 use crate::escape;
 use crate::flags::{FLAGS, Flag, Group};
 
-/// The description of the program.
-pub(crate) const INTRODUCTION: &str = "\
+const INTRODUCTION: &str = "\
 Seals Kubernetes Secrets so that they can be kept in Git: reads Secrets (YAML or JSON) from
 stdin or -f, encrypts each item with the certificate of the cluster's sealed-secrets
 controller, and prints SealedSecrets. Only that controller can decrypt them.";
 
-/// Examples of common uses.
-pub(crate) const EXAMPLES: &str =
+const EXAMPLES: &str =
     "  kubectl create secret generic db --dry-run=client --from-literal=password=x -o yaml \\
     | kubeseal -n shop -w db.yaml                  seal with the certificate of the cluster
   kubeseal --fetch-cert > cluster.pem              keep the certificate
@@ -32,12 +34,11 @@ const SUBCOMMANDS: &str =
   kubeseal completion bash|zsh|fish                print a completion script for the shell
   kubeseal man                                     print the manual page";
 
-/// The description of environment variables.
-pub(crate) const ENVIRONMENT: &str = "\
+const ENVIRONMENT: &str = "\
 Every flag but the last group can be set by a variable: SEALED_SECRETS_CONTROLLER_NAME for
 --controller-name, and so on. A flag on the command line wins.";
 
-/// Formats the help, with a final newline.
+/// The help text with a final newline.
 pub(crate) fn text(program: &str) -> String {
     let mut output = format!("Usage of {}:\n\n{INTRODUCTION}\n", escape::line(program));
     for group in Group::ALL {
@@ -54,6 +55,51 @@ fn line(flag: &Flag) -> String {
     let letter = flag.short.map_or_else(|| "    ".to_owned(), |letter| format!("-{letter}, "));
     let shown = format!("{letter}--{} {}", flag.name, flag.value);
     format!("  {:<42} {}\n", shown.trim_end(), flag.help)
+}
+
+/// The command as clap describes it; parsing is done by [`crate::flags`].
+pub(crate) fn command() -> Command {
+    let man = Command::new("man")
+        .about("Print the manual page, of the program or of a subcommand")
+        .arg(Arg::new("subcommand").num_args(0..));
+    Command::new("kubeseal")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Seals Kubernetes Secrets so that they can be kept in Git")
+        .long_about(INTRODUCTION)
+        .after_long_help(format!("Examples:\n{EXAMPLES}\n\nEnvironment:\n{ENVIRONMENT}"))
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .disable_help_subcommand(true)
+        .args(FLAGS.iter().map(argument))
+        .subcommands(Grammar::command().get_subcommands().cloned())
+        .subcommand(completion())
+        .subcommand(man)
+}
+
+/// The subcommand `completion`.
+pub(crate) fn completion() -> Command {
+    Command::new("completion")
+        .about("Print a completion script for the shell")
+        .arg(Arg::new("shell").required(true).value_parser(["bash", "zsh", "fish"]))
+}
+
+/// A flag as clap describes it.
+pub(crate) fn argument(flag: &Flag) -> Arg {
+    let argument = Arg::new(flag.name).long(flag.name).help(flag.help).help_heading(flag.group.heading());
+    let argument = match flag.short {
+        Some(letter) => argument.short(letter),
+        None => argument,
+    };
+    if flag.kind.is_bool() {
+        return argument.action(ArgAction::SetTrue);
+    }
+    let hint = if flag.value.contains("FILE") { ValueHint::FilePath } else { ValueHint::Unknown };
+    let argument = argument.action(ArgAction::Append).value_name(flag.value).value_hint(hint);
+    match flag.name {
+        "format" => argument.value_parser(["json", "yaml"]),
+        "scope" => argument.value_parser(["strict", "namespace-wide", "cluster-wide"]),
+        _ => argument,
+    }
 }
 
 #[cfg(test)]
@@ -74,5 +120,10 @@ mod tests {
     #[test]
     fn every_line_of_the_examples_is_indented() {
         assert!(EXAMPLES.lines().chain(SUBCOMMANDS.lines()).all(|line| line.starts_with("  ")));
+    }
+
+    #[test]
+    fn clap_accepts_the_description() {
+        command().debug_assert();
     }
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::{escape, platform};
 
-/// Text that was read, with its origin.
+/// What was read, and what to call it in messages.
 pub(crate) struct Input {
     /// The file's path, or `standard input`.
     pub(crate) name: String,
@@ -20,7 +20,7 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// Reads the file, or stdin without one; on a terminal prints a line that asks for the input.
+    /// Reads the file, or stdin where there is none; on a terminal says what it waits for.
     pub(crate) fn read(file: Option<&str>) -> Result<Self, Error> {
         match file {
             Some(path) => {
@@ -31,12 +31,12 @@ impl Input {
         }
     }
 
-    /// Reads the file, or stdin for `-`.
+    /// Reads the file, or stdin where it is `-`.
     pub(crate) fn read_source(path: &str) -> Result<Self, Error> {
         if path == "-" { Self::read(None) } else { Self::read_target(path) }
     }
 
-    /// Reads a file in order to edit it.
+    /// Reads a file that is to be edited.
     pub(crate) fn read_target(path: &str) -> Result<Self, Error> {
         Self::from_bytes(path, read_file(path)?)
     }
@@ -52,22 +52,22 @@ impl Input {
         }
     }
 
-    /// Parses the documents.
+    /// Its documents.
     pub(crate) fn documents(&self) -> Result<Vec<Document>, Error> {
         documents(&self.text).map_err(|cause| Error::Manifest(self.name.clone(), cause))
     }
 }
 
-/// Reads a whole file.
+/// Reads a file whole.
 pub(crate) fn read_file(path: &str) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(|cause| Error::File { operation: "open", path: path.to_owned(), cause })
 }
 
-/// Reads stdin to its end; on a terminal prints a line that asks for the input.
+/// Reads stdin whole; on a terminal says what it waits for.
 pub(crate) fn read_stdin(wanted: &str) -> Result<Vec<u8>, Error> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
-        log(&format!("(tty detected: expecting {wanted} in stdin)"));
+        tell(&format!("(tty detected: expecting {wanted} in stdin)"));
     }
     let mut bytes = Vec::new();
     let failed = |cause| Error::File { operation: "read", path: "stdin".to_owned(), cause };
@@ -75,17 +75,12 @@ pub(crate) fn read_stdin(wanted: &str) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// Writes a warning to stderr.
-pub(crate) fn warn(text: &str) {
-    log(&format!("warning: {text}"));
-}
-
-/// Writes one line to stderr, escaped. A closed stderr is no failure.
-pub(crate) fn log(line: &str) {
+/// Says one line on stderr, escaped. Where nobody can hear it any more the work goes on.
+pub(crate) fn tell(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", escape::line(line));
 }
 
-/// Writes to the file, or to stdout without one.
+/// Writes to the file, or to stdout where there is none.
 pub(crate) fn write(file: Option<&str>, bytes: &[u8]) -> Result<(), Error> {
     if let Some(path) = file {
         return replace(path, bytes, Mode::OfTheOldFile);
@@ -95,7 +90,7 @@ pub(crate) fn write(file: Option<&str>, bytes: &[u8]) -> Result<(), Error> {
     stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(failed)
 }
 
-/// Writes plaintext to the file with mode 0600, or to stdout without one.
+/// Writes plaintext to the file, which then only its owner may read, or to stdout where there is none.
 pub(crate) fn write_plaintext(file: Option<&str>, bytes: &[u8]) -> Result<(), Error> {
     match file {
         Some(path) => replace(path, bytes, Mode::OwnerOnly),
@@ -106,14 +101,15 @@ pub(crate) fn write_plaintext(file: Option<&str>, bytes: &[u8]) -> Result<(), Er
 /// The mode of a file that replaces another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// The mode of the old file.
+    /// That of the other.
     OfTheOldFile,
-    /// 0600, the mode of a new file.
+    /// 0600, as a new file has it.
     OwnerOnly,
 }
 
-/// Replaces a file atomically: readers see the old content or the new, also after a crash. The owner stays if the system permits it, and
-/// the mode by `mode`; a new file gets mode 0600. A symbolic link stays, and its target is replaced or created.
+/// Replaces a file as a whole: readers see the old content or the new, also after a crash. Owner, where the system lets us,
+/// and mode stay, unless `mode` says otherwise; a new file is readable by its owner only. A symbolic link keeps pointing at the file that is replaced, or
+/// made where it leads.
 pub(crate) fn replace(path: &str, bytes: &[u8], mode: Mode) -> Result<(), Error> {
     let failed = |operation| move |cause| Error::File { operation, path: path.to_owned(), cause };
     let target = target_of(Path::new(path)).map_err(failed("open"))?;
@@ -137,7 +133,7 @@ pub(crate) fn replace(path: &str, bytes: &[u8], mode: Mode) -> Result<(), Error>
     Ok(())
 }
 
-/// The target of a path after all symbolic links, whether or not it exists.
+/// Where a path leads, links followed, also to where nothing is yet.
 fn target_of(path: &Path) -> io::Result<PathBuf> {
     match fs::canonicalize(path) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => match fs::read_link(path) {
@@ -148,7 +144,7 @@ fn target_of(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Replaces a file that was read and edited, unless it changed in the meantime.
+/// Replaces a file that was read and edited, unless somebody else changed it meanwhile.
 pub(crate) fn replace_edited(before: &Input, text: &str) -> Result<(), Error> {
     if read_file(&before.name)? != before.text.as_bytes() {
         return Err(Error::Changed(before.name.clone()));

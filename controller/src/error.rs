@@ -6,8 +6,8 @@ use sealed_secrets_core::template::Class;
 use sealed_secrets_core::unseal::UnsealError;
 use thiserror::Error;
 
-use crate::api::client;
 use crate::args::ListenAddress;
+use crate::client;
 
 /// Bytes of what is said of one failure: it stands in each condition, which are stored with the object.
 const LONGEST_MESSAGE: usize = 8 << 10;

@@ -7,24 +7,38 @@
 // A slice that begins or ends inside a character panics with the text.
 #![cfg_attr(not(test), warn(clippy::string_slice))]
 
-pub(crate) mod api;
+mod api_requests;
+mod api_servers;
 pub mod args;
+mod backoff;
+mod client;
 mod clock;
 mod context;
 mod error;
+mod event;
+mod fair_semaphore;
+mod home;
 mod http;
-pub(crate) mod installation;
+mod key_list;
+mod key_metrics;
 mod keystore;
+mod log_line;
 mod memory_guard;
 mod metrics;
+mod own_kinds;
+mod page_limit;
 mod policy;
+mod process;
 mod sealed_secret;
 mod sealing_keys;
 mod startup;
+mod surroundings;
 pub mod telemetry;
-pub(crate) mod template_sources;
+mod token_file;
+mod unsynced;
 mod usage;
-pub(crate) mod work;
+mod work_limits;
+mod writing;
 
 pub use error::StartError;
 pub use memory_guard::protect_memory;

@@ -12,27 +12,21 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::backoff::Failures;
-use crate::api::client;
-use crate::api::optional_crd_watch::Follower;
-use crate::api::servers;
 use crate::args::Args;
+use crate::backoff::Failures;
 use crate::context::{Context, RingReceiver};
 use crate::error::StartError;
-use crate::http;
-use crate::http::{
-    ConnectionTimeouts, HttpState, Limits, RateLimiter, Readiness, RequestHandler, TrustedProxies,
-};
-use crate::installation;
-use crate::keystore::list::refresh::KeyRefresh;
-use crate::keystore::{Inputs, Keystore};
+use crate::http::{Desk, Interface, Limits, Patience, RateLimiter, Readiness, TrustedProxies};
+use crate::key_list::KeyList;
+use crate::keystore::{Guidance, Keystore};
 use crate::metrics::Metrics;
+use crate::own_kinds::Follower;
 use crate::policy::Reporter;
-use crate::sealed_secret;
 use crate::sealed_secret::Selection;
 use crate::sealing_keys::SealingKeys;
-use crate::usage::KeyUsageIndex;
-use crate::work::limits::WorkLimits;
+use crate::usage::Ledger;
+use crate::work_limits::WorkLimits;
+use crate::{api_servers, client, home, http, sealed_secret};
 
 const STACK: usize = 8 << 20;
 /// On each of the two ports.
@@ -85,7 +79,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
     let metrics_listener = http::listen(&args.listen_metrics_addr, "listen-metrics-addr").await?;
     let metrics = Arc::new(Metrics::new(args.metrics_omit_secret_labels));
     let client = client::connect(&args, Arc::clone(metrics.api_requests())).await?;
-    let namespace = installation::namespace();
+    let namespace = home::namespace();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace, "{DEFAULT_CONTROLLER_NAME} starts");
 
     tell_what_flags_do_not_do(&args);
@@ -94,9 +88,9 @@ async fn serve(args: Args) -> Result<(), StartError> {
         labels: args.label_selector.clone(),
         repair: !args.skip_recreate,
     };
-    let usage = Arc::new(KeyUsageIndex::new(selection.is_all()));
+    let usage = Arc::new(Ledger::new(selection.is_all()));
     let keys = Keys::new(&client, &args, &namespace, &usage, &metrics);
-    let (ring, key_refresh) = (keys.keystore.subscribe(), keys.keystore.key_refresh());
+    let (ring, key_list) = (keys.keystore.subscribe(), keys.keystore.key_list());
     let proxies = trusted_proxies(&args, &client);
     let context = Arc::new(Context {
         client,
@@ -107,7 +101,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
         update_status: args.update_status,
         max_retries: args.max_unseal_retries,
         ring: ring.clone(),
-        key_refresh: Arc::clone(&key_refresh),
+        key_list: Arc::clone(&key_list),
         metrics: Arc::clone(&metrics),
         usage,
         backoff: Failures::default(),
@@ -116,10 +110,10 @@ async fn serve(args: Args) -> Result<(), StartError> {
         status_forgets: AtomicBool::new(false),
         namespace: namespace.clone(),
     });
-    let timeouts = timeouts(&args);
-    let http_state = http_state(&args, ring, key_refresh, proxies, &metrics, &stop);
-    let servers = tokio::spawn(http::serve(listener, http_state, timeouts, stop.clone()));
-    let metrics_server = tokio::spawn(http::serve_metrics(metrics_listener, metrics, timeouts, stop.clone()));
+    let patience = patience(&args);
+    let interface = interface(&args, ring, key_list, proxies, &metrics, &stop);
+    let servers = tokio::spawn(http::serve(listener, interface, patience, stop.clone()));
+    let metrics_server = tokio::spawn(http::serve_metrics(metrics_listener, metrics, patience, stop.clone()));
     let work = tokio::spawn(sealed_secret::run(context, selection, stop.clone()));
 
     let all_work = async {
@@ -145,7 +139,6 @@ struct Keys {
     shown: Follower<SealingKey>,
     mirror: SealingKeys,
     reporter: Reporter,
-    metrics: Arc<Metrics>,
 }
 
 impl Keys {
@@ -153,40 +146,37 @@ impl Keys {
         client: &Client,
         args: &Args,
         namespace: &str,
-        key_usage: &Arc<KeyUsageIndex>,
+        ledger: &Arc<Ledger>,
         metrics: &Arc<Metrics>,
     ) -> Self {
         let told = Arc::default();
         let policies = Follower::new(client.clone(), namespace, &told);
         let shown = Follower::new(client.clone(), namespace, &told);
-        let desired_states = watch::Sender::default();
-        let inputs = Inputs {
+        let wishes = watch::Sender::default();
+        let guidance = Guidance {
             policies: policies.subscribe(),
-            desired_states: desired_states.subscribe(),
-            key_usage: Arc::clone(key_usage),
+            wishes: wishes.subscribe(),
+            ledger: Arc::clone(ledger),
         };
-        let keystore = Keystore::new(client, args, namespace, inputs);
+        let keystore = Keystore::new(client.clone(), args, namespace, guidance, Arc::clone(metrics));
         let (views, followed) = (keystore.views(), shown.subscribe());
         let mirror = SealingKeys::new(
             client.clone(),
             namespace,
             views.clone(),
             followed,
-            key_usage.subscribe(),
-            desired_states,
-            keystore.key_refresh(),
+            ledger.subscribe(),
+            wishes,
+            keystore.key_list(),
         );
         let reporter =
-            Reporter::new(client.clone(), namespace, policies.subscribe(), views, key_usage.subscribe());
-        Self { keystore, policies, shown, mirror, reporter, metrics: Arc::clone(metrics) }
+            Reporter::new(client.clone(), namespace, policies.subscribe(), views, ledger.subscribe());
+        Self { keystore, policies, shown, mirror, reporter }
     }
 
     /// Returns which part has stopped, which none does by itself.
     async fn run(self, asked_for_key: Signal) -> StartError {
-        let (metrics, views) = (self.metrics, self.keystore.views());
-        let measure = async move { metrics.keys().follow(views).await };
         tokio::select! {
-            _ = tokio::spawn(measure) => StartError::Stopped("the metrics of keys"),
             _ = tokio::spawn(self.keystore.run(asked_for_key)) => StartError::Stopped("the keystore"),
             _ = tokio::spawn(self.policies.run()) => StartError::Stopped("the watch of policies"),
             _ = tokio::spawn(self.shown.run()) => StartError::Stopped("the watch of SealingKeys"),
@@ -205,27 +195,27 @@ async fn overdue(stop: &CancellationToken) {
 /// The proxies that the flag names; API servers join them.
 fn trusted_proxies(args: &Args, client: &Client) -> Arc<TrustedProxies> {
     let proxies = Arc::new(TrustedProxies::new(args.trusted_proxies.clone()));
-    tokio::spawn(servers::follow(client.clone(), Arc::clone(&proxies)));
+    tokio::spawn(api_servers::follow(client.clone(), Arc::clone(&proxies)));
     proxies
 }
 
-fn http_state(
+fn interface(
     args: &Args,
     ring: RingReceiver,
-    key_refresh: Arc<KeyRefresh>,
+    key_list: Arc<KeyList>,
     proxies: Arc<TrustedProxies>,
     metrics: &Arc<Metrics>,
     stop: &CancellationToken,
-) -> HttpState {
+) -> Interface {
     let limits = Limits { per_second: args.rate_limit.get().into(), burst: args.rate_limit_burst.get() };
     let (reading, writing) = (limit(args.read_timeout), limit(args.write_timeout));
-    HttpState {
+    Interface {
         readiness: Readiness {
             ring: ring.clone(),
             api_requests: Arc::clone(metrics.api_requests()),
             stop: stop.clone(),
         },
-        request_handler: RequestHandler::new(ring.clone(), key_refresh, args.v1_data(), reading, writing),
+        desk: Desk::new(ring.clone(), key_list, args.v1_data(), reading, writing),
         ring,
         limiter: RateLimiter::new(limits, Instant::now()),
         proxies,
@@ -233,8 +223,8 @@ fn http_state(
     }
 }
 
-fn timeouts(args: &Args) -> ConnectionTimeouts {
-    ConnectionTimeouts {
+fn patience(args: &Args) -> Patience {
+    Patience {
         connections: CONNECTIONS,
         headers: limit(args.read_timeout).min(HEADERS),
         answer: limit(args.write_timeout).min(ANSWER),

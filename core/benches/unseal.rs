@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use sealed_secrets_core::crypto::{KeyPair, KeySize, envelope};
-use sealed_secrets_core::keyring::{KeyRing, OrderBy, RingKey};
+use sealed_secrets_core::keyring::{KeyRing, OrderBy, SealingKey};
 use sealed_secrets_core::label::Label;
 use sealed_secrets_core::opening::{V1Data, open_all};
 use sealed_secrets_core::seal::seal_secret;
@@ -23,12 +23,12 @@ const ITEMS: [usize; 3] = [1, 2, 10];
 /// Bytes in front of the RSA block of an item: its length.
 const LENGTH_BYTES: usize = 2;
 
-static KEY: LazyLock<Arc<RingKey>> = LazyLock::new(|| {
+static KEY: LazyLock<Arc<SealingKey>> = LazyLock::new(|| {
     let key = KeyPair::generate(KeySize::Rsa4096).expect("a key can be made");
     let pem = key.expose_pkcs1_pem().expect("a key can be written");
     let data = [("tls.key".to_owned(), ByteString(pem.as_bytes().to_vec()))];
     let secret = Secret { data: Some(data.into()), ..Secret::default() };
-    Arc::new(RingKey::from_secret(&secret, OrderBy::CertNotBefore).expect("a key can be read"))
+    Arc::new(SealingKey::from_secret(&secret, OrderBy::CertNotBefore).expect("a key can be read"))
 });
 
 fn main() {

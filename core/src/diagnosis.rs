@@ -9,10 +9,10 @@ use sealed_secrets_crds::names::{CLUSTER_WIDE_ANNOTATION, NAMESPACE_WIDE_ANNOTAT
 use sealed_secrets_crds::{Scope, SealedSecret};
 
 use crate::crypto::envelope::Envelope;
-use crate::decrypt_attempt::{DecryptAttempt, KeyOrder};
 use crate::keyring::KeyRing;
 use crate::label::Label;
 use crate::opening::{OpenError, OpeningError, decode};
+use crate::trial::{KeyOrder, Trial};
 
 /// Private-key operations that the examination of one object may take.
 pub const LIMIT: usize = 200;
@@ -158,9 +158,9 @@ impl Examination {
         let Ok(envelope) = Envelope::parse(bytes) else { return Some(Finding::NoKey) };
         while let Some((scope, label)) = self.others.get(self.place.0) {
             match self.keys.open(&envelope, label, &mut self.place.1, operations) {
-                DecryptAttempt::Opened(..) => return Some(Finding::SealedIn(*scope)),
-                DecryptAttempt::NoKey => self.place = (self.place.0 + 1, 0),
-                DecryptAttempt::OutOfOperations => return None,
+                Trial::Opened(..) => return Some(Finding::SealedIn(*scope)),
+                Trial::NoKey => self.place = (self.place.0 + 1, 0),
+                Trial::OutOfOperations => return None,
             }
         }
         Some(Finding::NoKey)

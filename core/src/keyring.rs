@@ -59,7 +59,7 @@ pub enum CertificateProblem {
 
 /// One key of the ring with what is known of it.
 #[derive(Debug)]
-pub struct RingKey {
+pub struct SealingKey {
     name: String,
     key_pair: KeyPair,
     certificate: Result<SealingCertificate, CertificateProblem>,
@@ -68,7 +68,7 @@ pub struct RingKey {
     order_time: Timestamp,
 }
 
-impl RingKey {
+impl SealingKey {
     /// Reads a key Secret: `data["tls.key"]` and `data["tls.crt"]`, whatever the Secret's type (compatibility 4.6).
     ///
     /// A key whose certificate is missing, unreadable or another key's is accepted, since it may be needed to open
@@ -118,7 +118,7 @@ impl RingKey {
 
     /// Whether it may be offered for sealing: active, with a certificate of its own.
     #[must_use]
-    pub fn may_be_primary(&self) -> bool {
+    pub fn may_lead(&self) -> bool {
         !self.pending && self.certificate.is_ok()
     }
 
@@ -147,8 +147,8 @@ impl RingKey {
 /// The order is total, by time and then by fingerprint (key-rotation rule 7), so that all replicas agree on the newest.
 #[derive(Clone, Debug, Default)]
 pub struct KeyRing {
-    keys: Vec<Arc<RingKey>>,
-    primary: Option<Arc<RingKey>>,
+    keys: Vec<Arc<SealingKey>>,
+    primary: Option<Arc<SealingKey>>,
     compromised: BTreeSet<Fingerprint>,
     identity: OnceLock<String>,
 }
@@ -156,25 +156,25 @@ pub struct KeyRing {
 impl KeyRing {
     /// A ring of these keys. Of two Secrets with the same key the one that leads is kept, else the first.
     #[must_use]
-    pub fn new(mut keys: Vec<Arc<RingKey>>) -> Self {
+    pub fn new(mut keys: Vec<Arc<SealingKey>>) -> Self {
         keys.sort_by(|a, b| rank(b).cmp(&rank(a)));
-        let mut distinct: Vec<Arc<RingKey>> = Vec::with_capacity(keys.len());
+        let mut distinct: Vec<Arc<SealingKey>> = Vec::with_capacity(keys.len());
         for key in keys {
             match distinct.iter_mut().find(|kept| kept.fingerprint() == key.fingerprint()) {
-                Some(kept) if !kept.may_be_primary() && key.may_be_primary() => *kept = key,
+                Some(kept) if !kept.may_lead() && key.may_lead() => *kept = key,
                 Some(_) => {}
                 None => distinct.push(key),
             }
         }
         distinct.sort_by(|a, b| rank(b).cmp(&rank(a)));
-        let primary = distinct.iter().find(|key| key.may_be_primary()).cloned();
+        let primary = distinct.iter().find(|key| key.may_lead()).cloned();
         Self { keys: distinct, primary, ..Self::default() }
     }
 
     /// The same keys, led by this one if it may lead, and by none otherwise.
     #[must_use]
-    pub fn with_primary(self, primary: Option<&Fingerprint>) -> Self {
-        let chosen = self.keys.iter().find(|key| Some(key.fingerprint()) == primary && key.may_be_primary());
+    pub fn led_by(self, primary: Option<&Fingerprint>) -> Self {
+        let chosen = self.keys.iter().find(|key| Some(key.fingerprint()) == primary && key.may_lead());
         Self { primary: chosen.cloned(), ..self }
     }
 
@@ -198,18 +198,18 @@ impl KeyRing {
 
     /// The key that is offered for sealing: the newest that may lead, if no other was chosen.
     #[must_use]
-    pub fn primary(&self) -> Option<&Arc<RingKey>> {
+    pub fn primary(&self) -> Option<&Arc<SealingKey>> {
         self.primary.as_ref()
     }
 
     /// The newest key, pending ones included.
     #[must_use]
-    pub fn newest(&self) -> Option<&Arc<RingKey>> {
+    pub fn newest(&self) -> Option<&Arc<SealingKey>> {
         self.keys.first()
     }
 
     /// The keys, newest first.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<RingKey>> {
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<SealingKey>> {
         self.keys.iter()
     }
 
@@ -243,7 +243,7 @@ impl KeyRing {
     }
 }
 
-fn rank(key: &RingKey) -> (Timestamp, &Fingerprint) {
+fn rank(key: &SealingKey) -> (Timestamp, &Fingerprint) {
     (key.order_time(), key.fingerprint())
 }
 

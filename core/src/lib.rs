@@ -8,15 +8,15 @@
 #![cfg_attr(not(test), warn(clippy::string_slice))]
 
 pub mod crypto;
-mod decrypt_attempt;
 pub mod diagnosis;
 pub mod keyring;
 pub mod label;
 pub mod manifest;
 pub mod names;
 pub mod opening;
-pub mod re_encrypt;
+pub mod rewrap;
 pub mod rotation;
 pub mod seal;
 pub mod template;
+mod trial;
 pub mod unseal;

@@ -13,9 +13,9 @@ use zeroize::Zeroizing;
 
 use crate::crypto::Fingerprint;
 use crate::crypto::envelope::{Envelope, FramingError};
-use crate::decrypt_attempt::{DecryptAttempt, KeyOrder};
 use crate::keyring::KeyRing;
 use crate::label::Label;
+use crate::trial::{KeyOrder, Trial};
 
 /// Bytes of the names of items in one sentence of an error.
 const LONGEST_LIST: usize = 2_000;
@@ -228,15 +228,15 @@ impl Opening {
     pub fn advance(mut self, operations: &mut usize) -> Step {
         while let Some((name, ciphertext)) = self.waiting.pop_front() {
             match self.open(&ciphertext, operations) {
-                Ok(DecryptAttempt::OutOfOperations) => {
+                Ok(Trial::OutOfOperations) => {
                     self.waiting.push_front((name, ciphertext));
                     return Step::Unfinished(self);
                 }
-                Ok(DecryptAttempt::Opened(plaintext, key)) => {
+                Ok(Trial::Opened(plaintext, key)) => {
                     self.note_use(key);
                     self.opened.insert(name, plaintext);
                 }
-                Ok(DecryptAttempt::NoKey) => drop(self.failed.insert(name, OpenError::NoKey)),
+                Ok(Trial::NoKey) => drop(self.failed.insert(name, OpenError::NoKey)),
                 Err(cause) => drop(self.failed.insert(name, cause)),
             }
             self.tried = 0;
@@ -244,7 +244,7 @@ impl Opening {
         Step::Finished(self.finish())
     }
 
-    fn open(&mut self, ciphertext: &Ciphertext, operations: &mut usize) -> Result<DecryptAttempt, OpenError> {
+    fn open(&mut self, ciphertext: &Ciphertext, operations: &mut usize) -> Result<Trial, OpenError> {
         let bytes = ciphertext.as_ref().map_err(|cause| *cause)?;
         let envelope = Envelope::parse(bytes).map_err(OpenError::Framing)?;
         Ok(self.keys.open(&envelope, &self.label, &mut self.tried, operations))
@@ -309,8 +309,8 @@ pub fn open_value(ring: &KeyRing, label: &Label, text: &str) -> Result<Zeroizing
     let envelope = Envelope::parse(&bytes).map_err(OpenError::Framing)?;
     let (mut tried, mut operations) = (0, usize::MAX);
     match KeyOrder::new(ring, &[]).open(&envelope, label, &mut tried, &mut operations) {
-        DecryptAttempt::Opened(plaintext, _) => Ok(plaintext),
-        DecryptAttempt::NoKey | DecryptAttempt::OutOfOperations => Err(OpenError::NoKey),
+        Trial::Opened(plaintext, _) => Ok(plaintext),
+        Trial::NoKey | Trial::OutOfOperations => Err(OpenError::NoKey),
     }
 }
 

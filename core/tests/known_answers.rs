@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 use sealed_secrets_core::crypto::{
     CertificateError, KeyPair, KeyPairError, PublicKeyError, SealingCertificate,
 };
-use sealed_secrets_core::keyring::{CertificateProblem, KeyRing, KeySecretError, OrderBy, RingKey};
+use sealed_secrets_core::keyring::{CertificateProblem, KeyRing, KeySecretError, OrderBy, SealingKey};
 use sealed_secrets_core::label::Label;
 use sealed_secrets_core::opening::{OpenError, open_value};
 use sealed_secrets_crds::Scope;
@@ -30,7 +30,7 @@ fn key_secret(key: &str, certificate: &str) -> Secret {
 }
 
 fn ring() -> KeyRing {
-    let key = RingKey::from_secret(&key_secret(PKCS1, CERTIFICATE), OrderBy::CertNotBefore).unwrap();
+    let key = SealingKey::from_secret(&key_secret(PKCS1, CERTIFICATE), OrderBy::CertNotBefore).unwrap();
     KeyRing::new(vec![Arc::new(key)])
 }
 
@@ -67,8 +67,8 @@ fn a_certificate_without_an_end_is_handed_out_for_its_key() {
     let pem = include_str!("data/without-end.crt");
     let certificate = SealingCertificate::from_pem(pem.as_bytes()).unwrap();
     assert!(certificate.is_without_end() && certificate.not_before().to_string() == "2026-01-01T00:00:00Z");
-    let key = RingKey::from_secret(&key_secret(PKCS1, pem), OrderBy::CertNotBefore).unwrap();
-    assert!(key.may_be_primary() && key.problem().is_none());
+    let key = SealingKey::from_secret(&key_secret(PKCS1, pem), OrderBy::CertNotBefore).unwrap();
+    assert!(key.may_lead() && key.problem().is_none());
     let ends = SealingCertificate::from_pem(CERTIFICATE.as_bytes()).unwrap();
     assert!(!ends.is_without_end());
 }
@@ -119,7 +119,7 @@ fn what_upstream_sealed_opens_under_no_label_but_its_own() {
 #[test]
 fn a_key_secret_says_which_field_is_wrong() {
     let read = |key: &str, certificate: &str| {
-        RingKey::from_secret(&key_secret(key, certificate), OrderBy::CertNotBefore)
+        SealingKey::from_secret(&key_secret(key, certificate), OrderBy::CertNotBefore)
     };
     assert_eq!(read("", CERTIFICATE).unwrap_err(), KeySecretError::NoPrivateKey);
     let elliptic = read(include_str!("data/ec-sec1.pem"), CERTIFICATE).unwrap_err();
@@ -136,7 +136,7 @@ fn a_key_without_a_certificate_of_its_own_opens_but_never_leads() {
         (key_secret(&other, "rubbish"), CertificateProblem::Unusable(CertificateError::NoPem)),
     ];
     for (secret, problem) in cases {
-        let key = RingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap();
+        let key = SealingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap();
         assert_eq!(key.problem(), Some(&problem));
         let ring = KeyRing::new(vec![Arc::new(key)]);
         assert!(ring.primary().is_none());

@@ -12,16 +12,16 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use sealed_secrets_core::crypto::{CertificateRequest, KeyPair, KeySize, PublicKey};
 use sealed_secrets_core::diagnosis::{Examination, Examined, LIMIT};
-use sealed_secrets_core::keyring::{KeyRing, OrderBy, RingKey};
+use sealed_secrets_core::keyring::{KeyRing, OrderBy, SealingKey};
 use sealed_secrets_core::label::Label;
 use sealed_secrets_core::opening::{Content, Finished, KeyUse, Opening, Step, V1Data, open_all};
-use sealed_secrets_core::re_encrypt::can_decrypt;
+use sealed_secrets_core::rewrap::opens;
 use sealed_secrets_core::seal::seal_value;
 use sealed_secrets_crds::names::NAMESPACE_WIDE_ANNOTATION;
 use sealed_secrets_crds::{Scope, SealedSecret, SealedSecretSpec};
 
 /// A key whose certificate begins in this year after 2000.
-fn key(year: i64, size: KeySize) -> Arc<RingKey> {
+fn key(year: i64, size: KeySize) -> Arc<SealingKey> {
     let key = KeyPair::generate(size).unwrap();
     let request = CertificateRequest {
         common_name: String::new(),
@@ -33,14 +33,14 @@ fn key(year: i64, size: KeySize) -> Arc<RingKey> {
     let field = |name: &str, value: &str| (name.to_owned(), ByteString(value.as_bytes().to_vec()));
     let data = [field("tls.key", &key.expose_pkcs1_pem().unwrap()), field("tls.crt", certificate.pem())];
     let secret = Secret { data: Some(data.into()), ..Secret::default() };
-    Arc::new(RingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap())
+    Arc::new(SealingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap())
 }
 
 /// Oldest first.
-static KEYS: LazyLock<[Arc<RingKey>; 4]> =
+static KEYS: LazyLock<[Arc<SealingKey>; 4]> =
     LazyLock::new(|| [1, 2, 3, 4].map(|year| key(year, KeySize::Rsa2048)));
-static FOREIGN: LazyLock<Arc<RingKey>> = LazyLock::new(|| key(5, KeySize::Rsa2048));
-static LARGER: LazyLock<Arc<RingKey>> = LazyLock::new(|| key(6, KeySize::Rsa3072));
+static FOREIGN: LazyLock<Arc<SealingKey>> = LazyLock::new(|| key(5, KeySize::Rsa2048));
+static LARGER: LazyLock<Arc<SealingKey>> = LazyLock::new(|| key(6, KeySize::Rsa3072));
 
 fn ring() -> KeyRing {
     KeyRing::new(KEYS.to_vec())
@@ -50,7 +50,7 @@ fn item(key: &PublicKey, scope: Scope) -> String {
     seal_value(&mut StdRng::seed_from_u64(1), key, &Label::new(scope, "shop", "db"), b"canary").unwrap()
 }
 
-fn sealed(items: &[(&str, &RingKey, Scope)]) -> SealedSecret {
+fn sealed(items: &[(&str, &SealingKey, Scope)]) -> SealedSecret {
     let encrypted_data = items
         .iter()
         .map(|(name, key, scope)| ((*name).to_owned(), item(key.key_pair().public_key(), *scope)));
@@ -64,7 +64,7 @@ fn sealed(items: &[(&str, &RingKey, Scope)]) -> SealedSecret {
     sealed
 }
 
-fn fingerprint(key: &RingKey) -> String {
+fn fingerprint(key: &SealingKey) -> String {
     key.fingerprint().to_string()
 }
 
@@ -91,7 +91,7 @@ fn item_count(finished: &Finished) -> usize {
     }
 }
 
-fn use_of(key: &RingKey, items: u32) -> KeyUse {
+fn use_of(key: &SealingKey, items: u32) -> KeyUse {
     KeyUse { fingerprint: key.fingerprint().clone(), items }
 }
 
@@ -181,8 +181,8 @@ fn however_many_items_do_not_open_the_error_is_short_and_begins_as_the_originals
 #[test]
 fn over_http_the_first_item_that_does_not_open_ends_the_work() {
     let object = sealed(&[("a", &FOREIGN, Scope::Strict), ("b", &KEYS[1], Scope::Strict)]);
-    assert!(!can_decrypt(&object, &ring(), V1Data::Accepted, &|| true));
-    assert!(can_decrypt(&sealed(&[("b", &KEYS[1], Scope::Strict)]), &ring(), V1Data::Accepted, &|| true));
+    assert!(!opens(&object, &ring(), V1Data::Accepted, &|| true));
+    assert!(opens(&sealed(&[("b", &KEYS[1], Scope::Strict)]), &ring(), V1Data::Accepted, &|| true));
 }
 
 fn annotated(mut sealed: SealedSecret, annotation: &str) -> SealedSecret {

@@ -17,7 +17,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use sealed_secrets_core::crypto::envelope::{Envelope, seal};
 use sealed_secrets_core::crypto::{CertificateRequest, KeyPair, KeySize, SealingCertificate};
-use sealed_secrets_core::keyring::{KeyRing, OrderBy, RingKey};
+use sealed_secrets_core::keyring::{KeyRing, OrderBy, SealingKey};
 use sealed_secrets_core::label::Label;
 use sealed_secrets_core::opening::{OpenError, OpeningError, V1Data, open_value};
 use sealed_secrets_core::seal::{seal_secret, seal_value};
@@ -46,7 +46,7 @@ fn installation(name: &str) -> Installation {
     let data = [field("tls.key", &key.expose_pkcs1_pem().unwrap()), field("tls.crt", certificate.pem())];
     let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
     let secret = Secret { metadata, data: Some(data.into()), ..Secret::default() };
-    let key = RingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap();
+    let key = SealingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap();
     Installation { certificate, ring: KeyRing::new(vec![Arc::new(key)]) }
 }
 

@@ -89,62 +89,13 @@ mod tests {
 
     #[test]
     fn each_kind_has_one_writer() {
-        let all = shipped("controller");
+        let root = workspace::root().join("controller/src");
+        let mut all = BTreeMap::new();
+        sources(&root, &root, &mut all);
         let writes = |text: &&String| PARAMETERS_OF_WRITES.iter().any(|parameters| text.contains(parameters));
         let found: Vec<_> =
             all.iter().filter(|(_, text)| writes(text)).map(|(file, _)| file.as_str()).collect();
         assert_eq!(found, WRITERS.map(|(file, _)| file));
-    }
-
-    fn shipped(package: &str) -> BTreeMap<String, String> {
-        let (mut found, root) = (BTreeMap::new(), workspace::root().join(package).join("src"));
-        sources(&root, &root, &mut found);
-        found
-    }
-
-    /// The identifiers of a text, in its order.
-    fn words(text: &str) -> impl Iterator<Item = &str> {
-        text.split(|character: char| !character.is_alphanumeric() && character != '_')
-    }
-
-    #[test]
-    fn flags_of_kubeseal_become_typed_options_in_one_place() {
-        let may_ask = |file: &str| file == "main.rs" || file == "options.rs" || file.starts_with("flags/");
-        for (file, source) in shipped("cli") {
-            assert!(may_ask(&file) || words(&source).all(|word| word != "Flags"), "cli/src/{file}");
-        }
-    }
-
-    /// The modules below the root of a crate that each of them imports.
-    fn imports(package: &str) -> BTreeMap<String, BTreeSet<String>> {
-        let mut imports = BTreeMap::<_, BTreeSet<String>>::new();
-        for (file, source) in shipped(package) {
-            let module = file.split(['/', '.']).next().unwrap().to_owned();
-            for path in source.split("crate::").skip(1) {
-                let count = if path.starts_with('{') { usize::MAX } else { 1 };
-                let used = words(path.split(';').next().unwrap()).take(count).map(str::to_owned);
-                imports.entry(module.clone()).or_default().extend(used.filter(|used| *used != module));
-            }
-            imports.entry(module).or_default();
-        }
-        let modules: BTreeSet<String> = imports.keys().cloned().collect();
-        for used in imports.values_mut() {
-            used.retain(|used| modules.contains(used));
-        }
-        imports
-    }
-
-    #[test]
-    fn imports_of_kubeseal_go_one_way() {
-        let mut left = imports("cli");
-        assert!(left["session"].contains("kubeconfig") && left["commands"].len() > 5, "{left:?}");
-        while let Some(lowest) = left.iter().find(|(_, used)| used.is_empty()).map(|(name, _)| name.clone()) {
-            left.remove(&lowest);
-            for used in left.values_mut() {
-                used.remove(&lowest);
-            }
-        }
-        assert!(left.is_empty(), "these import each other: {left:?}");
     }
 
     /// What takes a private key of the crate `rsa`, whose operations take time that depends on the key.
@@ -154,7 +105,9 @@ mod tests {
     #[test]
     fn no_program_has_a_private_key_of_the_crate_rsa() {
         for package in ["crds", "core", "controller", "cli", "xtask"] {
-            for (path, source) in shipped(package) {
+            let (mut found, root) = (BTreeMap::new(), workspace::root().join(package).join("src"));
+            sources(&root, &root, &mut found);
+            for (path, source) in found {
                 let used = PRIVATE_SIDE_OF_RSA.iter().find(|name| source.contains(**name));
                 assert_eq!(used, None, "{package}/src/{path}");
             }

@@ -1,4 +1,4 @@
-//! The grammar of the subcommands `keys` and `cert`.
+//! The grammar of subcommands: it applies from the word on that is one.
 
 use clap::{CommandFactory as _, Parser};
 
@@ -33,24 +33,24 @@ Examples:
   kubeseal cert fetch -w cluster.pem               keep the certificate for --cert
   kubeseal cert show                               how long is the cluster's certificate valid?";
 
-/// Parses and runs a subcommand.
+/// Runs what the words say.
 ///
 /// # Errors
-/// [`Error::Subcommand`] when the grammar refuses the words; else the error of the verb.
-pub(super) fn run(words: &[String]) -> Result<(), Error> {
+/// [`Error::Usage`] when they do not follow the grammar; else whatever the verb says.
+pub(super) fn run(words: Vec<String>) -> Result<(), Error> {
     let grammar = |words: &[String]| {
         Grammar::try_parse_from(std::iter::once("kubeseal").chain(words.iter().map(String::as_str)))
     };
-    match &parsed(&verb_first(words), grammar)? {
-        Grammar::Keys(verb) => keys::run(verb),
-        Grammar::Cert(verb) => cert::run(verb),
+    match parsed(&verb_first(words), grammar)? {
+        Grammar::Keys(verb) => keys::run(&verb),
+        Grammar::Cert(verb) => cert::run(&verb),
     }
 }
 
-/// Parses the words. Errors of clap quote them, so a failed parse is repeated with the escaped words.
+/// What `parse` makes of the words. Its errors quote them, so these are about the words as they may be shown.
 ///
 /// # Errors
-/// When the grammar refuses the words.
+/// When the words do not follow the grammar.
 pub(super) fn parsed<T>(
     words: &[String],
     parse: impl Fn(&[String]) -> Result<T, clap::Error>,
@@ -61,16 +61,16 @@ pub(super) fn parsed<T>(
     })
 }
 
-/// Moves flags between noun and verb behind the verb.
-fn verb_first(words: &[String]) -> Vec<String> {
+/// The words with flags between the noun and its verb moved behind the verb.
+fn verb_first(words: Vec<String>) -> Vec<String> {
     let verbs = Grammar::command();
     let verbs = words.first().and_then(|noun| verbs.find_subcommand(noun)).into_iter();
     let verbs: Vec<&str> =
         verbs.flat_map(|noun| noun.get_subcommands().map(clap::Command::get_name)).collect();
     match CommandLine::parse(words.iter().skip(1).cloned(), &verbs) {
         Ok(line) if !line.subcommand.is_empty() => {
-            words.iter().take(1).cloned().chain(line.subcommand_words()).collect()
+            words.into_iter().take(1).chain(line.subcommand_words()).collect()
         }
-        _ => words.to_vec(),
+        _ => words,
     }
 }

@@ -1,4 +1,4 @@
-//! Sealing of Secrets, the command without a flag.
+//! The verb without a flag: seal Secrets.
 
 use std::collections::BTreeMap;
 
@@ -9,49 +9,49 @@ use sealed_secrets_core::names::refusals;
 use sealed_secrets_core::seal::seal_secret;
 use sealed_secrets_crds::{Scope, SealedSecret};
 
+use crate::commands::output;
 use crate::error::Error;
+use crate::flags::Flags;
 use crate::io::Input;
-use crate::options::{SealOptions, SecretOptions};
-use crate::session::Session;
-use crate::{certificate, io};
+use crate::{certificate, io, kubeconfig};
 
 /// # Errors
-/// When the input holds other objects than Secrets, or one cannot be sealed; then nothing is written.
-pub(super) fn run(options: &SealOptions, session: &Session) -> Result<(), Error> {
-    let input = Input::read(options.input.as_deref())?;
-    let certificate = certificate::load(&options.certificate, session)?;
+/// When the input holds anything but Secrets, or one cannot be sealed; then nothing is written.
+pub(super) fn run(flags: &Flags) -> Result<(), Error> {
+    let format = output::format(flags)?;
+    let input = Input::read(flags.text("secret-file"))?;
+    let certificate = certificate::load(flags)?;
     let secrets = secrets(&input)?;
     let places = places_of(&input.documents()?);
     let mut text = String::new();
     for (secret, place) in secrets.into_iter().zip(&places) {
         let metadata = secret.metadata.clone();
-        let sealed = with_options(&options.secret, session, secret)
-            .and_then(|secret| seal(&options.secret, &certificate, secret));
+        let sealed = prepared(flags, secret).and_then(|secret| seal(flags, &certificate, secret));
         let sealed = sealed.map_err(|cause| match places.len() {
             1 => cause,
             _ => cause.at(&input.name, *place, &metadata),
         });
-        text += &sealed_secret_text(&sealed?, options.output.format);
+        text += &sealed_secret_text(&sealed?, format);
     }
-    io::write(options.output.file.as_deref(), text.as_bytes())
+    io::write(output::file(flags), text.as_bytes())
 }
 
-/// Parses the Secrets of the input, at least one.
+/// The Secrets of the input; at least one.
 pub(super) fn secrets(input: &Input) -> Result<Vec<Secret>, Error> {
     let documents = input.documents()?;
     let secrets = secrets_of(&documents).map_err(|cause| Error::Read(input.name.clone(), cause))?;
     if secrets.is_empty() { Err(Error::NoSecrets) } else { Ok(secrets) }
 }
 
-/// Seals a Secret with its final name, namespace and scope.
+/// Seals one Secret whose name, namespace and scope are settled.
 pub(super) fn seal(
-    options: &SecretOptions,
+    flags: &Flags,
     certificate: &SealingCertificate,
     secret: Secret,
 ) -> Result<SealedSecret, Error> {
     let items =
         secret.data.as_ref().map_or(0, BTreeMap::len) + secret.string_data.as_ref().map_or(0, BTreeMap::len);
-    if items == 0 && !options.allow_empty_data {
+    if items == 0 && !flags.is_on("allow-empty-data") {
         return Err(Error::EmptyData);
     }
     if secret.metadata.name.as_deref().is_none_or(str::is_empty) {
@@ -61,51 +61,52 @@ pub(super) fn seal(
     Ok(seal_secret(&mut rand::rng(), certificate.public_key(), secret)?)
 }
 
-/// Warns of names that the API server will refuse. Sealing succeeds all the same.
+/// Sealed is sealed: what the API server will say of a name is for the person to judge.
 pub(super) fn warn_of(refusals: impl IntoIterator<Item = String>) {
     for refusal in refusals {
-        io::warn(&format!("the API server will refuse {refusal}"));
+        io::tell(&format!("warning: the API server will refuse {refusal}"));
     }
 }
 
-/// Applies the flags for name, scope and namespace.
-fn with_options(options: &SecretOptions, session: &Session, mut secret: Secret) -> Result<Secret, Error> {
-    if options.name.is_some() {
-        secret.metadata.name.clone_from(&options.name);
+/// Settles name, scope and namespace by the flags (compatibility 4.2).
+fn prepared(flags: &Flags, mut secret: Secret) -> Result<Secret, Error> {
+    if let Some(name) = flags.text("name") {
+        secret.metadata.name = Some(name.to_owned());
     }
-    apply_scope(options.scope, &mut secret);
-    with_namespace(options.namespace.as_deref(), session, secret)
+    settle_scope(flags, &mut secret)?;
+    with_namespace(flags, secret)
 }
 
-/// Sets the namespace of the flag or the kubeconfig if the Secret has none.
-pub(super) fn with_namespace(
-    given: Option<&str>,
-    session: &Session,
-    mut secret: Secret,
-) -> Result<Secret, Error> {
+/// The Secret with the namespace that the flag or the kubeconfig names, where it says none itself.
+pub(super) fn with_namespace(flags: &Flags, mut secret: Secret) -> Result<Secret, Error> {
     let scope = Scope::from_annotations(secret.metadata.annotations.as_ref());
     let own = secret.metadata.namespace.clone().filter(|namespace| !namespace.is_empty());
-    match (own, given) {
+    let flag = flags.text("namespace");
+    match (own, flag) {
         _ if scope == Scope::ClusterWide => {}
         (Some(input), Some(flag)) if input != flag => {
             return Err(Error::NamespaceMismatch { input, flag: flag.to_owned() });
         }
         (Some(_), _) => {}
         (None, Some(flag)) => secret.metadata.namespace = Some(flag.to_owned()),
-        // Sealing works without a kubeconfig: an error means that there is no namespace.
-        (None, None) => secret.metadata.namespace = session.namespace().ok(),
+        // Sealing must work without any kubeconfig: its errors mean that it names no namespace.
+        (None, None) => secret.metadata.namespace = kubeconfig::namespace(flags).ok(),
     }
     Ok(secret)
 }
 
-/// Replaces the scope of the Secret by that of the flag, unless that is strict.
-fn apply_scope(given: Option<Scope>, secret: &mut Secret) {
-    let own = Scope::from_annotations(secret.metadata.annotations.as_ref());
-    if let Some(scope) = given.filter(|scope| *scope != Scope::Strict) {
-        scope.write_to(secret.metadata.annotations.get_or_insert_default());
-    } else if own != Scope::Strict && given.is_some() {
-        io::warn(&format!(
-            "the Secret's own annotation makes it {own}, --scope strict does not undo that; remove the annotation"
+/// A scope of the flag other than strict replaces what the Secret says.
+fn settle_scope(flags: &Flags, secret: &mut Secret) -> Result<(), Error> {
+    let said = Scope::from_annotations(secret.metadata.annotations.as_ref());
+    let asked: Scope = flags.text("scope").unwrap_or_default().parse()?;
+    if asked != Scope::Strict {
+        asked.write_to(secret.metadata.annotations.get_or_insert_default());
+        return Ok(());
+    }
+    if said != Scope::Strict && flags.was_given("scope") {
+        io::tell(&format!(
+            "warning: the Secret's own annotation makes it {said}, --scope strict does not undo that; remove the annotation"
         ));
     }
+    Ok(())
 }

@@ -1,6 +1,6 @@
-//! The table of flags: upstream's names, kinds and defaults, with the text of the help.
+//! Every flag: upstream's names, kinds and defaults, and what the help says of them.
 
-/// The kind of values that a flag accepts.
+/// What a flag takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// `--flag`, `--flag=true`, `--flag=false`.
@@ -28,27 +28,27 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Returns `true` if a value is given only after `=`.
+    /// Whether the flag stands alone, its value only after `=`.
     pub(crate) fn is_bool(self) -> bool {
         matches!(self, Self::Bool | Self::LogBool)
     }
 
-    /// Returns `true` for kinds of klog, which no environment variable sets.
+    /// Whether it belongs to klog, which no environment variable sets.
     pub(crate) fn is_log(self) -> bool {
         !matches!(self, Self::Bool | Self::Text | Self::List | Self::Repeated | Self::Scope)
     }
 }
 
-/// A section of the help, in its order.
+/// Headings of the help, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Group {
-    /// Commands other than sealing.
+    /// What to do instead of sealing.
     Action,
-    /// Input and output.
+    /// What goes in and out.
     Files,
-    /// Settings of sealing.
+    /// How to seal.
     Sealing,
-    /// The controller.
+    /// Where the controller is.
     Controller,
     /// kubectl's flags.
     Kubectl,
@@ -63,7 +63,7 @@ impl Group {
     pub(crate) const ALL: [Self; 7] =
         [Self::Action, Self::Files, Self::Sealing, Self::Controller, Self::Kubectl, Self::Other, Self::Log];
 
-    /// The heading of the section.
+    /// Its heading.
     pub(crate) fn heading(self) -> &'static str {
         match self {
             Self::Action => "Instead of sealing a Secret",
@@ -77,26 +77,21 @@ impl Group {
     }
 }
 
-/// A flag.
+/// One flag.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Flag {
     /// Name without dashes.
     pub(crate) name: &'static str,
     /// One-letter form.
     pub(crate) short: Option<char>,
+    /// What it takes.
     pub(crate) kind: Kind,
+    /// Heading of the help.
     pub(crate) group: Group,
     /// Placeholder of its value in the help.
     pub(crate) value: &'static str,
-    /// Its description in the help.
+    /// What it does.
     pub(crate) help: &'static str,
-}
-
-impl Flag {
-    /// The notation of the flag in pflag's messages.
-    pub(super) fn notation(&self) -> String {
-        self.short.map_or_else(|| format!("--{}", self.name), |short| format!("-{short}, --{}", self.name))
-    }
 }
 
 const fn flag(group: Group, name: &'static str, kind: Kind, value: &'static str, help: &'static str) -> Flag {

@@ -1,4 +1,4 @@
-//! Validation of values, with Go's error messages.
+//! Which values a flag takes; Go's words where it takes them not.
 
 use std::num::IntErrorKind;
 
@@ -6,7 +6,7 @@ use sealed_secrets_crds::Scope;
 
 use super::Kind;
 
-/// Splits a text into values, or returns the reason why the flag does not accept it.
+/// The values that a text stands for, or why the flag does not take it.
 pub(super) fn check(kind: Kind, text: &str) -> Result<Vec<String>, String> {
     let one = || vec![text.to_owned()];
     match kind {
@@ -28,7 +28,7 @@ pub(super) fn check(kind: Kind, text: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// Returns `true` for the spellings of true; `false` for anything else.
+/// Whether a truth value is true.
 pub(super) fn is_true(text: &str) -> bool {
     truth(text) == Some(true)
 }
@@ -53,7 +53,7 @@ fn level(text: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Checks an unsigned integer of Go: decimal or with the prefix of another base, with underscores between digits.
+/// Go's whole numbers without sign: decimal, or with the prefix of another base, with underscores between digits.
 fn size(text: &str) -> Result<(), &'static str> {
     let lower = text.to_ascii_lowercase().replace('_', "");
     let (radix, digits) = match lower.as_bytes() {
@@ -94,7 +94,7 @@ fn place(text: &str) -> Result<(), String> {
     }
 }
 
-/// Splits one line of comma-separated values (RFC 4180): a quoted field may hold commas and doubled quotes.
+/// One line of comma-separated values (RFC 4180): a field in quotes may hold commas, and quotes doubled.
 fn list(text: &str) -> Result<Vec<String>, String> {
     let mut fields = Vec::new();
     let mut rest = text;
@@ -118,13 +118,13 @@ fn parse_error(at: usize, what: &str) -> String {
     format!("parse error on line 1, column {}: {what}", at + 1)
 }
 
-/// Splits off an unquoted field; the error is the position of a stray quote.
+/// The field and what follows its comma; or where a quote is that should not be there.
 fn plain_field(text: &str) -> Result<(String, &str), usize> {
     let (field, after) = text.split_once(',').unwrap_or((text, ""));
     field.find('"').map_or_else(|| Ok((field.to_owned(), after)), Err)
 }
 
-/// Splits off a quoted field, after its opening quote; the error is the position of the fault.
+/// The field whose opening quote was taken, and what follows its comma; or where it goes wrong.
 fn quoted_field(text: &str) -> Result<(String, &str), usize> {
     let mut field = String::new();
     let mut rest = text;
@@ -159,10 +159,10 @@ mod tests {
 
     /// Seen in upstream.
     #[test]
-    fn an_error_in_a_list_names_its_column() {
+    fn a_wrong_list_is_told_with_its_column() {
         let bare = |column: usize| Some(parse_error(column - 1, "bare \" in non-quoted-field"));
         let stray = |column: usize| Some(parse_error(column - 1, "extraneous or missing \" in quoted-field"));
-        for (text, error) in [
+        for (text, told) in [
             ("a\"b", bare(2)),
             ("é\"", bare(3)),
             ("a,b\"", bare(4)),
@@ -173,7 +173,7 @@ mod tests {
             ("x,\"a\"b", stray(5)),
             ("a,\"b\"\"", stray(7)),
         ] {
-            assert_eq!(list(text).err(), error, "{text}");
+            assert_eq!(list(text).err(), told, "{text}");
         }
     }
 

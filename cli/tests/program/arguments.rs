@@ -1,4 +1,4 @@
-//! Unexpected arguments: the message suggests what was meant, and nothing is sealed by accident.
+//! Words that are no flags: what was meant by them is said, and nothing is sealed by accident.
 
 use tempfile::TempDir;
 

@@ -1,4 +1,4 @@
-//! Invalid input: the message names the place and the remedy, and no file is harmed.
+//! Everything that can be wrong with what goes in: a message that says where and what to do, and no file harmed.
 
 use std::process::{Command, Stdio};
 
@@ -202,7 +202,7 @@ fn a_target_that_cannot_be_written_is_an_error() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
-/// A pipe whose reading end is closed.
+/// A pipe that nobody reads any more.
 fn cut_pipe() -> std::io::PipeWriter {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

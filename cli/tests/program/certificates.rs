@@ -1,4 +1,4 @@
-//! Certificates and keys in all common formats, from files and URLs.
+//! Certificates and keys as people keep and fetch them: each form is used or named, and where one comes from is looked at.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -15,7 +15,7 @@ const ELLIPTIC: &str = include_str!("../../../core/tests/data/ec.crt");
 const WITHOUT_END: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/data/without-end.crt");
 const KEY: &str = include_str!("../../../core/tests/data/rsa2048-pkcs1.pem");
 const KEY_PKCS8: &str = include_str!("../../../core/tests/data/rsa2048-pkcs8.pem");
-/// The fingerprint that `ssh-keygen -lf` prints for the key of both.
+/// As `ssh-keygen -lf` says of the key of both.
 const FINGERPRINT: &str = "SHA256:d7vDRpnXNiJzDkmyznDUSjyxvtAkyQgqS6HKJqYJJvA";
 
 fn der(pem: &str) -> Vec<u8> {
@@ -31,7 +31,7 @@ fn utf16(text: &str, word: fn(u16) -> [u8; 2]) -> Vec<u8> {
     text.encode_utf16().flat_map(word).collect()
 }
 
-/// Every accepted form of a PEM text.
+/// Every form of a PEM text that is used.
 fn forms(pem: &str) -> Vec<(&'static str, Vec<u8>)> {
     let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
     let edges: Vec<&str> = pem.lines().filter(|line| line.starts_with('-')).collect();

@@ -1,4 +1,4 @@
-//! Credentials of a kubeconfig: plugins, tokens, passwords and keys are used, and never shown.
+//! Who the user is: plugins, tokens, passwords and keys of a kubeconfig are used, and never shown.
 #![cfg(unix)]
 
 use std::path::Path;
@@ -21,7 +21,7 @@ fn fetch_as(folder: &Path, server: &str, user: &Value) -> Ran {
     kubeseal(folder, &["--fetch-cert", "--kubeconfig", "config", "--controller-name", "c"], b"")
 }
 
-/// Runs `--fetch-cert`, which fails before any request; returns stderr.
+/// How it fails before anything is asked, in one line.
 fn refused(user: &Value) -> String {
     let folder = TempDir::new().unwrap();
     let ran = fetch_as(folder.path(), "https://127.0.0.1:1", user);

@@ -1,4 +1,4 @@
-//! `keys` and `cert` without a cluster.
+//! `keys` and `cert`, as far as they go without a cluster.
 
 use tempfile::TempDir;
 

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::run::{CERTIFICATE, PROGRAM, SECRET, kubeseal};
 
-/// A unique value, so long that its item is written in several steps.
+/// A value that stands nowhere else, in so many bytes that its item is written in several steps.
 fn plaintext() -> String {
     "plaintext-4f1d9c ".repeat(300)
 }
@@ -22,7 +22,7 @@ fn merged_secret() -> String {
     format!("kind: Secret\nstringData: {{user: '{}'}}\n", plaintext())
 }
 
-/// A file of one item before an edit, and its possible content after it.
+/// A file of one item before an edit, and what may become of it.
 struct Edit {
     folder: TempDir,
     before: String,
@@ -66,7 +66,7 @@ impl Edit {
         child.wait().unwrap()
     }
 
-    /// Returns `true` if the file is the new one; anything but the old one fails. Restores the folder.
+    /// Whether the file is the new one, and the old one else. Takes everything back.
     fn is_done(&self) -> bool {
         for entry in std::fs::read_dir(self.folder.path()).unwrap() {
             let path = entry.unwrap().path();

@@ -12,6 +12,5 @@ mod keys;
 mod kills;
 mod namespaces;
 mod run;
-mod session;
 mod terminal;
 mod transcripts;

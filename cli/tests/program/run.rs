@@ -1,4 +1,4 @@
-//! Runs of the program in an empty environment.
+//! The program, run with nothing around it but what a test says.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -63,7 +63,7 @@ pub(crate) fn seal_free(arguments: &[&str]) -> Ran {
     kubeseal(folder.path(), arguments, b"")
 }
 
-/// Serves one request with this body, after calling `before_answer`; the thread returns the request's first line.
+/// An address that answers one request with this body, after doing something; the thread returns the request's first line.
 pub(crate) fn serve_once(
     body: Vec<u8>,
     before_answer: impl FnOnce() + Send + 'static,
@@ -82,7 +82,7 @@ pub(crate) fn serve_once(
     (format!("http://{address}/v1/cert.pem?x=1"), server)
 }
 
-/// Serves these responses, each to a connection of its own; the thread returns the requests.
+/// An address that gives these answers, each to a connection of its own; the thread returns the requests.
 pub(crate) fn serve(answers: Vec<Vec<u8>>) -> (String, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

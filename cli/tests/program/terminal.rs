@@ -1,4 +1,4 @@
-//! Untrusted text on a terminal: it is escaped, and controls nothing.
+//! What others wrote, on the terminal of who runs the program: it shows, and it does nothing.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,7 +16,7 @@ const PRIVATE_KEY: &str = include_str!("../../../core/tests/data/rsa2048-pkcs1.p
 const SEALED: &str = "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: db, namespace: shop}\n\
                       spec: {encryptedData: {a: AgX}}\n";
 
-/// Asserts that the hostile text is present in escaped form only.
+/// The hostile text is there, and neither it nor anything else does anything.
 fn assert_harmless(ran: &Ran, what: &str) {
     let shown = format!("{}{}", ran.stdout, ran.stderr);
     assert!(shown.contains("\\u{1b}[31m"), "{what}: {shown:?}");
@@ -148,7 +148,7 @@ fn refusal(code: u16) -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "message": HOSTILE, "code": code})
 }
 
-/// Runs the command against an API server that gives these responses.
+/// Runs it against an API server that gives these answers.
 fn against(folder: &Path, arguments: &[&str], answers: &[Vec<u8>]) -> Ran {
     let (address, _server) = serve(answers.to_vec());
     let server = format!("http://{address}");

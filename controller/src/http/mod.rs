@@ -1,12 +1,24 @@
 //! The HTTP interface (compatibility 1.3): one file per handler. It knows the key ring and the metrics, not Kubernetes.
 
-pub(crate) mod fair_queue;
-pub(crate) mod handlers;
-pub(crate) mod in_flight;
-pub(crate) mod middleware;
+mod certificate;
+mod clients;
+mod counted;
+mod desk;
+mod guests;
+mod health;
+mod holdings;
+mod limited;
+mod listen;
+mod page;
+mod rate;
+mod rotate;
 mod server;
+mod socket;
 #[cfg(test)]
 mod tests;
+mod turns;
+mod unread;
+mod verify;
 
 use std::sync::Arc;
 
@@ -20,18 +32,18 @@ use tokio_util::sync::CancellationToken;
 use crate::context::RingReceiver;
 use crate::metrics::Metrics;
 
-pub(crate) use handlers::health::Readiness;
-pub(crate) use handlers::request_handler::RequestHandler;
-pub(crate) use middleware::clients::TrustedProxies;
-pub(crate) use middleware::rate::{Limits, RateLimiter};
-pub(crate) use server::ConnectionTimeouts;
-pub(crate) use server::listen::listen;
+pub(crate) use clients::TrustedProxies;
+pub(crate) use desk::Desk;
+pub(crate) use health::Readiness;
+pub(crate) use listen::listen;
+pub(crate) use rate::{Limits, RateLimiter};
+pub(crate) use server::Patience;
 
 /// What the interface needs of the rest of the controller.
-pub(crate) struct HttpState {
+pub(crate) struct Interface {
     pub(crate) ring: RingReceiver,
     pub(crate) readiness: Readiness,
-    pub(crate) request_handler: RequestHandler,
+    pub(crate) desk: Desk,
     pub(crate) limiter: RateLimiter,
     pub(crate) proxies: Arc<TrustedProxies>,
     pub(crate) metrics: Arc<Metrics>,
@@ -40,31 +52,31 @@ pub(crate) struct HttpState {
 /// Serves the certificate, the probes, and the questions of kubeseal until `stop`.
 pub(crate) async fn serve(
     listener: TcpListener,
-    http_state: HttpState,
-    timeouts: ConnectionTimeouts,
+    interface: Interface,
+    patience: Patience,
     stop: CancellationToken,
 ) {
-    server::answer(listener, routes(http_state), timeouts, stop).await;
+    server::answer(listener, routes(interface), patience, stop).await;
 }
 
 /// Every path takes every method, as upstream's do.
-fn routes(HttpState { ring, readiness, request_handler, limiter, proxies, metrics }: HttpState) -> Router {
-    let identified = from_fn_with_state(proxies, middleware::clients::identified);
-    let limited = from_fn_with_state(Arc::new(limiter), middleware::rate_limit::limited);
+fn routes(Interface { ring, readiness, desk, limiter, proxies, metrics }: Interface) -> Router {
+    let identified = from_fn_with_state(proxies, clients::identified);
+    let limited = from_fn_with_state(Arc::new(limiter), limited::limited);
     let questions = Router::new()
-        .route("/v1/verify", any(handlers::verify::verify))
-        .route("/v1/rotate", any(handlers::rotate::rotate))
+        .route("/v1/verify", any(verify::verify))
+        .route("/v1/rotate", any(rotate::rotate))
         .route_layer(limited)
         .route_layer(identified)
-        .with_state(Arc::new(request_handler));
+        .with_state(Arc::new(desk));
     let counted = Router::new()
-        .route("/v1/cert.pem", any(handlers::certificate::pem))
+        .route("/v1/cert.pem", any(certificate::pem))
         .with_state(ring)
         .merge(questions)
-        .route_layer(from_fn_with_state(metrics, middleware::metrics::counted));
+        .route_layer(from_fn_with_state(metrics, counted::counted));
     Router::new()
-        .route("/healthz", any(handlers::health::alive))
-        .route("/readyz", any(handlers::health::ready))
+        .route("/healthz", any(health::alive))
+        .route("/readyz", any(health::ready))
         .with_state(readiness)
         .merge(counted)
         .fallback(nothing_here)
@@ -74,13 +86,12 @@ fn routes(HttpState { ring, readiness, request_handler, limiter, proxies, metric
 pub(crate) async fn serve_metrics(
     listener: TcpListener,
     metrics: Arc<Metrics>,
-    timeouts: ConnectionTimeouts,
+    patience: Patience,
     stop: CancellationToken,
 ) {
-    let page = handlers::metrics_page::Page::new(move || metrics.render());
-    let routes =
-        Router::new().route("/metrics", any(handlers::metrics_page::metrics)).with_state(Arc::new(page));
-    server::answer(listener, routes.fallback(nothing_here), timeouts, stop).await;
+    let page = page::Page::new(move || metrics.render());
+    let routes = Router::new().route("/metrics", any(page::metrics)).with_state(Arc::new(page));
+    server::answer(listener, routes.fallback(nothing_here), patience, stop).await;
 }
 
 async fn nothing_here() -> (StatusCode, &'static str) {

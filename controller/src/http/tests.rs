@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use sealed_secrets_core::keyring::{KeyRing, OrderBy, RingKey};
+use sealed_secrets_core::keyring::{KeyRing, OrderBy, SealingKey};
 use sealed_secrets_core::label::Label;
 use sealed_secrets_core::seal::seal_value;
 use sealed_secrets_core::unseal::V1Data;
@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::*;
-use crate::keystore::list::refresh::KeyRefresh;
+use crate::key_list::KeyList;
 
 const KEY: &str = include_str!("../../../core/tests/data/rsa2048-pkcs1.pem");
 const CERTIFICATE: &str = include_str!("../../../core/tests/data/rsa2048.crt");
@@ -49,7 +49,7 @@ fn ring() -> Arc<KeyRing> {
     let field = |name: &str, text: &str| (name.to_owned(), ByteString(text.as_bytes().to_vec()));
     let data = BTreeMap::from([field("tls.key", KEY), field("tls.crt", CERTIFICATE)]);
     let secret = Secret { data: Some(data), ..Secret::default() };
-    let key = RingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap();
+    let key = SealingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap();
     Arc::new(KeyRing::new(vec![Arc::new(key)]))
 }
 
@@ -62,10 +62,10 @@ async fn served_with(times: Times, burst: u32, v1_data: V1Data, trusted: &[&str]
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
     let metrics = Arc::new(Metrics::new(false));
     let (_, ring) = watch::channel(Some(ring()));
-    let key_refresh = Arc::<KeyRefresh>::default();
-    tokio::spawn(list_for_ever(Arc::clone(&key_refresh)));
-    let http_state = HttpState {
-        request_handler: RequestHandler::new(ring.clone(), key_refresh, v1_data, times.read, LONG),
+    let key_list = Arc::<KeyList>::default();
+    tokio::spawn(list_for_ever(Arc::clone(&key_list)));
+    let interface = Interface {
+        desk: Desk::new(ring.clone(), key_list, v1_data, times.read, LONG),
         readiness: Readiness {
             ring: ring.clone(),
             api_requests: Arc::clone(metrics.api_requests()),
@@ -78,7 +78,7 @@ async fn served_with(times: Times, burst: u32, v1_data: V1Data, trusted: &[&str]
         )),
         metrics: Arc::clone(&metrics),
     };
-    let timeouts = ConnectionTimeouts {
+    let patience = Patience {
         connections: CONNECTIONS,
         headers: times.headers,
         answer: times.answer,
@@ -86,15 +86,15 @@ async fn served_with(times: Times, burst: u32, v1_data: V1Data, trusted: &[&str]
         last_request: SHORT,
         farewell: times.farewell,
     };
-    tokio::spawn(serve(listener, http_state, timeouts, stop.clone()));
+    tokio::spawn(serve(listener, interface, patience, stop.clone()));
     Served { address, metrics, stop: stop.clone(), _stop_at_the_end: stop.drop_guard() }
 }
 
 /// A keystore that always finds the same keys.
-async fn list_for_ever(key_refresh: Arc<KeyRefresh>) {
+async fn list_for_ever(key_list: Arc<KeyList>) {
     loop {
-        key_refresh.asked().await;
-        key_refresh.published(Instant::now());
+        key_list.asked().await;
+        key_list.published(Instant::now());
     }
 }
 
@@ -196,9 +196,9 @@ async fn beyond_16_in_flight_a_client_is_turned_away() {
     let verify = post("/v1/verify", NOTHING_SEALED, "");
     assert_eq!(status(&exchange(&served, &verify).await), "429");
     waiting.pop();
-    let timeouts = Instant::now() + LONG;
+    let patience = Instant::now() + LONG;
     while status(&exchange(&served, &verify).await) == "429" {
-        assert!(Instant::now() < timeouts, "a place that is free again is given to the next");
+        assert!(Instant::now() < patience, "a place that is free again is given to the next");
     }
     assert_eq!(
         status(&exchange(&served, "GET /healthz HTTP/1.1\r\nConnection: close\r\nHost: a\r\n\r\n").await),
@@ -490,14 +490,14 @@ async fn answers_that_nobody_reads_take_little_memory_and_end() {
         let _ = stream.write_all(request.as_bytes()).await;
         clients.push(stream);
     }
-    let (mut most, timeouts) = (0, Instant::now() + 5 * LONG);
+    let (mut most, patience) = (0, Instant::now() + 5 * LONG);
     loop {
         let (bytes, connections) = unread(served.address.port());
         most = most.max(bytes);
         if connections == 0 {
             break;
         }
-        assert!(Instant::now() < timeouts, "{connections} connections hold {bytes} bytes");
+        assert!(Instant::now() < patience, "{connections} connections hold {bytes} bytes");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(most > 0 && most < 100 * (64 << 10), "{most} bytes were held");
@@ -526,9 +526,9 @@ async fn a_server_that_has_stopped_accepts_nothing() {
     let mut idle = TcpStream::connect(served.address).await.unwrap();
     served.stop.cancel();
     assert_eq!(idle.read(&mut [0]).await.unwrap_or(0), 0);
-    let timeouts = Instant::now() + LONG;
+    let patience = Instant::now() + LONG;
     while TcpStream::connect(served.address).await.is_ok() {
-        assert!(Instant::now() < timeouts, "it accepts still");
+        assert!(Instant::now() < patience, "it accepts still");
         tokio::task::yield_now().await;
     }
 }

@@ -5,12 +5,10 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ObjectMeta;
 use sealed_secrets_core::crypto::{CertificateRequest, KeyPair};
-use sealed_secrets_core::rotation::{DesiredState, KeyFacts, KeyLabel, KeyRecord};
+use sealed_secrets_core::rotation::{KeyFacts, KeyLabel, KeyRecord, Wish};
 use sealed_secrets_crds::SealingKeyPhase;
 
-use super::KeyView;
-
-use super::KeysView;
+use super::{KeyView, KeysView};
 
 const KEY: &str = include_str!("../../../core/tests/data/rsa2048-pkcs1.pem");
 
@@ -53,8 +51,8 @@ pub(crate) fn key(name: &str, phase: SealingKeyPhase) -> KeyView {
         facts: Some(facts),
         label: KeyLabel::Active,
         created: made,
-        desired: DesiredState::Active,
-        state_since: None,
+        wish: Wish::Active,
+        wish_since: None,
         compromised_since: None,
         decrypt_until: None,
         off_ring_since: None,
@@ -70,13 +68,13 @@ pub(crate) fn view(keys: Vec<KeyView>) -> KeysView {
         primary: primary.map(|key| key.record.name.clone()),
         keys,
         wanted: None,
-        blocker: None,
+        hindrance: None,
         blocked: Vec::new(),
         read_only: false,
         suspended: false,
         activation_delay: SignedDuration::ZERO,
         next: None,
         due_since: None,
-        observed_policy: None,
+        heeded: None,
     }
 }

@@ -3,10 +3,14 @@
 use jiff::{SignedDuration, Timestamp};
 use sealed_secrets_core::crypto::SealingCertificate;
 use sealed_secrets_core::rotation::{
-    Blocked, Compromised, KeyLabel, KeyRecord, Plan, Trigger, activation_time,
+    Blocked, Compromised, KeyLabel, KeyRecord, Occasion, Plan, activation_time, due_since, next_rotation,
 };
 use sealed_secrets_crds::SealingKeyPhase;
 use sealed_secrets_crds::names::ROTATE_REQUESTED_AT_ANNOTATION;
+
+use super::Keystore;
+use super::guidance::heeded;
+use super::load::Keys;
 
 /// One key Secret.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,22 +27,22 @@ pub(crate) struct KeyView {
 
 /// Why something is not done although it is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Blocker {
+pub(crate) enum Hindrance {
     /// This clock is so many seconds ahead of the API server's.
     ClockSkew(i64),
     /// Attempts have failed; the last one so.
     Failed { attempts: u32, why: String },
     /// This key Secret could not be changed, for this reason.
-    WriteFailed(String),
+    Undone(String),
 }
 
-impl Blocker {
+impl Hindrance {
     /// In words, the reason first.
-    pub(crate) fn describe(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         match self {
             Self::ClockSkew(_) => "ClockSkew: the clock here is more than 5 minutes away from the API server's, so no key is made, activated, retired or deleted; set the clock".to_owned(),
             Self::Failed { why, .. } => format!("a key could not be made, and it is tried again: {why}"),
-            Self::WriteFailed(what) => {
+            Self::Undone(what) => {
                 format!("a key Secret could not be changed as is due, and it is tried again: {what}")
             }
         }
@@ -52,8 +56,8 @@ pub(crate) struct KeysView {
     /// Name of the key Secret that leads.
     pub(crate) primary: Option<String>,
     /// Why a key is to be made, if one is.
-    pub(crate) wanted: Option<Trigger>,
-    pub(crate) blocker: Option<Blocker>,
+    pub(crate) wanted: Option<Occasion>,
+    pub(crate) hindrance: Option<Hindrance>,
     pub(crate) blocked: Vec<Blocked>,
     /// Whether key Secrets may not be changed.
     pub(crate) read_only: bool,
@@ -64,12 +68,12 @@ pub(crate) struct KeysView {
     /// Since when one is due.
     pub(crate) due_since: Option<Timestamp>,
     /// What was heeded of the policy in force.
-    pub(crate) observed_policy: Option<ObservedPolicy>,
+    pub(crate) heeded: Option<Heeded>,
 }
 
 /// The version of the policy in force from which a plan was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ObservedPolicy {
+pub(crate) struct Heeded {
     pub(crate) uid: String,
     pub(crate) generation: Option<i64>,
     /// What its annotation asks for, if that is done.
@@ -78,9 +82,9 @@ pub(crate) struct ObservedPolicy {
     pub(crate) malformed_request: Option<String>,
 }
 
-impl ObservedPolicy {
+impl Heeded {
     /// What is wrong with the annotation, in words.
-    pub(crate) fn describe_request(&self) -> Option<String> {
+    pub(crate) fn told_of_request(&self) -> Option<String> {
         let text: String = self.malformed_request.as_ref()?.chars().take(60).collect();
         Some(format!(
             "MalformedRequest: annotation {ROTATE_REQUESTED_AT_ANNOTATION} is {text:?} and no time such as 2026-11-20T09:00:00Z, so it asks for nothing"
@@ -105,12 +109,34 @@ impl KeysView {
     }
 }
 
-/// The reason for a key that is wanted and must be brought by somebody else.
-pub(super) fn external_trigger(plan: &Plan) -> Option<Trigger> {
-    plan.blocked.iter().find_map(|blocked| match blocked {
-        Blocked::ExternalKeys(trigger) => Some(*trigger),
-        _ => None,
-    })
+impl Keystore {
+    /// What everybody may know after this plan.
+    pub(super) fn view(&self, keys: &Keys, records: &[KeyRecord], plan: &Plan, now: Timestamp) -> KeysView {
+        let rotation = &self.rules.rotation;
+        let external = plan.blocked.iter().find_map(|blocked| match blocked {
+            Blocked::ExternalKeys(occasion) => Some(*occasion),
+            _ => None,
+        });
+        KeysView {
+            keys: keys.views(plan.primary.as_deref()),
+            primary: plan.primary.clone(),
+            wanted: plan.generate.map(|generation| generation.occasion).or(external),
+            hindrance: self.hindrance(plan),
+            blocked: plan.blocked.clone(),
+            read_only: self.read_only,
+            suspended: rotation.suspended,
+            activation_delay: rotation.activation_delay,
+            next: next_rotation(rotation, records, now),
+            due_since: due_since(rotation, records, now),
+            heeded: self.policy.as_ref().map(|policy| heeded(policy, records)),
+        }
+    }
+
+    fn hindrance(&self, plan: &Plan) -> Option<Hindrance> {
+        let of_making = plan.generate.and_then(|_| self.attempts.hindrance());
+        let of_changes = || self.undone.clone().map(Hindrance::Undone);
+        self.skew.hindrance().or(of_making).or_else(of_changes)
+    }
 }
 
 /// What a key does.
@@ -133,7 +159,7 @@ pub(super) fn phase_of(
 }
 
 /// What is not done and why, for people, the reason first.
-pub(crate) fn describe(blocked: &Blocked) -> String {
+pub(crate) fn told(blocked: &Blocked) -> String {
     match blocked {
         Blocked::ExternalKeys(_) => {
             "ExternalKeys: a new key is wanted, and keySource is External; add a key Secret".to_owned()

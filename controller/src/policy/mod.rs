@@ -9,16 +9,16 @@ use kube::{Api, Client};
 use sealed_secrets_crds::SealingKeyPolicy;
 use tokio::sync::watch;
 
-use crate::api::optional_crd_watch::Watched;
-use crate::api::writer_pacing::WriterPacing;
 use crate::clock;
 use crate::keystore::KeysView;
+use crate::own_kinds::Followed;
 use crate::usage::Usage;
+use crate::writing::Pauses;
 
 /// Keeps the statuses true.
 pub(crate) struct Reporter {
     api: Api<SealingKeyPolicy>,
-    policies: watch::Receiver<Watched<SealingKeyPolicy>>,
+    policies: watch::Receiver<Followed<SealingKeyPolicy>>,
     keys: watch::Receiver<Option<Arc<KeysView>>>,
     usage: watch::Receiver<Usage>,
 }
@@ -27,7 +27,7 @@ impl Reporter {
     pub(crate) fn new(
         client: Client,
         namespace: &str,
-        policies: watch::Receiver<Watched<SealingKeyPolicy>>,
+        policies: watch::Receiver<Followed<SealingKeyPolicy>>,
         keys: watch::Receiver<Option<Arc<KeysView>>>,
         usage: watch::Receiver<Usage>,
     ) -> Self {
@@ -36,10 +36,10 @@ impl Reporter {
 
     /// Never ends.
     pub(crate) async fn run(mut self) {
-        let mut pacing = WriterPacing::new("the status of SealingKeyPolicies");
+        let mut pauses = Pauses::new("the status of SealingKeyPolicies");
         loop {
             let written = self.turn().await;
-            pacing.until_next_turn(written, &mut self.policies, &mut self.keys, &mut self.usage).await;
+            pauses.until_next_turn(written, &mut self.policies, &mut self.keys, &mut self.usage).await;
         }
     }
 
@@ -55,8 +55,8 @@ impl Reporter {
             if policy.status.as_ref() == Some(&status) {
                 continue;
             }
-            let updated = SealingKeyPolicy { status: Some(status), ..policy };
-            match self.api.replace_status(&name, &PostParams::default(), &updated).await {
+            let told = SealingKeyPolicy { status: Some(status), ..policy };
+            match self.api.replace_status(&name, &PostParams::default(), &told).await {
                 Ok(_) => outcome = outcome.map(|_| true),
                 Err(error) => outcome = Err(error),
             }

@@ -9,7 +9,7 @@ use sealed_secrets_crds::{
     KeyCounts, PendingKey, PrimaryKey, RotationPhase, SealingKeyPolicy, SealingKeyPolicyStatus,
 };
 
-use crate::keystore::{Blocker, KeysView, ObservedPolicy, describe};
+use crate::keystore::{Heeded, Hindrance, KeysView, told};
 use crate::usage::Usage;
 
 /// The status of this policy; `None` while what was planned is not planned from it.
@@ -19,37 +19,31 @@ pub(super) fn desired(
     usage: &Usage,
     now: Timestamp,
 ) -> Option<SealingKeyPolicyStatus> {
-    let conditions = Conditions { policy, generation: policy.meta().generation, now };
+    let teller = Teller { policy, generation: policy.meta().generation, now };
     if policy.name_any() != DEFAULT_POLICY_NAME {
         let message = format!(
             "the policy in force is the one named {DEFAULT_POLICY_NAME}; move what this one says there"
         );
         return Some(SealingKeyPolicyStatus {
             observed_generation: policy.meta().generation,
-            conditions: vec![conditions.condition("Ready", false, "NotSelected", message)],
+            conditions: vec![teller.condition("Ready", false, "NotSelected", message)],
             ..SealingKeyPolicyStatus::default()
         });
     }
-    let observed_policy = view
-        .observed_policy
-        .as_ref()
-        .filter(|observed_policy| policy.uid().as_deref() == Some(&observed_policy.uid))?;
+    let heeded = view.heeded.as_ref().filter(|heeded| policy.uid().as_deref() == Some(&heeded.uid))?;
     let before = policy.status.clone().unwrap_or_default();
-    let conditions = Conditions { generation: observed_policy.generation, ..conditions };
+    let teller = Teller { generation: heeded.generation, ..teller };
     let failed = failed_attempts(view, before.failed_attempts);
     Some(SealingKeyPolicyStatus {
-        observed_generation: observed_policy.generation,
-        last_handled_rotate_request: observed_policy
-            .handled_request
-            .clone()
-            .or(before.last_handled_rotate_request),
+        observed_generation: heeded.generation,
+        last_handled_rotate_request: heeded.handled_request.clone().or(before.last_handled_rotate_request),
         phase: Some(phase(view, failed)),
         primary: primary(view, before.primary, now),
         pending: pending(view),
         next_rotation_time: view.next.map(text),
         failed_attempts: failed,
         counts: Some(counts(view, usage, before.counts)),
-        conditions: vec![conditions.ready(view), conditions.rotating(view, observed_policy, failed)],
+        conditions: vec![teller.ready(view), teller.rotating(view, heeded, failed)],
     })
 }
 
@@ -63,7 +57,7 @@ fn seconds(moment: Timestamp) -> Timestamp {
 }
 
 fn phase(view: &KeysView, failed: u32) -> RotationPhase {
-    if view.blocker.is_some() || failed > 0 {
+    if view.hindrance.is_some() || failed > 0 {
         RotationPhase::Failed
     } else if is_being_made(view) {
         RotationPhase::Generating
@@ -78,9 +72,9 @@ fn phase(view: &KeysView, failed: u32) -> RotationPhase {
 
 /// Never less than another replica has told, or both would contradict each other for ever.
 fn failed_attempts(view: &KeysView, before: u32) -> u32 {
-    let own = match &view.blocker {
-        Some(Blocker::Failed { attempts, .. }) => *attempts,
-        Some(Blocker::ClockSkew(_) | Blocker::WriteFailed(_)) | None => 0,
+    let own = match &view.hindrance {
+        Some(Hindrance::Failed { attempts, .. }) => *attempts,
+        Some(Hindrance::ClockSkew(_) | Hindrance::Undone(_)) | None => 0,
     };
     if is_being_made(view) { own.max(before) } else { 0 }
 }
@@ -128,25 +122,22 @@ fn counts(view: &KeysView, usage: &Usage, before: Option<KeyCounts>) -> KeyCount
 }
 
 /// What was asked for and is not done, in words.
-fn blockers(view: &KeysView, observed_policy: &ObservedPolicy) -> Vec<String> {
-    let skew = match &view.blocker {
-        Some(blocker @ Blocker::ClockSkew(_)) => Some(blocker.describe()),
-        Some(Blocker::Failed { .. } | Blocker::WriteFailed(_)) | None => None,
+fn in_the_way(view: &KeysView, heeded: &Heeded) -> Vec<String> {
+    let skew = match &view.hindrance {
+        Some(hindrance @ Hindrance::ClockSkew(_)) => Some(hindrance.told()),
+        Some(Hindrance::Failed { .. } | Hindrance::Undone(_)) | None => None,
     };
-    skew.into_iter()
-        .chain(view.blocked.iter().map(describe))
-        .chain(observed_policy.describe_request())
-        .collect()
+    skew.into_iter().chain(view.blocked.iter().map(told)).chain(heeded.told_of_request()).collect()
 }
 
-struct Conditions<'a> {
+struct Teller<'a> {
     policy: &'a SealingKeyPolicy,
     /// That was heeded.
     generation: Option<i64>,
     now: Timestamp,
 }
 
-impl Conditions<'_> {
+impl Teller<'_> {
     fn ready(&self, view: &KeysView) -> Condition {
         let Some(name) = &view.primary else {
             let message = "no key can be offered for sealing; restore one, or let one be made";
@@ -155,20 +146,17 @@ impl Conditions<'_> {
         self.condition("Ready", true, "HasPrimary", format!("{name} is offered for sealing"))
     }
 
-    fn rotating(&self, view: &KeysView, observed_policy: &ObservedPolicy, failed: u32) -> Condition {
+    fn rotating(&self, view: &KeysView, heeded: &Heeded, failed: u32) -> Condition {
         let is_rotating = view.wanted.is_some() || view.pending().is_some();
-        let blockers = blockers(view, observed_policy);
-        if !blockers.is_empty() {
-            return self.condition("Rotating", is_rotating, "RotationBlocked", blockers.join("; "));
+        let in_the_way = in_the_way(view, heeded);
+        if !in_the_way.is_empty() {
+            return self.condition("Rotating", is_rotating, "RotationBlocked", in_the_way.join("; "));
         }
         let (reason, message) = match (phase(view, failed), view.pending()) {
             (RotationPhase::Failed, _) => {
-                let message = view
-                    .blocker
-                    .as_ref()
-                    .map(Blocker::describe)
-                    .or_else(|| self.previous_message("Rotating"));
-                ("Failed", message.unwrap_or_default())
+                let told =
+                    view.hindrance.as_ref().map(Hindrance::told).or_else(|| self.told_before("Rotating"));
+                ("Failed", told.unwrap_or_default())
             }
             (RotationPhase::Generating, _) => ("Generating", "a key is being made".to_owned()),
             (RotationPhase::ActivationDelay, Some((key, activation))) => {
@@ -180,7 +168,7 @@ impl Conditions<'_> {
         self.condition("Rotating", is_rotating, reason, message)
     }
 
-    fn previous_message(&self, type_: &str) -> Option<String> {
+    fn told_before(&self, type_: &str) -> Option<String> {
         let conditions = &self.policy.status.as_ref()?.conditions;
         Some(conditions.iter().find(|condition| condition.type_ == type_)?.message.clone())
     }

@@ -2,14 +2,34 @@
 //!
 //! Objects are watched untyped and decoded one by one, so that a malformed one cannot stop the others.
 
-pub(crate) mod background;
-pub(crate) mod decrypt;
-pub(crate) mod queue;
+mod apply;
+mod cases;
+mod census;
+mod chores;
+mod desired;
+mod fetched;
+mod folded;
+mod gate;
+mod lanes;
+mod live;
+mod marks;
+mod news;
+mod object_watch;
+mod open;
+mod ownership;
 mod reconcile;
-pub(crate) mod secret;
-pub(crate) mod state;
+mod refusal;
+mod repairs;
+mod room;
+mod round_robin;
+mod secret_rules;
+mod secret_watch;
+mod seen;
 mod status;
-pub(crate) mod watch;
+mod unopened;
+mod unseen;
+mod untold;
+mod versions;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -28,17 +48,18 @@ use sealed_secrets_crds::SealedSecret;
 use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::backoff::WatchBackoff;
-use crate::api::client;
+use crate::backoff::WatchBackoff;
+use crate::client;
 use crate::context::Context;
 use crate::error::Failure;
-use crate::work::limits::WorkLimits;
-use secret::index::Key;
-use state::{ObjectStates, key_of, reference};
-use watch::log_dedup::LogDedup;
-use watch::raw::RawSealedSecret;
+use crate::work_limits::WorkLimits;
+pub(crate) use census::need_now;
+use folded::Folded;
+use news::News;
+use room::{Room, key_of, reference};
+use versions::Key;
 
-/// Objects in work at the same time, most of which wait for the API server: those of the backlog ([`queue`]), and what is urgent.
+/// Objects in work at the same time, most of which wait for the API server: those of the backlog ([`lanes`]), and what is urgent.
 const WORKERS: u16 = 128;
 
 /// Reports at the same time, at the end.
@@ -96,35 +117,35 @@ async fn work(
     selection: &Selection,
     stop: CancellationToken,
 ) {
-    let states = Arc::new(ObjectStates::new(Arc::clone(context), selection.repair));
+    let room = Arc::new(Room::new(Arc::clone(context), selection.repair));
     let writer = Writer::new(object_kind());
     let store = writer.as_reader();
     let watched = sealed_secrets(context, namespace.as_deref());
     let triggers = [
-        changed_objects(watched, selection, writer, store.clone(), &states),
-        changed_secrets(context, namespace.as_deref(), &states, store.clone()),
-        Arc::clone(&states.queue).turns().map(|key| Ok(reference(key))).boxed(),
+        changed_objects(watched, selection, writer, store.clone(), &room),
+        changed_secrets(context, namespace.as_deref(), &room, store.clone()),
+        Arc::clone(&room.lanes).turns().map(|key| Ok(reference(key))).boxed(),
     ];
     let queue = stream::select_all(triggers).take_until(stop.clone().cancelled_owned()).boxed();
-    let reconcile = |object, states| contained(reconcile::reconcile(object, states)).boxed();
+    let reconcile = |object, room| contained(reconcile::reconcile(object, room)).boxed();
     let config = Config::default().concurrency(WORKERS);
-    let retry = |object: Arc<_>, failure: &_, states: Arc<_>| reconcile::retry(&object, failure, &states);
-    let results = applier(reconcile, retry, Arc::clone(&states), store.clone(), queue, config);
+    let retry = |object: Arc<_>, failure: &_, room: Arc<_>| reconcile::retry(&object, failure, &room);
+    let results = applier(reconcile, retry, Arc::clone(&room), store.clone(), queue, config);
     let results = results.for_each(|result| {
-        note_end(&states, &store, result);
+        note_end(&room, &store, result);
         std::future::ready(())
     });
     let all_again = stream::select_all([
-        all_on_new_ring(&states, &store).boxed(),
-        all_for_whole_view(&states, &store).boxed(),
-        all_on_new_prefixes(&states, &store).boxed(),
+        all_on_new_ring(&room, &store).boxed(),
+        all_for_whole_view(&room, &store).boxed(),
+        all_on_new_prefixes(&room, &store).boxed(),
     ]);
     let all_again = all_again.take_until(stop.clone().cancelled_owned()).collect::<()>();
     tokio::select! {
         _ = futures::future::join(results, all_again) => {}
         () = stopped_before_the_first_list(&stop, &store) => {}
     }
-    report_the_rest(&states, &store).await;
+    report_the_rest(&room, &store).await;
 }
 
 /// The applier begins, and so ends, only when the store is filled. In a namespace that may not be listed it never is.
@@ -140,7 +161,7 @@ async fn contained(attempt: impl Future<Output = Result<Action, Failure>>) -> Re
     AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or(Err(Failure::Panicked))
 }
 
-fn sealed_secrets(context: &Context, namespace: Option<&str>) -> Api<RawSealedSecret> {
+fn sealed_secrets(context: &Context, namespace: Option<&str>) -> Api<Folded> {
     match namespace {
         None => Api::all_with(context.client.clone(), &object_kind()),
         Some(name) => Api::namespaced_with(context.client.clone(), name, &object_kind()),
@@ -150,34 +171,34 @@ fn sealed_secrets(context: &Context, namespace: Option<&str>) -> Api<RawSealedSe
 /// SealedSecrets that are new or have changed in what matters; what a list shows joins the backlog. Fills the store behind
 /// `writer`.
 fn changed_objects(
-    api: Api<RawSealedSecret>,
+    api: Api<Folded>,
     selection: &Selection,
     writer: Writer<DynamicObject>,
     store: Store<DynamicObject>,
-    states: &Arc<ObjectStates>,
+    room: &Arc<Room>,
 ) -> Queue {
     let mut config = client::watching();
     if !selection.labels.is_empty() {
         config = config.labels(&selection.labels);
     }
-    let mut log_dedup = LogDedup::default();
-    let mut follower = watch::objects::Follower::new(store, Arc::clone(states));
+    let mut news = News::default();
+    let mut follower = object_watch::Follower::new(store, Arc::clone(room));
     watcher(api, config)
         .backoff(WatchBackoff::needed())
         .map_ok(unwrapped)
         .reflect(writer)
-        .filter(move |event| std::future::ready(log_dedup.is_new(event)))
+        .filter(move |event| std::future::ready(news.is_new(event)))
         .filter_map(move |event| std::future::ready(follower.follow(event).transpose()))
         .boxed()
 }
 
-fn unwrapped(event: watcher::Event<RawSealedSecret>) -> watcher::Event<DynamicObject> {
+fn unwrapped(event: watcher::Event<Folded>) -> watcher::Event<DynamicObject> {
     use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
     match event {
-        Apply(RawSealedSecret(object)) => Apply(object),
-        Delete(RawSealedSecret(object)) => Delete(object),
+        Apply(Folded(object)) => Apply(object),
+        Delete(Folded(object)) => Delete(object),
         Init => Init,
-        InitApply(RawSealedSecret(object)) => InitApply(object),
+        InitApply(Folded(object)) => InitApply(object),
         InitDone => InitDone,
     }
 }
@@ -186,14 +207,14 @@ fn unwrapped(event: watcher::Event<RawSealedSecret>) -> watcher::Event<DynamicOb
 fn changed_secrets(
     context: &Context,
     namespace: Option<&str>,
-    states: &Arc<ObjectStates>,
+    room: &Arc<Room>,
     store: Store<DynamicObject>,
 ) -> Queue {
     let secrets = match namespace {
         None => Api::all(context.client.clone()),
         Some(name) => Api::namespaced(context.client.clone(), name),
     };
-    watch::secrets::changes(secrets, store, states).map(Ok).boxed()
+    secret_watch::changes(secrets, store, room).map(Ok).boxed()
 }
 
 type Outcome =
@@ -201,7 +222,7 @@ type Outcome =
 
 /// Makes room in the lanes, and forgets what has gone meanwhile. Failures of objects are in their status, event and log line
 /// already; what is logged here is about the watch.
-fn note_end(states: &ObjectStates, store: &Store<DynamicObject>, outcome: Outcome) {
+fn note_end(room: &Room, store: &Store<DynamicObject>, outcome: Outcome) {
     use kube::runtime::controller::Error::{ObjectNotFound, QueueError, ReconcilerFailed, RunnerError};
     let object = match outcome {
         Ok((object, _)) => object,
@@ -213,34 +234,34 @@ fn note_end(states: &ObjectStates, store: &Store<DynamicObject>, outcome: Outcom
     };
     let is_gone = store.get(&object).is_none();
     let key = (object.namespace.unwrap_or_default(), object.name);
-    states.queue.done(&key);
+    room.lanes.done(&key);
     if is_gone {
-        states.forget(&key);
+        room.forget(&key);
     }
 }
 
 /// Every object once more, whenever the key ring has changed.
-fn all_on_new_ring(states: &Arc<ObjectStates>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
-    let (states, store) = (Arc::clone(states), store.clone());
-    WatchStream::from_changes(states.context.ring.clone()).map(move |_| states.queue.open_later(all(&store)))
+fn all_on_new_ring(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
+    let (room, store) = (Arc::clone(room), store.clone());
+    WatchStream::from_changes(room.context.ring.clone()).map(move |_| room.lanes.open_later(all(&store)))
 }
 
 /// Every object once more, behind everything else, when somebody wants this process itself to have opened all.
-fn all_for_whole_view(states: &Arc<ObjectStates>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
-    let (states, store) = (Arc::clone(states), store.clone());
-    WatchStream::from_changes(states.context.usage.report_requested())
-        .map(move |_| states.queue.look_later(all(&store)))
+fn all_for_whole_view(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
+    let (room, store) = (Arc::clone(room), store.clone());
+    WatchStream::from_changes(room.context.usage.whole_view_wanted())
+        .map(move |_| room.lanes.look_later(all(&store)))
 }
 
 /// Every object once more, behind everything else, when other names are kept for key Secrets: what was refused one may be made now.
-fn all_on_new_prefixes(states: &Arc<ObjectStates>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
-    let (states, store) = (Arc::clone(states), store.clone());
-    let mut known = states.context.key_prefixes();
-    WatchStream::from_changes(states.context.policies.clone()).map(move |_| {
-        let now = states.context.key_prefixes();
+fn all_on_new_prefixes(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
+    let (room, store) = (Arc::clone(room), store.clone());
+    let mut known = room.context.key_prefixes();
+    WatchStream::from_changes(room.context.policies.clone()).map(move |_| {
+        let now = room.context.key_prefixes();
         if known != now {
             known = now;
-            states.queue.look_later(all(&store));
+            room.lanes.look_later(all(&store));
         }
     })
 }
@@ -250,11 +271,11 @@ fn all(store: &Store<DynamicObject>) -> Vec<Key> {
 }
 
 /// Tells the successes that were put off being told.
-async fn report_the_rest(states: &ObjectStates, store: &Store<DynamicObject>) {
-    let all = stream::iter(states.all_unreported()).for_each_concurrent(REPORTERS, async |(key, success)| {
+async fn report_the_rest(room: &Room, store: &Store<DynamicObject>) {
+    let all = stream::iter(room.all_unreported()).for_each_concurrent(REPORTERS, async |(key, success)| {
         if let Some(object) = store.get(&reference(key)) {
             // Failing is no loss: see above.
-            let _ = reconcile::report(&object, states, success).await;
+            let _ = reconcile::report(&object, room, success).await;
         }
     });
     let _ = tokio::time::timeout(LAST_REPORTS, all).await;

@@ -12,22 +12,19 @@ use sealed_secrets_core::opening::KeyUse;
 use sealed_secrets_core::unseal::{UnsealError, Unsealed};
 use sealed_secrets_crds::{ItemsOfKey, LastSuccess, SealedSecret};
 
-use super::background;
-use super::decrypt::diagnosis::{self, Verdict};
-use super::decrypt::fetch::{Fetched, fetched};
-use super::decrypt::open::{Job, Outcome, open};
-use super::secret::apply;
-use super::secret::apply::Applied;
-use super::secret::desired;
-use super::secret::drift_backoff::RepairNotice;
-use super::secret::index::SecretVersion;
-use super::state::{ObjectStates, key_of, success_with};
-use super::status;
+use super::apply::Done;
+use super::fetched::{Fetched, fetched};
+use super::open::{Job, Outcome, open};
+use super::repairs::Telling;
+use super::room::{Room, key_of, success_with};
 use super::status::Told;
-use crate::api::event;
+use super::unopened::{self, Verdict};
+use super::versions::Version;
+use super::{apply, chores, desired, status};
 use crate::error::Failure;
-use crate::usage::ObjectKeyUsage;
-use crate::work::fair_semaphore::Permit;
+use crate::event;
+use crate::fair_semaphore::Permit;
+use crate::usage::Tally;
 
 /// What is added where the same has happened before.
 const AGAIN_AND_AGAIN: &str = "again and again: it is put back ever more seldom, and this is not told again. Stop whoever else writes it, or \
@@ -37,51 +34,48 @@ const AGAIN_AND_AGAIN: &str = "again and again: it is put back ever more seldom,
 ///
 /// # Errors
 /// Why the Secret is not so; [`retry`] says when to try again.
-pub(super) async fn reconcile(
-    object: Arc<DynamicObject>,
-    states: Arc<ObjectStates>,
-) -> Result<Action, Failure> {
+pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Result<Action, Failure> {
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
     // Until the key Secrets have been read nothing can be said of any object; the first ring queues them all again.
-    let Some(ring) = states.context.ring.borrow().clone() else {
+    let Some(ring) = room.context.ring.borrow().clone() else {
         return Ok(Action::await_change());
     };
-    if !states.queue.admit(&key_of(&object)) {
+    if !room.lanes.admit(&key_of(&object)) {
         return Ok(Action::await_change());
     }
-    states.versions.listed.wait().await;
-    if let Some(success) = states.unreported(&object, &ring) {
+    room.versions.listed.opened().await;
+    if let Some(success) = room.unreported(&object, &ring) {
         // The watch has shown the Secret that we wrote: no reason to report out of turn.
-        let has_a_turn = states.queue.will_report(&key_of(&object));
-        return if has_a_turn { Ok(Action::await_change()) } else { report(&object, &states, success).await };
+        let has_a_turn = room.lanes.will_report(&key_of(&object));
+        return if has_a_turn { Ok(Action::await_change()) } else { report(&object, &room, success).await };
     }
-    if states.nothing_has_changed(&object, &ring) || states.is_left_alone(&object) {
-        states.context.metrics.condition(&object, true);
-        return background::attend(&object, &ring, &states).await;
+    if room.nothing_has_changed(&object, &ring) || room.is_left_alone(&object) {
+        room.context.metrics.condition(&object, true);
+        return chores::attend(&object, &ring, &room).await;
     }
-    if states.ran_out_of_time(&object) {
-        states.context.metrics.condition(&object, false);
-        return background::attend(&object, &ring, &states).await;
+    if room.ran_out_of_time(&object) {
+        room.context.metrics.condition(&object, false);
+        return chores::attend(&object, &ring, &room).await;
     }
-    if let Some(rest) = states.pause_before_repair(&object) {
+    if let Some(rest) = room.pause_before_repair(&object) {
         return Ok(Action::requeue(rest));
     }
-    let outcome = match states.decrypt_failures.recall(&object, &ring) {
+    let outcome = match room.cases.recall(&object, &ring) {
         Some(error) => Err(Failure::Unseal(error.into())),
-        None => attempt(&object, &ring, &states).await,
+        None => attempt(&object, &ring, &room).await,
     };
     match outcome {
         Ok(Attempted::Overtaken) => Ok(Action::await_change()),
-        Ok(Attempted::Done(success)) => finish(&object, &states, Ok(success)).await,
+        Ok(Attempted::Done(success)) => finish(&object, &room, Ok(success)).await,
         Err(Failure::Unseal(UnsealError::Opening(error))) => {
-            match diagnosis::consider(&object, &ring, &states, error).await {
+            match unopened::consider(&object, &ring, &room, error).await {
                 Verdict::ComeBack(wait) => Ok(Action::requeue(wait)),
-                Verdict::Tell(failure) => finish(&object, &states, Err(failure)).await,
+                Verdict::Tell(failure) => finish(&object, &room, Err(failure)).await,
             }
         }
-        Err(failure) => finish(&object, &states, Err(failure)).await,
+        Err(failure) => finish(&object, &room, Err(failure)).await,
     }
 }
 
@@ -93,35 +87,31 @@ enum Attempted {
     Overtaken,
 }
 
-async fn attempt(
-    object: &DynamicObject,
-    ring: &Arc<KeyRing>,
-    states: &ObjectStates,
-) -> Result<Attempted, Failure> {
+async fn attempt(object: &DynamicObject, ring: &Arc<KeyRing>, room: &Room) -> Result<Attempted, Failure> {
     // A defect that one object uncovers must not stop the others.
-    let attempt = AssertUnwindSafe(unseal_and_apply(object, ring, states)).catch_unwind();
+    let attempt = AssertUnwindSafe(unseal_and_apply(object, ring, room)).catch_unwind();
     let outcome = attempt.await.unwrap_or(Err(Failure::Panicked));
-    states.context.metrics.attempted();
+    room.context.metrics.attempted();
     outcome
 }
 
 /// Tells what came of the attempt, and remembers it. Of a backlog all Secrets come first: their success is told afterwards.
 async fn finish(
     object: &DynamicObject,
-    states: &ObjectStates,
+    room: &Room,
     success: Result<LastSuccess, Failure>,
 ) -> Result<Action, Failure> {
     log(object, success.as_ref().err());
     match success {
-        Ok(success) if states.queue.others_come_first(&key_of(object)) => {
-            states.report_later(object, success);
+        Ok(success) if room.lanes.others_come_first(&key_of(object)) => {
+            room.report_later(object, success);
             Ok(Action::await_change())
         }
-        Ok(success) => report(object, states, success).await,
+        Ok(success) => report(object, room, success).await,
         Err(failure) => {
-            states.failed(object);
+            room.failed(object);
             // What cannot be told is no reason to try again sooner.
-            let _ = status::report(states, object, Err(&failure)).await.map_err(Failure::of_status)?;
+            let _ = status::report(room, object, Err(&failure)).await.map_err(Failure::of_status)?;
             Err(failure)
         }
     }
@@ -133,77 +123,75 @@ async fn finish(
 /// When the status cannot be written.
 pub(super) async fn report(
     object: &DynamicObject,
-    states: &ObjectStates,
+    room: &Room,
     success: LastSuccess,
 ) -> Result<Action, Failure> {
-    match status::report(states, object, Ok(success.clone())).await.map_err(Failure::of_status)? {
+    match status::report(room, object, Ok(success.clone())).await.map_err(Failure::of_status)? {
         Told::Yes => {
-            states.succeeded(object, success);
+            room.succeeded(object, success);
             Ok(Action::await_change())
         }
         Told::Forbidden => {
-            states.put_off(object, success);
-            Ok(retry_status_later(object, states))
+            room.put_off(object, success);
+            Ok(tell_later(object, room))
         }
     }
 }
 
 /// When to tell again what was forbidden: one object of a namespace finds out when that is allowed, and the others wait for it.
-pub(super) fn retry_status_later(object: &DynamicObject, states: &ObjectStates) -> Action {
+pub(super) fn tell_later(object: &DynamicObject, room: &Room) -> Action {
     let key = key_of(object);
-    if !states.denied.is_probe(&key) {
+    if !room.untold.is_scout(&key) {
         return Action::await_change();
     }
-    Action::requeue(states.context.backoff.failed(key, states.retry_fingerprint(object), rand::random()))
+    Action::requeue(room.context.backoff.failed(key, room.circumstances(object), rand::random()))
 }
 
 /// When to try an object again that has failed: sooner the first times, and never later than five minutes. What only a change
 /// can mend waits for it, and so does what has failed too often since the last change.
-pub(super) fn retry(object: &DynamicObject, failure: &Failure, states: &ObjectStates) -> Action {
-    let (context, key) = (&states.context, key_of(object));
-    let is_told_again =
-        matches!(failure, Failure::Unopened { .. }) && !states.decrypt_failures.count_first_time(&key);
+pub(super) fn retry(object: &DynamicObject, failure: &Failure, room: &Room) -> Action {
+    let (context, key) = (&room.context, key_of(object));
+    let is_told_again = matches!(failure, Failure::Unopened { .. }) && !room.cases.is_news(&key);
     if !is_told_again && !matches!(failure, Failure::NamespaceTerminating) {
         context.metrics.failed(failure.metric_reason(), &key.0);
     }
-    if let Some(wait) = diagnosis::come_back(object, states) {
+    if let Some(wait) = unopened::come_back(object, room) {
         return Action::requeue(wait);
     }
-    let wait = context.backoff.failed(key.clone(), states.retry_fingerprint(object), rand::random());
+    let wait = context.backoff.failed(key.clone(), room.circumstances(object), rand::random());
     let given_up = context.max_retries.is_some_and(|most| context.backoff.failures(&key) > most);
-    let waits =
-        failure.waits_for_a_change() || failure.waits_for_its_secret() && states.versions.are_watched();
-    let ends = (waits || given_up) && !states.denied.is_probe(&key);
+    let waits = failure.waits_for_a_change() || failure.waits_for_its_secret() && room.versions.are_watched();
+    let ends = (waits || given_up) && !room.untold.is_scout(&key);
     if ends { Action::await_change() } else { Action::requeue(wait) }
 }
 
 async fn unseal_and_apply(
     object: &DynamicObject,
     ring: &Arc<KeyRing>,
-    states: &ObjectStates,
+    room: &Room,
 ) -> Result<Attempted, Failure> {
-    let context = &states.context;
+    let context = &room.context;
     let Some(Opened { sealed, outcome, memory: _memory }) =
-        states.queue.opened(&key_of(object), opened(object, ring, states)).await?
+        room.lanes.opened(&key_of(object), opened(object, ring, room)).await?
     else {
         return Ok(Attempted::Overtaken);
     };
     let Outcome { unsealed, tally } = outcome;
     let keys = items_of_keys(&tally);
-    states.counts(object, tally);
+    room.counts(object, tally);
     let unsealed: Unsealed = unsealed?;
     desired::refuse_denied_type(&unsealed.secret, &context.denied_types)?;
     desired::refuse_key_planting(&unsealed.secret, &context.namespace, &context.key_prefixes())?;
-    states.queue.may_write(&key_of(object)).await;
-    let writing = states.versions.writing(key_of(object));
-    let before = states.before(object);
+    room.lanes.may_write(&key_of(object)).await;
+    let writing = room.versions.writing(key_of(object));
+    let before = room.before(object);
     let (is_repair, left_as) = (before.has_opened, before.left_as.clone());
-    let applied = apply::apply(states, &sealed, unsealed, before).await?;
+    let applied = apply::apply(room, &sealed, unsealed, before).await?;
     let Some((done, metadata)) = applied else { return Ok(Attempted::Overtaken) };
     writing.done(&metadata);
-    let version = SecretVersion::of(&metadata);
+    let version = Version::of(&metadata);
     if is_repair {
-        record_repair(object, states, done, left_as, &version).await;
+        tell_repair(object, room, done, left_as, &version).await;
     }
     Ok(Attempted::Done(success_with(object, version, keys)))
 }
@@ -215,16 +203,12 @@ struct Opened {
     memory: Option<Permit>,
 }
 
-async fn opened(
-    object: &DynamicObject,
-    ring: &Arc<KeyRing>,
-    states: &ObjectStates,
-) -> Result<Option<Opened>, Failure> {
-    let context = &states.context;
+async fn opened(object: &DynamicObject, ring: &Arc<KeyRing>, room: &Room) -> Result<Option<Opened>, Failure> {
+    let context = &room.context;
     // What is malformed may hold anything, which no key opens.
     let noted = |failure: &Failure| {
         if matches!(failure, Failure::Malformed(_)) {
-            states.counts(object, ObjectKeyUsage::of(Vec::new(), 1));
+            room.counts(object, Tally::of(Vec::new(), 1));
         }
     };
     let Some(Fetched { sealed, memory }) = fetched(object, context).await.inspect_err(noted)? else {
@@ -234,7 +218,7 @@ async fn opened(
     let job = Job {
         sealed: Arc::clone(&sealed),
         ring: Arc::clone(ring),
-        preferred: states.keys_that_worked(object),
+        preferred: room.keys_that_worked(object),
         v1_data: context.v1_data,
         budget: context.template_budget.clone(),
     };
@@ -242,7 +226,7 @@ async fn opened(
     Ok(outcome.map(|outcome| Opened { sealed, outcome, memory }))
 }
 
-fn items_of_keys(tally: &ObjectKeyUsage) -> Vec<ItemsOfKey> {
+fn items_of_keys(tally: &Tally) -> Vec<ItemsOfKey> {
     let stored = |KeyUse { fingerprint, items }: &KeyUse| ItemsOfKey {
         fingerprint: fingerprint.to_string(),
         items: *items,
@@ -252,33 +236,33 @@ fn items_of_keys(tally: &ObjectKeyUsage) -> Vec<ItemsOfKey> {
 
 /// A Secret that had opened before and was not as it should be: somebody else has changed it, unless it is still what we
 /// left.
-async fn record_repair(
+async fn tell_repair(
     object: &DynamicObject,
-    states: &ObjectStates,
-    done: Applied,
-    left_as: Option<SecretVersion>,
-    repaired: &SecretVersion,
+    room: &Room,
+    done: Done,
+    left_as: Option<Version>,
+    repaired: &Version,
 ) {
     let message = match done {
-        Applied::Nothing => return,
-        Applied::Created => "the Secret had been deleted and was created again".to_owned(),
-        Applied::Updated { from, .. } if left_as == Some(from.clone()) => return,
-        Applied::Updated { changed_by, .. } => format!(
+        Done::Nothing => return,
+        Done::Created => "the Secret had been deleted and was created again".to_owned(),
+        Done::Updated { from, .. } if left_as == Some(from.clone()) => return,
+        Done::Updated { changed_by, .. } => format!(
             "the Secret had been changed by {} and was put back",
             changed_by.as_deref().unwrap_or("somebody unknown")
         ),
     };
     let (namespace, name) = key_of(object);
-    states.context.metrics.repaired(&namespace);
-    let telling = states.drift_backoff.made((namespace.clone(), name.clone()), &message, Instant::now());
+    room.context.metrics.repaired(&namespace);
+    let telling = room.repairs.made((namespace.clone(), name.clone()), &message, Instant::now());
     let (kind, reason, message) = match telling {
-        RepairNotice::Repair => ("Normal", "SecretRepaired", message),
-        RepairNotice::Fight => ("Warning", "SecretContested", format!("{message}, {AGAIN_AND_AGAIN}")),
-        RepairNotice::Nothing => return,
+        Telling::Repair => ("Normal", "SecretRepaired", message),
+        Telling::Fight => ("Warning", "SecretContested", format!("{message}, {AGAIN_AND_AGAIN}")),
+        Telling::Nothing => return,
     };
     tracing::warn!(namespace, name, "{message}");
     let moment = format!("{}/{}", repaired.uid, repaired.resource_version);
-    event::write(&states.context.client, object, kind, reason, &message, &moment).await;
+    event::write(&room.context.client, object, kind, reason, &message, &moment).await;
 }
 
 fn log(object: &DynamicObject, failure: Option<&Failure>) {

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
-use sealed_secrets_core::rotation::{Blocked, DesiredState, KeyLabel};
+use sealed_secrets_core::rotation::{Blocked, KeyLabel, Wish};
 use sealed_secrets_crds::{SealingKey, SealingKeySpec, SealingKeyState, SealingKeyStatus, SealingKeyUsage};
 
-use crate::keystore::{KeyView, KeysView, describe};
+use crate::keystore::{KeyView, KeysView, told};
 use crate::usage::Usage;
 
 /// What is to be done about the SealingKey of a key.
@@ -24,11 +24,11 @@ pub(super) enum Step {
 }
 
 /// What a person wants of the key and its Secret does not say yet; the keystore is to write it there.
-pub(super) fn requested_state(key: &KeyView, existing: &SealingKey) -> Option<DesiredState> {
-    let desired = state_of(&existing.spec);
-    let is_new = is_changed_by_person(existing) && !same(desired, key.record.desired);
+pub(super) fn unheeded_wish(key: &KeyView, existing: &SealingKey) -> Option<Wish> {
+    let wish = wish_of(&existing.spec);
+    let is_new = is_changed_by_person(existing) && !same(wish, key.record.wish);
     // What is put back by hand forgets what was said before, first of all.
-    (is_new && !key.record.is_restored() && !is_of_former_secret(existing, key)).then_some(desired)
+    (is_new && !key.record.is_restored() && !is_of_former_secret(existing, key)).then_some(wish)
 }
 
 /// What is to be done about the SealingKey of one key.
@@ -46,20 +46,20 @@ pub(super) fn step(
     if is_of_former_secret(existing, key) {
         return Step::Delete;
     }
-    let is_observed = requested_state(key, existing).is_none();
+    let is_heeded = unheeded_wish(key, existing).is_none();
     let mut put_back = existing.clone();
     put_back.metadata.owner_references = Some(vec![owner(key)]);
-    if is_observed && !same(state_of(&existing.spec), key.record.desired) {
-        put_back.spec = spec_of(key.record.desired);
+    if is_heeded && !same(wish_of(&existing.spec), key.record.wish) {
+        put_back.spec = spec_of(key.record.wish);
     }
     if put_back != *existing {
         return Step::Replace(Box::new(put_back));
     }
     let before = existing.status.as_ref().and_then(|status| status.observed_generation);
-    let observed = if is_observed { existing.metadata.generation } else { before };
-    let status = SealingKeyStatus { observed_generation: observed, ..status(view, key, existing, usage) };
-    let updated = SealingKey { status: Some(status), ..existing.clone() };
-    if updated == *existing { Step::Nothing } else { Step::Status(Box::new(updated)) }
+    let heeded = if is_heeded { existing.metadata.generation } else { before };
+    let status = SealingKeyStatus { observed_generation: heeded, ..status(view, key, existing, usage) };
+    let told = SealingKey { status: Some(status), ..existing.clone() };
+    if told == *existing { Step::Nothing } else { Step::Status(Box::new(told)) }
 }
 
 /// Whether a SealingKey whose key Secret is not there is ours to delete. One with an owner that we have not seen may belong to
@@ -70,7 +70,7 @@ pub(super) fn is_left_behind(existing: &SealingKey, seen: &BTreeSet<String>) -> 
 }
 
 fn created(key: &KeyView, namespace: &str) -> SealingKey {
-    let mut created = SealingKey::new(&key.record.name, spec_of(key.record.desired));
+    let mut created = SealingKey::new(&key.record.name, spec_of(key.record.wish));
     created.metadata = ObjectMeta {
         namespace: Some(namespace.to_owned()),
         owner_references: Some(vec![owner(key)]),
@@ -98,37 +98,36 @@ fn is_of_former_secret(existing: &SealingKey, key: &KeyView) -> bool {
 
 /// Whether somebody has changed the spec since it was heeded. That of a new object is ours.
 fn is_changed_by_person(existing: &SealingKey) -> bool {
-    let observed = existing.status.as_ref().and_then(|status| status.observed_generation).unwrap_or(1);
-    existing.metadata.generation.unwrap_or(1) != observed
+    let heeded = existing.status.as_ref().and_then(|status| status.observed_generation).unwrap_or(1);
+    existing.metadata.generation.unwrap_or(1) != heeded
 }
 
-fn state_of(spec: &SealingKeySpec) -> DesiredState {
+fn wish_of(spec: &SealingKeySpec) -> Wish {
     match spec.state {
-        SealingKeyState::Active => DesiredState::Active,
-        SealingKeyState::Retired => DesiredState::Retired,
+        SealingKeyState::Active => Wish::Active,
+        SealingKeyState::Retired => Wish::Retired,
         SealingKeyState::Compromised => {
-            DesiredState::Compromised { decrypt_until: spec.decrypt_until.as_ref().map(|time| time.0) }
+            Wish::Compromised { decrypt_until: spec.decrypt_until.as_ref().map(|time| time.0) }
         }
     }
 }
 
-fn spec_of(desired: DesiredState) -> SealingKeySpec {
-    let (state, until) = match desired {
-        DesiredState::Active => (SealingKeyState::Active, None),
-        DesiredState::Retired => (SealingKeyState::Retired, None),
-        DesiredState::Compromised { decrypt_until } => (SealingKeyState::Compromised, decrypt_until),
+fn spec_of(wish: Wish) -> SealingKeySpec {
+    let (state, until) = match wish {
+        Wish::Active => (SealingKeyState::Active, None),
+        Wish::Retired => (SealingKeyState::Retired, None),
+        Wish::Compromised { decrypt_until } => (SealingKeyState::Compromised, decrypt_until),
     };
     SealingKeySpec { state, decrypt_until: until.map(Time) }
 }
 
 /// Whether they are the same as far as a SealingKey can say, which knows whole seconds.
-fn same(one: DesiredState, other: DesiredState) -> bool {
+fn same(one: Wish, other: Wish) -> bool {
     let seconds = |until: Option<Timestamp>| until.map(Timestamp::as_second);
     match (one, other) {
-        (
-            DesiredState::Compromised { decrypt_until: one },
-            DesiredState::Compromised { decrypt_until: other },
-        ) => seconds(one) == seconds(other),
+        (Wish::Compromised { decrypt_until: one }, Wish::Compromised { decrypt_until: other }) => {
+            seconds(one) == seconds(other)
+        }
         _ => one == other,
     }
 }
@@ -170,9 +169,9 @@ fn message(view: &KeysView, key: &KeyView) -> Option<String> {
         ),
         KeyLabel::Active | KeyLabel::Pending | KeyLabel::Compromised | KeyLabel::Retired => None,
     };
-    let read_only = (view.read_only && key.record.desired != DesiredState::Active)
+    let read_only = (view.read_only && key.record.wish != Wish::Active)
         .then(|| "key Secrets may not be changed; grant the controller update on them".to_owned());
-    let blocked = view.blocked.iter().filter(concerns).map(describe);
+    let blocked = view.blocked.iter().filter(concerns).map(told);
     let of_twin = compromised_twin(view, key).map(|twin| {
         format!("Secret {twin} holds the same key and says that it is compromised, so this one is not offered; say the same of this one")
     });

@@ -14,11 +14,11 @@ use kube::{Api, Client, ResourceExt};
 use sealed_secrets_crds::SealingKey;
 use tokio::sync::watch;
 
-use crate::api::optional_crd_watch::Watched;
-use crate::api::writer_pacing::WriterPacing;
-use crate::keystore::list::refresh::KeyRefresh;
-use crate::keystore::{DesiredStates, KeyView, KeysView};
+use crate::key_list::KeyList;
+use crate::keystore::{KeyView, KeysView, Wishes};
+use crate::own_kinds::Followed;
 use crate::usage::Usage;
+use crate::writing::Pauses;
 use desired::Step;
 
 /// Keeps the `SealingKeys` as the key Secrets are.
@@ -26,12 +26,12 @@ pub(crate) struct SealingKeys {
     api: Api<SealingKey>,
     namespace: String,
     keys: watch::Receiver<Option<Arc<KeysView>>>,
-    followed: watch::Receiver<Watched<SealingKey>>,
+    followed: watch::Receiver<Followed<SealingKey>>,
     usage: watch::Receiver<Usage>,
-    desired_states: watch::Sender<DesiredStates>,
-    key_refresh: Arc<KeyRefresh>,
+    wishes: watch::Sender<Wishes>,
+    key_list: Arc<KeyList>,
     /// The objects as the last turn saw them, and since when they are so.
-    existing: Watched<SealingKey>,
+    existing: Followed<SealingKey>,
     changed: Instant,
     /// UIDs of the key Secrets that were there once.
     seen: BTreeSet<String>,
@@ -42,23 +42,23 @@ impl SealingKeys {
         client: Client,
         namespace: &str,
         keys: watch::Receiver<Option<Arc<KeysView>>>,
-        followed: watch::Receiver<Watched<SealingKey>>,
+        followed: watch::Receiver<Followed<SealingKey>>,
         usage: watch::Receiver<Usage>,
-        desired_states: watch::Sender<DesiredStates>,
-        key_refresh: Arc<KeyRefresh>,
+        wishes: watch::Sender<Wishes>,
+        key_list: Arc<KeyList>,
     ) -> Self {
         let api = Api::namespaced(client, namespace);
-        let (namespace, existing, changed) = (namespace.to_owned(), Watched::Unknown, Instant::now());
+        let (namespace, existing, changed) = (namespace.to_owned(), Followed::Unknown, Instant::now());
         let seen = BTreeSet::new();
-        Self { api, namespace, keys, followed, usage, desired_states, key_refresh, existing, changed, seen }
+        Self { api, namespace, keys, followed, usage, wishes, key_list, existing, changed, seen }
     }
 
     /// Never ends.
     pub(crate) async fn run(mut self) {
-        let mut pacing = WriterPacing::new("SealingKeys");
+        let mut pauses = Pauses::new("SealingKeys");
         loop {
             let written = self.turn().await;
-            pacing.until_next_turn(written, &mut self.keys, &mut self.followed, &mut self.usage).await;
+            pauses.until_next_turn(written, &mut self.keys, &mut self.followed, &mut self.usage).await;
         }
     }
 
@@ -71,22 +71,22 @@ impl SealingKeys {
             self.existing = existing.clone();
         }
         // The keys are looked at after this was asked, and so are no older.
-        let is_newer = self.key_refresh.is_shown_since(self.changed);
+        let is_newer = self.key_list.is_shown_since(self.changed);
         let view = self.keys.borrow_and_update().clone();
         let Some((view, existing)) = view.zip(existing.present()) else {
-            self.publish_desired_states(BTreeMap::new());
+            self.wish(BTreeMap::new());
             return Ok(false);
         };
-        self.publish_desired_states(desired_states(&view, &existing));
+        self.wish(wishes(&view, &existing));
         let steps = self.steps(&view, &existing);
         self.seen.extend(view.keys.iter().map(|key| key.uid.clone()));
         let mut outcome = Ok(!steps.is_empty());
         for (name, step) in steps {
-            if !is_newer && reverts_spec(&step, existing.get(&name)) {
-                self.key_refresh.ask();
+            if !is_newer && takes_a_word_back(&step, existing.get(&name)) {
+                self.key_list.ask();
                 continue;
             }
-            if let Err(error) = self.write(&name, step, existing.get(&name)).await {
+            if let Err(error) = self.take(&name, step, existing.get(&name)).await {
                 outcome = Err(error);
             }
         }
@@ -107,15 +107,15 @@ impl SealingKeys {
         view.keys.iter().map(of_key).filter(|(_, step)| *step != Step::Nothing).chain(left).collect()
     }
 
-    fn publish_desired_states(&self, desired_states: DesiredStates) {
-        self.desired_states.send_if_modified(|before| {
-            let is_new = *before != desired_states;
-            *before = desired_states;
+    fn wish(&self, wishes: Wishes) {
+        self.wishes.send_if_modified(|before| {
+            let is_new = *before != wishes;
+            *before = wishes;
             is_new
         });
     }
 
-    async fn write(&self, name: &str, step: Step, existing: Option<&SealingKey>) -> Result<(), kube::Error> {
+    async fn take(&self, name: &str, step: Step, existing: Option<&SealingKey>) -> Result<(), kube::Error> {
         let parameters = PostParams::default();
         match step {
             Step::Nothing => Ok(()),
@@ -134,15 +134,15 @@ impl SealingKeys {
 
 /// Whether the step undoes what the spec says. Another replica may have written that to the Secret since our list: then it is a
 /// person's word.
-fn reverts_spec(step: &Step, existing: Option<&SealingKey>) -> bool {
+fn takes_a_word_back(step: &Step, existing: Option<&SealingKey>) -> bool {
     matches!(step, Step::Replace(object) if existing.is_some_and(|existing| existing.spec != object.spec))
 }
 
 /// What people want of keys and the Secrets do not say yet.
-fn desired_states(view: &KeysView, existing: &BTreeMap<String, SealingKey>) -> DesiredStates {
-    let desired = |key: &KeyView| {
-        let desired = desired::requested_state(key, existing.get(&key.record.name)?)?;
-        Some((key.record.name.clone(), desired))
+fn wishes(view: &KeysView, existing: &BTreeMap<String, SealingKey>) -> Wishes {
+    let wish = |key: &KeyView| {
+        let wish = desired::unheeded_wish(key, existing.get(&key.record.name)?)?;
+        Some((key.record.name.clone(), wish))
     };
-    view.keys.iter().filter_map(desired).collect()
+    view.keys.iter().filter_map(wish).collect()
 }

@@ -15,7 +15,7 @@ pub fn compromised(keys: &[KeyRecord]) -> Compromised {
     let mut all = Compromised::new();
     for key in keys.iter().filter(|key| key.is_compromised()) {
         let Some(facts) = &key.facts else { continue };
-        let since = key.compromised_since.or(key.state_since).or(key.off_ring_since);
+        let since = key.compromised_since.or(key.wish_since).or(key.off_ring_since);
         let earlier = all.get(&facts.fingerprint).copied().flatten();
         all.insert(facts.fingerprint.clone(), earlier.into_iter().chain(since).min());
     }
@@ -27,6 +27,6 @@ pub(super) fn candidates<'a>(
     keys: &'a [KeyRecord],
     compromised: &Compromised,
 ) -> impl Iterator<Item = (&'a KeyRecord, &'a KeyFacts)> {
-    let offered = keys.iter().filter_map(|key| Some((key, key.could_be_primary()?)));
+    let offered = keys.iter().filter_map(|key| Some((key, key.could_lead()?)));
     offered.filter(|(_, facts)| !compromised.contains_key(&facts.fingerprint))
 }

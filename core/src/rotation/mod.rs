@@ -10,8 +10,8 @@ mod record;
 pub use compromise::{Compromised, compromised};
 pub use name::{is_successor_name, successor_name};
 pub use plan::{
-    Blocked, Change, Evidence, Generation, Plan, Step, Trigger, UsageReport, activation_time, due_since,
-    is_met, is_successor, next_rotation, plan, predecessor,
+    Blocked, Change, Generation, Need, Occasion, Plan, Step, activation_time, due_since, is_met,
+    is_successor, next_rotation, plan, predecessor,
 };
 pub use policy::RotationPolicy;
-pub use record::{DesiredState, KeyFacts, KeyLabel, KeyRecord};
+pub use record::{KeyFacts, KeyLabel, KeyRecord, Wish};

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::compromise::{Compromised, candidates, compromised};
 use super::policy::RotationPolicy;
-use super::record::{DesiredState, KeyFacts, KeyLabel, KeyRecord};
+use super::record::{KeyFacts, KeyLabel, KeyRecord, Wish};
 use crate::crypto::Fingerprint;
 
 /// Twice as long as two clocks by which keys are made may be apart.
@@ -12,7 +12,7 @@ const SETTLED: SignedDuration = SignedDuration::from_mins(10);
 
 /// What this process has opened itself, of every SealedSecret in the cluster: no status is believed here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UsageReport {
+pub struct Need {
     /// Keys that opened at least one item.
     pub used: BTreeSet<Fingerprint>,
     /// Whether some item did not open: it may need a key that nothing else needs.
@@ -21,17 +21,17 @@ pub struct UsageReport {
     pub partial: bool,
 }
 
-impl UsageReport {
+impl Need {
     /// Whether nothing else can need a key. Otherwise [`used`](Self::used) says nothing of the others.
     #[must_use]
-    pub fn is_complete(&self) -> bool {
+    pub fn is_whole(&self) -> bool {
         !self.undecryptable && !self.partial
     }
 }
 
 /// Why a key is to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trigger {
+pub enum Occasion {
     /// There is none that could be offered for sealing.
     NoKey,
     /// Somebody else may have the newest.
@@ -46,41 +46,18 @@ pub enum Trigger {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generation {
     /// Why.
-    pub trigger: Trigger,
+    pub occasion: Occasion,
     /// Whether it must wait for its activation: then its label says so.
     pub pending: bool,
 }
 
-/// The inputs that a decision stands on besides policy and keys. A decision that does not require one of them is the same
-/// whatever that input says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Evidence {
-    /// The time: it was compared with something, or its date is written.
-    pub clock: bool,
-    /// The usage of keys.
-    pub usage: bool,
-}
-
-impl Evidence {
-    /// Policy and keys suffice.
-    pub const NONE: Self = Self { clock: false, usage: false };
-    /// The time alone.
-    pub const CLOCK: Self = Self { clock: true, usage: false };
-    /// The usage alone.
-    pub const USAGE: Self = Self { clock: false, usage: true };
-    /// Both.
-    pub const BOTH: Self = Self { clock: true, usage: true };
-}
-
-/// One write on one key Secret. Those of a plan may be made in any order, and each at most once.
+/// One write on one key Secret; those of a plan may be made in any order, and each at most once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// Name of the Secret.
     pub name: String,
     /// What to write.
     pub step: Step,
-    /// What the step stands on.
-    pub requires: Evidence,
 }
 
 /// What to write on a key Secret.
@@ -91,26 +68,26 @@ pub enum Step {
     /// Nothing needs it: off the ring.
     Retire,
     /// It is compromised, and its time is over or it is to retire and nothing needs it: off the ring.
-    RemoveCompromised,
+    Expel,
     /// It retired long enough ago.
     Delete,
     /// A person has put it back: forget what was wanted before.
     Restore,
     /// Note since when a person wants what is wanted.
-    RecordRequest,
+    NoteWish,
     /// Note since when it is off the ring.
-    RecordRemoval,
+    NoteOffRing,
     /// Note since when nothing needs it.
-    RecordUnused,
+    NoteUnused,
     /// Something needs it again, or nobody knows whether something does.
-    RecordUsed,
+    NoteUsed,
 }
 
 /// Something that was asked for and is not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blocked {
     /// A key is wanted, but keys arrive by themselves.
-    ExternalKeys(Trigger),
+    ExternalKeys(Occasion),
     /// The pinned key cannot lead; the newest does.
     Pin(String),
     /// A key that leads does not retire.
@@ -134,18 +111,8 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// What is not done.
     pub blocked: Vec<Blocked>,
-    /// Whether another usage of keys would change this plan.
-    pub follows_usage: bool,
     /// The next moment at which this plan changes by time alone.
     pub look_again_at: Option<Timestamp>,
-}
-
-impl Plan {
-    /// Whether anything in it requires the time. A new key always does: its certificate is dated.
-    #[must_use]
-    pub fn requires_clock(&self) -> bool {
-        self.generate.is_some() || self.changes.iter().any(|change| change.requires.clock)
-    }
 }
 
 /// Decides from the policy, the key Secrets, what needs them and the time (key-rotation rules 1, 2, 5 and 7).
@@ -154,18 +121,13 @@ impl Plan {
 /// the same answer after a retry, a restart or a restore. A key dated in the future counts as made. While what is needed is not
 /// known yet (`need` is `None`), nothing retires and nothing is deleted; nor where it cannot be known, which is said.
 #[must_use]
-pub fn plan(
-    policy: &RotationPolicy,
-    keys: &[KeyRecord],
-    usage: Option<&UsageReport>,
-    now: Timestamp,
-) -> Plan {
-    let planner = Planner::new(policy, keys, usage, now);
+pub fn plan(policy: &RotationPolicy, keys: &[KeyRecord], need: Option<&Need>, now: Timestamp) -> Plan {
+    let planner = Planner::new(policy, keys, need, now);
     let primary = planner.primary();
     let wanted = planner.generation();
     let mut plan = Plan { primary: primary.map(|key| key.name.clone()), ..Plan::default() };
     match wanted {
-        Some(generation) if policy.external => plan.blocked.push(Blocked::ExternalKeys(generation.trigger)),
+        Some(generation) if policy.external => plan.blocked.push(Blocked::ExternalKeys(generation.occasion)),
         _ => plan.generate = wanted,
     }
     plan.blocked.extend(planner.unusable_pin());
@@ -173,10 +135,9 @@ pub fn plan(
     let mut oldest_first: Vec<&KeyRecord> = keys.iter().collect();
     oldest_first.sort_by_key(|key| (key.created, &key.name));
     for key in oldest_first {
-        let Decision { step, blocked, requires } = planner.decide(key, primary);
-        plan.changes.extend(step.map(|step| Change { name: key.name.clone(), step, requires }));
+        let (steps, blocked) = planner.steps(key, primary);
+        plan.changes.extend(steps.into_iter().map(|step| Change { name: key.name.clone(), step }));
         plan.blocked.extend(blocked.filter(|blocked| !plan.blocked.contains(blocked)));
-        plan.follows_usage |= requires.usage;
     }
     planner.keep_enough(&mut plan);
     plan.look_again_at = planner.next_moment();
@@ -205,9 +166,9 @@ pub fn due_since(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp) ->
 
 /// Whether the newest key, a pending one included, is not older than this moment: then what was asked for is done.
 #[must_use]
-pub fn is_met(keys: &[KeyRecord], requested: Timestamp) -> bool {
+pub fn is_met(keys: &[KeyRecord], moment: Timestamp) -> bool {
     let newest = predecessor(keys).and_then(|key| key.facts.as_ref());
-    newest.is_some_and(|facts| began_by(facts, requested))
+    newest.is_some_and(|facts| began_by(facts, moment))
 }
 
 /// Whether the key is not older than this moment, in whole seconds.
@@ -240,33 +201,11 @@ pub fn activation_time(key: &KeyRecord, delay: SignedDuration) -> Timestamp {
     not_before.filter(|start| *start > key.created).map_or(after_delay, |start| start.min(after_delay))
 }
 
-/// The decision on one key Secret.
-#[derive(Default)]
-struct Decision {
-    step: Option<Step>,
-    blocked: Option<Blocked>,
-    requires: Evidence,
-}
-
-impl Decision {
-    fn step(step: Step, requires: Evidence) -> Self {
-        Self { step: Some(step), blocked: None, requires }
-    }
-
-    fn blocked(blocked: Blocked, requires: Evidence) -> Self {
-        Self { step: None, blocked: Some(blocked), requires }
-    }
-
-    fn nothing(requires: Evidence) -> Self {
-        Self { requires, ..Self::default() }
-    }
-}
-
 struct Planner<'a> {
     policy: &'a RotationPolicy,
     keys: &'a [KeyRecord],
     compromised: Compromised,
-    usage: Option<&'a UsageReport>,
+    need: Option<&'a Need>,
     now: Timestamp,
 }
 
@@ -280,10 +219,10 @@ impl<'a> Planner<'a> {
     fn new(
         policy: &'a RotationPolicy,
         keys: &'a [KeyRecord],
-        usage: Option<&'a UsageReport>,
+        need: Option<&'a Need>,
         now: Timestamp,
     ) -> Self {
-        Self { policy, keys, compromised: compromised(keys), usage, now }
+        Self { policy, keys, compromised: compromised(keys), need, now }
     }
 
     fn candidates(&self) -> impl Iterator<Item = (&'a KeyRecord, &'a KeyFacts)> {
@@ -301,17 +240,17 @@ impl<'a> Planner<'a> {
         Self::newest(self.candidates())
     }
 
-    fn primary_candidates(&self) -> impl Iterator<Item = (&'a KeyRecord, &'a KeyFacts)> {
+    fn leaders(&self) -> impl Iterator<Item = (&'a KeyRecord, &'a KeyFacts)> {
         self.candidates().filter(|(key, _)| key.label == KeyLabel::Active)
     }
 
     fn pinned(&self) -> Option<&'a KeyRecord> {
         let pin = self.policy.pin.as_deref()?;
-        self.primary_candidates().map(|(key, _)| key).find(|key| key.name == pin)
+        self.leaders().map(|(key, _)| key).find(|key| key.name == pin)
     }
 
     fn primary(&self) -> Option<&'a KeyRecord> {
-        self.pinned().or_else(|| Self::newest(self.primary_candidates()).map(|(key, _)| key))
+        self.pinned().or_else(|| Self::newest(self.leaders()).map(|(key, _)| key))
     }
 
     fn unusable_pin(&self) -> Option<Blocked> {
@@ -320,23 +259,26 @@ impl<'a> Planner<'a> {
     }
 
     fn generation(&self) -> Option<Generation> {
-        let trigger = self.trigger()?;
-        let may_wait = matches!(trigger, Trigger::Requested | Trigger::PeriodOver);
-        Some(Generation { trigger, pending: may_wait && self.policy.activation_delay > SignedDuration::ZERO })
+        let occasion = self.occasion()?;
+        let may_wait = matches!(occasion, Occasion::Requested | Occasion::PeriodOver);
+        Some(Generation {
+            occasion,
+            pending: may_wait && self.policy.activation_delay > SignedDuration::ZERO,
+        })
     }
 
-    fn trigger(&self) -> Option<Trigger> {
+    fn occasion(&self) -> Option<Occasion> {
         if self.is_past(self.compromise_without_successor(self.candidates().collect::<Vec<_>>().as_slice())) {
-            return Some(Trigger::Compromised);
+            return Some(Occasion::Compromised);
         }
         if self.newest_candidate().is_none() {
-            return Some(Trigger::NoKey);
+            return Some(Occasion::NoKey);
         }
         if self.unmet_requests().any(|moment| moment <= self.now) {
-            return Some(Trigger::Requested);
+            return Some(Occasion::Requested);
         }
         let is_scheduled = !self.policy.suspended && !self.policy.external;
-        (is_scheduled && self.is_past(self.period_over())).then_some(Trigger::PeriodOver)
+        (is_scheduled && self.is_past(self.period_over())).then_some(Occasion::PeriodOver)
     }
 
     /// Since when a compromised key has no successor among `successors`: none that is newer, and none that began after the
@@ -370,19 +312,19 @@ impl<'a> Planner<'a> {
         self.unmet_requests().filter(|moment| *moment > self.now)
     }
 
-    fn decide(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> Decision {
+    fn steps(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> (Vec<Step>, Option<Blocked>) {
         if key.is_restored() {
-            return Decision::step(Step::Restore, Evidence::NONE);
+            return (vec![Step::Restore], None);
         }
         if key.is_undated() {
-            return Decision::step(Step::RecordRequest, Evidence::CLOCK);
+            return (vec![Step::NoteWish], None);
         }
         match key.label {
-            KeyLabel::Active | KeyLabel::Pending => self.decide_on_ring(key, primary),
-            _ if self.needs_a_date(key) => Decision::step(Step::RecordRemoval, Evidence::CLOCK),
+            KeyLabel::Active | KeyLabel::Pending => self.steps_on_ring(key, primary),
+            _ if self.needs_a_date(key) => (vec![Step::NoteOffRing], None),
             // Of a compromised key the Secret stays, as long as it tells that: another one may hold the same key.
-            KeyLabel::Retired if !key.is_compromised() => self.decide_deletion(key),
-            KeyLabel::Retired | KeyLabel::Compromised | KeyLabel::Other => Decision::default(),
+            KeyLabel::Retired if !key.is_compromised() => self.deletion(key),
+            KeyLabel::Retired | KeyLabel::Compromised | KeyLabel::Other => (Vec::new(), None),
         }
     }
 
@@ -397,88 +339,78 @@ impl<'a> Planner<'a> {
             KeyLabel::Compromised => is_newest(),
             KeyLabel::Active | KeyLabel::Pending | KeyLabel::Other => false,
         };
-        depends || key.desired != DesiredState::Active
+        depends || key.wish != Wish::Active
     }
 
-    fn decide_on_ring(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> Decision {
-        let Some(facts) = &key.facts else { return Decision::default() };
+    fn steps_on_ring(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> (Vec<Step>, Option<Blocked>) {
+        let Some(facts) = &key.facts else { return (Vec::new(), None) };
         if key.is_compromised() && self.is_past(key.decrypt_until) {
-            return Decision::step(Step::RemoveCompromised, Evidence::CLOCK);
+            return (vec![Step::Expel], None);
         }
-        let is_primary = primary.is_some_and(|primary| primary.name == key.name);
-        match key.desired {
-            DesiredState::Compromised { .. } => Decision::default(),
-            DesiredState::Retired if is_primary => {
-                Decision::blocked(Blocked::RetiresWhileLeading(key.name.clone()), Evidence::NONE)
-            }
-            DesiredState::Retired => self.decide_retirement(key, facts),
+        let leads = primary.is_some_and(|primary| primary.name == key.name);
+        match key.wish {
+            Wish::Compromised { .. } => (Vec::new(), None),
+            Wish::Retired if leads => (Vec::new(), Some(Blocked::RetiresWhileLeading(key.name.clone()))),
+            Wish::Retired => match self.is_needed(facts) {
+                None => (Vec::new(), Some(Blocked::ViewNotWhole(key.name.clone()))),
+                Some(true) => (Vec::new(), Some(Blocked::RetiresWhileUsed(key.name.clone()))),
+                Some(false) if key.is_compromised() => (vec![Step::Expel], None),
+                Some(false) => (vec![Step::Retire], None),
+            },
             // Another Secret with this key says that it is compromised: it stays as it is until a person speaks of this one.
-            DesiredState::Active if self.compromised.contains_key(&facts.fingerprint) => Decision::default(),
-            DesiredState::Active if key.label == KeyLabel::Pending => self.decide_activation(key, facts),
-            DesiredState::Active => self.decide_unused(key, facts, is_primary),
-        }
-    }
-
-    fn decide_retirement(&self, key: &KeyRecord, facts: &KeyFacts) -> Decision {
-        let name = key.name.clone();
-        match self.is_needed(facts) {
-            None => Decision::blocked(Blocked::ViewNotWhole(name), Evidence::USAGE),
-            Some(true) => Decision::blocked(Blocked::RetiresWhileUsed(name), Evidence::USAGE),
-            Some(false) if key.is_compromised() => Decision::step(Step::RemoveCompromised, Evidence::BOTH),
-            Some(false) => Decision::step(Step::Retire, Evidence::BOTH),
+            Wish::Active if self.compromised.contains_key(&facts.fingerprint) => (Vec::new(), None),
+            Wish::Active if key.label == KeyLabel::Pending => {
+                (self.may_lead_now(key, facts).then_some(Step::Activate).into_iter().collect(), None)
+            }
+            Wish::Active => self.steps_of_unused(key, facts, leads),
         }
     }
 
     /// Whether the key is needed; `None` when that cannot be said of any key.
     fn is_needed(&self, facts: &KeyFacts) -> Option<bool> {
-        let usage = self.usage.filter(|usage| usage.is_complete())?;
-        Some(usage.used.contains(&facts.fingerprint))
+        let need = self.need.filter(|need| need.is_whole())?;
+        Some(need.used.contains(&facts.fingerprint))
     }
 
-    /// A pending key leads at once when nothing else can, and otherwise after its delay.
-    fn decide_activation(&self, key: &KeyRecord, facts: &KeyFacts) -> Decision {
-        if facts.has_certificate && self.is_urgent(key, facts) {
-            return Decision::step(Step::Activate, Evidence::NONE);
-        }
-        let is_due = activation_time(key, self.policy.activation_delay) <= self.now;
-        Decision { step: is_due.then_some(Step::Activate), requires: Evidence::CLOCK, ..Decision::default() }
-    }
-
-    /// Whether a pending key must lead because nothing else can.
-    fn is_urgent(&self, key: &KeyRecord, facts: &KeyFacts) -> bool {
-        let primary_candidates: Vec<_> = self.primary_candidates().collect();
-        let with_this: Vec<_> = self.primary_candidates().chain([(key, facts)]).collect();
-        let replaces_compromised = self.compromise_without_successor(&primary_candidates).is_some()
+    /// Whether a pending key has waited long enough, or must lead because nothing else can.
+    fn may_lead_now(&self, key: &KeyRecord, facts: &KeyFacts) -> bool {
+        let leaders: Vec<_> = self.leaders().collect();
+        let with_this: Vec<_> = self.leaders().chain([(key, facts)]).collect();
+        let replaces_compromised = self.compromise_without_successor(&leaders).is_some()
             && self.compromise_without_successor(&with_this).is_none();
-        primary_candidates.is_empty() || replaces_compromised
+        activation_time(key, self.policy.activation_delay) <= self.now
+            || (facts.has_certificate && (leaders.is_empty() || replaces_compromised))
     }
 
-    fn decide_unused(&self, key: &KeyRecord, facts: &KeyFacts, is_primary: bool) -> Decision {
+    fn steps_of_unused(
+        &self,
+        key: &KeyRecord,
+        facts: &KeyFacts,
+        leads: bool,
+    ) -> (Vec<Step>, Option<Blocked>) {
         let newest = self.newest_candidate().is_some_and(|(newest, _)| newest.name == key.name);
-        if self.policy.retire_when_unused_for.is_none() || is_primary || newest {
-            return Decision::default();
+        if self.policy.retire_when_unused_for.is_none() || leads || newest {
+            return (Vec::new(), None);
         }
         let is_due = self.is_past(self.unused_long_enough(key));
-        match (self.is_needed(facts), key.unused_since) {
-            (None, _) => self.decide_without_usage(key, is_due),
-            (Some(true), None) => Decision::nothing(Evidence::USAGE),
-            (Some(true), Some(_)) => Decision::step(Step::RecordUsed, Evidence::USAGE),
-            (Some(false), None) => Decision::step(Step::RecordUnused, Evidence::BOTH),
-            (Some(false), Some(_)) if is_due => Decision::step(Step::Retire, Evidence::BOTH),
-            (Some(false), Some(_)) => Decision::nothing(Evidence::BOTH),
-        }
+        let step = match (self.is_needed(facts), key.unused_since) {
+            (None, _) => return self.steps_of_unknown(key, is_due),
+            (Some(true), None) => None,
+            (Some(true), Some(_)) => Some(Step::NoteUsed),
+            (Some(false), None) => Some(Step::NoteUnused),
+            (Some(false), Some(_)) => is_due.then_some(Step::Retire),
+        };
+        (step.into_iter().collect(), None)
     }
 
     /// Of a key of which nobody knows whether something needs it. Where the view is known not to be whole, no time counts and it is
     /// said at once; where it is only not known yet, when something waits for it.
-    fn decide_without_usage(&self, key: &KeyRecord, is_due: bool) -> Decision {
-        let is_known = self.usage.is_some();
+    fn steps_of_unknown(&self, key: &KeyRecord, is_due: bool) -> (Vec<Step>, Option<Blocked>) {
+        let is_known = self.need.is_some();
+        let forgotten = key.unused_since.filter(|_| is_known).map(|_| Step::NoteUsed);
         let could_retire = self.keys_without(&BTreeSet::new()) > self.policy.keep_at_least;
-        Decision {
-            step: key.unused_since.filter(|_| is_known).map(|_| Step::RecordUsed),
-            blocked: (could_retire && (is_known || is_due)).then_some(Blocked::Retention),
-            requires: Evidence::USAGE,
-        }
+        let blocked = (could_retire && (is_known || is_due)).then_some(Blocked::Retention);
+        (forgotten.into_iter().collect(), blocked)
     }
 
     fn unused_long_enough(&self, key: &KeyRecord) -> Option<Timestamp> {
@@ -489,17 +421,19 @@ impl<'a> Planner<'a> {
         key.off_ring_since?.checked_add(self.policy.delete_after_retired?).ok()
     }
 
-    fn decide_deletion(&self, key: &KeyRecord) -> Decision {
+    fn deletion(&self, key: &KeyRecord) -> (Vec<Step>, Option<Blocked>) {
         if !self.is_past(self.deletion_time(key)) {
-            return Decision::nothing(Evidence::CLOCK);
+            return (Vec::new(), None);
         }
         // What it opened before it left the ring was not opened with the others yet.
-        let is_unneeded = |facts| self.is_needed(facts) == Some(false) || self.is_on_ring_elsewhere(key);
-        let is_complete = self.usage.is_some_and(UsageReport::is_complete);
-        if is_complete && key.facts.as_ref().is_none_or(is_unneeded) {
-            return Decision::step(Step::Delete, Evidence::BOTH);
+        let is_needed = key.facts.as_ref().map_or(Some(false), |facts| self.is_needed(facts));
+        let opens_elsewhere = self.is_on_ring_elsewhere(key);
+        match (self.need, is_needed) {
+            (Some(need), Some(needed)) if need.is_whole() && (!needed || opens_elsewhere) => {
+                (vec![Step::Delete], None)
+            }
+            _ => (Vec::new(), Some(Blocked::ViewNotWhole(key.name.clone()))),
         }
-        Decision::blocked(Blocked::ViewNotWhole(key.name.clone()), Evidence::BOTH)
     }
 
     /// Whether another Secret that holds the same key is on the ring.
@@ -512,17 +446,16 @@ impl<'a> Planner<'a> {
     /// Takes back what would leave fewer keys on the ring than the policy wants; what a person said of a key goes first. A key in
     /// several Secrets is one.
     fn keep_enough(&self, plan: &mut Plan) {
-        let is_requested = |change: &Change| {
-            self.keys.iter().any(|key| key.name == change.name && key.desired == DesiredState::Retired)
+        let wished = |change: &Change| {
+            self.keys.iter().any(|key| key.name == change.name && key.wish == Wish::Retired)
         };
         let leaving = |change: &&Change| {
-            matches!(change.step, Step::RemoveCompromised)
-                || (change.step == Step::Retire && is_requested(change))
+            matches!(change.step, Step::Expel) || (change.step == Step::Retire && wished(change))
         };
         let mut leaving: BTreeSet<String> =
             plan.changes.iter().filter(leaving).map(|change| change.name.clone()).collect();
         plan.changes.retain(|change| match change.step {
-            Step::Retire if !is_requested(change) => {
+            Step::Retire if !wished(change) => {
                 leaving.insert(change.name.clone());
                 let enough = self.keys_without(&leaving) >= self.policy.keep_at_least;
                 if !enough {
@@ -547,7 +480,7 @@ impl<'a> Planner<'a> {
             let pending = key.label == KeyLabel::Pending;
             let activation = pending.then(|| activation_time(key, self.policy.activation_delay));
             let retirement = self.unused_long_enough(key);
-            [decrypts_until, activation, retirement, self.deletion_time(key), key.state_since]
+            [decrypts_until, activation, retirement, self.deletion_time(key), key.wish_since]
         };
         let moments = self.keys.iter().flat_map(of_key).flatten();
         moments

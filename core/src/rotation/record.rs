@@ -9,7 +9,7 @@ use sealed_secrets_crds::names::{
 };
 
 use crate::crypto::Fingerprint;
-use crate::keyring::RingKey;
+use crate::keyring::SealingKey;
 
 /// What the label of a key Secret says; the absent one of the legacy Secret says `Active` (key-rotation, label values).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum KeyLabel {
 
 /// What a person wants of a key, from the annotations on its Secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DesiredState {
+pub enum Wish {
     /// Nothing in particular.
     #[default]
     Active,
@@ -46,7 +46,7 @@ pub enum DesiredState {
 pub struct KeyFacts {
     /// Of the public half.
     pub fingerprint: Fingerprint,
-    /// Start of validity, as [`RingKey::not_before`] has it.
+    /// Start of validity, as [`SealingKey::not_before`] has it.
     pub not_before: Timestamp,
     /// Orders the keys.
     pub order_time: Timestamp,
@@ -66,9 +66,9 @@ pub struct KeyRecord {
     /// When the API server created the Secret.
     pub created: Timestamp,
     /// What a person wants.
-    pub desired: DesiredState,
+    pub wish: Wish,
     /// Since when a person wants it.
-    pub state_since: Option<Timestamp>,
+    pub wish_since: Option<Timestamp>,
     /// Since when somebody else may have it. A later wish to retire it does not change that.
     pub compromised_since: Option<Timestamp>,
     /// Until when it decrypts if it is compromised, also when it is to retire; `None` for no end.
@@ -83,7 +83,7 @@ impl KeyRecord {
     /// The record of a Secret and the key that was read from it. Annotations that cannot be read count as absent, so that none
     /// takes away the ability to decrypt. A key that was compromised once is wanted so as long as nothing else is said.
     #[must_use]
-    pub fn new(secret: &Secret, key: Option<&RingKey>) -> Self {
+    pub fn new(secret: &Secret, key: Option<&SealingKey>) -> Self {
         let metadata = &secret.metadata;
         let empty = BTreeMap::new();
         let annotations = metadata.annotations.as_ref().unwrap_or(&empty);
@@ -91,19 +91,19 @@ impl KeyRecord {
         let label = metadata.labels.as_ref().and_then(|labels| labels.get(SEALING_KEY_LABEL));
         let compromised_since = moment(COMPROMISED_SINCE_ANNOTATION);
         let decrypt_until = moment(DECRYPT_UNTIL_ANNOTATION);
-        let desired = match annotations.get(KEY_STATE_ANNOTATION).map(String::as_str) {
-            Some("Retired") => DesiredState::Retired,
-            Some("Compromised") => DesiredState::Compromised { decrypt_until },
-            _ if compromised_since.is_some() => DesiredState::Compromised { decrypt_until },
-            _ => DesiredState::Active,
+        let wish = match annotations.get(KEY_STATE_ANNOTATION).map(String::as_str) {
+            Some("Retired") => Wish::Retired,
+            Some("Compromised") => Wish::Compromised { decrypt_until },
+            _ if compromised_since.is_some() => Wish::Compromised { decrypt_until },
+            _ => Wish::Active,
         };
         Self {
             name: metadata.name.clone().unwrap_or_default(),
             facts: key.map(facts_of),
             label: label_of(label.map(String::as_str)),
             created: metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-            desired,
-            state_since: moment(STATE_SINCE_ANNOTATION),
+            wish,
+            wish_since: moment(STATE_SINCE_ANNOTATION),
             compromised_since,
             decrypt_until,
             off_ring_since: moment(OFF_RING_SINCE_ANNOTATION),
@@ -126,8 +126,8 @@ impl KeyRecord {
     /// The key that leads or could after a while, as far as this Secret says: another one with the same key may call it
     /// compromised, which [`compromised`](super::compromised) tells.
     #[must_use]
-    pub fn could_be_primary(&self) -> Option<&KeyFacts> {
-        let is_given_up = self.label == KeyLabel::Pending && self.desired == DesiredState::Retired;
+    pub fn could_lead(&self) -> Option<&KeyFacts> {
+        let is_given_up = self.label == KeyLabel::Pending && self.wish == Wish::Retired;
         self.on_ring().filter(|facts| facts.has_certificate && !self.is_compromised() && !is_given_up)
     }
 
@@ -140,21 +140,20 @@ impl KeyRecord {
     /// Whether somebody else may have the key: once said, it is so until a person puts the key back.
     #[must_use]
     pub fn is_compromised(&self) -> bool {
-        let is_said =
-            self.compromised_since.is_some() || matches!(self.desired, DesiredState::Compromised { .. });
+        let is_said = self.compromised_since.is_some() || matches!(self.wish, Wish::Compromised { .. });
         (is_said && !self.is_restored()) || self.label == KeyLabel::Compromised
     }
 
     /// Whether something is wanted of it and the moment of that is not noted.
     #[must_use]
     pub fn is_undated(&self) -> bool {
-        let is_compromise = matches!(self.desired, DesiredState::Compromised { .. });
-        (self.desired != DesiredState::Active && self.state_since.is_none())
+        let is_compromise = matches!(self.wish, Wish::Compromised { .. });
+        (self.wish != Wish::Active && self.wish_since.is_none())
             || (is_compromise && self.compromised_since.is_none())
     }
 }
 
-fn facts_of(key: &RingKey) -> KeyFacts {
+fn facts_of(key: &SealingKey) -> KeyFacts {
     KeyFacts {
         fingerprint: key.fingerprint().clone(),
         not_before: key.not_before(),

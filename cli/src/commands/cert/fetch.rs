@@ -1,14 +1,13 @@
-//! `cert fetch` prints the certificate of a cluster.
+//! `cert fetch`: the certificate of a cluster.
 
 use clap::Args;
 use jiff::Timestamp;
 
-use super::pin::PinFlag;
-use crate::certificate::{ClusterCertificate, check};
+use super::PinFlag;
+use crate::cluster_certificate::ClusterCertificate;
+use crate::connection::Connection;
 use crate::error::Error;
 use crate::io;
-use crate::options::ClusterOptions;
-use crate::session::Session;
 
 /// Print the cluster's certificate, or keep it in a file for --cert
 #[derive(Debug, Args)]
@@ -26,24 +25,24 @@ pub(crate) struct Fetch {
     #[command(flatten)]
     pin: PinFlag,
     #[command(flatten)]
-    cluster: ClusterOptions,
+    connection: Connection,
 }
 
 impl Fetch {
     /// # Errors
-    /// When there is no certificate, or none that can be trusted.
+    /// When there is no certificate to be had, or none to be trusted.
     pub(super) fn run(&self) -> Result<(), Error> {
         let pin = self.pin.parse()?;
         let ClusterCertificate { certificate, source, exposure } =
-            ClusterCertificate::load(&Session::new(&self.cluster))?;
-        check(pin.as_ref(), &certificate, &source, exposure.as_deref())?;
-        io::log(&format!(
+            ClusterCertificate::load(&self.connection.flags)?;
+        pin.check(&certificate, &source, exposure.as_deref())?;
+        io::tell(&format!(
             "{}  valid until {}  from {source}",
             certificate.fingerprint(),
             certificate.not_after()
         ));
         if certificate.not_after() < Timestamp::now() {
-            io::warn("the certificate has expired; kubeseal does not seal with it");
+            io::tell("warning: the certificate has expired; kubeseal does not seal with it");
         }
         io::write(self.write.as_deref(), certificate.pem().as_bytes())
     }

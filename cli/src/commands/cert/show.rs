@@ -1,20 +1,20 @@
-//! `cert show` prints fingerprint, subject and validity of a certificate.
+//! `cert show`: whose certificate it is, and how long it is valid.
 
 use clap::Args;
 use jiff::Timestamp;
 use sealed_secrets_core::crypto::SealingCertificate;
 use serde_json::{Value, json};
 
-use super::pin::PinFlag;
-use crate::certificate::{ClusterCertificate, Fetched};
+use super::PinFlag;
+use crate::certificate::Fetched;
+use crate::cluster_certificate::ClusterCertificate;
+use crate::connection::Connection;
 use crate::error::Error;
-use crate::options::ClusterOptions;
 use crate::report::{ReportFormat, table};
-use crate::session::Session;
 use crate::{certificate, io, report};
 
 const SECONDS_OF_A_DAY: i64 = 86_400;
-/// The date of a certificate without an end (RFC 5280, section 4.1.2.5).
+/// RFC 5280, section 4.1.2.5.
 const NO_END: &str = "9999-12-31T23:59:59Z";
 
 /// Show whose certificate it is, and how long it is valid
@@ -34,35 +34,35 @@ pub(crate) struct Show {
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: ReportFormat,
     #[command(flatten)]
-    cluster: ClusterOptions,
+    connection: Connection,
 }
 
 impl Show {
     /// # Errors
-    /// When there is no certificate, or it cannot seal.
+    /// When there is no certificate to be had, or it cannot seal.
     pub(super) fn run(&self) -> Result<(), Error> {
         let pin = self.pin.parse()?;
-        let session = Session::new(&self.cluster);
         let found = match self.cert.as_deref().filter(|cert| !cert.is_empty()) {
             Some(cert) => {
-                let Fetched { bytes, name, exposure } = certificate::fetch_from(cert, &session)?;
+                let Fetched { bytes, name, exposure } =
+                    certificate::fetch_from(cert, &self.connection.flags)?;
                 let certificate = certificate::parse(&bytes, &name)?;
                 ClusterCertificate { certificate, source: name, exposure }
             }
-            None => ClusterCertificate::load(&session)?,
+            None => ClusterCertificate::load(&self.connection.flags)?,
         };
-        certificate::check(pin.as_ref(), &found.certificate, &found.source, found.exposure.as_deref())?;
+        pin.check(&found.certificate, &found.source, found.exposure.as_deref())?;
         let ClusterCertificate { certificate, source, .. } = found;
         let now = Timestamp::now();
         if certificate.not_after() < now {
-            io::warn("the certificate has expired; kubeseal does not seal with it");
+            io::tell("warning: the certificate has expired; kubeseal does not seal with it");
         }
         let text = table(&rows(&certificate, &source, now));
         report::write(self.output, &value(&certificate, &source, now), &text)
     }
 }
 
-/// Whole days until the certificate expires; negative after that.
+/// Whole days until the end; negative when that is past.
 fn days_left(certificate: &SealingCertificate, now: Timestamp) -> i64 {
     certificate.not_after().duration_since(now).as_secs().div_euclid(SECONDS_OF_A_DAY)
 }

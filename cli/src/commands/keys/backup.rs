@@ -1,4 +1,4 @@
-//! `keys backup` writes all private keys to a file that only its owner can read.
+//! `keys backup`: all private keys, to a file that only its owner can read.
 
 use std::fs;
 use std::io::Write as _;
@@ -12,11 +12,12 @@ use sealed_secrets_crds::names::DEFAULT_KEY_PREFIX;
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
+use super::KeysError;
 use super::stored::{key_secrets, label, portable, usable_key};
-use crate::error::{Error, KeysError};
+use crate::api::ApiServer;
+use crate::connection::Connection;
+use crate::error::Error;
 use crate::io;
-use crate::options::ClusterOptions;
-use crate::session::Session;
 
 /// Write all private keys to a file that only you can read
 #[derive(Debug, Args)]
@@ -38,21 +39,20 @@ pub(crate) struct Backup {
     #[arg(long, value_name = "PREFIX", default_value = DEFAULT_KEY_PREFIX)]
     key_prefix: String,
     #[command(flatten)]
-    cluster: ClusterOptions,
+    connection: Connection,
 }
 
 impl Backup {
     /// # Errors
-    /// When the file is not suitable for private keys, or the keys cannot be read; then nothing is written.
+    /// When the file is none to keep keys in, or the keys cannot be read; then nothing is written.
     pub(super) fn run(&self) -> Result<(), Error> {
         let file = NewFile::prepare(&self.output, self.force)?;
-        let session = Session::new(&self.cluster);
-        let api = session.api()?;
-        let secrets = key_secrets(api, &self.key_prefix)?;
+        let api = ApiServer::connect(&self.connection.flags)?;
+        let secrets = key_secrets(&api, &self.key_prefix)?;
         if secrets.is_empty() {
-            return Err(KeysError::NoKeys(api.namespace.clone()).into());
+            return Err(KeysError::NoKeys(api.namespace).into());
         }
-        let lines: Vec<String> = secrets.iter().map(line).collect();
+        let told: Vec<String> = secrets.iter().map(line).collect();
         let secrets: Vec<_> = secrets.into_iter().map(|secret| portable(secret, &api.namespace)).collect();
         let head = format!(
             "# {} private sealing keys of namespace {}, {:.0}. Whoever has them can read everything sealed for that cluster.\n",
@@ -61,13 +61,13 @@ impl Backup {
             Timestamp::now()
         );
         file.write(&[head.as_bytes(), Zeroizing::new(secret_list_text(&secrets)).as_bytes()])?;
-        for line in &lines {
-            io::log(line);
+        for line in &told {
+            io::tell(line);
         }
-        io::log(&format!(
+        io::tell(&format!(
             "{} sealing keys written to {} (mode 0600). They are the crown jewels: whoever has the file can read everything \
              sealed for this cluster. Encrypt it, and keep it away from the cluster and from Git.",
-            lines.len(),
+            told.len(),
             self.output.display()
         ));
         Ok(())
@@ -81,7 +81,7 @@ fn line(secret: &k8s_openapi::api::core::v1::Secret) -> String {
     }
 }
 
-/// An output file that does not exist yet or may be replaced.
+/// A file that does not exist yet, or may be replaced.
 struct NewFile<'a> {
     path: &'a Path,
     replace: bool,
@@ -89,21 +89,21 @@ struct NewFile<'a> {
 
 impl<'a> NewFile<'a> {
     /// # Errors
-    /// When the path is not a plain file, or a file that must not be replaced.
+    /// When the path names something else than a plain file, or one that must stay.
     fn prepare(path: &'a Path, replace: bool) -> Result<Self, KeysError> {
-        let name = || path.display().to_string();
+        let shown = || path.display().to_string();
         if path == Path::new("-") || path.file_name().is_none() {
-            return Err(KeysError::NotAFile(name()));
+            return Err(KeysError::NotAFile(shown()));
         }
         // Links are not followed: /dev/stdout is one.
         match fs::symlink_metadata(path) {
-            Ok(metadata) if !metadata.is_file() => Err(KeysError::NotAFile(name())),
-            Ok(_) if !replace => Err(KeysError::Exists(name())),
+            Ok(metadata) if !metadata.is_file() => Err(KeysError::NotAFile(shown())),
+            Ok(_) if !replace => Err(KeysError::Exists(shown())),
             _ => Ok(Self { path, replace }),
         }
     }
 
-    /// Writes the file atomically, with mode 0600.
+    /// Writes it as a whole or not at all, readable by its owner only.
     fn write(&self, parts: &[&[u8]]) -> Result<(), Error> {
         let path = || self.path.display().to_string();
         let failed = |operation| move |cause| Error::File { operation, path: path(), cause };

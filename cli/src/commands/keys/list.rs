@@ -1,4 +1,4 @@
-//! `keys list` prints the `SealingKey`s. It does not read the key Secrets.
+//! `keys list`: what each key does, from the `SealingKey`s; the key Secrets are not read.
 
 use std::cmp::Reverse;
 
@@ -9,11 +9,11 @@ use kube::api::ListParams;
 use sealed_secrets_crds::{SealingKey, SealingKeyPhase};
 use serde_json::{Value, json};
 
-use crate::api::ApiServer;
-use crate::error::{Error, KeysError, Refusal};
-use crate::options::ClusterOptions;
+use super::KeysError;
+use crate::api::{ApiServer, Refusal};
+use crate::connection::Connection;
+use crate::error::Error;
 use crate::report::{ReportFormat, age, table};
-use crate::session::Session;
 use crate::{io, report};
 
 const NOTHING: &str = "-";
@@ -31,7 +31,7 @@ pub(crate) struct List {
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: ListFormat,
     #[command(flatten)]
-    cluster: ClusterOptions,
+    connection: Connection,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -47,12 +47,11 @@ impl List {
     /// # Errors
     /// When the `SealingKey`s cannot be read.
     pub(super) fn run(&self) -> Result<(), Error> {
-        let session = Session::new(&self.cluster);
-        let api = session.api()?;
-        let keys = sealing_keys(api)?;
+        let api = ApiServer::connect(&self.connection.flags)?;
+        let keys = sealing_keys(&api)?;
         if keys.is_empty() {
             let namespace = &api.namespace;
-            io::log(&format!(
+            io::tell(&format!(
                 "no sealing keys in namespace {namespace}; --controller-namespace names the controller's"
             ));
         }
@@ -69,7 +68,7 @@ impl List {
 /// The `SealingKey`s, newest first.
 ///
 /// # Errors
-/// When they cannot be read.
+/// When they cannot be read, with what to do.
 pub(super) fn sealing_keys(api: &ApiServer) -> Result<Vec<SealingKey>, KeysError> {
     let listed = api.runtime.block_on(api.sealing_keys().list(&ListParams::default()));
     let refused =
@@ -79,7 +78,7 @@ pub(super) fn sealing_keys(api: &ApiServer) -> Result<Vec<SealingKey>, KeysError
     Ok(keys)
 }
 
-/// The creation time of the key; for an unreadable key that of the object.
+/// When the key was made; for one that cannot be read, when it was first seen.
 pub(super) fn made(key: &SealingKey) -> Option<Timestamp> {
     let not_before = key.status.as_ref().and_then(|status| status.not_before.as_ref());
     not_before.or(key.metadata.creation_timestamp.as_ref()).map(|time| time.0)

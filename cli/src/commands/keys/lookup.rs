@@ -1,16 +1,15 @@
-//! Lookup of a key by name or fingerprint.
+//! The one key that a name or a fingerprint means.
 
 use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams};
 use sealed_secrets_crds::SealingKey;
 use serde_json::Value;
 
-use super::list;
-use crate::api::ApiServer;
-use crate::error::{KeysError, Refusal};
+use super::{KeysError, list};
+use crate::api::{ApiServer, Refusal};
 
 const FINGERPRINT: &str = "SHA256:";
-/// Most attempts to change a key that changes at the same time.
+/// As often at most is a change begun anew, because the key has changed meanwhile.
 const ATTEMPTS: u32 = 10;
 
 /// Finds the key and changes the spec of every Secret's SealingKey that holds it, unless that is refused in view of what one of
@@ -29,7 +28,7 @@ pub(super) fn change(
         found.iter().try_for_each(&allowed)?;
         match found.iter().try_for_each(|key| write(api, key, spec)) {
             Ok(()) => return Ok(found),
-            // The controller may have written the status; read the state again.
+            // Its status is written at any time; what was looked at may be another state now.
             Err(Refusal::Conflict(_)) => {}
             Err(refusal) => return Err(refused(api, refusal)),
         }
@@ -37,8 +36,8 @@ pub(super) fn change(
     Err(refused(api, Refusal::Conflict(format!("the key changed {ATTEMPTS} times meanwhile; try again"))))
 }
 
-/// The subject of a sentence about the objects of one key, with its verb.
-pub(super) fn describe(keys: &[SealingKey]) -> String {
+/// The names of objects with one key, and that it is one.
+pub(super) fn told(keys: &[SealingKey]) -> String {
     let names: Vec<String> = keys.iter().map(SealingKey::name_any).collect();
     match names.as_slice() {
         [name] => format!("sealing key {name} is"),
@@ -46,7 +45,7 @@ pub(super) fn describe(keys: &[SealingKey]) -> String {
     }
 }
 
-/// Writes the spec, if the object is still the version that was read.
+/// Writes the spec of the very version that was read.
 fn write(api: &ApiServer, key: &SealingKey, spec: &Value) -> Result<(), Refusal> {
     let version = key.resource_version();
     let patch = Patch::Merge(serde_json::json!({"metadata": {"resourceVersion": version}, "spec": spec}));
@@ -59,7 +58,7 @@ fn refused(api: &ApiServer, refusal: Refusal) -> KeysError {
     KeysError::of("change the sealing key", "SealingKey", &api.namespace, refusal)
 }
 
-/// Finds the key by name, fingerprint or unique prefix of a fingerprint, with all other objects of the same key.
+/// The key of this name, of this fingerprint, or of the only fingerprint that begins so, and whatever else holds the same key.
 fn named(keys: Vec<SealingKey>, wanted: &str, namespace: &str) -> Result<Vec<SealingKey>, KeysError> {
     if let Some(found) = keys.iter().find(|key| key.name_any() == wanted).cloned() {
         let is_twin = |key: &SealingKey| {
@@ -130,7 +129,7 @@ mod tests {
         assert_eq!(found("anew").unwrap(), ["anew", "b"]);
         assert_eq!(found("u").unwrap(), ["u"], "what cannot be read is the same as nothing");
         let both = named(keys(), "b", "kube-system").unwrap();
-        assert_eq!(describe(&both), "sealing keys b and anew, which are the same key, are");
-        assert_eq!(describe(&both[..1]), "sealing key b is");
+        assert_eq!(told(&both), "sealing keys b and anew, which are the same key, are");
+        assert_eq!(told(&both[..1]), "sealing key b is");
     }
 }

@@ -1,6 +1,7 @@
 //! `keys`: the sealing keys of a cluster.
 
 mod backup;
+mod error;
 mod list;
 mod lookup;
 mod restore;
@@ -11,9 +12,11 @@ mod stored;
 
 use clap::Subcommand;
 
+pub(crate) use error::KeysError;
+
 use crate::error::Error;
 
-/// A verb of `keys`.
+/// What to do with the keys.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     List(list::List),
@@ -25,7 +28,7 @@ pub(crate) enum Verb {
 }
 
 /// # Errors
-/// The error of the verb.
+/// Whatever the verb says.
 pub(crate) fn run(verb: &Verb) -> Result<(), Error> {
     match verb {
         Verb::List(list) => list.run(),

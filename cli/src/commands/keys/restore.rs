@@ -1,4 +1,4 @@
-//! `keys restore` creates the keys of a backup that the cluster does not have.
+//! `keys restore`: the keys of a backup that the cluster does not have.
 
 use std::collections::BTreeSet;
 
@@ -11,16 +11,16 @@ use sealed_secrets_core::manifest::secrets_of;
 use sealed_secrets_crds::names::{DEFAULT_KEY_PREFIX, SEALING_KEY_ACTIVE, SEALING_KEY_LABEL};
 use serde_json::{Value, json};
 
+use super::KeysError;
 use super::stored::{key_secrets, label, portable, usable_key};
-use crate::api::ApiServer;
-use crate::error::{Error, KeysError, Refusal};
+use crate::api::{ApiServer, Refusal};
+use crate::connection::Connection;
+use crate::error::Error;
 use crate::io::Input;
-use crate::options::ClusterOptions;
 use crate::report::{ReportFormat, table};
-use crate::session::Session;
 use crate::{io, report};
 
-/// Most names that are tried for one key.
+/// Secrets that are no sealing keys may have taken so many names.
 const MOST_NAMES: u32 = 100;
 
 /// Put keys of a backup back, or move them to another cluster
@@ -48,23 +48,22 @@ pub(crate) struct Restore {
     #[arg(long, value_name = "PREFIX", default_value = DEFAULT_KEY_PREFIX)]
     key_prefix: String,
     #[command(flatten)]
-    cluster: ClusterOptions,
+    connection: Connection,
 }
 
 impl Restore {
     /// # Errors
-    /// When the file has an unusable key (then nothing is written), or the API server refuses one.
+    /// When the file holds anything but usable keys (then nothing is written), or the API server refuses one.
     pub(super) fn run(&self) -> Result<(), Error> {
         let backup = self.backup()?;
-        let session = Session::new(&self.cluster);
-        let api = session.api()?;
+        let api = ApiServer::connect(&self.connection.flags)?;
         let mut done = Vec::new();
         for key in &backup {
-            let outcome = self.restore(api, key)?;
+            let outcome = self.restore(&api, key)?;
             done.push(Done { key, outcome });
         }
         if self.dry_run {
-            io::log("dry run: nothing was written");
+            io::tell("dry run: nothing was written");
         }
         let value = json!({"keys": done.iter().map(|done| done.value(self.dry_run)).collect::<Vec<_>>()});
         let rows: Vec<_> = done.iter().map(|done| done.row(self.dry_run)).collect();
@@ -82,7 +81,7 @@ impl Restore {
             match usable_key(&secret) {
                 Ok(key) => keys.push(BackupKey { fingerprint: key.fingerprint().clone(), secret }),
                 Err(cause) if self.skip_invalid => {
-                    io::warn(&format!("Secret {name} is passed over: {cause}"));
+                    io::tell(&format!("warning: Secret {name} is passed over: {cause}"));
                 }
                 Err(cause) => return Err(KeysError::Invalid { name, cause }.into()),
             }
@@ -100,10 +99,10 @@ impl Restore {
             };
             let parameters = PostParams { dry_run: self.dry_run, ..PostParams::default() };
             let secret = self.secret_named(key, &name, &api.namespace);
-            match api.run(api.secrets().create(&parameters, &secret)) {
+            match api.runtime.block_on(api.secrets().create(&parameters, &secret)).map_err(Refusal::from) {
                 Ok(_) if name == key.secret.name_any() => return Ok(Outcome::Restored),
                 Ok(_) => return Ok(Outcome::Renamed(name)),
-                // Another Secret has the name, or another restore runs at the same time.
+                // A Secret that is no key has the name, or somebody restores at the same time.
                 Err(Refusal::Conflict(_)) => taken.insert(name),
                 Err(refusal) => {
                     return Err(KeysError::of("create a key Secret", "Secret", &api.namespace, refusal));
@@ -113,7 +112,7 @@ impl Restore {
         Err(KeysError::NoFreeName(key.secret.name_any()))
     }
 
-    /// The Secret to create, with the label without which the controller ignores it, unless its name is the prefix.
+    /// The Secret to create. One without label would be overlooked, but for the one that is named like the prefix.
     fn secret_named(&self, key: &BackupKey, name: &str, namespace: &str) -> Secret {
         let mut secret = portable(key.secret.clone(), namespace);
         secret.metadata.name = Some(name.to_owned());
@@ -139,7 +138,7 @@ struct Present {
 
 impl Present {
     fn of(secret: &Secret) -> Self {
-        let key = sealed_secrets_core::keyring::RingKey::from_secret(
+        let key = sealed_secrets_core::keyring::SealingKey::from_secret(
             secret,
             sealed_secrets_core::keyring::OrderBy::default(),
         );
@@ -147,16 +146,16 @@ impl Present {
     }
 }
 
-/// The planned step for a key of the file.
+/// What to do about a key of the file.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
-    /// The Secret of this name already holds the key.
+    /// The Secret of this name holds it.
     Leave(String),
-    /// Create the Secret under this name.
+    /// Create it under this name.
     Create(String),
 }
 
-/// Keeps a key that exists; adds a number to a name that is taken.
+/// A key that is there stays; one whose name is taken gets the first free name with a number.
 fn plan_restore(key: &BackupKey, present: &[Present], taken: &BTreeSet<String>) -> Step {
     let same =
         present.iter().find(|present| present.fingerprint.as_deref() == Some(key.fingerprint.as_str()));
@@ -171,7 +170,7 @@ fn plan_restore(key: &BackupKey, present: &[Present], taken: &BTreeSet<String>) 
     Step::Create(free.unwrap_or_default())
 }
 
-/// The result for one key.
+/// What became of a key.
 enum Outcome {
     Restored,
     Renamed(String),

@@ -1,15 +1,15 @@
-//! `keys retire` marks a key as no longer needed.
+//! `keys retire`: the key is not needed any more.
 
 use clap::Args;
 use kube::ResourceExt as _;
 use sealed_secrets_crds::{SealingKey, SealingKeyPhase, SealingKeyState};
 use serde_json::json;
 
-use super::lookup;
-use crate::error::{Error, KeysError};
+use super::{KeysError, lookup};
+use crate::api::ApiServer;
+use crate::connection::Connection;
+use crate::error::Error;
 use crate::io;
-use crate::options::ClusterOptions;
-use crate::session::Session;
 
 /// Say that a key is not needed any more: it leaves as soon as nothing uses it
 #[derive(Debug, Args)]
@@ -25,35 +25,34 @@ pub(crate) struct Retire {
     #[arg(value_name = "NAME|FINGERPRINT")]
     key: String,
     #[command(flatten)]
-    cluster: ClusterOptions,
+    connection: Connection,
 }
 
 impl Retire {
     /// # Errors
     /// When there is no such key, or it cannot be changed.
     pub(super) fn run(&self) -> Result<(), Error> {
-        let session = Session::new(&self.cluster);
-        let api = session.api()?;
+        let api = ApiServer::connect(&self.connection.flags)?;
         // Only a compromised key may have an end of decryption; the API server refuses it otherwise.
         let spec = json!({"state": "Retired", "decryptUntil": null});
-        let keys = lookup::change(api, &self.key, &spec, |key| hides_no_compromise(key, &api.namespace))?;
-        io::log(&format!("{} marked Retired", lookup::describe(&keys)));
+        let keys = lookup::change(&api, &self.key, &spec, |key| hides_no_compromise(key, &api.namespace))?;
+        io::tell(&format!("{} marked Retired", lookup::told(&keys)));
         if keys.iter().any(is_compromised) {
-            io::log("it stays Compromised: it is never offered again, and an end of decryption still holds");
+            io::tell("it stays Compromised: it is never offered again, and an end of decryption still holds");
         }
-        io::log(&next(&keys));
-        io::log(&format!("watch: kubeseal keys list --controller-namespace {}", api.namespace));
+        io::tell(&next(&keys));
+        io::tell(&format!("watch: kubeseal keys list --controller-namespace {}", api.namespace));
         Ok(())
     }
 }
 
-/// Fails if the key is marked Compromised and the controller has not recorded that in the key Secret: the mark would be lost.
+/// What the controller has not copied to the key Secret yet would be lost.
 fn hides_no_compromise(key: &SealingKey, namespace: &str) -> Result<(), KeysError> {
-    let observed = key.status.as_ref().and_then(|status| status.observed_generation);
-    if key.spec.state != SealingKeyState::Compromised || observed == key.metadata.generation {
+    let heeded = key.status.as_ref().and_then(|status| status.observed_generation);
+    if key.spec.state != SealingKeyState::Compromised || heeded == key.metadata.generation {
         return Ok(());
     }
-    Err(KeysError::CompromiseUnrecorded { name: key.name_any(), namespace: namespace.to_owned() })
+    Err(KeysError::CompromiseUnheeded { name: key.name_any(), namespace: namespace.to_owned() })
 }
 
 fn phase(key: &SealingKey) -> Option<SealingKeyPhase> {
@@ -64,7 +63,7 @@ fn is_compromised(key: &SealingKey) -> bool {
     phase(key) == Some(SealingKeyPhase::Compromised)
 }
 
-/// Describes the next step for the key that all of these Secrets hold.
+/// What comes next for the key that all of these hold.
 fn next(keys: &[SealingKey]) -> String {
     let items = keys.iter().filter_map(|key| Some(key.status.as_ref()?.usage?.items)).max().unwrap_or(0);
     if keys.iter().any(|key| phase(key) == Some(SealingKeyPhase::Primary)) {

@@ -1,4 +1,4 @@
-//! `keys revoke` marks a key as compromised.
+//! `keys revoke`: somebody else may have the key.
 
 use clap::Args;
 use jiff::Timestamp;
@@ -6,10 +6,10 @@ use sealed_secrets_crds::SealingKey;
 use serde_json::json;
 
 use super::lookup;
+use crate::api::ApiServer;
+use crate::connection::Connection;
 use crate::error::Error;
 use crate::io;
-use crate::options::ClusterOptions;
-use crate::session::Session;
 
 /// Say that somebody else may have a key: it is replaced at once
 #[derive(Debug, Args)]
@@ -28,36 +28,35 @@ pub(crate) struct Revoke {
     #[arg(long, value_name = "TIME")]
     decrypt_until: Option<Timestamp>,
     #[command(flatten)]
-    cluster: ClusterOptions,
+    connection: Connection,
 }
 
 impl Revoke {
     /// # Errors
     /// When there is no such key, or it cannot be changed.
     pub(super) fn run(&self) -> Result<(), Error> {
-        let session = Session::new(&self.cluster);
-        let api = session.api()?;
+        let api = ApiServer::connect(&self.connection.flags)?;
         let mut spec = json!({"state": "Compromised"});
         if let (Some(until), Some(spec)) = (self.decrypt_until, spec.as_object_mut()) {
             spec.insert("decryptUntil".to_owned(), json!(until.to_string()));
         }
-        let keys = lookup::change(api, &self.key, &spec, |_| Ok(()))?;
-        // A key in several Secrets decrypts as long as one of them is on the ring.
+        let keys = lookup::change(&api, &self.key, &spec, |_| Ok(()))?;
+        // Where it is in several Secrets, it opens as long as one of them holds it on the ring.
         let kept = |key: &SealingKey| key.spec.decrypt_until.as_ref().map(|time| time.0);
         let kept: Option<Vec<Timestamp>> = keys.iter().map(kept).collect();
         let end = self.decrypt_until.or(kept.and_then(|kept| kept.into_iter().max()));
-        for line in lines(&lookup::describe(&keys), &api.namespace, end) {
-            io::log(&line);
+        for line in lines(&lookup::told(&keys), &api.namespace, end) {
+            io::tell(&line);
         }
         Ok(())
     }
 }
 
-fn lines(subject: &str, namespace: &str, until: Option<Timestamp>) -> [String; 4] {
+fn lines(told: &str, namespace: &str, until: Option<Timestamp>) -> [String; 4] {
     let end =
         until.map_or("with no end; --decrypt-until sets one".to_owned(), |time| format!("until {time}"));
     [
-        format!("{subject} marked Compromised"),
+        format!("{told} marked Compromised"),
         format!(
             "next: the controller makes a new key and seals with that; the old one still decrypts, {end}"
         ),

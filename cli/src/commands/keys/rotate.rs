@@ -1,4 +1,4 @@
-//! `keys rotate` requests a new key with an annotation on the policy in force, and waits for it.
+//! `keys rotate`: ask for a new key, by annotation on the policy in force, and wait for it.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
@@ -12,17 +12,16 @@ use sealed_secrets_crds::names::{DEFAULT_POLICY_NAME, ROTATE_REQUESTED_AT_ANNOTA
 use sealed_secrets_crds::{KeySource, SealingKey, SealingKeyPhase, SealingKeyPolicy};
 use serde_json::{Value, json};
 
-use super::list;
-use crate::api::ApiServer;
-use crate::error::{Error, KeysError, Refusal};
-use crate::options::ClusterOptions;
+use super::{KeysError, list};
+use crate::api::{ApiServer, Refusal};
+use crate::connection::Connection;
+use crate::error::Error;
 use crate::report::{ReportFormat, table};
-use crate::session::Session;
 use crate::{io, kubeconfig, report};
 
-/// The interval between two reads of the status.
+/// Between two looks at the status.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Most conflicting writes before the request fails.
+/// Others may change the policy in the same moment.
 const MOST_CONFLICTS: u32 = 10;
 
 /// Ask the controller for a new key, which then seals; the others go on decrypting
@@ -44,10 +43,10 @@ pub(crate) struct Rotate {
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: ReportFormat,
     #[command(flatten)]
-    cluster: ClusterOptions,
+    connection: Connection,
 }
 
-/// The longest wait; `None` for no limit.
+/// How long to wait; none for ever.
 #[derive(Clone, Copy, Debug)]
 struct Limit(Option<Duration>);
 
@@ -59,24 +58,23 @@ impl Limit {
 
 impl Rotate {
     /// # Errors
-    /// When the request cannot be written, or the key is not created in time.
+    /// When the request cannot be written, or the key does not come in time.
     pub(super) fn run(&self) -> Result<(), Error> {
-        let session = Session::new(&self.cluster);
-        let api = session.api()?;
-        let request = request(api)?;
+        let api = ApiServer::connect(&self.connection.flags)?;
+        let request = request(&api)?;
         if !self.wait {
             let text = format!("new sealing key requested at {request}\n");
             return report::write(self.output, &json!({"requestedAt": request.to_string()}), &text);
         }
         if std::io::stderr().is_terminal() {
-            io::log(&format!("waiting for a key made at {request} or later"));
+            io::tell(&format!("waiting for a key made at {request} or later"));
         }
-        let made = wait(api, request, self.timeout)?;
+        let made = wait(&api, request, self.timeout)?;
         report::write(self.output, &made.value(request), &made.text())
     }
 }
 
-/// Writes the request, unless an earlier one is pending; returns its time.
+/// Writes the request, unless an earlier one still waits; returns its moment.
 fn request(api: &ApiServer) -> Result<Timestamp, KeysError> {
     let mut conflicts = 0;
     loop {
@@ -85,10 +83,10 @@ fn request(api: &ApiServer) -> Result<Timestamp, KeysError> {
             return Err(KeysError::External);
         }
         if let Some(waiting) = waiting_request(&policy, now) {
-            io::log(&format!("a request of {waiting} still waits for the controller"));
+            io::tell(&format!("a request of {waiting} still waits for the controller"));
             return Ok(waiting);
         }
-        // The resource version makes sure that a request never replaces a later one.
+        // What was read must be what is changed: so a request never replaces a later one.
         let change = json!({"metadata": {
             "resourceVersion": policy.metadata.resource_version,
             "annotations": {ROTATE_REQUESTED_AT_ANNOTATION: now.to_string()},
@@ -103,14 +101,14 @@ fn request(api: &ApiServer) -> Result<Timestamp, KeysError> {
     }
 }
 
-/// The request of the annotation, if the controller has not handled it and it is not in the future.
+/// The request of the annotation, if the controller has not handled it and its time has come.
 fn waiting_request(policy: &SealingKeyPolicy, now: Timestamp) -> Option<Timestamp> {
     let text = policy.annotations().get(ROTATE_REQUESTED_AT_ANNOTATION)?;
     let handled = policy.status.as_ref().and_then(|status| status.last_handled_rotate_request.as_ref());
     text.parse().ok().filter(|moment| *moment <= now && handled != Some(text))
 }
 
-/// Reads the policy in force and the API server's clock, in whole seconds.
+/// The policy in force, and the API server's clock in whole seconds.
 fn policy_and_date(api: &ApiServer) -> Result<(SealingKeyPolicy, Timestamp), KeysError> {
     let path = format!(
         "/apis/sealedsecrets.rs/v1alpha1/namespaces/{}/sealingkeypolicies/{DEFAULT_POLICY_NAME}",
@@ -131,7 +129,7 @@ fn refused(api: &ApiServer, action: &'static str, refusal: Refusal) -> KeysError
     KeysError::of(action, "SealingKeyPolicy", &api.namespace, refusal)
 }
 
-/// Polls until the request is handled and its key exists.
+/// Looks until the request is handled and its key is there.
 fn wait(api: &ApiServer, request: Timestamp, limit: Limit) -> Result<NewKey, KeysError> {
     let begin = Instant::now();
     loop {
@@ -150,7 +148,7 @@ fn wait(api: &ApiServer, request: Timestamp, limit: Limit) -> Result<NewKey, Key
                 state,
             });
         }
-        // A timer must be created inside the runtime.
+        // A timer is made within the runtime.
         api.runtime.block_on(async { tokio::time::sleep(PAUSE).await });
     }
 }
@@ -163,7 +161,7 @@ fn look(api: &ApiServer, request: Timestamp) -> Result<(SealingKeyPolicy, Option
     Ok((policy, made))
 }
 
-/// Returns `true` if this request was handled, or a later one that replaced it.
+/// Whether this request was handled, or a later one that took its place.
 fn is_handled(policy: &SealingKeyPolicy, request: Timestamp) -> bool {
     let handled = policy.status.as_ref().and_then(|status| status.last_handled_rotate_request.as_ref());
     handled.and_then(|text| text.parse::<Timestamp>().ok()).is_some_and(|handled| handled >= request)
@@ -192,20 +190,19 @@ fn new_key(policy: &SealingKeyPolicy, keys: &[SealingKey], request: Timestamp) -
     })
 }
 
-/// Describes a rotation that is not done, by the policy's status.
+/// What the policy's status says about a rotation that is not done.
 fn state(policy: &SealingKeyPolicy) -> String {
     let Some(status) = &policy.status else {
         return "the SealingKeyPolicy has no status; does a controller that knows it run in its namespace?"
             .to_owned();
     };
-    let problems = status.conditions.iter().filter(|condition| {
+    let told = status.conditions.iter().filter(|condition| {
         let good = if condition.type_ == "Ready" { "True" } else { "False" };
         condition.status != good && !condition.message.is_empty()
     });
-    let problems: Vec<_> =
-        problems.map(|condition| format!("{}: {}", condition.reason, condition.message)).collect();
-    match (problems.is_empty(), status.phase) {
-        (false, _) => problems.join("; "),
+    let told: Vec<_> = told.map(|condition| format!("{}: {}", condition.reason, condition.message)).collect();
+    match (told.is_empty(), status.phase) {
+        (false, _) => told.join("; "),
         (true, Some(phase)) => format!("phase {phase:?}"),
         (true, None) => "the SealingKeyPolicy's status says nothing of it".to_owned(),
     }
@@ -303,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_of_a_blocked_rotation_names_the_cause() {
+    fn what_blocks_a_rotation_is_told() {
         let condition = |kind: &str, status: &str| {
             json!({
                 "type": kind, "status": status, "reason": "ClockSkew", "message": "the clock is off", "lastTransitionTime": T

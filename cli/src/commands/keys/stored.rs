@@ -7,23 +7,23 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use sealed_secrets_core::keyring::KeySecretError;
-use sealed_secrets_core::keyring::{CertificateProblem, OrderBy, RingKey};
+use sealed_secrets_core::keyring::{CertificateProblem, OrderBy, SealingKey};
 use sealed_secrets_crds::names::{
     KUBECFG_LAST_APPLIED_ANNOTATION, KUBECTL_LAST_APPLIED_ANNOTATION, SEALING_KEY_LABEL,
 };
 
-use crate::api::ApiServer;
-use crate::error::{KeysError, Refusal};
+use super::KeysError;
+use crate::api::{ApiServer, Refusal};
 
-/// Lists all Secrets with the label of sealing keys, and the one named like `prefix`, which upstream's first versions created without
-/// the label. Sorted by name.
+/// All Secrets with the label of sealing keys, and the one named exactly like `prefix`, which upstream's first versions left
+/// without label. By name.
 ///
 /// # Errors
 /// When they cannot be listed.
 pub(super) fn key_secrets(api: &ApiServer, prefix: &str) -> Result<Vec<Secret>, KeysError> {
     let secrets = api.secrets();
     let labelled = ListParams::default().labels(SEALING_KEY_LABEL);
-    // A list, because a role that may list Secrets may lack the right to get one.
+    // A list, because who may list these may not have the right to get one.
     let legacy = ListParams::default().fields(&format!("metadata.name={prefix}"));
     let listed = api
         .runtime
@@ -41,8 +41,8 @@ async fn list(secrets: &Api<Secret>, which: &ListParams) -> Result<Vec<Secret>, 
     secrets.list(which).await.map(|list| list.items)
 }
 
-/// The Secret in a form that can be created again in `namespace`: without the fields of the API server and without the annotations that
-/// repeat the whole object.
+/// The Secret as it can be created again, in `namespace`: what the API server adds is left out, and the annotations that repeat
+/// the whole object.
 pub(super) fn portable(secret: Secret, namespace: &str) -> Secret {
     let mut annotations = secret.metadata.annotations.unwrap_or_default();
     annotations.remove(KUBECTL_LAST_APPLIED_ANNOTATION);
@@ -57,17 +57,17 @@ pub(super) fn portable(secret: Secret, namespace: &str) -> Secret {
     Secret { metadata, ..secret }
 }
 
-/// The value of the label; `active` for the legacy Secret without one.
+/// What the label says; `active` for the legacy Secret, which has none.
 pub(super) fn label(secret: &Secret) -> &str {
     secret.labels().get(SEALING_KEY_LABEL).map_or("active", String::as_str)
 }
 
-/// Parses the key and checks that the certificate belongs to it.
+/// The key, readable and with its own certificate.
 ///
 /// # Errors
-/// The problem, without key material.
-pub(super) fn usable_key(secret: &Secret) -> Result<RingKey, String> {
-    let key = RingKey::from_secret(secret, OrderBy::CertNotBefore)
+/// What is wrong with it, without key material.
+pub(super) fn usable_key(secret: &Secret) -> Result<SealingKey, String> {
+    let key = SealingKey::from_secret(secret, OrderBy::CertNotBefore)
         .map_err(|cause: KeySecretError| cause.to_string())?;
     match key.problem() {
         Some(CertificateProblem::Missing) => Err("field data[\"tls.crt\"] is missing".to_owned()),

@@ -21,7 +21,7 @@ use serde_json::json;
 use crate::key_scene::{apply_policy, key_secret};
 use crate::scene::CANARY;
 use crate::support::PATIENCE;
-use trial::{DecryptAttempt, sealed_secrets, settled, versions};
+use trial::{Trial, sealed_secrets, settled, versions};
 
 /// SealedSecrets that are being opened while the API server restarts.
 const LOAD: usize = 300;
@@ -103,23 +103,23 @@ async fn slow_etcd(cluster: &Cluster) {
 }
 
 /// More than can be opened while the API server restarts, and no controller.
-async fn work_that_waits(access: &Access) -> DecryptAttempt {
-    let mut load = DecryptAttempt::begin(access, &[]).await;
+async fn work_that_waits(access: &Access) -> Trial {
+    let mut load = Trial::begin(access, &[]).await;
     load.controller.stop().await.unwrap();
     load.seal_copies(LOAD).await;
     load
 }
 
 /// The controller starts, makes its key, and works as soon as there are SealedSecrets in this cluster.
-async fn crd_that_comes_late(cluster: &Cluster) -> DecryptAttempt {
-    let installation = DecryptAttempt::install(cluster.access(), &[]).await;
+async fn crd_that_comes_late(cluster: &Cluster) -> Trial {
+    let installation = Trial::install(cluster.access(), &[]).await;
     let definitions: Api<CustomResourceDefinition> = Api::all(cluster.client());
     let name = "sealedsecrets.bitnami.com";
     let mut definition = definitions.get(name).await.unwrap();
     definitions.delete(name, &DeleteParams::default()).await.unwrap();
     let gone = async || definitions.get_opt(name).await.unwrap().is_none().then_some(());
     until("the CRD is gone", PATIENCE, gone).await.unwrap();
-    let mut trial = DecryptAttempt::with(cluster.access(), installation).await;
+    let mut trial = Trial::with(cluster.access(), installation).await;
     trial.until_logged("watching SealedSecrets").await;
     definition.metadata = ObjectMeta {
         name: definition.metadata.name,
@@ -139,8 +139,8 @@ fn is_watch(path: &str) -> bool {
     path.contains("watch=")
 }
 
-async fn watch_expired(access: &Access) -> DecryptAttempt {
-    let mut trial = DecryptAttempt::begin(access, &[]).await;
+async fn watch_expired(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
     trial.seal("before").await;
     trial.apply(trial.namespace(), "gone", CANARY).await;
     trial.until_converged("watch expired").await;
@@ -161,8 +161,8 @@ async fn watch_expired(access: &Access) -> DecryptAttempt {
 }
 
 /// More conflicts than a status is written again at once, while somebody else writes the objects without a pause.
-async fn conflicts_on_status(access: &Access) -> DecryptAttempt {
-    let mut trial = DecryptAttempt::begin(access, &[]).await;
+async fn conflicts_on_status(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
     let count = AtomicUsize::new(0);
     trial.proxy.fail(move |method, path| {
         let is_status = *method == Method::PUT && path.contains("/sealedsecrets/");
@@ -182,8 +182,8 @@ async fn conflicts_on_status(access: &Access) -> DecryptAttempt {
 }
 
 /// More conflicts in a row than a write is repeated at once.
-async fn conflicts(access: &Access) -> DecryptAttempt {
-    let mut trial = DecryptAttempt::begin(access, &[]).await;
+async fn conflicts(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
     trial.seal("edited").await;
     trial.until_converged("conflicts").await;
     let count = AtomicUsize::new(0);
@@ -198,8 +198,8 @@ async fn conflicts(access: &Access) -> DecryptAttempt {
     trial
 }
 
-async fn too_many_requests(access: &Access) -> DecryptAttempt {
-    let mut trial = DecryptAttempt::begin(access, &[]).await;
+async fn too_many_requests(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
     trial.proxy.fail(|_, path| (!is_watch(path)).then_some(Fault::Status(429)));
     trial.seal_many(5).await;
     trial.until_faults("429", 10).await;
@@ -210,7 +210,7 @@ async fn too_many_requests(access: &Access) -> DecryptAttempt {
 }
 
 /// Whoever is asked to wait waits so long: moments of requests for one Secret, of which the first is turned away.
-async fn wait_that_is_asked_for(trial: &mut DecryptAttempt) {
+async fn wait_that_is_asked_for(trial: &mut Trial) {
     const SECONDS: u32 = 3;
     let moments = Arc::new(Mutex::new(Vec::new()));
     let asked = Arc::clone(&moments);
@@ -227,8 +227,8 @@ async fn wait_that_is_asked_for(trial: &mut DecryptAttempt) {
 }
 
 /// The other side is gone and nobody has said so: watches end, and requests are repeated, without help.
-async fn silence(access: &Access) -> DecryptAttempt {
-    let mut trial = DecryptAttempt::begin(access, &[]).await;
+async fn silence(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
     trial.seal("edited").await;
     trial.until_converged("silence").await;
     let count = Arc::new(AtomicUsize::new(0));
@@ -248,8 +248,8 @@ async fn silence(access: &Access) -> DecryptAttempt {
     trial
 }
 
-async fn keys_deleted_relabelled_and_corrupt(access: &Access) -> DecryptAttempt {
-    let mut trial = DecryptAttempt::begin(access, &[]).await;
+async fn keys_deleted_relabelled_and_corrupt(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
     trial.seal("db").await;
     trial.until_converged("keys").await;
     let (own, secrets) = (trial.controller.certificate().await.unwrap(), trial.secrets(trial.namespace()));
@@ -281,8 +281,8 @@ async fn keys_deleted_relabelled_and_corrupt(access: &Access) -> DecryptAttempt 
 }
 
 /// The API server refuses connections when the controller starts, then answers with errors: it waits, and needs no restart.
-async fn api_server_down_at_start(access: &Access) -> DecryptAttempt {
-    let mut trial = DecryptAttempt::begin(access, &[]).await;
+async fn api_server_down_at_start(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
     trial.controller.stop().await.unwrap();
     trial.seal("db").await;
     trial.proxy.close().await;
@@ -297,8 +297,8 @@ async fn api_server_down_at_start(access: &Access) -> DecryptAttempt {
 }
 
 /// Two controllers work on the same objects with the same keys.
-async fn two_at_once(access: &Access) -> DecryptAttempt {
-    let mut trial = DecryptAttempt::begin(access, &[]).await;
+async fn two_at_once(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
     trial.start_another().await;
     trial.seal_copies(50).await;
     trial.until_converged("two at once").await;
@@ -312,23 +312,23 @@ async fn two_at_once(access: &Access) -> DecryptAttempt {
 }
 
 /// A key that the flags alone would give a successor at once, if the policy were forgotten for a moment.
-async fn old_key_that_others_renew(access: &Access) -> DecryptAttempt {
-    let installation = DecryptAttempt::install(access, &[]).await;
+async fn old_key_that_others_renew(access: &Access) -> Trial {
+    let installation = Trial::install(access, &[]).await;
     let cluster = Cluster::at(access).await.unwrap();
     let policies = Api::namespaced(cluster.client(), installation.namespace());
     apply_policy(&policies, "default", &json!({"keySource": "External"})).await;
     let secrets: Api<Secret> = Api::namespaced(cluster.client(), installation.namespace());
     let old = key_secret("old", "active", Timestamp::now() - SignedDuration::from_hours(40 * 24));
     secrets.create(&PostParams::default(), &old).await.unwrap();
-    let mut trial = DecryptAttempt::with(access, installation).await;
+    let mut trial = Trial::with(access, installation).await;
     trial.seal("db").await;
     trial.until_converged("old key").await;
     trial
 }
 
 /// SIGTERM while a write has no answer.
-async fn stopped_in_the_middle(access: &Access) -> DecryptAttempt {
-    let mut trial = DecryptAttempt::begin(access, &[]).await;
+async fn stopped_in_the_middle(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
     let count = AtomicUsize::new(0);
     trial.proxy.fail(move |method, path| {
         let is_secret = *method == Method::POST && path.contains("/secrets");
@@ -344,8 +344,8 @@ async fn stopped_in_the_middle(access: &Access) -> DecryptAttempt {
 }
 
 /// SIGKILL just before and just after each kind of write.
-async fn killed_at_every_write(access: &Access) -> DecryptAttempt {
-    let mut trial = DecryptAttempt::begin(access, &[]).await;
+async fn killed_at_every_write(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
     for fault in [Fault::Silence, Fault::Unanswered] {
         for (kind, method, part) in [
             ("secret", Method::POST, "/secrets"),
@@ -372,8 +372,8 @@ async fn killed_at_every_write(access: &Access) -> DecryptAttempt {
     trial
 }
 
-async fn rights_revoked(access: &Access) -> DecryptAttempt {
-    let mut trial = DecryptAttempt::begin(access, &[]).await;
+async fn rights_revoked(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
     trial.seal("edited").await;
     trial.until_converged("rights").await;
     let bindings: Api<RoleBinding> = Api::namespaced(trial.cluster.client(), trial.namespace());
@@ -394,10 +394,10 @@ async fn rights_revoked(access: &Access) -> DecryptAttempt {
 }
 
 /// A namespace goes away while objects are made in it, and comes back. The others notice nothing.
-async fn namespace_terminating(access: &Access) -> DecryptAttempt {
+async fn namespace_terminating(access: &Access) -> Trial {
     let cluster = Cluster::at(access).await.unwrap();
     let other = cluster.namespace("terminating").await.unwrap();
-    let mut trial = DecryptAttempt::begin(access, &[&other]).await;
+    let mut trial = Trial::begin(access, &[&other]).await;
     trial.seal("db").await;
     trial.seal_in(&other, "db").await;
     trial.until_converged("namespace").await;
@@ -419,8 +419,8 @@ async fn namespace_terminating(access: &Access) -> DecryptAttempt {
     trial
 }
 
-async fn secret_too_large(access: &Access) -> DecryptAttempt {
-    let mut trial = DecryptAttempt::begin(access, &[]).await;
+async fn secret_too_large(access: &Access) -> Trial {
+    let mut trial = Trial::begin(access, &[]).await;
     let value = format!("{CANARY}{}", "x".repeat(1_060_000));
     trial.apply(trial.namespace(), "large", &value).await;
     trial.hopeless.push("large".to_owned());

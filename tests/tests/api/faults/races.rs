@@ -9,14 +9,14 @@ use kube::{Api, ResourceExt as _};
 use sealed_secrets_tests::{Cluster, Fault, until};
 use serde_json::{Value, json};
 
-use super::trial::{DecryptAttempt, sealed_secrets};
+use super::trial::{Trial, sealed_secrets};
 use crate::scene::{CANARY, item};
 use crate::support::PATIENCE;
 
 const THEIRS: &str = "theirs";
 
 /// Holds the first request of this method for the Secrets of a namespace.
-fn hold(trial: &DecryptAttempt, method: Method) {
+fn hold(trial: &Trial, method: Method) {
     let count = AtomicUsize::new(0);
     trial.proxy.fail(move |asked, path| {
         let is_it = *asked == method && path.contains("/secrets");
@@ -34,7 +34,7 @@ fn foreign(owner: Option<Value>) -> Secret {
 }
 
 /// Somebody else who is really there.
-async fn another_controller(trial: &DecryptAttempt) -> Value {
+async fn another_controller(trial: &Trial) -> Value {
     let maps: Api<ConfigMap> = Api::namespaced(trial.cluster.client(), trial.namespace());
     let map = ConfigMap {
         metadata: ObjectMeta { name: Some("another".to_owned()), ..ObjectMeta::default() },
@@ -45,7 +45,7 @@ async fn another_controller(trial: &DecryptAttempt) -> Value {
 }
 
 /// Lets the held write go, and waits until the controller has seen that the Secret is not its own.
-async fn left_alone(trial: &DecryptAttempt, what: &str) {
+async fn left_alone(trial: &Trial, what: &str) {
     trial.proxy.heal();
     let api = sealed_secrets(&trial.cluster, trial.namespace());
     let refused = async || {
@@ -60,7 +60,7 @@ async fn left_alone(trial: &DecryptAttempt, what: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_that_appears_before_it_is_created_is_not_overwritten() {
     let cluster = Cluster::shared().await.unwrap();
-    let trial = DecryptAttempt::begin(cluster.access(), &[]).await;
+    let trial = Trial::begin(cluster.access(), &[]).await;
     hold(&trial, Method::POST);
     trial.apply(trial.namespace(), "db", CANARY).await;
     trial.until_faults("the creation is held", 1).await;
@@ -72,7 +72,7 @@ async fn a_secret_that_appears_before_it_is_created_is_not_overwritten() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_that_changes_hands_before_it_is_repaired_is_not_overwritten() {
     let cluster = Cluster::shared().await.unwrap();
-    let mut trial = DecryptAttempt::begin(cluster.access(), &[]).await;
+    let mut trial = Trial::begin(cluster.access(), &[]).await;
     trial.seal("db").await;
     trial.until_converged("a Secret that changes hands").await;
     hold(&trial, Method::PUT);
@@ -88,7 +88,7 @@ async fn a_secret_that_changes_hands_before_it_is_repaired_is_not_overwritten() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_that_is_made_anew_by_others_before_it_is_repaired_is_not_overwritten() {
     let cluster = Cluster::shared().await.unwrap();
-    let mut trial = DecryptAttempt::begin(cluster.access(), &[]).await;
+    let mut trial = Trial::begin(cluster.access(), &[]).await;
     trial.seal("db").await;
     trial.until_converged("a Secret that is made anew").await;
     hold(&trial, Method::PUT);

@@ -27,7 +27,7 @@ const ITEMS_OF_COPIES: usize = 20;
 const KEY_SIZE: &str = "--key-size=2048";
 const KEY_LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
 
-pub(super) struct DecryptAttempt {
+pub(super) struct Trial {
     pub(super) cluster: Cluster,
     pub(super) installation: Installation,
     pub(super) proxy: FaultProxy,
@@ -44,7 +44,7 @@ pub(super) struct DecryptAttempt {
     logs: String,
 }
 
-impl DecryptAttempt {
+impl Trial {
     /// A controller in a namespace of its own.
     pub(super) async fn begin(access: &Access, additional: &[&str]) -> Self {
         let installation = Self::install(access, additional).await;

@@ -1,0 +1,291 @@
+//! Requests to the API server as it answers them: their numbers, and what cannot be listed or watched.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, Method, Request, Response, Uri};
+use kube::Resource as _;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use sealed_secrets_crds::SealedSecret;
+use tower::{Layer, Service};
+
+/// So long is waited where the API server asks for more: what waits for its answer is tried again by itself.
+const LONGEST_RETRY_AFTER: u64 = 30;
+/// An API server that starts denies for a moment what it will allow.
+const PASSING: Duration = Duration::from_secs(30);
+/// The label of a request without an answer.
+const NO_ANSWER: u16 = 0;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answer {
+    method: String,
+    code: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfResource {
+    resource: String,
+}
+
+/// One list or watch, which is repeated as long as the process runs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Reading {
+    resource: String,
+    /// The path with the selectors, which tell watches of one kind apart.
+    of: String,
+    is_watch: bool,
+}
+
+impl Reading {
+    /// The list or watch that a request is; `None` for all others.
+    fn of(method: &Method, uri: &Uri) -> Option<Self> {
+        let segments: Vec<&str> = uri.path().trim_matches('/').split('/').collect();
+        let (["api", _, collection @ ..] | ["apis", _, _, collection @ ..]) = segments.as_slice() else {
+            return None;
+        };
+        let ([resource] | ["namespaces", _, resource]) = collection else { return None };
+        if *method != Method::GET {
+            return None;
+        }
+        let parameters = || uri.query().unwrap_or_default().split('&');
+        let selectors = parameters().filter(|parameter| parameter.contains("Selector="));
+        let of = [uri.path()].into_iter().chain(selectors).collect::<Vec<_>>().join("?");
+        let is_watch = parameters().any(|parameter| matches!(parameter, "watch=true" | "watch=1"));
+        Some(Self { resource: (*resource).to_owned(), of, is_watch })
+    }
+}
+
+/// How a list or watch fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Works,
+    Fails,
+    /// The kind is not there, or the right is missing, since this moment: only people change that.
+    Refused(Instant),
+}
+
+impl State {
+    fn after(before: Option<Self>, code: u16, now: Instant) -> Self {
+        match (code, before) {
+            (200..=299, _) => Self::Works,
+            (401 | 403 | 404, Some(Self::Refused(since))) => Self::Refused(since),
+            (401 | 403 | 404, _) => Self::Refused(now),
+            // An outage in between says nothing of the right.
+            (_, Some(Self::Refused(since))) => Self::Refused(since),
+            _ => Self::Fails,
+        }
+    }
+}
+
+/// What is known of the requests of this process.
+#[derive(Debug, Default)]
+pub(crate) struct ApiRequests {
+    requests: Family<Answer, Counter>,
+    failures: Family<OfResource, Counter>,
+    failing: Family<OfResource, Gauge>,
+    readings: Mutex<HashMap<Reading, State>>,
+}
+
+impl ApiRequests {
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let help = "Requests to the API server by method and code of the answer, 0 for none";
+        registry.register("api_requests", help, self.requests.clone());
+        let help = "Lists and watches that failed, by resource";
+        registry.register("watch_failures", help, self.failures.clone());
+        let help = "Lists and watches that fail at the moment, by resource";
+        registry.register("watches_failing", help, self.failing.clone());
+    }
+
+    /// Whether SealedSecrets can be read nowhere, for longer than passes by itself, because they are not there or the right is
+    /// missing. An outage does not count: nothing but time mends it.
+    pub(crate) fn are_sealed_secrets_refused(&self, now: Instant) -> bool {
+        let readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        let kind = SealedSecret::plural(&());
+        let places = readings.iter().filter(|(reading, _)| reading.resource == kind);
+        let mut refused = HashMap::<&str, bool>::new();
+        for (reading, state) in places {
+            let is_refused = matches!(state, State::Refused(since) if now.duration_since(*since) >= PASSING);
+            *refused.entry(&reading.of).or_default() |= is_refused;
+        }
+        !refused.is_empty() && refused.into_values().all(|is_refused| is_refused)
+    }
+
+    fn answered(&self, method: &Method, reading: Option<Reading>, code: u16, now: Instant) {
+        self.requests.get_or_create(&Answer { method: method.to_string().to_lowercase(), code }).inc();
+        let Some(reading) = reading else { return };
+        let label = OfResource { resource: reading.resource.clone() };
+        let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = State::after(readings.get(&reading).copied(), code, now);
+        readings.insert(reading, state);
+        if state != State::Works {
+            self.failures.get_or_create(&label).inc();
+        }
+        let failing = readings
+            .iter()
+            .filter(|(other, state)| other.resource == label.resource && **state != State::Works);
+        self.failing.get_or_create(&label).set(i64::try_from(failing.count()).unwrap_or(i64::MAX));
+    }
+}
+
+/// Notes the requests that go through it, and shortens what answers ask to wait.
+#[derive(Clone, Debug)]
+pub(crate) struct Observing(pub(crate) Arc<ApiRequests>);
+
+impl<S> Layer<S> for Observing {
+    type Service = Observed<S>;
+
+    fn layer(&self, inner: S) -> Observed<S> {
+        Observed { inner, requests: Arc::clone(&self.0) }
+    }
+}
+
+/// A client whose requests are noted.
+#[derive(Clone, Debug)]
+pub(crate) struct Observed<S> {
+    inner: S,
+    requests: Arc<ApiRequests>,
+}
+
+impl<S, A, B> Service<Request<A>> for Observed<S>
+where
+    S: Service<Request<A>, Response = Response<B>>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<B>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<B>, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let (method, reading) = (request.method().clone(), Reading::of(request.method(), request.uri()));
+        let (requests, answer) = (Arc::clone(&self.requests), self.inner.call(request));
+        async move {
+            let mut answer = answer.await;
+            let code = answer.as_ref().map_or(NO_ANSWER, |answer| answer.status().as_u16());
+            requests.answered(&method, reading, code, Instant::now());
+            if let Ok(answer) = &mut answer {
+                shorten_wait(answer);
+            }
+            answer
+        }
+        .boxed()
+    }
+}
+
+fn shorten_wait<B>(answer: &mut Response<B>) {
+    let asked = answer.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok());
+    if asked.is_some_and(|seconds: u64| seconds > LONGEST_RETRY_AFTER) {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(LONGEST_RETRY_AFTER));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = "/apis/bitnami.com/v1alpha1/sealedsecrets?limit=100";
+    const WATCH: &str = "/apis/bitnami.com/v1alpha1/sealedsecrets?watch=true&resourceVersion=7";
+    const ELSEWHERE: &str = "/apis/bitnami.com/v1alpha1/namespaces/shop/sealedsecrets?limit=100";
+
+    fn reading(path: &str) -> Option<Reading> {
+        Reading::of(&Method::GET, &path.parse().unwrap())
+    }
+
+    #[test]
+    fn lists_and_watches_are_told_from_other_requests() {
+        for (path, resource, is_watch) in [
+            (LIST, "sealedsecrets", false),
+            (WATCH, "sealedsecrets", true),
+            (ELSEWHERE, "sealedsecrets", false),
+            ("/api/v1/namespaces/kube-system/secrets?&watch=true&labelSelector=a", "secrets", true),
+        ] {
+            let found = reading(path).unwrap();
+            assert_eq!((found.resource.as_str(), found.is_watch), (resource, is_watch), "{path}");
+        }
+        for path in ["/api", "/api/v1/namespaces/shop", "/api/v1/namespaces/shop/secrets/db", "/version"] {
+            assert_eq!(reading(path), None, "{path}");
+        }
+        assert_eq!(Reading::of(&Method::POST, &"/api/v1/namespaces/shop/secrets".parse().unwrap()), None);
+        assert_eq!(reading(WATCH), reading(&WATCH.replace("=7", "=8")));
+        assert_ne!(reading("/api/v1/secrets?labelSelector=a"), reading("/api/v1/secrets?labelSelector=b"));
+    }
+
+    #[test]
+    fn sealed_secrets_that_nobody_may_read_are_noticed_when_it_does_not_pass_and_when_it_is_over() {
+        let (requests, start) = (ApiRequests::default(), Instant::now());
+        let answered = |path: &str, code, after| {
+            let reading = Reading::of(&Method::GET, &path.parse().unwrap());
+            requests.answered(&Method::GET, reading, code, start + Duration::from_secs(after));
+        };
+        let refused = |after| requests.are_sealed_secrets_refused(start + Duration::from_secs(after));
+        assert!(!refused(1000), "nothing was asked yet");
+        answered(LIST, 200, 0);
+        answered(WATCH, 403, 0);
+        assert!(!refused(29));
+        answered(LIST, 200, 20);
+        answered(WATCH, NO_ANSWER, 25);
+        answered(WATCH, 404, 29);
+        assert!(refused(30));
+        answered(WATCH, 200, 31);
+        assert!(!refused(100));
+        answered(WATCH, 503, 100);
+        assert!(!refused(1000), "an outage is nobody's to mend");
+    }
+
+    #[test]
+    fn one_namespace_that_may_not_be_read_leaves_the_others() {
+        let (requests, start) = (ApiRequests::default(), Instant::now());
+        for (path, code) in [(ELSEWHERE.replace("shop", "other"), 403), (ELSEWHERE.to_owned(), 200)] {
+            requests.answered(&Method::GET, reading(&path), code, start);
+        }
+        assert!(!requests.are_sealed_secrets_refused(start + Duration::from_mins(10)));
+        requests.answered(&Method::GET, reading(ELSEWHERE), 403, start);
+        assert!(requests.are_sealed_secrets_refused(start + Duration::from_mins(10)));
+    }
+
+    #[test]
+    fn requests_are_counted_and_what_fails_is_shown_until_it_works() {
+        let requests = ApiRequests::default();
+        let mut registry = Registry::default();
+        requests.register(&mut registry);
+        let page = || {
+            let mut page = String::new();
+            prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
+            page
+        };
+        for (path, code) in [(LIST, 200), (WATCH, 403), (WATCH, NO_ANSWER)] {
+            requests.answered(&Method::GET, reading(path), code, Instant::now());
+        }
+        for line in [
+            r#"api_requests_total{method="get",code="403"} 1"#,
+            r#"api_requests_total{method="get",code="0"} 1"#,
+            r#"watch_failures_total{resource="sealedsecrets"} 2"#,
+            r#"watches_failing{resource="sealedsecrets"} 1"#,
+        ] {
+            assert!(page().contains(line), "{line}\n{}", page());
+        }
+        requests.answered(&Method::GET, reading(WATCH), 200, Instant::now());
+        assert!(page().contains(r#"watches_failing{resource="sealedsecrets"} 0"#));
+    }
+
+    #[test]
+    fn a_wait_that_the_api_server_asks_for_is_kept_up_to_half_a_minute() {
+        for (asked, kept) in [("1", "1"), ("30", "30"), ("31", "30"), ("86400", "30"), ("soon", "soon")] {
+            let mut answer = Response::builder().header(RETRY_AFTER, asked).body(()).unwrap();
+            shorten_wait(&mut answer);
+            assert_eq!(answer.headers()[RETRY_AFTER], kept);
+        }
+    }
+}

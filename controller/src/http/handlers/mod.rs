@@ -1,8 +1,0 @@
-//! Handlers, one file for each path.
-
-pub(crate) mod certificate;
-pub(crate) mod health;
-pub(crate) mod metrics_page;
-pub(crate) mod request_handler;
-pub(crate) mod rotate;
-pub(crate) mod verify;

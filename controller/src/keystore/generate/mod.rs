@@ -1,4 +1,0 @@
-//! Makes keys, with a back-off after failures.
-
-mod attempts;
-pub(crate) mod generator;

@@ -1,0 +1,61 @@
+//! SealedSecrets with what is sealed in them, and the memory that they may take.
+
+use kube::Resource as _;
+use kube::ResourceExt as _;
+use kube::api::{DynamicObject, GetParams, Request};
+use sealed_secrets_crds::SealedSecret;
+
+use super::folded::{self, Whole};
+use super::seen::version_of;
+use crate::client;
+use crate::context::Context;
+use crate::error::Failure;
+use crate::fair_semaphore::{Permit, Turn};
+
+/// Objects that are smaller wait for no memory: all workers together hold few of them.
+const SMALL: usize = 16 << 10;
+
+/// An object that is worked on.
+pub(super) struct Fetched {
+    pub(super) sealed: SealedSecret,
+    /// Until this is dropped, its bytes count.
+    pub(super) memory: Option<Permit>,
+}
+
+/// The typed object, from the API server where the watch does not keep it. `None` where that has become another one, or none: the
+/// watch will show it. Large objects wait for their turn before anything of them is in memory.
+///
+/// # Errors
+/// Those of the API server, and of the decoder.
+pub(super) async fn fetched(object: &DynamicObject, context: &Context) -> Result<Option<Fetched>, Failure> {
+    let (namespace, bytes) = (object.namespace().unwrap_or_default(), folded::bytes(object));
+    let memory = if bytes <= SMALL {
+        None
+    } else {
+        match context.work.memory.acquire(&namespace, bytes, Turn::New).await {
+            None => return Ok(None),
+            permit => permit,
+        }
+    };
+    let sealed = if folded::is_whole(object) {
+        folded::decode(object)?
+    } else {
+        let Some(whole) = get(&namespace, &object.name_any(), context).await? else { return Ok(None) };
+        if version_of(&whole.metadata) != version_of(&object.metadata) {
+            return Ok(None);
+        }
+        folded::decode(&whole)?
+    };
+    Ok(Some(Fetched { sealed, memory }))
+}
+
+async fn get(namespace: &str, name: &str, context: &Context) -> Result<Option<DynamicObject>, Failure> {
+    let path = SealedSecret::url_path(&(), Some(namespace));
+    let request = Request::new(path).get(name, &GetParams::default());
+    let request = request.map_err(|error| Failure::temporary(error.to_string()))?;
+    match context.client.request::<Whole>(request).await {
+        Ok(Whole(object)) => Ok(Some(object)),
+        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(None),
+        Err(error) => Err(Failure::temporary(client::in_words(&error))),
+    }
+}

@@ -1,4 +1,0 @@
-//! Limits on decryption, rendering and memory that all namespaces share fairly.
-
-pub(crate) mod fair_semaphore;
-pub(crate) mod limits;
