@@ -89,6 +89,19 @@ proptest! {
         prop_assert_eq!(without, text.lines().collect::<Vec<_>>());
     }
 
+    #[test]
+    fn an_added_item_stands_where_sealing_all_of_them_writes_it(mut sealed in any_sealed(), key in "[a-zA-Z][-._a-zA-Z]{3,9}") {
+        let without_digits = |(key, item): (String, String)| (key.replace(|c: char| c.is_ascii_digit(), ""), item);
+        sealed.spec.encrypted_data = std::mem::take(&mut sealed.spec.encrypted_data).into_iter().map(without_digits).collect();
+        prop_assume!(!sealed.spec.encrypted_data.contains_key(&key));
+        let before = [Format::Json, Format::Yaml].map(|format| (format, sealed_secret_text(&sealed, format)));
+        sealed.spec.encrypted_data.insert(key.clone(), ITEM.to_owned());
+        for (format, text) in before {
+            let edited = apply(&text, &[set(&key, ITEM)]).unwrap();
+            prop_assert_eq!(edited, sealed_secret_text(&sealed, format), "{}", text);
+        }
+    }
+
     /// Stable mirror of the fuzz target `manifest`.
     #[test]
     fn no_text_makes_reading_or_editing_panic(text in prop_oneof![".{0,200}", "[ \t\n:{}\\[\\],&*!|>'\"%#a-c-]{0,200}"]) {

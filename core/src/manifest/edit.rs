@@ -4,11 +4,13 @@
 //! quoting, indentation, line ends, other documents: all stay. The result is parsed again and must mean what the text meant
 //! before, but for the changes; else nothing is returned.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use thiserror::Error;
 
 use super::content::{Content, set};
+use super::emit::{natural_order, sort};
 use super::node::{Node, NodeKind};
 use super::read::{Object, objects};
 use super::scalar::{Resolved, resolve, wants_quotes};
@@ -55,16 +57,34 @@ pub enum EditError {
     Unsafe,
 }
 
-/// Makes the changes. Their paths are distinct.
+/// Makes the changes. Their paths are distinct. An entry is added to a sorted mapping where it sorts, to another one at the end.
 ///
 /// # Errors
 /// When a place cannot be edited, or the result would not mean exactly what it should.
 pub fn apply(text: &str, changes: &[Change]) -> Result<String, EditError> {
+    match apply_with(text, changes, Smallest::First) {
+        Err(EditError::Unsafe) => apply_with(text, changes, Smallest::Second),
+        result => result,
+    }
+}
+
+/// The place of an entry that sorts before all others. Before the first one may stand what looks like a comment and is none, or
+/// what belongs to it in other ways; after it nothing does.
+#[derive(Clone, Copy)]
+enum Smallest {
+    First,
+    Second,
+}
+
+fn apply_with(text: &str, changes: &[Change], smallest: Smallest) -> Result<String, EditError> {
     let before = documents(text)?;
     let mut edited = text.to_owned();
     let mut pending: Vec<&Change> = changes.iter().collect();
+    if !before.iter().any(|document| document.json) {
+        sort(&mut pending, |a, b| path_order(a, b));
+    }
     while !pending.is_empty() {
-        (edited, pending) = make_what_fits(&edited, pending)?;
+        (edited, pending) = make_what_fits(&edited, pending, smallest)?;
     }
     let mut wanted: Vec<Content> = before.iter().map(|document| Content::of(&document.root)).collect();
     changes.iter().try_for_each(|change| set(&mut wanted, change)).ok_or(EditError::Unsafe)?;
@@ -73,14 +93,24 @@ pub fn apply(text: &str, changes: &[Change]) -> Result<String, EditError> {
     if meant == wanted { Ok(edited) } else { Err(EditError::Unsafe) }
 }
 
+fn path_order(a: &Change, b: &Change) -> Ordering {
+    let by_key = a.path.iter().zip(&b.path).map(|(a, b)| natural_order(a, b));
+    a.object.cmp(&b.object).then(by_key.fold(Ordering::Equal, Ordering::then))
+}
+
 /// Makes all changes in mappings that have entries already; where there is none of these, one change that makes a mapping.
 /// Returns the new text and the changes that are left.
-fn make_what_fits<'a>(text: &str, pending: Vec<&'a Change>) -> Result<(String, Vec<&'a Change>), EditError> {
+fn make_what_fits<'a>(
+    text: &str,
+    pending: Vec<&'a Change>,
+    smallest: Smallest,
+) -> Result<(String, Vec<&'a Change>), EditError> {
     let documents = documents(text)?;
     let objects: Vec<Object<'_>> = documents.iter().flat_map(objects).collect();
     let (mut splices, mut additions, mut left) = (Vec::new(), Vec::new(), Vec::new());
     for change in pending {
-        match place(text, &objects, change)? {
+        let object = *objects.get(change.object).ok_or(EditError::NoObject(change.object))?;
+        match (Editor { text, object, change, smallest }).place()? {
             Place::Replace(splice) => splices.push((splice, change)),
             Place::Add(splice) => additions.push((splice, change)),
             Place::Make(splice) => left.push((splice, change)),
@@ -120,43 +150,42 @@ enum Place {
     Make(Splice),
 }
 
-fn place(text: &str, objects: &[Object<'_>], change: &Change) -> Result<Place, EditError> {
-    let object = *objects.get(change.object).ok_or(EditError::NoObject(change.object))?;
-    let editor = Editor { text, object, change };
-    let mut node = object.node;
-    for (depth, key) in change.path.iter().enumerate() {
-        editor.expect_own(node, depth)?;
-        let last = depth + 1 == change.path.len();
-        let Some((name, value)) = node.entries().iter().find(|(name, _)| name.text() == Some(key)) else {
-            let splice = editor.add_to(node, depth)?;
-            let in_entries = last && !node.entries().is_empty();
-            return Ok(if in_entries { Place::Add(splice) } else { Place::Make(splice) });
-        };
-        match &value.kind {
-            NodeKind::Scalar { .. } if last => {
-                editor.expect_own(value, depth + 1)?;
-                return Ok(Place::Replace(editor.replace(name, value)));
-            }
-            NodeKind::Mapping(entries) if !last && (!entries.is_empty() || is_flow(node)) => node = value,
-            NodeKind::Mapping(_) if !last => {
-                return Ok(Place::Make(editor.fill(name, value, depth + 1)));
-            }
-            NodeKind::Scalar { .. } if is_null(value) && !last => {
-                return Ok(Place::Make(editor.fill(name, value, depth + 1)));
-            }
-            _ => return Err(editor.unexpected(value, depth + 1)),
-        }
-    }
-    Err(EditError::Unsafe)
-}
-
 struct Editor<'a> {
     text: &'a str,
     object: Object<'a>,
     change: &'a Change,
+    smallest: Smallest,
 }
 
 impl Editor<'_> {
+    fn place(&self) -> Result<Place, EditError> {
+        let mut node = self.object.node;
+        for (depth, key) in self.change.path.iter().enumerate() {
+            self.expect_own(node, depth)?;
+            let last = depth + 1 == self.change.path.len();
+            let Some((name, value)) = node.entries().iter().find(|(name, _)| name.text() == Some(key)) else {
+                let splice = self.add_to(node, depth)?;
+                let in_entries = last && !node.entries().is_empty();
+                return Ok(if in_entries { Place::Add(splice) } else { Place::Make(splice) });
+            };
+            match &value.kind {
+                NodeKind::Scalar { .. } if last => {
+                    self.expect_own(value, depth + 1)?;
+                    return Ok(Place::Replace(self.replace(name, value)));
+                }
+                NodeKind::Mapping(entries) if !last && (!entries.is_empty() || is_flow(node)) => node = value,
+                NodeKind::Mapping(_) if !last => {
+                    return Ok(Place::Make(self.fill(name, value, depth + 1)));
+                }
+                NodeKind::Scalar { .. } if is_null(value) && !last => {
+                    return Ok(Place::Make(self.fill(name, value, depth + 1)));
+                }
+                _ => return Err(self.unexpected(value, depth + 1)),
+            }
+        }
+        Err(EditError::Unsafe)
+    }
+
     fn shown(&self, depth: usize) -> String {
         self.change.path.get(..depth).unwrap_or_default().join(".")
     }
@@ -223,28 +252,66 @@ impl Editor<'_> {
 
     /// An entry more in a mapping that has some.
     fn add_to(&self, mapping: &Node, depth: usize) -> Result<Splice, EditError> {
-        let entries = mapping.entries();
         let key = self.change.path.get(depth).map_or("", String::as_str);
-        let Some((name, value)) = predecessor(entries, key) else {
-            if is_flow(mapping) {
-                return Ok(Splice {
-                    range: self.range(mapping),
-                    text: format!("{{{}}}", self.flow_entry(depth)),
-                });
+        match neighbour(mapping.entries(), key, self.object.document.json, self.smallest) {
+            Some(Neighbour::After((name, value))) => Ok(self.add_after(mapping, name, value, depth)),
+            Some(Neighbour::Before((name, _))) => Ok(self.add_before(mapping, name, depth)),
+            None if is_flow(mapping) => {
+                Ok(Splice { range: self.range(mapping), text: format!("{{{}}}", self.flow_entry(depth)) })
             }
-            return Err(self.unexpected(mapping, depth));
-        };
+            None => Err(self.unexpected(mapping, depth)),
+        }
+    }
+
+    fn add_after(&self, mapping: &Node, name: &Node, value: &Node, depth: usize) -> Splice {
         let end = if value.range.is_empty() { self.range(name).end } else { self.range(value).end };
         if is_flow(mapping) {
-            let first = entries.first().map_or(0, |(first, _)| self.range(first).start);
-            let space = self.text.get(self.range(mapping).start + 1..first).unwrap_or_default();
-            let space = if space.is_empty() { " " } else { space };
-            let text = format!(",{space}{}", self.flow_entry(depth));
-            return Ok(Splice { range: end..end, text });
+            let space = Some(self.flow_space(mapping)).filter(|space| !space.is_empty()).unwrap_or(" ");
+            return Splice { range: end..end, text: format!(",{space}{}", self.flow_entry(depth)) };
         }
         let at = self.end_of_line(end);
         let text = format!("{}{}", self.newline(), self.block_entry(depth, mapping.column));
-        Ok(Splice { range: at..at, text })
+        Splice { range: at..at, text }
+    }
+
+    fn add_before(&self, mapping: &Node, name: &Node, depth: usize) -> Splice {
+        if is_flow(mapping) {
+            let space = self.flow_space(mapping);
+            let at = self.range(mapping).start + 1 + space.len();
+            let space = if space.is_empty() { " " } else { space };
+            return Splice { range: at..at, text: format!("{},{space}", self.flow_entry(depth)) };
+        }
+        let line = self.start_of_line(self.range(name).start);
+        let entry = self.block_entry(depth, mapping.column);
+        let at = line + mapping.column;
+        if self.text.get(line..at).is_some_and(|lead| lead.trim().is_empty()) {
+            let at = self.above_comments(line);
+            return Splice { range: at..at, text: format!("{entry}{}", self.newline()) };
+        }
+        // The first entry of an item of a list: `- a: 1`.
+        let indentation = " ".repeat(mapping.column);
+        Splice { range: at..at, text: format!("{}{}{indentation}", entry.trim_start(), self.newline()) }
+    }
+
+    /// The space between the bracket of a mapping in flow style and what follows it.
+    fn flow_space(&self, mapping: &Node) -> &str {
+        let inner = self.text.get(self.range(mapping).start + 1..).unwrap_or_default();
+        inner.get(..inner.len() - inner.trim_start().len()).unwrap_or_default()
+    }
+
+    fn start_of_line(&self, at: usize) -> usize {
+        let document = self.object.document.range.start;
+        let before = self.text.get(document..at).unwrap_or_default();
+        document + before.rfind('\n').map_or(0, |newline| newline + 1)
+    }
+
+    /// The start of the comments directly above this line, which are about what stands in it; of the line itself where there are
+    /// none. What a blank line parts from it is about the whole mapping.
+    fn above_comments(&self, line: usize) -> usize {
+        let before = self.text.get(self.object.document.range.start..line).unwrap_or_default();
+        let lines = before.split_inclusive('\n').rev();
+        let comments = lines.take_while(|line| line.trim_start().starts_with('#'));
+        line - comments.map(str::len).sum::<usize>()
     }
 
     /// A mapping for a key that has none yet: `key:`, `key: null` or `key: {}`.
@@ -287,12 +354,41 @@ impl Editor<'_> {
     }
 }
 
-/// The entry to add after: in a sorted mapping the last smaller one, else the last.
-fn predecessor<'a>(entries: &'a [(Node, Node)], key: &str) -> Option<&'a (Node, Node)> {
+/// The entry beside which another one is added.
+enum Neighbour<'a> {
+    After(&'a (Node, Node)),
+    Before(&'a (Node, Node)),
+}
+
+/// In a sorted mapping the last smaller entry, or the first one where all are greater; else the last.
+fn neighbour<'a>(
+    entries: &'a [(Node, Node)],
+    key: &str,
+    json: bool,
+    smallest: Smallest,
+) -> Option<Neighbour<'a>> {
     let own: Vec<&(Node, Node)> = entries.iter().filter(|(name, _)| !name.shared).collect();
-    let sorted = own.is_sorted_by_key(|(name, _)| name.text().unwrap_or_default());
-    let smaller = own.iter().rev().find(|(name, _)| name.text().unwrap_or_default() < key).copied();
-    smaller.filter(|_| sorted).or_else(|| own.last().copied())
+    let Some(order) = order_of(&own, json) else { return own.last().copied().map(Neighbour::After) };
+    let smaller = own.iter().rev().find(|(name, _)| order(text_of(name), key).is_lt()).copied();
+    let first = || own.first().copied();
+    match smallest {
+        Smallest::First => smaller.map(Neighbour::After).or_else(|| first().map(Neighbour::Before)),
+        Smallest::Second => smaller.or_else(first).map(Neighbour::After),
+    }
+}
+
+type Order = fn(&str, &str) -> Ordering;
+
+/// The order in which the entries stand: that of Go's YAML, or that of its JSON and most other tools. `None` where it is neither.
+fn order_of(entries: &[&(Node, Node)], json: bool) -> Option<Order> {
+    let orders: [Order; 2] = [natural_order, str::cmp];
+    let is_sorted =
+        |order: &Order| entries.is_sorted_by(|(a, _), (b, _)| order(text_of(a), text_of(b)).is_le());
+    orders.into_iter().skip(usize::from(json)).find(is_sorted)
+}
+
+fn text_of(name: &Node) -> &str {
+    name.text().unwrap_or_default()
 }
 
 fn is_flow(node: &Node) -> bool {
@@ -348,6 +444,65 @@ mod tests {
     }
 
     #[test]
+    fn an_item_before_all_others_comes_first_and_comments_stay_with_what_they_are_about() {
+        let added = edit(COMMENTED, "spec.encryptedData.A", "AgZ").unwrap();
+        assert_eq!(added, COMMENTED.replace("        # about a\n", "        A: AgZ\n        # about a\n"));
+        let parted = COMMENTED.replace("# about a\n", "# about all\n\n        # about a\n");
+        let added = edit(&parted, "spec.encryptedData.A", "AgZ").unwrap();
+        assert_eq!(added, parted.replace("        # about a\n", "        A: AgZ\n        # about a\n"));
+    }
+
+    #[test]
+    fn an_item_before_all_others_is_added_in_every_style() {
+        let cases = [
+            ("b: 1\n", "a: z\nb: 1\n"),
+            ("# c\r\nb: 1\r\n", "a: z\r\n# c\r\nb: 1\r\n"),
+            ("\u{feff}b: 1\n", "\u{feff}a: z\nb: 1\n"),
+            ("---\n# c\nb: 1", "---\na: z\n# c\nb: 1"),
+            ("{c: x}\n", "{\"a\": \"z\", c: x}\n"),
+            ("{ # c\n  b: x }\n", "{ \"a\": \"z\", # c\n  b: x }\n"),
+            ("{\n  \"b\": 1\n}\n", "{\n  \"a\": \"z\",\n  \"b\": 1\n}\n"),
+            ("? b\n: 1\n? c\n: 2\n", "a: z\n? b\n: 1\n? c\n: 2\n"),
+            ("{? b : 1, c: 2}\n", "{\"a\": \"z\", ? b : 1, c: 2}\n"),
+            ("kind: List\nitems:\n- b: x\n", "kind: List\nitems:\n- a: z\n  b: x\n"),
+            ("kind: List\nitems:\n- ? b\n  : x\n", "kind: List\nitems:\n- a: z\n  ? b\n  : x\n"),
+            ("&k b: 1\nc: 2\n", "&k b: 1\na: z\nc: 2\n"),
+            ("d: 1\nc: 2\n", "d: 1\nc: 2\na: z\n"),
+        ];
+        for (before, wanted) in cases {
+            assert_eq!(edit(before, "a", "z").unwrap(), wanted);
+        }
+        assert_eq!(edit("a:\n  ? c\n  : x\n", "a.b", "z").unwrap(), "a:\n  b: z\n  ? c\n  : x\n");
+    }
+
+    #[test]
+    fn an_item_that_cannot_come_first_comes_after_the_first() {
+        let text = "<<:\n  x: |\n    # no comment\nb: 1\nc: 2\n";
+        assert_eq!(edit(text, "a", "z").unwrap(), text.replace("b: 1\n", "b: 1\na: z\n"));
+    }
+
+    #[test]
+    fn several_items_before_all_others_stand_in_order() {
+        let text = "spec:\n  data:\n    # about m\n    m: 1\n";
+        let wanted = "spec:\n  data:\n    a: AgX\n    b: AgX\n    # about m\n    m: 1\n    o: AgX\n";
+        assert_eq!(edit_all(text, &["spec.data.a", "spec.data.b", "spec.data.o"]), wanted);
+        let flow = "{\"a\": {\"m\": \"1\"}}";
+        let wanted = "{\"a\": {\"a\": \"AgX\", \"b\": \"AgX\", \"m\": \"1\"}}";
+        assert_eq!(edit_all(flow, &["a.a", "a.b"]), wanted);
+    }
+
+    #[test]
+    fn numbers_in_keys_sort_as_in_the_file() {
+        let by_number = "k2: 1\nk10: 1\n";
+        assert_eq!(edit(by_number, "k3", "z").unwrap(), "k2: 1\nk3: z\nk10: 1\n");
+        let by_character = "k10: 1\nk2: 1\n";
+        assert_eq!(edit(by_character, "k11", "z").unwrap(), "k10: 1\nk11: z\nk2: 1\n");
+        let json = "{\"k10\": 1}";
+        assert_eq!(edit(json, "k2", "z").unwrap(), "{\"k10\": 1, \"k2\": \"z\"}");
+        assert_eq!(edit_all("a: 1\n", &["k10", "k2"]), "a: 1\nk2: AgX\nk10: AgX\n");
+    }
+
+    #[test]
     fn json_stays_json() {
         let json = "{\n  \"spec\": {\n    \"encryptedData\": {\n      \"a\": \"AgX\"\n    }\n  }\n}\n";
         let wanted = json.replace("\"AgX\"", "\"AgX\",\n      \"b\": \"AgY\"");
@@ -359,7 +514,7 @@ mod tests {
     fn absent_maps_are_made() {
         assert_eq!(
             edit("spec:\n  x: 1\n", "spec.template.metadata.labels.a", "yes").unwrap(),
-            "spec:\n  x: 1\n  template:\n    metadata:\n      labels:\n        a: \"yes\"\n"
+            "spec:\n  template:\n    metadata:\n      labels:\n        a: \"yes\"\n  x: 1\n"
         );
         for empty in ["{}", "null", "~", ""] {
             let text = format!("spec:\n  encryptedData: {empty} # c\n  z: 1\n");

@@ -254,7 +254,7 @@ fn pad(output: &mut String, columns: usize) {
 
 /// Sorts by insertion. Go's order of keys has cycles (a1b < a2 < a10 < a1b), which the library's sort may answer with a panic;
 /// a Secret has at most some thousand keys.
-fn sort<T>(entries: &mut [T], order: impl Fn(&T, &T) -> Ordering) {
+pub(super) fn sort<T>(entries: &mut [T], order: impl Fn(&T, &T) -> Ordering) {
     for end in 1..entries.len() {
         let Some((last, sorted)) = entries.get(..=end).and_then(<[T]>::split_last) else { return };
         let at =
@@ -266,20 +266,18 @@ fn sort<T>(entries: &mut [T], order: impl Fn(&T, &T) -> Ordering) {
 }
 
 /// How Go's emitter compares two keys: runs of digits as numbers, letters after everything else.
-fn natural_order(a: &str, b: &str) -> Ordering {
-    let (left, right): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let Some(at) = left.iter().zip(&right).position(|(x, y)| x != y) else {
-        return left.len().cmp(&right.len());
-    };
-    let (Some(x), Some(y)) = (left.get(at), right.get(at)) else { return Ordering::Equal };
+pub(super) fn natural_order(a: &str, b: &str) -> Ordering {
+    let differs = a.char_indices().zip(b.chars()).find(|((_, x), y)| x != y);
+    let Some(((at, x), y)) = differs else { return a.len().cmp(&b.len()) };
     if x.is_alphabetic() || y.is_alphabetic() {
-        return x.is_alphabetic().cmp(&y.is_alphabetic()).then(x.cmp(y));
+        return x.is_alphabetic().cmp(&y.is_alphabetic()).then(x.cmp(&y));
     }
-    let number = |characters: &[char]| {
-        let digits: String = characters.iter().skip(at).take_while(|c| c.is_ascii_digit()).collect();
+    let number = |text: &str| {
+        let rest = text.get(at..).unwrap_or_default();
+        let digits = rest.split(|character: char| !character.is_ascii_digit()).next().unwrap_or_default();
         (digits.parse::<u64>().unwrap_or_default(), digits.len())
     };
-    number(&left).cmp(&number(&right)).then(x.cmp(y))
+    number(a).cmp(&number(b)).then(x.cmp(&y))
 }
 
 #[cfg(test)]
