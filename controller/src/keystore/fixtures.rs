@@ -75,6 +75,7 @@ pub(crate) fn view(keys: Vec<KeyView>) -> KeysView {
         activation_delay: SignedDuration::ZERO,
         next: None,
         due_since: None,
+        ended: None,
         heeded: None,
     }
 }

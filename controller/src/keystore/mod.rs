@@ -325,6 +325,10 @@ impl Keystore {
             return;
         }
         self.views.send_replace(Some(Arc::clone(&view)));
+        let told = before.as_deref().and_then(KeysView::told_of_end);
+        if let Some(message) = view.told_of_end().filter(|message| told.as_ref() != Some(message)) {
+            tracing::warn!("{message}");
+        }
         let news = news(before.as_deref(), &view, &self.rules.making.prefix, now);
         self.tell(news, &view).await;
     }

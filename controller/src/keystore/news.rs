@@ -34,6 +34,7 @@ pub(super) fn news(before: Option<&KeysView>, now: &KeysView, prefix: &str, mome
     all.extend(before.and_then(|before| activated(before, now)));
     let gone = before.into_iter().flat_map(|before| &before.keys);
     all.extend(gone.filter(|key| now.keys.iter().all(|other| other.uid != key.uid)).map(deleted));
+    all.extend(expired(before, now));
     let known = before.map(hindrances).unwrap_or_default();
     let new = hindrances(now).into_iter().filter(|message| !known.contains(message));
     all.extend(new.map(|message| News {
@@ -117,6 +118,13 @@ fn activated(before: &KeysView, now: &KeysView) -> Option<News> {
     let instead = former.map(|former| format!(" instead of {}", former.record.name)).unwrap_or_default();
     let message = format!("key {} is offered for sealing{instead}", primary.record.name);
     Some(News { key: Some(name_and_uid(primary)), warns: false, reason: "KeyActivated", message })
+}
+
+/// Also at the start: nobody can seal, whoever was told before.
+fn expired(before: Option<&KeysView>, now: &KeysView) -> Option<News> {
+    let message =
+        now.told_of_end().filter(|told| before.and_then(KeysView::told_of_end).as_ref() != Some(told))?;
+    Some(News { key: now.primary().map(name_and_uid), warns: true, reason: "KeyExpired", message })
 }
 
 fn deleted(key: &KeyView) -> News {

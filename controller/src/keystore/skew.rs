@@ -48,6 +48,12 @@ impl Skew {
         self.off.is_some() && !was_off
     }
 
+    /// This moment of the clock here, set right by what is known of the API server's.
+    pub(super) fn time_of_api_server(&self, now: Timestamp) -> Timestamp {
+        let ahead = SignedDuration::from_secs(self.off.unwrap_or_default());
+        now.checked_sub(ahead).unwrap_or(now)
+    }
+
     /// Whether it was off when it was looked at last.
     pub(super) fn is_off(&self) -> bool {
         self.off.is_some()
@@ -127,9 +133,11 @@ mod tests {
         let minutes = SignedDuration::from_mins;
         assert!(!skew.note(minutes(5), now) && !skew.is_off());
         assert!(skew.note(minutes(6), now) && skew.is_off());
+        assert_eq!(skew.time_of_api_server(moment(1_000)), moment(640));
         assert!(!skew.note(minutes(-600), now), "it is known");
         assert_eq!(skew.hindrance(), Some(Hindrance::ClockSkew(-36_000)));
         assert!(!skew.note(minutes(-4), now) && skew.hindrance().is_none());
+        assert_eq!(skew.time_of_api_server(moment(1_000)), moment(1_000));
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub(crate) struct KeysView {
     pub(crate) next: Option<Timestamp>,
     /// Since when one is due.
     pub(crate) due_since: Option<Timestamp>,
+    /// When the certificate of the key that leads has ended, if it has.
+    pub(crate) ended: Option<Timestamp>,
     /// What was heeded of the policy in force.
     pub(crate) heeded: Option<Heeded>,
 }
@@ -107,6 +109,14 @@ impl KeysView {
         let activation = |key: &KeyView| activation_time(&key.record, self.activation_delay);
         waiting.map(|key| (key, activation(key))).min_by_key(|(key, time)| (*time, key.record.name.clone()))
     }
+
+    /// That the certificate of the key that leads has ended, in words.
+    pub(crate) fn told_of_end(&self) -> Option<String> {
+        let (name, ended) = (self.primary.as_ref()?, self.ended?);
+        Some(format!(
+            "the certificate that is offered for sealing has expired: kubeseal refuses that of {name} since {ended}. Have a new key made, for example with `kubeseal keys rotate`; what was sealed to this one still opens"
+        ))
+    }
 }
 
 impl Keystore {
@@ -117,8 +127,10 @@ impl Keystore {
             Blocked::ExternalKeys(occasion) => Some(*occasion),
             _ => None,
         });
+        let keys = keys.views(plan.primary.as_deref());
         KeysView {
-            keys: keys.views(plan.primary.as_deref()),
+            ended: ended(&keys, plan.primary.as_deref(), self.skew.time_of_api_server(now)),
+            keys,
             primary: plan.primary.clone(),
             wanted: plan.generate.map(|generation| generation.occasion).or(external),
             hindrance: self.hindrance(plan),
@@ -137,6 +149,13 @@ impl Keystore {
         let of_changes = || self.undone.clone().map(Hindrance::Undone);
         self.skew.hindrance().or(of_making).or_else(of_changes)
     }
+}
+
+/// When the certificate of the key that leads has ended; `None` while it is valid.
+fn ended(keys: &[KeyView], primary: Option<&str>, now: Timestamp) -> Option<Timestamp> {
+    let leads = |key: &&KeyView| primary == Some(&key.record.name);
+    let not_after = keys.iter().find(leads)?.certificate.as_ref()?.not_after();
+    (not_after < now).then_some(not_after)
 }
 
 /// What a key does.
@@ -185,5 +204,26 @@ pub(crate) fn told(blocked: &Blocked) -> String {
         Blocked::Retention => {
             "ViewNotWhole: no unused key retires before every SealedSecret of the cluster was opened; that takes all namespaces, no --label-selector, and no item that does not open".to_owned()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{self, key, moment};
+    use super::*;
+
+    /// A key whose certificate ends an hour after 1970 began.
+    fn key_that_ends(name: &str) -> KeyView {
+        let certificate = SealingCertificate::from_pem(fixtures::certificate(1).as_bytes()).unwrap();
+        KeyView { certificate: Some(certificate), ..key(name, SealingKeyPhase::Primary) }
+    }
+
+    #[test]
+    fn a_certificate_has_ended_when_its_last_second_is_over_and_only_that_of_the_leader_counts() {
+        let keys = [key_that_ends("a"), key("b", SealingKeyPhase::DecryptOnly)];
+        assert_eq!(ended(&keys, Some("a"), moment(3_600)), None);
+        assert_eq!(ended(&keys, Some("a"), moment(3_601)), Some(moment(3_600)));
+        assert_eq!(ended(&keys, Some("b"), moment(3_601)), None);
+        assert_eq!(ended(&keys, None, moment(3_601)), None);
     }
 }

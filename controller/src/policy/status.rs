@@ -143,7 +143,10 @@ impl Teller<'_> {
             let message = "no key can be offered for sealing; restore one, or let one be made";
             return self.condition("Ready", false, "NoPrimary", message.to_owned());
         };
-        self.condition("Ready", true, "HasPrimary", format!("{name} is offered for sealing"))
+        match view.told_of_end() {
+            Some(message) => self.condition("Ready", false, "PrimaryExpired", message),
+            None => self.condition("Ready", true, "HasPrimary", format!("{name} is offered for sealing")),
+        }
     }
 
     fn rotating(&self, view: &KeysView, heeded: &Heeded, failed: u32) -> Condition {

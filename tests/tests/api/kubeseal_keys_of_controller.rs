@@ -1,11 +1,14 @@
 //! `kubeseal keys` and `kubeseal cert` with what the controller writes.
 
-use kube::ResourceExt as _;
-use sealed_secrets_crds::SealingKeyPhase;
-use sealed_secrets_tests::{Edition, Kubeseal, Output, until};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::PostParams;
+use kube::{Api, ResourceExt as _};
+use sealed_secrets_crds::{SealingKeyPhase, SealingKeyPolicyStatus};
+use sealed_secrets_tests::{Cluster, Edition, Kubeseal, Output, until};
 use serde_json::{Value, json};
 
-use crate::key_scene::KeyScene;
+use crate::key_scene::{KeyScene, condition, key_secret};
 use crate::scene::CANARY;
 use crate::support::PATIENCE;
 
@@ -63,7 +66,7 @@ async fn keys_are_seen_rotated_revoked_and_retired_from_a_laptop() {
     assert_eq!(scene.names().await.len(), 2, "a younger key seals already");
 
     run(&scene, &format!("keys retire {first}")).ok().unwrap();
-    let told = |status: &sealed_secrets_crds::SealingKeyPolicyStatus| {
+    let told = |status: &SealingKeyPolicyStatus| {
         status.conditions.iter().any(|one| one.message.contains("ViewNotWhole"))
     };
     scene.until_policy("it does not retire: other namespaces are not seen", told).await;
@@ -73,4 +76,39 @@ async fn keys_are_seen_rotated_revoked_and_retired_from_a_laptop() {
     let object = scene.0.sealed_secrets().get("db").await.unwrap();
     assert!(object.data["status"]["conditions"].to_string().contains("KeyCompromised"), "{:?}", object.data);
     scene.0.until_synced("db", "True").await;
+}
+
+/// A controller that makes no keys by itself, on one whose certificate has ended.
+async fn on_an_expired_key() -> KeyScene {
+    let cluster = Cluster::shared().await.unwrap();
+    let installation = cluster.install_namespaced(&[]).await.unwrap();
+    let secrets: Api<Secret> = Api::namespaced(cluster.client(), installation.namespace());
+    let two_years_ago = Timestamp::now() - SignedDuration::from_hours(2 * 365 * 24);
+    let expired = key_secret("expired", "active", two_years_ago);
+    secrets.create(&PostParams::default(), &expired).await.unwrap();
+    KeyScene::start(cluster, installation, &["--key-renew-period=0"]).await
+}
+
+#[tokio::test]
+async fn an_only_key_that_has_expired_is_served_and_told_until_another_one_leads() {
+    let told =
+        "the certificate that is offered for sealing has expired: kubeseal refuses that of expired since ";
+    let scene = on_an_expired_key().await;
+    scene.until_offered("expired").await;
+    scene.0.until_logged(told).await;
+    scene.until_event("KeyExpired", told).await;
+    scene.apply_policy(&json!({})).await;
+    let is_ready = |status: &SealingKeyPolicyStatus, reason: &str| condition(status, "Ready").1 == reason;
+    let status = scene.until_policy("expired", |status| is_ready(status, "PrimaryExpired")).await;
+    assert_eq!(condition(&status, "Ready").0, "False");
+    scene.until_phase("expired", SealingKeyPhase::Primary).await;
+    let warning = "the certificate of expired, which is offered for sealing, has expired on ";
+    assert!(run(&scene, "keys list").stderr.contains(warning));
+
+    run(&scene, "keys rotate --wait").ok().unwrap();
+    scene.until_policy("ready", |status| is_ready(status, "HasPrimary")).await;
+    scene.until_phase("expired", SealingKeyPhase::DecryptOnly).await;
+    assert_eq!(run(&scene, "keys list").stderr, "");
+    assert_eq!(scene.controller().log().matches(told).count(), 1);
+    assert_eq!(scene.events("KeyExpired", told).await, 1);
 }

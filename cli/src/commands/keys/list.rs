@@ -55,7 +55,11 @@ impl List {
                 "no sealing keys in namespace {namespace}; --controller-namespace names the controller's"
             ));
         }
-        let text = table(&rows(&keys, Timestamp::now(), matches!(self.output, ListFormat::Wide)));
+        let now = Timestamp::now();
+        if let Some(warning) = expired_primary(&keys, now) {
+            io::tell(&warning);
+        }
+        let text = table(&rows(&keys, now, matches!(self.output, ListFormat::Wide)));
         let format = match self.output {
             ListFormat::Text | ListFormat::Wide => ReportFormat::Text,
             ListFormat::Json => ReportFormat::Json,
@@ -82,6 +86,20 @@ pub(super) fn sealing_keys(api: &ApiServer) -> Result<Vec<SealingKey>, KeysError
 pub(super) fn made(key: &SealingKey) -> Option<Timestamp> {
     let not_before = key.status.as_ref().and_then(|status| status.not_before.as_ref());
     not_before.or(key.metadata.creation_timestamp.as_ref()).map(|time| time.0)
+}
+
+/// That the key which is offered for sealing cannot be sealed with.
+fn expired_primary(keys: &[SealingKey], now: Timestamp) -> Option<String> {
+    let phase = |key: &SealingKey| key.status.as_ref()?.phase;
+    let primary = keys.iter().find(|key| phase(key) == Some(SealingKeyPhase::Primary))?;
+    let not_after = primary.status.as_ref()?.not_after.as_ref()?.0;
+    let told = || {
+        let name = primary.name_any();
+        format!(
+            "warning: the certificate of {name}, which is offered for sealing, has expired on {not_after}; kubeseal does not seal with it. kubeseal keys rotate has a new key made"
+        )
+    };
+    (not_after < now).then(told)
 }
 
 fn rows(keys: &[SealingKey], now: Timestamp, wide: bool) -> Vec<Vec<String>> {
@@ -158,6 +176,20 @@ mod tests {
                       sealed-secrets-keyx7k2p  DecryptOnly  412    30d\n\
                       new                      -            -      20d\n";
         assert_eq!(table(&rows(&keys, "2026-11-21T00:00:00Z".parse().unwrap(), false)), wanted);
+    }
+
+    #[test]
+    fn a_primary_that_has_expired_is_warned_of_and_another_key_is_not() {
+        let ends = |phase: &str| json!({"phase": phase, "notAfter": "2026-01-01T00:00:00Z"});
+        let told = |keys: &[SealingKey], now: &str| expired_primary(keys, now.parse().unwrap());
+        let keys = [key("old", &ends("DecryptOnly")), key("new", &ends("Primary"))];
+        let warning = told(&keys, "2026-01-01T00:00:01Z").unwrap();
+        assert!(
+            warning.contains("certificate of new, ") && warning.contains("kubeseal keys rotate"),
+            "{warning}"
+        );
+        assert_eq!(told(&keys, "2026-01-01T00:00:00Z"), None);
+        assert_eq!(told(&keys[..1], "2027-01-01T00:00:00Z"), None);
     }
 
     #[test]

@@ -76,6 +76,18 @@ fn what_is_wrong_with_a_key_that_is_put_on_the_ring_is_told() {
 }
 
 #[test]
+fn an_expired_certificate_of_the_leader_is_told_once_also_at_the_start_and_of_the_next_one_again() {
+    let valid = view(&[("a", Primary)]);
+    let expired = KeysView { ended: Some(fixtures::moment(20)), ..valid.clone() };
+    assert_eq!(reasons(None, &expired), ["KeyExpired"]);
+    assert_eq!(reasons(Some(&valid), &expired), ["KeyExpired"]);
+    assert!(reasons(Some(&expired), &expired).is_empty());
+    assert!(reasons(Some(&expired), &valid).is_empty());
+    let next = KeysView { primary: Some("b".to_owned()), ..expired.clone() };
+    assert_eq!(reasons(Some(&expired), &next), ["KeyExpired"]);
+}
+
+#[test]
 fn what_is_in_the_way_is_told_once_whatever_its_numbers() {
     let free = view(&[("a", Primary)]);
     let mut blocked = free.clone();

@@ -51,6 +51,17 @@ fn what_was_told_is_told_again_word_for_word_at_any_later_time() {
 }
 
 #[test]
+fn a_policy_is_not_ready_while_the_certificate_of_its_primary_is_expired() {
+    let valid = view(vec![key("a", SealingKeyPhase::Primary)]);
+    let expired = KeysView { ended: Some(moment(20)), ..valid.clone() };
+    let told = told_at(&expired, None, 100);
+    assert_eq!(reason(&told, "Ready"), pair("False", "PrimaryExpired"));
+    let message = &told.conditions[0].message;
+    assert!(message.contains("that of a since 1970-01-01T00:00:20Z"), "{message}");
+    assert_eq!(reason(&told_at(&valid, Some(told), 200), "Ready"), pair("True", "HasPrimary"));
+}
+
+#[test]
 fn a_key_is_activated_when_it_is_told_first_and_an_only_one_since_it_was_made() {
     let one = told_at(&view(vec![key("a", SealingKeyPhase::Primary)]), None, 100);
     assert_eq!(one.primary.as_ref().unwrap().activated_at, Some(Time(moment(10))));
