@@ -9,6 +9,7 @@ use sealed_secrets_core::crypto::{
 };
 use sealed_secrets_core::manifest::edit::EditError;
 use sealed_secrets_core::manifest::{ManifestError, Place, ReadError, UnknownFormat};
+use sealed_secrets_core::opening::OpeningError;
 use sealed_secrets_core::seal::SealError;
 use sealed_secrets_core::unseal::UnsealError;
 use sealed_secrets_crds::{ParseScopeError, Scope};
@@ -236,8 +237,8 @@ pub(crate) enum Error {
     /// A key Secret without key.
     #[error("secret must contain a 'tls.data' key")]
     KeySecret,
-    /// Decrypting fails.
-    #[error("{0}")]
+    /// Decrypting fails; the advice is the rest of several lines.
+    #[error("{}", lines(.0).into_iter().next().unwrap_or_default())]
     Unseal(#[from] UnsealError),
     /// The file cannot be edited without touching more than it should.
     #[error("{0}: {1}")]
@@ -264,6 +265,7 @@ impl Error {
         match self {
             Self::Service { .. } => vec![SERVICE_FLAGS.to_owned()],
             Self::MissingPlugin { hint, .. } => hint.lines().map(|line| format!("  {line}")).collect(),
+            Self::Unseal(error) => lines(error).into_iter().skip(1).collect(),
             Self::Keys(error) => error.advice(),
             Self::Object { cause, .. } => cause.advice(),
             _ => Vec::new(),
@@ -276,6 +278,14 @@ impl Error {
         let named: Vec<&str> = named.into_iter().flatten().filter(|word| !word.is_empty()).collect();
         let object = if named.is_empty() { "an object without a name".to_owned() } else { named.join("/") };
         Self::Object { input: input.to_owned(), place, object, cause: Box::new(self) }
+    }
+}
+
+/// At least one.
+fn lines(error: &UnsealError) -> Vec<String> {
+    match error {
+        UnsealError::Opening(OpeningError::Items(items)) => items.lines(),
+        other => vec![other.to_string()],
     }
 }
 

@@ -66,6 +66,19 @@ impl ItemErrors {
         self.0.iter().map(|(key, cause)| (key.as_str(), cause))
     }
 
+    /// The lines of the text, a limited number; keys may hold line breaks of their own.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = self.sentences();
+        lines.extend(self.details());
+        let more = lines.len().saturating_sub(MAX_LINES);
+        lines.truncate(MAX_LINES);
+        if more > 0 {
+            lines.push(format!("and {more} more"));
+        }
+        lines
+    }
+
     /// Upstream's text: equal sentences grouped, `sentence (key, key)`, one line each.
     fn sentences(&self) -> Vec<String> {
         let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
@@ -102,14 +115,7 @@ fn listed(keys: &[&str]) -> String {
 
 impl fmt::Display for ItemErrors {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines = self.sentences();
-        lines.extend(self.details());
-        let more = lines.len().saturating_sub(MAX_LINES);
-        lines.truncate(MAX_LINES);
-        if more > 0 {
-            lines.push(format!("and {more} more"));
-        }
-        formatter.write_str(&lines.join("\n"))
+        formatter.write_str(&self.lines().join("\n"))
     }
 }
 

@@ -359,6 +359,23 @@ fn decrypting_says_which_of_its_two_flags_is_missing() {
 }
 
 #[test]
+fn decrypting_says_line_by_line_why_items_do_not_open_and_none_of_their_names_begins_a_line() {
+    let folder = TempDir::new().unwrap();
+    let sealed = "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: db, namespace: shop}\n\
+                  spec: {encryptedData: {a: '%', b: AQ==, \"c\\nd\": AQ==}}\n";
+    let opening = ["--recovery-unseal", "--recovery-private-key", certificate!("rsa2048-pkcs1.pem")];
+    let ran = kubeseal(folder.path(), &opening, sealed.as_bytes());
+    let told = "no key could decrypt secret (b, c\\nd)\n\
+                illegal base64 data at input byte 0 (a)\n\
+                spec.encryptedData[\"b\"]: it is 1 bytes long, too short for a sealed item\n\
+                spec.encryptedData[\"c\\nd\"]: it is 1 bytes long, too short for a sealed item\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), format!("error: {told}").as_str()));
+    let two = kubeseal(folder.path(), &opening, format!("{sealed}---\n{sealed}").as_bytes());
+    let expected = format!("error: standard input: document 1, line 1, shop/db: {told}");
+    assert_eq!((two.code, two.stderr), (Some(1), expected));
+}
+
+#[test]
 fn decrypting_takes_the_namespace_of_the_flag_where_the_file_names_none() {
     let folder = TempDir::new().unwrap();
     let sealed = kubeseal(folder.path(), &["--cert", CERTIFICATE, "-oyaml"], SECRET.as_bytes()).stdout;
