@@ -1,59 +1,137 @@
-//! kubeseal killed in the middle of an edit: the file is the old one or the new one, whole, and nothing else holds a plaintext.
+//! kubeseal killed while it writes a file: the file is the old one or the new one, whole, and what else is left tells nobody anything.
 
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
 use tempfile::TempDir;
 
-use crate::run::{CERTIFICATE, PROGRAM, SECRET, kubeseal};
+use crate::run::{CERTIFICATE, PROGRAM, SECRET, answer, masked, seal, serve_always};
+
+const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/data/rsa2048-pkcs1.pem");
 
 /// A value that stands nowhere else, in so many bytes that its item is written in several steps.
 fn plaintext() -> String {
     "plaintext-4f1d9c ".repeat(300)
 }
 
-fn merged_secret() -> String {
-    format!("kind: Secret\nstringData: {{user: '{}'}}\n", plaintext())
+/// How the value begins, and how its base64 does.
+const PLAINTEXTS: [&str; 2] = ["plaintext-4f1d9c", "cGxhaW50ZXh0LTRmMWQ5Yy"];
+
+fn secret() -> String {
+    format!("{SECRET}  user: '{}'\n", plaintext()).replace("{password: hunter2}", "\n  password: hunter2")
 }
 
-/// A file of one item before an edit, and what may become of it.
-struct Edit {
+/// A command that writes one file.
+struct Writer {
+    arguments: Vec<String>,
+    input: String,
+    file: &'static str,
+    before: Option<String>,
+    /// Whether the file is to hold what nobody else may read.
+    is_private: bool,
+}
+
+/// All commands that write files, against this API server; `sealed` is what they edit or open.
+fn writers(server: &str, sealed: &str) -> Vec<Writer> {
+    let writer = |line: &str, input: &str, file, before: Option<&str>| Writer {
+        arguments: line.split_whitespace().map(str::to_owned).collect(),
+        input: input.to_owned(),
+        file,
+        before: before.map(str::to_owned),
+        is_private: line.contains("recovery") || line.contains("backup"),
+    };
+    let (cert, old, server) = (format!("--cert {CERTIFICATE}"), Some("old\n"), format!("--server {server}"));
+    let recovery = format!("--recovery-unseal --recovery-private-key {KEY} -w plain.yaml");
+    let merged = format!("kind: Secret\nstringData: {{user: '{}'}}\n", plaintext());
+    vec![
+        writer(&format!("{cert} --merge-into db.yaml"), &merged, "db.yaml", Some(sealed)),
+        writer(&format!("{server} --re-encrypt -f db.yaml"), "", "db.yaml", Some(sealed)),
+        writer(&format!("{server} --re-encrypt -w db.yaml"), sealed, "db.yaml", None),
+        writer(&format!("{cert} -w db.yaml"), &secret(), "db.yaml", None),
+        writer(&format!("{cert} -w db.yaml"), &secret(), "db.yaml", old),
+        writer(&format!("{cert} --raw --scope cluster-wide -w item"), &plaintext(), "item", old),
+        writer(&format!("{cert} --fetch-cert -w cert.pem"), "", "cert.pem", old),
+        writer(&format!("cert fetch {server} -w cert.pem"), "", "cert.pem", old),
+        writer(&recovery, sealed, "plain.yaml", None),
+        writer(&recovery, sealed, "plain.yaml", old),
+        writer(&format!("keys backup {server} -o keys.yaml"), "", "keys.yaml", None),
+        writer(&format!("keys backup {server} -o keys.yaml --force"), "", "keys.yaml", old),
+    ]
+}
+
+/// A cluster with one sealing key and no `SealingKey`s, whose controller re-encrypts to `renewed`.
+fn cluster(renewed: String) -> String {
+    let pem = |path: &str| STANDARD.encode(std::fs::read(path).unwrap());
+    let key =
+        json!({"metadata": {"name": "key"}, "data": {"tls.key": pem(KEY), "tls.crt": pem(CERTIFICATE)}});
+    let keys = json!({"apiVersion": "v1", "kind": "SecretList", "metadata": {}, "items": [key]});
+    let service = json!({"spec": {"ports": [{"name": "http"}]}});
+    let none = json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": []});
+    let certificate = std::fs::read_to_string(CERTIFICATE).unwrap();
+    serve_always(move |request| match request.split(' ').nth(1).unwrap_or_default() {
+        path if path.ends_with("/v1/rotate") => answer("200 OK", &json!(renewed)),
+        path if path.ends_with("/v1/cert.pem") => answer("200 OK", &json!(certificate)),
+        path if path.contains("/services/") => answer("200 OK", &service),
+        path if path.contains("/secrets?") => answer("200 OK", &keys),
+        _ => answer("200 OK", &none),
+    })
+}
+
+/// A writer in a folder of its own, and the file that it writes when nothing kills it.
+struct Sweep {
+    writer: Writer,
     folder: TempDir,
-    before: String,
-    /// Bytes of the whole new file.
-    length: usize,
+    after: String,
 }
 
-impl Edit {
-    fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        let sealed = kubeseal(folder.path(), &["--cert", CERTIFICATE, "-w", "db.yaml"], SECRET.as_bytes());
-        assert_eq!(sealed.code, Some(0));
-        let before = std::fs::read_to_string(folder.path().join("db.yaml")).unwrap();
-        let mut edit = Self { folder, before, length: 0 };
-        edit.run(&[]);
-        edit.length = std::fs::read(edit.folder.path().join("db.yaml")).unwrap().len();
-        edit.reset();
-        edit
+impl Sweep {
+    fn all() -> Vec<Self> {
+        let sealed = |format: &str| seal(&["-o", format], &secret()).stdout;
+        let server = format!("http://{}", cluster(sealed("json")));
+        writers(&server, &sealed("yaml")).into_iter().map(Self::of).collect()
+    }
+
+    fn of(writer: Writer) -> Self {
+        let mut sweep = Self { writer, folder: TempDir::new().unwrap(), after: String::new() };
+        sweep.reset();
+        assert!(sweep.run(&[]).success(), "{}", sweep.line());
+        sweep.after = sweep.read().unwrap();
+        sweep.reset();
+        sweep
+    }
+
+    fn line(&self) -> String {
+        self.writer.arguments.join(" ")
+    }
+
+    fn read(&self) -> Option<String> {
+        std::fs::read_to_string(self.folder.path().join(self.writer.file)).ok()
     }
 
     fn reset(&self) {
         for entry in std::fs::read_dir(self.folder.path()).unwrap() {
             std::fs::remove_file(entry.unwrap().path()).unwrap();
         }
-        std::fs::write(self.folder.path().join("db.yaml"), &self.before).unwrap();
+        if let Some(before) = &self.writer.before {
+            std::fs::write(self.folder.path().join(self.writer.file), before).unwrap();
+        }
     }
 
-    /// The command that merges a second item in, behind the words of another program.
+    /// The command behind the words of another program.
     fn command(&self, around: &[&str]) -> Command {
-        let merging = [PROGRAM, "--cert", CERTIFICATE, "--merge-into", "db.yaml"];
-        let words = [around, &merging].concat();
+        let words =
+            around.iter().copied().chain([PROGRAM]).chain(self.writer.arguments.iter().map(String::as_str));
+        let words: Vec<&str> = words.collect();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).current_dir(self.folder.path()).env_clear().env("PATH", "/usr/bin:/bin");
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -62,63 +140,85 @@ impl Edit {
 
     fn run(&self, around: &[&str]) -> ExitStatus {
         let mut child = self.command(around).spawn().unwrap();
-        drop(child.stdin.take().unwrap().write_all(merged_secret().as_bytes()));
+        drop(child.stdin.take().unwrap().write_all(self.writer.input.as_bytes()));
         child.wait().unwrap()
     }
 
     /// Whether the file is the new one, and the old one else. Takes everything back.
     fn is_done(&self) -> bool {
         for entry in std::fs::read_dir(self.folder.path()).unwrap() {
-            let path = entry.unwrap().path();
-            let text = String::from_utf8(std::fs::read(&path).unwrap()).unwrap();
-            assert!(!text.contains("plaintext-4f1d9c"), "{}", path.display());
+            self.assert_tells_nobody(&entry.unwrap().path());
         }
-        let text = std::fs::read_to_string(self.folder.path().join("db.yaml")).unwrap();
+        let text = self.read();
         self.reset();
-        if text == self.before {
+        if text == self.writer.before {
             return false;
         }
-        let is_added = |line: &&str| line.starts_with("    user: AQ");
-        assert_eq!(
-            text.split_inclusive('\n').filter(|line| !is_added(line)).collect::<String>(),
-            self.before
-        );
-        assert_eq!(text.len(), self.length, "the item is whole");
+        let text = text.expect("a file that was there stays");
+        assert_eq!(shape(&text), shape(&self.after), "{} is whole", self.line());
+        assert_eq!(text.len(), self.after.len(), "{} is whole", self.line());
         true
     }
+
+    /// The file, and what is left of one that was to take its place, hold no plaintext; where they are to, they are their owner's.
+    fn assert_tells_nobody(&self, path: &Path) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let is_file = name == self.writer.file;
+        assert!(is_file || name.starts_with(".kubeseal-"), "{name} is left by {}", self.line());
+        let text = String::from_utf8(std::fs::read(path).unwrap()).unwrap();
+        let is_old = is_file && Some(&text) == self.writer.before.as_ref();
+        if self.writer.is_private {
+            let mode = std::fs::metadata(path).unwrap().permissions().mode();
+            assert!(is_old || mode & 0o777 == 0o600, "{name} of {} has mode {mode:o}", self.line());
+        } else {
+            assert!(
+                !PLAINTEXTS.iter().any(|plaintext| text.contains(plaintext)),
+                "{name} of {}",
+                self.line()
+            );
+        }
+    }
+}
+
+/// The text without what differs from one run to another: ciphertexts and times.
+fn shape(text: &str) -> String {
+    masked(text).replace(|character: char| character.is_ascii_digit(), "0")
 }
 
 #[test]
 fn a_kill_at_any_byte_that_is_written_leaves_the_old_file() {
-    let edit = Edit::new();
-    let blocks = edit.length.div_ceil(512);
-    for limit in 0..blocks {
-        // The shell's limit is in blocks of 512 bytes; the system kills who writes beyond.
-        let shell = format!("ulimit -c 0; ulimit -f {limit}; exec \"$@\"");
-        let status = edit.run(&["sh", "-c", &shell, "sh"]);
-        assert_eq!(status.signal(), Some(25), "SIGXFSZ at {limit} of {blocks} blocks");
-        assert!(!edit.is_done(), "{limit}");
+    for sweep in Sweep::all() {
+        let (blocks, line) = (sweep.after.len().div_ceil(512), sweep.line());
+        for limit in 0..blocks {
+            // The shell's limit is in blocks of 512 bytes; the system kills who writes beyond.
+            let shell = format!("ulimit -c 0; ulimit -f {limit}; exec \"$@\"");
+            let status = sweep.run(&["sh", "-c", &shell, "sh"]);
+            assert_eq!(status.signal(), Some(25), "SIGXFSZ of {line} at {limit} of {blocks} blocks");
+            assert!(!sweep.is_done(), "{line}: {limit}");
+        }
+        let shell = format!("ulimit -f {blocks}; exec \"$@\"");
+        assert!(sweep.run(&["sh", "-c", &shell, "sh"]).success() && sweep.is_done(), "{line}");
     }
-    let shell = format!("ulimit -f {blocks}; exec \"$@\"");
-    assert!(edit.run(&["sh", "-c", &shell, "sh"]).success() && edit.is_done());
 }
 
-/// System calls that touch files. Before each of their first calls the program is killed once.
-const CALLS: [&str; 14] = [
-    "openat",
-    "read",
+/// System calls that change what a folder or a file holds, but for the one that makes a file: the next of these comes after it.
+/// Before each call of each the program is killed once, and so after each but the last, which is the end.
+const CALLS: [&str; 15] = [
     "write",
     "fsync",
+    "fdatasync",
     "chown",
+    "fchown",
+    "fchownat",
+    "chmod",
     "fchmod",
     "rename",
+    "renameat",
     "renameat2",
-    "unlink",
-    "close",
-    "statx",
-    "fstat",
     "linkat",
-    "lseek",
+    "unlink",
+    "unlinkat",
+    "exit_group",
 ];
 
 #[test]
@@ -126,39 +226,44 @@ fn a_kill_before_any_system_call_leaves_the_old_file_or_the_new_one() {
     if !Path::new("/usr/bin/strace").exists() {
         return;
     }
-    let edit = Edit::new();
-    let mut killed_at = BTreeSet::new();
-    for call in CALLS {
-        for number in 1.. {
-            let inject = format!("inject=?{call}:signal=KILL:when={number}");
-            let trace = format!("trace=?{call}");
-            let status = edit.run(&["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject]);
-            let is_done = edit.is_done();
-            if status.success() {
-                assert!(is_done, "{call} {number}");
-                break;
+    for sweep in Sweep::all() {
+        let line = sweep.line();
+        let mut killed_at = BTreeSet::new();
+        for call in CALLS {
+            for number in 1.. {
+                let inject = format!("inject=?{call}:signal=KILL:when={number}");
+                let trace = format!("trace=?{call}");
+                let status =
+                    sweep.run(&["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject]);
+                let is_done = sweep.is_done();
+                if status.success() {
+                    assert!(is_done, "{line}: {call} {number}");
+                    break;
+                }
+                assert_eq!(status.signal(), Some(9), "{line}: {call} {number}");
+                killed_at.insert(call);
             }
-            assert_eq!(status.signal(), Some(9), "{call} {number}");
-            killed_at.insert(call);
         }
-    }
-    for step in ["openat", "write", "fsync", "fchmod"] {
-        assert!(killed_at.contains(step), "{step} is a step of an edit");
+        let is_step = |calls: &[&str]| calls.iter().any(|call| killed_at.contains(call));
+        for step in [&["write"][..], &["fsync"], &["renameat", "renameat2", "linkat"], &["exit_group"]] {
+            assert!(is_step(step), "{step:?} is a step of {line}");
+        }
     }
 }
 
 #[test]
 fn a_kill_after_any_delay_leaves_the_old_file_or_the_new_one() {
-    let edit = Edit::new();
-    let begun = Instant::now();
-    assert!(edit.run(&[]).success() && edit.is_done());
-    let whole = begun.elapsed();
-    for part in 0..60 {
-        let mut child = edit.command(&[]).spawn().unwrap();
-        drop(child.stdin.take().unwrap().write_all(merged_secret().as_bytes()));
-        std::thread::sleep(Duration::from_nanos(u64::try_from(whole.as_nanos() * part / 50).unwrap()));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        edit.is_done();
+    for sweep in Sweep::all() {
+        let begun = Instant::now();
+        assert!(sweep.run(&[]).success() && sweep.is_done());
+        let whole = begun.elapsed();
+        for part in 0..18 {
+            let mut child = sweep.command(&[]).spawn().unwrap();
+            drop(child.stdin.take().unwrap().write_all(sweep.writer.input.as_bytes()));
+            std::thread::sleep(Duration::from_nanos(u64::try_from(whole.as_nanos() * part / 15).unwrap()));
+            child.kill().unwrap();
+            child.wait().unwrap();
+            sweep.is_done();
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! The program, run with nothing around it but what a test says.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_kubeseal");
@@ -94,4 +95,41 @@ pub(crate) fn serve(answers: Vec<Vec<u8>>) -> (String, JoinHandle<Vec<String>>) 
         String::from_utf8_lossy(&request[..length]).into_owned()
     };
     (address, std::thread::spawn(move || answers.into_iter().map(answered).collect()))
+}
+
+/// An answer with this body, a text or an object.
+pub(crate) fn answer(status: &str, body: &Value) -> Vec<u8> {
+    let body = match body {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    };
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\nDate: Sun, 29 Nov 2026 00:00:00 GMT\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+        .into_bytes()
+}
+
+/// An address that answers each request, of which `answered` sees the first line, until the tests end.
+pub(crate) fn serve_always(answered: impl Fn(&str) -> Vec<u8> + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = BufReader::new(connection.unwrap());
+            // Whoever asks may be killed at any time.
+            if let Some(line) = request(&mut connection) {
+                drop(connection.get_mut().write_all(&answered(&line)));
+            }
+        }
+    });
+    address
+}
+
+/// Reads a request whole and returns its first line.
+fn request(connection: &mut BufReader<TcpStream>) -> Option<String> {
+    let lines = connection.by_ref().lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+    let head: Vec<String> = lines.collect();
+    let length = |line: &String| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok();
+    let length: usize = head.iter().find_map(length).unwrap_or_default();
+    connection.read_exact(&mut vec![0; length]).ok()?;
+    head.into_iter().next()
 }

@@ -8,7 +8,7 @@ use sealed_secrets_core::crypto::{CertificateRequest, KeyPair};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::run::{CERTIFICATE, PROGRAM, Ran, SECRET, kubeseal, seal_free, serve};
+use crate::run::{CERTIFICATE, PROGRAM, Ran, SECRET, answer, kubeseal, seal_free, serve};
 
 /// Colours, a character set, a line above, other directions, nothing to see, and a line of its own.
 const HOSTILE: &str = "x\u{1b}[31m\u{1b}[A\u{9b}2K\u{7f}\u{202e}\u{2066}\u{200b}\u{feff}\u{3164}\t\r\nFORGED";
@@ -132,16 +132,6 @@ fn names_and_kinds_of_manifests_are_escaped() {
         let ran = kubeseal(folder.path(), arguments, input.as_bytes());
         assert_harmless(&ran, &format!("{arguments:?} {input:?}"));
     }
-}
-
-fn answer(status: &str, body: &Value) -> Vec<u8> {
-    let body = match body {
-        Value::String(text) => text.clone(),
-        value => value.to_string(),
-    };
-    let length = body.len();
-    format!("HTTP/1.1 {status}\r\nDate: Sun, 29 Nov 2026 00:00:00 GMT\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
-        .into_bytes()
 }
 
 fn refusal(code: u16) -> Value {
