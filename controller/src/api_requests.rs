@@ -1,4 +1,4 @@
-//! Requests to the API server as it answers them: their numbers, and what cannot be listed or watched.
+//! Requests to the API server as it answers them: their numbers, what cannot be listed or watched, and that it is slow.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +22,10 @@ use tower::{Layer, Service};
 const LONGEST_RETRY_AFTER: u64 = 30;
 /// An API server that starts denies for a moment what it will allow.
 const PASSING: Duration = Duration::from_secs(30);
+/// An API server that takes so long for one request is slow.
+const SLOW: Duration = Duration::from_secs(5);
+/// That it is slow is told at most so often.
+const SLOW_PAUSE: Duration = Duration::from_mins(1);
 /// The label of a request without an answer.
 const NO_ANSWER: u16 = 0;
 
@@ -93,6 +97,8 @@ pub(crate) struct ApiRequests {
     failures: Family<OfResource, Counter>,
     failing: Family<OfResource, Gauge>,
     readings: Mutex<HashMap<Reading, State>>,
+    /// When it was told last that the API server is slow.
+    slow_told: Mutex<Option<Instant>>,
 }
 
 impl ApiRequests {
@@ -117,6 +123,17 @@ impl ApiRequests {
             *refused.entry(&reading.of).or_default() |= is_refused;
         }
         !refused.is_empty() && refused.into_values().all(|is_refused| is_refused)
+    }
+
+    /// Whether it is to be told now that a request took so long.
+    fn is_slowness_told(&self, took: Duration, now: Instant) -> bool {
+        let mut told = self.slow_told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = told.is_none_or(|last| now.duration_since(last) >= SLOW_PAUSE);
+        if took < SLOW || !is_due {
+            return false;
+        }
+        *told = Some(now);
+        true
     }
 
     fn answered(&self, method: &Method, reading: Option<Reading>, code: u16, now: Instant) {
@@ -170,17 +187,39 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let (method, reading) = (request.method().clone(), Reading::of(request.method(), request.uri()));
+        let resource = resource(request.uri().path()).to_owned();
+        let begun = Instant::now();
         let (requests, answer) = (Arc::clone(&self.requests), self.inner.call(request));
         async move {
             let mut answer = answer.await;
             let code = answer.as_ref().map_or(NO_ANSWER, |answer| answer.status().as_u16());
-            requests.answered(&method, reading, code, Instant::now());
+            let now = Instant::now();
+            let took = now.duration_since(begun);
+            if requests.is_slowness_told(took, now) {
+                tracing::warn!(
+                    "the API server is slow: {method} of {resource} took {} seconds",
+                    took.as_secs()
+                );
+            }
+            requests.answered(&method, reading, code, now);
             if let Ok(answer) = &mut answer {
                 shorten_wait(answer);
             }
             answer
         }
         .boxed()
+    }
+}
+
+/// The resource that a path leads to, without names.
+fn resource(path: &str) -> &str {
+    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+    match segments.as_slice() {
+        ["api", _, "namespaces", _, resource, ..]
+        | ["apis", _, _, "namespaces", _, resource, ..]
+        | ["api", _, resource, ..]
+        | ["apis", _, _, resource, ..] => resource,
+        _ => path,
     }
 }
 
@@ -278,6 +317,31 @@ mod tests {
         }
         requests.answered(&Method::GET, reading(WATCH), 200, Instant::now());
         assert!(page().contains(r#"watches_failing{resource="sealedsecrets"} 0"#));
+    }
+
+    #[test]
+    fn a_slow_api_server_is_told_once_a_minute() {
+        let (requests, start) = (ApiRequests::default(), Instant::now());
+        let is_told = |took, after| {
+            let now = start + Duration::from_secs(after);
+            requests.is_slowness_told(Duration::from_millis(took), now)
+        };
+        let told = [(4_999, 0), (5_000, 10), (20_000, 20), (5_000, 69), (5_000, 70), (0, 200)];
+        assert_eq!(told.map(|(took, after)| is_told(took, after)), [false, true, false, false, true, false]);
+    }
+
+    #[test]
+    fn a_resource_is_named_without_the_names_of_objects() {
+        for (path, expected) in [
+            (LIST.split('?').next().unwrap(), "sealedsecrets"),
+            ("/apis/bitnami.com/v1alpha1/namespaces/shop/sealedsecrets/db/status", "sealedsecrets"),
+            ("/api/v1/namespaces/shop/secrets/db", "secrets"),
+            ("/api/v1/secrets", "secrets"),
+            ("/api/v1/namespaces/shop", "namespaces"),
+            ("/version", "/version"),
+        ] {
+            assert_eq!(resource(path), expected);
+        }
     }
 
     #[test]

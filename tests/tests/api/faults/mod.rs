@@ -75,7 +75,7 @@ async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet(
     let (_, load) = trials.last_mut().unwrap();
     load.start_again().await;
     load.until_secrets(1).await;
-    slow_etcd(&cluster).await;
+    slow_etcd(&cluster, load).await;
     cluster.restart_apiserver().await.unwrap();
     for (_, trial) in &mut trials {
         trial.seal("after-the-restart").await;
@@ -93,13 +93,16 @@ async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet(
     }
 }
 
-/// The API server answers nothing for a while, as where a disk is slow, in the middle of everything that is being opened.
-async fn slow_etcd(cluster: &Cluster) {
+/// The API server answers nothing for a while, as where a disk is slow, in the middle of everything that is being opened. The
+/// controller of that work says so.
+async fn slow_etcd(cluster: &Cluster, load: &Trial) {
     cluster.pause_etcd(true).unwrap();
     tokio::time::sleep(Duration::from_secs(8)).await;
     cluster.pause_etcd(false).unwrap();
     let answers = async || cluster.client().apiserver_version().await.ok();
     until("the API server answers again", PATIENCE, answers).await.unwrap();
+    let told = async || load.controller.log().contains("the API server is slow: ").then_some(());
+    until("it is told that the API server is slow", PATIENCE, told).await.unwrap();
 }
 
 /// More than can be opened while the API server restarts, and no controller.
