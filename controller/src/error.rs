@@ -89,6 +89,8 @@ pub(crate) enum Failure {
         transient: bool,
         /// Whether an admission policy or webhook has denied it, which may change unseen.
         denied: bool,
+        /// Whether the account lacks a right, which concerns every object of the namespace.
+        lacks_right: bool,
     },
     /// What became of the object cannot be told.
     #[error("the status cannot be written: {0}")]
@@ -104,13 +106,15 @@ impl Failure {
     #[must_use]
     pub(crate) fn api(error: &kube::Error) -> Self {
         let transient = !matches!(error, kube::Error::Api(status) if matches!(status.code, 400 | 413 | 422));
-        Self::Api { message: client::in_words(error), transient, denied: false }
+        let lacks_right =
+            matches!(error, kube::Error::Api(status) if client::says_that_right_is_missing(status));
+        Self::Api { message: client::in_words(error), transient, denied: false, lacks_right }
     }
 
     /// A failure that may be gone at the next attempt.
     #[must_use]
     pub(crate) fn temporary(message: String) -> Self {
-        Self::Api { message, transient: true, denied: false }
+        Self::Api { message, transient: true, denied: false, lacks_right: false }
     }
 
     /// This failure was to write a status.
@@ -126,6 +130,12 @@ impl Failure {
             self,
             Self::Panicked | Self::Status(_) | Self::NamespaceTerminating | Self::Api { transient: true, .. }
         )
+    }
+
+    /// Whether it is one of the namespace and not of the object.
+    #[must_use]
+    pub(crate) fn lacks_right(&self) -> bool {
+        matches!(self, Self::Api { lacks_right: true, .. })
     }
 
     fn is_out_of_time(&self) -> bool {

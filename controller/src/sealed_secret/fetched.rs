@@ -7,7 +7,6 @@ use sealed_secrets_crds::SealedSecret;
 
 use super::folded::{self, Whole};
 use super::seen::version_of;
-use crate::client;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::fair_semaphore::{Permit, Turn};
@@ -56,6 +55,6 @@ async fn get(namespace: &str, name: &str, context: &Context) -> Result<Option<Dy
     match context.client.request::<Whole>(request).await {
         Ok(Whole(object)) => Ok(Some(object)),
         Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(None),
-        Err(error) => Err(Failure::temporary(client::in_words(&error))),
+        Err(error) => Err(Failure::api(&error)),
     }
 }

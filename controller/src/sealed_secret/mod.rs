@@ -20,6 +20,7 @@ mod ownership;
 mod reconcile;
 mod refusal;
 mod repairs;
+mod rightless;
 mod room;
 mod round_robin;
 mod secret_rules;

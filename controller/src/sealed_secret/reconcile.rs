@@ -101,7 +101,7 @@ async fn finish(
     room: &Room,
     success: Result<LastSuccess, Failure>,
 ) -> Result<Action, Failure> {
-    log(object, success.as_ref().err());
+    log(object, success.as_ref().err(), room);
     match success {
         Ok(success) if room.lanes.others_come_first(&key_of(object)) => {
             room.report_later(object, success);
@@ -265,10 +265,20 @@ async fn tell_repair(
     event::write(&room.context.client, object, kind, reason, &message, &moment).await;
 }
 
-fn log(object: &DynamicObject, failure: Option<&Failure>) {
+fn log(object: &DynamicObject, failure: Option<&Failure>, room: &Room) {
     let (namespace, name) = key_of(object);
     match failure {
-        None => tracing::info!(namespace, name, "SealedSecret unsealed"),
+        None => {
+            room.rightless.forget(&namespace);
+            tracing::info!(namespace, name, "SealedSecret unsealed");
+        }
+        // The same of every object of the namespace, whose rights may just be the first to go when it is deleted.
+        Some(failure) if failure.lacks_right() => {
+            if room.rightless.add(&namespace) {
+                tracing::warn!("no right to do what is due in namespace {namespace}: {failure}");
+            }
+            tracing::debug!(namespace, name, "{}", failure.log_message());
+        }
         // Every object of the namespace says so, and nobody is to do anything.
         Some(Failure::NamespaceTerminating) => {
             tracing::debug!(namespace, name, "the namespace is being deleted");

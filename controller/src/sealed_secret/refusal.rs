@@ -69,7 +69,9 @@ impl Written<'_> {
     fn refused(&self, status: &Status) -> Failure {
         let is_permanent = matches!(status.code, 400 | 413 | 422);
         let may_change_unseen = status.code != 413 && !is_verdict_on_fields(status);
-        Failure::Api { message: self.message(status), transient: !is_permanent, denied: may_change_unseen }
+        let lacks_right = client::says_that_right_is_missing(status);
+        let (message, denied) = (self.message(status), may_change_unseen);
+        Failure::Api { message, transient: !is_permanent, denied, lacks_right }
     }
 
     fn message(&self, status: &Status) -> String {
@@ -132,9 +134,7 @@ impl Written<'_> {
         if forbidden.is_some_and(|rest| rest.starts_with("exceeded quota: ")) {
             return Some("exceeded quota: a ResourceQuota of the namespace allows no further Secret; raise it, or delete Secrets".to_owned());
         }
-        let lacks_right =
-            status.code == 403 && message.contains(" cannot ") && message.contains(" resource \"secrets\"");
-        lacks_right.then(|| {
+        client::says_that_right_is_missing(status).then(|| {
             "the controller's account lacks a right on Secrets of this namespace; grant what deploy/ grants".to_owned()
         })
     }
@@ -425,7 +425,9 @@ mod tests {
             (503, "ServiceUnavailable", "ꙮ", "(503 ServiceUnavailable); it is tried again"),
         ];
         for (code, reason, message, expected) in cases {
-            let told = texts(&failure(status(code, reason, message, &[])));
+            let failure = failure(status(code, reason, message, &[]));
+            assert_eq!(failure.lacks_right(), expected.starts_with("lacks"), "{message}");
+            let told = texts(&failure);
             assert!(told.contains(expected) && has_none_of(&told, CANARY), "{told}");
         }
     }

@@ -20,6 +20,7 @@ use super::gate::Gate;
 use super::lanes::Lanes;
 use super::marks::{Mark, marks};
 use super::repairs::Repairs;
+use super::rightless::Rightless;
 use super::seen::{Seen, version_of};
 use super::unseen::Unseen;
 use super::untold::Untold;
@@ -53,6 +54,7 @@ pub(super) struct Room {
     pub(super) seen: Seen,
     pub(super) unseen: Unseen,
     pub(super) untold: Untold,
+    pub(super) rightless: Rightless,
     pub(super) lanes: Arc<Lanes>,
     pub(super) cases: Cases,
     /// One object is counted at a time: what is to be opened has the other turns.
@@ -74,6 +76,7 @@ impl Room {
             seen: Seen::default(),
             unseen: Unseen::default(),
             untold: Untold::default(),
+            rightless: Rightless::default(),
             lanes: Arc::default(),
             cases: Cases::new(),
             counting: Semaphore::new(1),

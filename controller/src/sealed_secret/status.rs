@@ -382,7 +382,7 @@ mod tests {
     }
 
     fn failed(text: &str) -> Failure {
-        Failure::Api { message: text.to_owned(), transient: false, denied: false }
+        Failure::Api { message: text.to_owned(), transient: false, denied: false, lacks_right: false }
     }
 
     fn after_failure(before: &SealedSecretStatus, generation: i64, failure: &Failure) -> SealedSecretStatus {

@@ -7,7 +7,9 @@ use http::Method;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use sealed_secrets_tests::{
@@ -302,30 +304,70 @@ async fn no_character_of_a_value_is_told_whatever_an_answer_quotes_and_wherever(
     scene.expect_no_trace(&[]).await;
 }
 
-#[tokio::test]
-async fn a_namespace_that_is_deleted_is_no_error_for_each_of_its_objects() {
+/// A controller for the whole cluster, or for one namespace more than its own, and 20 Secrets that it has made in another one.
+async fn with_secrets_in_another_namespace(whole_cluster: bool) -> (Scene, String) {
     let cluster = Cluster::own().await.unwrap();
     let own = cluster.namespace("own").await.unwrap();
-    let installation = cluster.install(&own, Reach::WholeCluster).await.unwrap();
-    let controller = installation.start(Edition::Ours, &["--key-size=2048"]).await.unwrap();
     let other = cluster.namespace("going").await.unwrap();
+    let additional = vec![other.clone()];
+    let reach = if whole_cluster { Reach::WholeCluster } else { Reach::Namespaces { additional } };
+    let installation = cluster.install(&own, reach).await.unwrap();
+    let controller = installation.start(Edition::Ours, &["--key-size=2048"]).await.unwrap();
     let scene = Scene { cluster, installation, controller };
-    let api = |namespace: &str| -> Api<Secret> { Api::namespaced(scene.cluster.client(), namespace) };
     for number in 0..20 {
         let mut secret = scene.secret(&format!("db{number}"), "password", CANARY);
         secret["metadata"]["namespace"] = json!(other);
         apply_sealed(&scene.cluster, &scene.seal(&secret).await.to_string()).await;
     }
-    let made =
-        async || (api(&other).list(&ListParams::default()).await.unwrap().items.len() >= 20).then_some(());
+    let secrets: Api<Secret> = Api::namespaced(scene.cluster.client(), &other);
+    let made = async || (secrets.list(&ListParams::default()).await.unwrap().items.len() >= 20).then_some(());
     until("all Secrets are there", PATIENCE, made).await.unwrap();
+    (scene, other)
+}
+
+async fn delete_namespace(scene: &Scene, name: &str) {
     let namespaces: Api<Namespace> = Api::all(scene.cluster.client());
-    namespaces.delete(&other, &DeleteParams::default()).await.unwrap();
-    let gone = async || namespaces.get_opt(&other).await.unwrap().is_none().then_some(());
+    namespaces.delete(name, &DeleteParams::default()).await.unwrap();
+    let gone = async || namespaces.get_opt(name).await.unwrap().is_none().then_some(());
     until("the namespace is gone", PATIENCE, gone).await.unwrap();
+}
+
+async fn until_no_secret_may_be_made(scene: &Scene, namespace: &str) {
+    let account = format!("system:serviceaccount:{}:sealed-secrets-controller", scene.namespace());
+    let right = json!({"namespace": namespace, "verb": "create", "resource": "secrets"});
+    let review = json!({"metadata": {}, "spec": {"user": account, "resourceAttributes": right}});
+    let review: SubjectAccessReview = serde_json::from_value(review).unwrap();
+    let reviews: Api<SubjectAccessReview> = Api::all(scene.cluster.client());
+    let denied = async || {
+        let answer = reviews.create(&PostParams::default(), &review).await.unwrap();
+        (!answer.status.unwrap().allowed).then_some(())
+    };
+    until("the account may make no Secret there", PATIENCE, denied).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_deleted_is_no_error_for_each_of_its_objects() {
+    let (scene, other) = with_secrets_in_another_namespace(true).await;
+    delete_namespace(&scene, &other).await;
     scene.opened("after").await;
     let log = scene.controller.log();
     assert!(!log.contains("level=ERROR") && !log.contains("events may not be created"), "{log}");
+}
+
+#[tokio::test]
+async fn a_namespace_whose_rights_go_first_is_told_once_and_is_no_error_for_each_of_its_objects() {
+    let (scene, other) = with_secrets_in_another_namespace(false).await;
+    let bindings: Api<RoleBinding> = Api::namespaced(scene.cluster.client(), &other);
+    bindings.delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
+    until_no_secret_may_be_made(&scene, &other).await;
+    let secrets: Api<Secret> = Api::namespaced(scene.cluster.client(), &other);
+    secrets.delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
+    let told = format!("no right to do what is due in namespace {other}");
+    scene.until_logged(&told).await;
+    delete_namespace(&scene, &other).await;
+    scene.opened("after").await;
+    let log = scene.controller.log();
+    assert!(!log.contains("level=ERROR") && log.matches(&told).count() == 1, "{log}");
 }
 
 #[tokio::test]
