@@ -125,8 +125,8 @@ impl ApiRequests {
         !refused.is_empty() && refused.into_values().all(|is_refused| is_refused)
     }
 
-    /// Whether it is to be told now that a request took so long.
-    fn is_slowness_told(&self, took: Duration, now: Instant) -> bool {
+    /// Notes how long a request took. Returns true where a warning is due: it was slow, and the last warning is a minute old.
+    fn note_duration(&self, took: Duration, now: Instant) -> bool {
         let mut told = self.slow_told.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = told.is_none_or(|last| now.duration_since(last) >= SLOW_PAUSE);
         if took < SLOW || !is_due {
@@ -195,7 +195,7 @@ where
             let code = answer.as_ref().map_or(NO_ANSWER, |answer| answer.status().as_u16());
             let now = Instant::now();
             let took = now.duration_since(begun);
-            if requests.is_slowness_told(took, now) {
+            if requests.note_duration(took, now) {
                 tracing::warn!(
                     "the API server is slow: {method} of {resource} took {} seconds",
                     took.as_secs()
@@ -324,7 +324,7 @@ mod tests {
         let (requests, start) = (ApiRequests::default(), Instant::now());
         let is_told = |took, after| {
             let now = start + Duration::from_secs(after);
-            requests.is_slowness_told(Duration::from_millis(took), now)
+            requests.note_duration(Duration::from_millis(took), now)
         };
         let told = [(4_999, 0), (5_000, 10), (20_000, 20), (5_000, 69), (5_000, 70), (0, 200)];
         assert_eq!(told.map(|(took, after)| is_told(took, after)), [false, true, false, false, true, false]);

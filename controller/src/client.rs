@@ -143,7 +143,7 @@ pub(crate) fn says_that_namespace_goes(status: &Status) -> bool {
     causes.any(|cause| cause.reason == "NamespaceTerminating") || status.details.as_ref().is_some_and(is_gone)
 }
 
-/// Whether an answer says that the account lacks a right: the words of the API server's authorization.
+/// Recognizes a denial by the API server's authorization: the account lacks a right.
 pub(crate) fn says_that_right_is_missing(status: &Status) -> bool {
     let message = &status.message;
     status.code == 403 && message.contains(" is forbidden: User \"") && message.contains("\" cannot ")

@@ -89,7 +89,7 @@ pub(crate) enum Failure {
         transient: bool,
         /// Whether an admission policy or webhook has denied it, which may change unseen.
         denied: bool,
-        /// Whether the account lacks a right, which concerns every object of the namespace.
+        /// True where the account lacks a right, which concerns every object of the namespace.
         lacks_right: bool,
     },
     /// What became of the object cannot be told.
@@ -132,7 +132,7 @@ impl Failure {
         )
     }
 
-    /// Whether it is one of the namespace and not of the object.
+    /// True for a missing right: a failure of the namespace and not of the object.
     #[must_use]
     pub(crate) fn lacks_right(&self) -> bool {
         matches!(self, Self::Api { lacks_right: true, .. })

@@ -37,7 +37,7 @@ struct Writer {
     input: String,
     file: &'static str,
     before: Option<String>,
-    /// Whether the file is to hold what nobody else may read.
+    /// True where nobody else may read the file.
     is_private: bool,
 }
 
