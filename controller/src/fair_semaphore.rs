@@ -4,6 +4,9 @@
 //! the next permit goes to the namespace that waits with the least, and where several have used the same, to the one that has
 //! waited longest for its turn. A namespace that comes back starts where the others are, so that nobody saves up turns.
 //! So it waits for at most one permit of each other namespace and for those that are out, however many requests others have queued.
+//!
+//! Where a large request does not fit into what is free, smaller ones pass it until each other namespace has had as much as it asks
+//! for. Then what comes back is kept for it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +18,7 @@ use tokio::sync::oneshot;
 pub(crate) struct Limits {
     /// Units that may be out at the same time.
     pub(crate) units: usize,
-    /// The most of them that one namespace may hold.
+    /// The most of them that one namespace may hold, unless it holds one permit only.
     pub(crate) units_of_one: usize,
     /// The usage that a unit is charged with until its permit says how much it was: the most that is expected.
     pub(crate) cost: u64,
@@ -98,7 +101,7 @@ impl FairSemaphore {
         Arc::new(Self { limits, state: Mutex::new(state) })
     }
 
-    /// Waits for so many units, or for as many as one namespace may hold. `None` when the semaphore is closed.
+    /// Waits for so many units, or for all where there are fewer. `None` when the semaphore is closed.
     pub(crate) async fn acquire(
         self: &Arc<Self>,
         namespace: &str,
@@ -120,7 +123,7 @@ impl FairSemaphore {
 
     fn request(self: &Arc<Self>, namespace: &str, units: usize, turn: Turn) -> oneshot::Receiver<Permit> {
         let (granted, receiver) = oneshot::channel();
-        let units = units.min(self.limits.units_of_one);
+        let units = units.min(self.limits.units);
         self.lock().enqueue(namespace, Waiter { units, granted }, turn);
         self.serve();
         receiver
@@ -178,23 +181,25 @@ impl State {
 
     /// The request that is served next, if there are units for it. Those that nobody waits for any more are forgotten.
     fn next(&mut self, limits: Limits) -> Option<(String, Waiter)> {
-        loop {
-            let next = self.shares.iter_mut().filter(|(_, share)| share.may_have_more(limits));
-            let (namespace, share) = next.min_by_key(|(_, share)| (share.used, share.since))?;
-            let units = share.first()?.units;
-            if share.first()?.granted.is_closed() {
-                share.take();
-                continue;
-            }
-            self.free = self.free.checked_sub(units)?;
-            let waiter = share.take()?;
-            self.turns += 1;
-            share.since = self.turns;
-            share.held += units;
-            self.level = self.level.max(share.used);
-            share.used = share.used.saturating_add(limits.charge(units));
-            return Some((namespace.clone(), waiter));
+        self.shares.values_mut().for_each(Share::forget_cancelled);
+        let fits = |share: &Share| share.first().is_some_and(|waiter| waiter.units <= self.free);
+        let eligible = self.shares.iter().filter(|(_, share)| share.may_have_more(limits));
+        let (passed, fitting): (Vec<_>, Vec<_>) = eligible.partition(|(_, share)| !fits(share));
+        let limit = passed.into_iter().filter_map(|(_, share)| share.end_of_first(limits)).min();
+        let (namespace, share) = fitting.into_iter().min_by_key(|(_, share)| share.place())?;
+        if limit.is_some_and(|limit| share.place() >= limit) {
+            return None;
         }
+        let namespace = namespace.clone();
+        let share = self.shares.get_mut(&namespace)?;
+        let waiter = share.take()?;
+        self.free -= waiter.units;
+        self.turns += 1;
+        share.since = self.turns;
+        share.held += waiter.units;
+        self.level = self.level.max(share.used);
+        share.used = share.used.saturating_add(limits.charge(waiter.units));
+        Some((namespace, waiter))
     }
 
     fn give_back(&mut self, namespace: &str, units: usize, charged: u64, used: u64) {
@@ -222,7 +227,24 @@ impl Share {
     }
 
     fn may_have_more(&self, limits: Limits) -> bool {
-        self.first().is_some_and(|waiter| self.held + waiter.units <= limits.units_of_one)
+        let fits = |waiter: &Waiter| self.held == 0 || self.held + waiter.units <= limits.units_of_one;
+        self.first().is_some_and(fits)
+    }
+
+    /// Where it stands in the order: less is sooner.
+    fn place(&self) -> (u64, u64) {
+        (self.used, self.since)
+    }
+
+    /// Where it would stand if its first request had been granted.
+    fn end_of_first(&self, limits: Limits) -> Option<(u64, u64)> {
+        Some((self.used.saturating_add(limits.charge(self.first()?.units)), self.since))
+    }
+
+    fn forget_cancelled(&mut self) {
+        let waits = |waiter: &Waiter| !waiter.granted.is_closed();
+        self.quick.retain(waits);
+        self.slow.retain(waits);
     }
 
     fn first(&self) -> Option<&Waiter> {
@@ -382,19 +404,43 @@ mod tests {
     }
 
     #[test]
-    fn large_requests_wait_until_they_fit_and_the_largest_fits_alone() {
+    fn the_largest_request_fits_alone_and_a_namespace_has_its_share_otherwise() {
         let semaphore = FairSemaphore::new(Limits { units: 10, units_of_one: 6, cost: 1 });
-        let mut first = semaphore.request("a", 100, Turn::New);
-        let held = first.try_recv().unwrap();
-        let mut second = semaphore.request("b", 5, Turn::New);
-        assert!(second.try_recv().is_err(), "4 of 10 are left");
-        let mut small = semaphore.request("c", 1, Turn::New);
-        assert!(
-            small.try_recv().is_err(),
-            "nothing overtakes what is too large now, or it would wait for ever"
-        );
+        let held = semaphore.request("a", 100, Turn::New).try_recv().unwrap();
+        let mut second = semaphore.request("b", 4, Turn::New);
+        assert!(second.try_recv().is_err(), "nothing is left");
         drop(held);
-        assert!(second.try_recv().is_ok() && small.try_recv().is_ok());
+        let _held = second.try_recv().unwrap();
+        assert!(semaphore.request("b", 3, Turn::New).try_recv().is_err(), "7 are more than its share");
+        assert!(semaphore.request("c", 6, Turn::New).try_recv().is_ok());
+    }
+
+    #[test]
+    fn small_requests_pass_a_large_one_that_does_not_fit_until_each_namespace_has_had_as_much() {
+        let semaphore = FairSemaphore::new(Limits { units: 10, units_of_one: 10, cost: 1 });
+        let begun = semaphore.request("small-0", 1, Turn::New).try_recv().unwrap();
+        let mut large = semaphore.request("large", 10, Turn::New);
+        let mut passed = HashMap::new();
+        let mut waiting: Vec<_> = (0..300)
+            .map(|number| (number % 3, semaphore.request(&format!("small-{}", number % 3), 1, Turn::New)))
+            .collect();
+        loop {
+            let (granted, still): (Vec<_>, Vec<_>) = waiting
+                .into_iter()
+                .map(|(of, mut receiver)| (of, receiver.try_recv().ok(), receiver))
+                .partition(|(_, permit, _)| permit.is_some());
+            waiting = still.into_iter().map(|(of, _, receiver)| (of, receiver)).collect();
+            if granted.is_empty() {
+                break;
+            }
+            for (of, ..) in granted {
+                *passed.entry(of).or_insert(0) += 1;
+            }
+        }
+        assert!(passed.len() == 3 && passed.values().all(|times| (9..=10).contains(times)), "{passed:?}");
+        assert!(large.try_recv().is_err(), "one unit is still out");
+        drop(begun);
+        assert!(large.try_recv().is_ok());
     }
 
     #[test]
