@@ -14,9 +14,9 @@ pub(crate) const SLICE: usize = 25;
 /// Templates that are rendered at the same time. A rendering cannot be interrupted and may hold 32 MiB.
 const RENDERINGS: usize = 2;
 
-/// Bytes of large objects in work at the same time, and those of one namespace.
-const BYTES: usize = 4 << 20;
-const BYTES_OF_ONE: usize = 2 << 20;
+/// Heap of large objects in work at the same time, and of those of one namespace.
+const HEAP: usize = 24 << 20;
+const HEAP_OF_ONE: usize = HEAP / 2;
 
 /// Permits that namespaces share.
 #[derive(Debug)]
@@ -25,8 +25,7 @@ pub(crate) struct WorkLimits {
     pub(crate) decryption: Arc<FairSemaphore>,
     /// Charged in microseconds. One namespace never has all permits.
     pub(crate) rendering: Arc<FairSemaphore>,
-    /// Bytes of large objects that are in work, as the API server sends them: decoded, decrypted and written they take some six
-    /// times as many.
+    /// Bytes of heap that large objects take while they are in work, all their copies included.
     pub(crate) memory: Arc<FairSemaphore>,
 }
 
@@ -47,7 +46,7 @@ impl WorkLimits {
                 units_of_one: RENDERINGS - 1,
                 cost: microseconds,
             }),
-            memory: FairSemaphore::new(Limits { units: BYTES, units_of_one: BYTES_OF_ONE, cost: 1 }),
+            memory: FairSemaphore::new(Limits { units: HEAP, units_of_one: HEAP_OF_ONE, cost: 1 }),
         }
     }
 

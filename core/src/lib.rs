@@ -20,3 +20,4 @@ pub mod seal;
 pub mod template;
 mod trial;
 pub mod unseal;
+pub mod weight;

@@ -11,14 +11,19 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::fair_semaphore::{Permit, Turn};
 
-/// Objects that are smaller wait for no memory: all workers together hold few of them.
-const SMALL: usize = 16 << 10;
+/// Objects that take no more heap wait for no memory: all workers together hold few of them.
+const SMALL: usize = 96 << 10;
 
 /// An object that is worked on.
 pub(super) struct Fetched {
     pub(super) sealed: SealedSecret,
-    /// Until this is dropped, its bytes count.
+    /// Until this is dropped, its heap counts.
     pub(super) memory: Option<Permit>,
+}
+
+/// Whether `object` waits for memory.
+pub(super) fn is_large(object: &DynamicObject) -> bool {
+    folded::heap(object) > SMALL
 }
 
 /// The typed object, from the API server where the watch does not keep it. `None` where that has become another one, or none: the
@@ -27,14 +32,14 @@ pub(super) struct Fetched {
 /// # Errors
 /// Those of the API server, and of the decoder.
 pub(super) async fn fetched(object: &DynamicObject, context: &Context) -> Result<Option<Fetched>, Failure> {
-    let (namespace, bytes) = (object.namespace().unwrap_or_default(), folded::bytes(object));
-    let memory = if bytes <= SMALL {
-        None
-    } else {
-        match context.work.memory.acquire(&namespace, bytes, Turn::New).await {
+    let namespace = object.namespace().unwrap_or_default();
+    let memory = if is_large(object) {
+        match context.work.memory.acquire(&namespace, folded::heap(object), Turn::New).await {
             None => return Ok(None),
             permit => permit,
         }
+    } else {
+        None
     };
     let sealed = if folded::is_whole(object) {
         folded::decode(object)?
@@ -43,17 +48,17 @@ pub(super) async fn fetched(object: &DynamicObject, context: &Context) -> Result
         if version_of(&whole.metadata) != version_of(&object.metadata) {
             return Ok(None);
         }
-        folded::decode(&whole)?
+        folded::decode_whole(whole)?
     };
     Ok(Some(Fetched { sealed, memory }))
 }
 
-async fn get(namespace: &str, name: &str, context: &Context) -> Result<Option<DynamicObject>, Failure> {
+async fn get(namespace: &str, name: &str, context: &Context) -> Result<Option<Whole>, Failure> {
     let path = SealedSecret::url_path(&(), Some(namespace));
     let request = Request::new(path).get(name, &GetParams::default());
     let request = request.map_err(|error| Failure::temporary(error.to_string()))?;
     match context.client.request::<Whole>(request).await {
-        Ok(Whole(object)) => Ok(Some(object)),
+        Ok(whole) => Ok(Some(whole)),
         Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(None),
         Err(error) => Err(Failure::api(&error)),
     }

@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
 use kube::api::{DynamicObject, ObjectMeta, TypeMeta};
 use kube::core::{ApiResource, DynamicResourceScope};
+use sealed_secrets_core::weight::heap_of;
 use sealed_secrets_crds::names::{
     CLUSTER_WIDE_ANNOTATION, KUBECTL_LAST_APPLIED_ANNOTATION, NAMESPACE_WIDE_ANNOTATION,
     SEALED_SECRET_API_VERSION, SEALED_SECRET_KIND,
@@ -34,8 +35,11 @@ const KEPT: usize = 8 << 10;
 pub(super) struct Folded(pub(super) DynamicObject);
 
 /// The same with its spec, whatever its size.
-#[derive(Clone, Debug)]
-pub(super) struct Whole(pub(super) DynamicObject);
+#[derive(Debug)]
+pub(super) struct Whole {
+    pub(super) metadata: ObjectMeta,
+    spec: Option<Box<RawValue>>,
+}
 
 impl Resource for Folded {
     type DynamicType = ApiResource;
@@ -76,7 +80,8 @@ impl<'de> Deserialize<'de> for Folded {
 
 impl<'de> Deserialize<'de> for Whole {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Sent::deserialize(deserializer).map(|sent| Self(sent.whole()))
+        let Sent { metadata, spec, .. } = Sent::deserialize(deserializer)?;
+        Ok(Self { metadata: metadata.into(), spec })
     }
 }
 
@@ -97,7 +102,7 @@ impl Sent {
         let spec = self.spec.as_deref().map_or("{}", RawValue::get);
         let kind = serde_json::from_str::<TypedSpec>(spec).ok().and_then(|spec| spec.template.kind);
         let omitted = Omitted {
-            bytes: self.bytes(),
+            heap: heap_of([spec]) + self.heap_of_pairs(),
             has_v1_data: serde_json::from_str::<SpecForm>(spec).is_ok_and(|spec| spec.data.is_some()),
             type_of_secret: kind.filter(|kind| kind.len() <= LONGEST_TYPE),
         };
@@ -114,6 +119,12 @@ impl Sent {
         let spec = self.spec.as_ref().map_or(0, |spec| spec.get().len());
         let pairs = [&self.metadata.labels, &self.metadata.annotations].into_iter().flatten().flatten();
         spec + pairs.map(|(key, value)| key.len() + value.len()).sum::<usize>()
+    }
+
+    fn heap_of_pairs(&self) -> usize {
+        let pairs = [&self.metadata.labels, &self.metadata.annotations].into_iter().flatten();
+        let texts: Vec<_> = pairs.filter_map(|pairs| serde_json::to_string(pairs).ok()).collect();
+        heap_of(texts.iter().map(String::as_str))
     }
 
     /// Whether the status tells of this very generation.
@@ -161,7 +172,7 @@ const LONGEST_TYPE: usize = 253;
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Omitted {
-    bytes: usize,
+    heap: usize,
     has_v1_data: bool,
     type_of_secret: Option<String>,
 }
@@ -190,9 +201,9 @@ pub(super) fn is_whole(object: &DynamicObject) -> bool {
     !text(object).strip_prefix('{').is_some_and(|fields| fields.starts_with(OMITTED))
 }
 
-/// The bytes of `object` where it is whole, as far as users decide on them.
-pub(super) fn bytes(object: &DynamicObject) -> usize {
-    omitted(object).map_or_else(|| text(object).len(), |omitted| omitted.bytes)
+/// The bytes of heap that `object` takes while it is worked on.
+pub(super) fn heap(object: &DynamicObject) -> usize {
+    omitted(object).map_or_else(|| heap_of([text(object)]), |omitted| omitted.heap)
 }
 
 fn omitted(object: &DynamicObject) -> Option<Omitted> {
@@ -247,8 +258,28 @@ pub(super) fn decode(object: &DynamicObject) -> Result<SealedSecret, Failure> {
         #[serde(deserialize_with = "mapping")]
         spec: SealedSecretSpec,
     }
-    let Fields { spec } = fields(object).map_err(|error| Failure::Malformed(without_place(&error)))?;
+    let Fields { spec } = fields(object).map_err(|error| malformed(&error))?;
     Ok(SealedSecret { metadata: object.metadata.clone(), spec, status: None })
+}
+
+/// The same of one that is whole.
+///
+/// # Errors
+/// As [`decode`].
+pub(super) fn decode_whole(Whole { metadata, spec }: Whole) -> Result<SealedSecret, Failure> {
+    #[derive(Deserialize)]
+    #[serde(transparent)]
+    struct Field {
+        #[serde(deserialize_with = "mapping")]
+        spec: SealedSecretSpec,
+    }
+    let text = spec.as_deref().map_or("null", RawValue::get);
+    let Field { spec } = serde_json::from_str(text).map_err(|error| malformed(&error))?;
+    Ok(SealedSecret { metadata, spec, status: None })
+}
+
+fn malformed(error: &Error) -> Failure {
+    Failure::Malformed(without_place(error))
 }
 
 /// The status as it is stored; `None` where there is none, or it cannot be read.
@@ -355,8 +386,8 @@ mod tests {
         assert_eq!(object.metadata.managed_fields, None);
     }
 
-    fn whole(sent: &Value) -> DynamicObject {
-        serde_json::from_str::<Whole>(&sent.to_string()).unwrap().0
+    fn whole(sent: &Value) -> Whole {
+        serde_json::from_str(&sent.to_string()).unwrap()
     }
 
     #[test]
@@ -369,10 +400,13 @@ mod tests {
         assert!(is_whole(&shown(&sent())));
         for sent in [decided, large.clone()] {
             let kept = shown(&sent);
-            assert!(!is_whole(&kept) && bytes(&kept) > 0 && kept.data.as_str().unwrap().len() < 200);
-            assert_eq!(status(&kept), status(&whole(&sent)));
+            assert!(!is_whole(&kept) && heap(&kept) > 0 && kept.data.as_str().unwrap().len() < 200);
+            assert_eq!(
+                status(&kept).unwrap().observed_generation,
+                sent["status"]["observedGeneration"].as_i64()
+            );
             assert!(decode(&kept).is_err(), "it must be fetched");
-            assert!(!decode(&whole(&sent)).unwrap().spec.encrypted_data.is_empty());
+            assert!(!decode_whole(whole(&sent)).unwrap().spec.encrypted_data.is_empty());
         }
         let kept = shown(&large).metadata;
         let pair = |key: &str, value: &str| Some([(key.to_owned(), value.to_owned())].into());
@@ -385,13 +419,13 @@ mod tests {
         let mut large = sent();
         large["metadata"]["annotations"]["note"] = json!("A".repeat(KEPT));
         let kept = shown(&large);
-        assert!(!is_whole(&kept) && bytes(&kept) > KEPT && kept.metadata.annotations.unwrap().is_empty());
+        assert!(!is_whole(&kept) && heap(&kept) > KEPT && kept.metadata.annotations.unwrap().is_empty());
     }
 
     #[test]
     fn an_object_that_says_that_something_is_omitted_is_not_believed() {
         let mut sent = sent();
-        sent["omitted"] = json!({"bytes": 1, "hasV1Data": false});
+        sent["omitted"] = json!({"heap": 1, "hasV1Data": false});
         assert!(is_whole(&shown(&sent)));
     }
 
@@ -403,6 +437,18 @@ mod tests {
         assert!(has_v1_data(&shown(&old)));
         old["spec"]["data"] = json!("A".repeat(KEPT));
         assert!(!is_whole(&shown(&old)) && has_v1_data(&shown(&old)));
+    }
+
+    #[test]
+    fn many_small_fields_are_known_of_a_spec_that_is_not_kept() {
+        let many =
+            |letter: &str| (0..2_000).map(|item| (format!("{letter}{item}"), json!(""))).collect::<Value>();
+        let (mut items, mut annotations) = (sent(), sent());
+        items["spec"]["template"]["data"] = many("a");
+        annotations["metadata"]["annotations"] = many("b");
+        for object in [items, annotations] {
+            assert!(heap(&shown(&object)) > 50 * object.to_string().len());
+        }
     }
 
     #[test]
@@ -456,11 +502,12 @@ mod tests {
             let mut wrong = sent();
             wrong["spec"]["template"] = json!({});
             *wrong.pointer_mut(path).unwrap() = json!([]);
-            let error = decode(&shown(&wrong)).unwrap_err();
-            assert!(
-                matches!(&error, Failure::Malformed(text) if text.contains("mapping")),
-                "{path}: {error}"
-            );
+            for error in [decode(&shown(&wrong)), decode_whole(whole(&wrong))].map(Result::unwrap_err) {
+                assert!(
+                    matches!(&error, Failure::Malformed(text) if text.contains("mapping")),
+                    "{path}: {error}"
+                );
+            }
         }
     }
 

@@ -2,14 +2,16 @@
 
 use std::fmt::Write as _;
 
-use kube::ResourceExt as _;
-use kube::api::ListParams;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{DynamicObject, ListParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Api, ResourceExt as _};
 use sealed_secrets_core::crypto::SealingCertificate;
 use sealed_secrets_core::label::Label;
 use sealed_secrets_core::seal::seal_value;
 use sealed_secrets_crds::Scope;
 use sealed_secrets_tests::memory_limit::{MemoryLimit, peak_memory};
-use sealed_secrets_tests::{Edition, until};
+use sealed_secrets_tests::{Cluster, Edition, until};
 use serde_json::json;
 
 use crate::scene::Scene;
@@ -80,5 +82,49 @@ async fn sixty_objects_of_the_largest_size_fit_into_the_limit_at_the_start_and_i
     scene.until_all_are_open(OBJECTS).await;
     assert_eq!(scene.controller.certificate().await.unwrap(), certificate_of_before);
     scene.opened("small").await;
+    scene.controller.stop().await.unwrap();
+}
+
+/// Templates that give nothing, of which each takes many times its text.
+const SMALL_FIELDS: usize = 35_000;
+const OBJECTS_OF_SMALL_FIELDS: usize = 7;
+
+#[tokio::test]
+async fn objects_of_many_small_fields_fit_into_the_limit_after_a_start() {
+    let cluster = Cluster::shared().await.unwrap();
+    let other = cluster.namespace("fields").await.unwrap();
+    let installation = cluster.install_namespaced(&[&other]).await.unwrap();
+    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
+    let mut scene = Scene { cluster, installation, controller };
+    scene.controller.stop().await.unwrap();
+    let fields: serde_json::Map<_, _> =
+        (0..SMALL_FIELDS).map(|number| (format!("a{number}"), json!(""))).collect();
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret"));
+    let namespaces = [scene.namespace().to_owned(), other];
+    for namespace in &namespaces {
+        let objects: Api<DynamicObject> = Api::namespaced_with(scene.cluster.client(), namespace, &kind);
+        for number in 0..OBJECTS_OF_SMALL_FIELDS {
+            let sealed = json!({
+                "apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret",
+                "metadata": {"name": format!("fields-{number}"), "namespace": namespace},
+                "spec": {"encryptedData": {}, "template": {"data": fields}}
+            });
+            let object = serde_json::from_value(sealed).unwrap();
+            objects.create(&PostParams::default(), &object).await.unwrap();
+        }
+    }
+    scene.controller = scene.installation.start(Edition::Ours, &[]).await.unwrap();
+    let _limit = MemoryLimit::on(scene.controller.process().id(), LIMIT);
+    for namespace in &namespaces {
+        let secrets: Api<Secret> = Api::namespaced(scene.cluster.client(), namespace);
+        let are_there = async || {
+            let secrets = secrets.list_metadata(&ListParams::default()).await.unwrap().items;
+            let ours = secrets.iter().filter(|secret| secret.name_any().starts_with("fields-"));
+            (ours.count() == OBJECTS_OF_SMALL_FIELDS).then_some(())
+        };
+        until("all Secrets are there", PATIENCE, are_there).await.unwrap();
+    }
+    let peak = peak_memory(scene.controller.process().id()).unwrap();
+    assert!(peak < LIMIT / 4 * 3, "{} MiB, the log ends with {}", peak >> 20, scene.end_of_log());
     scene.controller.stop().await.unwrap();
 }
