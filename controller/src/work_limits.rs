@@ -25,7 +25,8 @@ pub(crate) struct WorkLimits {
     pub(crate) decryption: Arc<FairSemaphore>,
     /// Charged in microseconds. One namespace never has all permits.
     pub(crate) rendering: Arc<FairSemaphore>,
-    /// Bytes of heap that large objects take while they are in work, all their copies included.
+    /// Bytes of heap that large objects take while they are in work, all their copies included. Who waits for it holds no other
+    /// permit but one for rendering, and who holds it never waits for rendering.
     pub(crate) memory: Arc<FairSemaphore>,
 }
 

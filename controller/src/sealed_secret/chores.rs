@@ -9,6 +9,7 @@ use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::opening::{Finished, Opening, Step};
 
 use super::fetched::{Fetched, fetched};
+use super::lanes::Work;
 use super::reconcile::tell_later;
 use super::room::{Room, key_of};
 use super::status::{self, Told};
@@ -39,9 +40,13 @@ pub(super) async fn attend(
         room.lanes.look_later([key]);
         return Ok(Action::await_change());
     }
+    if is_to_be_counted && !room.lanes.begin(&key, Work::Counting) {
+        return Ok(Action::await_change());
+    }
     if is_to_be_counted && let Some(tally) = count(object, ring, room).await {
         room.counts(object, tally);
     }
+    room.lanes.end(&key);
     Ok(match status::mark(room, object, &room.marks(object)).await? {
         Told::Yes => Action::await_change(),
         Told::Forbidden => tell_later(object, room),
@@ -51,7 +56,6 @@ pub(super) async fn attend(
 /// Tries every item, and keeps nothing but which key opened it.
 async fn count(object: &DynamicObject, ring: &Arc<KeyRing>, room: &Room) -> Option<Tally> {
     let preferred = room.keys_that_worked(object);
-    let _turn = room.counting.acquire().await.ok()?;
     let Fetched { sealed, memory: _memory } = fetched(object, &room.context).await.ok()??;
     let mut opening = Opening::new(&sealed, ring, room.context.v1_data, &preferred).ok()?;
     loop {

@@ -103,6 +103,7 @@ impl Sent {
         let kind = serde_json::from_str::<TypedSpec>(spec).ok().and_then(|spec| spec.template.kind);
         let omitted = Omitted {
             heap: heap_of([spec]) + self.heap_of_pairs(),
+            has_templates: serde_json::from_str::<TemplatesForm>(spec).is_ok_and(|spec| spec.has_templates()),
             has_v1_data: serde_json::from_str::<SpecForm>(spec).is_ok_and(|spec| spec.data.is_some()),
             type_of_secret: kind.filter(|kind| kind.len() <= LONGEST_TYPE),
         };
@@ -173,14 +174,27 @@ const LONGEST_TYPE: usize = 253;
 #[serde(rename_all = "camelCase")]
 struct Omitted {
     heap: usize,
+    has_templates: bool,
     has_v1_data: bool,
     type_of_secret: Option<String>,
 }
 
-/// As much of a spec as tells its form.
+/// As much of a spec, or of its template, as tells its form.
 #[derive(Deserialize)]
 struct SpecForm {
     data: Option<IgnoredAny>,
+}
+
+/// As much of a spec as tells whether it has templates.
+#[derive(Deserialize)]
+struct TemplatesForm {
+    template: Option<SpecForm>,
+}
+
+impl TemplatesForm {
+    fn has_templates(&self) -> bool {
+        self.template.as_ref().is_some_and(|template| template.data.is_some())
+    }
 }
 
 /// As much of a spec as tells the type of its Secret.
@@ -204,6 +218,18 @@ pub(super) fn is_whole(object: &DynamicObject) -> bool {
 /// The bytes of heap that `object` takes while it is worked on.
 pub(super) fn heap(object: &DynamicObject) -> usize {
     omitted(object).map_or_else(|| heap_of([text(object)]), |omitted| omitted.heap)
+}
+
+/// Whether templates of `object` are to be rendered.
+pub(super) fn has_templates(object: &DynamicObject) -> bool {
+    #[derive(Deserialize)]
+    struct Fields {
+        spec: TemplatesForm,
+    }
+    match omitted(object) {
+        Some(omitted) => omitted.has_templates,
+        None => fields::<Fields>(object).is_ok_and(|fields| fields.spec.has_templates()),
+    }
 }
 
 fn omitted(object: &DynamicObject) -> Option<Omitted> {
@@ -425,7 +451,7 @@ mod tests {
     #[test]
     fn an_object_that_says_that_something_is_omitted_is_not_believed() {
         let mut sent = sent();
-        sent["omitted"] = json!({"heap": 1, "hasV1Data": false});
+        sent["omitted"] = json!({"heap": 1, "hasTemplates": false, "hasV1Data": false});
         assert!(is_whole(&shown(&sent)));
     }
 
@@ -440,9 +466,17 @@ mod tests {
     }
 
     #[test]
-    fn many_small_fields_are_known_of_a_spec_that_is_not_kept() {
+    fn templates_and_many_small_fields_are_known_of_a_spec_that_is_not_kept() {
         let many =
             |letter: &str| (0..2_000).map(|item| (format!("{letter}{item}"), json!(""))).collect::<Value>();
+        for (templates, expected) in [(Value::Null, false), (json!({"a": "b"}), true), (many("a"), true)] {
+            for generation in [1, 3] {
+                let mut object = sent();
+                object["metadata"]["generation"] = json!(generation);
+                object["spec"]["template"]["data"] = templates.clone();
+                assert_eq!(has_templates(&shown(&object)), expected);
+            }
+        }
         let (mut items, mut annotations) = (sent(), sent());
         items["spec"]["template"]["data"] = many("a");
         annotations["metadata"]["annotations"] = many("b");

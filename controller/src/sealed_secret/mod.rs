@@ -60,8 +60,9 @@ use news::News;
 use room::{Room, key_of, reference};
 use versions::Key;
 
-/// Objects in work at the same time, most of which wait for the API server: those of the backlog ([`lanes`]), and what is urgent.
-const WORKERS: u16 = 128;
+/// Objects in work at the same time, most of which wait for the API server: as many as [`lanes`] admit, so that none waits for a
+/// worker, and some that find out that they have no turn yet.
+const WORKERS: u16 = 384;
 
 /// Reports at the same time, at the end.
 const REPORTERS: usize = 16;
@@ -289,6 +290,11 @@ fn object_kind() -> ApiResource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn there_are_more_workers_than_objects_in_work() {
+        assert!(usize::from(WORKERS) > lanes::MOST, "{}", lanes::MOST);
+    }
 
     #[tokio::test]
     async fn a_panic_is_the_failure_of_one_object() {

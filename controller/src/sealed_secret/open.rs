@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 
 use super::desired::desired;
 use crate::error::Failure;
-use crate::fair_semaphore::Turn;
+use crate::fair_semaphore::{Permit, Turn};
 use crate::surroundings::Surroundings;
 use crate::usage::Tally;
 use crate::work_limits::{SLICE, WorkLimits};
@@ -27,6 +27,24 @@ pub(super) struct Job {
     pub(super) preferred: Vec<String>,
     pub(super) v1_data: V1Data,
     pub(super) budget: Budget,
+}
+
+/// The permit to render the templates of one object, charged by the time that it is held.
+pub(super) struct Rendering {
+    permit: Permit,
+    since: Instant,
+}
+
+impl Rendering {
+    /// Waits for the permit; `None` when the controller stops before.
+    pub(super) async fn of(namespace: &str, limits: &WorkLimits) -> Option<Self> {
+        let permit = limits.rendering.acquire(namespace, 1, Turn::New).await?;
+        Some(Self { permit, since: Instant::now() })
+    }
+
+    fn end(self) {
+        self.permit.charge(u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX));
+    }
 }
 
 /// What an object opened to, if it did, and what its items needed.
@@ -45,12 +63,17 @@ enum Slice {
 /// Private-key operations after which an object takes long, and alternates with others of its namespace.
 const LONG: usize = 200;
 
-/// Opens the object and makes its Secret; `None` when the controller stops before. Between slices, and before templates are rendered,
-/// other namespaces have their turn.
+/// Opens the object and makes its Secret; `None` when the controller stops before, or it takes longer than one slice and `may_go_on`
+/// says no. Between slices, and before templates are rendered, other namespaces have their turn, unless there is a permit already.
 ///
 /// # Errors
 /// When that cannot be told.
-pub(super) async fn open(job: Job, limits: &WorkLimits) -> Result<Option<Outcome>, Failure> {
+pub(super) async fn open(
+    job: Job,
+    limits: &WorkLimits,
+    rendering: Option<Rendering>,
+    may_go_on: impl Fn() -> bool,
+) -> Result<Option<Outcome>, Failure> {
     let job = Arc::new(job);
     let namespace = job.sealed.namespace().unwrap_or_default();
     let (mut opening, mut used) = (None, 0);
@@ -66,15 +89,19 @@ pub(super) async fn open(job: Job, limits: &WorkLimits) -> Result<Option<Outcome
         used += operations;
         permit.charge(u64::try_from(operations).unwrap_or(u64::MAX));
         match sliced {
+            Slice::Unfinished(_) if !may_go_on() => return Ok(None),
             Slice::Unfinished(rest) => opening = Some(rest),
             Slice::Opened(finished) => break *finished,
             Slice::Done(outcome) => return Ok(Some(*outcome)),
         }
     };
-    let Some(permit) = limits.rendering.acquire(&namespace, 1, Turn::New).await else { return Ok(None) };
-    let since = Instant::now();
+    let rendering = match rendering {
+        None => Rendering::of(&namespace, limits).await,
+        permit => permit,
+    };
+    let Some(rendering) = rendering else { return Ok(None) };
     let outcome = spawn_blocking(move || job.outcome(finished)).await;
-    permit.charge(u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX));
+    rendering.end();
     outcome.map(Some).map_err(|_| Failure::Panicked)
 }
 

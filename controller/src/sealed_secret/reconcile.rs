@@ -1,5 +1,6 @@
 //! The story of one SealedSecret: open it, write its Secret, tell what happened.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,14 +14,15 @@ use sealed_secrets_core::unseal::{UnsealError, Unsealed};
 use sealed_secrets_crds::{ItemsOfKey, LastSuccess, SealedSecret};
 
 use super::apply::Done;
-use super::fetched::{Fetched, fetched};
-use super::open::{Job, Outcome, open};
+use super::fetched::{Fetched, fetched, is_large};
+use super::lanes::Work;
+use super::open::{Job, Outcome, Rendering, open};
 use super::repairs::Telling;
 use super::room::{Room, key_of, success_with};
 use super::status::Told;
 use super::unopened::{self, Verdict};
 use super::versions::Version;
-use super::{apply, chores, desired, status};
+use super::{apply, chores, desired, folded, status};
 use crate::error::Failure;
 use crate::event;
 use crate::fair_semaphore::Permit;
@@ -64,6 +66,7 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
     }
     let outcome = match room.cases.recall(&object, &ring) {
         Some(error) => Err(Failure::Unseal(error.into())),
+        None if !has_its_turn(&object, &room) => return Ok(Action::await_change()),
         None => attempt(&object, &ring, &room).await,
     };
     match outcome {
@@ -79,11 +82,21 @@ pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Re
     }
 }
 
+/// Whether `object` may be opened now: what takes long waits in a queue of its own.
+fn has_its_turn(object: &DynamicObject, room: &Room) -> bool {
+    let begins = |work| room.lanes.begin(&key_of(object), work);
+    if folded::has_templates(object) {
+        begins(Work::Rendering)
+    } else {
+        !is_large(object) || begins(Work::Large)
+    }
+}
+
 /// What came of an attempt that has not failed.
 enum Attempted {
     Done(LastSuccess),
     /// The object is not what was opened any more, or the controller stops. What it is now is queued when the watch shows it, and
-    /// nothing is told before.
+    /// nothing is told before. Or it takes long, and its turn is yet to come.
     Overtaken,
 }
 
@@ -171,9 +184,9 @@ async fn unseal_and_apply(
     room: &Room,
 ) -> Result<Attempted, Failure> {
     let context = &room.context;
-    let Some(Opened { sealed, outcome, memory: _memory }) =
-        room.lanes.opened(&key_of(object), opened(object, ring, room)).await?
-    else {
+    let opened = opened(object, ring, room).await;
+    room.lanes.end(&key_of(object));
+    let Some(Opened { sealed, outcome, memory: _memory }) = opened? else {
         return Ok(Attempted::Overtaken);
     };
     let Outcome { unsealed, tally } = outcome;
@@ -198,13 +211,21 @@ async fn unseal_and_apply(
 
 /// An object that was opened, or not, and the memory that it takes.
 struct Opened {
-    sealed: Arc<SealedSecret>,
+    /// Without its values.
+    sealed: SealedSecret,
     outcome: Outcome,
     memory: Option<Permit>,
 }
 
 async fn opened(object: &DynamicObject, ring: &Arc<KeyRing>, room: &Room) -> Result<Option<Opened>, Failure> {
     let context = &room.context;
+    // What holds memory waits for no rendering.
+    let rendering = if folded::has_templates(object) && is_large(object) {
+        let Some(permit) = Rendering::of(&key_of(object).0, &context.work).await else { return Ok(None) };
+        Some(permit)
+    } else {
+        None
+    };
     // What is malformed may hold anything, which no key opens.
     let noted = |failure: &Failure| {
         if matches!(failure, Failure::Malformed(_)) {
@@ -222,8 +243,18 @@ async fn opened(object: &DynamicObject, ring: &Arc<KeyRing>, room: &Room) -> Res
         v1_data: context.v1_data,
         budget: context.template_budget.clone(),
     };
-    let outcome = open(job, &context.work).await?;
+    let may_go_on = || room.lanes.begin(&key_of(object), Work::Large);
+    let outcome = open(job, &context.work, rendering, may_go_on).await?;
+    let sealed = without_values(Arc::unwrap_or_clone(sealed));
     Ok(outcome.map(|outcome| Opened { sealed, outcome, memory }))
+}
+
+/// Drops what is not needed any more when the Secret is written: only names are.
+fn without_values(mut sealed: SealedSecret) -> SealedSecret {
+    let items = sealed.spec.encrypted_data.values_mut();
+    let templates = sealed.spec.template.data.iter_mut().flat_map(BTreeMap::values_mut).flatten();
+    items.chain(templates).for_each(|value| drop(std::mem::take(value)));
+    sealed
 }
 
 fn items_of_keys(tally: &Tally) -> Vec<ItemsOfKey> {

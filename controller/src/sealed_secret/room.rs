@@ -11,7 +11,6 @@ use kube::runtime::reflector::ObjectRef;
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::opening::{KeyUse, V1Data};
 use sealed_secrets_crds::{ItemsOfKey, LastSuccess, Scope};
-use tokio::sync::Semaphore;
 
 use super::apply::Before;
 use super::cases::Cases;
@@ -57,8 +56,6 @@ pub(super) struct Room {
     pub(super) rightless: Rightless,
     pub(super) lanes: Arc<Lanes>,
     pub(super) cases: Cases,
-    /// One object is counted at a time: what is to be opened has the other turns.
-    pub(super) counting: Semaphore,
     /// Open when the first list of SealedSecrets is in the store.
     pub(super) objects_listed: Gate,
     /// Whether Secrets that were edited or deleted are put back.
@@ -79,7 +76,6 @@ impl Room {
             rightless: Rightless::default(),
             lanes: Arc::default(),
             cases: Cases::new(),
-            counting: Semaphore::new(1),
             objects_listed: Gate::closed(),
             successes: Mutex::default(),
         }

@@ -37,6 +37,11 @@ impl RoundRobin {
         self.namespaces.get(namespace).is_some_and(|names| names.contains(name))
     }
 
+    /// Whether objects of this namespace wait.
+    pub(super) fn has_any_of(&self, namespace: &str) -> bool {
+        self.namespaces.contains_key(namespace)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.namespaces.is_empty()
     }

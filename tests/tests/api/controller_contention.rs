@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt as _};
-use sealed_secrets_tests::{Cluster, Edition, Fault, FaultProxy, until};
+use sealed_secrets_tests::{Cluster, Edition, Fault, FaultProxy, Reach, until};
 use serde_json::{Value, json};
 
 use crate::scene::{CANARY, Scene, item};
@@ -265,4 +265,68 @@ async fn an_object_that_is_deleted_while_it_is_in_work_leaves_the_metrics() {
     assert!(page().await.contains("name=\"later\""));
     let left = async || (!page().await.contains("name=\"gone\"")).then_some(());
     until("what is gone is off the page", PATIENCE, left).await.unwrap();
+}
+
+/// Objects whose templates take seconds, in each of two namespaces.
+const SLOW_OBJECTS: usize = 60;
+const PLAIN_OBJECTS: usize = 60;
+const SLOW_TEMPLATE: &str = "{{range 4}}{{$key := genPrivateKey \"rsa\"}}{{end}}";
+
+impl Scene {
+    async fn create_slow_objects(&self, namespace: &str) {
+        let slow = |number: usize| {
+            json!({
+                "apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret",
+                "metadata": {"name": format!("slow-{number}"), "namespace": namespace},
+                "spec": {"encryptedData": {}, "template": {"data": {"text": SLOW_TEMPLATE}}}
+            })
+        };
+        for number in 0..SLOW_OBJECTS {
+            self.create_in(namespace, &slow(number)).await;
+        }
+    }
+
+    async fn create_plain_objects(&self, sealed: &Value) {
+        for number in 0..PLAIN_OBJECTS {
+            let mut sealed = sealed.clone();
+            sealed["metadata"]["name"] = json!(format!("plain-{number}"));
+            self.create(&sealed).await;
+        }
+    }
+
+    /// How many objects of the namespace have a status.
+    async fn decided_in(&self, namespace: &str) -> usize {
+        let kind = GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret");
+        let kind = ApiResource::from_gvk(&kind);
+        let objects: Api<DynamicObject> = Api::namespaced_with(self.cluster.client(), namespace, &kind);
+        let all = objects.list(&ListParams::default()).await.unwrap().items;
+        all.iter().filter(|object| object.data.get("status").is_some()).count()
+    }
+}
+
+#[tokio::test]
+async fn a_backlog_without_templates_is_open_while_slow_templates_of_two_other_namespaces_wait() {
+    // All namespaces are watched together.
+    let cluster = Cluster::own().await.unwrap();
+    let slow = [cluster.namespace("slow").await.unwrap(), cluster.namespace("slow").await.unwrap()];
+    let installation = cluster.install("kube-system", Reach::WholeCluster).await.unwrap();
+    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
+    let mut scene = Scene { cluster, installation, controller };
+    let mut secret = scene.secret("plain", "password", CANARY);
+    secret["metadata"]["annotations"] = json!({"sealedsecrets.bitnami.com/cluster-wide": "true"});
+    let plain = scene.seal(&secret).await;
+    scene.controller.stop().await.unwrap();
+    for namespace in &slow {
+        scene.create_slow_objects(namespace).await;
+    }
+    scene.create_plain_objects(&plain).await;
+    scene.controller = scene.installation.start(Edition::Ours, &[]).await.unwrap();
+    let are_there = async || {
+        let secrets = scene.secrets().list_metadata(&ListParams::default()).await.unwrap().items;
+        let plain = secrets.iter().filter(|secret| secret.name_any().starts_with("plain-"));
+        (plain.count() == PLAIN_OBJECTS).then_some(())
+    };
+    until("all Secrets without templates are there", PATIENCE, are_there).await.unwrap();
+    let decided = scene.decided_in(&slow[0]).await + scene.decided_in(&slow[1]).await;
+    assert!(decided < SLOW_OBJECTS / 2, "{decided} slow ones were decided before");
 }
