@@ -1,29 +1,28 @@
-//! Text of others as it may be shown on a terminal: every character that has no shape of its own, or changes how others are shown,
-//! is escaped as `\u{1b}`.
+//! Escaping of untrusted text for a terminal: every invisible or control character is written as `\u{1b}`.
 
-/// One line: line breaks and tabs are escaped, too.
+/// Escapes one line, line breaks and tabs included.
 pub(crate) fn line(text: &str) -> String {
     text.split_inclusive(['"', '\'', '\\']).map(escaped_piece).collect()
 }
 
-/// Text in lines: line breaks stay.
+/// Escapes a text; line breaks stay.
 pub(crate) fn lines(text: &str) -> String {
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// A piece that has quotes and backslashes only at its end; these stay as they are.
+/// Escapes a piece that has quotes and backslashes at its end only; these stay unchanged.
 fn escaped_piece(piece: &str) -> String {
     let body = piece.trim_end_matches(['"', '\'', '\\']);
     let end = piece.strip_prefix(body).unwrap_or_default();
-    let mut shown = String::with_capacity(piece.len());
+    let mut escaped = String::with_capacity(piece.len());
     for character in body.escape_debug() {
         if is_invisible(character) {
-            shown.extend(character.escape_unicode());
+            escaped.extend(character.escape_unicode());
         } else {
-            shown.push(character);
+            escaped.push(character);
         }
     }
-    shown + end
+    escaped + end
 }
 
 /// Invisible characters that are letters, marks or symbols: all of the Unicode property `Default_Ignorable_Code_Point` (Unicode 17),

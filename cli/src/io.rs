@@ -3,15 +3,16 @@
 use std::fs;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 
 use sealed_secrets_core::manifest::{Document, documents};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
-use crate::error::Error;
-use crate::{escape, platform};
+use crate::error::{Error, FileProblem};
+use crate::{escape, interrupt, platform};
 
-/// What was read, and what to call it in messages.
+/// Text that was read, with its origin.
 pub(crate) struct Input {
     /// The file's path, or `standard input`.
     pub(crate) name: String,
@@ -20,7 +21,7 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// Reads the file, or stdin where there is none; on a terminal says what it waits for.
+    /// Reads the file, or stdin without one; on a terminal prints a line that asks for the input.
     pub(crate) fn read(file: Option<&str>) -> Result<Self, Error> {
         match file {
             Some(path) => {
@@ -31,12 +32,12 @@ impl Input {
         }
     }
 
-    /// Reads the file, or stdin where it is `-`.
+    /// Reads the file, or stdin for `-`.
     pub(crate) fn read_source(path: &str) -> Result<Self, Error> {
         if path == "-" { Self::read(None) } else { Self::read_target(path) }
     }
 
-    /// Reads a file that is to be edited.
+    /// Reads a file in order to edit it.
     pub(crate) fn read_target(path: &str) -> Result<Self, Error> {
         Self::from_bytes(path, read_file(path)?)
     }
@@ -45,42 +46,92 @@ impl Input {
         let name = name.to_owned();
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Self { name, text: Zeroizing::new(text) }),
-            Err(error) => {
-                let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
-                Err(Error::NotUtf8 { name, line: good.filter(|byte| **byte == b'\n').count() + 1 })
-            }
+            Err(error) => Err(Error::NotUtf8 { name, line: line_of_error(&error) }),
         }
     }
 
-    /// Its documents.
+    /// Parses the documents.
     pub(crate) fn documents(&self) -> Result<Vec<Document>, Error> {
         documents(&self.text).map_err(|cause| Error::Manifest(self.name.clone(), cause))
     }
 }
 
-/// Reads a file whole.
+/// The line of the first byte that is not UTF-8, from 1.
+fn line_of_error(error: &FromUtf8Error) -> usize {
+    let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+    good.filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// Reads a whole file.
 pub(crate) fn read_file(path: &str) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(|cause| Error::File { operation: "open", path: path.to_owned(), cause })
 }
 
-/// Reads stdin whole; on a terminal says what it waits for.
-pub(crate) fn read_stdin(wanted: &str) -> Result<Vec<u8>, Error> {
-    let stdin = io::stdin();
-    if stdin.is_terminal() {
-        tell(&format!("(tty detected: expecting {wanted} in stdin)"));
+/// Largest file that is read as a value or because a repository names it, in bytes: there are files without an end, also behind
+/// symbolic links.
+pub(crate) const LARGEST: u64 = 8 << 20;
+
+/// Reads a value, or a file that a repository may name.
+///
+/// # Errors
+/// When it cannot be read or has more than [`LARGEST`] bytes.
+pub(crate) fn read_named(path: &str) -> Result<Vec<u8>, Error> {
+    let bytes = read_beginning(path)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= LARGEST) {
+        return Ok(bytes);
     }
+    Err(Error::File { operation: "read", path: path.to_owned(), cause: io::ErrorKind::FileTooLarge.into() })
+}
+
+/// Reads a file up to one byte more than [`LARGEST`].
+pub(crate) fn read_beginning(path: &str) -> Result<Vec<u8>, Error> {
+    let failed = |operation| move |cause| Error::File { operation, path: path.to_owned(), cause };
+    let file = fs::File::open(path).map_err(failed("open"))?;
     let mut bytes = Vec::new();
-    let failed = |cause| Error::File { operation: "read", path: "stdin".to_owned(), cause };
-    stdin.lock().read_to_end(&mut bytes).map_err(failed)?;
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed("open"))?;
     Ok(bytes)
 }
 
-/// Says one line on stderr, escaped. Where nobody can hear it any more the work goes on.
-pub(crate) fn tell(line: &str) {
+/// Reads stdin to its end; on a terminal prints a line that asks for the input.
+pub(crate) fn read_stdin(wanted: &str) -> Result<Vec<u8>, Error> {
+    read_stdin_up_to(u64::MAX, wanted)
+}
+
+/// Reads a value from stdin.
+///
+/// # Errors
+/// When it cannot be read or has more than [`LARGEST`] bytes.
+pub(crate) fn read_stdin_value(wanted: &str) -> Result<Vec<u8>, Error> {
+    let bytes = read_stdin_up_to(LARGEST + 1, wanted)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= LARGEST) {
+        return Ok(bytes);
+    }
+    let cause = io::ErrorKind::FileTooLarge.into();
+    Err(Error::File { operation: "read", path: "stdin".to_owned(), cause })
+}
+
+fn read_stdin_up_to(limit: u64, wanted: &str) -> Result<Vec<u8>, Error> {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        log(&format!("(tty detected: expecting {wanted} in stdin)"));
+    }
+    let mut bytes = Vec::new();
+    let failed = |cause| Error::File { operation: "read", path: "stdin".to_owned(), cause };
+    stdin.lock().take(limit).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// Writes a warning to stderr.
+pub(crate) fn warn(text: &str) {
+    log(&format!("warning: {text}"));
+}
+
+/// Writes one line to stderr, escaped. A closed stderr is no failure.
+pub(crate) fn log(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", escape::line(line));
 }
 
-/// Writes to the file, or to stdout where there is none.
+/// Writes to the file, or to stdout without one.
 pub(crate) fn write(file: Option<&str>, bytes: &[u8]) -> Result<(), Error> {
     if let Some(path) = file {
         return replace(path, bytes, Mode::OfTheOldFile);
@@ -90,7 +141,7 @@ pub(crate) fn write(file: Option<&str>, bytes: &[u8]) -> Result<(), Error> {
     stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(failed)
 }
 
-/// Writes plaintext to the file, which then only its owner may read, or to stdout where there is none.
+/// Writes plaintext to the file with mode 0600, or to stdout without one.
 pub(crate) fn write_plaintext(file: Option<&str>, bytes: &[u8]) -> Result<(), Error> {
     match file {
         Some(path) => replace(path, bytes, Mode::OwnerOnly),
@@ -101,15 +152,14 @@ pub(crate) fn write_plaintext(file: Option<&str>, bytes: &[u8]) -> Result<(), Er
 /// The mode of a file that replaces another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// That of the other.
+    /// The mode of the old file.
     OfTheOldFile,
-    /// 0600, as a new file has it.
+    /// 0600, the mode of a new file.
     OwnerOnly,
 }
 
-/// Replaces a file as a whole: readers see the old content or the new, also after a crash. Owner, where the system lets us,
-/// and mode stay, unless `mode` says otherwise; a new file is readable by its owner only. A symbolic link keeps pointing at the file that is replaced, or
-/// made where it leads.
+/// Replaces a file atomically: readers see the old content or the new, also after a crash. The owner stays if the system permits it, and
+/// the mode by `mode`; a new file gets mode 0600. A symbolic link stays, and its target is replaced or created.
 pub(crate) fn replace(path: &str, bytes: &[u8], mode: Mode) -> Result<(), Error> {
     let failed = |operation| move |cause| Error::File { operation, path: path.to_owned(), cause };
     let target = target_of(Path::new(path)).map_err(failed("open"))?;
@@ -120,20 +170,104 @@ pub(crate) fn replace(path: &str, bytes: &[u8], mode: Mode) -> Result<(), Error>
     if before.as_ref().is_some_and(fs::Metadata::is_dir) {
         return Err(failed("open")(io::ErrorKind::IsADirectory.into()));
     }
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut new = NamedTempFile::with_prefix_in(".kubeseal-", folder).map_err(failed("open"))?;
-    new.write_all(bytes).and_then(|()| new.as_file().sync_all()).map_err(failed("write"))?;
-    if let Some(before) = before {
-        platform::copy_owner(&before, new.path());
-        if mode == Mode::OfTheOldFile {
-            new.as_file().set_permissions(before.permissions()).map_err(failed("chmod"))?;
+    interrupt::uninterrupted(|| {
+        let new = complete(&target, bytes, false, failed)?;
+        if let Some(before) = before {
+            platform::copy_owner(&before, new.path());
+            if mode == Mode::OfTheOldFile {
+                new.as_file().set_permissions(before.permissions()).map_err(failed("chmod"))?;
+            }
         }
-    }
-    new.persist(&target).map_err(|error| failed("rename")(error.error))?;
-    Ok(())
+        new.persist(&target).map_err(|error| failed("rename")(error.error))?;
+        Ok(())
+    })
 }
 
-/// Where a path leads, links followed, also to where nothing is yet.
+/// Writes a new temporary file next to the target, with mode 0600 unless it holds no secret.
+fn complete<F: FnOnce(io::Error) -> Error>(
+    target: &Path,
+    bytes: &[u8],
+    is_public: bool,
+    failed: impl Fn(&'static str) -> F,
+) -> Result<NamedTempFile, Error> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".kubeseal-");
+    if is_public {
+        platform::make_public(&mut builder);
+    }
+    let mut new = builder.tempfile_in(folder_of(target)).map_err(failed("open"))?;
+    new.write_all(bytes).and_then(|()| new.as_file().sync_all()).map_err(failed("write"))?;
+    Ok(new)
+}
+
+fn folder_of(target: &Path) -> &Path {
+    target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Creates a file that holds no secret: its mode is 0666 without the umask.
+///
+/// # Errors
+/// When the file exists, or cannot be written.
+pub(crate) fn create(path: &str, bytes: &[u8]) -> Result<(), Error> {
+    let failed = |operation| move |cause| Error::File { operation, path: path.to_owned(), cause };
+    let target = target_of(Path::new(path)).map_err(failed("open"))?;
+    interrupt::uninterrupted(|| {
+        let new = complete(&target, bytes, true, failed)?;
+        new.persist_noclobber(&target).map(drop).map_err(|error| match error.error.kind() {
+            io::ErrorKind::AlreadyExists => FileProblem::Exists.of(path),
+            _ => failed("rename")(error.error),
+        })
+    })
+}
+
+/// Replaces a file that holds no secret, or creates it with mode 0666 without the umask.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(crate) fn replace_public(path: &str, bytes: &[u8]) -> Result<(), Error> {
+    match create(path, bytes) {
+        Err(Error::InFile(error)) if matches!(error.cause, FileProblem::Exists) => {
+            replace(path, bytes, Mode::OfTheOldFile)
+        }
+        done => done,
+    }
+}
+
+/// Reads a file in order to edit it in place.
+///
+/// # Errors
+/// When it cannot be read, is no regular file, may not be written, or is not UTF-8.
+pub(crate) fn read_editable(path: &str) -> Result<Zeroizing<String>, Error> {
+    let failed = |cause| Error::File { operation: "open", path: path.to_owned(), cause };
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(FileProblem::NotRegular.of(path));
+    }
+    if metadata.permissions().readonly() {
+        return Err(FileProblem::ReadOnly.of(path));
+    }
+    String::from_utf8(fs::read(path).map_err(failed)?)
+        .map(Zeroizing::new)
+        .map_err(|error| FileProblem::NotUtf8.at(path, line_of_error(&error)))
+}
+
+/// Replaces a file if it still has the content `before`. Returns false if it has another. An advisory lock on the folder orders those who
+/// do the same.
+///
+/// # Errors
+/// When the file cannot be read or written.
+pub(crate) fn replace_if_unchanged(path: &str, before: &str, after: &str) -> Result<bool, Error> {
+    let failed = |cause| Error::File { operation: "lock the folder of", path: path.to_owned(), cause };
+    let target = target_of(Path::new(path)).map_err(failed)?;
+    let _lock = platform::lock_folder(folder_of(&target)).map_err(failed)?;
+    if *read_editable(path)? != before {
+        return Ok(false);
+    }
+    replace(path, after.as_bytes(), Mode::OfTheOldFile)?;
+    Ok(true)
+}
+
+/// The target of a path after all symbolic links, whether or not it exists.
 fn target_of(path: &Path) -> io::Result<PathBuf> {
     match fs::canonicalize(path) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => match fs::read_link(path) {
@@ -144,7 +278,7 @@ fn target_of(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Replaces a file that was read and edited, unless somebody else changed it meanwhile.
+/// Replaces a file that was read and edited, unless it changed in the meantime.
 pub(crate) fn replace_edited(before: &Input, text: &str) -> Result<(), Error> {
     if read_file(&before.name)? != before.text.as_bytes() {
         return Err(Error::Changed(before.name.clone()));

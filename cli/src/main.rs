@@ -2,83 +2,75 @@
 
 mod api;
 mod certificate;
-mod cluster;
-mod cluster_certificate;
 mod commands;
-mod connection;
 mod error;
 mod escape;
 mod flags;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
+mod git;
 mod help;
+mod http_client;
+mod interrupt;
 mod io;
 mod kubeconfig;
+mod options;
 mod platform;
+mod private_folder;
+mod progress;
+mod project;
+mod prompt;
 mod report;
-mod surplus;
-mod surroundings;
-mod web;
+mod service_proxy;
+mod session;
+mod template_sources;
+mod workflow;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use crate::error::Error;
 use crate::flags::{CommandLine, UsageError};
+use crate::session::Session;
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
     let program =
         words.next().map_or_else(|| "kubeseal".to_owned(), |name| name.to_string_lossy().into_owned());
-    let words = match words.map(OsString::into_string).collect::<Result<Vec<String>, OsString>>() {
-        Ok(words) => words,
-        Err(word) => {
-            io::tell(&format!("error: the argument {} is not UTF-8; rename the file", word.display()));
-            return ExitCode::from(2);
-        }
+    run(words, &program).unwrap_or_else(|error| report_error(&error, &program))
+}
+
+fn run(words: impl Iterator<Item = OsString>, program: &str) -> Result<ExitCode, Error> {
+    let not_utf8 = |word: OsString| {
+        Error::Argument(format!("the argument {} is not UTF-8; rename the file", word.display()))
     };
-    match CommandLine::parse(words, &commands::SUBCOMMANDS) {
-        Ok(line) => understood(line, &program),
-        Err(UsageError::Help) => finish(io::write(None, help::text(&program).as_bytes())),
-        Err(error) => {
-            // Scripts find the message where upstream puts it: last on stdout. People find it on stderr.
-            let shown = escape::line(&error.to_string());
-            let _ = io::write(None, format!("{}{shown}\n", help::text(&program)).as_bytes());
-            io::tell(&format!("error: {error}"));
-            ExitCode::from(2)
+    let words: Vec<String> = words.map(OsString::into_string).collect::<Result<_, _>>().map_err(not_utf8)?;
+    let line = match CommandLine::parse(words, &commands::SUBCOMMANDS) {
+        Err(UsageError::Help) => {
+            io::write(None, help::text(program).as_bytes())?;
+            return Ok(ExitCode::SUCCESS);
         }
-    }
-}
-
-fn understood(line: CommandLine, program: &str) -> ExitCode {
+        line => line?,
+    };
     for remark in &line.remarks {
-        io::tell(&format!("warning: {remark}"));
+        io::warn(remark);
     }
-    let is_version = line.flags.is_on("version");
-    if !line.subcommand.is_empty() && !is_version {
-        return finish(commands::run_subcommand(line.subcommand_words()));
-    }
-    let complaint = surplus::complaint(&line);
-    let mut flags = line.flags;
-    if let Some(complaint) = complaint.filter(|_| !flags.is_on("help") && !is_version) {
-        io::tell(&format!("error: {complaint}"));
-        return ExitCode::from(2);
-    }
-    for ignored in flags.fill_from(|name| std::env::var(name).ok()) {
-        io::tell(&format!("warning: {ignored}"));
-    }
-    finish(commands::run(&flags, program))
+    let (command, cluster) = options::parse(line, commands::command)?;
+    commands::run(&command, &Session::new(&cluster), program).map(ExitCode::from)
 }
 
-fn finish(result: Result<(), error::Error>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error::Error::Usage(error)) => {
-            // Where nobody listens any more nothing is left to say.
-            let _ = error.print();
-            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
-        }
-        Err(error) => {
-            io::tell(&format!("error: {error}"));
-            error.advice().iter().for_each(|line| io::tell(line));
-            ExitCode::FAILURE
-        }
+fn report_error(error: &Error, program: &str) -> ExitCode {
+    if let Error::Subcommand(error) = error {
+        // If the stream is closed, the message cannot be shown anywhere.
+        let _ = error.print();
+        return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
     }
+    if let Error::Syntax(error) = error {
+        // Scripts find the message where upstream puts it: last on stdout. People find it on stderr.
+        let shown = escape::line(&error.to_string());
+        let _ = io::write(None, format!("{}{shown}\n", help::text(program)).as_bytes());
+    }
+    io::log(&format!("error: {error}"));
+    error.hint().iter().for_each(|line| io::log(line));
+    ExitCode::from(error.kind().exit_code())
 }

@@ -1,4 +1,4 @@
-//! What a subcommand reports on stdout: a text for people, JSON or YAML for programs.
+//! Reports of subcommands on stdout: a text for people, JSON or YAML for programs.
 
 use clap::ValueEnum;
 use jiff::SignedDuration;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::{escape, io};
 
-/// `-o`.
+/// The format of a report, `-o`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ReportFormat {
     /// For people.
@@ -32,7 +32,7 @@ pub(crate) fn write(format: ReportFormat, value: &Value, text: &str) -> Result<(
     }
 }
 
-/// Columns two spaces apart, as wide as their widest cell, escaped; every row has the same number of cells.
+/// Formats a table: escaped cells in aligned columns, two spaces apart. Every row has the same number of cells.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> =
         rows.iter().map(|row| row.iter().map(|cell| escape::line(cell)).collect()).collect();
@@ -51,7 +51,7 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     output
 }
 
-/// A span of time as kubectl shows ages, in its largest unit.
+/// Formats a duration in its largest unit, as kubectl does with ages.
 pub(crate) fn age(span: SignedDuration) -> String {
     let seconds = span.as_secs().max(0);
     match seconds {

@@ -1,17 +1,17 @@
-//! The only reader of the time.
+//! The system clock and the API server's. No other module reads the current time.
 
 use jiff::Timestamp;
 use kube::Client;
 
-/// This machine's time.
+/// Returns the time of this machine.
 pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// The API server's time, from the Date header of an answer; `None` where it sends none.
+/// Returns the API server's time, from the Date header of an answer; `None` if the answer has none.
 ///
 /// # Errors
-/// When the API server cannot be reached.
+/// If the API server cannot be reached.
 pub(crate) async fn of_api_server(client: &Client) -> Result<Option<Timestamp>, kube::Error> {
     let request =
         http::Request::get("/version").body(kube::client::Body::empty()).map_err(kube::Error::HttpError)?;

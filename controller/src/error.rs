@@ -1,258 +1,248 @@
-//! What can go wrong, by who can mend it.
+//! Retry policy and failures of SealedSecrets: which failure is retried and when, its messages, and its names elsewhere.
 
+use sealed_secrets_core::decryption::DecryptionError;
 use sealed_secrets_core::diagnosis::Diagnosis;
-use sealed_secrets_core::opening::OpeningError;
-use sealed_secrets_core::template::Class;
+use sealed_secrets_core::template;
 use sealed_secrets_core::unseal::UnsealError;
 use thiserror::Error;
 
-use crate::args::ListenAddress;
-use crate::client;
+use crate::api::client;
 
-/// Bytes of what is said of one failure: it stands in each condition, which are stored with the object.
-const LONGEST_MESSAGE: usize = 8 << 10;
+/// Longest message of a failure in bytes: it is stored in the object, and kept in memory.
+const LONGEST_MESSAGE: usize = 4 << 10;
+/// Longest message of the conditions for other tools, in bytes.
+const LONGEST_SUMMARY: usize = 512;
 
-/// The reason of the condition where the templates took too long: a generation that has it is never rendered again.
+/// Reason of the condition if the templates exceeded their time: a generation with this reason is never rendered again.
 pub(crate) const OUT_OF_TIME: &str = "TemplateOutOfTime";
 
-/// Why the controller cannot start or go on.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// No way to the API server is configured.
-    #[error("no cluster to work for: {0}. Run in a Pod with a service account, or give --kubeconfig")]
-    Configuration(String),
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {cause}. Choose another address with --{flag}")]
-    Listen {
-        /// The address.
-        address: ListenAddress,
-        /// The flag that sets it.
-        flag: &'static str,
-        /// What the system said.
-        cause: std::io::Error,
-    },
-    /// The asynchronous runtime cannot start.
-    #[error("cannot start: {0}")]
-    Runtime(#[from] std::io::Error),
-    /// A part that never ends has ended.
-    #[error("{0} stopped; the controller cannot go on without it")]
-    Stopped(&'static str),
-}
-
-/// Why a SealedSecret is not what its Secret is. Messages are shown in status and events; none carries plaintext.
+/// The reason why a Secret does not match its SealedSecret. Messages are shown in status and events; none contains
+/// plaintext.
 #[derive(Debug, Error)]
 pub(crate) enum Failure {
-    /// The object does not have the shape of a SealedSecret.
+    /// The object is not a well-formed SealedSecret.
     #[error("the object is not a valid SealedSecret: {0}")]
     Malformed(String),
-    /// It makes no Secret.
+    /// No Secret can be made from the decrypted object.
     #[error("{0}")]
     Unseal(#[from] UnsealError),
-    /// It does not open. Upstream's sentence comes first; what was found out follows, a line for each item.
+    /// Items do not decrypt. Upstream's message comes first; the diagnosis follows, one line per item.
     #[error("{error}{}", diagnosis.as_ref().map_or_else(String::new, |found| format!("\n{found}")))]
-    Unopened {
-        /// Which items, and why.
-        error: OpeningError,
-        /// What was found out.
+    Undecryptable {
+        /// The items and their errors.
+        error: DecryptionError,
+        /// The likely causes, as far as they were found.
         diagnosis: Option<Diagnosis>,
     },
-    /// It would become a sealing key.
+    /// The Secret would be a sealing key.
     #[error("a SealedSecret in the controller's namespace must not create a sealing key: {0}")]
     KeyPlanting(&'static str),
-    /// Its Secret would have a type that a flag denies. The type is not named: it may be sealed.
+    /// The type of the Secret is denied by a flag. The message does not contain the type: it may be sealed.
     #[error(
-        "this controller writes no Secret of the type that this one has (--deny-secret-types): choose another in spec.template.type"
+        "the controller is configured not to write Secrets of this type (--deny-secret-types): choose another type in spec.template.type"
     )]
     TypeDenied,
-    /// A Secret of that name belongs to somebody else; upstream's words.
+    /// The memory for SealedSecrets is used up.
+    #[error(
+        "the controller's memory for SealedSecrets is used up, so it does not process this one: raise its memory limit \
+         (resources.limits.memory), or delete SealedSecrets; it is then processed automatically"
+    )]
+    OverMemoryLimit,
+    /// A Secret of that name exists and belongs to another owner. Upstream's message.
     #[error("Resource {0:?} already exists and is not managed by SealedSecret")]
     NotOurs(String),
-    /// The Secret is immutable and differs.
+    /// The existing Secret is immutable and differs.
     #[error(
-        "the Secret is immutable and its content can not be changed: delete the Secret, and it is created anew"
+        "the Secret is immutable and its content cannot be changed: delete the Secret to have it recreated"
     )]
     Immutable,
-    /// The Secret has another type; the API server never changes that.
+    /// The existing Secret has another type, which the API server never changes.
     #[error(
-        "the type of an existing Secret can not be changed: delete the Secret, and it is created anew with the type of the template"
+        "the type of an existing Secret cannot be changed: delete the Secret to have it recreated with the type of the template"
     )]
     TypeFixed,
-    /// The namespace of the Secret is being deleted, or is gone.
-    #[error("its namespace is being deleted, so no Secret is made in it")]
+    /// The namespace of the Secret is being deleted, or does not exist.
+    #[error("the namespace is being deleted, so no Secret is created in it")]
     NamespaceTerminating,
-    /// The API server refused or could not be reached.
+    /// The API server refused the request or could not be reached.
     #[error("{message}")]
     Api {
-        /// What is told of that.
+        /// The message that is shown.
         message: String,
-        /// Whether it may say otherwise when asked again for the same.
+        /// True if the same request may succeed later.
         transient: bool,
-        /// Whether an admission policy or webhook has denied it, which may change unseen.
+        /// True if an admission policy or webhook denied the request. Both may change without a notification.
         denied: bool,
-        /// True where the account lacks a right, which concerns every object of the namespace.
-        lacks_right: bool,
+        /// True if the account lacks a permission, which affects every object of the namespace.
+        lacks_permission: bool,
     },
-    /// What became of the object cannot be told.
+    /// The status cannot be written.
     #[error("the status cannot be written: {0}")]
     Status(String),
-    /// A defect of ours; the object is tried again later.
+    /// A bug in the controller. The object is retried later.
     #[error("internal error while handling this object; please report it")]
     Panicked,
 }
 
+/// Time of the next attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// After the back-off: the cause may go away on its own.
+    Soon,
+    /// After the back-off, although the cause stays until a user acts. No watch shows that.
+    Stalled,
+    /// After a change of the SealedSecret or the key ring.
+    AfterChange,
+    /// After a change of the SealedSecret or its Secret.
+    AfterSecretChange,
+}
+
+/// Names of a failure in events, metrics and conditions, and the time of the next attempt.
+#[derive(Debug)]
+pub(crate) struct Class {
+    /// Reason of the event, one of upstream's two.
+    pub(crate) event: &'static str,
+    /// Label `reason` of the error metric, one of [`Self::METRICS`].
+    pub(crate) metric: &'static str,
+    /// Reason of the condition.
+    pub(crate) condition: &'static str,
+    pub(crate) retry: Retry,
+    prefix: Prefix,
+}
+
+/// Beginnings of the messages of a failure, which are upstream's.
+#[derive(Debug)]
+struct Prefix {
+    log: &'static str,
+    event: &'static str,
+    condition: &'static str,
+}
+
+impl Class {
+    /// Values of the label `reason` of the error metric, all of them upstream's.
+    pub(crate) const METRICS: [&str; 4] = ["unseal", "unmanaged", "update", "status"];
+
+    const fn of_unseal(condition: &'static str, retry: Retry) -> Self {
+        let prefix = Prefix { log: "Failed to unseal: ", event: "Failed to unseal: ", condition: "" };
+        Self { event: "ErrUnsealFailed", metric: "unseal", condition, retry, prefix }
+    }
+
+    const fn of_update(condition: &'static str, retry: Retry) -> Self {
+        let prefix = Prefix { log: "Failed to update: ", event: "", condition: "failed update: " };
+        Self { event: "ErrUpdateFailed", metric: "update", condition, retry, prefix }
+    }
+
+    const fn with_metric(self, metric: &'static str) -> Self {
+        Self { metric, ..self }
+    }
+
+    const fn with_event_prefix(self, event: &'static str) -> Self {
+        Self { prefix: Prefix { event, ..self.prefix }, ..self }
+    }
+}
+
 impl Failure {
-    /// The API server's answer about a SealedSecret, in its own words. Those about a Secret are never told: `refusal` says
-    /// what is.
+    /// Creates a failure from the API server's answer about a SealedSecret, with the server's message. Messages about a
+    /// Secret are never shown: module `refusal` replaces them.
     #[must_use]
     pub(crate) fn api(error: &kube::Error) -> Self {
         let transient = !matches!(error, kube::Error::Api(status) if matches!(status.code, 400 | 413 | 422));
-        let lacks_right =
-            matches!(error, kube::Error::Api(status) if client::says_that_right_is_missing(status));
-        Self::Api { message: client::in_words(error), transient, denied: false, lacks_right }
+        let lacks_permission =
+            matches!(error, kube::Error::Api(status) if client::is_permission_missing(status));
+        Self::Api { message: client::describe(error), transient, denied: false, lacks_permission }
     }
 
-    /// A failure that may be gone at the next attempt.
+    /// Creates a failure that may succeed at the next attempt.
     #[must_use]
     pub(crate) fn temporary(message: String) -> Self {
-        Self::Api { message, transient: true, denied: false, lacks_right: false }
+        Self::Api { message, transient: true, denied: false, lacks_permission: false }
     }
 
-    /// This failure was to write a status.
+    /// Turns a failure to write a status into [`Failure::Status`].
     #[must_use]
     pub(crate) fn of_status(self) -> Self {
         Self::Status(self.to_string())
     }
 
-    /// Whether the next attempt may succeed although nothing that we watch has changed.
+    /// Returns the names of this failure elsewhere, and the time of the next attempt.
     #[must_use]
-    pub(crate) fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            Self::Panicked | Self::Status(_) | Self::NamespaceTerminating | Self::Api { transient: true, .. }
-        )
-    }
-
-    /// True for a missing right: a failure of the namespace and not of the object.
-    #[must_use]
-    pub(crate) fn lacks_right(&self) -> bool {
-        matches!(self, Self::Api { lacks_right: true, .. })
-    }
-
-    fn is_out_of_time(&self) -> bool {
-        matches!(self, Self::Unseal(UnsealError::Template(error)) if error.class == Class::Expired)
-    }
-
-    /// Whether only a change of the SealedSecret or of the key ring can help.
-    #[must_use]
-    pub(crate) fn waits_for_a_change(&self) -> bool {
-        let is_about_the_object =
-            matches!(self, Self::Malformed(_) | Self::Unseal(_) | Self::Unopened { .. });
-        is_about_the_object && !self.is_transient()
-    }
-
-    /// Whether only a change of the SealedSecret or of its Secret can help. What an admission policy or webhook has denied is
-    /// none of these: both may change unseen.
-    #[must_use]
-    pub(crate) fn waits_for_its_secret(&self) -> bool {
+    pub(crate) fn class(&self) -> &'static Class {
+        use Retry::{AfterChange, AfterSecretChange, Soon, Stalled};
         match self {
-            Self::NotOurs(_)
-            | Self::KeyPlanting(_)
-            | Self::TypeDenied
-            | Self::Immutable
-            | Self::TypeFixed => true,
-            Self::Api { transient, denied, .. } => !transient && !denied,
-            _ => false,
+            Self::Malformed(_) => const { &Class::of_unseal("Malformed", AfterChange) },
+            Self::Unseal(_) if self.is_of_template(template::Class::Expired) => {
+                const { &Class::of_unseal(OUT_OF_TIME, AfterChange) }
+            }
+            Self::Unseal(_) if self.is_of_template(template::Class::Interrupted) => {
+                const { &Class::of_unseal("TemplateInterrupted", Soon) }
+            }
+            Self::Unseal(_) | Self::Undecryptable { .. } => {
+                const { &Class::of_unseal("UnsealFailed", AfterChange) }
+            }
+            Self::KeyPlanting(_) => const { &Class::of_unseal("KeyPlantingRefused", AfterSecretChange) },
+            Self::TypeDenied => const { &Class::of_unseal("TypeDenied", AfterSecretChange) },
+            Self::OverMemoryLimit => const { &Class::of_unseal("OverMemoryLimit", Stalled) },
+            Self::Panicked => const { &Class::of_unseal("InternalError", Soon) },
+            Self::NotOurs(_) => {
+                const { &Class::of_update("NotManaged", AfterSecretChange).with_metric("unmanaged") }
+            }
+            Self::Immutable => {
+                const {
+                    &Class::of_update("Immutable", AfterSecretChange)
+                        .with_event_prefix("the target Secret is immutable: ")
+                }
+            }
+            Self::TypeFixed => const { &Class::of_update("TypeFixed", AfterSecretChange) },
+            Self::NamespaceTerminating => const { &Class::of_update("NamespaceTerminating", Soon) },
+            Self::Api { transient: true, .. } => const { &Class::of_update("UpdateFailed", Soon) },
+            // A policy or webhook may change without a notification.
+            Self::Api { denied: true, .. } => const { &Class::of_update("UpdateFailed", Stalled) },
+            Self::Api { .. } => const { &Class::of_update("UpdateFailed", AfterSecretChange) },
+            Self::Status(_) => const { &Class::of_update("UpdateFailed", Soon).with_metric("status") },
         }
     }
 
-    /// The reason of the event, one of upstream's two.
-    #[must_use]
-    pub(crate) fn event_reason(&self) -> &'static str {
-        match self {
-            Self::Malformed(_)
-            | Self::Unseal(_)
-            | Self::Unopened { .. }
-            | Self::KeyPlanting(_)
-            | Self::TypeDenied
-            | Self::Panicked => "ErrUnsealFailed",
-            Self::NotOurs(_)
-            | Self::Immutable
-            | Self::TypeFixed
-            | Self::NamespaceTerminating
-            | Self::Api { .. }
-            | Self::Status(_) => "ErrUpdateFailed",
-        }
+    fn is_of_template(&self, class: template::Class) -> bool {
+        matches!(self, Self::Unseal(UnsealError::Template(error)) if error.class == class)
     }
 
-    /// The label of the error metric, one of upstream's.
+    /// Returns true for a missing permission: a failure of the namespace and not of the object.
     #[must_use]
-    pub(crate) fn metric_reason(&self) -> &'static str {
-        match self {
-            Self::Malformed(_)
-            | Self::Unseal(_)
-            | Self::Unopened { .. }
-            | Self::KeyPlanting(_)
-            | Self::TypeDenied
-            | Self::Panicked => "unseal",
-            Self::NotOurs(_) => "unmanaged",
-            Self::Immutable | Self::TypeFixed | Self::NamespaceTerminating | Self::Api { .. } => "update",
-            Self::Status(_) => "status",
-        }
+    pub(crate) fn lacks_permission(&self) -> bool {
+        matches!(self, Self::Api { lacks_permission: true, .. })
     }
 
-    /// The message of the condition: upstream prefixes what it could not write.
+    /// Returns the message of the condition. Upstream adds a prefix to failures of writes.
     #[must_use]
     pub(crate) fn condition_message(&self) -> String {
-        let text = if self.is_of_update() { format!("failed update: {self}") } else { self.to_string() };
-        at_most(LONGEST_MESSAGE, text)
+        self.message(self.class().prefix.condition)
     }
 
-    /// The message of the event, which is shorter still.
+    /// Returns the message of the other conditions: the first line of [`Self::condition_message`].
+    #[must_use]
+    pub(crate) fn condition_summary(&self) -> String {
+        let message = self.condition_message();
+        at_most(LONGEST_SUMMARY, message.lines().next().unwrap_or_default().to_owned())
+    }
+
+    /// Returns the message of the event, which is shorter still.
     #[must_use]
     pub(crate) fn event_message(&self) -> String {
-        match self {
-            // Upstream's sentence comes first.
-            Self::Immutable => format!("the target Secret is immutable: {self}"),
-            _ if self.is_of_update() => at_most(LONGEST_MESSAGE, self.to_string()),
-            _ => self.log_message(),
-        }
+        self.message(self.class().prefix.event)
     }
 
-    /// The message of the log line.
+    /// Returns the message of the log line.
     #[must_use]
     pub(crate) fn log_message(&self) -> String {
-        let text = if self.is_of_update() {
-            format!("Failed to update: {self}")
-        } else {
-            format!("Failed to unseal: {self}")
-        };
-        at_most(LONGEST_MESSAGE, text)
+        self.message(self.class().prefix.log)
     }
 
-    fn is_of_update(&self) -> bool {
-        self.event_reason() == "ErrUpdateFailed"
-    }
-
-    /// The reason of the condition.
-    #[must_use]
-    pub(crate) fn condition_reason(&self) -> &'static str {
-        match self {
-            Self::Malformed(_) => "Malformed",
-            _ if self.is_out_of_time() => OUT_OF_TIME,
-            Self::Unseal(_) | Self::Unopened { .. } => "UnsealFailed",
-            Self::KeyPlanting(_) => "KeyPlantingRefused",
-            Self::TypeDenied => "TypeDenied",
-            Self::NotOurs(_) => "NotManaged",
-            Self::Immutable => "Immutable",
-            Self::TypeFixed => "TypeFixed",
-            Self::NamespaceTerminating => "NamespaceTerminating",
-            Self::Api { .. } | Self::Status(_) => "UpdateFailed",
-            Self::Panicked => "InternalError",
-        }
+    fn message(&self, prefix: &str) -> String {
+        at_most(LONGEST_MESSAGE, format!("{prefix}{self}"))
     }
 }
 
-/// The text, or the beginning of it and an ellipsis.
+/// Truncates a text that is too long, and appends an ellipsis.
 fn at_most(bytes: usize, mut text: String) -> String {
     if text.len() > bytes {
         text.truncate(text.floor_char_boundary(bytes));
@@ -263,9 +253,10 @@ fn at_most(bytes: usize, mut text: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sealed_secrets_core::template::TemplateError;
+    use sealed_secrets_core::template::{Class, TemplateError};
 
-    use super::*;
+    use super::Failure;
+    use super::{LONGEST_MESSAGE, LONGEST_SUMMARY, OUT_OF_TIME, Retry};
 
     fn template_failure(class: Class) -> Failure {
         let key = "url".to_owned();
@@ -277,9 +268,16 @@ mod tests {
     fn a_template_that_ran_out_of_time_waits_for_a_change_as_one_that_is_wrong_does() {
         for (class, reason) in [(Class::Expired, OUT_OF_TIME), (Class::Syntax, "UnsealFailed")] {
             let failure = template_failure(class);
-            assert!(!failure.is_transient() && failure.waits_for_a_change(), "{class}");
-            assert_eq!(failure.condition_reason(), reason);
+            assert_eq!(failure.class().retry, Retry::AfterChange, "{class}");
+            assert_eq!(failure.class().condition, reason);
         }
+    }
+
+    #[test]
+    fn a_template_that_waited_too_long_for_the_processor_is_tried_again() {
+        let failure = template_failure(Class::Interrupted);
+        assert_eq!(failure.class().retry, Retry::Soon);
+        assert_eq!(failure.class().condition, "TemplateInterrupted");
     }
 
     #[test]
@@ -289,6 +287,7 @@ mod tests {
             for message in [failure.condition_message(), failure.event_message()] {
                 assert!(message.len() <= LONGEST_MESSAGE + '…'.len_utf8() && message.ends_with('…'));
             }
+            assert!(failure.condition_summary().len() <= LONGEST_SUMMARY + '…'.len_utf8());
         }
     }
 
@@ -301,10 +300,10 @@ mod tests {
     #[test]
     fn what_the_api_server_refuses_for_good_is_told_from_what_it_refuses_now() {
         for code in [400, 413, 422] {
-            assert!(!api_failure(code, "no").is_transient(), "{code}");
+            assert_ne!(api_failure(code, "no").class().retry, Retry::Soon, "{code}");
         }
         for code in [403, 404, 409, 429, 500, 503] {
-            assert!(api_failure(code, "no").is_transient(), "{code}");
+            assert_eq!(api_failure(code, "no").class().retry, Retry::Soon, "{code}");
         }
     }
 
@@ -313,14 +312,15 @@ mod tests {
         let error = serde_json::from_str::<u8>("\"CANARY\"").unwrap_err();
         assert!(error.to_string().contains("CANARY"), "otherwise there is nothing to hide");
         let failure = Failure::api(&kube::Error::SerdeError(error));
-        assert!(failure.is_transient() && !failure.log_message().contains("CANARY"));
+        assert_eq!(failure.class().retry, Retry::Soon);
+        assert!(!failure.log_message().contains("CANARY"));
     }
 
     #[test]
     fn a_status_that_cannot_be_written_is_counted_as_such() {
         let failure = api_failure(500, "no").of_status();
-        assert_eq!((failure.metric_reason(), failure.is_transient()), ("status", true));
-        assert_eq!(api_failure(500, "no").metric_reason(), "update");
+        assert_eq!((failure.class().metric, failure.class().retry), ("status", Retry::Soon));
+        assert_eq!(api_failure(500, "no").class().metric, "update");
     }
 
     #[test]

@@ -1,45 +1,35 @@
-//! The controller: keeps the sealing keys, serves their certificate, and opens SealedSecrets inside the cluster.
+//! The controller: manages the sealing keys, serves their certificate, and decrypts SealedSecrets inside the cluster.
 //!
-//! The way of an object: [`sealed_secret`] watches and queues it, `reconcile` tells its story, `desired` decides (pure),
-//! `apply` writes the Secret, `status` and `event` tell what happened. [`keystore`] alone reads and makes key Secrets and
-//! publishes immutable rings; [`http`] serves the certificate from the latest one.
+//! The path of an object: [`sealed_secret`] watches and queues it, `reconcile` processes it, `desired` decides (pure),
+//! `apply` writes the Secret, `status` and `event` report the result. [`keystore`] alone reads and writes key Secrets
+//! and publishes immutable rings; [`http`] serves the certificate of the latest one.
 
-// A slice that begins or ends inside a character panics with the text.
+// Slicing a string inside a character panics with the text in the message.
 #![cfg_attr(not(test), warn(clippy::string_slice))]
 
-mod api_requests;
-mod api_servers;
+pub(crate) mod api;
 pub mod args;
-mod backoff;
-mod client;
 mod clock;
+mod condition;
 mod context;
 mod error;
-mod event;
-mod fair_semaphore;
-mod home;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 mod http;
-mod key_list;
-mod key_metrics;
+pub(crate) mod installation;
 mod keystore;
-mod log_line;
+mod leadership;
 mod memory_guard;
 mod metrics;
-mod own_kinds;
-mod page_limit;
 mod policy;
-mod process;
 mod sealed_secret;
 mod sealing_keys;
 mod startup;
-mod surroundings;
 pub mod telemetry;
-mod token_file;
-mod unsynced;
+pub(crate) mod template_sources;
 mod usage;
-mod work_limits;
-mod writing;
+pub(crate) mod work;
 
-pub use error::StartError;
 pub use memory_guard::protect_memory;
+pub use startup::error::StartError;
 pub use startup::run;

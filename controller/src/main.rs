@@ -9,10 +9,10 @@ fn main() -> ExitCode {
     let (args, wrong_variables) = Args::of_this_process();
     telemetry::init(&args);
     if let Err(error) = protect_memory() {
-        tracing::warn!("the memory of this process can be dumped: {error}");
+        tracing::warn!("cannot protect the memory of this process from being dumped: {error}");
     }
     for WrongVariable { name, flag } in wrong_variables {
-        tracing::warn!("the variable {name} has a value that --{flag} does not take, and is ignored");
+        tracing::warn!("the variable {name} is ignored, because its value is not valid for --{flag}");
     }
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,16 +1,16 @@
-//! Keeps the memory of this process, which holds private keys and values, to itself.
+//! Protects the memory of this process, which contains private keys and plaintexts, from other processes.
 
 use std::io;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-/// Turns off core dumps, and on Linux reading by other processes of the same user (`ptrace`, `/proc/PID/mem`).
+/// Disables core dumps and, on Linux, access by other processes of the same user (`ptrace`, `/proc/PID/mem`).
 ///
 /// # Errors
-/// Where the system refuses that; nothing else is concerned.
+/// If the system refuses that. The process can continue without this protection.
 pub fn protect_memory() -> io::Result<()> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
-    // The limit says nothing to a program that the kernel pipes dumps to.
+    // The limit does not apply if the kernel pipes dumps to a program.
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
     Ok(())

@@ -118,6 +118,23 @@ fn started_as(user: &str, address: &str) -> (Controller, tempfile::TempDir) {
     (Controller(command.spawn().unwrap()), folder)
 }
 
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_a_controller_that_waits_for_its_exec_plugin() {
+    // The plugin ends too, with nothing, after which the controller would fail.
+    let plugin = "{exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: /bin/sh, \
+                  args: [-c, 'echo >started; exec /bin/sleep 30']}}";
+    let (mut controller, folder) = started_as(plugin, "127.0.0.1:1");
+    let started = folder.path().join("started");
+    while !started.exists() {
+        assert!(controller.0.try_wait().unwrap().is_none(), "it runs the plugin");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let pid = controller.0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(controller.0.wait().unwrap().success());
+}
+
 #[test]
 fn a_token_is_sent_without_the_line_break_at_the_end_of_its_file() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -156,7 +173,7 @@ fn without_a_cluster_it_says_what_to_do() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("give --kubeconfig"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("or set --kubeconfig"));
 }
 
 #[cfg(target_os = "linux")]

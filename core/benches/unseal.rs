@@ -1,5 +1,5 @@
-//! Opening one SealedSecret, beside the private-key operations that it cannot do without: the difference is what this crate
-//! adds. `cargo bench -p sealed-secrets-core` prints both.
+//! Benchmarks decryption of one SealedSecret against its private-key operations alone; the difference is the overhead of this
+//! crate. `cargo bench -p sealed-secrets-core` prints both.
 
 #![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has nothing to tell")]
 
@@ -12,23 +12,23 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use sealed_secrets_core::crypto::{KeyPair, KeySize, envelope};
-use sealed_secrets_core::keyring::{KeyRing, OrderBy, SealingKey};
+use sealed_secrets_core::decryption::{V1Data, decrypt_all};
+use sealed_secrets_core::keyring::{KeyRing, OrderBy, RingKey};
 use sealed_secrets_core::label::Label;
-use sealed_secrets_core::opening::{V1Data, open_all};
 use sealed_secrets_core::seal::seal_secret;
 use sealed_secrets_crds::{Scope, SealedSecret};
 
 const ITEMS: [usize; 3] = [1, 2, 10];
 
-/// Bytes in front of the RSA block of an item: its length.
+/// Length in bytes of the length field before the RSA block of an item.
 const LENGTH_BYTES: usize = 2;
 
-static KEY: LazyLock<Arc<SealingKey>> = LazyLock::new(|| {
+static KEY: LazyLock<Arc<RingKey>> = LazyLock::new(|| {
     let key = KeyPair::generate(KeySize::Rsa4096).expect("a key can be made");
     let pem = key.expose_pkcs1_pem().expect("a key can be written");
     let data = [("tls.key".to_owned(), ByteString(pem.as_bytes().to_vec()))];
     let secret = Secret { data: Some(data.into()), ..Secret::default() };
-    Arc::new(SealingKey::from_secret(&secret, OrderBy::CertNotBefore).expect("a key can be read"))
+    Arc::new(RingKey::from_secret(&secret, OrderBy::CertNotBefore).expect("a key can be read"))
 });
 
 fn main() {
@@ -50,7 +50,7 @@ fn bare_private_key_operations(bencher: Bencher<'_, '_>, items: usize) {
 fn opening(bencher: Bencher<'_, '_>, items: usize) {
     let ring = KeyRing::new(vec![Arc::clone(&KEY)]);
     let sealed = sealed(items);
-    bencher.bench_local(|| open_all(&sealed, &ring, V1Data::Accepted).is_ok());
+    bencher.bench_local(|| decrypt_all(&sealed, &ring, V1Data::Accepted).is_ok());
 }
 
 fn sealed(items: usize) -> SealedSecret {

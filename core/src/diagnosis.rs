@@ -1,6 +1,6 @@
-//! Why items open with no key, told to people: in which other scope they would open, or that no key here fits.
+//! Finds out why items decrypt with no key: sealed in another scope, or for none of the keys here.
 //!
-//! This is no oracle: whoever may create a SealedSecret of that name and namespace can ask for each scope by an annotation.
+//! This is no oracle: any user who may create a SealedSecret of that name and namespace can select each scope by an annotation.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -9,31 +9,31 @@ use sealed_secrets_crds::names::{CLUSTER_WIDE_ANNOTATION, NAMESPACE_WIDE_ANNOTAT
 use sealed_secrets_crds::{Scope, SealedSecret};
 
 use crate::crypto::envelope::Envelope;
+use crate::decrypt_attempt::{DecryptAttempt, KeyOrder};
+use crate::decryption::{DecryptionError, ItemError, decode};
 use crate::keyring::KeyRing;
 use crate::label::Label;
-use crate::opening::{OpenError, OpeningError, decode};
-use crate::trial::{KeyOrder, Trial};
 
-/// Private-key operations that the examination of one object may take.
+/// Maximum number of private-key operations for one object.
 pub const LIMIT: usize = 200;
 
-/// More lines are not shown.
+/// Maximum number of lines in the text.
 const MAX_LINES: usize = 20;
 
-/// What is known of an item that no key of the ring opens under the object's own label.
+/// Finding on an item that no key of the ring decrypts under the object's own label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Finding {
-    /// Its block has this many bytes, and the modulus of no key does.
+    /// The RSA block has this many bytes, which matches the modulus of no key.
     OtherBlockLength(usize),
-    /// The whole item opens in this scope of the object's name and namespace.
+    /// The item decrypts in this scope with the object's name and namespace.
     SealedIn(Scope),
-    /// Every key was tried in every scope.
+    /// All keys were tried in all scopes.
     NoKey,
-    /// The limit was reached before.
+    /// The limit was reached first.
     NotDetermined,
 }
 
-/// What was found, one line for each item. Names items and annotations, never a value.
+/// Findings, one line per item. Contains names of items and annotations, never a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
     scope: Scope,
@@ -42,7 +42,8 @@ pub struct Diagnosis {
 
 impl fmt::Display for Diagnosis {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = |(place, finding): (&String, &Finding)| format!("{place}: {}", tell(*finding, self.scope));
+        let line =
+            |(place, finding): (&String, &Finding)| format!("{place}: {}", describe(*finding, self.scope));
         let mut lines: Vec<String> = self.findings.iter().take(MAX_LINES).map(line).collect();
         if let Some(more) = self.findings.len().checked_sub(MAX_LINES).filter(|more| *more > 0) {
             lines.push(format!("and {more} more items"));
@@ -51,7 +52,7 @@ impl fmt::Display for Diagnosis {
     }
 }
 
-fn tell(finding: Finding, scope: Scope) -> String {
+fn describe(finding: Finding, scope: Scope) -> String {
     match finding {
         Finding::OtherBlockLength(bytes) => format!(
             "it is sealed for a key of {} bits, and no key of this cluster has that size",
@@ -62,7 +63,7 @@ fn tell(finding: Finding, scope: Scope) -> String {
             remedy(sealed_in)
         ),
         Finding::NoKey => {
-            "no key of this cluster opens it under this name and namespace, in any scope: it was \
+            "no key of this cluster decrypts it under this name and namespace, in any scope: it was \
             sealed for another cluster, name or namespace, or its key is gone"
                 .to_owned()
         }
@@ -70,7 +71,7 @@ fn tell(finding: Finding, scope: Scope) -> String {
     }
 }
 
-/// What to do with the annotations of the SealedSecret.
+/// Returns the change to the SealedSecret's annotations that fixes the scope.
 fn remedy(sealed_in: Scope) -> String {
     match sealed_in {
         Scope::Strict => format!(
@@ -85,53 +86,52 @@ fn remedy(sealed_in: Scope) -> String {
     }
 }
 
-/// Where an item stands in the object, and its bytes.
+/// Path of an item in the object, and its ciphertext.
 type Waiting = (String, Vec<u8>);
 
-/// What a slice of an examination has led to.
+/// Result of one slice of an examination.
 pub enum Examined {
-    /// There is more to do.
+    /// Some items are left.
     Unfinished(Examination),
-    /// The result.
+    /// All items are done.
     Finished(Diagnosis),
 }
 
-/// Items being tried in the scopes that are not the object's, one slice of private-key operations at a time and at most
-/// [`LIMIT`] in all.
+/// Tries items in the other scopes, one slice of private-key operations at a time and at most [`LIMIT`] in all.
 pub struct Examination {
     keys: KeyOrder,
     scope: Scope,
     others: Vec<(Scope, Label)>,
     waiting: VecDeque<Waiting>,
-    /// For the first item that waits: the place among `others`, and that of the next key.
-    place: (usize, usize),
+    /// For the first waiting item: the index into `others`, and the index of the next key.
+    cursor: (usize, usize),
     left: usize,
     findings: BTreeMap<String, Finding>,
 }
 
 impl Examination {
-    /// Begins with what `error` says of `sealed`; `None` when that says all, so that there is nothing to examine.
+    /// Starts with the items of `sealed` that failed with `error`. `None` if nothing needs an examination.
     #[must_use]
-    pub fn new(sealed: &SealedSecret, ring: &KeyRing, error: &OpeningError) -> Option<Self> {
+    pub fn new(sealed: &SealedSecret, ring: &KeyRing, error: &DecryptionError) -> Option<Self> {
         let metadata = &sealed.metadata;
         let scope = Scope::from_annotations(metadata.annotations.as_ref());
         let (namespace, name) =
             (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
         let others = Scope::ALL.into_iter().filter(|other| *other != scope);
         let others = others.map(|other| (other, Label::new(other, namespace, name))).collect();
-        let (waiting, findings) = sort(unopened(sealed, error), ring);
+        let (waiting, findings) = sort(undecryptable(sealed, error), ring);
         let nothing = waiting.is_empty() && findings.is_empty();
         let keys = KeyOrder::new(ring, &[]);
-        (!nothing).then_some(Self { keys, scope, others, waiting, place: (0, 0), left: LIMIT, findings })
+        (!nothing).then_some(Self { keys, scope, others, waiting, cursor: (0, 0), left: LIMIT, findings })
     }
 
-    /// How many more private-key operations it may take.
+    /// Returns the number of private-key operations that are left.
     #[must_use]
     pub fn left(&self) -> usize {
         if self.waiting.is_empty() { 0 } else { self.left }
     }
 
-    /// Goes on with at most this many private-key operations. CPU-bound.
+    /// Continues with at most this many private-key operations. CPU-bound.
     #[must_use]
     pub fn advance(mut self, operations: usize) -> Examined {
         let mut slice = operations.min(self.left);
@@ -141,7 +141,7 @@ impl Examination {
                 self.waiting.push_front((place, bytes));
                 break;
             };
-            self.place = (0, 0);
+            self.cursor = (0, 0);
             self.findings.insert(place, finding);
         }
         self.left += slice;
@@ -153,38 +153,38 @@ impl Examination {
         Examined::Finished(Diagnosis { scope: self.scope, findings: self.findings })
     }
 
-    /// `None` when the operations are used up.
+    /// Returns `None` if the operations are used up.
     fn examine(&mut self, bytes: &[u8], operations: &mut usize) -> Option<Finding> {
         let Ok(envelope) = Envelope::parse(bytes) else { return Some(Finding::NoKey) };
-        while let Some((scope, label)) = self.others.get(self.place.0) {
-            match self.keys.open(&envelope, label, &mut self.place.1, operations) {
-                Trial::Opened(..) => return Some(Finding::SealedIn(*scope)),
-                Trial::NoKey => self.place = (self.place.0 + 1, 0),
-                Trial::OutOfOperations => return None,
+        while let Some((scope, label)) = self.others.get(self.cursor.0) {
+            match self.keys.open(&envelope, label, &mut self.cursor.1, operations) {
+                DecryptAttempt::Decrypted(..) => return Some(Finding::SealedIn(*scope)),
+                DecryptAttempt::NoKey => self.cursor = (self.cursor.0 + 1, 0),
+                DecryptAttempt::OutOfOperations => return None,
             }
         }
         Some(Finding::NoKey)
     }
 }
 
-/// The items that no key opened: where they stand, and their bytes.
-fn unopened(sealed: &SealedSecret, error: &OpeningError) -> Vec<Waiting> {
+/// Returns path and ciphertext of the items that no key decrypted.
+fn undecryptable(sealed: &SealedSecret, error: &DecryptionError) -> Vec<Waiting> {
     match error {
-        OpeningError::Items(errors) => {
-            let without_key = errors.iter().filter(|(_, cause)| **cause == OpenError::NoKey);
+        DecryptionError::Items(errors) => {
+            let without_key = errors.iter().filter(|(_, cause)| **cause == ItemError::NoKey);
             let bytes = |key: &str| decode(sealed.spec.encrypted_data.get(key)?).ok();
             without_key
                 .filter_map(|(key, _)| Some((format!("spec.encryptedData[{key:?}]"), bytes(key)?)))
                 .collect()
         }
-        OpeningError::V1(OpenError::NoKey) => {
+        DecryptionError::V1(ItemError::NoKey) => {
             sealed.spec.data.iter().map(|data| ("spec.data".to_owned(), data.0.clone())).collect()
         }
         _ => Vec::new(),
     }
 }
 
-/// Those that a key of the ring could open, and what is known of the others.
+/// Separates the items that some key of the ring fits from those that already have a finding.
 fn sort(items: Vec<Waiting>, ring: &KeyRing) -> (VecDeque<Waiting>, BTreeMap<String, Finding>) {
     let (mut waiting, mut findings) = (VecDeque::new(), BTreeMap::new());
     for (place, bytes) in items {

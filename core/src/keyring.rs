@@ -1,4 +1,4 @@
-//! The controller's keys: an immutable, totally ordered ring.
+//! The controller's key ring: immutable and totally ordered.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -17,49 +17,60 @@ use crate::crypto::{CertificateError, Fingerprint, KeyPair, KeyPairError, Sealin
 const PRIVATE_KEY_FIELD: &str = "tls.key";
 const CERTIFICATE_FIELD: &str = "tls.crt";
 
-/// A certificate may predate its Secret by any time, but not postdate it by more than this (a clock had jumped).
+/// A certificate may predate its Secret by any time, but postdate it by at most this much, since a clock may have jumped.
 const MAX_LEAD_OF_NOT_BEFORE: SignedDuration = SignedDuration::from_hours(24);
 
-/// What "newest" means.
+/// Time by which the newest key is determined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OrderBy {
-    /// The certificate's start of validity.
+    /// Start of the certificate's validity.
     #[default]
     CertNotBefore,
-    /// The Secret's creation time.
+    /// Creation time of the Secret.
     SecretCreationTimestamp,
 }
 
-/// Why a key Secret holds no usable private key. No variant carries key material.
+/// The key Secret holds no usable private key. No variant carries key material.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum KeySecretError {
     /// The field is absent or empty.
     #[error("field data[\"tls.key\"] is missing")]
     NoPrivateKey,
-    /// The field cannot be used.
+    /// The field does not hold a usable key.
     #[error("field data[\"tls.key\"]: {0}")]
     PrivateKey(#[from] KeyPairError),
 }
 
-/// Why a key may open but never lead: its certificate must not be handed out.
+/// Reason why a key may decrypt but never be the primary key: its certificate must not be offered for sealing.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum CertificateProblem {
     /// The field is absent or empty.
-    #[error("field data[\"tls.crt\"] is missing; the key opens SealedSecrets but is not offered for sealing")]
-    Missing,
-    /// The field cannot be used.
-    #[error("field data[\"tls.crt\"]: {0}; the key opens SealedSecrets but is not offered for sealing")]
-    Unusable(#[from] CertificateError),
-    /// It belongs to another key.
     #[error(
-        "field data[\"tls.crt\"] does not match the private key in data[\"tls.key\"]; the key opens SealedSecrets but is not offered for sealing"
+        "field data[\"tls.crt\"] is missing; the key decrypts SealedSecrets but is not offered for sealing"
+    )]
+    Missing,
+    /// The field does not hold a usable certificate.
+    #[error("field data[\"tls.crt\"]: {0}; the key decrypts SealedSecrets but is not offered for sealing")]
+    Unusable(#[from] CertificateError),
+    /// The certificate belongs to another key.
+    #[error(
+        "field data[\"tls.crt\"] does not match the private key in data[\"tls.key\"]; the key decrypts SealedSecrets but is not offered for sealing"
     )]
     Mismatch,
 }
 
-/// One key of the ring with what is known of it.
+/// Joins the lists of the labelled key Secrets and of the legacy one, which has only its name. Each name occurs once, in the version
+/// of the later list: the legacy Secret may be labelled or unlabelled between the lists.
+#[must_use]
+pub fn join_lists(mut labelled: Vec<Secret>, legacy: Vec<Secret>) -> Vec<Secret> {
+    labelled.retain(|secret| legacy.iter().all(|later| later.metadata.name != secret.metadata.name));
+    labelled.extend(legacy);
+    labelled
+}
+
+/// A key of the ring and its metadata.
 #[derive(Debug)]
-pub struct SealingKey {
+pub struct RingKey {
     name: String,
     key_pair: KeyPair,
     certificate: Result<SealingCertificate, CertificateProblem>,
@@ -68,14 +79,15 @@ pub struct SealingKey {
     order_time: Timestamp,
 }
 
-impl SealingKey {
-    /// Reads a key Secret: `data["tls.key"]` and `data["tls.crt"]`, whatever the Secret's type (compatibility 4.6).
+impl RingKey {
+    /// Reads a key Secret: `data["tls.key"]` and `data["tls.crt"]`, for any type of Secret (docs/compatibility.md, section 4.6).
     ///
-    /// A key whose certificate is missing, unreadable or another key's is accepted, since it may be needed to open
-    /// (key-rotation rule 6); [`problem`](Self::problem) then says why it never leads.
+    /// A key with a missing, unreadable or foreign certificate is accepted, since items may need it
+    /// (docs/rotation-rules.md, rule 6);
+    /// [`problem`](Self::problem) then returns why it is never the primary key.
     ///
     /// # Errors
-    /// When there is no usable RSA private key in it.
+    /// Returns an error if the Secret holds no usable RSA private key.
     pub fn from_secret(secret: &Secret, order_by: OrderBy) -> Result<Self, KeySecretError> {
         let private = field(secret, PRIVATE_KEY_FIELD).ok_or(KeySecretError::NoPrivateKey)?;
         let key_pair = KeyPair::from_pem(&private)?;
@@ -92,128 +104,131 @@ impl SealingKey {
         Ok(Self { name, key_pair, certificate, pending, not_before, order_time })
     }
 
-    /// Name of the key Secret.
+    /// Returns the name of the key Secret.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The key itself.
+    /// Returns the key pair.
     #[must_use]
     pub fn key_pair(&self) -> &KeyPair {
         &self.key_pair
     }
 
-    /// Its certificate, when that can be handed out.
+    /// Returns the certificate, if it may be offered for sealing.
     #[must_use]
     pub fn certificate(&self) -> Option<&SealingCertificate> {
         self.certificate.as_ref().ok()
     }
 
-    /// Why it has no certificate that can be handed out.
+    /// Returns why the key has no certificate that may be offered for sealing.
     #[must_use]
     pub fn problem(&self) -> Option<&CertificateProblem> {
         self.certificate.as_ref().err()
     }
 
-    /// Whether it may be offered for sealing: active, with a certificate of its own.
+    /// Returns true if the key may be the primary key: it is active and has its own certificate.
     #[must_use]
-    pub fn may_lead(&self) -> bool {
+    pub fn may_be_primary(&self) -> bool {
         !self.pending && self.certificate.is_ok()
     }
 
-    /// The certificate's start of validity, or the Secret's creation time where the former is absent or lies more than 24
-    /// hours after the latter. Rotation is judged on it.
+    /// Returns the start of the certificate's validity, or the Secret's creation time if the former is absent or more than 24
+    /// hours later. Rotation judges the age of the key by it.
     #[must_use]
     pub fn not_before(&self) -> Timestamp {
         self.not_before
     }
 
-    /// The time that orders the ring.
+    /// Returns the time by which the ring is ordered.
     #[must_use]
     pub fn order_time(&self) -> Timestamp {
         self.order_time
     }
 
-    /// The fingerprint of its public half.
+    /// Returns the fingerprint of the public key.
     #[must_use]
     pub fn fingerprint(&self) -> &Fingerprint {
         self.key_pair.fingerprint()
     }
 }
 
-/// All keys that open, newest first: a snapshot that never changes.
+/// Immutable snapshot of all keys that decrypt, newest first.
 ///
-/// The order is total, by time and then by fingerprint (key-rotation rule 7), so that all replicas agree on the newest.
+/// The order is total, by time and then by fingerprint (docs/rotation-rules.md, rule 7), so that all replicas
+/// agree on the newest key.
 #[derive(Clone, Debug, Default)]
 pub struct KeyRing {
-    keys: Vec<Arc<SealingKey>>,
-    primary: Option<Arc<SealingKey>>,
+    keys: Vec<Arc<RingKey>>,
+    primary: Option<Arc<RingKey>>,
     compromised: BTreeSet<Fingerprint>,
     identity: OnceLock<String>,
 }
 
 impl KeyRing {
-    /// A ring of these keys. Of two Secrets with the same key the one that leads is kept, else the first.
+    /// Creates a ring of these keys. Of several Secrets with the same key, the one that is primary is kept, else the first.
     #[must_use]
-    pub fn new(mut keys: Vec<Arc<SealingKey>>) -> Self {
+    pub fn new(mut keys: Vec<Arc<RingKey>>) -> Self {
         keys.sort_by(|a, b| rank(b).cmp(&rank(a)));
-        let mut distinct: Vec<Arc<SealingKey>> = Vec::with_capacity(keys.len());
+        let mut distinct: Vec<Arc<RingKey>> = Vec::with_capacity(keys.len());
         for key in keys {
             match distinct.iter_mut().find(|kept| kept.fingerprint() == key.fingerprint()) {
-                Some(kept) if !kept.may_lead() && key.may_lead() => *kept = key,
+                Some(kept) if !kept.may_be_primary() && key.may_be_primary() => *kept = key,
                 Some(_) => {}
                 None => distinct.push(key),
             }
         }
         distinct.sort_by(|a, b| rank(b).cmp(&rank(a)));
-        let primary = distinct.iter().find(|key| key.may_lead()).cloned();
+        let primary = distinct.iter().find(|key| key.may_be_primary()).cloned();
         Self { keys: distinct, primary, ..Self::default() }
     }
 
-    /// The same keys, led by this one if it may lead, and by none otherwise.
+    /// Sets the primary key, if that key may be primary; else the ring has none.
     #[must_use]
-    pub fn led_by(self, primary: Option<&Fingerprint>) -> Self {
-        let chosen = self.keys.iter().find(|key| Some(key.fingerprint()) == primary && key.may_lead());
+    pub fn with_primary(self, primary: Option<&Fingerprint>) -> Self {
+        let chosen = self.keys.iter().find(|key| Some(key.fingerprint()) == primary && key.may_be_primary());
         Self { primary: chosen.cloned(), ..self }
     }
 
-    /// The same keys, of which somebody else may have these.
+    /// Sets the compromised keys.
     #[must_use]
     pub fn with_compromised(self, compromised: BTreeSet<Fingerprint>) -> Self {
         Self { compromised, ..self }
     }
 
-    /// Whether somebody else may have this key. It may still open, and is named also when it is off the ring.
+    /// Returns true if the key is compromised. Compromised keys may still decrypt, and are included even if they are off the
+    /// ring.
     #[must_use]
     pub fn is_compromised(&self, key: &Fingerprint) -> bool {
         self.compromised.contains(key)
     }
 
-    /// Every key that [`is_compromised`](Self::is_compromised) holds of.
+    /// Returns all keys for which [`is_compromised`](Self::is_compromised) is true.
     #[must_use]
     pub fn compromised(&self) -> &BTreeSet<Fingerprint> {
         &self.compromised
     }
 
-    /// The key that is offered for sealing: the newest that may lead, if no other was chosen.
+    /// Returns the key that is offered for sealing. Defaults to the newest key that may be primary.
     #[must_use]
-    pub fn primary(&self) -> Option<&Arc<SealingKey>> {
+    pub fn primary(&self) -> Option<&Arc<RingKey>> {
         self.primary.as_ref()
     }
 
-    /// The newest key, pending ones included.
+    /// Returns the newest key, pending keys included.
     #[must_use]
-    pub fn newest(&self) -> Option<&Arc<SealingKey>> {
+    pub fn newest(&self) -> Option<&Arc<RingKey>> {
         self.keys.first()
     }
 
-    /// The keys, newest first.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<SealingKey>> {
+    /// Iterates over the keys, newest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<RingKey>> {
         self.keys.iter()
     }
 
-    /// Names the set of keys: equal for rings of the same keys whatever their Secrets, and for no others (base64 of a SHA-256).
+    /// Returns an identifier of the set of keys, base64 of a SHA-256. Rings have the same one if and only if they hold the same
+    /// keys, from whatever Secrets.
     #[must_use]
     pub fn identity(&self) -> &str {
         self.identity.get_or_init(|| {
@@ -224,26 +239,26 @@ impl KeyRing {
         })
     }
 
-    /// The fingerprint with this text, if such a key is on the ring.
+    /// Returns the fingerprint with this text, if the ring holds that key.
     #[must_use]
     pub fn fingerprint(&self, text: &str) -> Option<&Fingerprint> {
         self.keys.iter().map(|key| key.fingerprint()).find(|fingerprint| fingerprint.as_str() == text)
     }
 
-    /// How many keys there are.
+    /// Returns the number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if the ring has no keys.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 }
 
-fn rank(key: &SealingKey) -> (Timestamp, &Fingerprint) {
+fn rank(key: &RingKey) -> (Timestamp, &Fingerprint) {
     (key.order_time(), key.fingerprint())
 }
 

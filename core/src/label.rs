@@ -1,18 +1,18 @@
-//! What binds a sealed item to its place.
+//! RSA-OAEP labels, which bind a sealed item to its scope.
 
 use std::fmt;
 
 use sealed_secrets_crds::{Scope, SealedSecret};
 
-/// The RSA-OAEP label of an item: it opens only under the label that it was sealed with.
+/// RSA-OAEP label of an item, which decrypts only under the label that it was sealed with.
 ///
-/// Bytes as in compatibility 4.1: strict `namespace/name`, namespace-wide `namespace`, cluster-wide empty. The key of the
-/// item within the Secret is not part of it.
+/// The bytes follow docs/compatibility.md, section 4.2: `namespace/name` for strict, `namespace` for namespace-wide, empty for
+/// cluster-wide. The key of the item within the Secret is not part of the label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Label(String);
 
 impl Label {
-    /// The label for an object of this namespace and name under `scope`.
+    /// Returns the label of an object with this namespace and name in `scope`.
     #[must_use]
     pub fn new(scope: Scope, namespace: &str, name: &str) -> Self {
         match scope {
@@ -22,8 +22,8 @@ impl Label {
         }
     }
 
-    /// The label that the controller opens this object's items with: scope, namespace and name of the object itself, never
-    /// of its template.
+    /// Returns the label for decrypting the items of this object. It uses scope, namespace and name of the object itself, never
+    /// those of its template.
     #[must_use]
     pub fn of(sealed: &SealedSecret) -> Self {
         let metadata = &sealed.metadata;
@@ -32,7 +32,7 @@ impl Label {
         Self::new(scope, &text(&metadata.namespace), &text(&metadata.name))
     }
 
-    /// The bytes that go into the OAEP padding.
+    /// Returns the label bytes for the OAEP padding.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()

@@ -1,15 +1,15 @@
-//! Names and keys by the API server's rules, so that people hear of a mistake before they deploy it.
+//! Validates names and keys by the API server's rules, so that users see mistakes before they deploy.
 
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Secret;
 
-/// Bytes of a DNS subdomain, and of a key.
-const LONGEST: usize = 253;
-/// Bytes of a DNS label.
-const LONGEST_LABEL: usize = 63;
+/// Maximum length of a name (a DNS subdomain) and of a key, in bytes.
+pub const LONGEST_NAME: usize = 253;
+/// Maximum length of a DNS label, and of the value of a label, in bytes.
+pub const LONGEST_LABEL: usize = 63;
 
-/// What the API server will refuse in a Secret that has these names and keys: one sentence each.
+/// Returns the reasons why the API server would reject the names and keys of this Secret, one sentence each.
 #[must_use]
 pub fn refusals(secret: &Secret) -> Vec<String> {
     let metadata = &secret.metadata;
@@ -21,18 +21,18 @@ pub fn refusals(secret: &Secret) -> Vec<String> {
     name.into_iter().chain(namespace).chain(keys.into_iter().filter_map(|key| refused_key(key))).collect()
 }
 
-/// What is wrong with a `metadata.name`, if anything; an empty one counts as none.
+/// Returns why a `metadata.name` is invalid. An empty name counts as absent.
 #[must_use]
 pub fn refused_name(name: &str) -> Option<String> {
-    let is_right = name.len() <= LONGEST && name.split('.').all(is_label);
+    let is_right = name.len() <= LONGEST_NAME && name.split('.').all(is_label);
     (!is_right && !name.is_empty()).then(|| {
         format!(
-            "metadata.name {name:?}: a name has at most {LONGEST} lower case letters, digits, - and ., and begins and ends with a letter or digit"
+            "metadata.name {name:?}: a name has at most {LONGEST_NAME} lower case letters, digits, - and ., and begins and ends with a letter or digit"
         )
     })
 }
 
-/// What is wrong with a `metadata.namespace`, if anything; an empty one counts as none.
+/// Returns why a `metadata.namespace` is invalid. An empty one counts as absent.
 #[must_use]
 pub fn refused_namespace(namespace: &str) -> Option<String> {
     let is_right = namespace.len() <= LONGEST_LABEL && is_label(namespace);
@@ -43,22 +43,52 @@ pub fn refused_namespace(namespace: &str) -> Option<String> {
     })
 }
 
-/// What is wrong with the key of an item, if anything.
+/// The API server's rule for keys of items.
+pub const KEY_RULE: &str =
+    "a key has 1 to 253 letters, digits, -, _ and ., and is neither . nor begins with ..";
+/// The API server's rule for keys of labels and annotations.
+pub const QUALIFIED_NAME_RULE: &str = "a key is a name of 1 to 63 letters, digits, -, _ and ., which begins and ends with a letter or digit, after a DNS name and / if it has a prefix";
+/// The API server's rule for values of labels.
+pub const LABEL_VALUE_RULE: &str = "the value of a label is empty, or has at most 63 letters, digits, -, _ and ., and begins and ends with a letter or digit";
+
+/// Returns true if the text is a valid key of a label or annotation.
+#[must_use]
+pub fn is_qualified_name(text: &str) -> bool {
+    match text.split_once('/') {
+        Some((prefix, name)) => {
+            prefix.len() <= LONGEST_NAME && prefix.split('.').all(is_label) && is_label_word(name)
+        }
+        None => is_label_word(text),
+    }
+}
+
+/// Returns true if the text is a valid value of a label.
+#[must_use]
+pub fn is_label_value(text: &str) -> bool {
+    text.is_empty() || is_label_word(text)
+}
+
+fn is_label_word(text: &str) -> bool {
+    let is_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    bytes.len() <= LONGEST_LABEL
+        && is_end(bytes.first())
+        && is_end(bytes.last())
+        && bytes.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+/// Returns why the key of an item is invalid.
 #[must_use]
 pub fn refused_key(key: &str) -> Option<String> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    let is_right = (1..=LONGEST).contains(&key.len())
+    let is_right = (1..=LONGEST_NAME).contains(&key.len())
         && key.bytes().all(is_allowed)
         && key != "."
         && !key.starts_with("..");
-    (!is_right).then(|| {
-        format!(
-            "data[{key:?}]: a key has 1 to {LONGEST} letters, digits, -, _ and ., and is neither . nor begins with .."
-        )
-    })
+    (!is_right).then(|| format!("data[{key:?}]: {KEY_RULE}"))
 }
 
-/// One part of a DNS name. Its length counts only where it stands alone.
+/// Returns true if the text is one part of a DNS name. Its length is limited only if it stands alone.
 fn is_label(text: &str) -> bool {
     let is_end =
         |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
@@ -81,7 +111,10 @@ mod tests {
         let longer = "a".repeat(254);
         for name in ["runnerToken", "a_b", "-a", "a-", "a..b", ".a", "a.", "a/b", "a b", "é", "a.-b", &longer]
         {
-            assert!(refused_name(name).is_some_and(|said| said.contains(&format!("{name:?}"))), "{name}");
+            assert!(
+                refused_name(name).is_some_and(|refusal| refusal.contains(&format!("{name:?}"))),
+                "{name}"
+            );
         }
     }
 
@@ -109,12 +142,26 @@ mod tests {
     }
 
     #[test]
+    fn keys_and_values_of_labels_are_judged_as_the_api_server_judges_them() {
+        let (long, longer) = ("a".repeat(63), "a".repeat(64));
+        for key in ["app", "App_1.x-y", "example.org/team", "a.b/C", long.as_str()] {
+            assert!(is_qualified_name(key), "{key}");
+        }
+        for key in ["", "-x", "x-", "/a", "a/", "a/b/c", "Example.org/a", "a b", "é", longer.as_str()] {
+            assert!(!is_qualified_name(key), "{key}");
+        }
+        for (value, is_right) in [("", true), ("a_B", true), ("-x", false), (&long, true), (&longer, false)] {
+            assert_eq!(is_label_value(value), is_right, "{value}");
+        }
+    }
+
+    #[test]
     fn a_secret_is_judged_with_all_its_keys() {
         let secret = serde_json::json!({
             "metadata": {"name": "X", "namespace": "Y"}, "data": {"a/b": "", "good": ""}, "stringData": {"c d": ""}
         });
-        let said = refusals(&serde_json::from_value(secret).unwrap());
-        let places: Vec<&str> = said.iter().map(|said| said.split(": ").next().unwrap()).collect();
+        let found = refusals(&serde_json::from_value(secret).unwrap());
+        let places: Vec<&str> = found.iter().map(|refusal| refusal.split(": ").next().unwrap()).collect();
         assert_eq!(
             places,
             ["metadata.name \"X\"", "metadata.namespace \"Y\"", "data[\"a/b\"]", "data[\"c d\"]"]

@@ -1,4 +1,4 @@
-//! Secret to SealedSecret.
+//! Converts a Secret to a SealedSecret.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,10 @@ use crate::crypto::PublicKey;
 use crate::crypto::envelope::{self, SealValueError};
 use crate::label::Label;
 
-/// Why a Secret cannot be sealed.
+/// Reason why a Secret cannot be sealed.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum SealError {
-    /// The scope binds to a namespace and there is none; upstream's words.
+    /// The scope requires a namespace and the Secret has none; upstream's wording.
     #[error("secret must declare a namespace")]
     NoNamespace,
     /// An item cannot be encrypted.
@@ -27,15 +27,15 @@ pub enum SealError {
     Item {
         /// Key of the item.
         key: String,
-        /// What is wrong with its value.
+        /// Error of its value.
         cause: SealValueError,
     },
 }
 
-/// Seals one value: the base64 text (standard alphabet, padded) that stands in `spec.encryptedData`.
+/// Seals one value and returns base64 text (standard alphabet, padded) for `spec.encryptedData`.
 ///
 /// # Errors
-/// When the value is longer than AES-GCM allows.
+/// Returns an error if the value is longer than AES-GCM allows.
 pub fn seal_value(
     rng: &mut impl CryptoRng,
     key: &PublicKey,
@@ -45,15 +45,15 @@ pub fn seal_value(
     envelope::seal(rng, key, label, value).map(|item| STANDARD.encode(item))
 }
 
-/// Seals a whole Secret under the scope that its annotations name.
+/// Seals a whole Secret under the scope that its annotations select.
 ///
-/// `stringData` beats `data` on the same key. The SealedSecret carries name, namespace and scope annotation; labels, other
-/// annotations, type and immutable go to the template, without what belongs to one stored object (uid, resourceVersion and
-/// the like), ownerReferences, finalizers, managedFields, and the annotations in which kubectl and kubecfg keep the
-/// plaintext (compatibility 4.3).
+/// `stringData` overrides `data` for the same key. The SealedSecret gets name, namespace and scope annotation; the template gets
+/// labels, other annotations, type and immutable, without the fields of a stored object (uid, resourceVersion and the like),
+/// ownerReferences, finalizers, managedFields, and the annotations in which kubectl and kubecfg keep the plaintext
+/// (docs/compatibility.md, section 4.3).
 ///
 /// # Errors
-/// When the scope needs a namespace that the Secret does not declare, or an item is too long.
+/// Returns an error if the scope needs a namespace that the Secret does not declare, or an item is too long.
 pub fn seal_secret(
     rng: &mut impl CryptoRng,
     key: &PublicKey,

@@ -1,4 +1,4 @@
-//! SealedSecret to Secret.
+//! Converts a SealedSecret to a Secret.
 
 use std::collections::BTreeSet;
 
@@ -11,18 +11,18 @@ use sealed_secrets_crds::names::{
 use sealed_secrets_crds::{SealedSecret, SecretTemplate};
 use thiserror::Error;
 
+pub use crate::decryption::V1Data;
+use crate::decryption::{Content, DecryptedItems, DecryptionError, decrypt_all};
 use crate::keyring::KeyRing;
-pub use crate::opening::V1Data;
-use crate::opening::{Content, OpenedItems, OpeningError, open_all};
 use crate::template::{Budget, Rendered, Sources, TemplateError, render_secret};
 
-/// Why an object does not become a Secret. No variant carries plaintext.
+/// Reason why an object cannot be converted. No variant carries plaintext.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum UnsealError {
-    /// What is sealed does not open.
+    /// An item does not decrypt.
     #[error("{0}")]
-    Opening(#[from] OpeningError),
-    /// The deprecated `spec.data` opens to something else than a Secret.
+    Decryption(#[from] DecryptionError),
+    /// The deprecated `spec.data` decrypts to something other than a Secret.
     #[error("the deprecated 'data' field does not hold a Secret as JSON")]
     V1NotASecret,
     /// A template of `spec.template.data` fails.
@@ -30,7 +30,7 @@ pub enum UnsealError {
     Template(#[from] TemplateError),
 }
 
-/// What rendering templates may cost, and where it takes time and randomness from.
+/// Limits of template rendering, and its sources of time and randomness.
 pub struct Renderer<'a> {
     /// Limits on the templates of one object.
     pub budget: &'a Budget,
@@ -38,34 +38,34 @@ pub struct Renderer<'a> {
     pub sources: &'a mut dyn Sources,
 }
 
-/// What an object opens to.
+/// Result of unsealing an object.
 pub struct Unsealed {
     /// The Secret.
     pub secret: Secret,
-    /// Keys of its data that another rendering would change, because their templates use the clock or randomness.
+    /// Data keys whose values change with each rendering, because their templates use the clock or randomness.
     pub volatile: BTreeSet<String>,
 }
 
-/// The Secret that a SealedSecret describes: [`open_all`], then [`secret_of`].
+/// Returns the Secret that a SealedSecret describes: [`decrypt_all`], then [`secret_of`].
 ///
 /// # Errors
-/// When anything in it does not open or render; there is no partial result.
+/// Returns an error if an item does not decrypt or a template does not render; there is no partial result.
 pub fn unseal(
     sealed: &SealedSecret,
     ring: &KeyRing,
     v1_data: V1Data,
     renderer: &mut Renderer<'_>,
 ) -> Result<Unsealed, UnsealError> {
-    secret_of(sealed, open_all(sealed, ring, v1_data)?, renderer)
+    secret_of(sealed, decrypt_all(sealed, ring, v1_data)?, renderer)
 }
 
-/// The Secret that `sealed` describes (compatibility 4.4), whose content has been opened: labels, annotations, type and
-/// immutable of the template, the items with the rendered templates, and the name and namespace of the SealedSecret. It is
-/// owned by the SealedSecret when that has a uid and the template does not ask otherwise; ownerReferences and finalizers of a
-/// template are ignored.
+/// Builds the Secret that `sealed` describes from its decrypted content (docs/compatibility.md, section 4.4): labels, annotations,
+/// type and immutable of the template, the items and rendered templates, and name and namespace of the SealedSecret. The
+/// SealedSecret becomes its owner if it has a uid, unless the template disables that. ownerReferences and finalizers of a template
+/// are ignored.
 ///
 /// # Errors
-/// When anything in it does not render; there is no partial result.
+/// Returns an error if a template does not render; there is no partial result.
 pub fn secret_of(
     sealed: &SealedSecret,
     content: Content,
@@ -84,14 +84,14 @@ pub fn secret_of(
 
 fn from_items(
     template: &SecretTemplate,
-    items: OpenedItems,
+    items: DecryptedItems,
     renderer: &mut Renderer<'_>,
 ) -> Result<Unsealed, UnsealError> {
     let Rendered { data, volatile } = match template.data.as_ref().filter(|templates| !templates.is_empty()) {
         Some(templates) => render_secret(templates, &items, renderer.budget, renderer.sources)?,
         None => Rendered { data: items, volatile: BTreeSet::new() },
     };
-    // The plaintext leaves its wiped buffers here: the API type has none.
+    // The plaintext is copied from wiped buffers into the API type, which is not wiped.
     let data =
         data.into_iter().map(|(key, mut value)| (key, ByteString(std::mem::take(&mut *value)))).collect();
     let secret = Secret {
@@ -105,7 +105,7 @@ fn from_items(
 }
 
 fn from_v1(plaintext: &[u8]) -> Result<Secret, UnsealError> {
-    // The cause is dropped: serde_json quotes what it read.
+    // The cause is dropped: serde_json quotes its input.
     let secret: Secret = serde_json::from_slice(plaintext).map_err(|_| UnsealError::V1NotASecret)?;
     Ok(Secret { metadata: kept_metadata(secret.metadata), ..secret })
 }

@@ -1,19 +1,25 @@
-//! How much memory a SealedSecret takes while it is worked on.
+//! Estimates the memory that reconciling a SealedSecret takes.
 
-/// Copies of its text that there are at the same time while the Secret is written: the one that is there, the one that is wanted,
-/// the request and the answer.
+/// Number of simultaneous copies of the object's text while the Secret is written: existing and desired Secret, request and
+/// response.
 const COPIES: usize = 7;
 
-/// What all copies of a field or element take besides its text, its places in the managedFields included.
+/// Bytes for all copies of a field or element besides its text, its managedFields entries included.
 const NODE: usize = 700;
 
-/// The bytes of heap that an object takes at most of which `texts` are the JSON texts that its author decides on.
+/// Returns an upper bound of the heap bytes for an object, given `texts`, the JSON texts of its user-controlled fields.
 #[must_use]
 pub fn heap_of<'a>(texts: impl IntoIterator<Item = &'a str>) -> usize {
-    texts.into_iter().map(|text| COPIES * text.len() + NODE * nodes(text)).sum()
+    texts.into_iter().map(|text| heap_for(text.len(), nodes(text))).sum()
 }
 
-/// At least as many as there are fields and elements in a JSON text: each follows a comma or an opening bracket.
+/// Returns an upper bound of the heap bytes for so many bytes of text in so many fields.
+#[must_use]
+pub const fn heap_for(bytes: usize, fields: usize) -> usize {
+    COPIES.saturating_mul(bytes).saturating_add(NODE.saturating_mul(fields))
+}
+
+/// Returns an upper bound of the number of fields and elements in a JSON text: each follows a comma or an opening bracket.
 fn nodes(json: &str) -> usize {
     let (mut nodes, mut is_in_string, mut is_escaped) = (0, false, false);
     for byte in json.bytes() {

@@ -1,4 +1,4 @@
-//! Every example in docs/templates.md gives what the page says.
+//! Checks that every example in docs/templates.md gives the documented result.
 
 #![expect(
     clippy::unwrap_used,
@@ -65,7 +65,7 @@ fn the_documented_limits_are_the_defaults() {
     assert_eq!((budget.output, budget.steps), (1 << 20, 2_000_000));
 }
 
-// What upstream's kubeseal 0.40.0 printed with --recovery-unseal for the same manifests.
+// Output of upstream's kubeseal 0.40.0 with --recovery-unseal for the same manifests.
 #[test]
 fn a_template_sees_its_siblings_as_they_are_written() {
     let data = rendered(&[

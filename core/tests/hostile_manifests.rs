@@ -1,4 +1,4 @@
-//! Manifests that are small to write and would be large to read.
+//! Small manifests that expand to large documents.
 
 #![cfg(test)]
 
@@ -11,14 +11,16 @@ use sealed_secrets_core::manifest::{documents, only_document, read_secret, secre
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
 
-/// Tests run at the same time, and the heap is one.
+/// Serializes the tests, which share one heap.
 static MEASURING: Mutex<()> = Mutex::new(());
 
-const MOST_HEAP: usize = 16 << 20;
-/// As long as a body may be.
+/// Maximum length of a request body, in bytes.
 const LONGEST: usize = 2 << 20;
+/// Eight times the longest request, and an allowance for the test harness: its threads share the heap and allocate
+/// some KiB whenever they start or report a test.
+const MOST_HEAP: usize = 8 * LONGEST + (256 << 10);
 
-/// The most that `work` has on the heap at the same time, in bytes.
+/// Returns the peak heap use of `work`, in bytes.
 fn peak(work: impl FnOnce()) -> usize {
     let _alone = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
     let before = HEAP.current_usage();
@@ -36,7 +38,7 @@ fn billion_laughs() -> String {
     text
 }
 
-/// Every level has twice what the one before has: some hundred thousand nodes.
+/// Returns a manifest in which every level doubles the one before: some hundred thousand nodes.
 fn doubled() -> String {
     let mut text = "a0: &a0 [x]\n".to_owned();
     for level in 1..17 {

@@ -5,10 +5,17 @@
 mod world;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use sealed_secrets_core::template::{Budget, Class, Data, TemplateError, render_secret, render_text};
+use sealed_secrets_core::template::{
+    Budget, Class, Data, Elapsed, TemplateError, render_secret, render_text,
+};
 
 use self::world::Still;
+
+const HOUR: Duration = Duration::from_hours(1);
+const PROCESSOR_HOUR: Elapsed = Elapsed { processor: HOUR, wall: Duration::ZERO };
+const WALL_HOUR: Elapsed = Elapsed { processor: Duration::ZERO, wall: HOUR };
 
 fn failure(template: &str) -> TemplateError {
     render_text("key", template, &Data::new(), &Budget::default(), &mut Still::forever()).unwrap_err()
@@ -111,6 +118,8 @@ fn hostile() -> Vec<String> {
         "{{regexFind (repeat 100000 \"(a?)\") \"a\"}}",
         "{{range $i := 100000}}{{regexMatch (printf \"a%d\" $i) \"a\"}}{{end}}",
         "{{range 100000}}{{regexMatch \"(a|b)*c\" (repeat 10000 \"ab\")}}{{end}}",
+        // Texts that certificates hold several times.
+        "{{genCAWithKey (repeat 1170000 (b64dec \"/w==\")) 1 (genPrivateKey \"ed25519\")}}",
         "{{semverCompare (repeat 100000 \">1 \") \"1.0.0\"}}",
     ]
     .map(str::to_owned)
@@ -124,6 +133,11 @@ fn hostile() -> Vec<String> {
     templates.push(format!("{{{{b64enc {}}}}}", nested("(b64enc ", "\"x\"", ")", 250)));
     templates.push(format!("{LOOP}{LOOP}{{{{end}}}}{{{{end}}}}"));
     templates.push("{{print 1}}".repeat(1_000_000));
+    // Variables of all running calls.
+    let variables = "{{$a:=1}}".repeat(1_990);
+    templates.push(format!(
+        "{{{{define \"r\"}}}}{variables}{{{{template \"r\"}}}}{{{{end}}}}{{{{template \"r\"}}}}"
+    ));
     templates
 }
 
@@ -160,16 +174,25 @@ fn hostile_templates_end_with_a_budget_error_in_little_memory() {
 }
 
 #[test]
-fn time_that_runs_out_is_a_transient_error() {
-    let error = render_text(
-        "key",
-        "{{range 1000000}}{{end}}",
-        &Data::new(),
-        &Budget::default(),
-        &mut Still::until_look(10),
-    )
-    .unwrap_err();
-    assert_eq!(error.class, Class::Expired);
+fn processor_time_that_is_used_up_differs_from_time_that_passed_while_others_had_the_processor() {
+    for (elapsed, class) in [(PROCESSOR_HOUR, Class::Expired), (WALL_HOUR, Class::Interrupted)] {
+        let mut clock = Still::until_look(10, elapsed);
+        let template = "{{range 1000000}}{{end}}";
+        let error = render_text("key", template, &Data::new(), &Budget::default(), &mut clock).unwrap_err();
+        assert_eq!(error.class, class);
+    }
+}
+
+#[test]
+fn no_processor_time_of_slow_functions_is_too_much_though_a_rendering_does_not_last_for_ever() {
+    let template = "{{$_ := bcrypt \"x\"}}{{$_ := htpasswd \"u\" \"x\"}}{{range 1000}}{{end}}done";
+    let render = |slow: Elapsed| {
+        let mut clock = Still::forever();
+        clock.slow = slow;
+        render_text("key", template, &Data::new(), &Budget::default(), &mut clock)
+    };
+    assert_eq!(render(PROCESSOR_HOUR).unwrap().as_slice(), b"done");
+    assert_eq!(render(WALL_HOUR).unwrap_err().class, Class::Interrupted);
 }
 
 #[test]
@@ -186,8 +209,9 @@ fn recursion_as_deep_as_the_budget_allows_does_not_overflow_the_stack() {
     let blocks =
         nested("{{if true}}", "{{if gt . 0}}{{template \"r\" (int (sub . 1))}}{{end}}", "{{end}}", 150);
     let template = format!("{{{{define \"r\"}}}}{blocks}{{{{end}}}}{{{{template \"r\" 498}}}}done");
-    let output =
-        render_text("key", &template, &Data::new(), &Budget::default(), &mut Still::forever()).unwrap();
+    // So many frames take more memory than an object has by default.
+    let budget = Budget { memory: 64 << 20, ..Budget::default() };
+    let output = render_text("key", &template, &Data::new(), &budget, &mut Still::forever()).unwrap();
     assert!(output.ends_with(b"done"));
     let parentheses = format!("{{{{{}}}}}", nested("(print ", "1", ")", 190));
     assert!(

@@ -1,4 +1,4 @@
-//! Keys, certificates and items made by other programs: OpenSSL 3.0, OpenSSH's `ssh-keygen -lf` and upstream's `kubeseal` v0.40.0.
+//! Known answers: keys, certificates and items made by OpenSSL 3.0, OpenSSH's `ssh-keygen -lf` and upstream's `kubeseal` v0.40.0.
 
 #![cfg(test)]
 
@@ -9,9 +9,9 @@ use k8s_openapi::api::core::v1::Secret;
 use sealed_secrets_core::crypto::{
     CertificateError, KeyPair, KeyPairError, PublicKeyError, SealingCertificate,
 };
-use sealed_secrets_core::keyring::{CertificateProblem, KeyRing, KeySecretError, OrderBy, SealingKey};
+use sealed_secrets_core::decryption::{ItemError, decrypt_value};
+use sealed_secrets_core::keyring::{CertificateProblem, KeyRing, KeySecretError, OrderBy, RingKey};
 use sealed_secrets_core::label::Label;
-use sealed_secrets_core::opening::{OpenError, open_value};
 use sealed_secrets_crds::Scope;
 
 const PKCS1: &str = include_str!("data/rsa2048-pkcs1.pem");
@@ -30,7 +30,7 @@ fn key_secret(key: &str, certificate: &str) -> Secret {
 }
 
 fn ring() -> KeyRing {
-    let key = SealingKey::from_secret(&key_secret(PKCS1, CERTIFICATE), OrderBy::CertNotBefore).unwrap();
+    let key = RingKey::from_secret(&key_secret(PKCS1, CERTIFICATE), OrderBy::CertNotBefore).unwrap();
     KeyRing::new(vec![Arc::new(key)])
 }
 
@@ -61,14 +61,14 @@ fn a_certificate_is_served_byte_for_byte_as_it_was_read() {
     assert_eq!(certificate.fingerprint().as_str(), FINGERPRINT);
 }
 
-/// RFC 5280, section 4.1.2.5; made with Python's cryptography, as OpenSSL 3.0 reads it.
+/// Certificate as in RFC 5280, section 4.1.2.5, made with Python's cryptography; OpenSSL 3.0 reads the same date.
 #[test]
 fn a_certificate_without_an_end_is_handed_out_for_its_key() {
     let pem = include_str!("data/without-end.crt");
     let certificate = SealingCertificate::from_pem(pem.as_bytes()).unwrap();
     assert!(certificate.is_without_end() && certificate.not_before().to_string() == "2026-01-01T00:00:00Z");
-    let key = SealingKey::from_secret(&key_secret(PKCS1, pem), OrderBy::CertNotBefore).unwrap();
-    assert!(key.may_lead() && key.problem().is_none());
+    let key = RingKey::from_secret(&key_secret(PKCS1, pem), OrderBy::CertNotBefore).unwrap();
+    assert!(key.may_be_primary() && key.problem().is_none());
     let ends = SealingCertificate::from_pem(CERTIFICATE.as_bytes()).unwrap();
     assert!(!ends.is_without_end());
 }
@@ -95,7 +95,7 @@ fn certificates_that_cannot_seal_are_refused_with_the_reason() {
 #[test]
 fn what_upstream_sealed_opens_in_each_scope() {
     for (scope, item) in FROM_UPSTREAM {
-        let opened = open_value(&ring(), &Label::new(scope, "shop", "db"), item).unwrap();
+        let opened = decrypt_value(&ring(), &Label::new(scope, "shop", "db"), item).unwrap();
         assert_eq!(opened.as_slice(), b"from upstream", "{scope}");
     }
 }
@@ -106,20 +106,20 @@ fn what_upstream_sealed_opens_under_no_label_but_its_own() {
         for opened_as in Scope::ALL.into_iter().filter(|scope| *scope != sealed_as) {
             let label = Label::new(opened_as, "shop", "db");
             assert_eq!(
-                open_value(&ring(), &label, item).unwrap_err(),
-                OpenError::NoKey,
+                decrypt_value(&ring(), &label, item).unwrap_err(),
+                ItemError::NoKey,
                 "{sealed_as} as {opened_as}"
             );
         }
     }
     let other_name = Label::new(Scope::Strict, "shop", "cache");
-    assert_eq!(open_value(&ring(), &other_name, FROM_UPSTREAM[0].1).unwrap_err(), OpenError::NoKey);
+    assert_eq!(decrypt_value(&ring(), &other_name, FROM_UPSTREAM[0].1).unwrap_err(), ItemError::NoKey);
 }
 
 #[test]
 fn a_key_secret_says_which_field_is_wrong() {
     let read = |key: &str, certificate: &str| {
-        SealingKey::from_secret(&key_secret(key, certificate), OrderBy::CertNotBefore)
+        RingKey::from_secret(&key_secret(key, certificate), OrderBy::CertNotBefore)
     };
     assert_eq!(read("", CERTIFICATE).unwrap_err(), KeySecretError::NoPrivateKey);
     let elliptic = read(include_str!("data/ec-sec1.pem"), CERTIFICATE).unwrap_err();
@@ -136,7 +136,7 @@ fn a_key_without_a_certificate_of_its_own_opens_but_never_leads() {
         (key_secret(&other, "rubbish"), CertificateProblem::Unusable(CertificateError::NoPem)),
     ];
     for (secret, problem) in cases {
-        let key = SealingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap();
+        let key = RingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap();
         assert_eq!(key.problem(), Some(&problem));
         let ring = KeyRing::new(vec![Arc::new(key)]);
         assert!(ring.primary().is_none());

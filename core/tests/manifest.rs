@@ -47,7 +47,7 @@ fn set(key: &str, value: &str) -> Change {
     Change { object: 0, path, value: value.to_owned() }
 }
 
-/// The text with comments and blank lines strewn in at line ends, where YAML allows them.
+/// Inserts comments and blank lines at line ends, where YAML allows them.
 fn commented(yaml: &str) -> String {
     let in_block = |line: &str| !line.starts_with("    ") && line.ends_with(':');
     yaml.lines()
@@ -102,7 +102,7 @@ proptest! {
         }
     }
 
-    /// Stable mirror of the fuzz target `manifest`.
+    /// Stable counterpart of the fuzz target `manifest`.
     #[test]
     fn no_text_makes_reading_or_editing_panic(text in prop_oneof![".{0,200}", "[ \t\n:{}\\[\\],&*!|>'\"%#a-c-]{0,200}"]) {
         if let Ok(documents) = documents(&text) {

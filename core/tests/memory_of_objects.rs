@@ -1,4 +1,4 @@
-//! What an object takes while it is worked on, against what it is said to take.
+//! Measures the memory for reconciling an object against the estimate.
 
 #![cfg(test)]
 
@@ -6,7 +6,7 @@ mod world;
 
 use k8s_openapi::api::core::v1::Secret;
 use peak_alloc::PeakAlloc;
-use sealed_secrets_core::opening::Content;
+use sealed_secrets_core::decryption::Content;
 use sealed_secrets_core::template::Budget;
 use sealed_secrets_core::unseal::{Renderer, secret_of};
 use sealed_secrets_core::weight::heap_of;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
 
-/// The object as the API server sends it: every field stands in the managedFields, too.
+/// Returns the object as the API server sends it, with every field also in the managedFields.
 fn stored(mut object: Value) -> String {
     let managed = json!([{"manager": "kubectl", "operation": "Update", "fieldsV1": owned(&object)}]);
     object["metadata"] = json!({"name": "a", "namespace": "b", "uid": "c", "managedFields": managed});
@@ -33,7 +33,7 @@ fn named(count: usize, value: &str) -> Value {
     Value::Object((0..count).map(|number| (format!("a{number}"), json!(value))).collect())
 }
 
-/// What an object opens to, without keys: as many bytes as its ciphertexts have.
+/// Returns a Secret with as many bytes as the ciphertexts, without decryption.
 fn desired(sealed: &SealedSecret) -> Secret {
     let plaintext = |value: &String| vec![b'x'; value.len() * 3 / 4].into();
     let items = sealed.spec.encrypted_data.iter().map(|(key, value)| (key.clone(), plaintext(value)));
@@ -42,7 +42,7 @@ fn desired(sealed: &SealedSecret) -> Secret {
     secret_of(sealed, Content::Items(items.collect()), &mut renderer).unwrap().secret
 }
 
-/// Decodes an answer as the client library does, which copies it.
+/// Decodes a response like the client library, which copies it.
 fn read<T: DeserializeOwned>(answer: &str) -> T {
     let received = answer.to_owned();
     let text = received.clone();
@@ -50,7 +50,7 @@ fn read<T: DeserializeOwned>(answer: &str) -> T {
     serde_json::from_str(&text).unwrap()
 }
 
-/// What becomes of an object whose Secret is there already, from its text to the answer to the write. It is as long as `answer`.
+/// Follows an object with an existing Secret from its text to the response to the write, which is as long as `answer`.
 fn work_on(body: &str, answer: &str) {
     let sealed: SealedSecret = read(body);
     let desired = desired(&sealed);

@@ -1,4 +1,4 @@
-//! What holds for every Secret, every item and every byte string.
+//! Properties of all Secrets, items and byte strings.
 
 #![cfg(test)]
 
@@ -17,9 +17,9 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use sealed_secrets_core::crypto::envelope::{Envelope, seal};
 use sealed_secrets_core::crypto::{CertificateRequest, KeyPair, KeySize, SealingCertificate};
-use sealed_secrets_core::keyring::{KeyRing, OrderBy, SealingKey};
+use sealed_secrets_core::decryption::{DecryptionError, ItemError, V1Data, decrypt_value};
+use sealed_secrets_core::keyring::{KeyRing, OrderBy, RingKey};
 use sealed_secrets_core::label::Label;
-use sealed_secrets_core::opening::{OpenError, OpeningError, V1Data, open_value};
 use sealed_secrets_core::seal::{seal_secret, seal_value};
 use sealed_secrets_core::template::Budget;
 use sealed_secrets_core::unseal::{Renderer, UnsealError, unseal};
@@ -46,7 +46,7 @@ fn installation(name: &str) -> Installation {
     let data = [field("tls.key", &key.expose_pkcs1_pem().unwrap()), field("tls.crt", certificate.pem())];
     let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
     let secret = Secret { metadata, data: Some(data.into()), ..Secret::default() };
-    let key = SealingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap();
+    let key = RingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap();
     Installation { certificate, ring: KeyRing::new(vec![Arc::new(key)]) }
 }
 
@@ -98,7 +98,7 @@ prop_compose! {
     }
 }
 
-/// What the API server would make of the Secret: `stringData` written over `data`.
+/// Merges `stringData` into `data`, as the API server does.
 fn merged_data(secret: &Secret) -> BTreeMap<String, ByteString> {
     let mut data = secret.data.clone().unwrap_or_default();
     let text = secret.string_data.clone().unwrap_or_default();
@@ -135,7 +135,7 @@ proptest! {
         let label = Label::new(Scope::ClusterWide, "", "");
         let mut rng = StdRng::seed_from_u64(seed);
         let item = seal_value(&mut rng, THEIRS.certificate.public_key(), &label, &value).unwrap();
-        prop_assert_eq!(open_value(&OURS.ring, &label, &item).unwrap_err(), OpenError::NoKey);
+        prop_assert_eq!(decrypt_value(&OURS.ring, &label, &item).unwrap_err(), ItemError::NoKey);
     }
 
     #[test]
@@ -163,11 +163,11 @@ proptest! {
 }
 
 proptest! {
-    /// Stable mirror of the fuzz target `envelope`.
+    /// Stable counterpart of the fuzz target `envelope`.
     #[test]
     fn no_text_makes_opening_panic(text in prop_oneof![".{0,80}", "[A-Za-z0-9+/=\r\n]{0,700}"]) {
         let label = Label::new(Scope::Strict, "shop", "db");
-        prop_assert!(open_value(&OURS.ring, &label, &text).is_err());
+        prop_assert!(decrypt_value(&OURS.ring, &label, &text).is_err());
     }
 
     #[test]
@@ -185,9 +185,9 @@ proptest! {
         let item = seal_value(&mut rng, OURS.certificate.public_key(), &label, b"value").unwrap();
         let at = at.index(item.len());
         let with = |text: &str| format!("{}{text}{}", &item[..at], &item[at..]);
-        let opened = open_value(&OURS.ring, &label, &with("\r\n")).unwrap();
+        let opened = decrypt_value(&OURS.ring, &label, &with("\r\n")).unwrap();
         prop_assert_eq!(opened.as_slice(), b"value");
-        prop_assert_eq!(open_value(&OURS.ring, &label, &with(" ")).unwrap_err(), OpenError::NotBase64(at));
+        prop_assert_eq!(decrypt_value(&OURS.ring, &label, &with(" ")).unwrap_err(), ItemError::NotBase64(at));
     }
 }
 
@@ -201,7 +201,7 @@ fn every_item_that_does_not_open_is_named_after_upstreams_sentence() {
     let mut sealed = seal_secret(&mut rng, THEIRS.certificate.public_key(), secret).unwrap();
     sealed.spec.encrypted_data.insert("c".into(), "%%%".into());
     sealed.spec.encrypted_data.insert("d".into(), "AgA=".into());
-    let UnsealError::Opening(OpeningError::Items(errors)) = open(&sealed).unwrap_err() else {
+    let UnsealError::Decryption(DecryptionError::Items(errors)) = open(&sealed).unwrap_err() else {
         panic!("items do not open");
     };
     assert_eq!(

@@ -1,5 +1,5 @@
-//! Rotation in a world of clocks that jump, people who change their minds and replicas that see things late: whatever happens,
-//! keys only grow by what was asked for.
+//! Simulation of rotation with jumping clocks, changing user requests and stale replicas. In all cases, the number of new keys
+//! stays within the number requested.
 
 #![cfg(test)]
 
@@ -11,44 +11,44 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use sealed_secrets_core::crypto::Fingerprint;
 use sealed_secrets_core::rotation::{
-    KeyFacts, KeyLabel, KeyRecord, Need, RotationPolicy, Step, Wish, is_successor, plan, predecessor,
-    successor_name,
+    DesiredState, KeyFacts, KeyLabel, KeyRecord, Plan, RotationPolicy, Step, UsageReport, is_successor, plan,
+    predecessor, successor_name,
 };
 
 const HOUR: i64 = 3_600;
-/// More turns than this without a new event are a loop.
+/// Maximum number of turns without a new event; more are a loop.
 const TURNS: usize = 40;
 
 #[derive(Clone, Debug)]
 enum Event {
-    /// All clocks move, either way.
+    /// All clocks move forward or back.
     Clock {
         hours: i64,
     },
-    /// A request for a moment this far from now.
+    /// A request for a time this far from now.
     Request {
         hours: i64,
     },
     Compromise {
         which: usize,
-        /// It still opens for so long.
+        /// Time until which the key still decrypts.
         until: Option<i64>,
     },
-    /// A person brings a key along: begun some hours from now, maybe without a certificate that could be offered.
+    /// A user adds a key that begins some hours from now, possibly without a usable certificate.
     Bring {
         hours: i64,
         has_certificate: bool,
     },
-    /// A certificate is issued anew, in a second Secret with the same key.
+    /// A certificate is reissued, in a second Secret with the same key.
     Reissue {
         which: usize,
         hours: i64,
     },
-    /// A Secret is put back from a backup: created now.
+    /// A Secret is restored from a backup, with the current time as its creation.
     PutBack {
         which: usize,
     },
-    /// From now on keys arrive by themselves, or are made again.
+    /// From now on, keys are delivered externally, or are created again.
     External {
         external: bool,
     },
@@ -59,18 +59,18 @@ enum Event {
         which: usize,
         label: KeyLabel,
     },
-    /// A Secret is deleted by hand.
+    /// A Secret is deleted by a user.
     Vanish {
         which: usize,
     },
-    /// Something is sealed to the primary, or everything sealed so far is removed.
+    /// An item is sealed to the primary key, or all sealed items are removed.
     Seal,
     UnsealAll,
-    /// A policy names the key that leads.
+    /// A policy pins the primary key.
     Pin {
         which: usize,
     },
-    /// One replica plans from what it saw before the last turn, and acts on it now.
+    /// One replica plans from its view before the last turn, and acts now.
     StaleReplica,
 }
 
@@ -129,15 +129,15 @@ struct World {
     keys: Vec<KeyRecord>,
     before: Vec<KeyRecord>,
     sealed_to: BTreeSet<Fingerprint>,
-    /// Successors that were ever made of each key.
+    /// All successors ever created of each key.
     successors: BTreeMap<Option<Fingerprint>, BTreeSet<String>>,
     made: usize,
-    /// Keys that were compromised and that no person has put back since.
+    /// Compromised keys that no user has put back since.
     leaked: BTreeSet<Fingerprint>,
     brought: usize,
-    /// Whether the last key that was wanted was not made, since another has its name.
+    /// True if the last due key was not created, since another one has its name.
     is_outdone: bool,
-    /// Whether the creation of the Secrets orders the keys, and not the start of their validity.
+    /// True if keys are ordered by creation of their Secrets instead of the start of validity.
     by_creation: bool,
 }
 
@@ -158,10 +158,10 @@ impl World {
         }
     }
 
-    fn need(&self) -> Need {
+    fn need(&self) -> UsageReport {
         let opens = |sealed: &Fingerprint| self.ring().contains(sealed);
         let undecryptable = !self.sealed_to.iter().all(opens);
-        Need { used: self.sealed_to.clone(), undecryptable, ..Need::default() }
+        UsageReport { used: self.sealed_to.clone(), undecryptable, ..UsageReport::default() }
     }
 
     fn ring(&self) -> BTreeSet<Fingerprint> {
@@ -185,7 +185,7 @@ impl World {
                 self.leaked.extend(self.keys.get(which % count).and_then(fingerprint));
                 let decrypt_until = until.map(|hours| now + SignedDuration::from_secs(hours * HOUR));
                 key(&mut self.keys, which, &|key| {
-                    (key.wish, key.wish_since) = (Wish::Compromised { decrypt_until }, None);
+                    (key.desired, key.state_since) = (DesiredState::Compromised { decrypt_until }, None);
                     key.decrypt_until = decrypt_until;
                 });
             }
@@ -211,7 +211,7 @@ impl World {
             }
             Event::External { external } => self.policy.external = external,
             Event::WishRetired { which } => key(&mut self.keys, which, &|key| {
-                (key.wish, key.wish_since) = (Wish::Retired, None);
+                (key.desired, key.state_since) = (DesiredState::Retired, None);
             }),
             Event::Relabel { which, label } => key(&mut self.keys, which, &|key| key.label = label),
             Event::Vanish { which } => {
@@ -234,13 +234,13 @@ impl World {
         Some(self.keys.iter().find(|key| key.name == name)?.facts.as_ref()?.fingerprint.clone())
     }
 
-    /// One turn of one replica that has seen `seen`. Returns whether it did anything.
+    /// Runs one turn of a replica whose view is `seen`. Returns true if it acted.
     fn turn(&mut self, seen: &[KeyRecord]) -> bool {
         let need = self.need();
         let planned = plan(&self.policy, seen, Some(&need), self.now);
         let mut acted = false;
         for change in &planned.changes {
-            // A precondition on the version: what was seen must still be so.
+            // Precondition on the resource version: the Secret must be unchanged.
             let as_seen = seen.iter().find(|key| key.name == change.name);
             if let Some(at) = self.keys.iter().position(|key| Some(key) == as_seen) {
                 acted = true;
@@ -259,21 +259,21 @@ impl World {
         match step {
             Step::Activate => key.label = KeyLabel::Active,
             Step::Retire => (key.label, key.off_ring_since) = (KeyLabel::Retired, Some(now)),
-            Step::Expel => (key.label, key.off_ring_since) = (KeyLabel::Compromised, Some(now)),
+            Step::RemoveCompromised => (key.label, key.off_ring_since) = (KeyLabel::Compromised, Some(now)),
             Step::Restore => {
-                (key.wish, key.wish_since, key.off_ring_since) = (Wish::Active, None, None);
+                (key.desired, key.state_since, key.off_ring_since) = (DesiredState::Active, None, None);
                 key.compromised_since = None;
                 self.take_back();
             }
-            Step::NoteWish => {
-                key.wish_since.get_or_insert(now);
-                if matches!(key.wish, Wish::Compromised { .. }) {
+            Step::RecordRequest => {
+                key.state_since.get_or_insert(now);
+                if matches!(key.desired, DesiredState::Compromised { .. }) {
                     key.compromised_since.get_or_insert(now);
                 }
             }
-            Step::NoteOffRing => key.off_ring_since = Some(now),
-            Step::NoteUnused => key.unused_since = Some(now),
-            Step::NoteUsed => key.unused_since = None,
+            Step::RecordRemoval => key.off_ring_since = Some(now),
+            Step::RecordUnused => key.unused_since = Some(now),
+            Step::RecordUsed => key.unused_since = None,
             Step::Delete => drop(self.keys.remove(at)),
         }
     }
@@ -292,7 +292,7 @@ impl World {
         }
         let is_listed = |name: &String| seen.iter().any(|key| key.name == *name);
         let name = names.into_iter().find(|name| !is_listed(name)).expect("some name is free");
-        // Who was faster has done the work.
+        // If another replica was faster, the key exists.
         let is_free = self.keys.iter().all(|key| key.name != name);
         if is_free {
             self.create(name, fingerprint, pending);
@@ -309,7 +309,7 @@ impl World {
 
     fn bring(&mut self, hours: i64, has_certificate: bool) {
         self.brought += 1;
-        // One without a certificate counts from its creation.
+        // A key without a certificate counts from its creation.
         let hours = if has_certificate { hours } else { 0 };
         let not_before = self.now + SignedDuration::from_secs(hours * HOUR);
         self.add(format!("brought-{}", self.brought), KeyLabel::Active, not_before, has_certificate);
@@ -325,8 +325,8 @@ impl World {
             facts: Some(KeyFacts { fingerprint, not_before, order_time, has_certificate }),
             label,
             created: self.now,
-            wish: Wish::Active,
-            wish_since: None,
+            desired: DesiredState::Active,
+            state_since: None,
             compromised_since: None,
             decrypt_until: None,
             off_ring_since: None,
@@ -334,20 +334,46 @@ impl World {
         });
     }
 
-    /// A person has put a key back, or taken the Secret away that told of its leak.
+    /// Compares the plan with plans for all other usages and for the minimum and maximum time.
+    fn check_evidence(&self) -> Result<(), TestCaseError> {
+        let planned = |usage, now| plan(&self.policy, &self.keys, usage, now);
+        let unused = UsageReport::default();
+        let all_used =
+            UsageReport { used: self.keys.iter().filter_map(fingerprint).collect(), ..unused.clone() };
+        let unknown = UsageReport { undecryptable: true, ..unused.clone() };
+        let of_world = self.need();
+        let usages = [None, Some(&unused), Some(&all_used), Some(&unknown), Some(&of_world)];
+        let plans = usages.map(|usage| planned(usage, self.now));
+        let outcome = |plan: &Plan| (plan.changes.clone(), plan.blocked.clone());
+        let differ = plans.iter().any(|plan| outcome(plan) != outcome(&plans[0]));
+        for (usage, plan) in usages.into_iter().zip(&plans) {
+            prop_assert_eq!(plan.follows_usage, differ, "{:#?}", self.keys);
+            let at_the_ends = [Timestamp::MIN, Timestamp::MAX].map(|now| planned(usage, now).changes);
+            for change in &plan.changes {
+                let without_usage = plans[0].changes.contains(change);
+                prop_assert_eq!(change.requires.usage, !without_usage, "{:?} of {:#?}", change, self.keys);
+                let at_any_time = at_the_ends.iter().all(|changes| changes.contains(change));
+                let without_clock = at_any_time && !is_dated(change.step);
+                prop_assert_eq!(change.requires.clock, !without_clock, "{:?} of {:#?}", change, self.keys);
+            }
+        }
+        Ok(())
+    }
+
+    /// A user has put a key back, or removed the Secret that recorded the compromise.
     fn take_back(&mut self) {
         let told = self.keys.iter().filter(|key| key.is_compromised()).filter_map(fingerprint);
         let told: BTreeSet<_> = told.collect();
         self.leaked.retain(|key| told.contains(key));
     }
 
-    /// Whether a key made now might not be newer than the key that is judged, which came a moment ago.
+    /// Returns true if a new key might not be newer than the newest one, which was created a moment ago.
     fn is_unsettled(&self) -> bool {
         let settled = |key: &KeyRecord| key.created + SignedDuration::from_mins(10) <= self.now;
         predecessor(&self.keys).is_some_and(|key| !settled(key))
     }
 
-    /// Turns until nothing is left to do. Returns how many keys were made.
+    /// Runs turns until nothing is left to do. Returns the number of keys created.
     fn settle(&mut self) -> Result<usize, TestCaseError> {
         let made = self.made;
         for _ in 0..TURNS {
@@ -369,6 +395,18 @@ impl World {
 
 fn fingerprint(key: &KeyRecord) -> Option<Fingerprint> {
     Some(key.facts.as_ref()?.fingerprint.clone())
+}
+
+/// Returns true if the step writes the current time.
+fn is_dated(step: Step) -> bool {
+    match step {
+        Step::Retire
+        | Step::RemoveCompromised
+        | Step::RecordRequest
+        | Step::RecordRemoval
+        | Step::RecordUnused => true,
+        Step::Activate | Step::Delete | Step::Restore | Step::RecordUsed => false,
+    }
 }
 
 fn is_a_persons_hand(event: &Event) -> bool {
@@ -395,6 +433,23 @@ proptest! {
             prop_assert!(primary.is_some() || world.policy.external, "after {event:?} no key leads");
             let leaked = primary.filter(|primary| world.leaked.contains(primary));
             prop_assert!(leaked.is_none(), "after {event:?} a key leads that had leaked");
+        }
+    }
+
+    #[test]
+    fn a_change_requires_exactly_the_evidence_without_which_it_would_not_be_planned(
+        policy in policy(), events in prop::collection::vec(event(), 1..30)
+    ) {
+        let mut world = World::new(policy);
+        world.check_evidence()?;
+        for event in events {
+            world.settle()?;
+            world.happen(&event);
+            world.check_evidence()?;
+            // Some steps are planned only after others.
+            let seen = world.keys.clone();
+            world.turn(&seen);
+            world.check_evidence()?;
         }
     }
 

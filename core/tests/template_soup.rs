@@ -1,4 +1,4 @@
-//! The stable mirror of `fuzz/fuzz_targets/template.rs`: whatever the text, rendering ends without a panic.
+//! Stable counterpart of `fuzz/fuzz_targets/template.rs`: rendering ends without a panic for any text.
 
 mod world;
 

@@ -1,7 +1,7 @@
-//! Measures whether the time of a private-key operation depends on the ciphertext, as dudect does: two classes of input in random
+//! Measures dependence of the time of a private-key operation on the ciphertext, as dudect does: two classes of input in random
 //! order, and Welch's t-test over the times.
 //!
-//! Reparaz, Balasch, Verbauwhede: "Dude, is my code constant time?", 2017. Its threshold of 4.5 is used here.
+//! Reparaz, Balasch, Verbauwhede: "Dude, is my code constant time?", 2017. The threshold of 4.5 is theirs.
 
 #![cfg(test)]
 
@@ -17,39 +17,39 @@ use sealed_secrets_core::crypto::KeyPair;
 use sha2::{Digest as _, Sha256};
 
 const KEY: &str = include_str!("data/rsa2048-pkcs1.pem");
-/// Bytes of a ciphertext under that key.
+/// Length of a ciphertext under that key, in bytes.
 const BLOCK: usize = 256;
 const SAMPLES: usize = 30_000;
-/// Different ciphertexts of each class.
+/// Number of different ciphertexts per class.
 const POOL: usize = 64;
 const THRESHOLD: f64 = 4.5;
-/// Percents of the samples, the quickest first, that are judged: interruptions make the slowest ones.
+/// Percentages of the samples to evaluate, the fastest first: interruptions cause the slowest ones.
 const CROPS: [usize; 4] = [50, 75, 90, 99];
 
-/// A ciphertext whose padding fails late: its first byte is right and the hash of the label wrong.
+/// Returns a ciphertext whose padding fails late: its first byte is right and the label hash is wrong.
 fn with_right_first_byte(random: &mut StdRng) -> Vec<u8> {
     let public: RsaPublicKey = RsaPrivateKey::from_pkcs1_pem(KEY).unwrap().to_public_key();
     let mut encrypt =
         || public.encrypt(random, Oaep::<Sha256>::new_with_label(*b"another label"), b"message").unwrap();
-    // Tells the classes apart for the control.
+    // Distinguishes the classes for the control.
     std::iter::repeat_with(&mut encrypt).find(|block| block[0] != 0).unwrap()
 }
 
-/// A ciphertext whose padding fails in its first byte: Manger's attack must tell it from the others.
+/// Returns a ciphertext whose padding fails in its first byte, the case that Manger's attack must distinguish.
 fn with_wrong_first_byte(random: &mut StdRng) -> Vec<u8> {
     let mut block = vec![0; BLOCK];
     random.fill_bytes(&mut block[1..]);
     block
 }
 
-/// The largest |t| between the times of both classes.
+/// Returns the largest |t| between the times of both classes.
 fn largest_t(operation: impl Fn(&[u8])) -> f64 {
     let random = &mut StdRng::seed_from_u64(1);
     let pools: [Vec<_>; 2] = [
         (0..POOL).map(|_| with_right_first_byte(random)).collect(),
         (0..POOL).map(|_| with_wrong_first_byte(random)).collect(),
     ];
-    // Where a block lies takes part in the time of an operation, and the classes lie apart: all are read from one place.
+    // The address of a block affects the time, and the classes are at different addresses: all are read from one buffer.
     let mut input = [0; BLOCK];
     let mut times: Vec<(Duration, usize)> = (0..SAMPLES)
         .map(|_| {
@@ -65,13 +65,13 @@ fn largest_t(operation: impl Fn(&[u8])) -> f64 {
     judged.into_iter().fold(0.0, f64::max)
 }
 
-/// Processor time: a machine that is busy with other things changes little about it.
+/// Processor time, which is little affected by the load of the machine.
 fn time_of_this_thread() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
 }
 
-/// Welch's t of two classes.
+/// Returns Welch's t of two classes.
 fn welch(times: &[(Duration, usize)]) -> f64 {
     let [one, other] = [0, 1].map(|class| {
         let times = || times.iter().filter(move |(_, of)| *of == class).map(|(time, _)| time.as_secs_f64());
@@ -92,8 +92,8 @@ fn the_time_of_a_private_key_operation_does_not_depend_on_the_ciphertext() {
     assert!(t < THRESHOLD, "|t| = {t:.1}");
 }
 
-/// The positive control: a check of the padding that ends at a wrong first byte saves the unmasking of the rest. Here the other
-/// class pays for that much, sixteen blocks of a hash, and the measurement must find it.
+/// Positive control: a padding check that ends at a wrong first byte saves unmasking the rest. Here the other class takes that
+/// much longer, sixteen blocks of a hash, and the measurement must detect it.
 #[test]
 fn the_measurement_finds_a_padding_check_that_ends_early() {
     let key = KeyPair::from_pem(KEY.as_bytes()).unwrap();

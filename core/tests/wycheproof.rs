@@ -14,7 +14,7 @@ fn is_our_padding(group: &TestGroup) -> bool {
     group.hash == HashFunction::Sha2_256 && group.mgf_hash == HashFunction::Sha2_256
 }
 
-fn opens(key: &KeyPair, test: &Test) -> bool {
+fn can_decrypt(key: &KeyPair, test: &Test) -> bool {
     key.decrypt_oaep(&test.label, &test.ct).is_some_and(|plaintext| plaintext.as_slice() == &**test.pt)
 }
 
@@ -34,7 +34,7 @@ fn valid_vectors_of_our_padding_open_and_all_others_fail() {
         for test in &group.tests {
             let expected = is_our_padding(&group) && test.result == TestResult::Valid;
             assert_eq!(
-                opens(&key, test),
+                can_decrypt(&key, test),
                 expected,
                 "{:?} {:?} test {}",
                 group.hash,

@@ -1,20 +1,22 @@
+//! Condition of a SealedSecret, in upstream's form.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Whether a condition holds.
+/// Status of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConditionStatus {
-    /// It holds.
+    /// The condition holds.
     True,
-    /// It does not hold.
+    /// The condition does not hold.
     False,
-    /// It cannot be told.
+    /// The controller cannot decide.
     Unknown,
 }
 
 impl ConditionStatus {
-    /// The word that is stored: `True`, `False` or `Unknown`.
+    /// Returns the stored value: `True`, `False` or `Unknown`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -25,11 +27,11 @@ impl ConditionStatus {
     }
 }
 
-/// One aspect of a SealedSecret at a certain point in time.
+/// SealedSecretCondition describes one aspect of a SealedSecret's state at a certain point in time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SealedSecretCondition {
-    /// Type of the condition: "Synced" says whether the Secret is as this SealedSecret describes it.
+    /// Type of the condition. "Synced" is True if the Secret matches this SealedSecret.
     #[serde(rename = "type")]
     pub type_: String,
     /// Status of the condition: "True", "False" or "Unknown".
@@ -42,11 +44,11 @@ pub struct SealedSecretCondition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::moment")]
     pub last_transition_time: Option<Time>,
-    /// The reason for the last attempt's outcome, one word for machines.
+    /// Machine-readable reason for the condition's status, one CamelCase word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::text")]
     pub reason: Option<String>,
-    /// A message for people about the last attempt; empty on success.
+    /// Human-readable details of the last attempt. Empty on success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::text")]
     pub message: Option<String>,

@@ -1,7 +1,13 @@
-//! What sealed-secrets-rs stores in a cluster: the types, their names and their scope.
+//! The custom resources of sealed-secrets-rs: their types, names and scope.
 //!
-//! Group, version and fields of SealedSecret are those of bitnami/sealed-secrets v0.40.0, so that objects move freely between
-//! both controllers; what is new here, the kinds for keys, lives in the group `sealedsecrets.rs`. This crate has no behaviour beyond accessors; it never sees a plaintext or a private key.
+//! Group, version and fields of SealedSecret are those of bitnami/sealed-secrets v0.40.0, so that objects can move between both
+//! controllers. The new kinds for keys belong to the group `sealedsecrets.rs`. This crate has no behaviour beyond accessors and
+//! never sees a plaintext or a private key.
+
+#![expect(
+    clippy::doc_markdown,
+    reason = "doc comments become the descriptions of kubectl explain, which are plain text"
+)]
 
 mod condition;
 pub mod names;
@@ -26,10 +32,10 @@ pub use sealing_key_policy::{
     Rotation, RotationPhase, SealingKeyPolicy, SealingKeyPolicySpec, SealingKeyPolicyStatus,
 };
 
-/// The custom resource definition of [`SealedSecret`], as it is checked in under `crds/yaml/` and installed by `deploy/`.
+/// CustomResourceDefinition of [`SealedSecret`], checked in under `crds/yaml/` and installed by `deploy/`.
 pub const SEALED_SECRET_CRD_YAML: &str = include_str!("../yaml/sealedsecrets.bitnami.com.yaml");
-/// The custom resource definition of [`SealingKey`].
+/// CustomResourceDefinition of [`SealingKey`].
 pub const SEALING_KEY_CRD_YAML: &str = include_str!("../yaml/sealingkeys.sealedsecrets.rs.yaml");
-/// The custom resource definition of [`SealingKeyPolicy`].
+/// CustomResourceDefinition of [`SealingKeyPolicy`].
 pub const SEALING_KEY_POLICY_CRD_YAML: &str =
     include_str!("../yaml/sealingkeypolicies.sealedsecrets.rs.yaml");

@@ -1,4 +1,4 @@
-//! Every annotation, label, Secret key and default name that upstream and this project share.
+//! Annotations, labels, Secret keys and default names, upstream's and this project's own.
 
 /// Annotation on a Secret or SealedSecret: the literal `"true"` selects [`Scope::ClusterWide`](crate::Scope::ClusterWide).
 pub const CLUSTER_WIDE_ANNOTATION: &str = "sealedsecrets.bitnami.com/cluster-wide";
@@ -8,45 +8,48 @@ pub const NAMESPACE_WIDE_ANNOTATION: &str = "sealedsecrets.bitnami.com/namespace
 pub const MANAGED_ANNOTATION: &str = "sealedsecrets.bitnami.com/managed";
 /// Annotation on an existing Secret: `"true"` lets a SealedSecret of the same name merge its items into it.
 pub const PATCH_ANNOTATION: &str = "sealedsecrets.bitnami.com/patch";
-/// Annotation in `spec.template.metadata`: `"true"` leaves the ownerReference out of the Secret.
+/// Annotation in `spec.template.metadata`: `"true"` creates the Secret without an ownerReference.
 pub const SKIP_SET_OWNER_REFERENCES_ANNOTATION: &str = "sealedsecrets.bitnami.com/skip-set-owner-references";
-/// Label on a key Secret; the value [`SEALING_KEY_ACTIVE`] puts the key on the ring.
+/// Label on a key Secret. The value [`SEALING_KEY_ACTIVE`] adds the key to the key ring.
 pub const SEALING_KEY_LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
-/// Value of [`SEALING_KEY_LABEL`]: the key decrypts and may lead.
+/// Value of [`SEALING_KEY_LABEL`]: the key decrypts and may be the primary key.
 pub const SEALING_KEY_ACTIVE: &str = "active";
-/// Value of [`SEALING_KEY_LABEL`]: the key decrypts but does not lead yet; upstream ignores such a Secret.
+/// Value of [`SEALING_KEY_LABEL`]: the key decrypts and may not be the primary key yet. Upstream ignores such a Secret.
 pub const SEALING_KEY_PENDING: &str = "pending";
-/// Value of [`SEALING_KEY_LABEL`]: the key is off the ring, because somebody else may have it; upstream's word.
+/// Value of [`SEALING_KEY_LABEL`], also used by upstream: the key is compromised and off the key ring.
 pub const SEALING_KEY_COMPROMISED: &str = "compromised";
-/// Value of [`SEALING_KEY_LABEL`]: the key is off the ring, because nothing needs it.
+/// Value of [`SEALING_KEY_LABEL`]: the key is unused and off the key ring.
 pub const SEALING_KEY_RETIRED: &str = "retired";
-/// Annotation on a key Secret: the state that a person gave its SealingKey, `Compromised` or `Retired`.
+/// Annotation on a key Secret: the user-requested `spec.state` of its SealingKey, `Compromised` or `Retired`.
 pub const KEY_STATE_ANNOTATION: &str = "sealedsecrets.rs/state";
-/// Annotation on a key Secret: since when [`KEY_STATE_ANNOTATION`] says so, RFC 3339.
+/// Annotation on a Secret with values that change with each rendering: UID, generation and scope of the SealedSecret from which
+/// they were rendered.
+pub const RENDERED_FROM_ANNOTATION: &str = "sealedsecrets.rs/rendered-from";
+/// Annotation on a key Secret: RFC 3339 time at which [`KEY_STATE_ANNOTATION`] got its value.
 pub const STATE_SINCE_ANNOTATION: &str = "sealedsecrets.rs/state-since";
-/// Annotation on a key Secret: since when somebody else may have the key, RFC 3339. It stays whatever is said of the key later,
-/// until a person puts it back.
+/// Annotation on a key Secret: RFC 3339 time since which the key counts as compromised. Later states keep it; it is removed only
+/// when a user puts the key back on the key ring.
 pub const COMPROMISED_SINCE_ANNOTATION: &str = "sealedsecrets.rs/compromised-since";
-/// Annotation on a key Secret: until when a compromised key still decrypts, RFC 3339.
+/// Annotation on a key Secret: RFC 3339 time until which a compromised key still decrypts.
 pub const DECRYPT_UNTIL_ANNOTATION: &str = "sealedsecrets.rs/decrypt-until";
-/// Annotation on a key Secret: since when it is off the ring, RFC 3339. Written together with the label that takes it off.
+/// Annotation on a key Secret: RFC 3339 time at which the key left the key ring. Written together with the label that removes it.
 pub const OFF_RING_SINCE_ANNOTATION: &str = "sealedsecrets.rs/off-ring-since";
-/// Annotation on a key Secret: since when nothing in the cluster has needed it, RFC 3339.
+/// Annotation on a key Secret: RFC 3339 time since which nothing in the cluster has needed the key.
 pub const UNUSED_SINCE_ANNOTATION: &str = "sealedsecrets.rs/unused-since";
-/// Annotation on the SealingKeyPolicy: the newest key must not be older than this moment, RFC 3339.
+/// Annotation on the SealingKeyPolicy: requests that the newest key be no older than this RFC 3339 time.
 pub const ROTATE_REQUESTED_AT_ANNOTATION: &str = "sealedsecrets.rs/rotate-requested-at";
-/// Name of the one SealingKeyPolicy that is in force.
+/// Name of the only SealingKeyPolicy that is in force.
 pub const DEFAULT_POLICY_NAME: &str = "default";
-/// Annotation that `kubectl apply` writes; it carries the whole object, plaintext included.
+/// Annotation written by `kubectl apply`. Contains the whole object, plaintext included.
 pub const KUBECTL_LAST_APPLIED_ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
-/// Annotation that `kubecfg` writes; it carries the whole object, plaintext included.
+/// Annotation written by `kubecfg`. Contains the whole object, plaintext included.
 pub const KUBECFG_LAST_APPLIED_ANNOTATION: &str = "kubecfg.ksonnet.io/last-applied-configuration";
 
-/// Namespace in which `kubeseal` looks for the controller when nothing else is said.
+/// Default namespace in which `kubeseal` looks for the controller.
 pub const DEFAULT_CONTROLLER_NAMESPACE: &str = "kube-system";
-/// Name of the controller's Service when nothing else is said.
+/// Default name of the controller's Service.
 pub const DEFAULT_CONTROLLER_NAME: &str = "sealed-secrets-controller";
-/// Prefix of the names of key Secrets when nothing else is said.
+/// Default prefix of the names of key Secrets.
 pub const DEFAULT_KEY_PREFIX: &str = "sealed-secrets-key";
 
 /// `apiVersion` of a [`SealedSecret`](crate::SealedSecret).

@@ -1,3 +1,5 @@
+//! Durations of a SealingKeyPolicy: Go's, with days and weeks.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -5,11 +7,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
-/// What a duration in a policy looks like. One number of at most eight digits, so that no sum of moments overflows.
+/// Syntax of a duration in a policy. One number of at most eight digits, so that no sum of times overflows.
 const PATTERN: &str = "^(0s?|[1-9][0-9]{0,7}(m|h|d|w))$";
 
-/// A duration in a SealingKeyPolicy: one whole number and one unit of `m`, `h`, `d` (24 hours) or `w` (7 days), such as `30d`.
-/// `0` and `0s` are no duration at all.
+/// Duration in a SealingKeyPolicy: one whole number and one unit of `m`, `h`, `d` (24 hours) or `w` (7 days), such as `30d`. `0`
+/// and `0s` mean no duration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PolicyDuration {
     amount: u32,
@@ -31,7 +33,7 @@ enum Unit {
 pub struct ParsePolicyDurationError;
 
 impl PolicyDuration {
-    /// The length in seconds; zero for none.
+    /// Returns the length in seconds, 0 for no duration.
     #[must_use]
     pub fn as_seconds(self) -> i64 {
         let minutes = match self.unit {

@@ -1,10 +1,10 @@
-//! Schemas of single fields, without the `nullable` that derived ones have.
+//! Schemas of single fields, without the `nullable` that derived schemas have.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
-/// Takes the defaults out of every property: filled in by the API server they would change stored objects by themselves, which
-/// GitOps tools report as drift.
+/// Removes the defaults of all properties. The API server would write them into stored objects, which GitOps tools report as
+/// drift.
 pub(crate) fn without_defaults(schema: &mut Schema) {
     let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
     for property in properties.into_iter().flatten().filter_map(|(_, property)| property.as_object_mut()) {
@@ -28,12 +28,12 @@ pub(crate) fn moment(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date-time"})
 }
 
-/// The schema of `T` for a field that may be absent.
+/// Schema of `T` for an optional field.
 pub(crate) fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
-/// Conditions as `metav1.Condition` has them, one of each type.
+/// Schema of `metav1.Condition` lists, with `type` as the list-map key.
 pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
@@ -45,22 +45,24 @@ pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
             "properties": {
                 "type": {"type": "string", "maxLength": 316, "description": "Type of the condition."},
                 "status": {
-                    "type": "string", "enum": ["True", "False", "Unknown"], "description": "Whether the condition holds."
+                    "type": "string", "enum": ["True", "False", "Unknown"],
+                    "description": "Status of the condition: True, False or Unknown."
                 },
                 "observedGeneration": {
                     "type": "integer", "format": "int64", "minimum": 0,
-                    "description": "The generation of the object that the condition speaks of."
+                    "description": "The generation of the object to which the condition refers."
                 },
                 "lastTransitionTime": {
                     "type": "string", "format": "date-time",
-                    "description": "When the status of the condition last changed from one value to another."
+                    "description": "The last time the status of the condition changed from one value to another."
                 },
                 "reason": {
                     "type": "string", "minLength": 1, "maxLength": 1024,
-                    "description": "Why the condition has its status: one word for machines."
+                    "description": "Machine-readable reason for the condition's status, one CamelCase word."
                 },
                 "message": {
-                    "type": "string", "maxLength": 32768, "description": "The same for people, and what to do about it."
+                    "type": "string", "maxLength": 32768,
+                    "description": "Human-readable details of the reason, and how to resolve it."
                 }
             }
         }

@@ -1,27 +1,29 @@
+//! Scope of a SealedSecret: strict, namespace-wide or cluster-wide, by its annotations.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use crate::names::{CLUSTER_WIDE_ANNOTATION, NAMESPACE_WIDE_ANNOTATION};
 
-/// Where a sealed item may be opened: the part of its identity that is bound into the ciphertext.
+/// Scope of a sealed item: the names and namespaces under which it decrypts. Part of the label that is bound into the ciphertext.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// Only under the same name and namespace.
+    /// Decrypts only under the same name and namespace.
     #[default]
     Strict,
-    /// Under any name in the same namespace.
+    /// Decrypts under any name in the same namespace.
     NamespaceWide,
-    /// Under any name in any namespace.
+    /// Decrypts under any name in any namespace.
     ClusterWide,
 }
 
 impl Scope {
-    /// Every scope, the narrowest first.
+    /// All scopes, the narrowest first.
     pub const ALL: [Self; 3] = [Self::Strict, Self::NamespaceWide, Self::ClusterWide];
 
     /// Reads the scope from an object's annotations. Only the literal `"true"` counts, and cluster-wide wins
-    /// (compatibility 4.2).
+    /// (docs/compatibility.md, section 4.2).
     #[must_use]
     pub fn from_annotations(annotations: Option<&BTreeMap<String, String>>) -> Self {
         let says =
@@ -35,7 +37,7 @@ impl Scope {
         }
     }
 
-    /// The annotation that says this scope; none for [`Scope::Strict`].
+    /// Returns the annotation that selects this scope, `None` for [`Scope::Strict`].
     #[must_use]
     pub fn annotation(self) -> Option<&'static str> {
         match self {
@@ -45,7 +47,7 @@ impl Scope {
         }
     }
 
-    /// Replaces whatever the annotations say of a scope by this one.
+    /// Replaces all scope annotations by the annotation of this scope.
     pub fn write_to(self, annotations: &mut BTreeMap<String, String>) {
         annotations.remove(CLUSTER_WIDE_ANNOTATION);
         annotations.remove(NAMESPACE_WIDE_ANNOTATION);
@@ -54,7 +56,7 @@ impl Scope {
         }
     }
 
-    /// The word for this scope in flags and messages.
+    /// Returns the name of this scope in flags and messages.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -71,7 +73,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// The word given is not the name of a scope.
+/// The word is not the name of a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseScopeError(String);
 
@@ -87,7 +89,7 @@ impl FromStr for Scope {
     type Err = ParseScopeError;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        // The empty word is upstream's default value of its flag.
+        // Upstream's flag has the empty word as its default.
         match word {
             "" | "strict" => Ok(Self::Strict),
             "namespace-wide" => Ok(Self::NamespaceWide),
@@ -113,26 +115,26 @@ mod tests {
     #[test]
     fn only_the_literal_true_counts() {
         for value in ["True", "1", "yes", "", " true"] {
-            let said = annotations(&[(CLUSTER_WIDE_ANNOTATION, value), (NAMESPACE_WIDE_ANNOTATION, value)]);
-            assert_eq!(Scope::from_annotations(Some(&said)), Scope::Strict, "{value:?}");
+            let stored = annotations(&[(CLUSTER_WIDE_ANNOTATION, value), (NAMESPACE_WIDE_ANNOTATION, value)]);
+            assert_eq!(Scope::from_annotations(Some(&stored)), Scope::Strict, "{value:?}");
         }
     }
 
     #[test]
     fn cluster_wide_wins_over_namespace_wide() {
-        let said = annotations(&[(NAMESPACE_WIDE_ANNOTATION, "true"), (CLUSTER_WIDE_ANNOTATION, "true")]);
-        assert_eq!(Scope::from_annotations(Some(&said)), Scope::ClusterWide);
+        let stored = annotations(&[(NAMESPACE_WIDE_ANNOTATION, "true"), (CLUSTER_WIDE_ANNOTATION, "true")]);
+        assert_eq!(Scope::from_annotations(Some(&stored)), Scope::ClusterWide);
     }
 
     #[test]
     fn a_scope_reads_back_as_it_was_written_over_any_other() {
         for before in Scope::ALL {
             for after in Scope::ALL {
-                let mut said = annotations(&[("other", "kept")]);
-                before.write_to(&mut said);
-                after.write_to(&mut said);
-                assert_eq!(Scope::from_annotations(Some(&said)), after);
-                assert_eq!(said.get("other").map(String::as_str), Some("kept"));
+                let mut stored = annotations(&[("other", "kept")]);
+                before.write_to(&mut stored);
+                after.write_to(&mut stored);
+                assert_eq!(Scope::from_annotations(Some(&stored)), after);
+                assert_eq!(stored.get("other").map(String::as_str), Some("kept"));
             }
         }
     }

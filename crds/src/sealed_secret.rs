@@ -1,3 +1,5 @@
+//! SealedSecret, upstream's custom resource.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,7 +15,7 @@ use serde_json::Value;
 
 use crate::{SealedSecretCondition, schema};
 
-/// The specification of a SealedSecret: what to open, and what the Secret looks like.
+/// SealedSecretSpec holds the encrypted items and the template of the Secret that the controller creates.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "bitnami.com",
@@ -22,7 +24,7 @@ use crate::{SealedSecretCondition, schema};
     namespaced,
     status = "SealedSecretStatus",
     derive = "PartialEq",
-    doc = "A Secret that was encrypted for one cluster: safe to publish, and opened only by the controller.",
+    doc = "SealedSecret is a Secret encrypted for one cluster. It is safe to publish: only the controller can decrypt it.",
     printcolumn = r#"{"name":"Status","type":"string","jsonPath":".status.conditions[0].message"}"#,
     printcolumn = r#"{"name":"Synced","type":"string","jsonPath":".status.conditions[0].status"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
@@ -33,19 +35,19 @@ pub struct SealedSecretSpec {
     /// Template of the Secret that is created from this SealedSecret.
     #[serde(default, deserialize_with = "mapping_or_default")]
     pub template: SecretTemplate,
-    /// The deprecated form: a whole Secret as JSON, encrypted at once. Use encryptedData.
+    /// Deprecated: a whole Secret as JSON, encrypted as one value. Use encryptedData instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "byte_schema")]
     pub data: Option<ByteString>,
-    /// The encrypted items, base64: each becomes the item of the same key in the Secret.
-    // A CRD that does not validate lets everything through. An item that is no text stays, empty, so that it fails to open by
-    // its name: without it the Secret would lose an item.
+    /// Encrypted items, base64. Each is decrypted to the item with the same key in the Secret.
+    // A CRD without validation accepts values of any type. An item that is not a string is kept as an empty one, so that it fails
+    // to decrypt under its key; if it were dropped, the Secret would lose an item.
     #[serde(default, deserialize_with = "texts_or_empty_texts")]
     #[schemars(schema_with = "encrypted_data_schema")]
     pub encrypted_data: BTreeMap<String, String>,
 }
 
-/// Everything of the Secret that is not encrypted.
+/// SecretTemplate describes the parts of the Secret that are not encrypted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretTemplate {
@@ -53,41 +55,41 @@ pub struct SecretTemplate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "template_metadata_schema")]
     pub metadata: Option<ObjectMeta>,
-    /// Type of the Secret, for example kubernetes.io/dockerconfigjson; Opaque where absent.
+    /// Type of the Secret, for example kubernetes.io/dockerconfigjson. Defaults to Opaque.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::text")]
     pub type_: Option<String>,
-    /// If true, the data of the Secret can not be changed once it exists.
+    /// If true, the data of the Secret cannot be changed after it was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::boolean")]
     pub immutable: Option<bool>,
-    /// Further items of the Secret, rendered as Go templates over the decrypted items. A null drops the item.
+    /// Additional items of the Secret, rendered as Go templates over the decrypted items. A null value removes the item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "template_data_schema")]
     pub data: Option<BTreeMap<String, Option<String>>>,
 }
 
-/// What the controller last observed of a SealedSecret.
+/// SealedSecretStatus is the most recently observed status of a SealedSecret.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SealedSecretStatus {
-    /// The generation of the SealedSecret that the conditions speak of.
+    /// The generation of the SealedSecret to which the conditions refer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::integer")]
     pub observed_generation: Option<i64>,
-    /// The latest observations of the SealedSecret's state; "Synced" comes first.
+    /// The latest observations of the SealedSecret's state. The condition "Synced" comes first.
     // Go's encoder writes a nil slice as null.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<SealedSecretCondition>,
-    /// What the last success was made of, so that a restarted controller has nothing to do where all of it is unchanged. It may
-    /// save work and never permits a write.
-    // One of another shape is as good as none.
+    /// Inputs and results of the last successful decryption.
+    /// A restarted controller skips objects for which all of them are unchanged. Only used to save work: no write depends on it.
+    // A value of another shape counts as absent.
     #[serde(default, deserialize_with = "none_if_unreadable", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "last_success_schema")]
     pub last_success: Option<LastSuccess>,
 }
 
-/// Everything that the result of opening a SealedSecret depends on, as it was at the last success.
+/// Inputs that determine the result of decrypting a SealedSecret, recorded at the last success.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LastSuccess {
@@ -101,25 +103,25 @@ pub struct LastSuccess {
     pub secret_uid: String,
     /// resourceVersion of the Secret.
     pub secret_resource_version: String,
-    /// The keys that opened its items, the one that was used last comes first. What these open no other key changes.
+    /// Keys that decrypted items, the most recently used first. Adding or removing other keys does not change the result.
     pub keys: Vec<ItemsOfKey>,
 }
 
-/// How many items of a SealedSecret one key has opened.
+/// Number of items of a SealedSecret that one key decrypted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemsOfKey {
-    /// The SSH-style SHA-256 fingerprint of the public key.
+    /// SSH-style SHA-256 fingerprint of the public key.
     pub fingerprint: String,
-    /// How many.
+    /// Number of items.
     pub items: u32,
 }
 
-/// Reads a structure from a mapping and from nothing else. What serde derives reads lists, too: an empty one would be a structure
-/// whose fields all have their defaults, and so a Secret without items.
+/// Deserializes a structure from a mapping only. Derived deserializers also accept sequences: an empty one would become a
+/// structure with all fields at their defaults, and so a Secret without items.
 ///
 /// # Errors
-/// The deserializer's, and where there is no mapping.
+/// Returns the deserializer's errors, and an error if the input is not a mapping.
 pub fn mapping<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -176,7 +178,7 @@ fn texts_or_empty_texts<'de, D: Deserializer<'de>>(
     }
 }
 
-/// Upstream's schema wants `encryptedData` and fills in nothing.
+/// Requires `encryptedData` and sets no defaults, as upstream's schema does.
 fn as_upstream_requires(schema: &mut Schema) {
     schema::without_defaults(schema);
     schema.insert("required".to_owned(), serde_json::json!(["encryptedData"]));

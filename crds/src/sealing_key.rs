@@ -1,3 +1,5 @@
+//! SealingKey: a key Secret without its private key, and the state that a user requests.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -5,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema;
 
-/// What a person says about a sealing key; the controller writes the rest.
+/// SealingKeySpec holds the state that a user requests for a sealing key. The controller writes all other fields.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "sealedsecrets.rs",
@@ -16,7 +18,7 @@ use crate::schema;
     namespaced,
     status = "SealingKeyStatus",
     derive = "PartialEq",
-    doc = "The public side of one sealing key: a view of the key Secret of the same name, written by the controller.",
+    doc = "SealingKey is the public part of one sealing key: a view of the key Secret of the same name, written by the controller.",
     printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
     printcolumn = r#"{"name":"Items","type":"integer","jsonPath":".status.usage.items"}"#,
     printcolumn = r#"{"name":"Fingerprint","type":"string","jsonPath":".status.fingerprint","priority":1}"#,
@@ -27,50 +29,51 @@ use crate::schema;
 #[schemars(transform = schema::without_defaults)]
 #[schemars(extend("x-kubernetes-validations" = [{"rule": "!has(self.decryptUntil) || self.decryptUntil == null || (has(self.state) && self.state == 'Compromised')", "message": "decryptUntil is for keys in state Compromised"}]))]
 pub struct SealingKeySpec {
-    /// What is to become of the key: Active, Compromised (not offered for sealing any more, and replaced at once) or Retired (off
-    /// the ring as soon as nothing needs it).
+    /// Requested state of the key: Active, Compromised or Retired. Defaults to Active.
+    /// Compromised keys are replaced at once and not offered for sealing any more.
+    /// Retired keys leave the key ring as soon as nothing needs them.
     #[serde(default)]
     #[schemars(schema_with = "schema::of::<SealingKeyState>")]
     pub state: SealingKeyState,
-    /// How long a compromised key still decrypts; no end where absent or null.
+    /// Time until which a compromised key still decrypts. Absent or null means without end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "nullable_moment")]
     pub decrypt_until: Option<Time>,
 }
 
-/// What a person wants of a key.
+/// State of a key that a user requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub enum SealingKeyState {
-    /// It decrypts, and may be offered for sealing.
+    /// The key decrypts, and may be offered for sealing.
     #[default]
     Active,
-    /// Somebody else may have it.
+    /// The private key may be known to others.
     Compromised,
-    /// It is not needed any more.
+    /// The key is not needed any more.
     Retired,
 }
 
-/// What a key does now.
+/// Current phase of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub enum SealingKeyPhase {
-    /// It decrypts, and will be offered for sealing when its activation delay is over.
+    /// The key decrypts, and will be offered for sealing after its activation delay.
     Pending,
-    /// It is the one that is offered for sealing.
+    /// The key decrypts, and is offered for sealing.
     Primary,
-    /// It decrypts.
+    /// The key decrypts.
     DecryptOnly,
-    /// It is off the ring, because nothing needed it or a person said so.
+    /// The key is off the key ring, because nothing needed it or a user retired it.
     Retired,
-    /// Somebody else may have it; it may still decrypt.
+    /// The private key may be known to others. It may still decrypt.
     Compromised,
-    /// Its Secret holds no usable private key.
+    /// The key Secret holds no usable private key.
     Unreadable,
 }
 
 impl SealingKeyPhase {
-    /// The word that is stored.
+    /// Returns the stored value.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -84,23 +87,24 @@ impl SealingKeyPhase {
     }
 }
 
-/// The public side of the key, and who still needs it. Nothing in it is secret.
+/// SealingKeyStatus holds the public part of a key and its usage. It contains nothing secret.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SealingKeyStatus {
-    /// The generation whose spec is heeded: what a person changes later is copied to the key Secret first.
+    /// The generation of the SealingKey whose spec is in effect.
+    /// A later change of the spec takes effect after the controller has copied it to the key Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::integer")]
     pub observed_generation: Option<i64>,
-    /// What the key does now.
+    /// Current phase of the key: Pending, Primary, DecryptOnly, Retired, Compromised or Unreadable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::of::<SealingKeyPhase>")]
     pub phase: Option<SealingKeyPhase>,
-    /// The SSH-style SHA-256 fingerprint of the public key.
+    /// SSH-style SHA-256 fingerprint of the public key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::text")]
     pub fingerprint: Option<String>,
-    /// The public certificate, PEM: what kubeseal seals with.
+    /// Public certificate in PEM format, which kubeseal encrypts to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::text")]
     pub certificate: Option<String>,
@@ -108,28 +112,28 @@ pub struct SealingKeyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::moment")]
     pub not_before: Option<Time>,
-    /// End of the certificate's validity. The key opens what was sealed to it also after that.
+    /// End of the certificate's validity. The key decrypts items also after this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::moment")]
     pub not_after: Option<Time>,
-    /// What in this cluster needs the key; absent until everything was looked at.
+    /// Objects and items of this cluster that need the key. Absent until the controller has processed all SealedSecrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::of::<SealingKeyUsage>")]
     pub usage: Option<SealingKeyUsage>,
-    /// Why the key is Unreadable, is not offered for sealing, or does not retire.
+    /// Human-readable reason if the key is Unreadable, is not offered for sealing, or does not retire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::text")]
     pub message: Option<String>,
 }
 
-/// What in this cluster was sealed to a key.
+/// Objects and items of this cluster that need a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub struct SealingKeyUsage {
-    /// SealedSecrets with at least one item that only this key opens.
+    /// Number of SealedSecrets with at least one item that only this key decrypts.
     #[schemars(schema_with = "schema::integer")]
     pub objects: u64,
-    /// Items that only this key opens.
+    /// Number of items that only this key decrypts.
     #[schemars(schema_with = "schema::integer")]
     pub items: u64,
 }

@@ -1,4 +1,4 @@
-//! The checked-in CRDs are what the types say, and accept what upstream's accepts.
+//! Compares the checked-in CRDs with the types, and their schema with upstream's.
 
 #![cfg(test)]
 
@@ -32,7 +32,7 @@ fn the_checked_in_crds_are_what_the_types_say() {
     compare::<SealingKeyPolicy>(SEALING_KEY_POLICY_CRD_YAML);
 }
 
-/// Every property of the schema and of what is below it, with its path.
+/// Collects all properties of the schema and of its sub-schemas, with their paths.
 fn properties(path: &str, schema: &serde_json::Value, found: &mut Vec<(String, serde_json::Value)>) {
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         let path = format!("{path}.{name}");
@@ -59,7 +59,7 @@ fn kubectl_explain_has_words_for_every_field_of_the_key_kinds_and_no_default_cha
     }
 }
 
-/// The JSON path, type and printer-column facts of upstream's schema that users rely on, read off its CRD of v0.38.4.
+/// Path, type and printer-column facts of upstream's schema that users rely on, taken from its CRD of v0.38.4.
 #[test]
 fn the_crd_has_upstreams_names_columns_and_required_fields() {
     let crd = serde_json::to_value(SealedSecret::crd()).unwrap();

@@ -1,4 +1,4 @@
-//! The user's cache folder: programs that were built or fetched once, shared by all clones.
+//! The user's cache folder, with programs that were built or downloaded once, shared by all clones.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -10,36 +10,36 @@ use crate::hex::hex;
 
 const PROJECT: &str = "sealed-secrets-rs";
 
-/// A cache folder whose name tells everything that its content depends on.
+/// A cache folder whose name contains a digest of everything that its content depends on.
 pub(crate) struct Cache {
     folder: PathBuf,
 }
 
 impl Cache {
-    /// The folder for `name`, whose content is determined by `inputs` and the platform. Other inputs, another folder.
+    /// The folder for `name`, whose content is determined by `inputs` and the platform. Other inputs have another folder.
     pub(crate) fn keyed(name: &str, inputs: &[&[u8]]) -> Result<Self> {
         let folder = user_cache()?.join(PROJECT).join(format!("{name}-{}", key(inputs)));
         fs::create_dir_all(&folder).when(|| format!("create {}", folder.display()))?;
         Ok(Self { folder })
     }
 
-    /// A cache in a folder that exists.
+    /// A cache in an existing folder.
     #[cfg(test)]
     pub(crate) fn at(folder: &Path) -> Self {
         Self { folder: folder.to_owned() }
     }
 
-    /// Where the program `name` is, or will be.
+    /// The path of the program `name`, which may not exist yet.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// Whether the program `name` is there, complete.
+    /// Returns true if the program `name` exists. It is complete then.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.path(name).is_file()
     }
 
-    /// Keeps other runs from filling the same folder until the guard is dropped (or the process ends).
+    /// Locks the folder against other runs that would fill it, until the guard is dropped or the process ends.
     pub(crate) fn lock(&self) -> Result<File> {
         let path = self.folder.join(".lock");
         let lock = File::create(&path).when(|| format!("create {}", path.display()))?;
@@ -56,21 +56,21 @@ impl Cache {
         Ok(lock)
     }
 
-    /// A folder beside the finished programs for work in progress; it vanishes when dropped.
+    /// A temporary folder beside the finished programs, removed when dropped.
     pub(crate) fn scratch(&self) -> Result<tempfile::TempDir> {
         tempfile::tempdir_in(&self.folder).when(|| format!("create a folder in {}", self.folder.display()))
     }
 
-    /// Moves the finished program into place: from now on it exists, whole.
+    /// Moves the finished program into place atomically.
     pub(crate) fn publish(&self, finished: &Path, name: &str) -> Result<()> {
         fs::rename(finished, self.path(name)).when(|| format!("move {} into the cache", finished.display()))
     }
 }
 
-/// A folder in the user's cache for builds that all clones share, and its lock: others wait until that is dropped.
+/// A folder in the user's cache for builds that all clones share, with its lock: other processes wait until it is dropped.
 ///
 /// # Errors
-/// When it cannot be made or locked.
+/// When it cannot be created or locked.
 pub fn shared_build(name: &str) -> Result<(PathBuf, File)> {
     let cache = Cache::keyed(name, &[])?;
     let lock = cache.lock()?;
@@ -87,7 +87,7 @@ fn user_cache() -> Result<PathBuf> {
     Ok(home.join(if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" }))
 }
 
-/// Platform and a digest of the inputs; the length in front keeps ("ab", "c") apart from ("a", "bc").
+/// A digest of platform and inputs; each length is hashed, too, so that ("ab", "c") and ("a", "bc") differ.
 fn key(inputs: &[&[u8]]) -> String {
     let mut digest = Sha256::new();
     for input in inputs {

@@ -7,7 +7,7 @@ use crate::cache::Cache;
 use crate::error::{Error, IoContext, Result};
 use crate::progress::timed;
 
-/// The program of the crate `name` in exactly `version`, installed into the user's cache if it is not there yet.
+/// The program of the crate `name` in exactly `version`, installed into the user's cache if necessary.
 ///
 /// # Errors
 /// [`Error::Program`] with Cargo's output when it cannot be installed.

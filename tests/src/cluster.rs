@@ -1,4 +1,4 @@
-//! What tests use: a control plane, shared or their own.
+//! Control planes for tests, shared or one of their own.
 
 use std::path::{Path, PathBuf};
 
@@ -10,18 +10,20 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::control_plane::{Access, ControlPlane};
 use crate::error::{Error, Result};
-use crate::installation::{self, Installation, Reach};
+use crate::installation::{self, Installation};
 use crate::manifests::Manifests;
+use crate::manifests::Reach;
 use crate::programs::ControlPlanePrograms;
 use crate::workspace;
 
-/// Names the folder of the control plane that all tests of a run share.
+/// The variable that names the folder of the control plane that all tests of a run share.
 pub const SHARED: &str = "HARNESS_CLUSTER";
 
-/// Further control planes cost some 700 MB each: a few at a time. One at a time would make these tests the longest part of a run.
+/// A limit on additional control planes, which cost some 700 MB each. With one at a time these tests would be the longest part of
+/// a run.
 static OWN: Semaphore = Semaphore::const_new(2);
 
-/// A control plane as an administrator sees it.
+/// A control plane with an administrator's client.
 pub struct Cluster {
     client: Client,
     access: Access,
@@ -29,7 +31,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The control plane that all tests of the run share. Tests keep to namespaces of their own.
+    /// The control plane that all tests of the run share. Tests use namespaces of their own.
     ///
     /// # Errors
     /// When no control plane was started for this run.
@@ -43,15 +45,15 @@ impl Cluster {
         Self::at(&Access::load(&folder)?).await
     }
 
-    /// A control plane that somebody else keeps.
+    /// A control plane that the caller keeps running.
     ///
     /// # Errors
-    /// When its kubeconfig is gone.
+    /// When its kubeconfig does not exist any more.
     pub async fn at(access: &Access) -> Result<Self> {
         Ok(Self { client: access.client().await?, access: access.clone(), own: None })
     }
 
-    /// A control plane for this test alone, for what concerns a whole cluster. It takes seconds: most tests share.
+    /// A control plane for this test alone, for tests that affect a whole cluster. It starts in seconds, so most tests share one.
     ///
     /// # Errors
     /// When it does not start.
@@ -73,7 +75,7 @@ impl Cluster {
         }
     }
 
-    /// From now on nothing is deleted because its owner is gone, and no namespace ends.
+    /// Stops garbage collection: dependents of deleted owners stay, and namespaces keep terminating.
     ///
     /// # Errors
     /// When the control plane is shared.
@@ -85,7 +87,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Stops etcd in the middle of what it does, or lets it go on.
+    /// Pauses or resumes etcd.
     ///
     /// # Errors
     /// When the control plane is shared, or etcd has ended.
@@ -96,13 +98,13 @@ impl Cluster {
         }
     }
 
-    /// An administrator's client.
+    /// A client with an administrator's rights.
     #[must_use]
     pub fn client(&self) -> Client {
         self.client.clone()
     }
 
-    /// How programs reach the API server.
+    /// The address and credentials of the API server.
     #[must_use]
     pub fn access(&self) -> &Access {
         &self.access
@@ -114,7 +116,7 @@ impl Cluster {
         self.access.kubeconfig()
     }
 
-    /// A new namespace whose name begins with `prefix`.
+    /// Creates a namespace whose name begins with `prefix`.
     ///
     /// # Errors
     /// When the API server refuses.
@@ -133,8 +135,7 @@ impl Cluster {
         Installation::apply(self.client(), &self.access, namespace, reach).await
     }
 
-    /// As [`Self::install`], on the CRD and the rights in this folder of the repository in place of the shipped ones. For a
-    /// control plane of its own.
+    /// As [`Self::install`], but with the CRD and the rights in this folder of the repository. For a control plane of its own.
     ///
     /// # Errors
     /// As [`Self::install`].
@@ -143,13 +144,13 @@ impl Cluster {
         Installation::apply_all(self.client(), &self.access, namespace, reach, manifests).await
     }
 
-    /// The installation that somebody else made of these objects in `namespace`, such as Helm.
+    /// The installation that another tool, such as Helm, made of these objects in `namespace`.
     #[must_use]
     pub fn installed(&self, objects: Vec<Value>, namespace: &str, reach: Reach) -> Installation {
         Installation::present(self.client(), &self.access, namespace, reach, Manifests::of(objects))
     }
 
-    /// Applies these objects as they are.
+    /// Applies these objects unchanged.
     ///
     /// # Errors
     /// When the API server refuses one.
@@ -160,15 +161,15 @@ impl Cluster {
         Ok(())
     }
 
-    /// Asks the API server whether it would take this object, every field of it. Nothing changes.
+    /// Asks the API server in a dry run if it accepts this object and every field of it. Nothing changes.
     ///
     /// # Errors
-    /// With the API server's reason when it would not.
+    /// With the API server's reason if it does not.
     pub async fn would_take(&self, object: &Value) -> Result<()> {
         installation::dry_run(&self.client, object).await
     }
 
-    /// A controller's installation in a new namespace, for that namespace and the `additional` ones only.
+    /// Installs a controller in a new namespace, for that namespace and the `additional` ones only.
     ///
     /// # Errors
     /// As [`Self::install`].

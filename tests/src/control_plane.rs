@@ -1,4 +1,4 @@
-//! etcd, kube-apiserver and kube-controller-manager, started together and gone together.
+//! etcd, kube-apiserver and kube-controller-manager, started and stopped together.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -19,13 +19,13 @@ use crate::ports::free_port;
 use crate::programs::ControlPlanePrograms;
 use crate::run_folder;
 
-/// Starting takes 4 s on an idle machine; many may start at once on a busy one.
+/// Startup timeout: 4 s on an idle machine, but many control planes may start at once on a busy one.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// A running control plane. Dropping it ends its programs.
+/// A running control plane. Dropping it kills its programs.
 #[derive(Debug)]
 pub struct ControlPlane {
-    // In the order in which they must end: an API server without its etcd lingers.
+    // Fields are dropped in this order: an API server without its etcd lingers.
     apiserver: Daemon,
     controller_manager: Daemon,
     etcd: Daemon,
@@ -35,7 +35,7 @@ pub struct ControlPlane {
     audit: Audit,
 }
 
-/// Whether the API server keeps a log of what service accounts ask for. It costs time, so benchmarks do without.
+/// The setting of the API server's audit log of requests by service accounts. It costs time, so benchmarks do without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Audit {
     Off,
@@ -48,7 +48,7 @@ const AUDIT_POLICY: &str = r#"{
 }"#;
 
 impl ControlPlane {
-    /// Starts the programs and returns when the API server answers and the controller manager works.
+    /// Starts the programs and returns when the API server responds and the controller manager works.
     ///
     /// # Errors
     /// [`Error::Program`] with the tail of the log of the program that did not start.
@@ -56,7 +56,7 @@ impl ControlPlane {
         Self::start_with(programs, Audit::Off).await
     }
 
-    /// The same, with a log of what service accounts ask for: [`Access::AUDIT_LOG`].
+    /// Starts the programs with an audit log of requests by service accounts: [`Access::AUDIT_LOG`].
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -99,12 +99,12 @@ impl ControlPlane {
         self.apiserver.ready(PATIENCE, async || is_ready(&client).await.then_some(())).await
     }
 
-    /// From now on nothing is deleted because its owner is gone, and no namespace ends.
+    /// Stops garbage collection: dependents of deleted owners stay, and namespaces keep terminating.
     pub fn stop_garbage_collection(&mut self) {
         self.controller_manager.kill();
     }
 
-    /// Stops etcd in the middle of what it does, or lets it go on.
+    /// Pauses or resumes etcd.
     ///
     /// # Errors
     /// When it has ended.
@@ -112,14 +112,14 @@ impl ControlPlane {
         self.etcd.signal(if is_paused { "STOP" } else { "CONT" })
     }
 
-    /// How to reach it.
+    /// The address and credentials of the API server.
     #[must_use]
     pub fn access(&self) -> &Access {
         &self.access
     }
 }
 
-/// The way to a control plane's API server, kept as files so that other programs find it too.
+/// Address and credentials of a control plane's API server, kept as files so that other programs can use them.
 #[derive(Debug, Clone)]
 pub struct Access {
     folder: PathBuf,
@@ -127,13 +127,13 @@ pub struct Access {
 }
 
 impl Access {
-    /// The file in [`Self::folder`] with what service accounts asked for, one JSON object a line, where this log was asked for.
+    /// The file in [`Self::folder`] with the requests of service accounts, one JSON object per line, if the audit log is on.
     pub const AUDIT_LOG: &str = "audit.log";
 
-    /// Reads what [`ControlPlane::start`] left in `folder`.
+    /// Reads the files that [`ControlPlane::start`] wrote to `folder`.
     ///
     /// # Errors
-    /// When there is no control plane's folder.
+    /// When the folder is not one of a control plane.
     pub fn load(folder: &Path) -> Result<Self> {
         let file = folder.join("server");
         let server = fs::read_to_string(&file).when(|| format!("read {}", file.display()))?;
@@ -190,10 +190,10 @@ impl Access {
         self.path("admin.kubeconfig")
     }
 
-    /// A client that may do everything. It belongs to the async runtime it was made in.
+    /// A client with all rights. It belongs to the async runtime that it was created in.
     ///
     /// # Errors
-    /// When the kubeconfig is gone.
+    /// When the kubeconfig does not exist any more.
     pub async fn client(&self) -> Result<Client> {
         let invalid = |error: String| Error::Invalid(format!("{}: {error}", self.kubeconfig().display()));
         let file = Kubeconfig::read_from(self.kubeconfig()).map_err(|error| invalid(error.to_string()))?;
@@ -210,7 +210,7 @@ impl Access {
     }
 }
 
-/// Returns the address for clients beside the program.
+/// Starts etcd; returns the address for clients, too.
 fn start_etcd(program: &Path, access: &Access) -> Result<(Daemon, String)> {
     let address = access.server.ip();
     let clients = format!("http://{}", SocketAddr::new(address, free_port(address)?));
@@ -249,7 +249,7 @@ fn start_apiserver(program: &Path, access: &Access, etcd: &str, audit: Audit) ->
     if audit == Audit::OfAccounts {
         access.write("audit.json", AUDIT_POLICY)?;
         command.arg("--audit-policy-file").arg(access.path("audit.json"));
-        // In one file: megabytes, so that none of it is rotated away.
+        // A single file of some megabytes, so that nothing is lost by rotation.
         command
             .arg("--audit-log-path")
             .arg(access.path(Access::AUDIT_LOG))
@@ -258,7 +258,7 @@ fn start_apiserver(program: &Path, access: &Access, etcd: &str, audit: Audit) ->
     Daemon::start("kube-apiserver", &mut command, &access.path("kube-apiserver.log"))
 }
 
-/// Without it owner references collect nothing, and namespaces never finish terminating.
+/// Starts the controller manager; without it nothing is garbage collected, and namespaces never finish terminating.
 fn start_controller_manager(program: &Path, access: &Access) -> Result<Daemon> {
     let mut command = Command::new(program);
     command
@@ -268,7 +268,7 @@ fn start_controller_manager(program: &Path, access: &Access) -> Result<Daemon> {
             "--controllers",
             "garbage-collector-controller,namespace-controller,serviceaccount-controller",
         ])
-        // At its usual 20 requests per second the garbage collector takes minutes for what a benchmark leaves behind.
+        // At the default of 20 requests per second the garbage collector takes minutes for the objects of a benchmark.
         .args(["--kube-api-qps=500", "--kube-api-burst=1000"])
         .args(["--leader-elect=false", "--secure-port=0"]);
     Daemon::start("kube-controller-manager", &mut command, &access.path("kube-controller-manager.log"))
@@ -279,7 +279,7 @@ async fn is_ready(client: &Client) -> bool {
     client.request_text(request).await.is_ok()
 }
 
-/// An API server that does not get ready has often lost its etcd: then that is the error.
+/// An API server that does not get ready has often lost its etcd; then returns etcd's error.
 fn blame(etcd: &mut Daemon, error: Error) -> Error {
     match etcd.exited() {
         Ok(Some(status)) => Error::Program(format!("etcd ended ({status}):\n{}\n{error}", etcd.log())),

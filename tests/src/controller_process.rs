@@ -1,4 +1,4 @@
-//! A controller that runs as in a cluster: its account's token, the shipped rights, no kubeconfig.
+//! A controller that runs as in a cluster: with its account's token, the shipped rights and no kubeconfig.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -24,8 +24,15 @@ use crate::plain_http::{HttpResponse, http_request};
 use crate::ports::free_port;
 use crate::run_folder;
 
-/// A first key of 4096 bits takes seconds on a busy machine.
+/// Startup timeout: a first key of 4096 bits takes seconds on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Flag with the default size of keys, for tests whose decryption takes as long as that of users, or that compare sizes.
+pub const DEFAULT_KEY_SIZE: &str = "--key-size=4096";
+
+/// Environment variable: the size in bits of the keys of controllers that are started without [`DEFAULT_KEY_SIZE`]. Generating a
+/// key of the default size takes a second of processor time.
+pub const KEY_SIZE: &str = "HARNESS_KEY_SIZE";
 
 /// Puts the account's folder where a kubelet mounts it, for this process only.
 const MOUNT_ACCOUNT: &str = r#"
@@ -35,8 +42,8 @@ mount --bind "$0" /var/run/secrets/kubernetes.io/serviceaccount
 exec "$@"
 "#;
 
-/// What a container's runtime and a kubelet do: gives a program one folder as its whole and unchangeable file system, a user
-/// and a `PATH`.
+/// A script that acts as container runtime and kubelet: gives a program one folder as its whole read-only file system, a user and
+/// a `PATH`.
 const IN_A_ROOT: &str = r#"
 root=$1 account=$2 user=$3 path=$4 unshare=$(command -v unshare)
 shift 4
@@ -49,16 +56,16 @@ export PATH="$path"
 exec "$unshare" --user --map-user="$user" --map-group="$user" --root="$root" --wd=/ -- "$@"
 "#;
 
-/// An unpacked image and how it is started.
+/// An unpacked image with its settings.
 #[derive(Debug, Clone)]
 pub struct ImageRoot {
-    /// The folder with its files, and with `etc/hosts` and `etc/resolv.conf` as a runtime writes them.
+    /// The folder with its files, including `etc/hosts` and `etc/resolv.conf` as a runtime writes them.
     pub root: PathBuf,
-    /// The user it runs as, a number.
+    /// The numeric user that it runs as.
     pub user: String,
     /// Its `PATH`.
     pub path: String,
-    /// The name under which its `etc` finds the API server, which has a certificate for it.
+    /// The API server's name as its `etc` resolves it; the API server's certificate includes it.
     pub api_server: String,
 }
 
@@ -71,14 +78,46 @@ pub struct ControllerProcess {
     account: PathBuf,
 }
 
+impl Installation {
+    /// Starts a controller as in a cluster and returns when it serves its certificate. `arguments` follow those for the addresses
+    /// to listen on and the namespaces to watch.
+    ///
+    /// # Errors
+    /// [`Error::Program`] with the end of its log when it does not get ready.
+    pub async fn start(&self, edition: Edition, arguments: &[&str]) -> Result<ControllerProcess> {
+        ControllerProcess::start(self, edition, arguments).await
+    }
+
+    /// As [`Self::start`], with the program of an image in a root file system of its own.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_image(&self, image: &ImageRoot, arguments: &[&str]) -> Result<ControllerProcess> {
+        ControllerProcess::start_image(self, image, arguments).await
+    }
+}
+
 impl ControllerProcess {
-    /// Starts the controller of `edition` and returns when it serves its certificate, also through the Service.
+    /// Starts the controller of `edition` and returns when it serves its certificate, directly and through the Service.
     pub(crate) async fn start(
         installation: &Installation,
         edition: Edition,
         arguments: &[&str],
     ) -> Result<Self> {
         Self::spawn(installation, edition, arguments).await?.serving(installation).await
+    }
+
+    /// As [`Installation::start`], with variables, by name and value.
+    ///
+    /// # Errors
+    /// As [`Installation::start`].
+    pub async fn start_with(
+        installation: &Installation,
+        edition: Edition,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Self> {
+        Self::spawn_with(installation, edition, arguments, variables).await?.serving(installation).await
     }
 
     /// Starts the program `controller` of an image, as a Pod would, and returns when it serves its certificate.
@@ -91,7 +130,7 @@ impl ControllerProcess {
         Self::run(installation, start, arguments).await?.serving(installation).await
     }
 
-    /// Waits until it serves its certificate, also through the Service.
+    /// Waits until it serves its certificate, directly and through the Service.
     async fn serving(mut self, installation: &Installation) -> Result<Self> {
         let controller = &mut self;
         let certificate = format!("http://{}/v1/cert.pem", controller.address);
@@ -115,7 +154,7 @@ impl ControllerProcess {
         Ok(self)
     }
 
-    /// Starts the controller without waiting for anything: for controllers that are meant not to get ready.
+    /// Starts the controller without waiting, for controllers that are not expected to get ready.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -123,7 +162,7 @@ impl ControllerProcess {
         Self::spawn_with(installation, edition, arguments, &[]).await
     }
 
-    /// The same with variables, by name and value.
+    /// Starts the controller with these environment variables, by name and value, without waiting.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -135,13 +174,14 @@ impl ControllerProcess {
     ) -> Result<Self> {
         let start = |account: &Path| {
             let mut command = as_in_a_cluster(&edition.controller()?, account, &installation.access);
+            command.envs(std::env::var_os(KEY_SIZE).map(|bits| ("SEALED_SECRETS_KEY_SIZE", bits)));
             command.envs(variables.iter().copied());
             Ok(command)
         };
         Self::run(installation, start, arguments).await
     }
 
-    /// Runs the command that `start` makes for the folder of an account.
+    /// Runs the command that `start` builds for the folder of an account.
     async fn run(
         installation: &Installation,
         start: impl FnOnce(&Path) -> Result<Command>,
@@ -162,55 +202,55 @@ impl ControllerProcess {
         Ok(Self { daemon, address, metrics_address, account })
     }
 
-    /// Where it serves its certificate.
+    /// The address at which it serves its certificate.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where it serves its metrics.
+    /// The address at which it serves its metrics.
     #[must_use]
     pub fn metrics_address(&self) -> SocketAddr {
         self.metrics_address
     }
 
-    /// The folder it sees as its service account: `token`, `ca.crt`, `namespace`.
+    /// The folder of its service account: `token`, `ca.crt`, `namespace`.
     #[must_use]
     pub fn account(&self) -> &Path {
         &self.account
     }
 
-    /// GETs a path such as `/healthz` from the controller itself.
+    /// GETs a path such as `/healthz` directly from the controller.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When it does not respond.
     pub async fn get(&self, path: &str) -> Result<HttpResponse> {
         http_request(&self.address.to_string(), "GET", path, "").await
     }
 
-    /// The certificate it serves, PEM.
+    /// The certificate that it serves, PEM.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When it does not respond.
     pub async fn certificate(&self) -> Result<String> {
         Ok(self.get("/v1/cert.pem").await?.body)
     }
 
-    /// The page of its metrics.
+    /// The metrics page.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When it does not respond.
     pub async fn metrics(&self) -> Result<String> {
         Ok(http_request(&self.metrics_address.to_string(), "GET", "/metrics", "").await?.body)
     }
 
-    /// Everything it has logged so far, with quotes inside messages as they were said.
+    /// Everything that it has logged so far, with quotes inside messages unescaped.
     #[must_use]
     pub fn log(&self) -> String {
         self.daemon.log().replace("\\\"", "\"")
     }
 
-    /// The process itself: its number, signals, whether it has ended.
+    /// The process, for its number, signals and exit status.
     pub fn process(&mut self) -> &mut Daemon {
         &mut self.daemon
     }
@@ -224,7 +264,7 @@ impl ControllerProcess {
     }
 }
 
-/// Writes what a kubelet would mount, and a kubeconfig with the same rights for where nothing can be mounted.
+/// Writes the files that a kubelet would mount, and a kubeconfig with the same rights for machines that cannot mount.
 pub(crate) async fn write_account(installation: &Installation, folder: &Path) -> Result<PathBuf> {
     let (namespace, access) = (installation.namespace(), &installation.access);
     let name = name_of(installation.manifests.first("ServiceAccount")?);

@@ -1,4 +1,4 @@
-//! A program that runs beside the tests.
+//! A program that runs in the background of a test.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -46,12 +46,12 @@ impl Daemon {
     /// The exit status, if the program has ended.
     ///
     /// # Errors
-    /// When the operating system does not tell.
+    /// When the operating system does not return it.
     pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().when(|| format!("ask for the state of {}", self.name))
     }
 
-    /// Waits until `check` answers, or the program ends, or `patience` does.
+    /// Waits until `check` returns `Some`, the program ends, or `patience` elapses.
     ///
     /// # Errors
     /// [`Error::Program`] with the tail of the program's output.
@@ -78,12 +78,12 @@ impl Daemon {
     /// Sends the signal `name`, such as `TERM` or `USR1`.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// When the process has ended.
     pub fn signal(&self, name: &str) -> Result<()> {
         send_signal(name, self.id())
     }
 
-    /// Sends SIGTERM and waits for the end.
+    /// Sends SIGTERM and waits until the program ends.
     ///
     /// # Errors
     /// [`Error::Deadline`] when it does not end within `patience`.
@@ -93,9 +93,9 @@ impl Daemon {
         until(&what, patience, || std::future::ready(self.exited().transpose())).await?
     }
 
-    /// Ends the program at once.
+    /// Kills the program.
     pub fn kill(&mut self) {
-        // Both fail only when the program has ended already.
+        // Both fail only if the program has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -116,7 +116,7 @@ impl Drop for Daemon {
     }
 }
 
-/// Sends a signal by its name without the SIG.
+/// Sends a signal, by its name without SIG.
 pub(crate) fn send_signal(name: &str, process: u32) -> Result<()> {
     let status =
         Command::new("kill").args([format!("-{name}"), process.to_string()]).stderr(Stdio::null()).status();

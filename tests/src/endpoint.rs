@@ -1,4 +1,4 @@
-//! What a kubelet and the endpoints controller would do for a running controller.
+//! The Endpoints of a running controller, published in place of a kubelet and the endpoints controller.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use crate::poll::until;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Makes the API server's service proxy (which follows Endpoints to an existing Pod) reach `address` by the name of
-/// the Service `service`.
+/// Makes the API server's service proxy (which follows Endpoints to an existing Pod) reach `address` by the name of the Service
+/// `service`.
 pub(crate) async fn publish(
     client: &Client,
     namespace: &str,
@@ -23,7 +23,7 @@ pub(crate) async fn publish(
     address: SocketAddr,
 ) -> Result<()> {
     let attempt = async || match try_to_publish(client, namespace, service, address).await {
-        // A replica that starts in this moment does the same.
+        // A replica that starts at the same time does the same.
         Err(Error::Api(kube::Error::Api(status))) if status.code == 409 => None,
         result => Some(result),
     };

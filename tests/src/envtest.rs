@@ -15,10 +15,10 @@ use crate::progress::timed;
 
 const INDEX: &str =
     "https://raw.githubusercontent.com/kubernetes-sigs/controller-tools/HEAD/envtest-releases.yaml";
-/// What the archives hold.
+/// The programs in the archives.
 pub(crate) const PROGRAMS: [&str; 3] = ["etcd", "kube-apiserver", "kubectl"];
 
-/// The published list: release, archive name, where and with which digest.
+/// The published list: release, archive name, URL and digest.
 #[derive(Debug, Deserialize)]
 struct Index {
     releases: BTreeMap<String, BTreeMap<String, Archive>>,
@@ -34,7 +34,7 @@ struct Archive {
 
 /// Puts the published programs of exactly `version` into the cache, digest verified.
 ///
-/// Answers quickly with an error where the network does not allow it: it is one way of several.
+/// Fails quickly where the network does not allow it, since other sources exist.
 pub(crate) fn fetch(version: &str, cache: &Cache) -> Result<()> {
     let scratch = cache.scratch()?;
     let index = scratch.path().join("index.yaml");
@@ -51,7 +51,7 @@ pub(crate) fn fetch(version: &str, cache: &Cache) -> Result<()> {
     Ok(())
 }
 
-/// The archive of this platform in the published list.
+/// The archive for this platform in the published list.
 fn find(index: &str, version: &str) -> Result<Archive> {
     let index: Index = serde_saphyr::from_str(index)
         .map_err(|error| Error::Invalid(format!("the list of published programs cannot be read: {error}")))?;

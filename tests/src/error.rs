@@ -1,30 +1,30 @@
-//! What can go wrong before a test has begun.
+//! Errors of the test harness.
 
 use std::io;
 
-/// Why the harness could not provide what a run needs.
+/// The reason why the harness could not provide something that a run needs.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or process operation failed.
     #[error("cannot {action}: {source}")]
     Io {
-        /// What was tried, with the path: "read /x/y".
+        /// The operation with its path: "read /x/y".
         action: String,
-        /// The operating system's answer.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A program is nowhere and no way is left to get it; the text says what to install.
+    /// A program was not found and cannot be obtained; the text says what to install.
     #[error("{0}")]
     Missing(String),
     /// A program that was started ended or failed; the text ends with the tail of its output.
     #[error("{0}")]
     Program(String),
-    /// Something did not become true in time.
+    /// A condition was not met in time.
     #[error("{what}: not within {seconds} s")]
     Deadline {
         /// The state that was waited for.
         what: String,
-        /// How long it was waited for.
+        /// The time limit.
         seconds: u64,
     },
     /// The API server refused a request.
@@ -38,9 +38,9 @@ pub enum Error {
 /// The result of a harness operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Names what was tried when an input or output operation fails.
+/// Adds the name of the operation to an input or output error.
 pub(crate) trait IoContext<T> {
-    /// Turns the bare error into one that says what was tried.
+    /// Converts the error to an [`Error`] that names the operation.
     fn when(self, action: impl FnOnce() -> String) -> Result<T>;
 }
 

@@ -1,4 +1,4 @@
-//! An HTTP proxy between a controller and the API server that can misbehave.
+//! An HTTP proxy between a controller and the API server, with fault injection.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -30,36 +30,40 @@ use crate::isolation::Ground;
 use crate::kubeconfig::{self, Credentials};
 use crate::run_folder;
 
-/// What happens to a request instead of its answer.
+/// The fault that a request gets instead of its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The API server's error of this code.
+    /// An error of the API server with this code.
     Status(u16),
-    /// The API server asks to come again after so many seconds.
+    /// An error of the API server with `Retry-After`, in seconds.
     RetryAfter(u32),
-    /// A watch that begins and at once says that it is too old.
+    /// A watch that starts and at once reports an expired resourceVersion.
     Expired,
-    /// No answer, ever.
+    /// A response that never comes; the API server does not see the request.
     Silence,
-    /// The API server does what is asked, and its answer never arrives.
+    /// The API server executes the request, but its response is dropped.
     Unanswered,
-    /// An error of this code that quotes what was sent, decoded, wherever an answer has words: the worst that an admission webhook
-    /// could say.
+    /// An error of this code that quotes the request's values, decoded, in every text of the response: the worst that an
+    /// admission webhook could do.
     Echo(u16),
-    /// The request reaches the API server only when the proxy is healed.
+    /// The request reaches the API server only after [`FaultProxy::heal`].
     Held,
 }
 
-/// A request as it came, whatever became of it.
+/// A request as received, and its result if there is one yet.
 #[derive(Debug, Clone)]
 pub struct Asked {
+    /// The moment at which it arrived.
+    pub at: std::time::Instant,
+    /// The moment of the API server's response, and its status; `None` if it has not responded, or has not seen the request.
+    pub answered: Option<(std::time::Instant, u16)>,
     /// Its method.
     pub method: Method,
-    /// Its path with its query.
+    /// Its path and query.
     pub path: String,
-    /// The form in which the answer is wanted.
+    /// Its header Accept.
     pub accept: String,
-    /// Its body; null where that is no JSON.
+    /// Its body; null if that is no JSON.
     pub body: Value,
 }
 
@@ -73,24 +77,36 @@ struct State {
     delay: Mutex<Option<Delay>>,
     faults: AtomicUsize,
     asked: Mutex<Vec<Asked>>,
-    /// Held requests go on when this number changes.
+    /// Held requests continue when this number changes.
     healed: watch::Sender<u64>,
-    /// The date of answers, where it is not the API server's.
+    /// A date for the responses instead of the API server's.
     date: Mutex<Option<String>>,
-    /// Answers that are underway when this number changes stop in the middle; their connections stay open.
+    /// Responses in progress stop when this number changes; their connections stay open.
     frozen: watch::Sender<u64>,
 }
 
 impl State {
-    fn note(&self, request: &Request<Bytes>, path: &str) {
+    /// Notes a request. Returns its place among all.
+    fn note(&self, request: &Request<Bytes>, path: &str) -> usize {
         let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
         let asked = Asked {
+            at: std::time::Instant::now(),
+            answered: None,
             method: request.method().clone(),
             path: path.to_owned(),
             accept: accept.unwrap_or_default().to_owned(),
             body: serde_json::from_slice(request.body()).unwrap_or_default(),
         };
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
+        let mut all = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(asked);
+        all.len() - 1
+    }
+
+    fn note_answer(&self, place: usize, status: StatusCode) {
+        let mut all = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(asked) = all.get_mut(place) {
+            asked.answered = Some((std::time::Instant::now(), status.as_u16()));
+        }
     }
 
     fn delay_of(&self, path: &str) -> Duration {
@@ -99,7 +115,7 @@ impl State {
     }
 }
 
-/// A proxy for the controller of one installation. It passes everything on until it is told otherwise, and ends when dropped.
+/// A proxy for the controller of one installation. It forwards everything unless a fault is set, and ends when dropped.
 pub struct FaultProxy {
     state: Arc<State>,
     kubeconfig: PathBuf,
@@ -108,7 +124,7 @@ pub struct FaultProxy {
 }
 
 impl FaultProxy {
-    /// Starts one. The kubeconfig that leads through it has the rights of the installation's account.
+    /// Starts a proxy. The kubeconfig for it has the rights of the installation's account.
     ///
     /// # Errors
     /// When no port is free or the account gets no token.
@@ -138,48 +154,56 @@ impl FaultProxy {
         Ok(Self { state, kubeconfig, address, server })
     }
 
-    /// The kubeconfig that leads through the proxy.
+    /// The kubeconfig that connects through the proxy.
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
 
-    /// From now on requests for which `rule` names a fault, by method and path with query, have it.
+    /// Injects faults from now on into the requests for which `rule` returns one, by method and path with query.
     pub fn fail(&self, rule: impl Fn(&Method, &str) -> Option<Fault> + Send + Sync + 'static) {
         self.state.faults.store(0, Ordering::SeqCst);
         *self.state.rule.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(rule));
     }
 
-    /// Passes everything on again.
+    /// Removes all faults.
     pub fn heal(&self) {
         *self.state.rule.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.state.healed.send_modify(|number| *number += 1);
     }
 
-    /// From now on each piece of an answer arrives as late as `delay` says of its path with query: for watches, which are behind
-    /// then. Order is kept.
+    /// Delays each chunk of a response from now on by the time that `delay` returns for its path with query, so that watches lag.
+    /// The order is kept.
     pub fn delay(&self, delay: impl Fn(&str) -> Option<Duration> + Send + Sync + 'static) {
         *self.state.delay.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(delay));
     }
 
-    /// Everything that was asked so far, in the order in which it came.
+    /// All requests so far, in the order of arrival.
     #[must_use]
     pub fn asked(&self) -> Vec<Asked> {
         self.state.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// From now on answers have this date (RFC 9110), as if the API server's clock were another; `None` for its own.
+    /// The requests that have arrived since this moment, in their order.
+    #[must_use]
+    pub fn asked_since(&self, moment: std::time::Instant) -> Vec<Asked> {
+        let all = self.state.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = all.partition_point(|asked| asked.at < moment);
+        all.get(first..).unwrap_or_default().to_vec()
+    }
+
+    /// Sets the date of responses from now on (RFC 9110), to simulate another clock of the API server; `None` for the real date.
     pub fn pretend_date(&self, date: Option<&str>) {
         *self.state.date.lock().unwrap_or_else(PoisonError::into_inner) = date.map(str::to_owned);
     }
 
-    /// Stops every answer that is underway, above all watches, without closing its connection: the other side is gone and
-    /// nobody has said so. New requests are not concerned.
+    /// Stops all responses in progress, above all watches, without closing their connections, as if the peer had vanished. New
+    /// requests are not affected.
     pub fn freeze(&self) {
         self.state.frozen.send_modify(|number| *number += 1);
     }
 
-    /// Refuses new connections, as if nobody listened.
+    /// Refuses new connections, as if no server listened.
     pub async fn close(&mut self) {
         self.server.abort();
         // The socket is closed when the task has ended.
@@ -189,14 +213,14 @@ impl FaultProxy {
     /// Listens again after [`Self::close`].
     ///
     /// # Errors
-    /// When the port is somebody else's now.
+    /// When another program has taken the port.
     pub async fn open(&mut self) -> Result<()> {
         let listener = TcpListener::bind(self.address).await.when(|| "listen for the fault proxy".into())?;
         self.server = tokio::spawn(accept(listener, Arc::clone(&self.state)));
         Ok(())
     }
 
-    /// Requests that had a fault since the last call of [`Self::fail`].
+    /// The number of requests with a fault since the last call of [`Self::fail`].
     #[must_use]
     pub fn faults(&self) -> usize {
         self.state.faults.load(Ordering::SeqCst)
@@ -215,7 +239,7 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
     }
 }
 
-/// How a connection ends is between the controller and its patience.
+/// Serves one connection. Errors are ignored: the controller handles broken connections.
 async fn serve(stream: TcpStream, state: Arc<State>) {
     let service = service_fn(move |request| answer(request, Arc::clone(&state)));
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
@@ -228,15 +252,15 @@ async fn answer(
     let (head, body) = request.into_parts();
     let request = Request::from_parts(head, body.collect().await?.to_bytes());
     let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
-    state.note(&request, &path);
+    let place = state.note(&request, &path);
     let mut healed = state.healed.subscribe();
     let rule = state.rule.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let Some(fault) = rule.and_then(|rule| rule(request.method(), &path)) else {
-        return Ok(pass_on(request, path, &state).await);
+        return Ok(pass_on(request, path, &state, place).await);
     };
     if fault == Fault::Unanswered {
-        // Counted only when it was done.
-        drop(pass_on(request, path, &state).await);
+        // Counted only after the API server has responded.
+        drop(pass_on(request, path, &state, place).await);
         state.faults.fetch_add(1, Ordering::SeqCst);
         return std::future::pending().await;
     }
@@ -244,9 +268,9 @@ async fn answer(
     Ok(match fault {
         Fault::Silence | Fault::Unanswered => std::future::pending().await,
         Fault::Held => {
-            // The proxy has ended where there is nobody to say so.
+            // The sender is gone only if the proxy has ended.
             let _ = healed.changed().await;
-            pass_on(request, path, &state).await
+            pass_on(request, path, &state, place).await
         }
         Fault::Status(code) => json_answer(code, &status(code)),
         Fault::RetryAfter(seconds) => {
@@ -259,15 +283,21 @@ async fn answer(
     })
 }
 
-async fn pass_on(request: Request<Bytes>, path: String, state: &Arc<State>) -> Response<AnyBody> {
+async fn pass_on(
+    request: Request<Bytes>,
+    path: String,
+    state: &Arc<State>,
+    place: usize,
+) -> Response<AnyBody> {
     let frozen = state.frozen.subscribe();
     let (mut head, body) = request.into_parts();
-    // The client brings its own.
+    // The client of the proxy adds its own.
     head.headers.remove(header::AUTHORIZATION);
     head.headers.remove(header::HOST);
     let Ok(response) = state.client.send(Request::from_parts(head, Body::from(body))).await else {
         return json_answer(503, &status(503));
     };
+    state.note_answer(place, response.status());
     let (mut head, body) = response.into_parts();
     for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION] {
         head.headers.remove(name);
@@ -281,7 +311,7 @@ async fn pass_on(request: Request<Bytes>, path: String, state: &Arc<State>) -> R
 
 type Piece = std::result::Result<Frame<Bytes>, kube::Error>;
 
-/// The pieces of an answer, each with the moment at which it may arrive.
+/// The chunks of a response, each with the earliest time of its delivery.
 fn delayed(mut body: Body, path: String, state: Arc<State>) -> mpsc::UnboundedReceiver<(Instant, Piece)> {
     let (pieces, arriving) = mpsc::unbounded_channel();
     tokio::spawn(async move {
@@ -295,7 +325,7 @@ fn delayed(mut body: Body, path: String, state: Arc<State>) -> mpsc::UnboundedRe
     arriving
 }
 
-/// The answer piece by piece, until it is frozen: then nothing comes any more, not even its end.
+/// Forwards the response chunk by chunk until it is frozen; after that nothing is sent, not even the end of the response.
 fn forward(
     mut pieces: mpsc::UnboundedReceiver<(Instant, Piece)>,
     mut frozen: watch::Receiver<u64>,
@@ -333,7 +363,7 @@ fn json_answer(code: u16, body: &Value) -> Response<AnyBody> {
     response
 }
 
-/// An answer that quotes the values of a Secret, and the names of its items, in every text that it has.
+/// An error that quotes the values of a Secret, and the names of its items, in all of its texts.
 fn echo(code: u16, sent: &[u8]) -> Value {
     let secret: Secret = serde_json::from_slice(sent).unwrap_or_default();
     let values = secret.data.iter().flatten().map(|(_, value)| String::from_utf8_lossy(&value.0));

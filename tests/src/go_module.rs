@@ -1,4 +1,4 @@
-//! Programs that are pinned by a `go.mod` in this repository and built from it.
+//! Programs that are pinned by a `go.mod` in this repository and built from source.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub(crate) struct GoProgram {
     pub(crate) name: &'static str,
     /// The package to build.
     pub(crate) package: &'static str,
-    /// How long the first build usually takes on two cores.
+    /// The usual duration of the first build on two cores.
     pub(crate) usually: &'static str,
 }
 
@@ -41,12 +41,12 @@ impl GoModule {
         })
     }
 
-    /// The same, built with these build tags.
+    /// The module, built with these build tags.
     pub(crate) fn with_tags(self, tags: &'static str) -> Self {
         Self { tags, ..self }
     }
 
-    /// A source file of the module, for programs that are our own.
+    /// A source file of the module, for our own programs.
     pub(crate) fn source(&self, name: &str) -> Result<Vec<u8>> {
         let path = self.folder.join(name);
         fs::read(&path).when(|| format!("read {}", path.display()))
@@ -102,13 +102,13 @@ impl GoModule {
     }
 }
 
-/// Whether a Go toolchain can be started.
+/// Returns true if a Go toolchain can be started.
 pub(crate) fn go_is_installed() -> bool {
     let version = Command::new("go").arg("version").stdin(Stdio::null()).output();
     version.is_ok_and(|output| output.status.success())
 }
 
-/// Reads `module version` from a `require` line, inside or outside of a block.
+/// Finds the version of `module` in a `require` line, inside or outside of a block.
 fn required_version<'a>(definition: &'a str, module: &str) -> Option<&'a str> {
     definition.lines().find_map(|line| {
         let mut words = line.trim().trim_start_matches("require ").split_whitespace();

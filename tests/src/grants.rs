@@ -1,4 +1,4 @@
-//! The authorizer of the API server hears of a binding a moment after it is stored.
+//! Waiting for bindings: the API server's authorizer applies a binding some time after it is stored.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::poll::until;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Returns when a service account that `binding` (a `RoleBinding` or `ClusterRoleBinding`) names has what the last rule of its
-/// role grants; none of the shipped roles shares that rule with another one.
+/// Returns when a service account that `binding` (a `RoleBinding` or `ClusterRoleBinding`) names has the rights of the last rule
+/// of its role. No two of the shipped roles have that rule in common.
 pub(crate) async fn until_granted(client: &Client, binding: &Value) -> Result<()> {
     let binding = Binding::read(binding)?;
     let Some((account, rule)) = binding.account.zip(binding.role.last_rule(client).await?) else {
@@ -41,7 +41,7 @@ enum RoleOf {
 }
 
 impl Binding {
-    /// A `ClusterRoleBinding` is one without a namespace.
+    /// Parses a binding; a `ClusterRoleBinding` has no namespace.
     fn read(object: &Value) -> Result<Self> {
         let invalid = |error: serde_json::Error| Error::Invalid(format!("a binding: {error}"));
         let (metadata, role, subjects) = if object["kind"] == "RoleBinding" {

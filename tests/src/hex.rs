@@ -1,8 +1,8 @@
-//! Digests for people.
+//! Digests in hexadecimal.
 
 use std::fmt::Write;
 
-/// Two lower-case digits per byte.
+/// Formats bytes with two lower-case digits each.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {

@@ -1,4 +1,4 @@
-//! The shipped manifests, applied.
+//! The shipped manifests, applied to a control plane.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,54 +9,30 @@ use kube::{Api, Client, discovery};
 use serde_json::Value;
 
 use crate::control_plane::Access;
-use crate::controller_process::{ControllerProcess, ImageRoot};
 use crate::error::{Error, Result};
 use crate::grants::until_granted;
-use crate::manifests::{Manifests, kind_of};
+use crate::manifests::{Manifests, Reach, kind_of};
 use crate::poll::until;
 use crate::programs::UpstreamPrograms;
 use crate::served::until_served;
 use crate::workspace;
 
-/// The field manager of what the harness applies.
+/// The field manager of the objects that the harness applies.
 pub(crate) const MANAGER: &str = "sealed-secrets-tests";
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The namespaces that a controller is responsible for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reach {
-    /// All of them, with the cluster-wide rights that are shipped. For a test with a control plane of its own.
-    WholeCluster,
-    /// Its own namespace and these.
-    Namespaces {
-        /// Passed as `--additional-namespaces`.
-        additional: Vec<String>,
-    },
-}
+/// Environment variable: the program of a former version of our controller.
+const FORMER: &str = "HARNESS_FORMER";
 
-impl Reach {
-    /// The controller's arguments that say the same.
-    pub(crate) fn arguments(&self) -> Vec<String> {
-        match self {
-            Self::WholeCluster => Vec::new(),
-            Self::Namespaces { additional } if additional.is_empty() => vec!["--all-namespaces=false".into()],
-            Self::Namespaces { additional } => {
-                vec![
-                    "--all-namespaces=false".into(),
-                    format!("--additional-namespaces={}", additional.join(",")),
-                ]
-            }
-        }
-    }
-}
-
-/// Whose programs.
+/// The origin of the programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edition {
-    /// This workspace's.
+    /// Built from this workspace.
     Ours,
-    /// The original's.
+    /// Our controller in the version that [`FORMER`] names; without it, the one of this workspace.
+    Former,
+    /// The original.
     Upstream,
 }
 
@@ -64,23 +40,27 @@ impl Edition {
     pub(crate) fn controller(self) -> Result<PathBuf> {
         match self {
             Self::Ours => workspace::built_program("controller"),
+            Self::Former => match std::env::var_os(FORMER) {
+                Some(program) => Ok(program.into()),
+                None => workspace::built_program("controller"),
+            },
             Self::Upstream => Ok(UpstreamPrograms::prepare()?.controller),
         }
     }
 
-    /// The program `kubeseal`.
+    /// The program `kubeseal` of this edition.
     ///
     /// # Errors
     /// [`Error::Missing`] when it was not built.
     pub fn kubeseal(self) -> Result<PathBuf> {
         match self {
-            Self::Ours => workspace::built_program("kubeseal"),
+            Self::Ours | Self::Former => workspace::built_program("kubeseal"),
             Self::Upstream => Ok(UpstreamPrograms::prepare()?.kubeseal),
         }
     }
 }
 
-/// A namespace in which a controller can start: account, rights, Service and CRDs are there.
+/// A namespace in which a controller can start: account, rights, Service and CRDs exist.
 #[derive(Clone)]
 pub struct Installation {
     pub(crate) client: Client,
@@ -128,26 +108,9 @@ impl Installation {
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
-
-    /// Starts a controller as in a cluster and returns when it serves its certificate. `arguments` come after those that
-    /// say where to listen and which namespaces to watch.
-    ///
-    /// # Errors
-    /// [`Error::Program`] with the end of its log when it does not get that far.
-    pub async fn start(&self, edition: Edition, arguments: &[&str]) -> Result<ControllerProcess> {
-        ControllerProcess::start(self, edition, arguments).await
-    }
-
-    /// As [`Self::start`], with the program of an image in a root file system of its own.
-    ///
-    /// # Errors
-    /// As [`Self::start`].
-    pub async fn start_image(&self, image: &ImageRoot, arguments: &[&str]) -> Result<ControllerProcess> {
-        ControllerProcess::start_image(self, image, arguments).await
-    }
 }
 
-/// Whether the API server would take this object, with its reason if not.
+/// Asks the API server in a dry run if it accepts this object; the error has its reason.
 pub(crate) async fn dry_run(client: &Client, object: &Value) -> Result<()> {
     let dynamic = dynamic(object)?;
     let name = dynamic.metadata.name.clone().unwrap_or_default();
@@ -163,14 +126,14 @@ fn dynamic(object: &Value) -> Result<DynamicObject> {
     })
 }
 
-/// Applies one object and returns when it can be used.
+/// Applies one object and waits until it can be used.
 pub(crate) async fn apply(client: &Client, object: &Value) -> Result<()> {
     let dynamic = dynamic(object)?;
     let name = dynamic.metadata.name.clone().unwrap_or_default();
     let api = api_for(client, &dynamic).await?;
     let parameters = PatchParams::apply(MANAGER).force();
     let attempt = async || match api.patch(&name, &parameters, &Patch::Apply(object)).await {
-        // Another test created the same cluster-scoped object in this moment.
+        // Another test created the same cluster-scoped object at the same time.
         Err(kube::Error::Api(status)) if status.code == 409 => None,
         result => Some(result),
     };
@@ -190,17 +153,4 @@ async fn api_for(client: &Client, object: &DynamicObject) -> Result<Api<DynamicO
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
         None => Api::all_with(client.clone(), &resource),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_reach_is_told_to_the_controller() {
-        assert!(Reach::WholeCluster.arguments().is_empty());
-        let additional = vec!["a".into(), "b".into()];
-        let arguments = Reach::Namespaces { additional }.arguments();
-        assert_eq!(arguments, ["--all-namespaces=false", "--additional-namespaces=a,b"]);
-    }
 }

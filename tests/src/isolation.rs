@@ -1,8 +1,8 @@
 //! A network, process and mount namespace for a whole run.
 //!
-//! The network namespace has a second address, because the API server's service proxy refuses loopback targets. The
-//! process namespace ends with its first process, so that nothing that was started outlives the run, however it ends.
-//! Where namespaces do not exist, the run stays on loopback and leaves out what needs them.
+//! The network namespace has a second address, because the API server's service proxy refuses loopback targets. The process
+//! namespace ends with its first process, so that no started program outlives the run, however it ends.
+//! Where namespaces do not exist, the run uses loopback and leaves out the tests that need namespaces.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -15,18 +15,18 @@ use crate::error::{IoContext, Result};
 use crate::run_folder;
 pub use crate::run_folder::RunFolder;
 
-/// The address, inside a namespace, that is not loopback.
+/// The address inside the namespace that is not loopback.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 250, 0, 1);
 
-/// Tells a program on which ground it runs.
+/// The variable with the encoded [`Ground`] of a program inside a run.
 const VARIABLE: &str = "HARNESS_GROUND";
 
 const LOOPBACK: &str = "loopback";
 const ROOT: &str = "root";
 const USER: &str = "user";
 
-/// The first process inside: its number as seen from outside is read before `/proc` is mounted anew.
-/// Arguments: the second address, whose namespaces they are, the program and its arguments.
+/// A script for the first process inside: its number as seen from outside is read before `/proc` is mounted anew.
+/// Arguments: the second address, the owner of the namespaces, the program and its arguments.
 const ENTER: &str = r#"
 read -r outer _ < /proc/self/stat
 mount -t proc proc /proc 2>/dev/null || :
@@ -36,28 +36,28 @@ shift
 exec "$@"
 "#;
 
-/// What a person can do about namespaces that cannot be used.
+/// A hint for users whose machine cannot use namespaces.
 const REMEDY: &str = "namespaces need `unshare` and `setpriv` (util-linux), `ip` (iproute2), and either root or user \
                       namespaces for ordinary users (Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0)";
 
-/// On which ground this process runs.
+/// The environment that this process runs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ground {
-    /// Not inside a run.
+    /// Outside of a run.
     Outside,
     /// Inside namespaces of its own.
     Namespaces {
-        /// The first process of the namespaces, as numbered outside of them.
+        /// The number of the first process in the namespaces, as seen from outside.
         first_process: u32,
-        /// Whether they belong to a user namespace: an ordinary user started the run.
+        /// True if they belong to a user namespace, because an unprivileged user started the run.
         of_user: bool,
     },
-    /// Inside a run, but on the machine's own loopback network.
+    /// Inside a run, but in the machine's own network, on loopback.
     Loopback,
 }
 
 impl Ground {
-    /// Where this process runs.
+    /// Detects the environment of this process.
     #[must_use]
     pub fn here() -> Self {
         Self::named(std::env::var(VARIABLE).ok().as_deref())
@@ -85,20 +85,20 @@ impl Ground {
     }
 }
 
-/// How this machine keeps a run apart.
+/// The isolation that this machine supports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Isolation {
-    /// Network, process and mount namespaces (and a user namespace for an ordinary user).
+    /// Network, process and mount namespaces (and a user namespace for an unprivileged user).
     Namespaces,
-    /// Nothing but loopback.
+    /// Loopback only.
     Loopback {
-        /// What is missing, for a person to read.
+        /// The missing requirement, for a message.
         why: String,
     },
 }
 
 impl Isolation {
-    /// Tries what this machine can do.
+    /// Detects the isolation that this machine supports.
     pub async fn detect() -> Self {
         match probe().await {
             Ok(()) => Self::Namespaces,
@@ -117,7 +117,7 @@ impl Isolation {
         command
     }
 
-    /// Runs a command of [`Self::command`] to its end, or ends it with all it started when this process is told to stop.
+    /// Runs a command of [`Self::command`] to its end; on SIGINT or SIGTERM ends it with all programs that it started.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -128,7 +128,7 @@ impl Isolation {
             () = told_to_stop() => (),
         }
         if let (Self::Loopback { .. }, Some(id)) = (self, child.id()) {
-            // Only the program knows what it has started. It may be ending already, by the same ctrl-C.
+            // Only the program knows its children. It may be ending already, by the same ctrl-C.
             let _ = crate::daemon::send_signal("TERM", id);
         } else {
             child.start_kill().when(|| "end the isolated program".into())?;
@@ -165,7 +165,7 @@ fn on_loopback(program: &Path) -> Command {
     command
 }
 
-/// An ordinary user becomes root of a user namespace; root needs none.
+/// The arguments of `unshare`: an unprivileged user becomes root of a user namespace; root needs none.
 fn unshare_arguments() -> Vec<&'static str> {
     let mut arguments = vec!["--net", "--pid", "--fork", "--kill-child", "--mount"];
     if !is_root() {
@@ -178,7 +178,7 @@ fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
 }
 
-/// Whether this machine has what an isolation needs; else what is missing.
+/// Checks that this machine supports isolation; the error names the missing requirement.
 async fn probe() -> std::result::Result<(), String> {
     if !cfg!(target_os = "linux") {
         return Err("this system has no network namespaces".into());

@@ -1,4 +1,4 @@
-//! Kubeconfig files, written as JSON, which every reader of kubeconfigs takes.
+//! Kubeconfig files, written as JSON, which every parser of kubeconfigs accepts.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::error::{IoContext, Result};
 
-/// How a client proves who it is.
+/// The credentials of a client.
 pub(crate) enum Credentials<'a> {
     /// Files with a client certificate and its key.
     Certificate { certificate: &'a Path, key: &'a Path },

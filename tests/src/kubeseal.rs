@@ -1,4 +1,4 @@
-//! kubeseal as a person or a script runs it.
+//! kubeseal as a user or a script runs it.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::installation::Edition;
 use crate::output::Output;
 
-/// A kubeseal to run: whose, and against which cluster.
+/// A kubeseal program with the environment to run it in.
 #[derive(Debug, Clone)]
 pub struct Kubeseal {
     program: PathBuf,
@@ -17,7 +17,7 @@ pub struct Kubeseal {
 }
 
 impl Kubeseal {
-    /// kubeseal of `edition`, knowing no cluster.
+    /// kubeseal of `edition`, without a cluster.
     ///
     /// # Errors
     /// [`crate::Error::Missing`] when it was not built.
@@ -25,19 +25,19 @@ impl Kubeseal {
         Ok(Self { program: edition.kubeseal()?, kubeconfig: None, folder: None, variables: Vec::new() })
     }
 
-    /// The same, with a kubeconfig in its environment.
+    /// Sets the kubeconfig in its environment.
     #[must_use]
     pub fn with_kubeconfig(self, kubeconfig: PathBuf) -> Self {
         Self { kubeconfig: Some(kubeconfig), ..self }
     }
 
-    /// The same, working in `folder`.
+    /// Sets the working directory.
     #[must_use]
     pub fn in_folder(self, folder: PathBuf) -> Self {
         Self { folder: Some(folder), ..self }
     }
 
-    /// The same, with a variable more in its environment.
+    /// Adds a variable to its environment.
     #[must_use]
     pub fn with_variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
@@ -52,7 +52,7 @@ impl Kubeseal {
         Output::of(&mut self.command(arguments), input)
     }
 
-    /// Only what a test says counts, not the developer's variables, kubeconfig or cluster.
+    /// The environment has only the settings of the test, not the developer's variables, kubeconfig or cluster.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(arguments);

@@ -1,4 +1,4 @@
-//! The laptop: a folder, a kubeconfig, and kubectl, kubeseal and git on the PATH.
+//! A user's laptop: a folder, a kubeconfig, and kubectl, kubeseal and git on the PATH.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::error::{Error, IoContext, Result};
 use crate::output::Output;
 
-/// Where a person types.
+/// A shell environment in which commands are run as a user types them.
 pub struct Laptop {
     folder: PathBuf,
     kubeconfig: PathBuf,
@@ -15,7 +15,7 @@ pub struct Laptop {
 }
 
 impl Laptop {
-    /// A laptop that finds `programs` before anything else of their names.
+    /// Creates a laptop that finds `programs` before other programs of the same names.
     ///
     /// # Errors
     /// When a path cannot be part of `PATH`.
@@ -27,18 +27,18 @@ impl Laptop {
         Ok(Self { folder: folder.to_owned(), kubeconfig: kubeconfig.to_owned(), path })
     }
 
-    /// The folder in which lines are run.
+    /// The working directory of commands.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Goes to another folder, relative to this one, as `cd` does.
+    /// Changes the working directory, relative to the current one, as `cd` does.
     pub fn enter(&mut self, folder: &str) {
         self.folder.push(folder);
     }
 
-    /// Runs a line as a person would type it, and returns its standard output.
+    /// Runs a command line as a user would type it, and returns its standard output.
     ///
     /// # Errors
     /// [`Error::Program`] with the line and its standard error when it fails.
@@ -50,10 +50,10 @@ impl Laptop {
         Err(Error::Program(format!("`{line}` failed ({}): {}", output.status, output.stderr.trim())))
     }
 
-    /// Succeeds when the line fails and says `no`: a question to the API server whether something is allowed.
+    /// Succeeds if the line fails and prints `no`, the API server's answer about a right that is not granted.
     ///
     /// # Errors
-    /// [`Error::Program`] with what it says instead.
+    /// [`Error::Program`] with its output otherwise.
     pub fn refuses(&self, line: &str) -> Result<()> {
         let output = self.run(line)?;
         if !output.status.success() && output.stdout.trim() == "no" {
@@ -62,7 +62,7 @@ impl Laptop {
         Err(Error::Program(format!("`{line}` answers {:?} instead of no", output.stdout.trim())))
     }
 
-    /// The standard output of a line, byte by byte.
+    /// The standard output of a line, as bytes.
     ///
     /// # Errors
     /// [`Error::Program`] when it fails.
@@ -75,7 +75,7 @@ impl Laptop {
         }
     }
 
-    /// Runs a line to its end, however it ends.
+    /// Runs a line to its end, whatever its exit code.
     ///
     /// # Errors
     /// When no shell can be started.
@@ -94,7 +94,7 @@ impl Laptop {
             .current_dir(&self.folder)
             .env("PATH", &self.path)
             .env("KUBECONFIG", &self.kubeconfig)
-            // The person's own Git settings (signing, hooks) are not part of the story.
+            // The user's own Git settings (signing, hooks) must not have an effect.
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .stdin(Stdio::null())

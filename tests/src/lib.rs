@@ -1,9 +1,9 @@
-//! A real control plane for tests, the demo and benchmarks: etcd, kube-apiserver and kube-controller-manager in
-//! a network namespace of their own, and the original's programs as peers.
+//! A real control plane for tests, the demo and benchmarks: etcd, kube-apiserver and kube-controller-manager in a network
+//! namespace of their own, and the original's programs as peers.
 //!
-//! The story of a run: [`programs`] finds or builds what is needed (the only part that uses the network),
-//! [`isolation`] starts the program again inside a namespace, [`ControlPlane`] starts there, and tests reach it
-//! through [`Cluster`]. Nothing that was started outlives the run.
+//! Structure of a run: [`programs`] finds or builds the required programs (the only part that uses the network), [`isolation`]
+//! starts the program again inside a namespace, [`ControlPlane`] starts there, and tests reach it through [`Cluster`]. No started
+//! program outlives the run.
 
 mod cache;
 pub mod cargo_tool;
@@ -35,23 +35,26 @@ mod progress;
 pub mod rights;
 mod run_folder;
 mod served;
+pub mod shifted_clock;
 mod tar_files;
 mod tool;
+mod webhook;
 pub mod workspace;
 
 pub use cache::shared_build;
 pub use cluster::{Cluster, SHARED};
 pub use control_plane::{Access, ControlPlane};
-pub use controller_process::{ControllerProcess, ImageRoot};
+pub use controller_process::{ControllerProcess, DEFAULT_KEY_SIZE, ImageRoot, KEY_SIZE};
 pub use daemon::Daemon;
 pub use error::{Error, Result};
 pub use fault_proxy::{Asked, Fault, FaultProxy};
 pub use hex::hex;
-pub use installation::{Edition, Installation, Reach};
+pub use installation::{Edition, Installation};
 pub use kubeseal::Kubeseal;
 pub use laptop::Laptop;
 pub use manifests::{
-    EXISTING, objects_of, on_existing_installation, shipped_manifests, shipped_manifests_in,
+    EXISTING, Reach, leader_election_manifests_in, objects_of, on_existing_installation, shipped_manifests,
+    shipped_manifests_in,
 };
 pub use output::Output;
 pub use plain_http::{HttpResponse, http_request};
@@ -60,3 +63,4 @@ pub use progress::timed;
 pub use served::until_served;
 pub use tar_files::tar_files;
 pub use tool::Tool;
+pub use webhook::{AdmissionWebhook, Answer, Review};

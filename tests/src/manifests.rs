@@ -1,4 +1,4 @@
-//! The shipped manifests, `deploy/kustomize/base`, and where a test puts them.
+//! The shipped manifests, `deploy/kustomize/base`, and their changes for a test's namespace.
 
 use std::fs;
 use std::path::Path;
@@ -8,19 +8,46 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::error::{Error, IoContext, Result};
-use crate::installation::Reach;
 use crate::workspace;
 
 const CLUSTER_SCOPED: [&str; 4] =
     ["ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"];
 
-/// Names a folder whose CRD and rights take the place of the shipped ones: those of an installation that is there already.
+/// The variable that names a folder whose CRD and rights replace the shipped ones: those of an existing installation.
 pub const EXISTING: &str = "HARNESS_EXISTING";
 
 const RIGHTS_AND_CRD: [&str; 5] =
     ["ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Role", "RoleBinding"];
 
-/// What this reader understands of a kustomization; anything else in it is an error rather than ignored.
+/// The namespaces that a controller manages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// All of them, with the shipped cluster-wide rights. For a test with a control plane of its own.
+    WholeCluster,
+    /// Its own namespace and the additional ones.
+    Namespaces {
+        /// Passed as `--additional-namespaces`.
+        additional: Vec<String>,
+    },
+}
+
+impl Reach {
+    /// The corresponding arguments of the controller.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        match self {
+            Self::WholeCluster => Vec::new(),
+            Self::Namespaces { additional } if additional.is_empty() => vec!["--all-namespaces=false".into()],
+            Self::Namespaces { additional } => {
+                vec![
+                    "--all-namespaces=false".into(),
+                    format!("--additional-namespaces={}", additional.join(",")),
+                ]
+            }
+        }
+    }
+}
+
+/// The supported fields of a kustomization; any other field is an error.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Kustomization {
@@ -46,7 +73,7 @@ impl Manifests {
         Self { objects }
     }
 
-    /// Reads what `kubectl apply -k deploy/kustomize/base` would apply.
+    /// Reads the objects that `kubectl apply -k deploy/kustomize/base` would apply.
     pub(crate) fn shipped() -> Result<Self> {
         let mut objects = Vec::new();
         read_folder(&workspace::root().join("deploy/kustomize/base"), &mut objects)?;
@@ -57,7 +84,7 @@ impl Manifests {
         }
     }
 
-    /// The shipped programs on the CRD and the rights that the YAML files in `folder` hold.
+    /// The shipped manifests with the CRD and the rights of the YAML files in `folder`.
     pub(crate) fn on_existing(self, folder: &Path) -> Result<Self> {
         let is_kept = |object: &Value| RIGHTS_AND_CRD.contains(&kind_of(object));
         let mut existing = Vec::new();
@@ -81,43 +108,53 @@ impl Manifests {
             .ok_or_else(|| Error::Invalid(format!("deploy/kustomize/base has no {kind}")))
     }
 
-    /// The objects for an installation in `namespace`. One that reaches some namespaces only gets exactly the shipped
-    /// rights, but in these: a `ClusterRoleBinding` becomes a `RoleBinding` in each.
+    /// The objects for an installation in `namespace`. With a reach of some namespaces it gets exactly the shipped rights, but in
+    /// these only: a `ClusterRoleBinding` becomes a `RoleBinding` in each.
     pub(crate) fn placed(&self, namespace: &str, reach: &Reach) -> Vec<Value> {
         self.objects.iter().flat_map(|object| place(object, namespace, reach)).collect()
     }
 }
 
-/// The objects of a manifest of several documents.
+/// Parses the objects of a manifest with several documents.
 ///
 /// # Errors
-/// [`Error::Invalid`] with the place of what is no YAML.
+/// [`Error::Invalid`] with the place of a document that is not YAML.
 pub fn objects_of(manifest: &str) -> Result<Vec<Value>> {
     let documents: Vec<Value> =
         serde_saphyr::from_multiple(manifest).map_err(|error| Error::Invalid(error.to_string()))?;
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
-/// Whether the tests run on the CRD and the rights of an installation that is there already.
+/// Returns true if the tests run with the CRD and the rights of an existing installation.
 #[must_use]
 pub fn on_existing_installation() -> bool {
     std::env::var_os(EXISTING).is_some()
 }
 
-/// The objects that the tests apply where a person says `kubectl apply -k deploy/kustomize/base`.
+/// The objects that `kubectl apply -k deploy/kustomize/base` applies.
 ///
 /// # Errors
-/// When a manifest cannot be read, or says something that this reader would have to ignore.
+/// When a manifest cannot be read, or has a field that this reader does not support.
 pub fn shipped_manifests() -> Result<Vec<Value>> {
     shipped_manifests_in("kube-system")
 }
 
-/// As [`shipped_manifests`], where an overlay says `namespace:`.
+/// As [`shipped_manifests`], with an overlay that sets `namespace:`.
 ///
 /// # Errors
 /// As [`shipped_manifests`].
 pub fn shipped_manifests_in(namespace: &str) -> Result<Vec<Value>> {
     Ok(Manifests::shipped()?.placed(namespace, &Reach::WholeCluster))
+}
+
+/// The rights of the leader election, in this namespace.
+///
+/// # Errors
+/// When the manifest cannot be read.
+pub fn leader_election_manifests_in(namespace: &str) -> Result<Vec<Value>> {
+    let mut objects = Vec::new();
+    read_file(&workspace::root().join("deploy/kustomize/leader-election/role.yaml"), &mut objects)?;
+    Ok(Manifests::of(objects).placed(namespace, &Reach::WholeCluster))
 }
 
 fn place(object: &Value, namespace: &str, reach: &Reach) -> Vec<Value> {
@@ -146,7 +183,7 @@ fn in_namespace(mut object: Value, namespace: &str) -> Value {
     object
 }
 
-/// Keeps a changed object apart from one that ships under the same name.
+/// Renames an object that differs from the shipped one of the same name.
 fn rename(object: &mut Value, prefix: &str) {
     if let Some(Value::String(name)) = object.pointer_mut("/metadata/name") {
         *name = format!("{prefix}-{name}");
@@ -235,5 +272,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("kustomization.yaml"), "resources: []\npatches: []\n").unwrap();
         assert!(read_folder(folder.path(), &mut Vec::new()).unwrap_err().to_string().contains("patches"));
+    }
+
+    #[test]
+    fn the_reach_is_told_to_the_controller() {
+        assert!(Reach::WholeCluster.arguments().is_empty());
+        let additional = vec!["a".into(), "b".into()];
+        let arguments = Reach::Namespaces { additional }.arguments();
+        assert_eq!(arguments, ["--all-namespaces=false", "--additional-namespaces=a,b"]);
     }
 }

@@ -1,20 +1,20 @@
-//! A limit on the memory of one process, as a container's, where this user may set one.
+//! A memory limit for one process, like that of a container, if this user may set one.
 
 use std::fs;
 use std::path::PathBuf;
 
 use crate::error::{Error, IoContext, Result};
 
-/// Where systems mount the controllers of memory: cgroup v1, and v2; and the file that holds the limit.
+/// The mount points of the memory controllers: cgroup v1, and v2, each with the file that holds the limit.
 const HIERARCHIES: [(&str, &str); 2] =
     [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")];
 
-/// A control group. It is removed when dropped; its processes have ended by then.
+/// A control group. It is removed when dropped; its processes must have ended by then.
 #[derive(Debug)]
 pub struct MemoryLimit(PathBuf);
 
 impl MemoryLimit {
-    /// Puts a process under a limit in bytes. `None` where no control group can be made: not root, or in a sandbox.
+    /// Puts a process under a limit in bytes. `None` if no control group can be created: not root, or in a sandbox.
     #[must_use]
     pub fn on(process: u32, bytes: u64) -> Option<Self> {
         HIERARCHIES.iter().find_map(|(hierarchy, file)| {
@@ -29,12 +29,12 @@ impl MemoryLimit {
 
 impl Drop for MemoryLimit {
     fn drop(&mut self) {
-        // It fails while a process is in it, which only a failed test leaves.
+        // Fails if a process is still in it, which only happens after a failed test.
         let _ = fs::remove_dir(&self.0);
     }
 }
 
-/// The most memory that a process has had so far, in bytes.
+/// The peak memory of a process so far, in bytes.
 ///
 /// # Errors
 /// When it has ended.

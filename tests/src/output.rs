@@ -1,14 +1,14 @@
-//! A program that runs to its end.
+//! Programs that run to their end.
 
 use std::io::Write;
 use std::process::{Command, ExitStatus, Stdio};
 
 use crate::error::{Error, IoContext, Result};
 
-/// What a finished program left.
+/// The result of a finished program.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// How it ended.
+    /// Its exit status.
     pub status: ExitStatus,
     /// Standard output.
     pub stdout: String,
@@ -27,7 +27,7 @@ impl Output {
         let mut child = command.spawn().when(|| format!("start {program}"))?;
         let stdin = child.stdin.take();
         let output = std::thread::scope(|scope| {
-            // Beside the reading, so that neither waits for the other; a program may end without reading its input.
+            // In parallel with the reading, to avoid a deadlock; a program may end without reading its input.
             scope.spawn(|| stdin.map(|mut stdin| stdin.write_all(input.as_bytes())));
             child.wait_with_output()
         });
@@ -39,10 +39,10 @@ impl Output {
         })
     }
 
-    /// Standard output of a program that succeeded.
+    /// The standard output if the program succeeded.
     ///
     /// # Errors
-    /// [`Error::Program`] with standard error when it did not.
+    /// [`Error::Program`] with standard error if it did not.
     pub fn ok(self) -> Result<String> {
         if self.status.success() {
             return Ok(self.stdout);

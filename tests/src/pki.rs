@@ -21,16 +21,16 @@ pub(crate) struct Pki {
     pub(crate) authority: String,
     /// The API server's serving certificate.
     pub(crate) server: Identity,
-    /// A client in the group `system:masters`, which may do everything.
+    /// A client in the group `system:masters`, which has all rights.
     pub(crate) admin: Identity,
-    /// Signs the tokens of service accounts, PEM.
+    /// The key that signs the tokens of service accounts, PEM.
     pub(crate) token_key: String,
-    /// Verifies the tokens of service accounts, PEM.
+    /// The key that verifies the tokens of service accounts, PEM.
     pub(crate) token_public_key: String,
 }
 
 impl Pki {
-    /// Makes everything anew for a server at `address`.
+    /// Generates all keys and certificates for a server at `address`.
     pub(crate) fn generate(address: IpAddr) -> Result<Self> {
         Self::try_generate(address)
             .map_err(|error| Error::Invalid(format!("cannot make certificates: {error}")))

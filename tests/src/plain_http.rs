@@ -1,4 +1,4 @@
-//! Plain HTTP, as a probe or a curious person would speak it.
+//! Plain HTTP requests, as probes and curl send them.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::error::{Error, IoContext, Result};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpResponse {
     /// The status code.
     pub status: u16,
-    /// The header lines, as they came.
+    /// The header lines, unchanged.
     pub headers: String,
     /// The body.
     pub body: String,
@@ -29,10 +29,10 @@ impl HttpResponse {
     }
 }
 
-/// Sends one HTTP/1.0 request to `server` (`address:port`) and reads the answer to its end.
+/// Sends one HTTP/1.0 request to `server` (`address:port`) and reads the response to its end.
 ///
 /// # Errors
-/// When nobody listens, or the answer is not HTTP, or takes more than 30 seconds.
+/// When no server listens, the response is not HTTP, or takes more than 30 seconds.
 pub async fn http_request(server: &str, method: &str, path: &str, body: &str) -> Result<HttpResponse> {
     let length = body.len();
     let request =

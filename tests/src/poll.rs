@@ -1,4 +1,4 @@
-//! Waiting for a state, never for a time.
+//! Waiting for a state instead of sleeping for a fixed time.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// Asks again and again until `check` answers `Some`.
+/// Polls `check` until it returns `Some`.
 ///
 /// # Errors
 /// [`Error::Deadline`] naming `what` when that takes longer than `patience`.

@@ -1,4 +1,4 @@
-//! Free ports below the range that the kernel gives to outgoing connections, so that none is taken in between.
+//! Free ports below the kernel's ephemeral range, so that no outgoing connection takes one in between.
 
 use std::net::{IpAddr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -8,10 +8,10 @@ use crate::error::{Error, Result};
 const FIRST: u16 = 12_000;
 const COUNT: u16 = 18_000;
 
-/// A port on `address` that nobody listens on and that this process has not handed out before.
+/// A free port on `address` that this process has not returned before.
 pub(crate) fn free_port(address: IpAddr) -> Result<u16> {
     static HANDED_OUT: AtomicU16 = AtomicU16::new(0);
-    // Processes of one run start at different places.
+    // Processes of one run start at different ports.
     let start = std::process::id().wrapping_mul(97) % u32::from(COUNT);
     for _ in 0..COUNT {
         let offset = (start + u32::from(HANDED_OUT.fetch_add(1, Ordering::Relaxed))) % u32::from(COUNT);

@@ -1,5 +1,4 @@
-//! Where the programs of a run come from. The only part of the harness that uses the network; once it has
-//! succeeded, the cache answers.
+//! The external programs of a run. This is the only part of the harness that uses the network; afterwards they are in the cache.
 
 use std::path::PathBuf;
 
@@ -40,7 +39,7 @@ pub struct ControlPlanePrograms {
     pub kube_apiserver: PathBuf,
     /// kube-controller-manager.
     pub kube_controller_manager: PathBuf,
-    /// kubectl, for people and for tests of what people type.
+    /// kubectl, for users and for tests of commands in the documentation.
     pub kubectl: PathBuf,
 }
 
@@ -49,7 +48,7 @@ impl ControlPlanePrograms {
     /// building it with Go, in this order.
     ///
     /// # Errors
-    /// [`Error::Missing`], saying what to install, when no way is left.
+    /// [`Error::Missing`], with what to install, when none of these works.
     pub fn prepare() -> Result<Self> {
         let module = GoModule::read("control-plane")?;
         let version = module.version_of(KUBERNETES)?.to_owned();
@@ -86,7 +85,7 @@ impl UpstreamPrograms {
     /// Finds the programs in the user's cache or builds them with Go.
     ///
     /// # Errors
-    /// [`Error::Missing`], saying what to install, when Go is not there.
+    /// [`Error::Missing`], with what to install, when Go is not installed.
     pub fn prepare() -> Result<Self> {
         let module = GoModule::read("upstream")?;
         let version = module.version_of(ORIGINAL)?;
@@ -102,15 +101,15 @@ const TEMPLATE_ORACLE: [GoProgram; 1] =
     [GoProgram { name: "template-oracle", package: ".", usually: "10 s" }];
 const KSTATUS: [GoProgram; 1] = [GoProgram { name: "kstatus", package: ".", usually: "20 s" }];
 
-/// Our own small Go program that answers what Go's text/template with sprig makes of a template.
+/// Our own small Go program that renders templates with Go's text/template and sprig.
 ///
 /// # Errors
-/// [`Error::Missing`], saying what to install, when it was never built and Go is not there.
+/// [`Error::Missing`], with what to install, when it was never built and Go is not installed.
 pub fn template_oracle() -> Result<PathBuf> {
     of_our_own("template-oracle", &TEMPLATE_ORACLE)
 }
 
-/// Our own small Go program that answers what kstatus makes of the status of an object.
+/// Our own small Go program that computes the kstatus of an object.
 ///
 /// # Errors
 /// As [`template_oracle`].
@@ -121,7 +120,7 @@ pub fn kstatus() -> Result<PathBuf> {
 const HELM: [GoProgram; 1] =
     [GoProgram { name: "helm", package: "helm.sh/helm/v3/cmd/helm", usually: "1 min" }];
 
-/// Helm, which thinks of a Kubernetes of the version of its client library where it is not told another one.
+/// Helm, which assumes the Kubernetes version of its client library unless another is given.
 ///
 /// # Errors
 /// As [`template_oracle`].
@@ -146,7 +145,7 @@ const PROMTOOL: [GoProgram; 1] = [GoProgram {
     usually: "4 min",
 }];
 
-/// Prometheus' own judge of rules, and of what they make of given series.
+/// promtool, Prometheus' checker and test runner for rules.
 ///
 /// # Errors
 /// As [`template_oracle`].
@@ -162,7 +161,7 @@ pub fn promtool() -> Result<PathBuf> {
 
 const LUA_HEALTH: [GoProgram; 1] = [GoProgram { name: "lua-health", package: ".", usually: "10 s" }];
 
-/// Our own small Go program that runs a health check as Argo CD does, in the same Lua.
+/// Our own small Go program that runs a health check as Argo CD does, with the same Lua library.
 ///
 /// # Errors
 /// As [`template_oracle`].
@@ -170,7 +169,7 @@ pub fn lua_health() -> Result<PathBuf> {
     of_our_own("lua-health", &LUA_HEALTH)
 }
 
-/// The program of the Go module of that name, which has one source file.
+/// The program of the Go module `name`, which has one source file.
 fn of_our_own(name: &str, programs: &'static [GoProgram; 1]) -> Result<PathBuf> {
     let module = GoModule::read(name)?;
     let flags = "-s -w".to_owned();
@@ -181,20 +180,20 @@ fn of_our_own(name: &str, programs: &'static [GoProgram; 1]) -> Result<PathBuf> 
     toolbox.require(name)
 }
 
-/// Tells versions of a source file apart.
+/// A hash that distinguishes versions of a source file.
 fn fingerprint(source: &[u8]) -> u64 {
     source
         .iter()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }
 
-/// The programs of one Go module, and the places where they may be.
+/// The programs of one Go module, and their possible locations.
 struct Toolbox {
     module: GoModule,
     flags: String,
     cache: Cache,
     programs: &'static [GoProgram],
-    /// A folder of the user's own, which goes before the cache.
+    /// A folder set by the user, which takes precedence over the cache.
     assets: Option<PathBuf>,
 }
 
@@ -212,8 +211,7 @@ impl Toolbox {
         self.programs.iter().filter(|program| self.find(program.name).is_none())
     }
 
-    /// Gets what is missing: `fetch` may bring some of it, the rest is built. One run at a time; another one that
-    /// does the same is waited for.
+    /// Gets the missing programs: `fetch` may download some, the rest is built. One run at a time; others wait for it.
     fn fill(&self, fetch: impl FnOnce()) -> Result<()> {
         if self.missing().next().is_none() {
             return Ok(());
@@ -238,7 +236,7 @@ impl Toolbox {
     }
 }
 
-/// Without these a client sees version v0.0.0 and thinks the server ancient.
+/// Linker flags that set the version: without them a client sees v0.0.0 and takes the server for an ancient one.
 fn kubernetes_linker_flags(version: &str) -> String {
     let package = "k8s.io/component-base/version";
     let mut numbers = version.trim_start_matches('v').split('.');

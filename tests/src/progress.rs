@@ -1,8 +1,8 @@
-//! Lines for a person who waits.
+//! Progress messages.
 
 use std::time::{Duration, Instant};
 
-/// Runs `work`, saying on standard error what happens, how long that usually takes, and how long it took.
+/// Runs `work`; prints its name, its usual duration and its actual duration to standard error.
 pub fn timed<T>(what: &str, usually: &str, work: impl FnOnce() -> T) -> T {
     eprintln!("{what} (usually {usually}) ...");
     let start = Instant::now();
@@ -11,7 +11,7 @@ pub fn timed<T>(what: &str, usually: &str, work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// A duration for people: `0.4 s`, `12 s`, `3 min 5 s`.
+/// Formats a duration for people: `0.4 s`, `12 s`, `3 min 5 s`.
 #[must_use]
 pub(crate) fn human(duration: Duration) -> String {
     match duration.as_secs() {

@@ -1,4 +1,4 @@
-//! Rights that are granted beside rights that are used: roles, and what the API server's audit log says.
+//! Comparison of granted rights with used rights: roles, and the API server's audit log.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -29,13 +29,13 @@ impl fmt::Display for Right {
 pub struct Grant {
     /// Kind and name of the role.
     pub role: String,
-    /// Whether it is a Role, which is worth something in its own namespace only.
+    /// True for a Role, whose rights are limited to its own namespace.
     pub in_namespace: bool,
-    /// What it grants.
+    /// The granted right.
     pub right: Right,
 }
 
-/// What is granted to service accounts by the roles and bindings among these objects.
+/// The rights that the roles and bindings among these objects grant to service accounts.
 #[must_use]
 pub fn grants_to_accounts(objects: &[Value]) -> BTreeSet<Grant> {
     let roles = objects.iter().filter(|object| ["Role", "ClusterRole"].contains(&kind_of(object)));
@@ -87,18 +87,18 @@ pub struct Request {
     pub home: String,
     /// The account's name.
     pub account: String,
-    /// What the client called itself.
+    /// The user agent.
     pub agent: String,
-    /// Where; empty for the whole cluster.
+    /// The namespace; empty for the whole cluster.
     pub namespace: String,
-    /// What was asked for.
+    /// The right that the request needs.
     pub right: Right,
-    /// Whether it was granted.
+    /// True if the API server allowed it.
     pub allowed: bool,
 }
 
 impl Grant {
-    /// Whether this is the right that the request needs, where it needs it.
+    /// Returns true if this grant allows the request.
     #[must_use]
     pub fn covers(&self, request: &Request) -> bool {
         self.right == request.right && (!self.in_namespace || request.namespace == request.home)
@@ -141,7 +141,7 @@ struct Annotations {
 /// The requests of service accounts about resources in an audit log of one JSON object a line.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a line that is no audit event.
+/// [`Error::Invalid`] for a line that is not an audit event.
 pub fn requests(log: &str) -> Result<BTreeSet<Request>> {
     let mut requests = BTreeSet::new();
     for line in log.lines() {
@@ -175,7 +175,7 @@ pub fn unused<'a>(grants: &'a BTreeSet<Grant>, requests: &BTreeSet<Request>) -> 
     grants.iter().filter(|grant| !used(grant)).collect()
 }
 
-/// The rights that were asked for in vain and that nothing grants. What is granted may be forbidden in a test that takes it away.
+/// The rights that were requested, denied and not granted by any role. A granted right may be denied in a test that revokes it.
 #[must_use]
 pub fn missing<'a>(grants: &BTreeSet<Grant>, requests: &'a BTreeSet<Request>) -> BTreeSet<&'a Right> {
     let granted = |request: &&Request| grants.iter().any(|grant| grant.covers(request));

@@ -8,45 +8,45 @@ use tempfile::TempDir;
 
 use crate::error::{Error, IoContext, Result};
 
-/// Tells a program inside the isolation where its run folder is.
+/// The variable that names the run folder for a program inside the isolation.
 pub(crate) const VARIABLE: &str = "HARNESS_RUN";
 
-/// The name of etcd's data folders: large, and of no use after the run.
+/// The name of etcd's data folders, which are large and not needed after the run.
 pub(crate) const ETCD_DATA: &str = "etcd-data";
 
-/// The folder of a run, made outside of the isolation and removed when dropped.
+/// The folder of a run, created outside of the isolation and removed when dropped.
 #[derive(Debug)]
 pub struct RunFolder(TempDir);
 
 impl RunFolder {
-    /// Makes the folder in the system's folder for temporary files.
+    /// Creates the folder in the system's temporary folder.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub fn create() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sealed-secrets-").tempdir();
         Ok(Self(folder.when(|| "create a folder for temporary files".into())?))
     }
 
-    /// Where it is.
+    /// The path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.0.path()
     }
 
-    /// Leaves the logs to the person who looks for the cause of a failure, and removes the bulk.
+    /// Keeps the logs for the analysis of a failure, and removes etcd's data.
     #[must_use]
     pub fn keep_logs(self) -> PathBuf {
         let folder = self.0.keep();
         for part in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            // What cannot be removed stays: the failure is what matters now.
+            // If this fails, the data stay; the original failure is more important.
             let _ = fs::remove_dir_all(part.path().join(ETCD_DATA));
         }
         folder
     }
 }
 
-/// Makes a new folder for one part of this run, such as a control plane or a controller.
+/// Creates a folder for one part of this run, such as a control plane or a controller.
 pub(crate) fn part(name: &str) -> Result<PathBuf> {
     static PARTS: AtomicU32 = AtomicU32::new(0);
     let run = std::env::var_os(VARIABLE).map(PathBuf::from).ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! A kind is there some moments before it can be used.
+//! Waiting for new kinds: a CRD exists some time before its objects can be created.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::poll::until;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Returns when the API server takes and lists objects of the kind that the CRD `name` defines.
+/// Returns when the API server accepts and lists objects of the kind that the CRD `name` defines.
 ///
 /// # Errors
 /// When that takes too long.

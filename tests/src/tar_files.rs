@@ -1,14 +1,14 @@
-//! What is in an archive.
+//! Reading of tar archives.
 
 use std::collections::BTreeMap;
 use std::io::Read;
 
 use crate::error::{IoContext as _, Result};
 
-/// The content of every file of a tar by its path. A folder's path ends with a slash, its content is empty.
+/// The content of every file of a tar archive by its path. The path of a folder ends with a slash; its content is empty.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) for what is no tar, or only part of one.
+/// [`Error::Io`](crate::Error::Io) for input that is not a tar archive, or truncated.
 pub fn tar_files(tar: impl Read) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut archive = tar::Archive::new(tar);
     let entries = archive.entries().when(reading)?;

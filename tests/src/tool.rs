@@ -1,4 +1,4 @@
-//! A program that people use beside ours: helm, kubectl.
+//! Programs that users run together with ours: helm, kubectl.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::error::{IoContext, Result};
 use crate::output::Output;
 use crate::programs::{self, ControlPlanePrograms};
 
-/// A program with a home folder of its own, so that nothing of the developer's counts.
+/// A program with a home folder of its own, so that the developer's settings have no effect.
 #[derive(Debug)]
 pub struct Tool {
     program: PathBuf,
@@ -18,7 +18,7 @@ pub struct Tool {
 }
 
 impl Tool {
-    /// Helm, knowing no cluster.
+    /// Helm, without a cluster.
     ///
     /// # Errors
     /// [`crate::Error::Missing`] when it was never built and cannot be.
@@ -26,7 +26,7 @@ impl Tool {
         Self::new(programs::helm()?)
     }
 
-    /// kubectl, knowing no cluster.
+    /// kubectl, without a cluster.
     ///
     /// # Errors
     /// As [`Self::helm`].
@@ -39,7 +39,7 @@ impl Tool {
         Ok(Self { program, home, kubeconfig: None })
     }
 
-    /// The same, on the cluster of this kubeconfig.
+    /// Sets the kubeconfig.
     #[must_use]
     pub fn on(self, kubeconfig: &Path) -> Self {
         Self { kubeconfig: Some(kubeconfig.to_owned()), ..self }

@@ -1,4 +1,4 @@
-//! Where things are in this repository.
+//! Paths in this repository.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,13 @@ pub fn root() -> PathBuf {
     package.parent().unwrap_or(package).to_owned()
 }
 
-/// Where `cargo xtask image` puts the controller's image, an OCI archive.
+/// The path where `cargo xtask image` puts the controller's image, an OCI archive.
 #[must_use]
 pub fn image() -> PathBuf {
     root().join("target/image/controller.oci.tar")
 }
 
-/// The program `name` that Cargo built for release, in the target folder of the running one.
+/// The program `name` that Cargo built for release, in the target folder of the running program.
 ///
 /// # Errors
 /// [`Error::Missing`] when it was not built.
@@ -31,7 +31,7 @@ pub fn released_program(name: &str) -> Result<PathBuf> {
     Err(Error::Missing(format!("{} is not built: run `cargo build --release`", program.display())))
 }
 
-/// The program `name` that Cargo built beside the running one, in the same profile.
+/// The program `name` that Cargo built beside the running program, in the same profile.
 ///
 /// # Errors
 /// [`Error::Missing`] when it was not built.

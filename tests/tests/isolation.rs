@@ -1,4 +1,4 @@
-//! Nothing that was started inside outlives the run.
+//! No process that was started in an isolation outlives the run.
 
 #[cfg(test)]
 mod tests {
@@ -13,7 +13,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_mins(1);
 
-    /// A shell inside, with a background process that can be found by `mark`.
+    /// A shell in an isolation, with a background process that is identified by `mark`.
     fn shell_with_background_process(isolation: &Isolation, folder: &RunFolder, mark: &str) -> Command {
         let mut command = isolation.command(Path::new("sh"), folder);
         command.args(["-c", &format!("sh -c 'while :; do sleep 0.05; done' {mark} & wait")]);

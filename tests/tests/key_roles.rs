@@ -1,4 +1,4 @@
-//! Who may do what with the kinds that show the sealing keys, by the roles that are shipped.
+//! The rights on sealing keys and policies that the shipped roles grant.
 
 #![cfg(test)]
 
@@ -35,7 +35,7 @@ fn these(verbs: &[&str]) -> BTreeSet<String> {
     verbs.iter().map(|&verb| verb.to_owned()).collect()
 }
 
-/// Reading, and more.
+/// The reading verbs, and more.
 fn verbs(more: &[&str]) -> BTreeSet<String> {
     these(&[&READ, more].concat())
 }

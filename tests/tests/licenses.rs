@@ -1,4 +1,4 @@
-//! What others ask of those who pass on programs with their work inside.
+//! Licence obligations for programs that contain the work of others.
 
 #![cfg(test)]
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 const FILE: &str = "deploy/licenses/THIRD-PARTY.txt";
 const UPDATE: &str = "UPDATE_LICENSES";
-/// What releases are made for.
+/// The targets of releases.
 const PLATFORMS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
 const BEGINNINGS: [&str; 6] = ["copying", "copyright", "licence", "license", "notice", "unlicense"];
 
@@ -39,7 +39,7 @@ struct Part {
     folder: PathBuf,
 }
 
-/// Name and version, as Cargo tells them, of every crate of others in our two programs, without macros and build scripts.
+/// Name and version of every third-party crate in our two programs, without macros and build scripts, by Cargo.
 fn linked() -> BTreeSet<String> {
     let mut command = cargo("tree");
     command.args(["--package", "kubeseal", "--package", "sealed-secrets-controller"]);
@@ -96,14 +96,14 @@ fn texts(folder: &Path) -> Vec<String> {
     texts
 }
 
-/// The file as it is to be: texts that differ in nothing but white space are there once.
+/// The expected file: texts that differ only in white space occur once.
 fn third_party() -> String {
     let mut page = format!("{INTRODUCTION}\n");
     let mut bearers = BTreeMap::<String, (String, BTreeSet<String>)>::new();
     for Part { name, license, folder } in parts() {
         writeln!(page, "{name}: {license}").unwrap();
         let texts = texts(&folder);
-        // Ours has the text of that licence.
+        // The text of the Apache licence is in our own licence file.
         assert!(!texts.is_empty() || license.contains("Apache-2.0"), "{name} has no text of {license}");
         for text in texts {
             let words = text.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -1,4 +1,4 @@
-//! Alerts and dashboard ask for what the controller tells, and the alerts fire when they should.
+//! Alerts and dashboard use existing metrics, and the alerts fire when they should.
 
 #![cfg(test)]
 
@@ -11,7 +11,7 @@ use sealed_secrets_tests::{programs, workspace};
 use serde_json::Value;
 
 const PREFIXES: [&str; 2] = ["sealed_secrets_controller_", "process_"];
-/// What a histogram's name is followed by.
+/// The suffixes of a histogram's name.
 const OF_HISTOGRAMS: [&str; 3] = ["_bucket", "_sum", "_count"];
 
 fn folder() -> PathBuf {

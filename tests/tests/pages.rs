@@ -1,4 +1,4 @@
-//! Links between our pages lead somewhere.
+//! Links between our pages resolve.
 
 #![cfg(test)]
 
@@ -6,10 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use sealed_secrets_core::lint::RULES;
 use sealed_secrets_tests::{shipped_manifests, workspace};
 use serde_json::Value;
 
-/// Every file of this pattern that Git knows or is about to know.
+/// Every file of this pattern that Git tracks or would add.
 fn known_files(pattern: &str) -> Vec<PathBuf> {
     let arguments = ["ls-files", "--cached", "--others", "--exclude-standard", pattern];
     let output = Command::new("git").args(arguments).current_dir(workspace::root()).output().unwrap();
@@ -23,21 +24,21 @@ fn pages() -> Vec<PathBuf> {
     known_files("*.md")
 }
 
-/// A page without what stands in code.
+/// The text of a page without code.
 fn prose(page: &Path) -> String {
     let text = fs::read_to_string(page).unwrap();
     let outside = text.split("```").step_by(2).collect::<String>();
     outside.lines().flat_map(|line| line.split('`').step_by(2).chain(["\n"])).collect()
 }
 
-/// Where the links of a page lead.
+/// The targets of the links of a page.
 fn links(page: &Path) -> Vec<String> {
     let prose = prose(page);
     let targets = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
     targets.map(|(target, _)| target.to_owned()).collect()
 }
 
-/// The names by which headings of a page can be linked to.
+/// The anchors of the headings of a page.
 fn anchors(page: &Path) -> Vec<String> {
     let text = fs::read_to_string(page).unwrap();
     let outside = text.split("```").step_by(2).collect::<String>();
@@ -45,7 +46,7 @@ fn anchors(page: &Path) -> Vec<String> {
     headings.map(|heading| anchor(heading.trim_start_matches('#').trim())).collect()
 }
 
-/// How GitHub names a heading.
+/// The anchor that GitHub gives to a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
     kept.collect::<String>().to_lowercase().replace(' ', "-")
@@ -114,7 +115,7 @@ fn the_chart_says_which_versions_it_was_tried_with() {
     assert!(text.contains(&tried), "{tried}");
 }
 
-/// The rules of a role, as the threat model writes them.
+/// The rules of a role, in the notation of the threat model.
 fn rights(role: &Value) -> String {
     let words = |list: &Value| -> Vec<String> {
         list.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
@@ -154,7 +155,7 @@ fn names_of_tests() -> Vec<String> {
     sources.flat_map(names).collect()
 }
 
-/// Reads the name from what follows `#[test`, other attributes between them passed over.
+/// Parses the name from the text after `#[test`, skipping other attributes.
 fn name_of_test(rest: &str) -> Option<String> {
     let (head, rest) = rest.split_once("fn ")?;
     let is_attribute = head.starts_with([']', '(']) && head.len() < 300 && !head.contains([';', '{']);
@@ -179,8 +180,7 @@ fn every_attack_and_fault_is_listed_with_tests_that_exist() {
     let attacks = tests_by_number("docs/threat-model.md", "Attacks and their tests");
     let faults = tests_by_number("docs/operating.md", "Faults and their tests");
     let numbers: Vec<_> = attacks.iter().chain(&faults).map(|(number, _)| number.clone()).collect();
-    // F8 is about a leader, which there is none of.
-    let faults_expected = (1..=27).filter(|number| *number != 8).map(|number| format!("F{number}"));
+    let faults_expected = (1..=27).map(|number| format!("F{number}"));
     let expected: Vec<_> = (1..=30).map(|number| format!("A{number}")).chain(faults_expected).collect();
     assert_eq!(numbers, expected);
     for (number, tests) in attacks.into_iter().chain(faults) {
@@ -188,5 +188,16 @@ fn every_attack_and_fault_is_listed_with_tests_that_exist() {
         for test in tests {
             assert!(known.contains(&test), "{number}: no test is called {test}");
         }
+    }
+}
+
+#[test]
+fn the_page_on_git_names_every_rule_of_lint_with_its_severity() {
+    let page = fs::read_to_string(workspace::root().join("docs/git-workflow.md")).unwrap();
+    let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| KS")).collect();
+    assert_eq!(rows.len(), RULES.len(), "{rows:?}");
+    for rule in RULES {
+        let begin = format!("| {} | {} | ", rule.id, rule.severity.as_str());
+        assert!(rows.iter().any(|row| row.starts_with(&begin)), "no row begins with {begin:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The direction of dependencies, and who writes what, as ARCHITECTURE.md says it.
+//! The direction of dependencies and the writers of each kind, as in ARCHITECTURE.md.
 
 #[cfg(test)]
 mod tests {
@@ -10,7 +10,7 @@ mod tests {
     use sealed_secrets_tests::workspace;
     use serde_json::Value;
 
-    /// Which packages of this workspace each one may use outside of its own tests.
+    /// The packages of this workspace that each package may use outside of its own tests.
     const DIRECTION: [(&str, &[&str]); 6] = [
         ("sealed-secrets-crds", &[]),
         ("sealed-secrets-core", &["sealed-secrets-crds"]),
@@ -20,21 +20,22 @@ mod tests {
         ("xtask", &["sealed-secrets-core", "sealed-secrets-crds", "sealed-secrets-tests"]),
     ];
 
-    /// What could reach files, network, time or the environment from the package that decides without them.
+    /// Crates with access to files, network, time or the environment, which the core package must not use.
     const NEVER_IN_CORE: [&str; 6] = ["kube", "tokio", "hyper", "tempfile", "tracing", "futures"];
 
-    /// Who writes in the cluster, and what.
-    const WRITERS: [(&str, &str); 8] = [
-        ("event.rs", "events"),
-        ("home.rs", "a question that is posted: whose account this is"),
-        ("keystore/change.rs", "key Secrets that are there"),
-        ("keystore/make.rs", "new key Secrets"),
+    /// The only sources that write to the cluster, with the kind that each writes.
+    const WRITERS: [(&str, &str); 9] = [
+        ("api/event.rs", "events"),
+        ("installation.rs", "a question that is posted: whose account this is"),
+        ("keystore/generate/generator.rs", "new key Secrets"),
+        ("keystore/writer/mod.rs", "key Secrets that are there"),
+        ("leadership/election.rs", "the Lease of the leader election"),
         ("policy/mod.rs", "the status of SealingKeyPolicies"),
-        ("sealed_secret/apply.rs", "Secrets of SealedSecrets"),
-        ("sealed_secret/status.rs", "the status of SealedSecrets"),
+        ("sealed_secret/secret/apply.rs", "Secrets of SealedSecrets"),
+        ("sealed_secret/status/mod.rs", "the status of SealedSecrets"),
         ("sealing_keys/mod.rs", "SealingKeys"),
     ];
-    /// The client library writes nothing without one of these.
+    /// Types of the client library, without one of which nothing can be written.
     const PARAMETERS_OF_WRITES: [&str; 3] = ["PostParams", "PatchParams", "DeleteParams"];
 
     /// The names of the normal and build dependencies of each package of the workspace.
@@ -73,13 +74,13 @@ mod tests {
         }
     }
 
-    /// The sources below a folder, without their tests, by their path below `root`.
+    /// The sources below a folder, without tests and fuzz targets, by their path below `root`.
     fn sources(root: &Path, folder: &Path, found: &mut BTreeMap<String, String>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 sources(root, &path, found);
-            } else if !path.ends_with("tests.rs") {
+            } else if !["fuzzed.rs", "tests.rs"].iter().any(|name| path.ends_with(name)) {
                 let text = fs::read_to_string(&path).unwrap();
                 let shipped = text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned();
                 found.insert(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned(), shipped);
@@ -89,25 +90,72 @@ mod tests {
 
     #[test]
     fn each_kind_has_one_writer() {
-        let root = workspace::root().join("controller/src");
-        let mut all = BTreeMap::new();
-        sources(&root, &root, &mut all);
+        let all = shipped("controller");
         let writes = |text: &&String| PARAMETERS_OF_WRITES.iter().any(|parameters| text.contains(parameters));
         let found: Vec<_> =
             all.iter().filter(|(_, text)| writes(text)).map(|(file, _)| file.as_str()).collect();
         assert_eq!(found, WRITERS.map(|(file, _)| file));
     }
 
-    /// What takes a private key of the crate `rsa`, whose operations take time that depends on the key.
+    fn shipped(package: &str) -> BTreeMap<String, String> {
+        let (mut found, root) = (BTreeMap::new(), workspace::root().join(package).join("src"));
+        sources(&root, &root, &mut found);
+        found
+    }
+
+    /// The identifiers of a text, in its order.
+    fn words(text: &str) -> impl Iterator<Item = &str> {
+        text.split(|character: char| !character.is_alphanumeric() && character != '_')
+    }
+
+    #[test]
+    fn flags_of_kubeseal_become_typed_options_in_one_place() {
+        let may_ask = |file: &str| file == "main.rs" || file == "options.rs" || file.starts_with("flags/");
+        for (file, source) in shipped("cli") {
+            assert!(may_ask(&file) || words(&source).all(|word| word != "Flags"), "cli/src/{file}");
+        }
+    }
+
+    /// The modules below the root of a crate that each of them imports.
+    fn imports(package: &str) -> BTreeMap<String, BTreeSet<String>> {
+        let mut imports = BTreeMap::<_, BTreeSet<String>>::new();
+        for (file, source) in shipped(package) {
+            let module = file.split(['/', '.']).next().unwrap().to_owned();
+            for path in source.split("crate::").skip(1) {
+                let count = if path.starts_with('{') { usize::MAX } else { 1 };
+                let used = words(path.split(';').next().unwrap()).take(count).map(str::to_owned);
+                imports.entry(module.clone()).or_default().extend(used.filter(|used| *used != module));
+            }
+            imports.entry(module).or_default();
+        }
+        let modules: BTreeSet<String> = imports.keys().cloned().collect();
+        for used in imports.values_mut() {
+            used.retain(|used| modules.contains(used));
+        }
+        imports
+    }
+
+    #[test]
+    fn imports_of_kubeseal_go_one_way() {
+        let mut left = imports("cli");
+        assert!(left["session"].contains("kubeconfig") && left["commands"].len() > 5, "{left:?}");
+        while let Some(lowest) = left.iter().find(|(_, used)| used.is_empty()).map(|(name, _)| name.clone()) {
+            left.remove(&lowest);
+            for used in left.values_mut() {
+                used.remove(&lowest);
+            }
+        }
+        assert!(left.is_empty(), "these import each other: {left:?}");
+    }
+
+    /// Names from the crate `rsa` for private keys, whose operations take time that depends on the key.
     const PRIVATE_SIDE_OF_RSA: [&str; 4] = ["RsaPrivateKey", "DecodePrivateKey", "rsa::pkcs1v15", "rsa::pss"];
 
-    /// RUSTSEC-2023-0071 does not concern these programs as long as this holds (deny.toml).
+    /// RUSTSEC-2023-0071 does not affect these programs as long as this holds (deny.toml).
     #[test]
     fn no_program_has_a_private_key_of_the_crate_rsa() {
         for package in ["crds", "core", "controller", "cli", "xtask"] {
-            let (mut found, root) = (BTreeMap::new(), workspace::root().join(package).join("src"));
-            sources(&root, &root, &mut found);
-            for (path, source) in found {
+            for (path, source) in shipped(package) {
                 let used = PRIVATE_SIDE_OF_RSA.iter().find(|name| source.contains(**name));
                 assert_eq!(used, None, "{package}/src/{path}");
             }

@@ -1,4 +1,4 @@
-//! The tests that need an API server, on one that all of them share.
+//! `cargo xtask api-tests`: the tests that need an API server, on one shared control plane.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -6,17 +6,20 @@ use std::process::ExitCode;
 
 use sealed_secrets_tests::isolation::{Ground, told_to_stop};
 use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms, helm, kstatus, lua_health};
-use sealed_secrets_tests::{ControlPlane, Error, Result, SHARED, workspace};
+use sealed_secrets_tests::{ControlPlane, Error, KEY_SIZE, Result, SHARED, workspace};
 use tokio::process::Command;
 
 use crate::test::build;
 use crate::{inside, rights};
 
-/// What needs namespaces: the service proxy, a controller that takes no kubeconfig, and one in a root of its own.
+/// Tests that need namespaces: the service proxy, a controller without a kubeconfig, and a controller in a root of its own.
 const LEFT_OUT_ON_LOOPBACK: [&str; 3] = ["service_proxy", "upstream", "image::"];
 
 /// Tests for each processor: they wait more than they compute.
 const TESTS_PER_PROCESSOR: usize = 2;
+
+/// The size of keys in bits where it does not matter to a test.
+const SMALL_KEYS: &str = "2048";
 
 /// Run only the tests that need an API server
 #[derive(clap::Args)]
@@ -45,12 +48,12 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let program = match &arguments.program {
         Some(program) => program.clone(),
-        // Up to date, as it was built outside.
+        // Up to date: it was built outside of the isolation.
         None => build::api_tests().await?.executable,
     };
     let plane = ControlPlane::start_audited(&programs).await?;
     let mut command = test_command(&program, &arguments.options);
-    command.env(SHARED, plane.access().folder()).kill_on_drop(true);
+    command.env(SHARED, plane.access().folder()).env(KEY_SIZE, SMALL_KEYS).kill_on_drop(true);
     tokio::select! {
         status = command.status() => {
             let status = status.map_err(|source| Error::Io { action: format!("start {}", program.display()), source })?;

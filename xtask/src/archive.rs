@@ -1,4 +1,4 @@
-//! Archives that are the same whenever their content is: no times, no users, a fixed order.
+//! Reproducible archives: no times, no users, a fixed order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -36,7 +36,7 @@ impl Archive {
         self.try_tar().map_err(cannot("write a tar archive"))
     }
 
-    /// The same, compressed.
+    /// The tar archive, compressed with gzip.
     pub(crate) fn tar_gz(&self) -> Result<Vec<u8>> {
         gzip(&self.tar()?)
     }

@@ -1,4 +1,4 @@
-//! A control plane for a person.
+//! `cargo xtask cluster`: a control plane for interactive use.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -35,7 +35,7 @@ pub(crate) async fn run(_: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The line by which another terminal gets in.
+/// The command with which another terminal enters the isolation.
 pub(crate) fn how_to_enter(kubeconfig: &Path) -> String {
     let export = format!("export KUBECONFIG={}", kubeconfig.display());
     match Ground::here() {
@@ -59,7 +59,7 @@ async fn open_shell(plane: &ControlPlane, programs: &ControlPlanePrograms) -> Re
         .env("KUBECONFIG", plane.access().kubeconfig())
         .env("PATH", path)
         .env(SHARED, plane.access().folder());
-    // How the shell ends is between it and its user.
+    // The exit code of the shell does not matter.
     let ended = command.status().await;
     ended.map(drop).map_err(|source| Error::Io { action: format!("start {}", shell.display()), source })
 }

@@ -1,4 +1,4 @@
-//! Reading and writing files, with errors that say what was tried.
+//! Functions that read and write files, with errors that name the operation.
 
 use std::fs;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sealed_secrets_tests::{Error, Result};
 
-/// Names what was tried when an operation fails: `cannot {action}: …`.
+/// Names the operation in its error: `cannot {action}: …`.
 pub(crate) fn cannot(action: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
     let action = action.into();
     |source| Error::Io { action, source }

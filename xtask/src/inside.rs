@@ -1,4 +1,4 @@
-//! Running this very program again inside an isolation.
+//! Running this program again inside an isolation.
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
@@ -6,7 +6,7 @@ use std::process::{ExitCode, ExitStatus};
 use sealed_secrets_tests::isolation::{Isolation, RunFolder};
 use sealed_secrets_tests::{Error, Result};
 
-/// The exit code for a signal that ended a program, by the shells' convention.
+/// The base of exit codes for programs that a signal ended, by the shells' convention.
 const SIGNALLED: u8 = 128;
 
 /// Runs this program again, with the same arguments, inside an isolation, and returns its exit code.
@@ -14,7 +14,7 @@ pub(crate) async fn again() -> Result<ExitCode> {
     again_as(&this_program()?).await
 }
 
-/// The same with another build of this program.
+/// Runs another build of this program inside an isolation, and returns its exit code.
 pub(crate) async fn again_as(program: &Path) -> Result<ExitCode> {
     let isolation = Isolation::detect().await;
     if let Isolation::Loopback { why } = &isolation {
@@ -30,12 +30,12 @@ pub(crate) async fn again_as(program: &Path) -> Result<ExitCode> {
     Ok(exit_code(status))
 }
 
-/// Where this program is. To be asked before a build can replace it.
+/// The path of this program. Must be called before a build can replace it.
 pub(crate) fn this_program() -> Result<PathBuf> {
     std::env::current_exe().map_err(|source| Error::Io { action: "find the running program".into(), source })
 }
 
-/// Passes the exit code of a program on.
+/// Converts the exit code of a program to our own.
 pub(crate) fn exit_code(status: ExitStatus) -> ExitCode {
     status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(SIGNALLED).into()
 }

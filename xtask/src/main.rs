@@ -1,4 +1,4 @@
-//! `cargo xtask`: what a line of shell cannot say.
+//! `cargo xtask`: development tasks.
 
 mod api_tests;
 mod archive;
@@ -7,6 +7,7 @@ mod cluster;
 mod demo;
 mod dist;
 mod files;
+mod fuzz;
 mod image;
 mod inside;
 mod licenses;
@@ -33,6 +34,7 @@ enum Command {
     Cluster(cluster::Arguments),
     Demo(demo::Arguments),
     Dist(dist::Arguments),
+    Fuzz(fuzz::Arguments),
     Image(image::Arguments),
     Man(man::Arguments),
     Test(test::Arguments),
@@ -42,7 +44,7 @@ enum Command {
     Prepare(test::PrepareArguments),
 }
 
-// One thread: a child that is to end with its parent ends with the thread that started it.
+// Single-threaded: a child that ends with its parent ends with the thread that started it.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match run(Arguments::parse().command).await {
@@ -61,6 +63,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Man(arguments) => man::run(&arguments).await,
         Command::Demo(arguments) => demo::run(&arguments).await,
         Command::Dist(arguments) => dist::run(&arguments).await,
+        Command::Fuzz(arguments) => fuzz::run(&arguments).await,
         Command::Image(arguments) => image::run(&arguments).await,
         Command::Test(arguments) => test::run(&arguments).await,
         Command::ApiTests(arguments) => api_tests::run(&arguments).await,

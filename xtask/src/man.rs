@@ -1,4 +1,4 @@
-//! The manual page of kubeseal.
+//! `cargo xtask man`: the manual page of kubeseal.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::test::step;
 /// Write kubeseal's manual page, kubeseal.1
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Where to; packages want share/man/man1
+    /// Output folder; packages use share/man/man1
     #[arg(default_value = "target/man")]
     folder: PathBuf,
 }

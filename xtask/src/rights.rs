@@ -1,28 +1,29 @@
-//! The rights that are shipped beside those that a full run of the tests used.
+//! Comparison of the granted rights with those that a full run of the tests used.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 
 use sealed_secrets_tests::rights::{Request, grants_to_accounts, missing, requests, unused};
-use sealed_secrets_tests::{Access, Error, Result, shipped_manifests};
+use sealed_secrets_tests::{Access, Error, Result, leader_election_manifests_in, shipped_manifests};
 
-/// The account that is shipped.
+/// The name of the shipped service account.
 const ACCOUNT: &str = "sealed-secrets-controller";
 
-/// How the original's programs, which tests run with the same account, call themselves.
+/// User agents of the original's programs, which tests run with the same account.
 const ORIGINAL: [&str; 2] = ["controller/", "kubeseal/"];
 
-/// Fails for a rule that no test used, and for what was asked for and no rule allows.
+/// Fails for a granted rule that no test used, and for a request that no rule allows.
 ///
 /// # Errors
-/// [`Error::Invalid`] with all of them.
+/// [`Error::Invalid`] with all differences.
 pub(crate) fn judge(access: &Access) -> Result<()> {
     let requests = requests_of_the_run(access)?;
-    let grants = grants_to_accounts(&shipped_manifests()?);
+    let shipped = [shipped_manifests()?, leader_election_manifests_in("kube-system")?].concat();
+    let grants = grants_to_accounts(&shipped);
     let mut complaints = String::new();
     for grant in unused(&grants, &requests) {
-        // Writing to a text cannot fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(complaints, "{}: nobody needs {}", grant.role, grant.right);
     }
     for right in missing(&grants, &requests) {
@@ -34,7 +35,7 @@ pub(crate) fn judge(access: &Access) -> Result<()> {
     Err(Error::Invalid(format!("the shipped rights:\n{complaints}")))
 }
 
-/// What our controllers asked of the shared control plane and of those that tests had for themselves.
+/// The requests of our controllers to the shared control plane and to control planes of single tests.
 fn requests_of_the_run(access: &Access) -> Result<BTreeSet<Request>> {
     let run = access.folder().parent().unwrap_or(access.folder());
     let io = |action: String| move |source| Error::Io { action, source };
@@ -44,7 +45,7 @@ fn requests_of_the_run(access: &Access) -> Result<BTreeSet<Request>> {
         let log = plane.path().join(Access::AUDIT_LOG);
         if log.is_file() {
             let written = fs::read(&log).map_err(io(format!("read {}", log.display())))?;
-            // The API server still writes: the last line may be a part of one.
+            // The API server is still writing: the last line may be incomplete.
             let end = written.iter().rposition(|byte| *byte == b'\n').unwrap_or_default();
             let whole = String::from_utf8_lossy(written.get(..end).unwrap_or_default());
             all.extend(requests(&whole)?);

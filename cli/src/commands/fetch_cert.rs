@@ -1,18 +1,18 @@
-//! `--fetch-cert`: print the certificate, expired or not.
+//! `--fetch-cert` prints the certificate, expired or not.
 
 use std::io::IsTerminal as _;
 
-use crate::commands::output;
 use crate::error::Error;
-use crate::flags::Flags;
+use crate::options::FetchCertOptions;
+use crate::session::Session;
 use crate::{certificate, escape, io};
 
 /// # Errors
-/// When there is no certificate to be had.
-pub(super) fn run(flags: &Flags) -> Result<(), Error> {
-    let bytes = certificate::bytes(flags)?;
-    let file = output::file(flags);
-    // Whatever serves them, they are not for a terminal to act upon.
+/// When there is no certificate.
+pub(super) fn run(options: &FetchCertOptions, session: &Session) -> Result<(), Error> {
+    let bytes = certificate::bytes(&options.certificate, session)?;
+    let file = options.output.as_deref();
+    // The bytes are untrusted, and a terminal would interpret control characters.
     if file.is_none() && std::io::stdout().is_terminal() {
         return io::write(None, escape::lines(&String::from_utf8_lossy(&bytes)).as_bytes());
     }

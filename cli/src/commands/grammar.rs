@@ -1,8 +1,12 @@
-//! The grammar of subcommands: it applies from the word on that is one.
+//! The grammar of the subcommands.
 
 use clap::{CommandFactory as _, Parser};
 
-use super::{cert, keys};
+use super::outcome::Outcome;
+use super::{
+    cert, create, edit, git, inspect, keys, lint, reencrypt, seal_paths, set, status, unseal_files, unset,
+    verify,
+};
 use crate::error::Error;
 use crate::escape;
 use crate::flags::CommandLine;
@@ -11,46 +15,77 @@ use crate::flags::CommandLine;
 #[derive(Debug, Parser)]
 #[command(name = "kubeseal", disable_help_subcommand = true)]
 pub(crate) enum Grammar {
-    /// See, rotate, back up and revoke the sealing keys of a cluster
+    /// Write a new SealedSecret, from prompts, files or random values
+    #[command(subcommand)]
+    Create(Box<create::Verb>),
+    Seal(Box<seal_paths::SealPaths>),
+    Set(Box<set::Set>),
+    Unset(unset::Unset),
+    Edit(Box<edit::Edit>),
+    Inspect(inspect::Inspect),
+    Lint(lint::Lint),
+    Verify(Box<verify::Verify>),
+    Reencrypt(Box<reencrypt::Reencrypt>),
+    Status(Box<status::Status>),
+    Unseal(Box<unseal_files::UnsealFiles>),
+    /// Show, merge and check SealedSecrets item by item in a clone
+    #[command(subcommand)]
+    Git(git::Verb),
+    /// List, rotate, back up and revoke the sealing keys of a cluster
     #[command(subcommand, after_help = KEYS_EXAMPLES)]
     Keys(keys::Verb),
-    /// The public certificate that seals: fetch it, look at it
+    /// Fetch or show the public certificate that seals
     #[command(subcommand, after_help = CERT_EXAMPLES)]
     Cert(cert::Verb),
 }
 
 const KEYS_EXAMPLES: &str = "\
 Examples:
-  kubeseal keys list                               what each key does, and how many items still need it
-  kubeseal keys rotate --wait                      a new key, which then seals
-  kubeseal keys backup -o sealing-keys.yaml        all private keys, to a file that only you can read
-  kubeseal keys restore sealing-keys.yaml          put back what the cluster does not have
-  kubeseal keys revoke NAME                        somebody else may have the key
-  kubeseal keys retire NAME                        the key is not needed any more";
+  kubeseal keys list                               the phase of each key, and the items that need it
+  kubeseal keys rotate --wait                      request a new key, which then seals
+  kubeseal keys backup -o sealing-keys.yaml        save all private keys to a file that only you can read
+  kubeseal keys restore sealing-keys.yaml          restore the keys that the cluster does not have
+  kubeseal keys revoke NAME                        the key may have leaked
+  kubeseal keys retire NAME                        the key is no longer needed";
 
 const CERT_EXAMPLES: &str = "\
 Examples:
   kubeseal cert fetch -w cluster.pem               keep the certificate for --cert
   kubeseal cert show                               how long is the cluster's certificate valid?";
 
-/// Runs what the words say.
+/// Parses and runs a subcommand.
 ///
 /// # Errors
-/// [`Error::Usage`] when they do not follow the grammar; else whatever the verb says.
-pub(super) fn run(words: Vec<String>) -> Result<(), Error> {
+/// [`Error::Subcommand`] when the grammar refuses the words; else the error of the verb.
+pub(super) fn run(words: &[String]) -> Result<Outcome, Error> {
     let grammar = |words: &[String]| {
         Grammar::try_parse_from(std::iter::once("kubeseal").chain(words.iter().map(String::as_str)))
     };
-    match parsed(&verb_first(words), grammar)? {
-        Grammar::Keys(verb) => keys::run(&verb),
-        Grammar::Cert(verb) => cert::run(&verb),
-    }
+    let explained =
+        |error| if words.first().is_some_and(|word| word == "set") { set::explained(error) } else { error };
+    match &parsed(&verb_first(words), grammar).map_err(explained)? {
+        Grammar::Create(verb) => create::run(verb),
+        Grammar::Seal(seal) => seal.run(),
+        Grammar::Set(set) => set.run(),
+        Grammar::Unset(unset) => unset.run(),
+        Grammar::Edit(edit) => edit.run(),
+        Grammar::Inspect(inspect) => inspect.run(),
+        Grammar::Status(status) => return status.run(),
+        Grammar::Unseal(unseal) => unseal.run(),
+        Grammar::Lint(lint) => return lint.run(),
+        Grammar::Verify(verify) => return verify.run(),
+        Grammar::Reencrypt(reencrypt) => return reencrypt.run(),
+        Grammar::Git(verb) => git::run(verb),
+        Grammar::Keys(verb) => keys::run(verb),
+        Grammar::Cert(verb) => cert::run(verb),
+    }?;
+    Ok(Outcome::Done)
 }
 
-/// What `parse` makes of the words. Its errors quote them, so these are about the words as they may be shown.
+/// Parses the words. Errors of clap quote them, so a failed parse is repeated with the escaped words.
 ///
 /// # Errors
-/// When the words do not follow the grammar.
+/// When the grammar refuses the words.
 pub(super) fn parsed<T>(
     words: &[String],
     parse: impl Fn(&[String]) -> Result<T, clap::Error>,
@@ -61,16 +96,16 @@ pub(super) fn parsed<T>(
     })
 }
 
-/// The words with flags between the noun and its verb moved behind the verb.
-fn verb_first(words: Vec<String>) -> Vec<String> {
+/// Moves flags between noun and verb behind the verb.
+fn verb_first(words: &[String]) -> Vec<String> {
     let verbs = Grammar::command();
     let verbs = words.first().and_then(|noun| verbs.find_subcommand(noun)).into_iter();
     let verbs: Vec<&str> =
         verbs.flat_map(|noun| noun.get_subcommands().map(clap::Command::get_name)).collect();
     match CommandLine::parse(words.iter().skip(1).cloned(), &verbs) {
         Ok(line) if !line.subcommand.is_empty() => {
-            words.into_iter().take(1).chain(line.subcommand_words()).collect()
+            words.iter().take(1).cloned().chain(line.subcommand_words()).collect()
         }
-        _ => words,
+        _ => words.to_vec(),
     }
 }

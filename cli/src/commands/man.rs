@@ -1,21 +1,22 @@
 //! `man`: the manual page in roff.
 
+use super::command;
 use crate::error::Error;
-use crate::{help, io};
+use crate::io;
 
-/// Prints the page of the program, or of the subcommand that the words name.
+/// Prints the page of the program, or of the subcommand that `path` names.
 ///
 /// # Errors
 /// When there is no such subcommand, or stdout cannot be written.
-pub(super) fn run(path: impl Iterator<Item = String>) -> Result<(), Error> {
-    let mut command = help::command();
+pub(super) fn run<'a>(path: impl Iterator<Item = &'a String>) -> Result<(), Error> {
+    let mut command = command();
     command.build();
     for word in path {
-        let found = command.find_subcommand(&word).cloned();
-        command = found.ok_or(Error::NoManualPage(word))?;
+        let found = command.find_subcommand(word).cloned();
+        command = found.ok_or(Error::NoManualPage(word.clone()))?;
     }
     let mut page = Vec::new();
-    let failed = |cause| Error::File { operation: "write", path: "manual page".to_owned(), cause };
+    let failed = |cause| Error::Internal { operation: "write manual page", cause };
     clap_mangen::Man::new(command).render(&mut page).map_err(failed)?;
     io::write(None, &page)
 }

@@ -1,48 +1,48 @@
-//! `--merge-into`: seal, and put the items into an existing file.
+//! `--merge-into` seals and puts the items into an existing file.
 
 use k8s_openapi::api::core::v1::Secret;
 use sealed_secrets_core::manifest::edit::{Change, apply};
 use sealed_secrets_core::manifest::{documents, sealed_secrets_of, stored_sealed_secrets_of};
 use sealed_secrets_crds::{Scope, SealedSecret};
 
-use crate::commands::{output, seal, validate};
+use crate::commands::{seal, validate};
 use crate::error::Error;
-use crate::flags::Flags;
 use crate::io::Input;
+use crate::options::MergeIntoOptions;
+use crate::session::Session;
 use crate::{certificate, io};
 
-/// Name, namespace and scope are those of the target. Items, labels and annotations of the input are added or replaced;
-/// every other byte of the target stays.
+/// Seals for name, namespace and scope of the target. Adds or replaces items, labels and annotations; every other byte of the
+/// target stays.
 ///
 /// # Errors
-/// When input or target cannot be used; then the target stays as it is.
-pub(super) fn run(flags: &Flags) -> Result<(), Error> {
-    if output::file(flags).is_some() {
-        return Err(Error::NoOutputFile("--merge-into"));
-    }
-    // The target keeps its own format.
-    output::format(flags)?;
-    let path = flags.text("merge-into").unwrap_or_default();
-    let input = Input::read(flags.text("secret-file"))?;
+/// When input or target cannot be used; then the target is unchanged.
+pub(super) fn run(options: &MergeIntoOptions, session: &Session) -> Result<(), Error> {
+    let path = &options.target;
+    let input = Input::read(options.input.as_deref())?;
     let target = Input::read_target(path)?;
-    let certificate = certificate::load(flags)?;
+    let certificate = certificate::load(&options.certificate, session)?;
     let mut secrets = seal::secrets(&input)?;
     let (Some(secret), true) = (secrets.pop(), secrets.is_empty()) else {
         return Err(Error::MergeCount(secrets.len() + 1));
     };
-    let secret = moved(flags, secret, &existing(&target)?, path)?;
-    let sealed = seal::seal(flags, &certificate, seal::with_namespace(flags, secret)?)?;
-    let edited =
-        apply(&target.text, &changes(&sealed)).map_err(|cause| Error::Edit(path.to_owned(), cause))?;
+    let secret = moved(options.secret.scope, secret, &existing(&target)?, path)?;
+    let secret = seal::with_namespace(options.secret.namespace.as_deref(), session, secret)?;
+    let sealed = seal::seal(&options.secret, &certificate, secret)?;
+    let edited = apply(&target.text, &changes(&sealed)).map_err(|cause| Error::Edit(path.clone(), cause))?;
     expect_only_ciphertext(&target, &edited)?;
     io::replace_edited(&target, &edited)
 }
 
-/// The Secret with name, namespace and scope of the target, under which its items will be opened.
-fn moved(flags: &Flags, mut secret: Secret, existing: &SealedSecret, path: &str) -> Result<Secret, Error> {
+/// Gives the Secret the name, namespace and scope of the target, which decryption requires.
+fn moved(
+    given: Option<Scope>,
+    mut secret: Secret,
+    existing: &SealedSecret,
+    path: &str,
+) -> Result<Secret, Error> {
     let scope = Scope::from_annotations(existing.metadata.annotations.as_ref());
-    let asked: Scope = flags.text("scope").unwrap_or_default().parse()?;
-    if flags.was_given("scope") && asked != scope {
+    if let Some(asked) = given.filter(|asked| *asked != scope) {
         return Err(Error::MergeScope { path: path.to_owned(), scope, asked });
     }
     scope.write_to(secret.metadata.annotations.get_or_insert_default());
@@ -65,10 +65,10 @@ fn existing(target: &Input) -> Result<SealedSecret, Error> {
     }
 }
 
-/// An item of the target that is no text is an error, unless it was replaced.
+/// Fails if the target has an item that is not a string, unless the edit replaced it.
 fn expect_only_ciphertext(target: &Input, edited: &str) -> Result<(), Error> {
-    let is_mended = documents(edited).is_ok_and(|documents| sealed_secrets_of(&documents).is_ok());
-    if is_mended { Ok(()) } else { validate::sealed_secrets(target).map(drop) }
+    let is_repaired = documents(edited).is_ok_and(|documents| sealed_secrets_of(&documents).is_ok());
+    if is_repaired { Ok(()) } else { validate::sealed_secrets(target).map(drop) }
 }
 
 fn changes(sealed: &SealedSecret) -> Vec<Change> {

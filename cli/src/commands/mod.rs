@@ -1,74 +1,99 @@
-//! One file per verb.
+//! The commands: one file per verb.
 
+mod candidates;
 mod cert;
+mod command;
 mod completion;
+mod create;
+mod edit;
 mod fetch_cert;
+mod git;
 mod grammar;
+mod inspect;
 mod keys;
+mod lint;
 mod man;
 mod merge_into;
-mod output;
+mod outcome;
 mod raw;
 mod re_encrypt;
 mod recovery_unseal;
+mod reencrypt;
 mod seal;
+mod seal_paths;
+mod set;
+mod status;
+mod unseal_files;
+mod unset;
 mod validate;
+mod verify;
 
-pub(crate) use grammar::Grammar;
-pub(crate) use keys::KeysError;
+pub(crate) use command::command;
+use outcome::Outcome;
 
 use crate::error::Error;
-use crate::flags::Flags;
+use crate::options::Command;
+use crate::session::Session;
 use crate::{help, io};
 
-/// The words that begin a subcommand.
-pub(crate) const SUBCOMMANDS: [&str; 4] = ["keys", "cert", "completion", "man"];
+/// The names of the subcommands.
+pub(crate) const SUBCOMMANDS: [&str; 16] = [
+    "create",
+    "seal",
+    "set",
+    "unset",
+    "edit",
+    "inspect",
+    "lint",
+    "verify",
+    "reencrypt",
+    "status",
+    "unseal",
+    "git",
+    "keys",
+    "cert",
+    "completion",
+    "man",
+];
 
 /// Runs the subcommand that the first word names.
 ///
 /// # Errors
-/// [`Error::Usage`] when the words do not follow the grammar; else whatever the verb says.
-pub(crate) fn run_subcommand(words: Vec<String>) -> Result<(), Error> {
+/// [`Error::Subcommand`] when the grammar refuses the words; else the error of the verb.
+fn run_subcommand(words: &[String]) -> Result<Outcome, Error> {
     match words.first().map(String::as_str) {
-        Some("completion") => completion::run(&words),
-        Some("man") => man::run(words.into_iter().skip(1)),
-        _ => grammar::run(words),
+        Some("completion") => completion::run(words)?,
+        Some("man") => man::run(words.iter().skip(1))?,
+        _ => return grammar::run(words),
     }
+    Ok(Outcome::Done)
 }
 
-/// Runs what the flags ask for; sealing where they ask for nothing else.
+/// Runs the command.
 ///
 /// # Errors
-/// Whatever the verb's own function says.
-pub(crate) fn run(flags: &Flags, program: &str) -> Result<(), Error> {
-    if flags.is_on("version") {
-        return io::write(None, format!("kubeseal version: v{}\n", env!("CARGO_PKG_VERSION")).as_bytes());
+/// The error of the verb.
+pub(crate) fn run(command: &Command, session: &Session, program: &str) -> Result<Outcome, Error> {
+    if let Command::Subcommand(words) = command {
+        return run_subcommand(words);
     }
-    if flags.is_on("help") {
-        return io::write(None, help::text(program).as_bytes());
-    }
-    if flags.is_on("rotate") {
-        io::tell("Flag --rotate has been deprecated, please use --re-encrypt instead");
-    }
-    if !flags.texts("from-file").is_empty() && !flags.is_on("raw") {
-        return Err(Error::FromFileWithoutRaw);
-    }
-    if flags.is_on_command_line("recovery-private-key") && !flags.is_on("recovery-unseal") {
-        return Err(Error::KeyWithoutRecovery);
-    }
-    if flags.is_on("validate") {
-        validate::run(flags)
-    } else if flags.is_on("re-encrypt") || flags.is_on("rotate") {
-        re_encrypt::run(flags)
-    } else if flags.is_on("recovery-unseal") {
-        recovery_unseal::run(flags)
-    } else if flags.is_on("fetch-cert") {
-        fetch_cert::run(flags)
-    } else if flags.text("merge-into").is_some() {
-        merge_into::run(flags)
-    } else if flags.is_on("raw") {
-        raw::run(flags)
-    } else {
-        seal::run(flags)
+    run_flags(command, session, program).map(|()| Outcome::Done)
+}
+
+/// Runs a command of the flag grammar.
+fn run_flags(command: &Command, session: &Session, program: &str) -> Result<(), Error> {
+    match command {
+        Command::Help => io::write(None, help::text(program).as_bytes()),
+        Command::Version => {
+            io::write(None, format!("kubeseal version: v{}\n", env!("CARGO_PKG_VERSION")).as_bytes())
+        }
+        Command::Subcommand(_) => Ok(()),
+        Command::Validate(options) => validate::run(options, session),
+        Command::ReEncrypt(options) => re_encrypt::run(options, session),
+        Command::RecoveryUnseal(options) => recovery_unseal::run(options),
+        Command::FetchCert(options) => fetch_cert::run(options, session),
+        Command::MergeInto(options) => merge_into::run(options, session),
+        Command::Raw(options) => raw::run(options, session),
+        Command::Seal(options) => seal::run(options, session),
     }
 }

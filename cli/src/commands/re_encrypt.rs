@@ -1,4 +1,4 @@
-//! `--re-encrypt`: have the controller encrypt every item again with its newest key.
+//! `--re-encrypt` has the controller encrypt every item again with its newest key.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,39 +7,39 @@ use sealed_secrets_core::manifest::edit::{Change, apply};
 use sealed_secrets_core::manifest::{Format, places_of, sealed_secret_text, sealed_secrets_of};
 use sealed_secrets_crds::SealedSecret;
 
-use crate::cluster::Cluster;
-use crate::commands::{output, validate};
+use crate::commands::validate;
 use crate::error::Error;
-use crate::flags::Flags;
 use crate::io;
 use crate::io::Input;
+use crate::options::ReEncryptOptions;
+use crate::service_proxy::ServiceProxy;
+use crate::session::Session;
 
-/// Changes ciphertext only: of the controller's answer nothing is taken but items that the input has. The output keeps the
-/// input's format, and goes to `-w`, else back into the file of `-f`, else to stdout.
+/// Replaces ciphertext only: items of the response that the input does not have are ignored. The output keeps the format of the input
+/// and goes to `-w`, else back to the file of `-f`, else to stdout.
 ///
 /// # Errors
 /// When there is nothing to re-encrypt, or the controller refuses; then nothing is written.
-pub(super) fn run(flags: &Flags) -> Result<(), Error> {
-    let file = flags.text("secret-file");
-    let input = Input::read(file)?;
+pub(super) fn run(options: &ReEncryptOptions, session: &Session) -> Result<(), Error> {
+    let input = Input::read(options.input.as_deref())?;
     let sealed = validate::sealed_secrets(&input)?;
-    let cluster = Cluster::connect(flags)?;
+    let proxy = ServiceProxy::connect(session)?;
     let places = places_of(&input.documents()?);
     let mut changes = Vec::new();
     for ((object, sealed), place) in sealed.iter().enumerate().zip(places) {
-        let renewed = re_encrypt(&cluster, object, sealed);
+        let renewed = re_encrypt(&proxy, object, sealed);
         changes.extend(renewed.map_err(|cause| cause.at(&input.name, place, &sealed.metadata))?);
     }
     let edited = apply(&input.text, &changes).map_err(|cause| Error::Edit(input.name.clone(), cause))?;
-    match (output::file(flags), file) {
+    match (options.output.as_deref(), &options.input) {
         (None, Some(_)) => io::replace_edited(&input, &edited),
         (output, _) => io::write(output, edited.as_bytes()),
     }
 }
 
-fn re_encrypt(cluster: &Cluster, object: usize, sealed: &SealedSecret) -> Result<Vec<Change>, Error> {
+fn re_encrypt(proxy: &ServiceProxy, object: usize, sealed: &SealedSecret) -> Result<Vec<Change>, Error> {
     let body = sealed_secret_text(sealed, Format::Json).into_bytes();
-    let answer = cluster.post("/v1/rotate", body).map_err(Error::ReEncrypt)?;
+    let answer = proxy.post("/v1/rotate", body).map_err(Error::ReEncrypt)?;
     match answer.status {
         StatusCode::OK => {}
         StatusCode::CONFLICT => return Err(Error::CannotRotate),
@@ -55,7 +55,7 @@ fn re_encrypt(cluster: &Cluster, object: usize, sealed: &SealedSecret) -> Result
         let path = vec!["spec".to_owned(), "encryptedData".to_owned(), key.clone()];
         Ok(Change { object, path, value: value.ok_or_else(|| missing(format!("the item {key:?}")))? })
     });
-    // The deprecated form, one ciphertext for all items. Upstream's controller answers in the other form.
+    // The deprecated format has one ciphertext for all items. Upstream's controller responds in the new format.
     let v1 = sealed.spec.data.iter().map(|_| {
         let value = renewed.spec.data.as_ref().map(|data| STANDARD.encode(&data.0));
         let path = vec!["spec".to_owned(), "data".to_owned()];

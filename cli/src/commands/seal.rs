@@ -1,4 +1,4 @@
-//! The verb without a flag: seal Secrets.
+//! Sealing of Secrets, the command without a flag.
 
 use std::collections::BTreeMap;
 
@@ -9,49 +9,49 @@ use sealed_secrets_core::names::refusals;
 use sealed_secrets_core::seal::seal_secret;
 use sealed_secrets_crds::{Scope, SealedSecret};
 
-use crate::commands::output;
 use crate::error::Error;
-use crate::flags::Flags;
 use crate::io::Input;
-use crate::{certificate, io, kubeconfig};
+use crate::options::{SealOptions, SecretOptions};
+use crate::session::Session;
+use crate::{certificate, io};
 
 /// # Errors
-/// When the input holds anything but Secrets, or one cannot be sealed; then nothing is written.
-pub(super) fn run(flags: &Flags) -> Result<(), Error> {
-    let format = output::format(flags)?;
-    let input = Input::read(flags.text("secret-file"))?;
-    let certificate = certificate::load(flags)?;
+/// When the input holds other objects than Secrets, or one cannot be sealed; then nothing is written.
+pub(super) fn run(options: &SealOptions, session: &Session) -> Result<(), Error> {
+    let input = Input::read(options.input.as_deref())?;
+    let certificate = certificate::load(&options.certificate, session)?;
     let secrets = secrets(&input)?;
     let places = places_of(&input.documents()?);
     let mut text = String::new();
     for (secret, place) in secrets.into_iter().zip(&places) {
         let metadata = secret.metadata.clone();
-        let sealed = prepared(flags, secret).and_then(|secret| seal(flags, &certificate, secret));
+        let sealed = with_options(&options.secret, session, secret)
+            .and_then(|secret| seal(&options.secret, &certificate, secret));
         let sealed = sealed.map_err(|cause| match places.len() {
             1 => cause,
             _ => cause.at(&input.name, *place, &metadata),
         });
-        text += &sealed_secret_text(&sealed?, format);
+        text += &sealed_secret_text(&sealed?, options.output.format);
     }
-    io::write(output::file(flags), text.as_bytes())
+    io::write(options.output.file.as_deref(), text.as_bytes())
 }
 
-/// The Secrets of the input; at least one.
+/// Parses the Secrets of the input, at least one.
 pub(super) fn secrets(input: &Input) -> Result<Vec<Secret>, Error> {
     let documents = input.documents()?;
     let secrets = secrets_of(&documents).map_err(|cause| Error::Read(input.name.clone(), cause))?;
     if secrets.is_empty() { Err(Error::NoSecrets) } else { Ok(secrets) }
 }
 
-/// Seals one Secret whose name, namespace and scope are settled.
+/// Seals a Secret with its final name, namespace and scope.
 pub(super) fn seal(
-    flags: &Flags,
+    options: &SecretOptions,
     certificate: &SealingCertificate,
     secret: Secret,
 ) -> Result<SealedSecret, Error> {
     let items =
         secret.data.as_ref().map_or(0, BTreeMap::len) + secret.string_data.as_ref().map_or(0, BTreeMap::len);
-    if items == 0 && !flags.is_on("allow-empty-data") {
+    if items == 0 && !options.allow_empty_data {
         return Err(Error::EmptyData);
     }
     if secret.metadata.name.as_deref().is_none_or(str::is_empty) {
@@ -61,52 +61,51 @@ pub(super) fn seal(
     Ok(seal_secret(&mut rand::rng(), certificate.public_key(), secret)?)
 }
 
-/// Sealed is sealed: what the API server will say of a name is for the person to judge.
+/// Warns of names that the API server will refuse. Sealing succeeds all the same.
 pub(super) fn warn_of(refusals: impl IntoIterator<Item = String>) {
     for refusal in refusals {
-        io::tell(&format!("warning: the API server will refuse {refusal}"));
+        io::warn(&format!("the API server will refuse {refusal}"));
     }
 }
 
-/// Settles name, scope and namespace by the flags (compatibility 4.2).
-fn prepared(flags: &Flags, mut secret: Secret) -> Result<Secret, Error> {
-    if let Some(name) = flags.text("name") {
-        secret.metadata.name = Some(name.to_owned());
+/// Applies the flags for name, scope and namespace.
+fn with_options(options: &SecretOptions, session: &Session, mut secret: Secret) -> Result<Secret, Error> {
+    if options.name.is_some() {
+        secret.metadata.name.clone_from(&options.name);
     }
-    settle_scope(flags, &mut secret)?;
-    with_namespace(flags, secret)
+    apply_scope(options.scope, &mut secret);
+    with_namespace(options.namespace.as_deref(), session, secret)
 }
 
-/// The Secret with the namespace that the flag or the kubeconfig names, where it says none itself.
-pub(super) fn with_namespace(flags: &Flags, mut secret: Secret) -> Result<Secret, Error> {
+/// Sets the namespace of the flag or the kubeconfig if the Secret has none.
+pub(super) fn with_namespace(
+    given: Option<&str>,
+    session: &Session,
+    mut secret: Secret,
+) -> Result<Secret, Error> {
     let scope = Scope::from_annotations(secret.metadata.annotations.as_ref());
     let own = secret.metadata.namespace.clone().filter(|namespace| !namespace.is_empty());
-    let flag = flags.text("namespace");
-    match (own, flag) {
+    match (own, given) {
         _ if scope == Scope::ClusterWide => {}
         (Some(input), Some(flag)) if input != flag => {
             return Err(Error::NamespaceMismatch { input, flag: flag.to_owned() });
         }
         (Some(_), _) => {}
         (None, Some(flag)) => secret.metadata.namespace = Some(flag.to_owned()),
-        // Sealing must work without any kubeconfig: its errors mean that it names no namespace.
-        (None, None) => secret.metadata.namespace = kubeconfig::namespace(flags).ok(),
+        // Sealing works without a kubeconfig: an error means that there is no namespace.
+        (None, None) => secret.metadata.namespace = session.namespace().ok(),
     }
     Ok(secret)
 }
 
-/// A scope of the flag other than strict replaces what the Secret says.
-fn settle_scope(flags: &Flags, secret: &mut Secret) -> Result<(), Error> {
-    let said = Scope::from_annotations(secret.metadata.annotations.as_ref());
-    let asked: Scope = flags.text("scope").unwrap_or_default().parse()?;
-    if asked != Scope::Strict {
-        asked.write_to(secret.metadata.annotations.get_or_insert_default());
-        return Ok(());
-    }
-    if said != Scope::Strict && flags.was_given("scope") {
-        io::tell(&format!(
-            "warning: the Secret's own annotation makes it {said}, --scope strict does not undo that; remove the annotation"
+/// Replaces the scope of the Secret by that of the flag, unless that is strict.
+fn apply_scope(given: Option<Scope>, secret: &mut Secret) {
+    let own = Scope::from_annotations(secret.metadata.annotations.as_ref());
+    if let Some(scope) = given.filter(|scope| *scope != Scope::Strict) {
+        scope.write_to(secret.metadata.annotations.get_or_insert_default());
+    } else if own != Scope::Strict && given.is_some() {
+        io::warn(&format!(
+            "the Secret's own annotation makes it {own}, --scope strict does not undo that; remove the annotation"
         ));
     }
-    Ok(())
 }

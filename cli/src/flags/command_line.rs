@@ -1,8 +1,8 @@
-//! The words after the program's name: flags, what is no flag, and where a subcommand begins.
+//! The parser of the command line: flags, unexpected words, and the start of a subcommand.
 
 use std::iter::Peekable;
 
-use super::{FLAGS, Flag, Flags, Group, UsageError, find};
+use super::{FLAGS, Flag, Flags, Group, UsageError};
 
 /// A command line in the flag grammar.
 #[derive(Debug, Default)]
@@ -13,24 +13,23 @@ pub(crate) struct CommandLine {
     pub(crate) surplus: Vec<Surplus>,
     /// The subcommand and all that follows it.
     pub(crate) subcommand: Vec<String>,
-    /// What was read in another way than pflag does, for the person who wrote it.
+    /// Warnings about words that are read in another way than by pflag.
     pub(crate) remarks: Vec<String>,
 }
 
 /// A word that is neither a flag nor its value.
 #[derive(Debug)]
 pub(crate) struct Surplus {
-    /// The word.
     pub(crate) word: String,
     /// The flag before it, which has its value already.
     pub(crate) after: Option<&'static Flag>,
 }
 
 impl CommandLine {
-    /// Reads the words after the program's name, until one of `subcommands` stands where no flag or value does.
+    /// Parses the words after the program's name, up to the first of `subcommands` that is not the value of a flag.
     ///
     /// # Errors
-    /// At the first word that does not follow the grammar.
+    /// At the first word that the grammar refuses.
     pub(crate) fn parse(
         words: impl IntoIterator<Item = String>,
         subcommands: &[&str],
@@ -81,7 +80,7 @@ impl CommandLine {
         Ok(flag)
     }
 
-    /// The value of a boolean flag without `=`. pflag leaves a value that follows alone, so that the flag says its opposite.
+    /// The value of a boolean flag without `=`. pflag ignores a value that follows, so that `--raw false` means true.
     fn truth_value(&mut self, name: &str, rest: &mut Peekable<impl Iterator<Item = String>>) -> String {
         let is_value =
             |word: &String| word.eq_ignore_ascii_case("true") || word.eq_ignore_ascii_case("false");
@@ -92,8 +91,8 @@ impl CommandLine {
         value
     }
 
-    /// The subcommand with the flags before it behind it, as its own grammar wants them; empty without a subcommand. Flags
-    /// that have no effect are left out.
+    /// The words of the subcommand, followed by the flags that preceded it; empty without a subcommand. Flags without effect are left
+    /// out.
     pub(crate) fn subcommand_words(&self) -> Vec<String> {
         let mut words = self.subcommand.clone();
         let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
@@ -107,7 +106,7 @@ impl CommandLine {
 }
 
 impl Flags {
-    /// The flag as this grammar writes it, once for each value; nothing where it was not given, or is off.
+    /// Writes the flag once for each value; empty if it was not given or is false.
     fn words(&self, flag: &Flag) -> Vec<String> {
         if flag.kind.is_bool() {
             return self.is_on(flag.name).then(|| format!("--{}", flag.name)).into_iter().collect();
@@ -136,6 +135,10 @@ impl Flags {
         self.add(flag, value)?;
         Ok(flag)
     }
+}
+
+fn find(name: &str) -> Option<&'static Flag> {
+    FLAGS.iter().find(|flag| flag.name == name)
 }
 
 #[cfg(test)]

@@ -1,134 +1,24 @@
 //! Upstream's flag grammar: that of Go's pflag.
 
+mod argument;
 mod command_line;
+mod error;
+#[cfg(any(test, fuzzing))]
+mod fuzzed;
+mod given;
+mod surplus;
 mod table;
 mod value;
 
-use std::collections::{HashMap, HashSet};
-
-use thiserror::Error;
-
-pub(crate) use command_line::{CommandLine, Surplus};
+pub(crate) use argument::{argument, words};
+pub(crate) use command_line::CommandLine;
+pub(crate) use error::UsageError;
+#[cfg(any(test, fuzzing))]
+pub use fuzzed::flags;
+pub(crate) use given::Flags;
+pub(crate) use surplus::complaint;
 pub(crate) use table::{FLAGS, Flag, Group, Kind};
-use value::check;
-
-const ENVIRONMENT_PREFIX: &str = "SEALED_SECRETS_";
-
-/// The command line does not follow the grammar; pflag's words.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub(crate) enum UsageError {
-    /// `-h` without being told to: not an error, help is wanted.
-    #[error("help requested")]
-    Help,
-    /// No such flag.
-    #[error("unknown flag: --{0}")]
-    Unknown(String),
-    /// No such letter.
-    #[error("unknown shorthand flag: '{letter}' in -{word}")]
-    UnknownLetter {
-        /// The letter.
-        letter: char,
-        /// The word it stands in.
-        word: String,
-    },
-    /// `--=x`, `---x`.
-    #[error("bad flag syntax: {0}")]
-    Syntax(String),
-    /// The last word wants a value.
-    #[error("flag needs an argument: {0}")]
-    NoValue(String),
-    /// A value that the flag does not take.
-    #[error("invalid argument {value:?} for \"{flag}\" flag: {cause}")]
-    Value {
-        /// The value.
-        value: String,
-        /// The flag as the help shows it.
-        flag: String,
-        /// Why.
-        cause: String,
-    },
-}
-
-/// The flags that were given, by name; the environment fills in.
-#[derive(Debug, Default)]
-pub(crate) struct Flags {
-    given: HashMap<&'static str, Vec<String>>,
-    from_environment: HashSet<&'static str>,
-}
-
-impl Flags {
-    fn add(&mut self, flag: &'static Flag, value: String) -> Result<(), UsageError> {
-        match check(flag.kind, &value) {
-            Ok(values) => {
-                let all = self.given.entry(flag.name).or_default();
-                if !matches!(flag.kind, Kind::List | Kind::Repeated) {
-                    all.clear();
-                }
-                all.extend(values);
-                Ok(())
-            }
-            Err(cause) => Err(UsageError::Value { value, flag: flag.shown(), cause }),
-        }
-    }
-
-    /// Sets every flag that was not given from its variable `SEALED_SECRETS_…`. Returns what is wrong with the others: they
-    /// are left alone, as upstream leaves them.
-    pub(crate) fn fill_from(&mut self, variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
-        let mut ignored = Vec::new();
-        for flag in FLAGS.iter().filter(|flag| !flag.kind.is_log() && flag.group != Group::Log) {
-            let name = format!("{ENVIRONMENT_PREFIX}{}", flag.name.to_uppercase().replace('-', "_"));
-            match variable(&name).filter(|value| !value.is_empty()) {
-                Some(value) if !self.was_given(flag.name) => match self.add(flag, value) {
-                    Err(UsageError::Value { cause, .. }) => {
-                        ignored.push(format!("{name} is ignored: {cause}"));
-                    }
-                    _ => drop(self.from_environment.insert(flag.name)),
-                },
-                _ => {}
-            }
-        }
-        ignored
-    }
-
-    /// Whether the flag was given.
-    pub(crate) fn was_given(&self, name: &str) -> bool {
-        self.given.contains_key(name)
-    }
-
-    /// Whether the flag was given, and not by a variable.
-    pub(crate) fn is_on_command_line(&self, name: &str) -> bool {
-        self.was_given(name) && !self.from_environment.contains(name)
-    }
-
-    /// Whether a truth value was given as true.
-    pub(crate) fn is_on(&self, name: &str) -> bool {
-        self.text(name).is_some_and(value::is_true)
-    }
-
-    /// The value, unless empty.
-    pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.given
-            .get(name)
-            .and_then(|values| values.last())
-            .map(String::as_str)
-            .filter(|text| !text.is_empty())
-    }
-
-    /// All values.
-    pub(crate) fn texts(&self, name: &str) -> &[String] {
-        self.given.get(name).map_or(&[], Vec::as_slice)
-    }
-}
-
-impl Flag {
-    fn shown(&self) -> String {
-        self.short.map_or_else(|| format!("--{}", self.name), |short| format!("-{short}, --{}", self.name))
-    }
-}
-
-fn find(name: &str) -> Option<&'static Flag> {
-    FLAGS.iter().find(|flag| flag.name == name)
-}
+pub(crate) use value::list;
 
 #[cfg(test)]
 mod tests {
@@ -198,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_beats_its_variable_and_a_wrong_variable_is_told() {
+    fn a_flag_beats_its_variable_and_a_wrong_variable_is_warned_of() {
         let environment = |name: &str| match name {
             "SEALED_SECRETS_NAMESPACE" => Some("env".to_owned()),
             "SEALED_SECRETS_CONTROLLER_NAME" => Some("other".to_owned()),
@@ -207,7 +97,7 @@ mod tests {
             _ => None,
         };
         let mut flags = parse("-n flag").unwrap();
-        let ignored = flags.fill_from(environment);
+        let ignored = flags.fill_from(|_| true, environment);
         assert_eq!((flags.text("namespace"), flags.text("controller-name")), (Some("flag"), Some("other")));
         assert_eq!(ignored.len(), 1);
         assert!(ignored[0].starts_with("SEALED_SECRETS_SCOPE is ignored"));

@@ -1,6 +1,6 @@
-//! Every flag: upstream's names, kinds and defaults, and what the help says of them.
+//! The table of flags: upstream's names, kinds and defaults, with the text of the help.
 
-/// What a flag takes.
+/// The kind of values that a flag accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// `--flag`, `--flag=true`, `--flag=false`.
@@ -28,27 +28,27 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Whether the flag stands alone, its value only after `=`.
+    /// Returns `true` if a value is given only after `=`.
     pub(crate) fn is_bool(self) -> bool {
         matches!(self, Self::Bool | Self::LogBool)
     }
 
-    /// Whether it belongs to klog, which no environment variable sets.
+    /// Returns `true` for kinds of klog, which no environment variable sets.
     pub(crate) fn is_log(self) -> bool {
         !matches!(self, Self::Bool | Self::Text | Self::List | Self::Repeated | Self::Scope)
     }
 }
 
-/// Headings of the help, in its order.
+/// A section of the help, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Group {
-    /// What to do instead of sealing.
+    /// Commands other than sealing.
     Action,
-    /// What goes in and out.
+    /// Input and output.
     Files,
-    /// How to seal.
+    /// Settings of sealing.
     Sealing,
-    /// Where the controller is.
+    /// The controller.
     Controller,
     /// kubectl's flags.
     Kubectl,
@@ -63,7 +63,7 @@ impl Group {
     pub(crate) const ALL: [Self; 7] =
         [Self::Action, Self::Files, Self::Sealing, Self::Controller, Self::Kubectl, Self::Other, Self::Log];
 
-    /// Its heading.
+    /// The heading of the section.
     pub(crate) fn heading(self) -> &'static str {
         match self {
             Self::Action => "Instead of sealing a Secret",
@@ -77,21 +77,26 @@ impl Group {
     }
 }
 
-/// One flag.
+/// A flag.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Flag {
     /// Name without dashes.
     pub(crate) name: &'static str,
     /// One-letter form.
     pub(crate) short: Option<char>,
-    /// What it takes.
     pub(crate) kind: Kind,
-    /// Heading of the help.
     pub(crate) group: Group,
     /// Placeholder of its value in the help.
     pub(crate) value: &'static str,
-    /// What it does.
+    /// Its description in the help.
     pub(crate) help: &'static str,
+}
+
+impl Flag {
+    /// The notation of the flag in pflag's messages.
+    pub(super) fn notation(&self) -> String {
+        self.short.map_or_else(|| format!("--{}", self.name), |short| format!("-{short}, --{}", self.name))
+    }
 }
 
 const fn flag(group: Group, name: &'static str, kind: Kind, value: &'static str, help: &'static str) -> Flag {
@@ -148,32 +153,26 @@ pub(crate) const FLAGS: &[Flag] = &[
     ),
     short('o', flag(Files, "format", Text, "FORMAT", "Output as json (default) or yaml")),
     flag(Files, "from-file", List, "[KEY=]FILE", "With --raw: take the value from this file"),
-    flag(Sealing, "cert", Text, "FILE|URL", "Seal with this certificate; the cluster is not asked"),
+    flag(Sealing, "cert", Text, "FILE|URL", "Seal with this certificate, without access to the cluster"),
     flag(
         Sealing,
         "cert-fingerprint",
         Text,
         "SHA256:...",
-        "Refuse any certificate but that of this key, wherever it comes from",
+        "Refuse every certificate of another key, whatever its source",
     ),
     flag(
         Sealing,
         "scope",
         Scope,
         "SCOPE",
-        "strict (default), namespace-wide or cluster-wide: where the items may be opened",
+        "strict (default), namespace-wide or cluster-wide: where the items can be decrypted",
     ),
     short(
         'n',
-        flag(
-            Sealing,
-            "namespace",
-            Text,
-            "NAMESPACE",
-            "Namespace of the Secret, if it does not say one itself",
-        ),
+        flag(Sealing, "namespace", Text, "NAMESPACE", "Namespace of the Secret, unless it names one itself"),
     ),
-    flag(Sealing, "name", Text, "NAME", "Name of the Secret; wanted with --raw and scope strict"),
+    flag(Sealing, "name", Text, "NAME", "Name of the Secret; required with --raw and scope strict"),
     flag(Sealing, "allow-empty-data", Bool, "", "Accept a Secret without items"),
     flag(
         Controller,
@@ -211,9 +210,9 @@ pub(crate) const FLAGS: &[Flag] = &[
         "request-timeout",
         Text,
         "DURATION",
-        "Longest time for one request, as 30s or 2m (default 0: none)",
+        "Time limit for one request, such as 30s or 2m (default 0: none)",
     ),
-    flag(Kubectl, "disable-compression", Bool, "", "Do not ask for compressed answers"),
+    flag(Kubectl, "disable-compression", Bool, "", "Do not request compressed responses"),
     flag(Other, "help", Bool, "", "Print this help"),
     flag(Other, "version", Bool, "", "Print the version"),
     short('v', flag(Log, "v", LogLevel, "N", "Verbosity")),

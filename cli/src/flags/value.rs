@@ -1,18 +1,19 @@
-//! Which values a flag takes; Go's words where it takes them not.
+//! Validation of values, with Go's error messages.
 
 use std::num::IntErrorKind;
 
+use sealed_secrets_core::go::parse_bool;
 use sealed_secrets_crds::Scope;
 
 use super::Kind;
 
-/// The values that a text stands for, or why the flag does not take it.
+/// Splits a text into values, or returns the reason why the flag does not accept it.
 pub(super) fn check(kind: Kind, text: &str) -> Result<Vec<String>, String> {
     let one = || vec![text.to_owned()];
     match kind {
         Kind::Text | Kind::Repeated => Ok(one()),
         Kind::List => list(text),
-        Kind::Bool | Kind::LogBool if truth(text).is_some() => Ok(one()),
+        Kind::Bool | Kind::LogBool if parse_bool(text).is_some() => Ok(one()),
         Kind::Bool => Err(format!("strconv.ParseBool: parsing {text:?}: invalid syntax")),
         Kind::Scope if text.parse::<Scope>().is_ok() => Ok(one()),
         Kind::Scope => Err("must be one of: strict, namespace-wide, cluster-wide".to_owned()),
@@ -28,17 +29,9 @@ pub(super) fn check(kind: Kind, text: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// Whether a truth value is true.
+/// Returns `true` for the spellings of true; `false` for anything else.
 pub(super) fn is_true(text: &str) -> bool {
-    truth(text) == Some(true)
-}
-
-fn truth(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
-        _ => None,
-    }
+    parse_bool(text) == Some(true)
 }
 
 fn is_severity(text: &str) -> bool {
@@ -53,7 +46,7 @@ fn level(text: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Go's whole numbers without sign: decimal, or with the prefix of another base, with underscores between digits.
+/// Checks an unsigned integer of Go: decimal or with the prefix of another base, with underscores between digits.
 fn size(text: &str) -> Result<(), &'static str> {
     let lower = text.to_ascii_lowercase().replace('_', "");
     let (radix, digits) = match lower.as_bytes() {
@@ -94,8 +87,11 @@ fn place(text: &str) -> Result<(), String> {
     }
 }
 
-/// One line of comma-separated values (RFC 4180): a field in quotes may hold commas, and quotes doubled.
-fn list(text: &str) -> Result<Vec<String>, String> {
+/// Splits one line of comma-separated values (RFC 4180): a quoted field may hold commas and doubled quotes.
+///
+/// # Errors
+/// When a quote is misplaced.
+pub(crate) fn list(text: &str) -> Result<Vec<String>, String> {
     let mut fields = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
@@ -118,13 +114,13 @@ fn parse_error(at: usize, what: &str) -> String {
     format!("parse error on line 1, column {}: {what}", at + 1)
 }
 
-/// The field and what follows its comma; or where a quote is that should not be there.
+/// Splits off an unquoted field; the error is the position of a stray quote.
 fn plain_field(text: &str) -> Result<(String, &str), usize> {
     let (field, after) = text.split_once(',').unwrap_or((text, ""));
     field.find('"').map_or_else(|| Ok((field.to_owned(), after)), Err)
 }
 
-/// The field whose opening quote was taken, and what follows its comma; or where it goes wrong.
+/// Splits off a quoted field, after its opening quote; the error is the position of the fault.
 fn quoted_field(text: &str) -> Result<(String, &str), usize> {
     let mut field = String::new();
     let mut rest = text;
@@ -159,10 +155,10 @@ mod tests {
 
     /// Seen in upstream.
     #[test]
-    fn a_wrong_list_is_told_with_its_column() {
+    fn an_error_in_a_list_names_its_column() {
         let bare = |column: usize| Some(parse_error(column - 1, "bare \" in non-quoted-field"));
         let stray = |column: usize| Some(parse_error(column - 1, "extraneous or missing \" in quoted-field"));
-        for (text, told) in [
+        for (text, error) in [
             ("a\"b", bare(2)),
             ("é\"", bare(3)),
             ("a,b\"", bare(4)),
@@ -173,7 +169,7 @@ mod tests {
             ("x,\"a\"b", stray(5)),
             ("a,\"b\"\"", stray(7)),
         ] {
-            assert_eq!(list(text).err(), told, "{text}");
+            assert_eq!(list(text).err(), error, "{text}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! Who the user is, settled before any request: so that no token, key or password gets into a message, or into a header that cannot
-//! hold it.
+//! Credentials of the user, loaded and checked before any request, so that no error of a later layer quotes a token, key or
+//! password.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,13 +9,13 @@ use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
 use super::exec;
-use crate::error::{Error, go_words};
+use crate::error::{Error, go_message};
 
-/// The user with what files and exec plugins say of them in its place.
+/// Replaces files and exec plugins by the credentials that they hold.
 ///
 /// # Errors
-/// When something cannot be read or used; never with its content.
-pub(super) fn settle(mut user: AuthInfo, cluster: &ExecAuthCluster) -> Result<AuthInfo, Error> {
+/// When a credential cannot be read or used; the error never quotes it.
+pub(super) fn load(mut user: AuthInfo, cluster: &ExecAuthCluster) -> Result<AuthInfo, Error> {
     user.auth_provider.as_ref().map_or(Ok(()), check_provider)?;
     user.token = user.token.filter(|token| !token.expose_secret().is_empty());
     let token_file = user.token_file.take().filter(|path| !path.is_empty());
@@ -27,7 +27,7 @@ pub(super) fn settle(mut user: AuthInfo, cluster: &ExecAuthCluster) -> Result<Au
     let has_password = user.username.is_some() && user.password.is_some();
     let plugin =
         user.exec.take().filter(|_| user.token.is_none() && !has_password && user.auth_provider.is_none());
-    settle_identity(&mut user)?;
+    load_identity(&mut user)?;
     if let Some(plugin) = plugin {
         let credential = exec::run(&plugin, cluster)?;
         source = format!("the token of exec plugin {}", plugin.command.unwrap_or_default());
@@ -35,17 +35,17 @@ pub(super) fn settle(mut user: AuthInfo, cluster: &ExecAuthCluster) -> Result<Au
         if let Some((certificate, key)) = credential.identity {
             user.client_certificate_data = Some(STANDARD.encode(certificate.as_bytes()));
             user.client_key_data = Some(STANDARD.encode(key.as_bytes()).into());
-            settle_identity(&mut user)?;
+            load_identity(&mut user)?;
         }
     }
     user.token.as_ref().map_or(Ok(()), |token| check_token(token.expose_secret(), &source))?;
     Ok(user)
 }
 
-/// The cluster with the content of its certificate authority's file.
+/// Replaces the file of the certificate authority by its content.
 ///
 /// # Errors
-/// When that cannot be read, or is no PEM.
+/// When the file cannot be read, or is not PEM.
 pub(super) fn with_authority(mut cluster: Cluster) -> Result<Cluster, Error> {
     let file = cluster.certificate_authority.take();
     let pem =
@@ -59,10 +59,10 @@ fn failed(text: &str) -> Error {
 }
 
 fn unreadable(what: &str, file: &str, cause: &std::io::Error) -> Error {
-    failed(&format!("unable to read {what} {file}: {}", go_words(cause)))
+    failed(&format!("unable to read {what} {file}: {}", go_message(cause)))
 }
 
-/// client-go has given up the others, too; ours ran commands and took what they printed for a token.
+/// Accepts `oidc` only. client-go dropped the other providers, too; the library runs their commands and sends any output as a token.
 fn check_provider(provider: &AuthProviderConfig) -> Result<(), Error> {
     let instead = match provider.name.as_str() {
         "oidc" => return Ok(()),
@@ -76,7 +76,7 @@ fn check_provider(provider: &AuthProviderConfig) -> Result<(), Error> {
     )))
 }
 
-/// As client-go reads it: without the blanks around it.
+/// Reads a token and trims it, as client-go does.
 fn read_token(path: &str) -> Result<Zeroizing<String>, Error> {
     let text = std::fs::read_to_string(path).map(Zeroizing::new);
     let text = text.map_err(|cause| unreadable("tokenFile", path, &cause))?;
@@ -89,13 +89,13 @@ fn read_token(path: &str) -> Result<Zeroizing<String>, Error> {
 fn check_token(token: &str, source: &str) -> Result<(), Error> {
     HeaderValue::from_str(token).map(drop).map_err(|_| {
         failed(&format!(
-            "{source} cannot be sent: it has a line break or another character that no HTTP header takes"
+            "{source} cannot be sent: it has a line break or another character that HTTP headers cannot hold"
         ))
     })
 }
 
-/// Client certificate and key as data, which the client takes as they are.
-fn settle_identity(user: &mut AuthInfo) -> Result<(), Error> {
+/// Replaces the files of client certificate and key by their content.
+fn load_identity(user: &mut AuthInfo) -> Result<(), Error> {
     let files = (user.client_certificate.take(), user.client_key.take());
     let certificate =
         pem_of("client-certificate", user.client_certificate_data.as_deref(), files.0.as_deref())?;
@@ -110,7 +110,7 @@ fn settle_identity(user: &mut AuthInfo) -> Result<(), Error> {
     Ok(())
 }
 
-/// The PEM text of a field with `-data`, else of the file that the field without names.
+/// The PEM text of the field with the suffix `-data`, else of the file that the field without it names.
 fn pem_of(what: &str, data: Option<&str>, file: Option<&str>) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
     let (pem, source) = match (data.filter(|data| !data.is_empty()), file.filter(|file| !file.is_empty())) {
         (Some(data), _) => {

@@ -1,5 +1,5 @@
-//! Exec plugins: commands that say who the user is (client.authentication.k8s.io). What they print is a credential: neither it nor
-//! what they are given is ever shown.
+//! Exec plugins: commands that print credentials (client.authentication.k8s.io). Neither their output nor their arguments are ever
+//! shown.
 
 use std::io::{self, IsTerminal as _};
 use std::process::{Command, ExitStatus, Output, Stdio};
@@ -9,22 +9,21 @@ use sealed_secrets_core::manifest::{documents, json_of};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::error::{Error, go_words};
-use crate::io::tell;
+use crate::error::{Error, go_message};
+use crate::io::log;
 
-/// Shorter values are found in any text.
+/// Shortest value of a variable that is masked; shorter ones occur in any text.
 const SHORTEST_SECRET: usize = 4;
 const SHORTEST_PRINTED: usize = 8;
 
-/// What a plugin says.
+/// The credential that a plugin prints.
 pub(super) struct Credential {
-    /// A bearer token.
     pub(super) token: Option<Zeroizing<String>>,
     /// A client certificate and its key, PEM.
     pub(super) identity: Option<(Zeroizing<String>, Zeroizing<String>)>,
 }
 
-/// Runs the plugin; shows what it writes to stderr.
+/// Runs the plugin and forwards its stderr with secrets masked.
 ///
 /// # Errors
 /// When it is missing, fails, or prints no credential.
@@ -45,12 +44,12 @@ pub(super) fn run(plugin: &ExecConfig, cluster: &ExecAuthCluster) -> Result<Cred
                 name: name.to_owned(),
                 hint: plugin.install_hint.clone().unwrap_or_default(),
             },
-            _ => failed(format!("cannot run {name}: {}", go_words(&cause))),
+            _ => failed(format!("cannot run {name}: {}", go_message(&cause))),
         })?;
     let Output { status, stdout, stderr } = output;
     let stdout = Zeroizing::new(stdout);
-    for line in shown_lines(&stderr, plugin, &stdout) {
-        tell(&format!("{name}: {line}"));
+    for line in masked_lines(&stderr, plugin, &stdout) {
+        log(&format!("{name}: {line}"));
     }
     if !status.success() {
         return Err(failed(format!("executable {name} {}", failure(status))));
@@ -73,7 +72,7 @@ fn command(name: &str, plugin: &ExecConfig, cluster: &ExecAuthCluster, is_intera
     let mut command = Command::new(name);
     command.args(plugin.args.iter().flatten()).envs(variables(plugin));
     command.env("KUBERNETES_EXEC_INFO", info.to_string());
-    // Standard input may be the Secret that is to be sealed.
+    // Standard input may be the Secret to seal.
     command.stdin(if is_interactive { Stdio::inherit() } else { Stdio::null() });
     command.stderr(if is_interactive { Stdio::inherit() } else { Stdio::piped() }).stdout(Stdio::piped());
     command
@@ -89,22 +88,22 @@ fn failure(status: ExitStatus) -> String {
         .map_or_else(|| format!("failed with {status}"), |code| format!("failed with exit code {code}"))
 }
 
-/// The lines of stderr, without what the kubeconfig's variables hold and without any word that stdout has, too.
-fn shown_lines(stderr: &[u8], plugin: &ExecConfig, stdout: &[u8]) -> Vec<String> {
+/// The lines of stderr; values of the kubeconfig's variables and words that also occur in stdout are masked.
+fn masked_lines(stderr: &[u8], plugin: &ExecConfig, stdout: &[u8]) -> Vec<String> {
     let printed = Zeroizing::new(String::from_utf8_lossy(stdout).into_owned());
     let is_end = |character: char| character.is_whitespace() || "\"',{}[]".contains(character);
     let printed = printed.split(is_end).filter(|word| word.len() >= SHORTEST_PRINTED);
     let given = variables(plugin).map(|(_, value)| value.as_str());
     let mut secrets: Vec<&str> =
         given.filter(|value| value.len() >= SHORTEST_SECRET).chain(printed).collect();
-    // One may be part of another.
+    // One secret may contain another.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     let hidden = |text: String, secret: &&str| text.replace(*secret, "***");
     let text = secrets.iter().fold(String::from_utf8_lossy(stderr).into_owned(), hidden);
     text.lines().map(str::to_owned).collect()
 }
 
-/// What an `ExecCredential` in JSON or YAML says; `None` where it says nothing of use.
+/// Parses an `ExecCredential` in JSON or YAML; `None` without a usable credential.
 fn credential(stdout: &[u8]) -> Option<Credential> {
     let documents = documents(str::from_utf8(stdout).ok()?).ok()?;
     let printed = json_of(&documents.first()?.root);

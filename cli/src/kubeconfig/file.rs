@@ -1,4 +1,4 @@
-//! The files that flag and environment name.
+//! Kubeconfig files: found, parsed and merged.
 
 use std::env;
 use std::path::{MAIN_SEPARATOR, Path};
@@ -6,17 +6,16 @@ use std::path::{MAIN_SEPARATOR, Path};
 use kube::config::{AuthInfo, Kubeconfig};
 use sealed_secrets_core::manifest::{documents, json_of};
 
-use crate::error::Error;
-use crate::flags::Flags;
+use crate::options::ClusterOptions;
 
-/// The files merged, the first one to say something wins; `None` when there are none and no flag stands in for them.
+/// Reads and merges the files; the first one that sets a value wins. `None` without files, unless a flag names a cluster.
 ///
 /// # Errors
-/// When one of them cannot be read.
-pub(super) fn read(flags: &Flags) -> Result<Option<Kubeconfig>, Error> {
-    if let Some(path) = flags.text("kubeconfig") {
+/// The message for a file that cannot be read.
+pub(crate) fn read(options: &ClusterOptions) -> Result<Option<Kubeconfig>, String> {
+    if let Some(path) = &options.kubeconfig {
         if !Path::new(path).exists() {
-            return Err(Error::Kubeconfig(format!("stat {path}: no such file or directory")));
+            return Err(format!("stat {path}: no such file or directory"));
         }
         return load(Path::new(path)).map(Some);
     }
@@ -28,32 +27,39 @@ pub(super) fn read(flags: &Flags) -> Result<Option<Kubeconfig>, Error> {
     for path in listed.iter().filter(|path| path.exists()) {
         let next = load(path)?;
         merged = Some(match merged {
-            Some(before) => before.merge(next).map_err(|cause| Error::Kubeconfig(cause.to_string()))?,
+            Some(before) => before.merge(next).map_err(|cause| cause.to_string())?,
             None => next,
         });
     }
-    let named = ["server", "cluster", "context", "user"].iter().any(|name| flags.text(name).is_some());
-    Ok(merged.or_else(|| named.then(Kubeconfig::default)))
+    let ClusterOptions { server, cluster, context, user, .. } = options;
+    let is_named = [server, cluster, context, user].into_iter().any(Option::is_some);
+    Ok(merged.or_else(|| is_named.then(Kubeconfig::default)))
 }
 
-fn load(path: &Path) -> Result<Kubeconfig, Error> {
-    let failed = |cause: String| {
-        Error::Kubeconfig(format!("error loading config file \"{}\": {cause}", path.display()))
-    };
+fn load(path: &Path) -> Result<Kubeconfig, String> {
+    let failed = |cause: String| format!("error loading config file \"{}\": {cause}", path.display());
     let text = std::fs::read_to_string(path).map_err(|cause| failed(cause.to_string()))?;
-    let documents = documents(&text).map_err(|cause| failed(cause.to_string()))?;
-    let Some(document) = documents.first() else { return Ok(Kubeconfig::default()) };
-    // The library's own reader is another YAML; its words may quote a token.
-    let mut kubeconfig: Kubeconfig = serde_path_to_error::deserialize(json_of(&document.root))
-        .map_err(|cause| failed(format!("{} does not hold what a kubeconfig has there", cause.path())))?;
+    let mut kubeconfig = parse(&text).map_err(failed)?;
     if let Some(folder) = path.parent() {
         resolve_paths(&mut kubeconfig, folder);
     }
     Ok(kubeconfig)
 }
 
-/// Paths within the file are relative to its folder.
-fn resolve_paths(kubeconfig: &mut Kubeconfig, folder: &Path) {
+/// Parses the text of a kubeconfig.
+///
+/// # Errors
+/// The cause, which quotes no value.
+pub(super) fn parse(text: &str) -> Result<Kubeconfig, String> {
+    let documents = documents(text).map_err(|cause| cause.to_string())?;
+    let Some(document) = documents.first() else { return Ok(Kubeconfig::default()) };
+    // The library's own parser is of another YAML version, and its errors may quote a token.
+    serde_path_to_error::deserialize(json_of(&document.root))
+        .map_err(|cause| format!("{} has a value of the wrong type", cause.path()))
+}
+
+/// Resolves paths in the file relative to its folder.
+pub(super) fn resolve_paths(kubeconfig: &mut Kubeconfig, folder: &Path) {
     for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
         resolve(cluster.certificate_authority.as_mut(), folder);
     }
@@ -103,11 +109,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config");
         std::fs::write(&file, "users: [{name: a, user: {token: [hunter2]}}]").unwrap();
-        let expected = "users[0].user.token does not hold what a kubeconfig has there";
-        assert!(load(&file).unwrap_err().to_string().ends_with(expected));
+        let expected = "users[0].user.token has a value of the wrong type";
+        assert!(load(&file).unwrap_err().ends_with(expected));
         for text in ["users: [{name: a, user: {token: [hunter2]}}]", "token: 'hunter2", "a: hunter2: x"] {
             std::fs::write(&file, text).unwrap();
-            let error = load(&file).unwrap_err().to_string();
+            let error = load(&file).unwrap_err();
             assert!(error.starts_with("error loading config file") && !error.contains("hunter2"), "{error}");
         }
     }

@@ -1,8 +1,10 @@
-//! The cluster that kubeconfig and flags name, as kubectl sees it. Read only when somebody asks.
+//! The configuration of cluster and user, from kubeconfig and flags by the rules of kubectl.
 
 mod credentials;
 mod exec;
 mod file;
+#[cfg(any(test, fuzzing))]
+mod fuzzed;
 
 use std::env;
 use std::time::Duration;
@@ -12,23 +14,27 @@ use kube::Config;
 use kube::config::{AuthInfo, Cluster, Context, ExecAuthCluster, Kubeconfig};
 use sealed_secrets_core::template::parse_duration;
 
-use crate::error::Error;
-use crate::flags::Flags;
-use crate::web::{causes, proxy_for, shown, trust_nobody_without_tls};
+pub(crate) use file::read;
+#[cfg(any(test, fuzzing))]
+pub use fuzzed::kubeconfig;
+
+use crate::error::{Error, error_chain};
+use crate::http_client::{proxy_for, redact_password, trust_nobody_without_tls};
+use crate::options::ClusterOptions;
 
 const NO_CONFIGURATION: &str = "invalid configuration: no configuration has been provided, try setting KUBERNETES_MASTER environment variable";
 
-/// The namespace of the current context; where it names none, that of the pod this runs in, else `default`. A kubeconfig that
-/// leads to no cluster counts as none, as in client-go.
+/// The namespace of the current context; if it sets none, that of the pod that this process runs in, else `default`. A kubeconfig
+/// without a cluster is ignored, as in client-go.
 ///
 /// # Errors
 /// When there is no usable configuration.
-pub(crate) fn namespace(flags: &Flags) -> Result<String, Error> {
-    let Some(kubeconfig) = file::read(flags)? else {
+pub(crate) fn namespace(kubeconfig: Option<&Kubeconfig>, options: &ClusterOptions) -> Result<String, Error> {
+    let Some(kubeconfig) = kubeconfig else {
         return in_cluster().map(|config| config.default_namespace);
     };
-    let context = current_context(&kubeconfig, flags)?;
-    if !has_server(&chosen_cluster(&kubeconfig, context.as_ref(), flags).unwrap_or_default()) {
+    let context = current_context(kubeconfig, options)?;
+    if !has_server(&chosen_cluster(kubeconfig, context.as_ref(), options).unwrap_or_default()) {
         return in_cluster().map(|config| config.default_namespace);
     }
     let named = context.and_then(|context| context.namespace).filter(|namespace| !namespace.is_empty());
@@ -36,33 +42,33 @@ pub(crate) fn namespace(flags: &Flags) -> Result<String, Error> {
     Ok(named.unwrap_or_else(pods))
 }
 
-/// Everything that a client needs.
+/// The configuration of a client.
 ///
 /// # Errors
 /// When there is no usable configuration.
-pub(crate) fn config(flags: &Flags) -> Result<Config, Error> {
-    let timeout = request_timeout(flags)?;
-    let mut config = if let Some(kubeconfig) = file::read(flags)? {
-        let (cluster, user) = chosen(&kubeconfig, flags)?;
+pub(crate) fn config(kubeconfig: Option<&Kubeconfig>, options: &ClusterOptions) -> Result<Config, Error> {
+    let mut config = if let Some(kubeconfig) = kubeconfig {
+        let (cluster, user) = chosen(kubeconfig, options)?;
         connection(cluster, user)?
     } else {
         let mut config = in_cluster()?;
-        config.auth_info = credentials::settle(config.auth_info, &ExecAuthCluster::default())?;
+        config.auth_info = credentials::load(config.auth_info, &ExecAuthCluster::default())?;
         config
     };
-    config.read_timeout = timeout.or(config.read_timeout);
-    config.disable_compression |= flags.is_on("disable-compression");
+    config.disable_compression |= options.disable_compression;
     Ok(config)
 }
 
-/// How to reach this cluster as this user. Written out, because the library's own way takes proxies from the environment by
-/// rules that are not kubectl's.
+/// Builds the configuration for a cluster and a user. The library's own builder takes proxies from the environment by other rules than
+/// kubectl.
 fn connection(cluster: Cluster, user: AuthInfo) -> Result<Config, Error> {
     let parsed = |what: &str, text: &str| {
-        text.parse::<Uri>().map_err(|cause| Error::Kubeconfig(format!("{what} {:?}: {cause}", shown(text))))
+        text.parse::<Uri>()
+            .map_err(|cause| Error::Kubeconfig(format!("{what} {:?}: {cause}", redact_password(text))))
     };
     let cluster = credentials::with_authority(cluster)?;
-    let known = ExecAuthCluster::try_from(&cluster).map_err(|cause| Error::Kubeconfig(causes(&cause)))?;
+    let known =
+        ExecAuthCluster::try_from(&cluster).map_err(|cause| Error::Kubeconfig(error_chain(&cause)))?;
     let mut config = Config::new(parsed("server", cluster.server.as_deref().unwrap_or_default())?);
     config.root_cert = known.certificate_authority_data.as_deref().map(authorities).transpose()?;
     config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or_default();
@@ -73,14 +79,14 @@ fn connection(cluster: Cluster, user: AuthInfo) -> Result<Config, Error> {
         None => proxy_for(&config.cluster_url, |name| env::var(name).ok()),
     };
     trust_nobody_without_tls(&mut config);
-    config.auth_info = credentials::settle(user, &known)?;
+    config.auth_info = credentials::load(user, &known)?;
     Ok(config)
 }
 
-/// The certificates of a PEM bundle, DER.
+/// The certificates of a PEM bundle, as DER.
 fn authorities(bundle: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
     let blocks = pem::parse_many(bundle).map_err(|_| {
-        Error::Kubeconfig("invalid configuration: the certificate authority is no PEM".to_owned())
+        Error::Kubeconfig("invalid configuration: the certificate authority is not PEM".to_owned())
     })?;
     let certificates = blocks.into_iter().filter(|block| block.tag() == "CERTIFICATE");
     Ok(certificates.map(pem::Pem::into_contents).collect())
@@ -90,8 +96,8 @@ fn in_cluster() -> Result<Config, Error> {
     Config::incluster().map_err(|_| Error::Kubeconfig(NO_CONFIGURATION.to_owned()))
 }
 
-fn current_context(kubeconfig: &Kubeconfig, flags: &Flags) -> Result<Option<Context>, Error> {
-    let asked = flags.text("context");
+fn current_context(kubeconfig: &Kubeconfig, options: &ClusterOptions) -> Result<Option<Context>, Error> {
+    let asked = options.context.as_deref();
     let Some(name) = asked.or(kubeconfig.current_context.as_deref()).filter(|name| !name.is_empty()) else {
         return Ok(None);
     };
@@ -102,11 +108,11 @@ fn current_context(kubeconfig: &Kubeconfig, flags: &Flags) -> Result<Option<Cont
     }
 }
 
-/// Cluster and user that the current context and the flags choose.
-fn chosen(kubeconfig: &Kubeconfig, flags: &Flags) -> Result<(Cluster, AuthInfo), Error> {
-    let context = current_context(kubeconfig, flags)?;
-    let user_name = flags.text("user").or(context.as_ref().and_then(|context| context.user.as_deref()));
-    let cluster = chosen_cluster(kubeconfig, context.as_ref(), flags)?;
+/// The cluster and the user of the current context, overridden by flags.
+fn chosen(kubeconfig: &Kubeconfig, options: &ClusterOptions) -> Result<(Cluster, AuthInfo), Error> {
+    let context = current_context(kubeconfig, options)?;
+    let user_name = options.user.as_deref().or(context.as_ref().and_then(|context| context.user.as_deref()));
+    let cluster = chosen_cluster(kubeconfig, context.as_ref(), options)?;
     let user = match user_name.filter(|name| !name.is_empty()) {
         Some(name) => {
             let found = kubeconfig.auth_infos.iter().find(|user| user.name == name);
@@ -117,16 +123,16 @@ fn chosen(kubeconfig: &Kubeconfig, flags: &Flags) -> Result<(Cluster, AuthInfo),
     if !has_server(&cluster) {
         return Err(Error::Kubeconfig(NO_CONFIGURATION.to_owned()));
     }
-    Ok((cluster, with_user_flags(user, flags)))
+    Ok((cluster, with_user_options(user, options)))
 }
 
-/// The cluster of the context, as the flags change it.
+/// The cluster of the context, overridden by flags.
 fn chosen_cluster(
     kubeconfig: &Kubeconfig,
     context: Option<&Context>,
-    flags: &Flags,
+    options: &ClusterOptions,
 ) -> Result<Cluster, Error> {
-    let name = flags.text("cluster").or(context.map(|context| context.cluster.as_str()));
+    let name = options.cluster.as_deref().or(context.map(|context| context.cluster.as_str()));
     let cluster = match name.filter(|name| !name.is_empty()) {
         Some(name) => {
             let found = kubeconfig.clusters.iter().find(|cluster| cluster.name == name);
@@ -134,7 +140,7 @@ fn chosen_cluster(
         }
         None => Cluster::default(),
     };
-    Ok(with_cluster_flags(cluster, flags))
+    Ok(with_cluster_options(cluster, options))
 }
 
 fn missing(kind: &str, name: &str) -> Error {
@@ -145,62 +151,48 @@ fn has_server(cluster: &Cluster) -> bool {
     cluster.server.as_deref().is_some_and(|server| !server.is_empty())
 }
 
-fn with_cluster_flags(mut cluster: Cluster, flags: &Flags) -> Cluster {
-    let text = |name: &str| flags.text(name).map(str::to_owned);
-    if let Some(file) = text("certificate-authority") {
-        cluster.certificate_authority = Some(file);
+fn with_cluster_options(mut cluster: Cluster, options: &ClusterOptions) -> Cluster {
+    if options.certificate_authority.is_some() {
+        cluster.certificate_authority.clone_from(&options.certificate_authority);
         cluster.certificate_authority_data = None;
     }
-    if flags.was_given("insecure-skip-tls-verify") {
-        cluster.insecure_skip_tls_verify = Some(flags.is_on("insecure-skip-tls-verify"));
-    }
-    cluster.server = text("server").map(with_scheme).or(cluster.server);
-    cluster.proxy_url = text("proxy-url").or(cluster.proxy_url);
-    cluster.tls_server_name = text("tls-server-name").or(cluster.tls_server_name);
+    cluster.insecure_skip_tls_verify = options.insecure_skip_tls_verify.or(cluster.insecure_skip_tls_verify);
+    cluster.server = options.server.clone().map(with_scheme).or(cluster.server);
+    cluster.proxy_url = options.proxy_url.clone().or(cluster.proxy_url);
+    cluster.tls_server_name = options.tls_server_name.clone().or(cluster.tls_server_name);
     cluster
 }
 
-/// client-go's rule: a bare host is asked over http.
+/// Adds client-go's default scheme, http.
 fn with_scheme(server: String) -> String {
     if server.contains("://") { server } else { format!("http://{server}") }
 }
 
-fn with_user_flags(mut user: AuthInfo, flags: &Flags) -> AuthInfo {
-    let text = |name: &str| flags.text(name).map(str::to_owned);
-    if let Some(file) = text("client-certificate") {
-        user.client_certificate = Some(file);
+fn with_user_options(mut user: AuthInfo, options: &ClusterOptions) -> AuthInfo {
+    if options.client_certificate.is_some() {
+        user.client_certificate.clone_from(&options.client_certificate);
         user.client_certificate_data = None;
     }
-    if let Some(file) = text("client-key") {
-        user.client_key = Some(file);
+    if options.client_key.is_some() {
+        user.client_key.clone_from(&options.client_key);
         user.client_key_data = None;
     }
-    // client-go's rule: the file wins, but for the flag.
-    if let Some(token) = text("token") {
-        user.token = Some(token.into());
+    // client-go: the token file has precedence over the token, and the flag over both.
+    if options.token.is_some() {
+        user.token.clone_from(&options.token);
         user.token_file = None;
     } else if user.token_file.as_deref().is_some_and(|path| !path.is_empty()) {
         user.token = None;
     }
-    user.username = text("username").or(user.username);
-    user.password = text("password").map(Into::into).or(user.password);
-    user.impersonate = text("as").or(user.impersonate);
-    user.impersonate_uid = text("as-uid").or(user.impersonate_uid);
-    if flags.was_given("as-group") {
-        user.impersonate_groups = Some(flags.texts("as-group").to_vec());
-    }
+    user.username = options.username.clone().or(user.username);
+    user.password = options.password.clone().or(user.password);
+    user.impersonate = options.impersonate.clone().or(user.impersonate);
+    user.impersonate_uid = options.impersonate_uid.clone().or(user.impersonate_uid);
+    user.impersonate_groups = options.impersonate_groups.clone().or(user.impersonate_groups);
     user
 }
 
-/// How long a request may take; `None` for no end.
-///
-/// # Errors
-/// When `--request-timeout` is no duration.
-pub(crate) fn request_timeout(flags: &Flags) -> Result<Option<Duration>, Error> {
-    flags.text("request-timeout").map_or(Ok(None), timeout)
-}
-
-/// Seconds, or Go's durations (`time.ParseDuration`); zero, and what is less, means none.
+/// Parses seconds or a duration of Go (`time.ParseDuration`); `None`, no timeout, for zero and less.
 ///
 /// # Errors
 /// When the text is neither.

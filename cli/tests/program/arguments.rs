@@ -1,4 +1,4 @@
-//! Words that are no flags: what was meant by them is said, and nothing is sealed by accident.
+//! Unexpected arguments: the message suggests what was meant, and nothing is sealed by accident.
 
 use tempfile::TempDir;
 
@@ -16,8 +16,8 @@ fn arguments_that_nothing_understands_end_with_2_and_say_what_was_meant() {
             "-f takes one file, and \"two.yaml\" is one more",
         ),
         (&["one.yaml"], "did you mean -f one.yaml, or < one.yaml?"),
-        (&["kyes", "list", "-o", "yaml"], "unknown subcommand \"kyes\": did you mean keys?"),
-        (&["crt"], "did you mean cert?"),
+        (&["kyes", "list", "-o", "yaml"], "\"kyes\" is no subcommand; did you mean \"kubeseal keys\"?"),
+        (&["crt"], "did you mean \"kubeseal cert\"?"),
         (&["validate"], "did you mean --validate?"),
         (&["words"], "unexpected argument \"words\""),
         (&["--", "-w", "out.yaml"], "unexpected argument \"-w\""),

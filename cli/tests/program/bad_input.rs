@@ -1,4 +1,4 @@
-//! Everything that can be wrong with what goes in: a message that says where and what to do, and no file harmed.
+//! Invalid input: the message names the place and the remedy, and no file is harmed.
 
 use std::process::{Command, Stdio};
 
@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::run::{CERTIFICATE, PROGRAM, SECRET, fails, kubeseal, seal, seal_free};
 
-/// A certificate of the tests' data.
+/// A certificate of the test data.
 macro_rules! certificate {
     ($name:literal) => {
         concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/data/", $name)
@@ -202,7 +202,7 @@ fn a_target_that_cannot_be_written_is_an_error() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
-/// A pipe that nobody reads any more.
+/// A pipe whose reading end is closed.
 fn cut_pipe() -> std::io::PipeWriter {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -349,7 +349,7 @@ fn decrypting_says_which_of_its_two_flags_is_missing() {
     let folder = TempDir::new().unwrap();
     let sealed = kubeseal(folder.path(), &["--cert", CERTIFICATE], SECRET.as_bytes()).stdout;
     let without_key = kubeseal(folder.path(), &["--recovery-unseal"], sealed.as_bytes());
-    let expected = "error: no key could decrypt secret, because none is given: say where the private keys are with --recovery-private-key FILE\n";
+    let expected = "error: no key could decrypt secret, because none is given: name the file of private keys with --recovery-private-key FILE\n";
     assert_eq!((without_key.code, without_key.stderr.as_str()), (Some(1), expected));
     let key = certificate!("rsa2048-pkcs1.pem");
     let without_verb = kubeseal(folder.path(), &["--recovery-private-key", key], sealed.as_bytes());

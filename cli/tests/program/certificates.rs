@@ -1,4 +1,4 @@
-//! Certificates and keys as people keep and fetch them: each form is used or named, and where one comes from is looked at.
+//! Certificates and keys in all common formats, from files and URLs.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -15,7 +15,7 @@ const ELLIPTIC: &str = include_str!("../../../core/tests/data/ec.crt");
 const WITHOUT_END: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/data/without-end.crt");
 const KEY: &str = include_str!("../../../core/tests/data/rsa2048-pkcs1.pem");
 const KEY_PKCS8: &str = include_str!("../../../core/tests/data/rsa2048-pkcs8.pem");
-/// As `ssh-keygen -lf` says of the key of both.
+/// The fingerprint that `ssh-keygen -lf` prints for the key of both certificates.
 const FINGERPRINT: &str = "SHA256:d7vDRpnXNiJzDkmyznDUSjyxvtAkyQgqS6HKJqYJJvA";
 
 fn der(pem: &str) -> Vec<u8> {
@@ -31,7 +31,7 @@ fn utf16(text: &str, word: fn(u16) -> [u8; 2]) -> Vec<u8> {
     text.encode_utf16().flat_map(word).collect()
 }
 
-/// Every form of a PEM text that is used.
+/// Every accepted form of a PEM text.
 fn forms(pem: &str) -> Vec<(&'static str, Vec<u8>)> {
     let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
     let edges: Vec<&str> = pem.lines().filter(|line| line.starts_with('-')).collect();
@@ -97,7 +97,7 @@ fn what_is_no_certificate_is_named_for_what_it_is() {
     let folder = TempDir::new().unwrap();
     let request = "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n";
     let manifest = "apiVersion: v1\nkind: Secret\ndata:\n  tls.crt: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t\n";
-    // The beginnings of what OpenSSL writes; the rest is not looked at.
+    // The first bytes that OpenSSL writes; the rest is not read.
     let signed_data = [
         &[0x30, 0x82, 0x01, 0x00, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02][..],
         &[0xa0; 99],
@@ -274,7 +274,7 @@ fn seal_free_with_input(arguments: &[&str]) -> Ran {
 
 #[test]
 fn a_server_that_is_silent_is_given_up_after_the_request_timeout() {
-    // The system takes the connections; nobody answers.
+    // The system accepts the connections; no server responds.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/cert.pem", listener.local_addr().unwrap());
     for arguments in [

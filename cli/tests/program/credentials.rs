@@ -1,4 +1,4 @@
-//! Who the user is: plugins, tokens, passwords and keys of a kubeconfig are used, and never shown.
+//! Credentials of a kubeconfig: plugins, tokens, passwords and keys are used, and never shown.
 #![cfg(unix)]
 
 use std::path::Path;
@@ -21,7 +21,7 @@ fn fetch_as(folder: &Path, server: &str, user: &Value) -> Ran {
     kubeseal(folder, &["--fetch-cert", "--kubeconfig", "config", "--controller-name", "c"], b"")
 }
 
-/// How it fails before anything is asked, in one line.
+/// Runs `--fetch-cert`, which fails before any request; returns stderr.
 fn refused(user: &Value) -> String {
     let folder = TempDir::new().unwrap();
     let ran = fetch_as(folder.path(), "https://127.0.0.1:1", user);
@@ -90,7 +90,7 @@ fn a_plugin_that_is_not_there_is_named_with_what_the_kubeconfig_says_of_it() {
     user["exec"]["command"] = "aws-not-there".into();
     user["exec"]["installHint"] = "Install it:\n\u{1b}[31mbrew install aws".into();
     let told = refused(&user);
-    let expected = "error: getting credentials: exec: executable aws-not-there not found, which the kubeconfig names to get them\n\
+    let expected = "error: getting credentials: exec: executable aws-not-there not found, although the kubeconfig uses it for credentials\n\
                     \x20 Install it:\n\x20 \\u{1b}[31mbrew install aws\n";
     assert_eq!(told, expected);
     user["exec"]["command"] = "./nor-there".into();

@@ -31,7 +31,7 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A SealedSecret file as people keep it: comments, own order, own quotes, a template, a neighbour.
+/// A SealedSecret file as users keep it in Git: comments, unusual key order and quotes, a template, a second document.
 fn kept_file(folder: &Path) -> String {
     let ran = kubeseal(folder, &["--cert", CERTIFICATE, "-o", "yaml"], SECRET.as_bytes());
     let item = ran.stdout.lines().find_map(|line| line.strip_prefix("    password: ")).unwrap();
@@ -146,7 +146,7 @@ fn a_file_that_changes_while_it_is_edited_keeps_the_other_change() {
     let folder = TempDir::new().unwrap();
     kept_file(folder.path());
     let file = folder.path().join("db.yaml");
-    // The certificate is fetched after the file was read: the server is the somebody else.
+    // The certificate is fetched after the file was read; the server plays the second writer.
     let (url, server) = crate::run::serve_once(std::fs::read(CERTIFICATE).unwrap(), {
         let file = file.clone();
         move || std::fs::write(file, "another's work\n").unwrap()

@@ -1,4 +1,4 @@
-//! Items of `encryptedData` that are no text: no verb passes over them.
+//! Items of `encryptedData` that are not strings: every verb rejects them.
 
 use tempfile::TempDir;
 

@@ -1,4 +1,4 @@
-//! `keys` and `cert`, as far as they go without a cluster.
+//! `keys` and `cert` without a cluster.
 
 use tempfile::TempDir;
 

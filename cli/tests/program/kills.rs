@@ -1,4 +1,5 @@
-//! kubeseal killed while it writes a file: the file is the old one or the new one, whole, and what else is left tells nobody anything.
+//! kubeseal killed while it writes a file: the file is the old one or the new one, complete, and leftover files hold no
+//! plaintext.
 
 #![cfg(target_os = "linux")]
 
@@ -19,17 +20,20 @@ use crate::run::{CERTIFICATE, PROGRAM, SECRET, answer, masked, seal, serve_alway
 
 const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/data/rsa2048-pkcs1.pem");
 
-/// A value that stands nowhere else, in so many bytes that its item is written in several steps.
+/// A value that occurs nowhere else, so long that its item is written in several steps.
 fn plaintext() -> String {
     "plaintext-4f1d9c ".repeat(300)
 }
 
-/// How the value begins, and how its base64 does.
+/// The first characters of the value and of its base64.
 const PLAINTEXTS: [&str; 2] = ["plaintext-4f1d9c", "cGxhaW50ZXh0LTRmMWQ5Yy"];
 
 fn secret() -> String {
     format!("{SECRET}  user: '{}'\n", plaintext()).replace("{password: hunter2}", "\n  password: hunter2")
 }
+
+/// Receipts differ between runs.
+const NO_RECEIPT: &str = " --no-receipt";
 
 /// A command that writes one file.
 struct Writer {
@@ -37,11 +41,11 @@ struct Writer {
     input: String,
     file: &'static str,
     before: Option<String>,
-    /// True where nobody else may read the file.
+    /// True if other users must not be able to read the file.
     is_private: bool,
 }
 
-/// All commands that write files, against this API server; `sealed` is what they edit or open.
+/// All commands that write files, against this API server; `sealed` is the file that they edit or decrypt.
 fn writers(server: &str, sealed: &str) -> Vec<Writer> {
     let writer = |line: &str, input: &str, file, before: Option<&str>| Writer {
         arguments: line.split_whitespace().map(str::to_owned).collect(),
@@ -55,6 +59,23 @@ fn writers(server: &str, sealed: &str) -> Vec<Writer> {
     let merged = format!("kind: Secret\nstringData: {{user: '{}'}}\n", plaintext());
     vec![
         writer(&format!("{cert} --merge-into db.yaml"), &merged, "db.yaml", Some(sealed)),
+        writer(
+            &format!("create generic db -n shop --from-file user=- -w db.yaml {cert}{NO_RECEIPT}"),
+            &plaintext(),
+            "db.yaml",
+            None,
+        ),
+        writer(
+            &format!("create generic db -n shop --from-file user=- -w db.yaml --force {cert}{NO_RECEIPT}"),
+            &plaintext(),
+            "db.yaml",
+            old,
+        ),
+        writer(&format!("set db.yaml user {cert}{NO_RECEIPT}"), &plaintext(), "db.yaml", Some(sealed)),
+        writer("unset db.yaml password", "", "db.yaml", Some(sealed)),
+        writer(&format!("seal -i db.yaml {cert}{NO_RECEIPT}"), "", "db.yaml", Some(&secret())),
+        writer(&format!("seal - -w db.yaml {cert}{NO_RECEIPT}"), &secret(), "db.yaml", None),
+        writer(&format!("seal - -w db.yaml --force {cert}{NO_RECEIPT}"), &secret(), "db.yaml", old),
         writer(&format!("{server} --re-encrypt -f db.yaml"), "", "db.yaml", Some(sealed)),
         writer(&format!("{server} --re-encrypt -w db.yaml"), sealed, "db.yaml", None),
         writer(&format!("{cert} -w db.yaml"), &secret(), "db.yaml", None),
@@ -87,7 +108,7 @@ fn cluster(renewed: String) -> String {
     })
 }
 
-/// A writer in a folder of its own, and the file that it writes when nothing kills it.
+/// A writer in a folder of its own, and the file that it writes if it is not killed.
 struct Sweep {
     writer: Writer,
     folder: TempDir,
@@ -127,7 +148,7 @@ impl Sweep {
         }
     }
 
-    /// The command behind the words of another program.
+    /// The command, wrapped in the words of another program.
     fn command(&self, around: &[&str]) -> Command {
         let words =
             around.iter().copied().chain([PROGRAM]).chain(self.writer.arguments.iter().map(String::as_str));
@@ -144,7 +165,7 @@ impl Sweep {
         child.wait().unwrap()
     }
 
-    /// Whether the file is the new one, and the old one else. Takes everything back.
+    /// Returns true if the file is the new one; panics unless it is the new or the old one. Restores the initial state.
     fn is_done(&self) -> bool {
         for entry in std::fs::read_dir(self.folder.path()).unwrap() {
             self.assert_tells_nobody(&entry.unwrap().path());
@@ -160,7 +181,8 @@ impl Sweep {
         true
     }
 
-    /// The file, and what is left of one that was to take its place, hold no plaintext; where they are to, they are their owner's.
+    /// Asserts that the file, or a leftover temporary file, holds no plaintext, or, where plaintext is expected, only its owner
+    /// can read it.
     fn assert_tells_nobody(&self, path: &Path) {
         let name = path.file_name().unwrap().to_str().unwrap();
         let is_file = name == self.writer.file;
@@ -172,7 +194,7 @@ impl Sweep {
             assert!(is_old || mode & 0o777 == 0o600, "{name} of {} has mode {mode:o}", self.line());
         } else {
             assert!(
-                !PLAINTEXTS.iter().any(|plaintext| text.contains(plaintext)),
+                is_old || !PLAINTEXTS.iter().any(|plaintext| text.contains(plaintext)),
                 "{name} of {}",
                 self.line()
             );
@@ -180,7 +202,7 @@ impl Sweep {
     }
 }
 
-/// The text without what differs from one run to another: ciphertexts and times.
+/// The text without the parts that differ between runs: ciphertexts and times.
 fn shape(text: &str) -> String {
     masked(text).replace(|character: char| character.is_ascii_digit(), "0")
 }
@@ -190,7 +212,7 @@ fn a_kill_at_any_byte_that_is_written_leaves_the_old_file() {
     for sweep in Sweep::all() {
         let (blocks, line) = (sweep.after.len().div_ceil(512), sweep.line());
         for limit in 0..blocks {
-            // The shell's limit is in blocks of 512 bytes; the system kills who writes beyond.
+            // The shell's limit is in blocks of 512 bytes; the kernel kills a process that writes more.
             let shell = format!("ulimit -c 0; ulimit -f {limit}; exec \"$@\"");
             let status = sweep.run(&["sh", "-c", &shell, "sh"]);
             assert_eq!(status.signal(), Some(25), "SIGXFSZ of {line} at {limit} of {blocks} blocks");
@@ -201,8 +223,8 @@ fn a_kill_at_any_byte_that_is_written_leaves_the_old_file() {
     }
 }
 
-/// System calls that change what a folder or a file holds, but for the one that makes a file: the next of these comes after it.
-/// Before each call of each the program is killed once, and so after each but the last, which is the end.
+/// System calls that change the content of a folder or a file, except the call that creates a file: one of these follows it. The
+/// program is killed once before every call of each kind, and so after every call but the last.
 const CALLS: [&str; 15] = [
     "write",
     "fsync",

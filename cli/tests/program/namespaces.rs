@@ -1,4 +1,4 @@
-//! Where the namespace comes from when the Secret names none.
+//! The namespace of a Secret that names none.
 
 use tempfile::TempDir;
 
@@ -7,7 +7,7 @@ use crate::run::{CERTIFICATE, kubeseal};
 const HOMELESS: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: app}\nstringData: {a: b}\n";
 const CLUSTER: &str = "clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n";
 
-/// What sealing leads to with this kubeconfig: exit code, stderr, and whether the output names `default`.
+/// Seals with this kubeconfig; returns exit code, stderr, and `true` if the output names `default`.
 fn sealing(kubeconfig: &str, further: &[&str]) -> (Option<i32>, String, bool) {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("config"), kubeconfig).unwrap();

@@ -1,4 +1,4 @@
-//! The program, run with nothing around it but what a test says.
+//! Runs of the program in an empty environment.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -64,7 +64,7 @@ pub(crate) fn seal_free(arguments: &[&str]) -> Ran {
     kubeseal(folder.path(), arguments, b"")
 }
 
-/// An address that answers one request with this body, after doing something; the thread returns the request's first line.
+/// Serves one request with this body, after calling `before_answer`; the thread returns the request's first line.
 pub(crate) fn serve_once(
     body: Vec<u8>,
     before_answer: impl FnOnce() + Send + 'static,
@@ -83,7 +83,7 @@ pub(crate) fn serve_once(
     (format!("http://{address}/v1/cert.pem?x=1"), server)
 }
 
-/// An address that gives these answers, each to a connection of its own; the thread returns the requests.
+/// Serves these responses, each to a connection of its own; the thread returns the requests.
 pub(crate) fn serve(answers: Vec<Vec<u8>>) -> (String, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -108,14 +108,14 @@ pub(crate) fn answer(status: &str, body: &Value) -> Vec<u8> {
         .into_bytes()
 }
 
-/// An address that answers each request, of which `answered` sees the first line, until the tests end.
+/// The address of a server that answers each request until the tests end; `answered` gets the first line of the request.
 pub(crate) fn serve_always(answered: impl Fn(&str) -> Vec<u8> + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
         for connection in listener.incoming() {
             let mut connection = BufReader::new(connection.unwrap());
-            // Whoever asks may be killed at any time.
+            // The client may be killed at any time.
             if let Some(line) = request(&mut connection) {
                 drop(connection.get_mut().write_all(&answered(&line)));
             }

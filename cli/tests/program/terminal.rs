@@ -1,4 +1,4 @@
-//! What others wrote, on the terminal of who runs the program: it shows, and it does nothing.
+//! Untrusted text on a terminal: it is escaped, and controls nothing.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,13 +10,13 @@ use tempfile::TempDir;
 
 use crate::run::{CERTIFICATE, PROGRAM, Ran, SECRET, answer, kubeseal, seal_free, serve};
 
-/// Colours, a character set, a line above, other directions, nothing to see, and a line of its own.
+/// Colours, a character set, cursor movement, bidirectional overrides, invisible characters and a line break.
 const HOSTILE: &str = "x\u{1b}[31m\u{1b}[A\u{9b}2K\u{7f}\u{202e}\u{2066}\u{200b}\u{feff}\u{3164}\t\r\nFORGED";
 const PRIVATE_KEY: &str = include_str!("../../../core/tests/data/rsa2048-pkcs1.pem");
 const SEALED: &str = "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: db, namespace: shop}\n\
                       spec: {encryptedData: {a: AgX}}\n";
 
-/// The hostile text is there, and neither it nor anything else does anything.
+/// Asserts that the hostile text is present in escaped form only.
 fn assert_harmless(ran: &Ran, what: &str) {
     let shown = format!("{}{}", ran.stdout, ran.stderr);
     assert!(shown.contains("\\u{1b}[31m"), "{what}: {shown:?}");
@@ -138,7 +138,7 @@ fn refusal(code: u16) -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "message": HOSTILE, "code": code})
 }
 
-/// Runs it against an API server that gives these answers.
+/// Runs the command against an API server that gives these responses.
 fn against(folder: &Path, arguments: &[&str], answers: &[Vec<u8>]) -> Ran {
     let (address, _server) = serve(answers.to_vec());
     let server = format!("http://{address}");

@@ -1,4 +1,4 @@
-//! What a person or a script sees of the program: its files, streams and exit codes.
+//! Transcripts: files, streams and exit codes of the program.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -213,7 +213,7 @@ fn a_subcommand_that_is_called_in_another_way_says_how_and_ends_with_2() {
     assert!(help.stdout.contains("bash, zsh, fish"), "{}", help.stdout);
 }
 
-/// A pseudo terminal of util-linux's `script`, on which nobody types anything but the end of input.
+/// A pseudo terminal of util-linux's `script`, whose input ends at once.
 #[test]
 #[cfg(target_os = "linux")]
 fn on_a_terminal_it_says_on_stderr_what_it_waits_for() {

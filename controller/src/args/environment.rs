@@ -1,5 +1,5 @@
-//! Variables beside flags. One that is empty or wrong does not keep the controller from starting where it does not keep
-//! upstream's, which takes it for 0 or false then; here the default holds.
+//! Environment variables as an alternative to flags. An empty or invalid variable prevents the start only where it
+//! prevents upstream's, which otherwise takes it for 0 or false; here the default applies.
 
 use std::ffi::{OsStr, OsString};
 
@@ -7,7 +7,7 @@ use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _, Id};
 
 use super::Args;
 
-/// What a wrong value keeps from starting, upstream's controller too.
+/// Flags of which an invalid variable prevents the start, as in upstream's controller.
 const STRICT: [&str; 6] = [
     "key_cutoff_time",
     "key_prefix",
@@ -17,18 +17,19 @@ const STRICT: [&str; 6] = [
     "privatekey_labels",
 ];
 
-/// A variable that is passed over: the default is in force, unless the flag itself was given.
+/// A variable that is ignored: the default is in force, unless the flag itself was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrongVariable {
     /// Its name.
     pub name: String,
-    /// The flag that it stands for.
+    /// The flag that it sets.
     pub flag: String,
 }
 
 impl Args {
-    /// The flags of this process and their variables, with those variables that are ignored because their value is wrong.
-    /// An empty one counts as not set. Ends the process where a flag itself is wrong, or help is asked for.
+    /// Returns the flags of this process and its variables, and the variables that are ignored because their value is
+    /// invalid. An empty variable counts as not set. Exits the process if a flag itself is invalid, or `--help` is
+    /// given.
     #[must_use]
     pub fn of_this_process() -> (Self, Vec<WrongVariable>) {
         let Findings { unused, wrong } = examine(|name| std::env::var_os(name));
@@ -38,7 +39,7 @@ impl Args {
     }
 }
 
-/// Which variables are not to be read, and those of them that deserve a warning.
+/// The variables to ignore, and those of them that deserve a warning.
 #[derive(Debug, Default)]
 struct Findings {
     unused: Vec<Id>,
@@ -102,6 +103,9 @@ mod tests {
             ("SEALED_SECRETS_ALL_NAMESPACES", "maybe"),
             ("SEALED_SECRETS_RATE_LIMIT", "-1"),
             ("SEALED_SECRETS_LOG_FORMAT", "xml"),
+            ("SEALED_SECRETS_LEADER_ELECT", "maybe"),
+            ("SEALED_SECRETS_LEADER_ELECT_LEASE_DURATION", "1s"),
+            ("SEALED_SECRETS_LEADER_ELECT_RESOURCE_NAME", "Upper"),
         ] {
             let Findings { unused, wrong } = found(name, value);
             assert_eq!((unused.len(), wrong.len()), (1, 1), "{name}");

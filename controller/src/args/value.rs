@@ -1,24 +1,28 @@
-//! Values of flags, in the forms that Go's flags have.
+//! Values of flags, in the syntax of Go's flags.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use clap::builder::BoolValueParser;
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use sealed_secrets_core::crypto::KeySize;
+use sealed_secrets_core::go::parse_bool;
 use sealed_secrets_core::keyring::OrderBy;
+use sealed_secrets_core::names::refused_name;
+use sealed_secrets_core::template::parse_duration_with_days;
 
 /// Labels or annotations by key.
 pub type Pairs = BTreeMap<String, String>;
 
-/// A moment given as RFC 1123 with a numeric zone, or nothing.
+/// A time in RFC 1123 format with a numeric zone, or none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CutoffTime(Option<Timestamp>);
 
 impl CutoffTime {
-    /// The moment, if one was given.
+    /// Returns the time, if one was given.
     #[must_use]
     pub fn moment(self) -> Option<Timestamp> {
         self.0
@@ -38,7 +42,7 @@ impl std::str::FromStr for CutoffTime {
     }
 }
 
-/// The words that Go's `strconv.ParseBool` takes.
+/// The values that Go's `strconv.ParseBool` accepts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct GoBool;
 
@@ -51,11 +55,10 @@ impl clap::builder::TypedValueParser for GoBool {
         argument: Option<&clap::Arg>,
         value: &std::ffi::OsStr,
     ) -> Result<bool, clap::Error> {
-        match value.to_str() {
-            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
-            Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
-            _ => BoolValueParser::new().parse_ref(command, argument, value),
-        }
+        value
+            .to_str()
+            .and_then(parse_bool)
+            .map_or_else(|| BoolValueParser::new().parse_ref(command, argument, value), Ok)
     }
 }
 
@@ -80,51 +83,40 @@ pub(super) fn order_by(text: &str) -> Result<OrderBy, String> {
     }
 }
 
-/// Go's form of durations (`720h`, `1h30m`, `-1h`, `0`), and `d` and `w` for days and weeks.
+/// Parses a number of bytes in the notation of Kubernetes' memory limits.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u32); 3] = [("Ki", 10), ("Mi", 20), ("Gi", 30)];
+    let unit = UNITS.into_iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)));
+    let (number, shift) = unit.unwrap_or((text, 0));
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "expected bytes such as 128Mi or 134217728".to_owned())
+}
+
+/// Parses a duration in Go's syntax (`720h`, `1h30m`, `-1h`, `0`), with the additional units `d` and `w` for days and
+/// weeks.
 pub(super) fn duration(text: &str) -> Result<SignedDuration, String> {
-    let (negative, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if rest == "0" {
-        return Ok(SignedDuration::ZERO);
-    }
-    let unreadable = "expected a duration such as 720h, 30d or 1h30m";
-    if rest.is_empty() {
-        return Err(unreadable.to_owned());
-    }
-    let mut total = SignedDuration::ZERO;
-    while !rest.is_empty() {
-        let (part, after) = duration_part(rest).ok_or(unreadable)?;
-        total = total.checked_add(part).ok_or("the duration is too long")?;
-        rest = after;
-    }
-    Ok(if negative { -total } else { total })
+    let nanoseconds = parse_duration_with_days(text);
+    let unreadable = "expected a duration such as 720h, 30d or 1h30m, of at most 292 years";
+    nanoseconds.map(SignedDuration::from_nanos).ok_or_else(|| unreadable.to_owned())
 }
 
-fn duration_part(text: &str) -> Option<(SignedDuration, &str)> {
-    // Go takes the micro sign and the Greek letter.
-    const UNITS: [(&str, f64); 10] = [
-        ("ns", 1e-9),
-        ("us", 1e-6),
-        ("\u{b5}s", 1e-6),
-        ("\u{3bc}s", 1e-6),
-        ("ms", 1e-3),
-        ("w", 604_800.0),
-        ("d", 86_400.0),
-        ("h", 3600.0),
-        ("m", 60.0),
-        ("s", 1.0),
-    ];
-    let digits = text.find(|character: char| !character.is_ascii_digit() && character != '.')?;
-    let (number, rest) = text.split_at_checked(digits)?;
-    let number: f64 = number.parse().ok()?;
-    let (unit, seconds) = UNITS.into_iter().find(|(unit, _)| rest.starts_with(unit))?;
-    let length = SignedDuration::try_from_secs_f64(number * seconds).ok()?;
-    Some((length, rest.strip_prefix(unit)?))
+/// Parses the duration of a Lease.
+pub(super) fn lease_duration(text: &str) -> Result<Duration, String> {
+    const ALLOWED: std::ops::RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_mins(10);
+    let duration = duration(text).ok().and_then(|duration| Duration::try_from(duration).ok());
+    let duration = duration.filter(|duration| ALLOWED.contains(duration) && duration.subsec_nanos() == 0);
+    duration.ok_or_else(|| "expected whole seconds from 5s to 10m, for example 15s".to_owned())
 }
 
-/// `k=v,k=v`; what is empty is nothing.
+/// Parses a name of an object: a DNS subdomain (RFC 1123).
+pub(super) fn subdomain(text: &str) -> Result<String, String> {
+    if text.is_empty() || refused_name(text).is_some() {
+        return Err("a name has 1 to 253 characters out of a-z, 0-9, - and ., and each part between dots begins and ends with a letter or digit".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// Parses `k=v,k=v`. Empty parts are ignored.
 pub(super) fn pairs(text: &str) -> Result<Pairs, String> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     let pair = |part: &str| {
@@ -134,10 +126,10 @@ pub(super) fn pairs(text: &str) -> Result<Pairs, String> {
     parts.map(pair).collect()
 }
 
-/// Ranges of addresses.
+/// Address ranges.
 pub type Networks = Vec<IpNet>;
 
-/// Networks such as `10.0.0.0/8` and single addresses, comma-separated; what is empty is nothing.
+/// Parses networks such as `10.0.0.0/8` and single addresses, comma-separated. Empty parts are ignored.
 pub(super) fn networks(text: &str) -> Result<Networks, String> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     let network = |part: &str| {
@@ -148,12 +140,12 @@ pub(super) fn networks(text: &str) -> Result<Networks, String> {
     parts.map(network).collect()
 }
 
-/// Where to listen, in Go's form.
+/// A listen address in Go's syntax.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenAddress {
     /// A name or an address without brackets; empty for every address.
     pub host: String,
-    /// 0 for any port that is free.
+    /// The port; 0 for any free one.
     pub port: u16,
 }
 
@@ -166,7 +158,7 @@ impl std::str::FromStr for ListenAddress {
         let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         match bracketed {
             None if host.contains([':', '[', ']']) => {
-                Err("an IPv6 address stands in brackets: [HOST]:PORT".to_owned())
+                Err("an IPv6 address must be in brackets: [HOST]:PORT".to_owned())
             }
             _ => Ok(Self { host: bracketed.unwrap_or(host).to_owned(), port }),
         }
@@ -187,6 +179,17 @@ impl fmt::Display for ListenAddress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_read_as_kubernetes_writes_them() {
+        let cases = [("128Mi", 128 << 20), ("134217728", 128 << 20), ("1Gi", 1 << 30), ("64Ki", 64 << 10)];
+        for (text, expected) in cases {
+            assert_eq!(bytes(text), Ok(expected), "{text}");
+        }
+        for text in ["", "0", "Mi", "1.5Gi", "-1", "99999999999Gi", "128M"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn durations_are_read_as_go_writes_them() {
@@ -216,6 +219,26 @@ mod tests {
         }
         for text in ["", "+", "--1h", "h", "5", "1x", "-", "1h-"] {
             assert!(duration(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_lease_lasts_whole_seconds_and_neither_too_short_nor_too_long() {
+        for (text, seconds) in [("5s", 5), ("15s", 15), ("1m30s", 90), ("10m", 600)] {
+            assert_eq!(lease_duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["4s", "4999ms", "5.5s", "601s", "-15s", "0", "15", ""] {
+            assert!(lease_duration(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_a_dns_subdomain() {
+        for text in ["a", "sealed-secrets.controller", "0", &"a".repeat(253)] {
+            assert_eq!(subdomain(text).as_deref(), Ok(text));
+        }
+        for text in ["", "A", "a_b", "-a", "a-", "a..b", ".a", "a.", "a/b", &"a".repeat(254)] {
+            assert!(subdomain(text).is_err(), "{text:?}");
         }
     }
 

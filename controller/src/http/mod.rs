@@ -1,24 +1,12 @@
-//! The HTTP interface (compatibility 1.3): one file per handler. It knows the key ring and the metrics, not Kubernetes.
+//! The HTTP interface (docs/compatibility.md, section 1.3), one file per handler. It depends on the key ring and the
+//! metrics, not on Kubernetes.
 
-mod certificate;
-mod clients;
-mod counted;
-mod desk;
-mod guests;
-mod health;
-mod holdings;
-mod limited;
-mod listen;
-mod page;
-mod rate;
-mod rotate;
+pub(crate) mod handlers;
+pub(crate) mod in_flight;
+pub(crate) mod middleware;
 mod server;
-mod socket;
 #[cfg(test)]
 mod tests;
-mod turns;
-mod unread;
-mod verify;
 
 use std::sync::Arc;
 
@@ -29,54 +17,58 @@ use axum::routing::any;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::context::RingReceiver;
+use crate::keystore::publish::RingReceiver;
 use crate::metrics::Metrics;
 
-pub(crate) use clients::TrustedProxies;
-pub(crate) use desk::Desk;
-pub(crate) use health::Readiness;
-pub(crate) use listen::listen;
-pub(crate) use rate::{Limits, RateLimiter};
-pub(crate) use server::Patience;
+pub(crate) use handlers::health::{Readiness, Requirement};
+pub(crate) use handlers::request_handler::RequestHandler;
+use middleware::rate_limit;
 
-/// What the interface needs of the rest of the controller.
-pub(crate) struct Interface {
+pub(crate) use middleware::clients::TrustedProxies;
+pub(crate) use middleware::token_bucket::{Limits, RateLimiter};
+pub(crate) use server::ConnectionTimeouts;
+#[cfg(any(test, fuzzing))]
+pub use server::fuzzed::http_head;
+pub(crate) use server::listen::listen;
+
+/// Dependencies of the HTTP interface.
+pub(crate) struct HttpState {
     pub(crate) ring: RingReceiver,
     pub(crate) readiness: Readiness,
-    pub(crate) desk: Desk,
+    pub(crate) request_handler: RequestHandler,
     pub(crate) limiter: RateLimiter,
     pub(crate) proxies: Arc<TrustedProxies>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
-/// Serves the certificate, the probes, and the questions of kubeseal until `stop`.
+/// Serves the certificate, the probes, verify and rotate until `stop`.
 pub(crate) async fn serve(
     listener: TcpListener,
-    interface: Interface,
-    patience: Patience,
+    http_state: HttpState,
+    timeouts: ConnectionTimeouts,
     stop: CancellationToken,
 ) {
-    server::answer(listener, routes(interface), patience, stop).await;
+    server::answer(listener, routes(http_state), timeouts, stop).await;
 }
 
-/// Every path takes every method, as upstream's do.
-fn routes(Interface { ring, readiness, desk, limiter, proxies, metrics }: Interface) -> Router {
-    let identified = from_fn_with_state(proxies, clients::identified);
-    let limited = from_fn_with_state(Arc::new(limiter), limited::limited);
+/// Builds the routes. Every path accepts every method, like upstream's.
+fn routes(HttpState { ring, readiness, request_handler, limiter, proxies, metrics }: HttpState) -> Router {
+    let identified = from_fn_with_state(proxies, middleware::clients::identified);
+    let limit = from_fn_with_state(Arc::new(limiter), rate_limit::limit);
     let questions = Router::new()
-        .route("/v1/verify", any(verify::verify))
-        .route("/v1/rotate", any(rotate::rotate))
-        .route_layer(limited)
+        .route("/v1/verify", any(handlers::verify::verify))
+        .route(rate_limit::ROTATE, any(handlers::rotate::rotate))
+        .route_layer(limit)
         .route_layer(identified)
-        .with_state(Arc::new(desk));
+        .with_state(Arc::new(request_handler));
     let counted = Router::new()
-        .route("/v1/cert.pem", any(certificate::pem))
+        .route("/v1/cert.pem", any(handlers::certificate::pem))
         .with_state(ring)
         .merge(questions)
-        .route_layer(from_fn_with_state(metrics, counted::counted));
+        .route_layer(from_fn_with_state(metrics, middleware::metrics::counted));
     Router::new()
-        .route("/healthz", any(health::alive))
-        .route("/readyz", any(health::ready))
+        .route("/healthz", any(handlers::health::alive))
+        .route("/readyz", any(handlers::health::ready))
         .with_state(readiness)
         .merge(counted)
         .fallback(nothing_here)
@@ -86,12 +78,13 @@ fn routes(Interface { ring, readiness, desk, limiter, proxies, metrics }: Interf
 pub(crate) async fn serve_metrics(
     listener: TcpListener,
     metrics: Arc<Metrics>,
-    patience: Patience,
+    timeouts: ConnectionTimeouts,
     stop: CancellationToken,
 ) {
-    let page = page::Page::new(move || metrics.render());
-    let routes = Router::new().route("/metrics", any(page::metrics)).with_state(Arc::new(page));
-    server::answer(listener, routes.fallback(nothing_here), patience, stop).await;
+    let page = handlers::metrics_page::Page::new(move || metrics.render());
+    let routes =
+        Router::new().route("/metrics", any(handlers::metrics_page::metrics)).with_state(Arc::new(page));
+    server::answer(listener, routes.fallback(nothing_here), timeouts, stop).await;
 }
 
 async fn nothing_here() -> (StatusCode, &'static str) {

@@ -1,4 +1,4 @@
-//! The interface over real connections, with a ring of one known key.
+//! Tests over real connections, with a ring of one known key.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -7,17 +7,20 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use sealed_secrets_core::keyring::{KeyRing, OrderBy, SealingKey};
+use sealed_secrets_core::crypto::{KeyPair, KeySize};
+use sealed_secrets_core::keyring::{KeyRing, OrderBy, RingKey};
 use sealed_secrets_core::label::Label;
 use sealed_secrets_core::seal::seal_value;
 use sealed_secrets_core::unseal::V1Data;
 use sealed_secrets_crds::Scope;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::*;
-use crate::key_list::KeyList;
+use crate::keystore::list::refresh::KeyRefresh;
+use crate::leadership::Leadership;
 
 const KEY: &str = include_str!("../../../core/tests/data/rsa2048-pkcs1.pem");
 const CERTIFICATE: &str = include_str!("../../../core/tests/data/rsa2048.crt");
@@ -26,7 +29,7 @@ const CONNECTIONS: usize = 80;
 const SHORT: Duration = Duration::from_millis(50);
 const NOTHING_SEALED: &str = r#"{"apiVersion":"bitnami.com/v1alpha1","kind":"SealedSecret","metadata":{"name":"a","namespace":"b"},"spec":{"encryptedData":{}}}"#;
 
-/// A server that ends with the test.
+/// A server that is stopped at the end of the test.
 struct Served {
     address: SocketAddr,
     metrics: Arc<Metrics>,
@@ -39,18 +42,29 @@ struct Times {
     connection: Duration,
     read: Duration,
     answer: Duration,
-    farewell: Duration,
+    drain: Duration,
 }
 
 const PATIENT: Times =
-    Times { headers: LONG, connection: LONG, read: LONG, answer: LONG, farewell: Duration::ZERO };
+    Times { headers: LONG, connection: LONG, read: LONG, answer: LONG, drain: Duration::ZERO };
 
 fn ring() -> Arc<KeyRing> {
+    Arc::new(KeyRing::new(vec![known_key()]))
+}
+
+fn known_key() -> Arc<RingKey> {
     let field = |name: &str, text: &str| (name.to_owned(), ByteString(text.as_bytes().to_vec()));
     let data = BTreeMap::from([field("tls.key", KEY), field("tls.crt", CERTIFICATE)]);
     let secret = Secret { data: Some(data), ..Secret::default() };
-    let key = SealingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap();
-    Arc::new(KeyRing::new(vec![Arc::new(key)]))
+    Arc::new(RingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap())
+}
+
+/// Another key, without a certificate, so that it never is the primary key.
+fn old_key() -> Arc<RingKey> {
+    let pem = KeyPair::generate(KeySize::Rsa2048).unwrap().expose_pkcs1_pem().unwrap();
+    let data = BTreeMap::from([("tls.key".to_owned(), ByteString(pem.as_bytes().to_vec()))]);
+    let secret = Secret { data: Some(data), ..Secret::default() };
+    Arc::new(RingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap())
 }
 
 async fn served(times: Times, burst: u32) -> Served {
@@ -58,17 +72,27 @@ async fn served(times: Times, burst: u32) -> Served {
 }
 
 async fn served_with(times: Times, burst: u32, v1_data: V1Data, trusted: &[&str]) -> Served {
+    served_with_keys(times, burst, v1_data, trusted, ring()).await
+}
+
+async fn served_with_keys(
+    times: Times,
+    burst: u32,
+    v1_data: V1Data,
+    trusted: &[&str],
+    ring: Arc<KeyRing>,
+) -> Served {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let metrics = Arc::new(Metrics::new(false));
-    let (_, ring) = watch::channel(Some(ring()));
-    let key_list = Arc::<KeyList>::default();
-    tokio::spawn(list_for_ever(Arc::clone(&key_list)));
-    let interface = Interface {
-        desk: Desk::new(ring.clone(), key_list, v1_data, times.read, LONG),
+    let metrics = Arc::new(Metrics::new(false, &Leadership::unelected()));
+    let (_, ring) = watch::channel(Some(ring));
+    let key_refresh = Arc::<KeyRefresh>::default();
+    tokio::spawn(list_for_ever(Arc::clone(&key_refresh)));
+    let http_state = HttpState {
+        request_handler: RequestHandler::new(ring.clone(), key_refresh, v1_data, times.read, LONG),
         readiness: Readiness {
             ring: ring.clone(),
-            api_requests: Arc::clone(metrics.api_requests()),
+            requirement: Requirement::SealedSecrets(Arc::clone(metrics.api_requests())),
             stop: stop.clone(),
         },
         ring,
@@ -78,27 +102,27 @@ async fn served_with(times: Times, burst: u32, v1_data: V1Data, trusted: &[&str]
         )),
         metrics: Arc::clone(&metrics),
     };
-    let patience = Patience {
+    let timeouts = ConnectionTimeouts {
         connections: CONNECTIONS,
         headers: times.headers,
         answer: times.answer,
         connection: times.connection,
-        last_request: SHORT,
-        farewell: times.farewell,
+        request_grace: SHORT,
+        drain: times.drain,
     };
-    tokio::spawn(serve(listener, interface, patience, stop.clone()));
+    tokio::spawn(serve(listener, http_state, timeouts, stop.clone()));
     Served { address, metrics, stop: stop.clone(), _stop_at_the_end: stop.drop_guard() }
 }
 
-/// A keystore that always finds the same keys.
-async fn list_for_ever(key_list: Arc<KeyList>) {
+/// Acts as a keystore that always finds the same keys.
+async fn list_for_ever(key_refresh: Arc<KeyRefresh>) {
     loop {
-        key_list.asked().await;
-        key_list.published(Instant::now());
+        key_refresh.asked().await;
+        key_refresh.published(Instant::now());
     }
 }
 
-/// Sends this and reads until the server closes the connection.
+/// Sends this request and reads until the server closes the connection.
 async fn exchange(served: &Served, request: &str) -> String {
     let mut stream = TcpStream::connect(served.address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -196,9 +220,9 @@ async fn beyond_16_in_flight_a_client_is_turned_away() {
     let verify = post("/v1/verify", NOTHING_SEALED, "");
     assert_eq!(status(&exchange(&served, &verify).await), "429");
     waiting.pop();
-    let patience = Instant::now() + LONG;
+    let timeouts = Instant::now() + LONG;
     while status(&exchange(&served, &verify).await) == "429" {
-        assert!(Instant::now() < patience, "a place that is free again is given to the next");
+        assert!(Instant::now() < timeouts, "a place that is free again is given to the next");
     }
     assert_eq!(
         status(&exchange(&served, "GET /healthz HTTP/1.1\r\nConnection: close\r\nHost: a\r\n\r\n").await),
@@ -230,7 +254,7 @@ async fn a_request_too_many_is_answered_as_upstream_does_whomever_it_claims_to_c
     assert!(third.contains("x-ratelimit-remaining: 0\r\n"), "{third}");
     let (_, after) = third.split_once("retry-after: ").unwrap();
     let wait: u64 = after.split_once("\r\n").unwrap().0.parse().unwrap();
-    // Less what has passed since the first.
+    // Minus the time since the first request.
     assert!((40..=100).contains(&wait), "{third}");
     assert!(third.ends_with("\r\n\r\nlimit exceeded\n"));
 }
@@ -242,7 +266,7 @@ async fn a_body_of_more_than_two_mebibytes_or_with_an_encoding_is_refused() {
     assert_eq!(status(&exchange(&served, &post("/v1/verify", &padded(2 << 20), "")).await), "200");
     let gzip = post("/v1/verify", NOTHING_SEALED, "Content-Encoding: gzip\r\n");
     assert_eq!(status(&exchange(&served, &gzip).await), "400");
-    // Only the length is told: the answer comes before the body would.
+    // Only the length is sent: the answer comes before the body.
     let mut stream = TcpStream::connect(served.address).await.unwrap();
     let chunked = "POST /v1/verify HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n200001\r\n";
     stream.write_all(chunked.as_bytes()).await.unwrap();
@@ -270,8 +294,8 @@ async fn rotate_gives_yaml_back_with_the_fields_that_are_not_ours() {
     let yaml = "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: a, namespace: b, finalizers: [x/y]}\n\
                 spec: {encryptedData: {}, template: {metadata: {ownerReferences: [{kind: K}]}}, ours: 7}\nextra: yes\nstatus: {}\n";
     let answer = exchange(&served, &post("/v1/rotate", yaml, "")).await;
-    let body: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
-    let expected = serde_json::json!({
+    let body: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let expected = json!({
         "apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret", "extra": true,
         "metadata": {"name": "a", "namespace": "b", "finalizers": ["x/y"]},
         "spec": {"encryptedData": {}, "template": {"metadata": {"ownerReferences": [{"kind": "K"}]}}, "ours": 7}
@@ -285,7 +309,7 @@ fn sealed_as_v1() -> String {
     let key = ring.primary().unwrap().key_pair().public_key().clone();
     let label = Label::new(Scope::Strict, "b", "a");
     let data = seal_value(&mut rand::rng(), &key, &label, b"{}").unwrap();
-    serde_json::json!({
+    json!({
         "apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret",
         "metadata": {"name": "a", "namespace": "b"}, "spec": {"data": data}
     })
@@ -350,7 +374,203 @@ async fn clients_behind_a_trusted_proxy_have_a_rate_each_and_cannot_take_that_of
     assert_eq!(status(&exchange(&served, &from("192.0.2.1, 192.0.2.2")).await), "200");
 }
 
-/// A client that keeps its connection as long as the server does.
+/// A SealedSecret `b/NAME` with an item for each key.
+fn sealed_with(name: &str, keys: &[&Arc<RingKey>]) -> Value {
+    let label = Label::new(Scope::Strict, "b", name);
+    let seal =
+        |key: &RingKey| seal_value(&mut rand::rng(), key.key_pair().public_key(), &label, b"value").unwrap();
+    let items: BTreeMap<String, String> =
+        keys.iter().enumerate().map(|(index, key)| (format!("item{index}"), seal(key))).collect();
+    json!({
+        "apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret",
+        "metadata": {"name": name, "namespace": "b", "finalizers": ["x/y"]}, "spec": {"encryptedData": items},
+        "status": {}
+    })
+}
+
+fn list(items: &[&Value]) -> String {
+    json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
+}
+
+fn list_of_a_thousand_items(key: &Arc<RingKey>) -> String {
+    let objects: Vec<Value> = (0..40).map(|number| sealed_with(&format!("a{number}"), &[key; 25])).collect();
+    list(&objects.iter().collect::<Vec<_>>())
+}
+
+fn json_body(answer: &str) -> Value {
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    answer.split("\r\n").find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+const STALE_ONLY: &str = "/v1/rotate?stale-only=true";
+
+async fn served_with_old_key(burst: u32) -> (Served, Arc<RingKey>, Arc<RingKey>) {
+    let (new, old) = (known_key(), old_key());
+    let ring = Arc::new(KeyRing::new(vec![Arc::clone(&new), Arc::clone(&old)]));
+    (served_with_keys(PATIENT, burst, V1Data::Accepted, &[], ring).await, new, old)
+}
+
+#[tokio::test]
+async fn stale_items_alone_are_rotated_and_fresh_ones_come_back_byte_for_byte() {
+    let (served, new, old) = served_with_old_key(1000).await;
+    let sealed = sealed_with("a", &[&new, &old, &new, &old]);
+    let answer = exchange(&served, &post(STALE_ONLY, &sealed.to_string(), "")).await;
+    assert_eq!(header(&answer, "sealed-secrets-key"), Some(new.fingerprint().as_str()), "{answer}");
+    assert_eq!(header(&answer, "sealed-secrets-stale"), Some("2"));
+    assert_eq!(header(&answer, "content-type"), Some("application/json"));
+    let rotated = json_body(&answer);
+    let items = |sealed: &Value, key: &str| sealed["spec"]["encryptedData"][key].clone();
+    for (key, is_stale) in [("item0", false), ("item1", true), ("item2", false), ("item3", true)] {
+        assert_eq!(items(&rotated, key) != items(&sealed, key), is_stale, "{key}");
+    }
+    assert_eq!((&rotated["metadata"], rotated.get("status")), (&sealed["metadata"], None));
+    let again = exchange(&served, &post(STALE_ONLY, &rotated.to_string(), "")).await;
+    assert_eq!((header(&again, "sealed-secrets-stale"), json_body(&again)), (Some("0"), rotated));
+}
+
+#[tokio::test]
+async fn a_list_is_rotated_in_one_request_and_a_status_takes_the_place_of_what_does_not_open() {
+    let (served, new, old) = served_with_old_key(1000).await;
+    let mut moved = sealed_with("b", &[&old]);
+    moved["metadata"]["name"] = "elsewhere".into();
+    let (stale, fresh) = (sealed_with("a", &[&old, &old]), sealed_with("c", &[&new]));
+    for kind in ["List", "SealedSecretList"] {
+        let body = list(&[&stale, &moved, &fresh]).replace("\"List\"", &format!("\"{kind}\""));
+        let answer = exchange(&served, &post(STALE_ONLY, &body, "")).await;
+        assert_eq!(
+            (status(&answer), header(&answer, "sealed-secrets-stale")),
+            ("200", Some("2")),
+            "{answer}"
+        );
+        let rotated = json_body(&answer);
+        assert_eq!((rotated["kind"].as_str(), rotated["items"].as_array().unwrap().len()), (Some(kind), 3));
+        let verify = post("/v1/verify", &rotated["items"][0].to_string(), "");
+        assert_eq!(status(&exchange(&served, &verify).await), "200");
+        let failed = json!({
+            "apiVersion": "v1", "kind": "Status", "status": "Failure",
+            "message": "the SealedSecret cannot be decrypted"
+        });
+        assert_eq!((&rotated["items"][1], &rotated["items"][2]["spec"]), (&failed, &fresh["spec"]));
+    }
+    let alone = exchange(&served, &post(STALE_ONLY, &moved.to_string(), "")).await;
+    assert_eq!((status(&alone), header(&alone, "sealed-secrets-stale")), ("500", Some("0")));
+    assert!(alone.ends_with("the SealedSecret cannot be decrypted\n"), "{alone}");
+}
+
+/// Returns a List of some 100 KB that takes 6 MB when it is parsed, and several turns.
+fn list_that_is_large_when_parsed() -> String {
+    let nested = (0..50).fold(json!(0), |inner, _| json!({"a": inner}));
+    let (key, mut objects) = (known_key(), Vec::new());
+    for number in 0..60 {
+        objects.push(sealed_with(&format!("a{number}"), &[&key]));
+    }
+    objects[0]["padding"] = vec![nested; 180].into();
+    list(&objects.iter().collect::<Vec<_>>())
+}
+
+/// Returns the memory of this process in bytes.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+}
+
+#[tokio::test]
+async fn lists_that_wait_for_their_turn_take_little_memory() {
+    let served = served_with(PATIENT, 1000, V1Data::Accepted, &["127.0.0.0/8"]).await;
+    let served = Arc::new(served);
+    let (body, before) = (list_that_is_large_when_parsed(), resident());
+    let mut answers = tokio::task::JoinSet::new();
+    for number in 0..64 {
+        let (served, whom) = (Arc::clone(&served), format!("X-Forwarded-For: 192.0.2.{}\r\n", number % 4));
+        let request = post(STALE_ONLY, &body, &whom);
+        answers.spawn(async move { status(&exchange(&served, &request).await).to_owned() });
+    }
+    let mut most = 0;
+    while !answers.is_empty() {
+        most = most.max(resident().saturating_sub(before));
+        let next = tokio::time::timeout(Duration::from_millis(5), answers.join_next()).await;
+        assert!(next.is_err() || next.is_ok_and(|answer| answer.unwrap().unwrap() == "200"));
+    }
+    assert!(most < 100 << 20, "{} MiB", most >> 20);
+}
+
+#[tokio::test]
+async fn what_is_neither_a_sealed_secret_nor_a_list_of_them_is_not_rotated() {
+    let served = served(PATIENT, 1000).await;
+    let pod = json!({"apiVersion": "v1", "kind": "Pod"});
+    let nameless = json!({"items": [serde_json::from_str::<Value>(NOTHING_SEALED).unwrap()]}).to_string();
+    let listed_in_a_list = list(&[&serde_json::from_str(&list(&[])).unwrap()]);
+    let two = format!("{NOTHING_SEALED}\n{NOTHING_SEALED}");
+    for body in
+        [list(&[&pod]), nameless, listed_in_a_list, two, pod.to_string(), "{".to_owned(), String::new()]
+    {
+        let answer = exchange(&served, &post(STALE_ONLY, &body, "")).await;
+        assert!(
+            status(&answer) == "500" && header(&answer, "sealed-secrets-key").is_none(),
+            "{body}: {answer}"
+        );
+    }
+    assert_eq!(json_body(&exchange(&served, &post(STALE_ONLY, &list(&[]), "")).await)["items"], json!([]));
+}
+
+#[tokio::test]
+async fn requests_for_stale_items_are_charged_by_their_operations_and_others_by_their_number() {
+    let (served, new, old) = served_with_old_key(1).await;
+    let few = list(&[&sealed_with("a", &[&new, &old])]);
+    for _ in 0..20 {
+        assert_eq!(status(&exchange(&served, &post(STALE_ONLY, &few, "")).await), "200");
+    }
+    let verify = post("/v1/verify?stale-only=true", NOTHING_SEALED, "");
+    assert_eq!(status(&exchange(&served, &verify).await), "200");
+    assert_eq!(status(&exchange(&served, &verify).await), "429", "the query is for rotate alone");
+    // More than a thousand operations are charged like one request, which is all there is.
+    let (served, _, old) = served_with_old_key(0).await;
+    assert_eq!(
+        status(&exchange(&served, &post(STALE_ONLY, &list_of_a_thousand_items(&old), "")).await),
+        "200"
+    );
+    let refused = exchange(&served, &post(STALE_ONLY, &few, "")).await;
+    assert_eq!((status(&refused), header(&refused, "retry-after").is_some()), ("429", true), "{refused}");
+}
+
+#[tokio::test]
+async fn a_list_of_many_objects_lets_other_clients_have_their_turn() {
+    answers_others_meanwhile(&list_of_a_thousand_items(&known_key())).await;
+}
+
+#[tokio::test]
+async fn one_object_of_many_items_lets_other_clients_have_their_turn() {
+    answers_others_meanwhile(&sealed_with("a", &[&known_key(); 1000]).to_string()).await;
+}
+
+/// Rotates this body, and asserts that requests of another client are answered meanwhile.
+async fn answers_others_meanwhile(body: &str) {
+    let ring = Arc::new(KeyRing::new(vec![known_key(), old_key()]));
+    let served = served_with_keys(PATIENT, 1000, V1Data::Accepted, &["127.0.0.0/8"], ring).await;
+    let long = post(STALE_ONLY, body, "X-Forwarded-For: 192.0.2.1\r\n");
+    let short = post("/v1/verify", NOTHING_SEALED, "X-Forwarded-For: 192.0.2.2\r\n");
+    let mut long = Box::pin(exchange(&served, &long));
+    let mut answered = 0;
+    loop {
+        tokio::select! {
+            answer = &mut long => {
+                assert_eq!(status(&answer), "200");
+                break;
+            }
+            answer = exchange(&served, &short) => {
+                assert_eq!(status(&answer), "200");
+                answered += 1;
+            }
+        }
+    }
+    assert!(answered >= 10, "{answered} requests of another client were answered meanwhile");
+}
+
+/// A client that keeps its connection open as long as the server does.
 struct Kept<'a> {
     served: &'a Served,
     stream: Option<BufReader<TcpStream>>,
@@ -361,7 +581,7 @@ impl<'a> Kept<'a> {
         Self { served, stream: None }
     }
 
-    /// Sends a request as a whole and returns the head of its answer.
+    /// Sends a complete request and returns the head of its answer.
     async fn ask(&mut self, request: &str) -> String {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
@@ -452,7 +672,8 @@ async fn a_request_with_two_lengths_is_the_last_of_its_connection() {
     }
 }
 
-/// Bytes in the kernel that were written to the sockets of this port and not read, and the number of its connections.
+/// Returns the number of written and unread bytes in the kernel for the sockets of this port, and the number of its
+/// connections.
 #[cfg(target_os = "linux")]
 fn unread(port: u16) -> (usize, usize) {
     let mut found = (0, 0);
@@ -486,18 +707,18 @@ async fn answers_that_nobody_reads_take_little_memory_and_end() {
         let mut stream = TcpStream::connect(served.address).await.unwrap();
         let whom = format!("X-Forwarded-For: 192.0.2.{number}\r\n");
         let request = post("/v1/rotate", &large, &whom);
-        // Who is the idlest must leave, or what was refused is answered.
+        // The longest idle connection is closed, or a refused request is answered.
         let _ = stream.write_all(request.as_bytes()).await;
         clients.push(stream);
     }
-    let (mut most, patience) = (0, Instant::now() + 5 * LONG);
+    let (mut most, timeouts) = (0, Instant::now() + 5 * LONG);
     loop {
         let (bytes, connections) = unread(served.address.port());
         most = most.max(bytes);
         if connections == 0 {
             break;
         }
-        assert!(Instant::now() < patience, "{connections} connections hold {bytes} bytes");
+        assert!(Instant::now() < timeouts, "{connections} connections hold {bytes} bytes");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(most > 0 && most < 100 * (64 << 10), "{most} bytes were held");
@@ -507,7 +728,7 @@ async fn answers_that_nobody_reads_take_little_memory_and_end() {
 
 #[tokio::test]
 async fn a_server_that_stops_says_so_and_answers_until_nobody_sends_to_it_any_more() {
-    let served = served(Times { farewell: LONG, ..PATIENT }, 1000).await;
+    let served = served(Times { drain: LONG, ..PATIENT }, 1000).await;
     let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
     let mut kept = Kept::new(&served);
     assert_eq!(status(&kept.ask(&ask("/readyz")).await), "200");
@@ -526,9 +747,9 @@ async fn a_server_that_has_stopped_accepts_nothing() {
     let mut idle = TcpStream::connect(served.address).await.unwrap();
     served.stop.cancel();
     assert_eq!(idle.read(&mut [0]).await.unwrap_or(0), 0);
-    let patience = Instant::now() + LONG;
+    let timeouts = Instant::now() + LONG;
     while TcpStream::connect(served.address).await.is_ok() {
-        assert!(Instant::now() < patience, "it accepts still");
+        assert!(Instant::now() < timeouts, "it accepts still");
         tokio::task::yield_now().await;
     }
 }

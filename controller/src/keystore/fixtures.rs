@@ -1,18 +1,21 @@
-//! Keys for tests: their Secrets, and what everybody may know of them.
+//! Keys for tests: their Secrets and their public views.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ObjectMeta;
 use sealed_secrets_core::crypto::{CertificateRequest, KeyPair};
-use sealed_secrets_core::rotation::{KeyFacts, KeyLabel, KeyRecord, Wish};
+use sealed_secrets_core::rotation::{DesiredState, KeyFacts, KeyLabel, KeyRecord};
 use sealed_secrets_crds::SealingKeyPhase;
 
-use super::{KeyView, KeysView};
+use super::KeyView;
+
+use super::KeysView;
 
 const KEY: &str = include_str!("../../../core/tests/data/rsa2048-pkcs1.pem");
 
-/// A certificate of the key that all these Secrets hold. Those of different `serial` numbers differ in nothing else.
+/// Returns a certificate of the key that all these Secrets contain. Certificates with different `serial` numbers differ
+/// in nothing else.
 pub(crate) fn certificate(serial: u8) -> String {
     let request = CertificateRequest {
         common_name: String::new(),
@@ -24,7 +27,7 @@ pub(crate) fn certificate(serial: u8) -> String {
     request.self_sign(&key).unwrap().pem().to_owned()
 }
 
-/// A key Secret in its first version.
+/// Returns a key Secret in its first version.
 pub(crate) fn key_secret(name: &str, certificate: &str) -> Secret {
     let field = |name: &str, pem: &str| (name.to_owned(), ByteString(pem.as_bytes().to_vec()));
     let metadata = ObjectMeta {
@@ -41,7 +44,8 @@ pub(crate) fn moment(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-/// A key that was made at second 10. Those whose names begin with another letter have another fingerprint.
+/// Returns a key that was created at second 10. Keys whose names begin with different letters have different
+/// fingerprints.
 pub(crate) fn key(name: &str, phase: SealingKeyPhase) -> KeyView {
     let fingerprint = format!("SHA256:{}A", name[..1].repeat(42)).parse().unwrap();
     let made = moment(10);
@@ -51,8 +55,8 @@ pub(crate) fn key(name: &str, phase: SealingKeyPhase) -> KeyView {
         facts: Some(facts),
         label: KeyLabel::Active,
         created: made,
-        wish: Wish::Active,
-        wish_since: None,
+        desired: DesiredState::Active,
+        state_since: None,
         compromised_since: None,
         decrypt_until: None,
         off_ring_since: None,
@@ -61,21 +65,21 @@ pub(crate) fn key(name: &str, phase: SealingKeyPhase) -> KeyView {
     KeyView { record, uid: format!("uid of {name}"), certificate: None, problem: None, phase }
 }
 
-/// These keys, led by the one that is said to be the primary, with nothing wanted and nothing in the way.
+/// Returns a view of these keys, whose primary is the one in that phase, with no trigger and no blocker.
 pub(crate) fn view(keys: Vec<KeyView>) -> KeysView {
     let primary = keys.iter().find(|key| key.phase == SealingKeyPhase::Primary);
     KeysView {
         primary: primary.map(|key| key.record.name.clone()),
         keys,
-        wanted: None,
-        hindrance: None,
+        due_trigger: None,
+        blocker: None,
         blocked: Vec::new(),
         read_only: false,
         suspended: false,
         activation_delay: SignedDuration::ZERO,
         next: None,
         due_since: None,
-        ended: None,
-        heeded: None,
+        expired_at: None,
+        observed_policy: None,
     }
 }

@@ -1,345 +1,267 @@
-//! The key Secrets: the only part that reads and makes them, and the publisher of key rings.
+//! Key Secrets: the only module that reads and writes them, and the publisher of key rings.
 //!
-//! Each turn lists the key Secrets, publishes the ring made of them, plans from that very list, and makes at most one key.
-//! A new key is served only when a later list has shown it, so it is stored before anyone seals with it (key-rotation rule 6).
+//! Each turn lists the key Secrets, publishes the ring of this list, plans from the same list, and generates at most
+//! one key.
+//! A replica that follows a leader lists, plans and publishes, and writes nothing.
+//! A new key is served only after a later list contains it, so it is stored before anyone seals with it
+//! (docs/rotation-rules.md, rule 6).
 
-mod attempts;
-mod change;
-mod deletion;
+mod clock;
+pub(crate) mod effective_policy;
+mod error;
+pub(crate) mod events;
 #[cfg(test)]
 pub(crate) mod fixtures;
-mod guidance;
-mod key_watch;
-mod load;
-mod make;
-mod news;
-mod publish;
-mod readings;
-mod rules;
-mod skew;
+mod generate;
+mod inputs;
+pub(crate) mod list;
+pub(crate) mod publish;
+mod secrets;
 mod view;
+mod writer;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::rotation::{Blocked, Generation, KeyRecord, Need, Plan, plan};
-use sealed_secrets_crds::SealingKeyPolicy;
-use thiserror::Error;
+use sealed_secrets_core::rotation::{Change, Plan, due_since, next_rotation, plan};
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
 use crate::args::Args;
-use crate::home::Home;
-use crate::key_list::KeyList;
-use crate::metrics::Metrics;
-use crate::own_kinds::Followed;
-use crate::usage::{Ledger, Usage};
-use crate::{client, clock};
-use attempts::Attempts;
-use change::Writes;
-pub(crate) use guidance::{Guidance, Wishes};
-use guidance::{in_force, need_changed, policy_changed, wished};
-use load::Keys;
-use make::Successor;
-use news::news;
-use publish::publish;
-use readings::Readings;
-use rules::Rules;
-use skew::{Skew, timeless};
-pub(crate) use view::{Heeded, Hindrance, KeyView, KeysView, told};
+use crate::keystore::list::refresh::KeyRefresh;
+use crate::leadership::Leadership;
+use clock::Clock;
+use effective_policy::EffectivePolicy;
+use error::KeystoreError;
+use generate::generator::Generator;
+pub(crate) use inputs::{DesiredStates, Inputs};
+use inputs::{PolicyInput, UsageInput, changed};
+use list::lister::{Keys, Lister};
+use publish::Publisher;
+use secrets::Secrets;
+pub(crate) use view::{Blocker, KeyView, KeysView, ObservedPolicy, describe};
+use view::{expired_at, external_trigger};
+use writer::Writer;
+use writer::deletion::DeletionCheck;
 
-/// The list is read at least this often, for where watching is not allowed, and after a failure.
+/// Longest time between two lists, for clusters in which watching is denied, and after a failure.
 const POLL: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(2);
-/// For the API server to say which policy is in force, before the first turn.
-const FOR_POLICY: Duration = Duration::from_secs(5);
+/// Time for the API server to report the policy in force, before the first turn.
+const POLICY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a turn failed; the next one tries again. No variant carries key material.
-#[derive(Debug, Error)]
-enum KeystoreError {
-    #[error("key Secrets in namespace {namespace}: {}", client::in_words(cause))]
-    Api { namespace: String, cause: kube::Error },
-    #[error("the API server's clock cannot be seen: {}", client::in_words(.0))]
-    Clock(kube::Error),
-    #[error("the task that reads key Secrets ended early")]
-    Reading,
-    #[error("a key could not be made: {0}")]
-    Making(String),
-    #[error(
-        "no free name for a new key Secret among {0}; delete unusable Secrets that begin with the key prefix"
-    )]
-    NoFreeName(u32),
-    #[error(
-        "key Secret {successor} succeeds {newest} and is not newer, so neither is what is asked for; label one of the two retired, and another is made"
-    )]
-    NotNewer { successor: String, newest: String },
-    #[error("the name of the new key Secret is said to be taken, and no list shows that Secret")]
-    NotShown,
-}
-
-/// What new keys are like, and which Secrets hold the old ones.
+/// The reconcile loop of key Secrets. Each of its parts owns the state that it changes.
 pub(crate) struct Keystore {
-    client: Client,
-    secrets: Api<Secret>,
-    namespace: String,
-    home: Home,
-    flags: Rules,
-    /// The flags, and over them the policy that was in force when the last turn began.
-    rules: Rules,
-    /// That policy, without what others write in it.
-    policy: Option<SealingKeyPolicy>,
-    labels: BTreeMap<String, String>,
-    annotations: BTreeMap<String, String>,
-    policies: watch::Receiver<Followed<SealingKeyPolicy>>,
-    wishes: watch::Receiver<Wishes>,
-    usage: watch::Receiver<Usage>,
-    ledger: Arc<Ledger>,
-    publisher: watch::Sender<Option<Arc<KeyRing>>>,
-    views: watch::Sender<Option<Arc<KeysView>>>,
-    key_list: Arc<KeyList>,
-    metrics: Arc<Metrics>,
-    attempts: Attempts,
-    skew: Skew,
-    /// What the last turn could not do to a key Secret, and why.
-    undone: Option<String>,
-    /// Whether SIGUSR1 asks for a key, and the moment is not known yet.
-    signalled: bool,
-    /// Whether what was planned last depends on what needs each key.
-    needs_need: bool,
-    /// What the key Secrets of the last list hold.
-    readings: Arc<Readings>,
-    /// Whether key Secrets may not be changed; told once.
-    read_only: bool,
+    policy: PolicyInput,
+    desired_states: watch::Receiver<DesiredStates>,
+    usage: UsageInput,
+    lister: Lister,
+    publisher: Publisher,
+    clock: Clock,
+    writer: Writer,
+    generator: Generator,
+    leadership: Leadership,
+    /// The term of this replica at the last turn, if it led.
+    term: Option<u64>,
+    /// True if SIGUSR1 requested a key, and the request was not dated by the API server's time yet.
+    is_signalled: bool,
 }
 
 impl Keystore {
     pub(crate) fn new(
-        client: Client,
+        client: &Client,
         args: &Args,
         namespace: &str,
-        guidance: Guidance,
-        metrics: Arc<Metrics>,
+        inputs: Inputs,
+        leadership: Leadership,
     ) -> Self {
+        let api = Api::namespaced(client.clone(), namespace);
+        let secrets = Secrets { api, namespace: namespace.to_owned() };
+        // A policy with another prefix does not change the name of the legacy Secret, whose key would otherwise no
+        // longer decrypt.
+        let legacy_name = args.key_prefix.clone();
         Self {
-            secrets: Api::namespaced(client.clone(), namespace),
-            home: Home::new(client.clone(), namespace),
-            client,
-            namespace: namespace.to_owned(),
-            flags: Rules::of_flags(args),
-            rules: Rules::of_flags(args),
-            policy: None,
-            labels: args.privatekey_labels.clone(),
-            annotations: args.privatekey_annotations.clone(),
-            policies: guidance.policies,
-            wishes: guidance.wishes,
-            usage: guidance.ledger.subscribe(),
-            ledger: guidance.ledger,
-            publisher: watch::Sender::new(None),
-            views: watch::Sender::new(None),
-            key_list: Arc::default(),
-            metrics,
-            attempts: Attempts::default(),
-            skew: Skew::default(),
-            undone: None,
-            signalled: false,
-            needs_need: false,
-            readings: Arc::default(),
-            read_only: false,
+            policy: PolicyInput::new(EffectivePolicy::of_flags(args), inputs.policies),
+            desired_states: inputs.desired_states,
+            usage: UsageInput::new(client.clone(), inputs.key_usage),
+            lister: Lister::new(client.clone(), secrets.clone(), legacy_name),
+            publisher: Publisher::new(client.clone(), namespace, args.lease_duration() * 2),
+            clock: Clock::new(client.clone()),
+            writer: Writer::new(secrets.clone()),
+            generator: Generator::new(client.clone(), secrets, args),
+            leadership,
+            term: None,
+            is_signalled: false,
         }
     }
 
-    /// Follows the latest ring.
+    /// Returns a receiver of the latest ring.
     pub(crate) fn subscribe(&self) -> watch::Receiver<Option<Arc<KeyRing>>> {
-        self.publisher.subscribe()
+        self.publisher.rings()
     }
 
-    /// Follows what everybody may know of the keys.
+    /// Returns a receiver of the public view of the keys.
     pub(crate) fn views(&self) -> watch::Receiver<Option<Arc<KeysView>>> {
-        self.views.subscribe()
+        self.publisher.views()
     }
 
-    /// How to ask for a list of the key Secrets, and when the last one was made.
-    pub(crate) fn key_list(&self) -> Arc<KeyList> {
-        Arc::clone(&self.key_list)
+    /// Returns the handle that requests a list of the key Secrets and records the last one.
+    pub(crate) fn key_refresh(&self) -> Arc<KeyRefresh> {
+        Arc::clone(self.publisher.refresh())
     }
 
-    /// Never ends: a turn whenever a key Secret, the policy, a wish or a need changes, the plan says so, somebody asks for a list,
-    /// or the polling interval is over. A signal of `asked` asks for a key that is not older than that moment.
-    pub(crate) async fn run(mut self, mut asked: Signal) {
-        let changes = key_watch::changes(&self.client, &self.namespace, self.legacy_name());
-        futures::pin_mut!(changes);
-        let key_list = Arc::clone(&self.key_list);
-        let known = self.policies.wait_for(|policies| *policies != Followed::Unknown);
-        // Where that cannot be told, keys are served at least.
-        let _ = tokio::time::timeout(FOR_POLICY, known).await;
-        let mut said = None;
+    /// Runs the loop. Never returns. A turn follows each change of a key Secret, of the policy, of a desired state, of
+    /// the usage and of the leadership, each due time of the plan, each request for a list, and the polling interval. A
+    /// `signal` requests a key that is not older than the signal.
+    pub(crate) async fn run(mut self, mut signal: Signal) {
+        let key_changes = self.lister.changes();
+        futures::pin_mut!(key_changes);
+        let refresh = self.key_refresh();
+        // If the policy remains unknown, keys are at least served.
+        let _ = tokio::time::timeout(POLICY_TIMEOUT, self.policy.until_known()).await;
+        let mut last_error = None;
         loop {
             let outcome = self.turn().await;
-            let error = outcome.as_ref().err().map(ToString::to_string);
-            if let Some(error) = error.as_ref().filter(|error| said.as_ref() != Some(*error)) {
+            // A write that was not sent because the term has ended is no error: the next leader makes it.
+            let has_same_term = self.leadership.active_term(Instant::now()) == self.term;
+            let error = outcome.as_ref().err().filter(|_| has_same_term).map(ToString::to_string);
+            if let Some(error) = error.as_ref().filter(|error| last_error.as_ref() != Some(*error)) {
                 tracing::error!("{error}");
             }
-            said = error;
+            last_error = error;
             let wait = outcome.unwrap_or(RETRY);
             // A change and the end of the wait lead to the same turn.
             tokio::select! {
-                _ = changes.next() => {}
+                _ = key_changes.next() => {}
                 () = tokio::time::sleep(wait) => {}
-                () = key_list.asked() => {}
-                () = policy_changed(&mut self.policies, self.policy.as_ref()) => {}
-                () = wished(&mut self.wishes) => {}
-                () = need_changed(&mut self.usage, self.needs_need) => {}
-                _ = asked.recv() => {
-                    tracing::info!("SIGUSR1: a new key is asked for");
-                    self.signalled = true;
-                }
+                () = refresh.asked() => {}
+                () = self.policy.changed() => {}
+                () = changed(&mut self.desired_states) => {}
+                () = self.usage.changed() => {}
+                () = self.leadership.active_term_changed(self.term) => {}
+                _ = signal.recv() => self.take_signal(),
             }
         }
     }
 
-    /// Lists, plans, publishes, and does what the plan says: changes of keys first, and when there are none at most one new key.
-    /// What depends on the time waits while the clock here is off. Returns how long to wait at most.
+    /// Takes SIGUSR1. Only the leader generates keys, so that signalling every Pod requests one.
+    fn take_signal(&mut self) {
+        self.is_signalled = self.leadership.active_term(Instant::now()).is_some();
+        if self.is_signalled {
+            tracing::info!("SIGUSR1: a new key is requested");
+        } else {
+            let leader = self.leadership.leader().unwrap_or_else(|| "no replica".to_owned());
+            tracing::info!(
+                "SIGUSR1: no key is requested, because this replica does not lead: the leader is {leader}"
+            );
+        }
+    }
+
+    /// Lists, plans and publishes; the leader also executes the plan. Returns the longest wait before the next turn.
     async fn turn(&mut self) -> Result<Duration, KeystoreError> {
         let begun = Instant::now();
+        self.term = self.leadership.active_term(begun);
         self.date_signal().await?;
-        let policy_is_known = self.heed_policy();
-        let keys = self.load().await?;
-        let now = clock::now();
-        let records = keys.records();
-        let need = self.usage.borrow_and_update().need.clone();
-        let plan = plan(&self.rules.rotation, &records, need.as_ref(), now);
-        publish(&self.publisher, keys.ring(plan.primary.as_deref()));
-        self.key_list.published(begun);
+        // A desired state that cannot be copied now is copied by the next turn, which a failure delays.
+        self.desired_states.mark_unchanged();
+        let policy_is_known = self.policy.observe();
+        let keys = self.lister.load(self.policy.effective().order_by).await?;
+        let now = crate::clock::now();
+        let usage = self.usage.report();
+        let rotation = &self.policy.effective().rotation;
+        let plan = plan(rotation, keys.records(), usage.as_ref(), now);
+        self.publisher.publish_ring(keys.ring(plan.primary.as_deref()), begun);
         if !policy_is_known {
             return Ok(RETRY);
         }
-        self.ask_for_need(&records, need.as_ref(), &plan, now);
-        let timeless = timeless(&self.rules.rotation, &records, need.as_ref(), &plan);
-        let looked = self.look_at_clock(&plan, &timeless, &records, now).await;
-        let trusts_clock = looked.is_ok() && !self.skew.is_off();
-        self.show(&keys, &records, &plan, now).await;
-        self.key_list.shown(begun);
-        let changes = if trusts_clock { &plan.changes } else { &timeless };
-        let mut writes = Writes::default();
-        self.copy_wishes(&keys, &mut writes).await;
-        if !writes.made {
-            self.apply(changes, &keys, &mut writes).await;
+        self.usage.follow(plan.follows_usage, usage.is_some());
+        let clock_check = self.clock.check(&plan, rotation, keys.records(), now).await;
+        let prefix = &self.policy.effective().generation_config.prefix;
+        let view = self.view(&keys, &plan, now);
+        self.publisher.publish_view(view, prefix, now, begun, self.term.is_some()).await;
+        if self.term.is_none() {
+            self.generator.forget_failures();
+            return clock_check.map(|()| self.until_due(&plan, now));
         }
-        let is_news = self.undone.is_some() != writes.undone.is_some();
-        if writes.made {
-            self.undone = writes.undone.or(self.undone.take());
-            return Ok(Duration::ZERO);
-        }
-        self.undone = writes.undone;
-        let mut wait = if is_news { Duration::ZERO } else { self.until_due(&plan, now) };
-        match plan.generate {
-            Some(generation) if trusts_clock => wait = wait.min(self.attempt(&records, generation).await),
-            Some(_) => {}
-            None => self.attempts.forget(),
-        }
-        looked?;
-        writes.failed.map_or(Ok(wait), Err)
+        self.act(&keys, &plan, clock_check, now).await
     }
 
-    /// How long to wait at most if nothing is done.
-    fn until_due(&self, plan: &Plan, now: Timestamp) -> Duration {
-        let due = plan.look_again_at.and_then(|moment| Duration::try_from(moment.duration_since(now)).ok());
-        due.into_iter().chain(self.skew.next_look(Instant::now())).fold(POLL, Duration::min)
-    }
-
-    /// Turns a signal into a request for a key that is not older than now, by the API server's clock as all requests are.
+    /// Turns a signal into a request for a key that is not older than now, by the API server's clock like all requests.
     async fn date_signal(&mut self) -> Result<(), KeystoreError> {
-        if self.signalled {
-            let date = clock::of_api_server(&self.client).await.map_err(KeystoreError::Clock)?;
-            self.flags.rotation.requests.push(date.unwrap_or_else(clock::now));
-            self.signalled = false;
+        if self.is_signalled {
+            let date = self.clock.of_api_server().await?;
+            self.policy.request(date.unwrap_or_else(crate::clock::now));
+            self.is_signalled = false;
         }
         Ok(())
     }
 
-    /// Takes the rules of the policy in force. Returns whether it is known which one that is, if any.
-    fn heed_policy(&mut self) -> bool {
-        // What cannot be copied now is copied by the next turn, which a failure puts off.
-        self.wishes.mark_unchanged();
-        let policies = self.policies.borrow_and_update();
-        let known = !matches!(*policies, Followed::Unknown | Followed::Denied);
-        self.policy = in_force(&policies);
-        drop(policies);
-        self.rules =
-            self.policy.as_ref().map_or_else(|| self.flags.clone(), |policy| self.flags.under(policy));
-        known
-    }
-
-    /// Asks for a whole view where a key would retire or be deleted if nothing needed it.
-    fn ask_for_need(&mut self, records: &[KeyRecord], need: Option<&Need>, planned: &Plan, now: Timestamp) {
-        let nothing_needed = plan(&self.rules.rotation, records, Some(&Need::default()), now);
-        let all_needed = Need {
-            used: records.iter().filter_map(|key| Some(key.facts.as_ref()?.fingerprint.clone())).collect(),
-            ..Need::default()
-        };
-        let all_needed = plan(&self.rules.rotation, records, Some(&all_needed), now);
-        self.needs_need = nothing_needed.changes != all_needed.changes
-            || planned
-                .blocked
-                .iter()
-                .any(|blocked| matches!(blocked, Blocked::ViewNotWhole(_) | Blocked::Retention));
-        if self.needs_need && need.is_none() {
-            self.ledger.want_whole_view();
+    /// Changes key Secrets and, if nothing is to be changed, generates at most one key. Changes that require the clock
+    /// wait while the clock here is off. Returns the longest wait before the next turn.
+    async fn act(
+        &mut self,
+        keys: &Keys,
+        plan: &Plan,
+        clock_check: Result<(), KeystoreError>,
+        now: Timestamp,
+    ) -> Result<Duration, KeystoreError> {
+        let trusts_clock = clock_check.is_ok() && !self.clock.skew.is_off();
+        let may_be_made = |change: &&Change| trusts_clock || !change.requires.clock;
+        let changes = plan.changes.iter().filter(may_be_made);
+        let desired_states = self.desired_states.borrow().clone();
+        let policy = self.policy.effective();
+        let deletions = DeletionCheck::new(&self.usage, self.publisher.ring(), &policy.rotation);
+        let writes = self.writer.write(&desired_states, changes, keys, &deletions).await;
+        if writes.made {
+            return Ok(Duration::ZERO);
         }
-    }
-
-    /// Makes a successor, unless the last attempt has failed a moment ago. Returns how long to wait at most.
-    async fn attempt(&mut self, records: &[KeyRecord], generation: Generation) -> Duration {
-        let wait = self.attempts.wait(Instant::now());
-        if !wait.is_zero() {
-            return wait;
-        }
-        match self.make_successor(records, generation).await {
-            // Until the next list counts it, or another is made after a pause only: it may have been changed on its way.
-            Ok(Successor::Ours) => {
-                self.attempts.yielded(&KeystoreError::NotShown, Instant::now());
-                Duration::ZERO
+        let mut wait = if writes.error_changed { Duration::ZERO } else { self.until_due(plan, now) };
+        match plan.generate {
+            Some(generation) if trusts_clock => {
+                let config = &policy.generation_config;
+                wait = wait.min(self.generator.attempt(config, keys.records(), generation).await);
             }
-            // Whether what somebody else has made is what was wanted, the next list shows.
-            Ok(Successor::Theirs) => self.attempts.yielded(&KeystoreError::NotShown, Instant::now()),
-            Err(error) => {
-                tracing::error!("{error}");
-                self.attempts.failed(&error, Instant::now());
-                Duration::ZERO
-            }
+            Some(_) => {}
+            None => self.generator.forget_failures(),
+        }
+        clock_check?;
+        writes.failed.map_or(Ok(wait), Err)
+    }
+
+    /// Returns the longest wait if the plan is unchanged.
+    fn until_due(&self, plan: &Plan, now: Timestamp) -> Duration {
+        let due = plan.look_again_at.and_then(|moment| Duration::try_from(moment.duration_since(now)).ok());
+        due.into_iter().chain(self.clock.skew.next_check(Instant::now())).fold(POLL, Duration::min)
+    }
+
+    fn view(&self, keys: &Keys, plan: &Plan, now: Timestamp) -> KeysView {
+        let rotation = &self.policy.effective().rotation;
+        let views = keys.views(plan.primary.as_deref());
+        KeysView {
+            expired_at: expired_at(&views, plan.primary.as_deref(), self.clock.skew.time_of_api_server(now)),
+            keys: views,
+            primary: plan.primary.clone(),
+            due_trigger: plan
+                .generate
+                .map(|generation| generation.trigger)
+                .or_else(|| external_trigger(plan)),
+            blocker: self.blocker(plan),
+            blocked: plan.blocked.clone(),
+            read_only: self.writer.is_read_only(),
+            suspended: rotation.suspended,
+            activation_delay: rotation.activation_delay,
+            next: next_rotation(rotation, keys.records(), now),
+            due_since: due_since(rotation, keys.records(), now),
+            observed_policy: self.policy.observed(keys.records()),
         }
     }
 
-    /// Publishes what everybody may know, and tells what is new in it.
-    async fn show(&mut self, keys: &Keys, records: &[KeyRecord], plan: &Plan, now: Timestamp) {
-        let view = Arc::new(self.view(keys, records, plan, now));
-        self.metrics.keys().note(&view, now);
-        let before = self.views.borrow().clone();
-        if before.as_ref() == Some(&view) {
-            return;
-        }
-        self.views.send_replace(Some(Arc::clone(&view)));
-        let told = before.as_deref().and_then(KeysView::told_of_end);
-        if let Some(message) = view.told_of_end().filter(|message| told.as_ref() != Some(message)) {
-            tracing::warn!("{message}");
-        }
-        let news = news(before.as_deref(), &view, &self.rules.making.prefix, now);
-        self.tell(news, &view).await;
-    }
-
-    /// Name of the Secret without label that holds the key of upstream's first versions. A policy that names new keys otherwise
-    /// does not change it, or that key would open no more.
-    fn legacy_name(&self) -> &str {
-        &self.flags.making.prefix
-    }
-
-    fn api_error(&self, cause: kube::Error) -> KeystoreError {
-        KeystoreError::Api { namespace: self.namespace.clone(), cause }
+    fn blocker(&self, plan: &Plan) -> Option<Blocker> {
+        let generation = || plan.generate.and_then(|_| self.generator.blocker());
+        self.clock.skew.blocker().or_else(generation).or_else(|| self.writer.blocker())
     }
 }

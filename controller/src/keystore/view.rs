@@ -1,95 +1,91 @@
-//! What everybody may know of the keys and of their rotation. Nothing in it is secret.
+//! The public view of the keys and their rotation. It contains no secrets.
 
 use jiff::{SignedDuration, Timestamp};
 use sealed_secrets_core::crypto::SealingCertificate;
 use sealed_secrets_core::rotation::{
-    Blocked, Compromised, KeyLabel, KeyRecord, Occasion, Plan, activation_time, due_since, next_rotation,
+    Blocked, Compromised, KeyLabel, KeyRecord, Plan, Trigger, activation_time,
 };
 use sealed_secrets_crds::SealingKeyPhase;
 use sealed_secrets_crds::names::ROTATE_REQUESTED_AT_ANNOTATION;
 
-use super::Keystore;
-use super::guidance::heeded;
-use super::load::Keys;
-
-/// One key Secret.
+/// A key Secret.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct KeyView {
     pub(crate) record: KeyRecord,
-    /// Of the Secret.
+    /// UID of the Secret.
     pub(crate) uid: String,
-    /// When it can be handed out.
+    /// The certificate, if it can be served.
     pub(crate) certificate: Option<SealingCertificate>,
-    /// What is wrong with it.
+    /// The defect of the key.
     pub(crate) problem: Option<String>,
     pub(crate) phase: SealingKeyPhase,
 }
 
-/// Why something is not done although it is due.
+/// The reason why a due step is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Hindrance {
-    /// This clock is so many seconds ahead of the API server's.
+pub(crate) enum Blocker {
+    /// Number of seconds by which this clock is ahead of the API server's.
     ClockSkew(i64),
-    /// Attempts have failed; the last one so.
-    Failed { attempts: u32, why: String },
-    /// This key Secret could not be changed, for this reason.
-    Undone(String),
+    /// Number of failed attempts, and the error of the last one.
+    Failed { attempts: u32, cause: String },
+    /// The error of a write to a key Secret.
+    WriteFailed(String),
 }
 
-impl Hindrance {
-    /// In words, the reason first.
-    pub(crate) fn told(&self) -> String {
+impl Blocker {
+    /// Returns the message, which begins with the reason.
+    pub(crate) fn describe(&self) -> String {
         match self {
-            Self::ClockSkew(_) => "ClockSkew: the clock here is more than 5 minutes away from the API server's, so no key is made, activated, retired or deleted; set the clock".to_owned(),
-            Self::Failed { why, .. } => format!("a key could not be made, and it is tried again: {why}"),
-            Self::Undone(what) => {
-                format!("a key Secret could not be changed as is due, and it is tried again: {what}")
+            Self::ClockSkew(_) => "ClockSkew: the controller's clock is more than 5 minutes away from the API server's, so no key is generated, activated, retired or deleted; correct the clock".to_owned(),
+            Self::Failed { cause, .. } => format!("the generation of a key failed and is retried: {cause}"),
+            Self::WriteFailed(what) => {
+                format!("a due change of a key Secret failed and is retried: {what}")
             }
         }
     }
 }
 
-/// All key Secrets of one list, and what was planned from it.
+/// All key Secrets of one list, and the plan made from it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct KeysView {
     pub(crate) keys: Vec<KeyView>,
-    /// Name of the key Secret that leads.
+    /// Name of the primary key's Secret.
     pub(crate) primary: Option<String>,
-    /// Why a key is to be made, if one is.
-    pub(crate) wanted: Option<Occasion>,
-    pub(crate) hindrance: Option<Hindrance>,
+    /// The reason why a key is due, if one is.
+    pub(crate) due_trigger: Option<Trigger>,
+    pub(crate) blocker: Option<Blocker>,
     pub(crate) blocked: Vec<Blocked>,
-    /// Whether key Secrets may not be changed.
+    /// True if key Secrets may not be changed.
     pub(crate) read_only: bool,
     pub(crate) suspended: bool,
     pub(crate) activation_delay: SignedDuration,
-    /// When the next key is due.
+    /// The time at which the next key is due.
     pub(crate) next: Option<Timestamp>,
-    /// Since when one is due.
+    /// The time since which a key has been due.
     pub(crate) due_since: Option<Timestamp>,
-    /// When the certificate of the key that leads has ended, if it has.
-    pub(crate) ended: Option<Timestamp>,
-    /// What was heeded of the policy in force.
-    pub(crate) heeded: Option<Heeded>,
+    /// The end of validity of the primary key's certificate, if it has passed.
+    pub(crate) expired_at: Option<Timestamp>,
+    /// The version of the policy in force that the plan is based on.
+    pub(crate) observed_policy: Option<ObservedPolicy>,
 }
 
 /// The version of the policy in force from which a plan was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Heeded {
+pub(crate) struct ObservedPolicy {
     pub(crate) uid: String,
     pub(crate) generation: Option<i64>,
-    /// What its annotation asks for, if that is done.
+    /// The request of its annotation, if it was fulfilled.
     pub(crate) handled_request: Option<String>,
-    /// What its annotation says, if that is no time.
+    /// The text of its annotation, if it is not a time.
     pub(crate) malformed_request: Option<String>,
 }
 
-impl Heeded {
-    /// What is wrong with the annotation, in words.
-    pub(crate) fn told_of_request(&self) -> Option<String> {
+impl ObservedPolicy {
+    /// Returns the message about a malformed annotation.
+    pub(crate) fn describe_request(&self) -> Option<String> {
         let text: String = self.malformed_request.as_ref()?.chars().take(60).collect();
         Some(format!(
-            "MalformedRequest: annotation {ROTATE_REQUESTED_AT_ANNOTATION} is {text:?} and no time such as 2026-11-20T09:00:00Z, so it asks for nothing"
+            "MalformedRequest: annotation {ROTATE_REQUESTED_AT_ANNOTATION} is {text:?}, which is not a time such as 2026-11-20T09:00:00Z, so it is ignored"
         ))
     }
 }
@@ -103,62 +99,38 @@ impl KeysView {
         self.key(self.primary.as_deref()?)
     }
 
-    /// The key that waits longest for its activation, and when that is over.
+    /// Returns the pending key with the longest wait for its activation, and the time of its activation.
     pub(crate) fn pending(&self) -> Option<(&KeyView, Timestamp)> {
         let waiting = self.keys.iter().filter(|key| key.phase == SealingKeyPhase::Pending);
         let activation = |key: &KeyView| activation_time(&key.record, self.activation_delay);
         waiting.map(|key| (key, activation(key))).min_by_key(|(key, time)| (*time, key.record.name.clone()))
     }
 
-    /// That the certificate of the key that leads has ended, in words.
-    pub(crate) fn told_of_end(&self) -> Option<String> {
-        let (name, ended) = (self.primary.as_ref()?, self.ended?);
+    /// Returns the message that the certificate of the primary key has expired.
+    pub(crate) fn describe_expiry(&self) -> Option<String> {
+        let (name, expired_at) = (self.primary.as_ref()?, self.expired_at?);
         Some(format!(
-            "the certificate that is offered for sealing has expired: kubeseal refuses that of {name} since {ended}. Have a new key made, for example with `kubeseal keys rotate`; what was sealed to this one still opens"
+            "the certificate that is offered for sealing has expired: kubeseal refuses that of {name} since {expired_at}. Request a new key, for example with `kubeseal keys rotate`; items that were sealed with this one still decrypt"
         ))
     }
 }
 
-impl Keystore {
-    /// What everybody may know after this plan.
-    pub(super) fn view(&self, keys: &Keys, records: &[KeyRecord], plan: &Plan, now: Timestamp) -> KeysView {
-        let rotation = &self.rules.rotation;
-        let external = plan.blocked.iter().find_map(|blocked| match blocked {
-            Blocked::ExternalKeys(occasion) => Some(*occasion),
-            _ => None,
-        });
-        let keys = keys.views(plan.primary.as_deref());
-        KeysView {
-            ended: ended(&keys, plan.primary.as_deref(), self.skew.time_of_api_server(now)),
-            keys,
-            primary: plan.primary.clone(),
-            wanted: plan.generate.map(|generation| generation.occasion).or(external),
-            hindrance: self.hindrance(plan),
-            blocked: plan.blocked.clone(),
-            read_only: self.read_only,
-            suspended: rotation.suspended,
-            activation_delay: rotation.activation_delay,
-            next: next_rotation(rotation, records, now),
-            due_since: due_since(rotation, records, now),
-            heeded: self.policy.as_ref().map(|policy| heeded(policy, records)),
-        }
-    }
-
-    fn hindrance(&self, plan: &Plan) -> Option<Hindrance> {
-        let of_making = plan.generate.and_then(|_| self.attempts.hindrance());
-        let of_changes = || self.undone.clone().map(Hindrance::Undone);
-        self.skew.hindrance().or(of_making).or_else(of_changes)
-    }
+/// Returns the reason why a key is due that must be added externally.
+pub(super) fn external_trigger(plan: &Plan) -> Option<Trigger> {
+    plan.blocked.iter().find_map(|blocked| match blocked {
+        Blocked::ExternalKeys(trigger) => Some(*trigger),
+        _ => None,
+    })
 }
 
-/// When the certificate of the key that leads has ended; `None` while it is valid.
-fn ended(keys: &[KeyView], primary: Option<&str>, now: Timestamp) -> Option<Timestamp> {
-    let leads = |key: &&KeyView| primary == Some(&key.record.name);
-    let not_after = keys.iter().find(leads)?.certificate.as_ref()?.not_after();
+/// Returns the end of validity of the primary key's certificate; `None` while it is valid.
+pub(super) fn expired_at(keys: &[KeyView], primary: Option<&str>, now: Timestamp) -> Option<Timestamp> {
+    let is_primary = |key: &&KeyView| primary == Some(&key.record.name);
+    let not_after = keys.iter().find(is_primary)?.certificate.as_ref()?.not_after();
     (not_after < now).then_some(not_after)
 }
 
-/// What a key does.
+/// Returns the phase of a key.
 pub(super) fn phase_of(
     record: &KeyRecord,
     primary: Option<&str>,
@@ -177,32 +149,32 @@ pub(super) fn phase_of(
     }
 }
 
-/// What is not done and why, for people, the reason first.
-pub(crate) fn told(blocked: &Blocked) -> String {
+/// Returns the message about a blocked step, which begins with the reason.
+pub(crate) fn describe(blocked: &Blocked) -> String {
     match blocked {
         Blocked::ExternalKeys(_) => {
-            "ExternalKeys: a new key is wanted, and keySource is External; add a key Secret".to_owned()
+            "ExternalKeys: a new key is due, but keySource is External; add a key Secret".to_owned()
         }
         Blocked::Pin(name) => {
             format!(
-                "PinIgnored: {name} cannot be offered for sealing, so the newest key is; correct primary.pin"
+                "PinIgnored: {name} cannot be the primary key, so the newest key is; correct primary.pin"
             )
         }
-        Blocked::RetiresWhileLeading(name) => {
+        Blocked::RetiresWhilePrimary(name) => {
             format!(
-                "RetiresWhileLeading: {name} is to retire and is the primary; it retires when another key leads"
+                "RetiresWhileLeading: {name} is to be retired but is the primary key; it is retired once another key is primary"
             )
         }
         Blocked::RetiresWhileUsed(name) => {
             format!(
-                "RetiresWhileUsed: {name} is to retire and is needed; it retires when nothing in this cluster is sealed to it"
+                "RetiresWhileUsed: {name} is to be retired but is needed; it is retired once no item in this cluster is sealed with it"
             )
         }
-        Blocked::ViewNotWhole(name) => format!(
-            "ViewNotWhole: {name} does not retire and is not deleted before every SealedSecret of the cluster was opened; that takes all namespaces, no --label-selector, and no item that does not open"
+        Blocked::UsageIncomplete(name) => format!(
+            "ViewNotWhole: {name} is neither retired nor deleted until every item of every SealedSecret of the cluster has been decrypted; this requires all namespaces, no --label-selector, and no item that cannot be decrypted"
         ),
         Blocked::Retention => {
-            "ViewNotWhole: no unused key retires before every SealedSecret of the cluster was opened; that takes all namespaces, no --label-selector, and no item that does not open".to_owned()
+            "ViewNotWhole: no unused key retires until every item of every SealedSecret of the cluster has been decrypted; this requires all namespaces, no --label-selector, and no item that cannot be decrypted".to_owned()
         }
     }
 }
@@ -212,18 +184,18 @@ mod tests {
     use super::super::fixtures::{self, key, moment};
     use super::*;
 
-    /// A key whose certificate ends an hour after 1970 began.
+    /// Returns a key whose certificate ends an hour after 1970 began.
     fn key_that_ends(name: &str) -> KeyView {
         let certificate = SealingCertificate::from_pem(fixtures::certificate(1).as_bytes()).unwrap();
         KeyView { certificate: Some(certificate), ..key(name, SealingKeyPhase::Primary) }
     }
 
     #[test]
-    fn a_certificate_has_ended_when_its_last_second_is_over_and_only_that_of_the_leader_counts() {
+    fn a_certificate_has_ended_when_its_last_second_is_over_and_only_that_of_the_primary_counts() {
         let keys = [key_that_ends("a"), key("b", SealingKeyPhase::DecryptOnly)];
-        assert_eq!(ended(&keys, Some("a"), moment(3_600)), None);
-        assert_eq!(ended(&keys, Some("a"), moment(3_601)), Some(moment(3_600)));
-        assert_eq!(ended(&keys, Some("b"), moment(3_601)), None);
-        assert_eq!(ended(&keys, None, moment(3_601)), None);
+        assert_eq!(expired_at(&keys, Some("a"), moment(3_600)), None);
+        assert_eq!(expired_at(&keys, Some("a"), moment(3_601)), Some(moment(3_600)));
+        assert_eq!(expired_at(&keys, Some("b"), moment(3_601)), None);
+        assert_eq!(expired_at(&keys, None, moment(3_601)), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The status of `SealingKeyPolicies`: what the one in force has led to, and that the others are not in force.
+//! The status of `SealingKeyPolicies`: the results of the policy in force; for the others, that they are not in force.
 
 mod status;
 
@@ -9,16 +9,16 @@ use kube::{Api, Client};
 use sealed_secrets_crds::SealingKeyPolicy;
 use tokio::sync::watch;
 
+use crate::api::optional_crd_watch::Watched;
+use crate::api::writer_pacing::WriterPacing;
 use crate::clock;
 use crate::keystore::KeysView;
-use crate::own_kinds::Followed;
 use crate::usage::Usage;
-use crate::writing::Pauses;
 
-/// Keeps the statuses true.
+/// Keeps the statuses up to date.
 pub(crate) struct Reporter {
     api: Api<SealingKeyPolicy>,
-    policies: watch::Receiver<Followed<SealingKeyPolicy>>,
+    policies: watch::Receiver<Watched<SealingKeyPolicy>>,
     keys: watch::Receiver<Option<Arc<KeysView>>>,
     usage: watch::Receiver<Usage>,
 }
@@ -27,23 +27,23 @@ impl Reporter {
     pub(crate) fn new(
         client: Client,
         namespace: &str,
-        policies: watch::Receiver<Followed<SealingKeyPolicy>>,
+        policies: watch::Receiver<Watched<SealingKeyPolicy>>,
         keys: watch::Receiver<Option<Arc<KeysView>>>,
         usage: watch::Receiver<Usage>,
     ) -> Self {
         Self { api: Api::namespaced(client, namespace), policies, keys, usage }
     }
 
-    /// Never ends.
+    /// Runs the loop. Never returns.
     pub(crate) async fn run(mut self) {
-        let mut pauses = Pauses::new("the status of SealingKeyPolicies");
+        let mut pacing = WriterPacing::new("the status of SealingKeyPolicies");
         loop {
             let written = self.turn().await;
-            pauses.until_next_turn(written, &mut self.policies, &mut self.keys, &mut self.usage).await;
+            pacing.until_next_turn(written, &mut self.policies, &mut self.keys, &mut self.usage).await;
         }
     }
 
-    /// Writes every status that does not say what there is to say. Returns whether any was written.
+    /// Writes every status that differs from the desired one. Returns true if any was written.
     async fn turn(&mut self) -> Result<bool, kube::Error> {
         let policies = self.policies.borrow_and_update().clone();
         let view = self.keys.borrow_and_update().clone();
@@ -55,8 +55,8 @@ impl Reporter {
             if policy.status.as_ref() == Some(&status) {
                 continue;
             }
-            let told = SealingKeyPolicy { status: Some(status), ..policy };
-            match self.api.replace_status(&name, &PostParams::default(), &told).await {
+            let updated = SealingKeyPolicy { status: Some(status), ..policy };
+            match self.api.replace_status(&name, &PostParams::default(), &updated).await {
                 Ok(_) => outcome = outcome.map(|_| true),
                 Err(error) => outcome = Err(error),
             }

@@ -1,4 +1,4 @@
-//! What the status of a SealingKeyPolicy should be: pure.
+//! Computes the desired status of a SealingKeyPolicy. Pure.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -9,45 +9,52 @@ use sealed_secrets_crds::{
     KeyCounts, PendingKey, PrimaryKey, RotationPhase, SealingKeyPolicy, SealingKeyPolicyStatus,
 };
 
-use crate::keystore::{Heeded, Hindrance, KeysView, told};
+use crate::condition::transition;
+use crate::keystore::{Blocker, KeysView, ObservedPolicy, describe};
 use crate::usage::Usage;
 
-/// The status of this policy; `None` while what was planned is not planned from it.
+/// Returns the status of this policy; `None` while the plan was not made from it.
 pub(super) fn desired(
     policy: &SealingKeyPolicy,
     view: &KeysView,
     usage: &Usage,
     now: Timestamp,
 ) -> Option<SealingKeyPolicyStatus> {
-    let teller = Teller { policy, generation: policy.meta().generation, now };
+    let conditions = Conditions { policy, generation: policy.meta().generation, now };
     if policy.name_any() != DEFAULT_POLICY_NAME {
         let message = format!(
-            "the policy in force is the one named {DEFAULT_POLICY_NAME}; move what this one says there"
+            "only the policy named {DEFAULT_POLICY_NAME} is in force; move the settings of this one there"
         );
         return Some(SealingKeyPolicyStatus {
             observed_generation: policy.meta().generation,
-            conditions: vec![teller.condition("Ready", false, "NotSelected", message)],
+            conditions: vec![conditions.condition("Ready", false, "NotSelected", message)],
             ..SealingKeyPolicyStatus::default()
         });
     }
-    let heeded = view.heeded.as_ref().filter(|heeded| policy.uid().as_deref() == Some(&heeded.uid))?;
+    let observed_policy = view
+        .observed_policy
+        .as_ref()
+        .filter(|observed_policy| policy.uid().as_deref() == Some(&observed_policy.uid))?;
     let before = policy.status.clone().unwrap_or_default();
-    let teller = Teller { generation: heeded.generation, ..teller };
+    let conditions = Conditions { generation: observed_policy.generation, ..conditions };
     let failed = failed_attempts(view, before.failed_attempts);
     Some(SealingKeyPolicyStatus {
-        observed_generation: heeded.generation,
-        last_handled_rotate_request: heeded.handled_request.clone().or(before.last_handled_rotate_request),
+        observed_generation: observed_policy.generation,
+        last_handled_rotate_request: observed_policy
+            .handled_request
+            .clone()
+            .or(before.last_handled_rotate_request),
         phase: Some(phase(view, failed)),
         primary: primary(view, before.primary, now),
         pending: pending(view),
         next_rotation_time: view.next.map(text),
         failed_attempts: failed,
         counts: Some(counts(view, usage, before.counts)),
-        conditions: vec![teller.ready(view), teller.rotating(view, heeded, failed)],
+        conditions: vec![conditions.ready(view), conditions.rotating(view, observed_policy, failed)],
     })
 }
 
-/// In whole seconds, as everything else in a status.
+/// Formats a time in whole seconds, like all times in a status.
 fn text(moment: Timestamp) -> String {
     seconds(moment).to_string()
 }
@@ -57,7 +64,7 @@ fn seconds(moment: Timestamp) -> Timestamp {
 }
 
 fn phase(view: &KeysView, failed: u32) -> RotationPhase {
-    if view.hindrance.is_some() || failed > 0 {
+    if view.blocker.is_some() || failed > 0 {
         RotationPhase::Failed
     } else if is_being_made(view) {
         RotationPhase::Generating
@@ -70,19 +77,20 @@ fn phase(view: &KeysView, failed: u32) -> RotationPhase {
     }
 }
 
-/// Never less than another replica has told, or both would contradict each other for ever.
+/// Returns the number of failed attempts, never less than another replica has written: otherwise both would overwrite
+/// each other forever.
 fn failed_attempts(view: &KeysView, before: u32) -> u32 {
-    let own = match &view.hindrance {
-        Some(Hindrance::Failed { attempts, .. }) => *attempts,
-        Some(Hindrance::ClockSkew(_) | Hindrance::Undone(_)) | None => 0,
+    let own = match &view.blocker {
+        Some(Blocker::Failed { attempts, .. }) => *attempts,
+        Some(Blocker::ClockSkew(_) | Blocker::WriteFailed(_)) | None => 0,
     };
     if is_being_made(view) { own.max(before) } else { 0 }
 }
 
-/// Whether a key is wanted and may be made.
+/// Returns true if a key is due and may be generated.
 fn is_being_made(view: &KeysView) -> bool {
     let is_external = |blocked: &Blocked| matches!(blocked, Blocked::ExternalKeys(_));
-    view.wanted.is_some() && !view.blocked.iter().any(is_external)
+    view.due_trigger.is_some() && !view.blocked.iter().any(is_external)
 }
 
 fn primary(view: &KeysView, before: Option<PrimaryKey>, now: Timestamp) -> Option<PrimaryKey> {
@@ -107,7 +115,7 @@ fn pending(view: &KeysView) -> Option<PendingKey> {
 
 fn counts(view: &KeysView, usage: &Usage, before: Option<KeyCounts>) -> KeyCounts {
     let keys = view.keys.len().try_into().unwrap_or(u64::MAX);
-    // What was counted before a restart is better than nothing.
+    // After a restart, keep the last counts until new ones are complete.
     if !usage.complete {
         return KeyCounts { keys, ..before.unwrap_or_default() };
     }
@@ -121,69 +129,74 @@ fn counts(view: &KeysView, usage: &Usage, before: Option<KeyCounts>) -> KeyCount
     }
 }
 
-/// What was asked for and is not done, in words.
-fn in_the_way(view: &KeysView, heeded: &Heeded) -> Vec<String> {
-    let skew = match &view.hindrance {
-        Some(hindrance @ Hindrance::ClockSkew(_)) => Some(hindrance.told()),
-        Some(Hindrance::Failed { .. } | Hindrance::Undone(_)) | None => None,
+/// Returns the messages about requested steps that are blocked.
+fn blockers(view: &KeysView, observed_policy: &ObservedPolicy) -> Vec<String> {
+    let skew = match &view.blocker {
+        Some(blocker @ Blocker::ClockSkew(_)) => Some(blocker.describe()),
+        Some(Blocker::Failed { .. } | Blocker::WriteFailed(_)) | None => None,
     };
-    skew.into_iter().chain(view.blocked.iter().map(told)).chain(heeded.told_of_request()).collect()
+    skew.into_iter()
+        .chain(view.blocked.iter().map(describe))
+        .chain(observed_policy.describe_request())
+        .collect()
 }
 
-struct Teller<'a> {
+struct Conditions<'a> {
     policy: &'a SealingKeyPolicy,
-    /// That was heeded.
+    /// The observed generation.
     generation: Option<i64>,
     now: Timestamp,
 }
 
-impl Teller<'_> {
+impl Conditions<'_> {
     fn ready(&self, view: &KeysView) -> Condition {
         let Some(name) = &view.primary else {
-            let message = "no key can be offered for sealing; restore one, or let one be made";
+            let message = "no key can be the primary key; restore one, or have one generated";
             return self.condition("Ready", false, "NoPrimary", message.to_owned());
         };
-        match view.told_of_end() {
+        match view.describe_expiry() {
             Some(message) => self.condition("Ready", false, "PrimaryExpired", message),
-            None => self.condition("Ready", true, "HasPrimary", format!("{name} is offered for sealing")),
+            None => self.condition("Ready", true, "HasPrimary", format!("{name} is the primary key")),
         }
     }
 
-    fn rotating(&self, view: &KeysView, heeded: &Heeded, failed: u32) -> Condition {
-        let is_rotating = view.wanted.is_some() || view.pending().is_some();
-        let in_the_way = in_the_way(view, heeded);
-        if !in_the_way.is_empty() {
-            return self.condition("Rotating", is_rotating, "RotationBlocked", in_the_way.join("; "));
+    fn rotating(&self, view: &KeysView, observed_policy: &ObservedPolicy, failed: u32) -> Condition {
+        let is_rotating = view.due_trigger.is_some() || view.pending().is_some();
+        let blockers = blockers(view, observed_policy);
+        if !blockers.is_empty() {
+            return self.condition("Rotating", is_rotating, "RotationBlocked", blockers.join("; "));
         }
         let (reason, message) = match (phase(view, failed), view.pending()) {
             (RotationPhase::Failed, _) => {
-                let told =
-                    view.hindrance.as_ref().map(Hindrance::told).or_else(|| self.told_before("Rotating"));
-                ("Failed", told.unwrap_or_default())
+                let message = view
+                    .blocker
+                    .as_ref()
+                    .map(Blocker::describe)
+                    .or_else(|| self.previous_message("Rotating"));
+                ("Failed", message.unwrap_or_default())
             }
-            (RotationPhase::Generating, _) => ("Generating", "a key is being made".to_owned()),
-            (RotationPhase::ActivationDelay, Some((key, activation))) => {
-                ("ActivationDelay", format!("{} leads from {} on", key.record.name, text(activation)))
-            }
-            (RotationPhase::Suspended, _) => ("Suspended", "no key is made by schedule".to_owned()),
+            (RotationPhase::Generating, _) => ("Generating", "a key is being generated".to_owned()),
+            (RotationPhase::ActivationDelay, Some((key, activation))) => (
+                "ActivationDelay",
+                format!("{} becomes the primary key at {}", key.record.name, text(activation)),
+            ),
+            (RotationPhase::Suspended, _) => ("Suspended", "no key is generated by schedule".to_owned()),
             _ => ("NothingDue", String::new()),
         };
         self.condition("Rotating", is_rotating, reason, message)
     }
 
-    fn told_before(&self, type_: &str) -> Option<String> {
+    fn previous_message(&self, type_: &str) -> Option<String> {
         let conditions = &self.policy.status.as_ref()?.conditions;
         Some(conditions.iter().find(|condition| condition.type_ == type_)?.message.clone())
     }
 
-    /// A condition with the time of its last transition.
+    /// Returns a condition with the time of its last transition.
     fn condition(&self, type_: &str, holds: bool, reason: &str, message: String) -> Condition {
-        let status = if holds { "True" } else { "False" };
-        let conditions = self.policy.status.iter().flat_map(|status| &status.conditions);
-        let since = conditions
-            .clone()
-            .find(|before| before.type_ == type_ && before.status == status)
-            .map_or_else(|| Time(seconds(self.now)), |before| before.last_transition_time.clone());
+        let mut conditions = self.policy.status.iter().flat_map(|status| &status.conditions);
+        let stored = conditions.find(|stored| stored.type_ == type_);
+        let stored = stored.map(|stored| (stored.status.as_str(), Some(&stored.last_transition_time)));
+        let (status, since) = transition(holds, stored, seconds(self.now));
         Condition {
             type_: type_.to_owned(),
             status: status.to_owned(),

@@ -1,37 +1,25 @@
 //! SealedSecrets: watched, queued, and reconciled by several workers.
 //!
-//! Objects are watched untyped and decoded one by one, so that a malformed one cannot stop the others.
+//! The watch delivers untyped objects, which are decoded one by one, so that a malformed object cannot stop the others.
 
-mod apply;
-mod cases;
-mod census;
-mod chores;
-mod desired;
-mod fetched;
-mod folded;
-mod gate;
-mod lanes;
-mod live;
-mod marks;
-mod news;
-mod object_watch;
-mod open;
-mod ownership;
+pub(crate) mod background;
+pub(crate) mod decrypt;
+#[cfg(any(test, fuzzing))]
+mod fuzzed;
+mod limits;
+pub(crate) mod object;
+mod object_state;
+pub(crate) mod queue;
 mod reconcile;
-mod refusal;
-mod repairs;
-mod rightless;
-mod room;
-mod round_robin;
-mod secret_rules;
-mod secret_watch;
-mod seen;
+mod report;
+pub(crate) mod secret;
+pub(crate) mod state;
 mod status;
-mod unopened;
-mod unseen;
-mod untold;
-mod versions;
+#[cfg(test)]
+mod tests;
+pub(crate) mod watch;
 
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,267 +27,305 @@ use std::time::Duration;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _};
 use kube::Api;
-use kube::api::DynamicObject;
-use kube::core::ApiResource;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, applier, watcher};
-use sealed_secrets_crds::SealedSecret;
-use tokio_stream::wrappers::WatchStream;
+use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio_stream::wrappers::{UnboundedReceiverStream, WatchStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::backoff::WatchBackoff;
-use crate::client;
+use crate::api::backoff::WatchBackoff;
+use crate::api::client;
 use crate::context::Context;
 use crate::error::Failure;
-use crate::work_limits::WorkLimits;
-pub(crate) use census::need_now;
-use folded::Folded;
-use news::News;
-use room::{Room, key_of, reference};
-use versions::Key;
+use crate::work::limits::WorkLimits;
+#[cfg(any(test, fuzzing))]
+pub use fuzzed::sealed_secret;
+use limits::WORKERS;
+use object::ObjectKey;
+use queue::priority_queue::PriorityQueue;
+use state::ObjectStates;
+use watch::log_dedup::LogDedup;
+use watch::raw::RawSealedSecret;
 
-/// Objects in work at the same time, most of which wait for the API server: as many as [`lanes`] admit, so that none waits for a
-/// worker, and some that find out that they have no turn yet.
-const WORKERS: u16 = 384;
-
-/// Reports at the same time, at the end.
+/// Concurrent status updates at shutdown.
 const REPORTERS: usize = 16;
 
-/// How long the reports that were put off may take at the end, of the time that all work has then. What is left is done after the
-/// next start, since those objects do not say that they are opened.
+/// Time for the deferred reports at shutdown, out of the whole grace period. Missing reports are made after the next start, since
+/// those objects do not say that they are unsealed.
 const LAST_REPORTS: Duration = Duration::from_secs(3);
 
-type Queue = BoxStream<'static, Result<ObjectRef<DynamicObject>, watcher::Error>>;
+/// The watch of each namespace, or the one of all namespaces, by the sender of the objects whose turn it is.
+type Watches = HashMap<Option<String>, UnboundedSender<ObjectKey>>;
 
-/// What to watch.
+type Queue = BoxStream<'static, Result<ObjectRef<RawSealedSecret>, watcher::Error>>;
+
+/// Selection of the objects to watch.
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
-    /// `None` are all.
+    /// `None` selects all namespaces.
     pub(crate) namespaces: Option<Vec<String>>,
-    /// A label selector for SealedSecrets, not for Secrets; empty for all.
+    /// Label selector for SealedSecrets, not for Secrets; empty for all.
     pub(crate) labels: String,
-    /// Whether Secrets that were edited or deleted are put back.
+    /// Edited and deleted Secrets are repaired.
     pub(crate) repair: bool,
 }
 
 impl Selection {
-    /// Whether every SealedSecret of the cluster is watched.
+    /// Returns true if every SealedSecret of the cluster is watched.
     pub(crate) fn is_all(&self) -> bool {
         self.namespaces.is_none() && self.labels.is_empty()
     }
 }
 
-/// Works until `stop`, then finishes what is in flight.
+/// Reconciles until `stop`, then finishes the work in flight.
 pub(crate) async fn run(context: Arc<Context>, selection: Selection, stop: CancellationToken) {
     let namespaces = match &selection.namespaces {
         None => vec![None],
         Some(names) => names.iter().cloned().map(Some).collect(),
     };
-    let workers = namespaces.into_iter().map(|namespace| work(&context, namespace, &selection, stop.clone()));
+    let (mut watches, mut workers) = (Watches::new(), Vec::new());
+    for namespace in namespaces {
+        let (watch, turns) = mpsc::unbounded_channel();
+        watches.insert(namespace.clone(), watch);
+        workers.push(work(
+            &context,
+            namespace,
+            UnboundedReceiverStream::new(turns),
+            &selection,
+            stop.clone(),
+        ));
+    }
     tokio::select! {
         _ = futures::future::join_all(workers) => {}
         () = context.usage.publish(context.ring.clone(), context.metrics.usage()) => {}
         () = begin_nothing_after(&stop, &context.work) => {}
+        () = hand_out_turns(&context.queue, &watches, &stop) => {}
     }
 }
 
-/// What is being decrypted when the controller stops ends with the slice, and is done after the next start.
+/// Passes each object that the queue admits to the watch of its namespace, until `stop`. The limits of the queue bound the number
+/// of objects on the way. Never returns.
+async fn hand_out_turns(queue: &Arc<PriorityQueue>, watches: &Watches, stop: &CancellationToken) {
+    let turns = Arc::clone(queue).turns().take_until(stop.cancelled());
+    let handed_out = turns.for_each(|key| {
+        let watch = watches.get(&Some(key.namespace.clone())).or_else(|| watches.get(&None));
+        // Without its watch an object has no worker that ends its turn.
+        if watch.is_none_or(|watch| watch.send(key.clone()).is_err()) {
+            queue.done(&key);
+        }
+        std::future::ready(())
+    });
+    handed_out.await;
+    std::future::pending::<()>().await;
+}
+
+/// Closes the work limits at `stop`: a decryption in flight ends with its slice, and is repeated after the next start.
 async fn begin_nothing_after(stop: &CancellationToken, work: &WorkLimits) {
     stop.cancelled().await;
     work.close();
     std::future::pending::<()>().await;
 }
 
-/// The work of one namespace, or of all. Where a namespace is not there yet, its objects are seen as soon as it is.
+/// Watches and reconciles one namespace, or all. A namespace may be created later: its objects are noticed at once.
 async fn work(
     context: &Arc<Context>,
     namespace: Option<String>,
+    turns: UnboundedReceiverStream<ObjectKey>,
     selection: &Selection,
     stop: CancellationToken,
 ) {
-    let room = Arc::new(Room::new(Arc::clone(context), selection.repair));
-    let writer = Writer::new(object_kind());
+    let states = Arc::new(ObjectStates::new(Arc::clone(context), selection.repair));
+    let writer = Writer::new(());
     let store = writer.as_reader();
     let watched = sealed_secrets(context, namespace.as_deref());
     let triggers = [
-        changed_objects(watched, selection, writer, store.clone(), &room),
-        changed_secrets(context, namespace.as_deref(), &room, store.clone()),
-        Arc::clone(&room.lanes).turns().map(|key| Ok(reference(key))).boxed(),
+        changed_objects(watched, selection, writer, store.clone(), &states),
+        changed_secrets(context, namespace.as_deref(), &states, store.clone()),
+        turns.map(|key| Ok(key.reference())).boxed(),
     ];
     let queue = stream::select_all(triggers).take_until(stop.clone().cancelled_owned()).boxed();
-    let reconcile = |object, room| contained(reconcile::reconcile(object, room)).boxed();
+    let reconcile = |object, states| contained(reconcile::reconcile(object, states)).boxed();
     let config = Config::default().concurrency(WORKERS);
-    let retry = |object: Arc<_>, failure: &_, room: Arc<_>| reconcile::retry(&object, failure, &room);
-    let results = applier(reconcile, retry, Arc::clone(&room), store.clone(), queue, config);
+    let retry = |object: Arc<_>, failure: &_, states: Arc<_>| reconcile::retry(&object, failure, &states);
+    let results = applier(reconcile, retry, Arc::clone(&states), store.clone(), queue, config);
     let results = results.for_each(|result| {
-        note_end(&room, &store, result);
+        note_end(&states, &store, result);
         std::future::ready(())
     });
     let all_again = stream::select_all([
-        all_on_new_ring(&room, &store).boxed(),
-        all_for_whole_view(&room, &store).boxed(),
-        all_on_new_prefixes(&room, &store).boxed(),
+        all_when_secrets_are_listed(&states, &store).boxed(),
+        all_on_new_ring(&states, &store).boxed(),
+        all_for_usage_report(&states, &store).boxed(),
+        all_on_new_prefixes(&states, &store).boxed(),
     ]);
     let all_again = all_again.take_until(stop.clone().cancelled_owned()).collect::<()>();
     tokio::select! {
         _ = futures::future::join(results, all_again) => {}
+        () = watch::over_limit::report_all(&states) => {}
         () = stopped_before_the_first_list(&stop, &store) => {}
     }
-    report_the_rest(&room, &store).await;
+    report_the_rest(&states, &store).await;
 }
 
-/// The applier begins, and so ends, only when the store is filled. In a namespace that may not be listed it never is.
-async fn stopped_before_the_first_list(stop: &CancellationToken, store: &Store<DynamicObject>) {
+/// Returns when the controller stops before the first list. The applier ends only with a filled store, and in a namespace that
+/// may not be listed the store is never filled.
+async fn stopped_before_the_first_list(stop: &CancellationToken, store: &Store<RawSealedSecret>) {
     stop.cancelled().await;
     if store.wait_until_ready().now_or_never().is_some() {
         std::future::pending::<()>().await;
     }
 }
 
-/// A defect that one object uncovers must not stop the others, wherever it is.
+/// Turns a panic of an attempt into a failure of its object, so that the others go on.
 async fn contained(attempt: impl Future<Output = Result<Action, Failure>>) -> Result<Action, Failure> {
     AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or(Err(Failure::Panicked))
 }
 
-fn sealed_secrets(context: &Context, namespace: Option<&str>) -> Api<Folded> {
+fn sealed_secrets(context: &Context, namespace: Option<&str>) -> Api<RawSealedSecret> {
     match namespace {
-        None => Api::all_with(context.client.clone(), &object_kind()),
-        Some(name) => Api::namespaced_with(context.client.clone(), name, &object_kind()),
+        None => Api::all(context.client.clone()),
+        Some(name) => Api::namespaced(context.client.clone(), name),
     }
 }
 
-/// SealedSecrets that are new or have changed in what matters; what a list shows joins the backlog. Fills the store behind
-/// `writer`.
+/// Yields SealedSecrets that are new or have changed in anything that an attempt depends on; those of a list join the bulk work.
+/// Fills the store behind `writer`.
 fn changed_objects(
-    api: Api<Folded>,
+    api: Api<RawSealedSecret>,
     selection: &Selection,
-    writer: Writer<DynamicObject>,
-    store: Store<DynamicObject>,
-    room: &Arc<Room>,
+    writer: Writer<RawSealedSecret>,
+    store: Store<RawSealedSecret>,
+    states: &Arc<ObjectStates>,
 ) -> Queue {
     let mut config = client::watching();
     if !selection.labels.is_empty() {
         config = config.labels(&selection.labels);
     }
-    let mut news = News::default();
-    let mut follower = object_watch::Follower::new(store, Arc::clone(room));
-    watcher(api, config)
-        .backoff(WatchBackoff::needed())
-        .map_ok(unwrapped)
+    let mut log_dedup = LogDedup::default();
+    let mut admission = watch::admission::Admission::new(store.clone(), Arc::clone(states));
+    let mut follower = watch::objects::Follower::new(store, Arc::clone(states));
+    watched_anew(api, config, Arc::clone(states))
+        .backoff(WatchBackoff::required())
+        .try_filter_map(move |event| std::future::ready(Ok(admission.admit(event))))
         .reflect(writer)
-        .filter(move |event| std::future::ready(news.is_new(event)))
+        .filter(move |event| std::future::ready(log_dedup.record(event)))
         .filter_map(move |event| std::future::ready(follower.follow(event).transpose()))
         .boxed()
 }
 
-fn unwrapped(event: watcher::Event<Folded>) -> watcher::Event<DynamicObject> {
-    use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
-    match event {
-        Apply(Folded(object)) => Apply(object),
-        Delete(Folded(object)) => Delete(object),
-        Init => Init,
-        InitApply(Folded(object)) => InitApply(object),
-        InitDone => InitDone,
-    }
+/// Watches, beginning with a list. Lists again when there is memory for objects over the limit.
+fn watched_anew(
+    api: Api<RawSealedSecret>,
+    config: watcher::Config,
+    states: Arc<ObjectStates>,
+) -> impl Stream<Item = watcher::Result<watcher::Event<RawSealedSecret>>> {
+    let watched = move || {
+        let states = Arc::clone(&states);
+        let there_is_room = async move { watch::over_limit::until_there_is_room(&states).await };
+        watcher(api.clone(), config.clone()).take_until(there_is_room)
+    };
+    stream::repeat_with(watched).flatten()
 }
 
-/// SealedSecrets whose Secret has changed or gone: to repair it, or because the obstacle may be gone.
+/// Yields SealedSecrets whose Secret was changed or deleted: it may need a repair, or an obstacle may be gone.
 fn changed_secrets(
     context: &Context,
     namespace: Option<&str>,
-    room: &Arc<Room>,
-    store: Store<DynamicObject>,
+    states: &Arc<ObjectStates>,
+    store: Store<RawSealedSecret>,
 ) -> Queue {
     let secrets = match namespace {
         None => Api::all(context.client.clone()),
         Some(name) => Api::namespaced(context.client.clone(), name),
     };
-    secret_watch::changes(secrets, store, room).map(Ok).boxed()
+    watch::secrets::changes(secrets, store, states).map(Ok).boxed()
 }
 
 type Outcome =
-    Result<(ObjectRef<DynamicObject>, Action), kube::runtime::controller::Error<Failure, watcher::Error>>;
+    Result<(ObjectRef<RawSealedSecret>, Action), kube::runtime::controller::Error<Failure, watcher::Error>>;
 
-/// Makes room in the lanes, and forgets what has gone meanwhile. Failures of objects are in their status, event and log line
-/// already; what is logged here is about the watch.
-fn note_end(room: &Room, store: &Store<DynamicObject>, outcome: Outcome) {
+/// Ends the work on an object in the queue, and forgets the object if it was deleted meanwhile. Failures of objects are in their
+/// status, event and log line already; only those of the watch are logged here.
+fn note_end(states: &ObjectStates, store: &Store<RawSealedSecret>, outcome: Outcome) {
     use kube::runtime::controller::Error::{ObjectNotFound, QueueError, ReconcilerFailed, RunnerError};
-    let object = match outcome {
-        Ok((object, _)) => object,
-        Err(ReconcilerFailed(_, object) | ObjectNotFound(object)) => *object,
+    let key = match outcome {
+        Ok((object, _)) => ObjectKey::from(object),
+        Err(ReconcilerFailed(_, object) | ObjectNotFound(object)) => ObjectKey::from(*object),
         Err(QueueError(error)) => {
-            return tracing::warn!("watching SealedSecrets: {}", client::watch_in_words(&error));
+            return tracing::warn!("watching SealedSecrets: {}", client::describe_watch_error(&error));
         }
         Err(RunnerError(error)) => return tracing::error!("the queue of SealedSecrets: {error}"),
     };
-    let is_gone = store.get(&object).is_none();
-    let key = (object.namespace.unwrap_or_default(), object.name);
-    room.lanes.done(&key);
+    let is_gone = store.get(&key.reference()).is_none();
+    states.context.queue.done(&key);
     if is_gone {
-        room.forget(&key);
+        states.forget(&key);
     }
 }
 
-/// Every object once more, whenever the key ring has changed.
-fn all_on_new_ring(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
-    let (room, store) = (Arc::clone(room), store.clone());
-    WatchStream::from_changes(room.context.ring.clone()).map(move |_| room.lanes.open_later(all(&store)))
+/// Queues every object once the first list of Secrets is complete, or has failed: before that none can be judged.
+fn all_when_secrets_are_listed(
+    states: &Arc<ObjectStates>,
+    store: &Store<RawSealedSecret>,
+) -> impl Stream<Item = ()> {
+    let (states, store) = (Arc::clone(states), store.clone());
+    stream::once(async move {
+        states.secrets_listed.wait().await;
+        states.context.queue.add_bulk(all(&states, &store));
+    })
 }
 
-/// Every object once more, behind everything else, when somebody wants this process itself to have opened all.
-fn all_for_whole_view(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
-    let (room, store) = (Arc::clone(room), store.clone());
-    WatchStream::from_changes(room.context.usage.whole_view_wanted())
-        .map(move |_| room.lanes.look_later(all(&store)))
+/// Queues every object whenever the key ring has changed.
+fn all_on_new_ring(states: &Arc<ObjectStates>, store: &Store<RawSealedSecret>) -> impl Stream<Item = ()> {
+    let (states, store) = (Arc::clone(states), store.clone());
+    WatchStream::from_changes(states.context.ring.clone())
+        .map(move |_| states.context.queue.add_bulk(all(&states, &store)))
 }
 
-/// Every object once more, behind everything else, when other names are kept for key Secrets: what was refused one may be made now.
-fn all_on_new_prefixes(room: &Arc<Room>, store: &Store<DynamicObject>) -> impl Stream<Item = ()> {
-    let (room, store) = (Arc::clone(room), store.clone());
-    let mut known = room.context.key_prefixes();
-    WatchStream::from_changes(room.context.policies.clone()).map(move |_| {
-        let now = room.context.key_prefixes();
+/// Queues every object, behind everything else, when the keystore requests a complete usage report.
+fn all_for_usage_report(
+    states: &Arc<ObjectStates>,
+    store: &Store<RawSealedSecret>,
+) -> impl Stream<Item = ()> {
+    let (states, store) = (Arc::clone(states), store.clone());
+    WatchStream::from_changes(states.context.usage.report_requested())
+        .map(move |_| states.context.queue.add_background(all(&states, &store)))
+}
+
+/// Queues every object, behind everything else, when the prefixes of key Secrets change: a refused name may be allowed now.
+fn all_on_new_prefixes(states: &Arc<ObjectStates>, store: &Store<RawSealedSecret>) -> impl Stream<Item = ()> {
+    let (states, store) = (Arc::clone(states), store.clone());
+    let mut known = states.context.key_prefixes();
+    WatchStream::from_changes(states.context.policies.clone()).map(move |_| {
+        let now = states.context.key_prefixes();
         if known != now {
             known = now;
-            room.lanes.look_later(all(&store));
+            states.context.queue.add_background(all(&states, &store));
         }
     })
 }
 
-fn all(store: &Store<DynamicObject>) -> Vec<Key> {
-    store.state().iter().map(|object| key_of(object)).collect()
+/// Returns every object, or none before the first list of Secrets: an object that waited for it would keep its slot from those of
+/// other namespaces, and all are queued then.
+fn all(states: &ObjectStates, store: &Store<RawSealedSecret>) -> Vec<ObjectKey> {
+    if !states.secrets_listed.initialized() {
+        return Vec::new();
+    }
+    store.state().iter().map(|object| ObjectKey::of(&**object)).collect()
 }
 
-/// Tells the successes that were put off being told.
-async fn report_the_rest(room: &Room, store: &Store<DynamicObject>) {
-    let all = stream::iter(room.all_unreported()).for_each_concurrent(REPORTERS, async |(key, success)| {
-        if let Some(object) = store.get(&reference(key)) {
-            // Failing is no loss: see above.
-            let _ = reconcile::report(&object, room, success).await;
+/// Makes the deferred reports.
+async fn report_the_rest(states: &ObjectStates, store: &Store<RawSealedSecret>) {
+    let all = stream::iter(states.all_unreported()).for_each_concurrent(REPORTERS, async |(key, success)| {
+        if let Some(object) = store.get(&key.reference()) {
+            // A failure is no loss: see [`LAST_REPORTS`].
+            let _ = report::report(&object, states, success).await;
         }
     });
-    let _ = tokio::time::timeout(LAST_REPORTS, all).await;
-}
-
-fn object_kind() -> ApiResource {
-    ApiResource::erase::<SealedSecret>(&())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn there_are_more_workers_than_objects_in_work() {
-        assert!(usize::from(WORKERS) > lanes::MOST, "{}", lanes::MOST);
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_the_failure_of_one_object() {
-        let defect = async { panic!("on purpose") };
-        assert!(matches!(contained(defect).await, Err(Failure::Panicked)));
-        assert!(contained(async { Ok(Action::await_change()) }).await.is_ok());
+    if tokio::time::timeout(LAST_REPORTS, all).await.is_err() {
+        let left = states.all_unreported().len();
+        tracing::info!("{left} unsealed SealedSecrets are not reported yet: the next start reports them");
     }
 }

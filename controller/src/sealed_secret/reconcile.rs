@@ -1,235 +1,229 @@
-//! The story of one SealedSecret: open it, write its Secret, tell what happened.
+//! Reconciles one SealedSecret: decrypts it, writes its Secret, reports the outcome.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures::FutureExt as _;
-use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
+use sealed_secrets_core::decryption::KeyUse;
 use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::opening::KeyUse;
 use sealed_secrets_core::unseal::{UnsealError, Unsealed};
 use sealed_secrets_crds::{ItemsOfKey, LastSuccess, SealedSecret};
 
-use super::apply::Done;
-use super::fetched::{Fetched, fetched, is_large};
-use super::lanes::Work;
-use super::open::{Job, Outcome, Rendering, open};
-use super::repairs::Telling;
-use super::room::{Room, key_of, success_with};
-use super::status::Told;
-use super::unopened::{self, Verdict};
-use super::versions::Version;
-use super::{apply, chores, desired, folded, status};
-use crate::error::Failure;
-use crate::event;
-use crate::fair_semaphore::Permit;
-use crate::usage::Tally;
+use super::background;
+use super::decrypt::diagnosis::{self, Verdict};
+use super::decrypt::fetch::{Fetched, Memory, fetched, is_large};
+use super::decrypt::slices::{Job, Outcome, Rendering, decrypt};
+use super::object::ObjectKey;
+use super::object_state::success_with;
+use super::queue::priority_queue::WorkKind;
+use super::report::{log, report, write_status};
+use super::secret::apply;
+use super::secret::apply::Applied;
+use super::secret::desired;
+use super::secret::drift_backoff::RepairNotice;
+use super::secret::record::SecretVersion;
+use super::state::ObjectStates;
+use crate::api::event;
+use crate::error::{Failure, Retry};
+use crate::sealed_secret::watch::raw::RawSealedSecret;
+use crate::usage::ObjectKeyUsage;
 
-/// What is added where the same has happened before.
-const AGAIN_AND_AGAIN: &str = "again and again: it is put back ever more seldom, and this is not told again. Stop whoever else writes it, or \
-                               take what they write out of the SealedSecret";
+/// Addition to the message of a repair that was made before.
+const CONTESTED_HINT: &str = "again and again: the controller restores it with a growing back-off, and does not report this again. Stop the other \
+                               writer, or remove the fields that it writes from the SealedSecret";
 
-/// Brings the Secret of `object` to what the object describes. Every attempt ends with its status.
+/// Reconciles the Secret of `object` with its spec. Every attempt ends with a status update.
 ///
 /// # Errors
-/// Why the Secret is not so; [`retry`] says when to try again.
-pub(super) async fn reconcile(object: Arc<DynamicObject>, room: Arc<Room>) -> Result<Action, Failure> {
+/// The reason why the Secret is not in its desired state; [`retry`] decides on the next attempt.
+pub(super) async fn reconcile(
+    object: Arc<RawSealedSecret>,
+    states: Arc<ObjectStates>,
+) -> Result<Action, Failure> {
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    // Until the key Secrets have been read nothing can be said of any object; the first ring queues them all again.
-    let Some(ring) = room.context.ring.borrow().clone() else {
+    // Before the first key ring no object can be judged; that ring queues all of them again.
+    let Some(ring) = states.context.ring.borrow().clone() else {
         return Ok(Action::await_change());
     };
-    if !room.lanes.admit(&key_of(&object)) {
+    // Before it has a slot, which the objects of other namespaces need.
+    states.secrets_listed.wait().await;
+    if !states.context.queue.admit(&ObjectKey::of(&*object)) {
         return Ok(Action::await_change());
     }
-    room.versions.listed.opened().await;
-    if let Some(success) = room.unreported(&object, &ring) {
-        // The watch has shown the Secret that we wrote: no reason to report out of turn.
-        let has_a_turn = room.lanes.will_report(&key_of(&object));
-        return if has_a_turn { Ok(Action::await_change()) } else { report(&object, &room, success).await };
+    if let Some(success) = states.unreported(&object, &ring) {
+        // The watch has delivered our own write of the Secret: the report keeps its place in the queue.
+        let is_queued = states.context.queue.will_report(&ObjectKey::of(&*object));
+        return if is_queued { Ok(Action::await_change()) } else { report(&object, &states, success).await };
     }
-    if room.nothing_has_changed(&object, &ring) || room.is_left_alone(&object) {
-        room.context.metrics.condition(&object, true);
-        return chores::attend(&object, &ring, &room).await;
+    if states.recall_unchanged(&object, &ring) || states.is_left_alone(&object) {
+        states.context.metrics.condition(&*object, true);
+        return background::attend(&object, &ring, &states).await;
     }
-    if room.ran_out_of_time(&object) {
-        room.context.metrics.condition(&object, false);
-        return chores::attend(&object, &ring, &room).await;
+    if states.ran_out_of_time(&object) {
+        states.context.metrics.condition(&*object, false);
+        return background::attend(&object, &ring, &states).await;
     }
-    if let Some(rest) = room.pause_before_repair(&object) {
+    if let Some(rest) = states.wait_before_repair(&object) {
         return Ok(Action::requeue(rest));
     }
-    let outcome = match room.cases.recall(&object, &ring) {
+    let outcome = match states.decrypt_error(&object, &ring) {
         Some(error) => Err(Failure::Unseal(error.into())),
-        None if !has_its_turn(&object, &room) => return Ok(Action::await_change()),
-        None => attempt(&object, &ring, &room).await,
+        None if !begin_slow_work(&object, &states) => return Ok(Action::await_change()),
+        None => attempt(&object, &ring, &states).await,
     };
     match outcome {
-        Ok(Attempted::Overtaken) => Ok(Action::await_change()),
-        Ok(Attempted::Done(success)) => finish(&object, &room, Ok(success)).await,
-        Err(Failure::Unseal(UnsealError::Opening(error))) => {
-            match unopened::consider(&object, &ring, &room, error).await {
-                Verdict::ComeBack(wait) => Ok(Action::requeue(wait)),
-                Verdict::Tell(failure) => finish(&object, &room, Err(failure)).await,
+        Ok(Attempted::Deferred) => Ok(Action::await_change()),
+        Ok(Attempted::Succeeded(success)) => finish(&object, &states, Ok(success)).await,
+        Err(Failure::Unseal(UnsealError::Decryption(error))) => {
+            match diagnosis::consider(&object, &ring, &states, error).await {
+                Verdict::RetryAfter(wait) => Ok(Action::requeue(wait)),
+                Verdict::Report(failure) => finish(&object, &states, Err(failure)).await,
             }
         }
-        Err(failure) => finish(&object, &room, Err(failure)).await,
+        Err(failure) => finish(&object, &states, Err(failure)).await,
     }
 }
 
-/// Whether `object` may be opened now: what takes long waits in a queue of its own.
-fn has_its_turn(object: &DynamicObject, room: &Room) -> bool {
-    let begins = |work| room.lanes.begin(&key_of(object), work);
-    if folded::has_templates(object) {
-        begins(Work::Rendering)
+/// Admits `object` to slow work if it needs that, and returns true if it may be decrypted now. Slow work has a queue of its own.
+fn begin_slow_work(object: &RawSealedSecret, states: &ObjectStates) -> bool {
+    let begins = |work| states.context.queue.begin(&ObjectKey::of(object), work);
+    if object.has_templates() {
+        begins(WorkKind::Rendering)
     } else {
-        !is_large(object) || begins(Work::Large)
+        !is_large(object) || begins(WorkKind::Large)
     }
 }
 
-/// What came of an attempt that has not failed.
+/// Outcome of an attempt that has not failed.
 enum Attempted {
-    Done(LastSuccess),
-    /// The object is not what was opened any more, or the controller stops. What it is now is queued when the watch shows it, and
-    /// nothing is told before. Or it takes long, and its turn is yet to come.
-    Overtaken,
+    Succeeded(LastSuccess),
+    /// Nothing is reported, because a later attempt follows:
+    /// - the object has changed since it was read, and is queued when the watch delivers the new version;
+    /// - the object needs slow work, and waits for a slot;
+    /// - the controller stops, and the next start repeats the attempt.
+    Deferred,
 }
 
-async fn attempt(object: &DynamicObject, ring: &Arc<KeyRing>, room: &Room) -> Result<Attempted, Failure> {
-    // A defect that one object uncovers must not stop the others.
-    let attempt = AssertUnwindSafe(unseal_and_apply(object, ring, room)).catch_unwind();
+async fn attempt(
+    object: &RawSealedSecret,
+    ring: &Arc<KeyRing>,
+    states: &ObjectStates,
+) -> Result<Attempted, Failure> {
+    // A panic over one object must not stop the others.
+    let attempt = AssertUnwindSafe(unseal_and_apply(object, ring, states)).catch_unwind();
     let outcome = attempt.await.unwrap_or(Err(Failure::Panicked));
-    room.context.metrics.attempted();
+    states.context.metrics.attempted();
     outcome
 }
 
-/// Tells what came of the attempt, and remembers it. Of a backlog all Secrets come first: their success is told afterwards.
+/// Records and reports the outcome of an attempt. In bulk work all Secrets are written first, and successes are reported
+/// afterwards.
 async fn finish(
-    object: &DynamicObject,
-    room: &Room,
+    object: &RawSealedSecret,
+    states: &ObjectStates,
     success: Result<LastSuccess, Failure>,
 ) -> Result<Action, Failure> {
-    log(object, success.as_ref().err(), room);
+    log(object, success.as_ref().err(), states);
     match success {
-        Ok(success) if room.lanes.others_come_first(&key_of(object)) => {
-            room.report_later(object, success);
+        Ok(success) if states.context.queue.others_come_first(&ObjectKey::of(object)) => {
+            states.report_later(object, success);
             Ok(Action::await_change())
         }
-        Ok(success) => report(object, room, success).await,
+        Ok(success) => report(object, states, success).await,
         Err(failure) => {
-            room.failed(object);
-            // What cannot be told is no reason to try again sooner.
-            let _ = status::report(room, object, Err(&failure)).await.map_err(Failure::of_status)?;
+            states.record_failure(object);
+            // A failing status update must not shorten the back-off.
+            let _ = write_status(object, states, Err(&failure)).await.map_err(Failure::of_status)?;
             Err(failure)
         }
     }
 }
 
-/// Tells that `object` was opened. What is forbidden to be told is told when that is allowed again.
-///
-/// # Errors
-/// When the status cannot be written.
-pub(super) async fn report(
-    object: &DynamicObject,
-    room: &Room,
-    success: LastSuccess,
-) -> Result<Action, Failure> {
-    match status::report(room, object, Ok(success.clone())).await.map_err(Failure::of_status)? {
-        Told::Yes => {
-            room.succeeded(object, success);
-            Ok(Action::await_change())
-        }
-        Told::Forbidden => {
-            room.put_off(object, success);
-            Ok(tell_later(object, room))
-        }
+/// Decides on the retry of an object that has failed: the wait doubles up to five minutes. Permanent failures, and objects over
+/// `--max-unseal-retries`, wait for a change.
+pub(super) fn retry(object: &RawSealedSecret, failure: &Failure, states: &ObjectStates) -> Action {
+    let (context, key) = (&states.context, ObjectKey::of(object));
+    let is_counted =
+        matches!(failure, Failure::Undecryptable { .. }) && !states.count_decrypt_failure(object);
+    if !is_counted && !matches!(failure, Failure::NamespaceTerminating) {
+        context.metrics.failed(failure.class().metric, &key.namespace);
     }
-}
-
-/// When to tell again what was forbidden: one object of a namespace finds out when that is allowed, and the others wait for it.
-pub(super) fn tell_later(object: &DynamicObject, room: &Room) -> Action {
-    let key = key_of(object);
-    if !room.untold.is_scout(&key) {
-        return Action::await_change();
-    }
-    Action::requeue(room.context.backoff.failed(key, room.circumstances(object), rand::random()))
-}
-
-/// When to try an object again that has failed: sooner the first times, and never later than five minutes. What only a change
-/// can mend waits for it, and so does what has failed too often since the last change.
-pub(super) fn retry(object: &DynamicObject, failure: &Failure, room: &Room) -> Action {
-    let (context, key) = (&room.context, key_of(object));
-    let is_told_again = matches!(failure, Failure::Unopened { .. }) && !room.cases.is_news(&key);
-    if !is_told_again && !matches!(failure, Failure::NamespaceTerminating) {
-        context.metrics.failed(failure.metric_reason(), &key.0);
-    }
-    if let Some(wait) = unopened::come_back(object, room) {
+    if let Some(wait) = diagnosis::retry_after(object, states) {
         return Action::requeue(wait);
     }
-    let wait = context.backoff.failed(key.clone(), room.circumstances(object), rand::random());
-    let given_up = context.max_retries.is_some_and(|most| context.backoff.failures(&key) > most);
-    let waits = failure.waits_for_a_change() || failure.waits_for_its_secret() && room.versions.are_watched();
-    let ends = (waits || given_up) && !room.untold.is_scout(&key);
+    let (wait, failures) = states.back_off(object);
+    let given_up = context.max_retries.is_some_and(|most| failures > most);
+    let waits = match failure.class().retry {
+        Retry::Soon | Retry::Stalled => false,
+        Retry::AfterChange => true,
+        Retry::AfterSecretChange => states.are_secrets_watched(),
+    };
+    let ends = (waits || given_up) && !states.denied.is_probe(&key);
     if ends { Action::await_change() } else { Action::requeue(wait) }
 }
 
 async fn unseal_and_apply(
-    object: &DynamicObject,
+    object: &RawSealedSecret,
     ring: &Arc<KeyRing>,
-    room: &Room,
+    states: &ObjectStates,
 ) -> Result<Attempted, Failure> {
-    let context = &room.context;
-    let opened = opened(object, ring, room).await;
-    room.lanes.end(&key_of(object));
-    let Some(Opened { sealed, outcome, memory: _memory }) = opened? else {
-        return Ok(Attempted::Overtaken);
+    let context = &states.context;
+    let decrypted = decrypted(object, ring, states).await;
+    states.context.queue.end(&ObjectKey::of(object));
+    let Some(Decrypted { sealed, outcome, memory: _memory }) = decrypted? else {
+        return Ok(Attempted::Deferred);
     };
-    let Outcome { unsealed, tally } = outcome;
-    let keys = items_of_keys(&tally);
-    room.counts(object, tally);
+    let Outcome { unsealed, object_usage, memory: _memory_of_secret } = outcome;
+    let keys = items_of_keys(&object_usage);
+    states.record_usage(object, object_usage);
     let unsealed: Unsealed = unsealed?;
     desired::refuse_denied_type(&unsealed.secret, &context.denied_types)?;
     desired::refuse_key_planting(&unsealed.secret, &context.namespace, &context.key_prefixes())?;
-    room.lanes.may_write(&key_of(object)).await;
-    let writing = room.versions.writing(key_of(object));
-    let before = room.before(object);
-    let (is_repair, left_as) = (before.has_opened, before.left_as.clone());
-    let applied = apply::apply(room, &sealed, unsealed, before).await?;
-    let Some((done, metadata)) = applied else { return Ok(Attempted::Overtaken) };
-    writing.done(&metadata);
-    let version = Version::of(&metadata);
+    states.context.queue.wait_to_write(&ObjectKey::of(object)).await;
+    let write = states.begin_secret_write(ObjectKey::of(object));
+    let before = states.before(object);
+    let (is_repair, version_after_success) = (before.has_unsealed, before.version_after_success.clone());
+    let applied = apply::apply(states, &sealed, unsealed, before).await?;
+    let Some((done, metadata)) = applied else { return Ok(Attempted::Deferred) };
+    write.complete(&metadata);
+    let version = SecretVersion::of(&metadata);
     if is_repair {
-        tell_repair(object, room, done, left_as, &version).await;
+        record_repair(object, states, done, version_after_success, &version).await;
     }
-    Ok(Attempted::Done(success_with(object, version, keys)))
+    Ok(Attempted::Succeeded(success_with(object, version, keys)))
 }
 
-/// An object that was opened, or not, and the memory that it takes.
-struct Opened {
-    /// Without its values.
+/// Result of a decryption, and the permit for its memory.
+struct Decrypted {
+    /// The values of items and templates are dropped.
     sealed: SealedSecret,
     outcome: Outcome,
-    memory: Option<Permit>,
+    memory: Memory,
 }
 
-async fn opened(object: &DynamicObject, ring: &Arc<KeyRing>, room: &Room) -> Result<Option<Opened>, Failure> {
-    let context = &room.context;
-    // What holds memory waits for no rendering.
-    let rendering = if folded::has_templates(object) && is_large(object) {
-        let Some(permit) = Rendering::of(&key_of(object).0, &context.work).await else { return Ok(None) };
+async fn decrypted(
+    object: &RawSealedSecret,
+    ring: &Arc<KeyRing>,
+    states: &ObjectStates,
+) -> Result<Option<Decrypted>, Failure> {
+    let context = &states.context;
+    // An object that holds memory must not wait for a rendering slot.
+    let rendering = if object.has_templates() && is_large(object) {
+        let Some(permit) = Rendering::of(&ObjectKey::of(object).namespace, &context.work).await else {
+            return Ok(None);
+        };
         Some(permit)
     } else {
         None
     };
-    // What is malformed may hold anything, which no key opens.
+    // A malformed object counts as one item that no key decrypts.
     let noted = |failure: &Failure| {
         if matches!(failure, Failure::Malformed(_)) {
-            room.counts(object, Tally::of(Vec::new(), 1));
+            states.record_usage(object, ObjectKeyUsage::of(Vec::new(), 1));
         }
     };
     let Some(Fetched { sealed, memory }) = fetched(object, context).await.inspect_err(noted)? else {
@@ -239,17 +233,17 @@ async fn opened(object: &DynamicObject, ring: &Arc<KeyRing>, room: &Room) -> Res
     let job = Job {
         sealed: Arc::clone(&sealed),
         ring: Arc::clone(ring),
-        preferred: room.keys_that_worked(object),
+        preferred: states.keys_that_worked(object),
         v1_data: context.v1_data,
         budget: context.template_budget.clone(),
     };
-    let may_go_on = || room.lanes.begin(&key_of(object), Work::Large);
-    let outcome = open(job, &context.work, rendering, may_go_on).await?;
+    let continue_slowly = || states.context.queue.begin(&ObjectKey::of(object), WorkKind::Large);
+    let outcome = decrypt(job, &context.work, rendering, continue_slowly).await?;
     let sealed = without_values(Arc::unwrap_or_clone(sealed));
-    Ok(outcome.map(|outcome| Opened { sealed, outcome, memory }))
+    Ok(outcome.map(|outcome| Decrypted { sealed, outcome, memory }))
 }
 
-/// Drops what is not needed any more when the Secret is written: only names are.
+/// Drops the values of items and templates: writing the Secret needs only their names.
 fn without_values(mut sealed: SealedSecret) -> SealedSecret {
     let items = sealed.spec.encrypted_data.values_mut();
     let templates = sealed.spec.template.data.iter_mut().flat_map(BTreeMap::values_mut).flatten();
@@ -257,63 +251,40 @@ fn without_values(mut sealed: SealedSecret) -> SealedSecret {
     sealed
 }
 
-fn items_of_keys(tally: &Tally) -> Vec<ItemsOfKey> {
+fn items_of_keys(object_usage: &ObjectKeyUsage) -> Vec<ItemsOfKey> {
     let stored = |KeyUse { fingerprint, items }: &KeyUse| ItemsOfKey {
         fingerprint: fingerprint.to_string(),
         items: *items,
     };
-    tally.keys.iter().map(stored).collect()
+    object_usage.keys.iter().map(stored).collect()
 }
 
-/// A Secret that had opened before and was not as it should be: somebody else has changed it, unless it is still what we
-/// left.
-async fn tell_repair(
-    object: &DynamicObject,
-    room: &Room,
-    done: Done,
-    left_as: Option<Version>,
-    repaired: &Version,
+/// Records and reports a repair: the present version was unsealed before, and the Secret was neither in its desired state nor the
+/// version that we had left, so another writer has changed it.
+async fn record_repair(
+    object: &RawSealedSecret,
+    states: &ObjectStates,
+    done: Applied,
+    version_after_success: Option<SecretVersion>,
+    repaired: &SecretVersion,
 ) {
     let message = match done {
-        Done::Nothing => return,
-        Done::Created => "the Secret had been deleted and was created again".to_owned(),
-        Done::Updated { from, .. } if left_as == Some(from.clone()) => return,
-        Done::Updated { changed_by, .. } => format!(
+        Applied::Nothing => return,
+        Applied::Created => "the Secret had been deleted and was created again".to_owned(),
+        Applied::Updated { from, .. } if version_after_success == Some(from.clone()) => return,
+        Applied::Updated { changed_by, .. } => format!(
             "the Secret had been changed by {} and was put back",
-            changed_by.as_deref().unwrap_or("somebody unknown")
+            changed_by.as_deref().unwrap_or("an unknown writer")
         ),
     };
-    let (namespace, name) = key_of(object);
-    room.context.metrics.repaired(&namespace);
-    let telling = room.repairs.made((namespace.clone(), name.clone()), &message, Instant::now());
-    let (kind, reason, message) = match telling {
-        Telling::Repair => ("Normal", "SecretRepaired", message),
-        Telling::Fight => ("Warning", "SecretContested", format!("{message}, {AGAIN_AND_AGAIN}")),
-        Telling::Nothing => return,
+    let ObjectKey { namespace, name } = ObjectKey::of(object);
+    states.context.metrics.repaired(&namespace);
+    let (kind, reason, message) = match states.record_repair(object, &message) {
+        RepairNotice::Repair => ("Normal", "SecretRepaired", message),
+        RepairNotice::Contested => ("Warning", "SecretContested", format!("{message}, {CONTESTED_HINT}")),
+        RepairNotice::Nothing => return,
     };
     tracing::warn!(namespace, name, "{message}");
     let moment = format!("{}/{}", repaired.uid, repaired.resource_version);
-    event::write(&room.context.client, object, kind, reason, &message, &moment).await;
-}
-
-fn log(object: &DynamicObject, failure: Option<&Failure>, room: &Room) {
-    let (namespace, name) = key_of(object);
-    match failure {
-        None => {
-            room.rightless.forget(&namespace);
-            tracing::info!(namespace, name, "SealedSecret unsealed");
-        }
-        // The same of every object of the namespace, whose rights may just be the first to go when it is deleted.
-        Some(failure) if failure.lacks_right() => {
-            if room.rightless.add(&namespace) {
-                tracing::warn!("no right to do what is due in namespace {namespace}: {failure}");
-            }
-            tracing::debug!(namespace, name, "{}", failure.log_message());
-        }
-        // Every object of the namespace says so, and nobody is to do anything.
-        Some(Failure::NamespaceTerminating) => {
-            tracing::debug!(namespace, name, "the namespace is being deleted");
-        }
-        Some(failure) => tracing::error!(namespace, name, "{}", failure.log_message()),
-    }
+    event::write(&states.context.client, &object.metadata, kind, reason, &message, &moment).await;
 }

@@ -1,9 +1,12 @@
-//! The `SealingKeys`: each the public side of the key Secret of the same name, and where a person says what is to become of the key.
+//! The `SealingKeys`: each is the public view of the key Secret of the same name, and its spec is the desired state of
+//! the key.
 //!
-//! They decide nothing: what a person says is copied to the Secret by the keystore before anything is made of it, and everything
-//! here can be made again from the Secrets.
+//! They decide nothing: the keystore copies a desired state to the Secret before acting on it, and every SealingKey can
+//! be recreated from the Secrets.
 
 mod desired;
+#[cfg(any(test, fuzzing))]
+mod fuzzed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,26 +17,28 @@ use kube::{Api, Client, ResourceExt};
 use sealed_secrets_crds::SealingKey;
 use tokio::sync::watch;
 
-use crate::key_list::KeyList;
-use crate::keystore::{KeyView, KeysView, Wishes};
-use crate::own_kinds::Followed;
+use crate::api::optional_crd_watch::Watched;
+use crate::api::writer_pacing::WriterPacing;
+use crate::keystore::list::refresh::KeyRefresh;
+use crate::keystore::{DesiredStates, KeyView, KeysView};
 use crate::usage::Usage;
-use crate::writing::Pauses;
 use desired::Step;
+#[cfg(any(test, fuzzing))]
+pub use fuzzed::rotation_policy;
 
-/// Keeps the `SealingKeys` as the key Secrets are.
+/// Keeps the `SealingKeys` in sync with the key Secrets.
 pub(crate) struct SealingKeys {
     api: Api<SealingKey>,
     namespace: String,
     keys: watch::Receiver<Option<Arc<KeysView>>>,
-    followed: watch::Receiver<Followed<SealingKey>>,
+    followed: watch::Receiver<Watched<SealingKey>>,
     usage: watch::Receiver<Usage>,
-    wishes: watch::Sender<Wishes>,
-    key_list: Arc<KeyList>,
-    /// The objects as the last turn saw them, and since when they are so.
-    existing: Followed<SealingKey>,
+    desired_states: watch::Sender<DesiredStates>,
+    key_refresh: Arc<KeyRefresh>,
+    /// The objects at the last turn, and the time of their last change.
+    existing: Watched<SealingKey>,
     changed: Instant,
-    /// UIDs of the key Secrets that were there once.
+    /// UIDs of the key Secrets that have existed.
     seen: BTreeSet<String>,
 }
 
@@ -42,51 +47,50 @@ impl SealingKeys {
         client: Client,
         namespace: &str,
         keys: watch::Receiver<Option<Arc<KeysView>>>,
-        followed: watch::Receiver<Followed<SealingKey>>,
+        followed: watch::Receiver<Watched<SealingKey>>,
         usage: watch::Receiver<Usage>,
-        wishes: watch::Sender<Wishes>,
-        key_list: Arc<KeyList>,
+        desired_states: watch::Sender<DesiredStates>,
+        key_refresh: Arc<KeyRefresh>,
     ) -> Self {
         let api = Api::namespaced(client, namespace);
-        let (namespace, existing, changed) = (namespace.to_owned(), Followed::Unknown, Instant::now());
+        let (namespace, existing, changed) = (namespace.to_owned(), Watched::Unknown, Instant::now());
         let seen = BTreeSet::new();
-        Self { api, namespace, keys, followed, usage, wishes, key_list, existing, changed, seen }
+        Self { api, namespace, keys, followed, usage, desired_states, key_refresh, existing, changed, seen }
     }
 
-    /// Never ends.
+    /// Runs the loop. Never returns.
     pub(crate) async fn run(mut self) {
-        let mut pauses = Pauses::new("SealingKeys");
+        let mut pacing = WriterPacing::new("SealingKeys");
         loop {
             let written = self.turn().await;
-            pauses.until_next_turn(written, &mut self.keys, &mut self.followed, &mut self.usage).await;
+            pacing.until_next_turn(written, &mut self.keys, &mut self.followed, &mut self.usage).await;
         }
     }
 
-    /// One step for each key at most; what a step leads to is seen by the watch. Returns whether
-    /// anything was written.
+    /// Takes at most one step per key; the watch delivers its result. Returns true if anything was written.
     async fn turn(&mut self) -> Result<bool, kube::Error> {
         let existing = self.followed.borrow_and_update().clone();
         if existing != self.existing {
             self.changed = Instant::now();
             self.existing = existing.clone();
         }
-        // The keys are looked at after this was asked, and so are no older.
-        let is_newer = self.key_list.is_shown_since(self.changed);
+        // The view is read after this check, and so is no older.
+        let is_newer = self.key_refresh.is_view_newer_than(self.changed);
         let view = self.keys.borrow_and_update().clone();
         let Some((view, existing)) = view.zip(existing.present()) else {
-            self.wish(BTreeMap::new());
+            self.publish_desired_states(BTreeMap::new());
             return Ok(false);
         };
-        self.wish(wishes(&view, &existing));
+        self.publish_desired_states(desired_states(&view, &existing));
         let steps = self.steps(&view, &existing);
         self.seen.extend(view.keys.iter().map(|key| key.uid.clone()));
         let mut outcome = Ok(!steps.is_empty());
         for (name, step) in steps {
-            if !is_newer && takes_a_word_back(&step, existing.get(&name)) {
-                self.key_list.ask();
+            if !is_newer && reverts_spec(&step, existing.get(&name)) {
+                self.key_refresh.ask();
                 continue;
             }
-            if let Err(error) = self.take(&name, step, existing.get(&name)).await {
+            if let Err(error) = self.write(&name, step, existing.get(&name)).await {
                 outcome = Err(error);
             }
         }
@@ -107,15 +111,15 @@ impl SealingKeys {
         view.keys.iter().map(of_key).filter(|(_, step)| *step != Step::Nothing).chain(left).collect()
     }
 
-    fn wish(&self, wishes: Wishes) {
-        self.wishes.send_if_modified(|before| {
-            let is_new = *before != wishes;
-            *before = wishes;
+    fn publish_desired_states(&self, desired_states: DesiredStates) {
+        self.desired_states.send_if_modified(|before| {
+            let is_new = *before != desired_states;
+            *before = desired_states;
             is_new
         });
     }
 
-    async fn take(&self, name: &str, step: Step, existing: Option<&SealingKey>) -> Result<(), kube::Error> {
+    async fn write(&self, name: &str, step: Step, existing: Option<&SealingKey>) -> Result<(), kube::Error> {
         let parameters = PostParams::default();
         match step {
             Step::Nothing => Ok(()),
@@ -132,17 +136,17 @@ impl SealingKeys {
     }
 }
 
-/// Whether the step undoes what the spec says. Another replica may have written that to the Secret since our list: then it is a
-/// person's word.
-fn takes_a_word_back(step: &Step, existing: Option<&SealingKey>) -> bool {
+/// Returns true if the step reverts the spec. If another replica has copied this spec to the Secret after our list, it
+/// is a person's desired state and must be kept.
+fn reverts_spec(step: &Step, existing: Option<&SealingKey>) -> bool {
     matches!(step, Step::Replace(object) if existing.is_some_and(|existing| existing.spec != object.spec))
 }
 
-/// What people want of keys and the Secrets do not say yet.
-fn wishes(view: &KeysView, existing: &BTreeMap<String, SealingKey>) -> Wishes {
-    let wish = |key: &KeyView| {
-        let wish = desired::unheeded_wish(key, existing.get(&key.record.name)?)?;
-        Some((key.record.name.clone(), wish))
+/// Returns the desired states that the Secrets do not have yet.
+fn desired_states(view: &KeysView, existing: &BTreeMap<String, SealingKey>) -> DesiredStates {
+    let desired = |key: &KeyView| {
+        let desired = desired::requested_state(key, existing.get(&key.record.name)?)?;
+        Some((key.record.name.clone(), desired))
     };
-    view.keys.iter().filter_map(wish).collect()
+    view.keys.iter().filter_map(desired).collect()
 }

@@ -1,8 +1,8 @@
-//! Metrics of what is sealed to which key.
+//! Metrics of key usage.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -10,31 +10,31 @@ use prometheus_client::registry::Registry;
 use sealed_secrets_core::crypto::Fingerprint;
 use sealed_secrets_core::keyring::KeyRing;
 
-use super::Usage;
+use super::sum::Usage;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfKey {
     fingerprint: String,
 }
 
-/// One sample for each key that is on the ring or opens something, and none of objects.
+/// One sample per key that is on the ring or decrypts an item, and none per object.
 #[derive(Debug, Default)]
 pub(crate) struct UsageMetrics {
     items: Family<OfKey, Gauge>,
     stale: Gauge,
-    /// The keys on the page.
-    shown: Mutex<BTreeSet<Fingerprint>>,
+    /// The keys with a sample.
+    exported: Mutex<BTreeSet<Fingerprint>>,
 }
 
 impl UsageMetrics {
     pub(crate) fn register(&self, registry: &mut Registry) {
-        let help = "Items of SealedSecrets that this key opens";
+        let help = "Items of SealedSecrets that this key decrypts";
         registry.register("key_items", help, self.items.clone());
         let help = "Items of SealedSecrets that are not sealed with the current key";
         registry.register("stale_items", help, self.stale.clone());
     }
 
-    /// Brings the page to this usage of the keys of this ring.
+    /// Updates the samples to this usage and this ring.
     pub(super) fn note(&self, usage: &Usage, ring: &KeyRing) {
         let on_ring = ring.iter().map(|key| key.fingerprint().clone());
         let keys: BTreeSet<Fingerprint> = on_ring.chain(usage.by_key.keys().cloned()).collect();
@@ -44,11 +44,18 @@ impl UsageMetrics {
         }
         let primary = ring.primary().map(|key| key.fingerprint());
         self.stale.set(gauge(usage.stale_items(primary)));
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        for gone in shown.difference(&keys) {
+        let mut exported = self.exported.lock();
+        for gone in exported.difference(&keys) {
             self.items.remove(&of_key(gone));
         }
-        *shown = keys;
+        *exported = keys;
+    }
+
+    /// Removes the samples.
+    pub(super) fn clear(&self) {
+        self.items.clear();
+        self.stale.set(0);
+        self.exported.lock().clear();
     }
 }
 

@@ -1,3 +1,5 @@
+//! Sealing certificates: X.509 certificates of RSA keys, read, checked and self-signed.
+
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyUsagePurpose, SerialNumber,
@@ -13,33 +15,33 @@ use x509_parser::time::ASN1Time;
 use super::file::{FileContent, content_of_der, der_of_file};
 use super::{Fingerprint, KeyPair, PublicKey, PublicKeyError};
 
-/// Why a certificate cannot be used for sealing.
+/// Reason why a certificate cannot be used for sealing.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum CertificateError {
-    /// No PEM block with a certificate.
+    /// The text has no PEM block with a certificate.
     #[error("no PEM certificate found; expected a block that begins with -----BEGIN CERTIFICATE-----")]
     NoPem,
-    /// A file that holds something else.
+    /// The file holds something else.
     #[error("the file {0}, but a certificate is wanted")]
     Content(FileContent),
     /// The block is not an X.509 certificate.
     #[error("the PEM block is not a readable X.509 certificate")]
     Unreadable,
-    /// The key in it is of another kind; upstream's words.
+    /// The key is not an RSA key; upstream's wording.
     #[error("expected RSA public key but found {0}")]
     NotRsa(String),
-    /// The RSA key in it cannot seal.
+    /// The RSA key cannot be used for sealing.
     #[error("the certificate holds {0}")]
     Key(#[from] PublicKeyError),
-    /// A certificate could not be made: a date outside the years 0 to 9999, or a failing signature.
-    #[error("a certificate could not be made for this key, name and period")]
-    Making,
+    /// A certificate could not be created: a date is outside the years 0 to 9999, or signing failed.
+    #[error("a certificate could not be created for this key, name and period")]
+    Generation,
 }
 
-/// Labels of PEM blocks, also those that OpenSSL reads.
+/// PEM labels, including those that OpenSSL reads.
 const LABELS: [&str; 3] = ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"];
 
-/// A certificate whose public key seals. Public data, safe to print.
+/// Certificate of a public key for sealing. Public data, safe to print.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealingCertificate {
     pem: String,
@@ -51,20 +53,20 @@ pub struct SealingCertificate {
 }
 
 impl SealingCertificate {
-    /// Reads the first certificate of a PEM text; anything after it is ignored, as upstream does. The signature is not
-    /// checked: whoever hands over the certificate is trusted.
+    /// Reads the first certificate of a PEM text and ignores anything after it, as upstream does. The signature is not verified:
+    /// the source of the certificate is trusted.
     ///
     /// # Errors
-    /// When there is none, it cannot be read, or its key is not RSA of 2048 to 8192 bits.
+    /// Returns an error if there is no certificate, it cannot be read, or its key is not RSA of 2048 to 8192 bits.
     pub fn from_pem(pem: &[u8]) -> Result<Self, CertificateError> {
         let der = CertificateDer::from_pem_slice(pem).map_err(|_| CertificateError::NoPem)?;
         Self::from_der(&der)
     }
 
-    /// Reads the first certificate of a file: PEM in UTF-8 or UTF-16, with whatever stands around it, DER, or base64 of these.
+    /// Reads the first certificate of a file: PEM in UTF-8 or UTF-16 with any surrounding text, DER, or base64 of these.
     ///
     /// # Errors
-    /// As [`from_pem`](Self::from_pem); where there is none, with what the file holds instead.
+    /// As [`from_pem`](Self::from_pem). If the file has no certificate, the error describes its content.
     pub fn from_file(bytes: &[u8]) -> Result<Self, CertificateError> {
         let der = der_of_file(bytes, &LABELS).map_err(CertificateError::Content)?;
         match (Self::from_der(&der), content_of_der(&der)) {
@@ -91,77 +93,78 @@ impl SealingCertificate {
         })
     }
 
-    /// The certificate as one PEM block with a final newline, the form in which upstream serves it.
+    /// Returns the certificate as one PEM block with a final newline, as upstream serves it.
     #[must_use]
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
-    /// The key that seals.
+    /// Returns the public key.
     #[must_use]
     pub fn public_key(&self) -> &PublicKey {
         &self.public_key
     }
 
-    /// The fingerprint of that key.
+    /// Returns the fingerprint of the public key.
     #[must_use]
     pub fn fingerprint(&self) -> &Fingerprint {
         self.public_key.fingerprint()
     }
 
-    /// Start of its validity.
+    /// Returns the start of validity.
     #[must_use]
     pub fn not_before(&self) -> Timestamp {
         self.not_before
     }
 
-    /// End of its validity, at most the last moment that a [`Timestamp`] can say: a certificate "with no well-defined expiration
-    /// date" ends later (RFC 5280, section 4.1.2.5). Only `kubeseal` heeds it; a controller opens items of expired certificates.
+    /// Returns the end of validity, capped at the maximum of [`Timestamp`]: a certificate "with no well-defined expiration date"
+    /// ends later (RFC 5280, section 4.1.2.5). Only `kubeseal` checks it; a controller decrypts items of expired certificates.
     #[must_use]
     pub fn not_after(&self) -> Timestamp {
         self.not_after
     }
 
-    /// Whether it never ends, as far as a [`Timestamp`] can say.
+    /// Returns true if the end of validity is the maximum of [`Timestamp`].
     #[must_use]
     pub fn is_without_end(&self) -> bool {
         self.not_after.as_second() >= Timestamp::MAX.as_second()
     }
 
-    /// Common name of its subject; upstream's certificates have none unless told so.
+    /// Returns the common name of the subject. Upstream's certificates have none by default.
     #[must_use]
     pub fn common_name(&self) -> Option<&str> {
         self.common_name.as_deref()
     }
 
-    /// Serial number, bytes in hexadecimal with colons between, as OpenSSL shows it.
+    /// Returns the serial number, hexadecimal bytes separated by colons, as OpenSSL prints it.
     #[must_use]
     pub fn serial(&self) -> &str {
         &self.serial
     }
 }
 
-/// What a new self-signed certificate is to say.
+/// Parameters of a new self-signed certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateRequest {
-    /// Common name of issuer and subject; empty for none at all.
+    /// Common name of issuer and subject; empty for none.
     pub common_name: String,
-    /// Start of its validity, whole seconds.
+    /// Start of validity, in whole seconds.
     pub not_before: Timestamp,
-    /// How long it is valid.
+    /// Validity period.
     pub validity: SignedDuration,
-    /// A random serial number.
+    /// Random serial number.
     pub serial: [u8; 16],
 }
 
 impl CertificateRequest {
-    /// Makes the certificate as upstream does (compatibility 4.6): signed by its own key with SHA-256 and RSA, key usage
+    /// Creates the certificate as upstream does (docs/compatibility.md, section 4.6): self-signed with SHA-256 and RSA, key usage
     /// encipherOnly, basic constraints CA. One private-key operation.
     ///
     /// # Errors
-    /// When a date cannot be expressed or the key cannot sign.
+    /// Returns an error if a date cannot be expressed or the key cannot sign.
     pub fn self_sign(&self, key: &KeyPair) -> Result<SealingCertificate, CertificateError> {
-        let not_after = self.not_before.checked_add(self.validity).map_err(|_| CertificateError::Making)?;
+        let not_after =
+            self.not_before.checked_add(self.validity).map_err(|_| CertificateError::Generation)?;
         let mut params = CertificateParams::default();
         params.not_before = date(self.not_before)?;
         params.not_after = date(not_after)?;
@@ -169,8 +172,8 @@ impl CertificateRequest {
         params.distinguished_name = self.distinguished_name();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::EncipherOnly];
-        let signer = key.signer().map_err(|_| CertificateError::Making)?;
-        let certificate = params.self_signed(&signer).map_err(|_| CertificateError::Making)?;
+        let signer = key.signer().map_err(|_| CertificateError::Generation)?;
+        let certificate = params.self_signed(&signer).map_err(|_| CertificateError::Generation)?;
         SealingCertificate::from_der(certificate.der())
     }
 
@@ -184,7 +187,7 @@ impl CertificateRequest {
 }
 
 fn date(moment: Timestamp) -> Result<OffsetDateTime, CertificateError> {
-    OffsetDateTime::from_unix_timestamp(moment.as_second()).map_err(|_| CertificateError::Making)
+    OffsetDateTime::from_unix_timestamp(moment.as_second()).map_err(|_| CertificateError::Generation)
 }
 
 fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
@@ -202,7 +205,7 @@ fn pem_of(der: &[u8]) -> String {
     pem::encode_config(&pem::Pem::new("CERTIFICATE", der), config)
 }
 
-/// The name that Go gives the kind of key, where upstream's message has one.
+/// Returns Go's name of the key algorithm, if upstream's message has one.
 fn key_kind(algorithm: &x509_parser::der_parser::Oid<'_>) -> String {
     match algorithm.to_id_string().as_str() {
         "1.2.840.10045.2.1" => "ECDSA".to_owned(),

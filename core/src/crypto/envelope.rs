@@ -1,4 +1,4 @@
-//! The wire format of a sealed item (compatibility 4.1).
+//! The wire format of a sealed item (docs/compatibility.md, section 4.1).
 //!
 //! ```text
 //! item  = length || block || body
@@ -22,32 +22,34 @@ use crate::label::Label;
 const LENGTH_BYTES: usize = 2;
 const SESSION_KEY_BYTES: usize = 32;
 const TAG_BYTES: usize = 16;
+/// Lengths of the RSA block for keys of 2048 to 8192 bits, in bytes.
+pub const BLOCKS: std::ops::RangeInclusive<usize> = 256..=1024;
 
 /// The item is not framed as a sealed item. Lengths are in bytes of the decoded item.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum FramingError {
-    /// Without any byte.
+    /// The item has no bytes.
     #[error("there is no text; put the base64 text here that kubeseal writes")]
     Empty,
-    /// Shorter than the length field.
+    /// The item is shorter than the length field.
     #[error("it is {0} bytes long, too short for a sealed item")]
     TooShort(usize),
-    /// Ends before the RSA block or the authentication tag is complete.
+    /// The item ends before the RSA block or the authentication tag is complete.
     #[error("it is cut short: {actual} bytes, and at least {needed} are needed")]
     CutShort {
-        /// Bytes that are there.
+        /// Length of the item.
         actual: usize,
-        /// Bytes that the length field asks for.
+        /// Length that the length field requires.
         needed: usize,
     },
 }
 
-/// The plaintext could not be sealed: only possible when it is longer than AES-GCM allows (64 GiB).
+/// The plaintext could not be sealed, because it is longer than AES-GCM allows (64 GiB).
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("the value is too long to be encrypted")]
 pub struct SealValueError;
 
-/// A sealed item, split into its parts but not opened.
+/// A sealed item, split into its parts but not decrypted.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope<'a> {
     block: &'a [u8],
@@ -58,7 +60,7 @@ impl<'a> Envelope<'a> {
     /// Splits the bytes of an item.
     ///
     /// # Errors
-    /// When the bytes end too early. Surplus bytes cannot be told from a longer body and fail on opening.
+    /// Returns an error if the bytes end too early. Surplus bytes look like a longer body and fail on decryption.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FramingError> {
         if bytes.is_empty() {
             return Err(FramingError::Empty);
@@ -73,14 +75,32 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    /// Length of the RSA block in bytes; only a key with a modulus of that length can open it.
+    /// Returns the length of the RSA block in bytes. Only a key with a modulus of that length can decrypt it.
     #[must_use]
     pub fn block_len(&self) -> usize {
         self.block.len()
     }
 
-    /// Opens the item: one private-key operation. `None` when this key and label do not open it; the cause is not told, so
-    /// that no caller can become an oracle.
+    /// Returns true if the RSA block is as long as that of a key of 2048 to 8192 bits.
+    #[must_use]
+    pub fn has_known_block(&self) -> bool {
+        BLOCKS.contains(&self.block.len())
+    }
+
+    /// Returns the length of the plaintext in bytes.
+    #[must_use]
+    pub fn value_len(&self) -> usize {
+        self.body.len().saturating_sub(TAG_BYTES)
+    }
+
+    /// Returns false if the block cannot be encrypted with this key: it has another length, or is not below the modulus.
+    #[must_use]
+    pub fn may_be_of(&self, key: &PublicKey) -> bool {
+        key.may_have_encrypted(self.block)
+    }
+
+    /// Decrypts the item with one private-key operation. `None` if key or label do not match; the cause is not reported, so that
+    /// no caller can become an oracle.
     #[must_use]
     pub fn open(&self, key: &KeyPair, label: &Label) -> Option<Zeroizing<Vec<u8>>> {
         let session_key = key.decrypt_oaep(label.as_bytes(), self.block)?;
@@ -89,11 +109,10 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// Seals `plaintext` under `label` for the holder of `key`'s private half, with a session key drawn from `rng` for this call
-/// alone.
+/// Seals `plaintext` under `label` to `key`, with a session key drawn from `rng` for this call only.
 ///
 /// # Errors
-/// When the plaintext is longer than AES-GCM allows.
+/// Returns an error if the plaintext is longer than AES-GCM allows.
 pub fn seal(
     rng: &mut impl CryptoRng,
     key: &PublicKey,

@@ -1,4 +1,4 @@
-//! Certificates and keys as people keep them in files: PEM in whatever encoding of text, DER, or base64 of these.
+//! Reads certificates and keys from files: PEM in UTF-8 or UTF-16, DER, or base64 of these.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::PublicKey;
 
-/// Padding or not: a copied text may have lost it.
+/// Padding is optional: copied text may have lost it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -20,25 +20,25 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Object identifiers in DER: PKCS#7 signedData (RFC 2315) and PBES2 (RFC 8018).
 const SIGNED_DATA: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
 const PBES2: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05, 0x0d];
-/// No DER of a key or certificate is shorter.
+/// Minimum length of a key or certificate in DER, in bytes.
 const SHORTEST_DER: usize = 64;
 
-/// The content of a file that should hold something else, as a predicate for messages.
+/// Unexpected content of a file, as a predicate for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileContent {
-    /// Nothing but blanks.
+    /// Nothing but whitespace.
     Empty,
     /// An X.509 certificate.
     Certificate,
     /// A private key.
     PrivateKey,
-    /// A private key that needs a password.
+    /// A password-protected private key.
     EncryptedKey,
-    /// A private key in OpenSSH's own form.
+    /// A private key in OpenSSH's own format.
     OpenSshKey,
-    /// A public key without certificate.
+    /// A public key without a certificate.
     PublicKey,
-    /// A request for a certificate (PKCS#10).
+    /// A certificate signing request (PKCS#10).
     CertificateRequest,
     /// Certificates in PKCS#7.
     Pkcs7,
@@ -48,7 +48,7 @@ pub enum FileContent {
     WebPage,
     /// JSON, or YAML with certificates or keys in fields.
     Manifest,
-    /// A PEM block without end, or with other characters than base64's.
+    /// A PEM block without an end, or with invalid base64.
     DamagedPem,
     /// Anything else.
     Unknown,
@@ -76,7 +76,7 @@ impl fmt::Display for FileContent {
     }
 }
 
-/// The text of a file: UTF-8 or UTF-16, with or without a byte order mark, which is left out. `None` where it is neither.
+/// Decodes the text of a file: UTF-8 or UTF-16, without the byte order mark if it has one. `None` if it is neither.
 #[must_use]
 pub fn text_of_file(bytes: &[u8]) -> Option<Zeroizing<String>> {
     let word: fn([u8; 2]) -> u16 = match bytes {
@@ -89,7 +89,7 @@ pub fn text_of_file(bytes: &[u8]) -> Option<Zeroizing<String>> {
     };
     let (words, rest) = bytes.as_chunks::<2>();
     let characters = char::decode_utf16(words.iter().map(|bytes| word(*bytes)));
-    // Room for the longest, so that no copy of a key is left behind where the text would grow.
+    // Allocates the maximum length, so that no reallocation leaves a copy of a key behind.
     let mut text = Zeroizing::new(String::with_capacity(words.len() * 3));
     for character in characters {
         text.push(character.ok()?);
@@ -103,10 +103,11 @@ pub fn text_of_file(bytes: &[u8]) -> Option<Zeroizing<String>> {
     Some(text)
 }
 
-/// The DER of the first PEM block with one of these labels; of a file without PEM blocks, what it holds or encodes in base64.
+/// Returns the DER of the first PEM block with one of these labels, or, for a file without PEM blocks, its DER or base64-encoded
+/// DER.
 ///
 /// # Errors
-/// When there is no such block, and neither DER nor base64.
+/// Returns an error if the file has no such block, and is neither DER nor base64.
 pub(super) fn der_of_file(bytes: &[u8], labels: &[&str]) -> Result<Zeroizing<Vec<u8>>, FileContent> {
     let Some(text) = text_of_file(bytes) else {
         let is_der = bytes.first() == Some(&0x30);
@@ -124,14 +125,14 @@ pub(super) fn der_of_file(bytes: &[u8], labels: &[&str]) -> Result<Zeroizing<Vec
     }
 }
 
-/// The body of the first block of this label; an error within where that does not end.
+/// Returns the body of the first block with this label. The inner result is an error if the block has no end.
 fn block<'a>(text: &'a str, label: &str) -> Option<Result<&'a str, FileContent>> {
     let (_, after) = text.split_once(&format!("-----BEGIN {label}-----"))?;
     let end = format!("-----END {label}-----");
     Some(after.split_once(&end).map(|(body, _)| body).ok_or(FileContent::DamagedPem))
 }
 
-/// Base64 over any number of lines, whose ends may have been written as `\n` on the way.
+/// Decodes base64 over any number of lines, whose line breaks may be written as `\n`.
 fn from_base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let mut digits = Zeroizing::new(String::with_capacity(text.len()));
     let mut characters = text.chars();
@@ -145,7 +146,7 @@ fn from_base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     BASE64.decode(digits.as_bytes()).ok().map(Zeroizing::new)
 }
 
-/// What a text holds that is no block of the wanted kind.
+/// Classifies a text without a PEM block of the requested kind.
 fn content_of_text(text: &str) -> FileContent {
     let start = text.trim_start();
     let Some(label) =
@@ -171,11 +172,11 @@ fn content_of_text(text: &str) -> FileContent {
     }
 }
 
-/// What DER holds.
+/// Classifies DER.
 pub(super) fn content_of_der(der: &[u8]) -> FileContent {
     let head = der.get(..SHORTEST_DER).unwrap_or(der);
     let has = |identifier: &[u8]| memmem::find(head, identifier).is_some();
-    // PFX (RFC 7292): a sequence that begins with version 3.
+    // PFX (RFC 7292) is a sequence that begins with version 3.
     let is_keystore =
         head.get(..8).is_some_and(|head| memmem::find(head, &[0x02, 0x01, 0x03, 0x30]).is_some());
     if X509Certificate::from_der(der).is_ok() {

@@ -1,3 +1,5 @@
+//! Fingerprint of a public key, in the form of `ssh-keygen`.
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -7,14 +9,14 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-/// The SSH-style SHA-256 fingerprint of an RSA public key, `SHA256:` and 43 characters of unpadded base64.
+/// SSH-style SHA-256 fingerprint of an RSA public key, `SHA256:` and 43 characters of unpadded base64.
 ///
-/// Equal to `ssh-keygen -lf` and to what upstream logs (RFC 4253 section 6.6 for the hashed bytes). Clones share their text.
+/// Equal to `ssh-keygen -lf` and to upstream's log lines (RFC 4253 section 6.6 for the hashed bytes). Clones share their text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(Arc<str>);
 
 impl Fingerprint {
-    /// The fingerprint of the key with this exponent and modulus, both big-endian without sign.
+    /// Computes the fingerprint from exponent and modulus, both unsigned big-endian.
     #[must_use]
     pub(crate) fn of_rsa(exponent: &[u8], modulus: &[u8]) -> Self {
         let mut hasher = Sha256::new();
@@ -25,7 +27,7 @@ impl Fingerprint {
         Self(format!("SHA256:{}", STANDARD_NO_PAD.encode(hasher.finalize())).into())
     }
 
-    /// The text form.
+    /// Returns the text form.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -53,7 +55,7 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-/// RFC 4251 section 5: no leading zero bytes, except one before a set highest bit.
+/// Encodes an mpint (RFC 4251 section 5): no leading zero bytes, except one before a set highest bit.
 fn mpint(unsigned: &[u8]) -> Vec<u8> {
     let digits: Vec<u8> = unsigned.iter().copied().skip_while(|byte| *byte == 0).collect();
     let sign = digits.first().is_some_and(|first| first & 0x80 != 0).then_some(0);

@@ -1,3 +1,5 @@
+//! RSA key pairs: generated, read from PEM, used for decryption.
+
 use std::fmt;
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
@@ -17,21 +19,21 @@ use zeroize::Zeroizing;
 use super::file::{FileContent, content_of_der, der_of_file};
 use super::{Fingerprint, PublicKey, PublicKeyError};
 
-/// Size of a key to generate.
+/// Size of a new key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeySize {
     /// 2048 bits.
     Rsa2048,
     /// 3072 bits.
     Rsa3072,
-    /// 4096 bits, the default of upstream.
+    /// 4096 bits, upstream's default.
     Rsa4096,
     /// 8192 bits.
     Rsa8192,
 }
 
 impl KeySize {
-    /// The size of this many bits, if keys of that size can be made.
+    /// Returns the size with this many bits, if keys of that size can be generated.
     #[must_use]
     pub fn from_bits(bits: u32) -> Option<Self> {
         match bits {
@@ -53,43 +55,43 @@ impl KeySize {
     }
 }
 
-/// Why a private key cannot be used. No variant carries key material.
+/// Reason why a private key cannot be used. No variant carries key material.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum KeyPairError {
-    /// No PEM block with a private key.
+    /// The text has no PEM block with a private key.
     #[error(
         "no PEM private key found; expected a block that begins with -----BEGIN RSA PRIVATE KEY----- or -----BEGIN PRIVATE KEY-----"
     )]
     NoPem,
-    /// A file that holds something else.
+    /// The file holds something else.
     #[error("the file {0}, but a private key is wanted")]
     Content(FileContent),
-    /// It needs a password, which upstream does not ask for either.
+    /// The key is password-protected, which upstream does not support either.
     #[error(
         "the private key is encrypted; decrypt it first, for example with: openssl pkey -in FILE -out DECRYPTED"
     )]
     Encrypted,
-    /// An elliptic-curve key or another kind; upstream's words.
+    /// The key is not an RSA key; upstream's wording.
     #[error("private key is not an RSA key")]
     NotRsa,
-    /// Damaged, of an unusual size, or with more than two primes.
+    /// The key is damaged, of an unsupported size, or has more than two primes.
     #[error("the RSA private key is damaged or not supported; keys have two primes and 2048 to 8192 bits")]
     Rejected,
-    /// The public half cannot seal.
+    /// The public key cannot be used for sealing.
     #[error("the RSA private key holds {0}")]
     Public(#[from] PublicKeyError),
-    /// The backend could not make a key.
+    /// The cryptographic library could not generate a key.
     #[error("the cryptography library could not generate a key")]
     Generation,
 }
 
-/// Labels of PEM blocks; the last is an elliptic key's, which is then named.
+/// PEM labels. The last one is an elliptic-curve key's, for a specific error.
 const LABELS: [&str; 3] = ["RSA PRIVATE KEY", "PRIVATE KEY", "EC PRIVATE KEY"];
 
-/// An RSA private key: opens what was sealed to its public key.
+/// RSA private key, which decrypts items sealed to its public key.
 ///
-/// Every private-key operation runs in aws-lc-rs, which is constant-time (docs/decisions/0002). `Debug` shows the
-/// fingerprint only; the DER form is wiped when dropped.
+/// Every private-key operation runs in aws-lc-rs, which is constant-time (docs/decisions/0002). `Debug` shows the fingerprint
+/// only; the DER form is wiped when dropped.
 pub struct KeyPair {
     decrypting: OaepPrivateDecryptingKey,
     pkcs8: Zeroizing<Vec<u8>>,
@@ -97,21 +99,21 @@ pub struct KeyPair {
 }
 
 impl KeyPair {
-    /// Reads the first private key of a PEM text, PKCS#1 (RFC 8017 appendix A.1.2) or PKCS#8 (RFC 5208); text and other
-    /// blocks around it are passed over, as Go does.
+    /// Reads the first private key of a PEM text, PKCS#1 (RFC 8017 appendix A.1.2) or PKCS#8 (RFC 5208). Text and other blocks
+    /// around it are skipped, as Go does.
     ///
     /// # Errors
-    /// When there is none, or it is not an RSA key of two primes with 2048 to 8192 bits.
+    /// Returns an error if there is no private key, or it is not an RSA key of two primes with 2048 to 8192 bits.
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyPairError> {
         let der = Zeroizing::new(PrivateKeyDer::from_pem_slice(pem).map_err(|_| no_key(pem))?);
         Self::from_der(&der)
     }
 
-    /// Reads the first private key of a file: PEM as [`from_pem`](Self::from_pem), also in UTF-16 or with its line breaks lost, DER,
+    /// Reads the first private key of a file: PEM as in [`from_pem`](Self::from_pem), also in UTF-16 or without line breaks, DER,
     /// or base64 of these.
     ///
     /// # Errors
-    /// As [`from_pem`](Self::from_pem); where there is none, with what the file holds instead.
+    /// As [`from_pem`](Self::from_pem). If the file has no private key, the error describes its content.
     pub fn from_file(bytes: &[u8]) -> Result<Self, KeyPairError> {
         match Self::from_pem(bytes) {
             Err(KeyPairError::NoPem) => {}
@@ -132,10 +134,10 @@ impl KeyPair {
         }
     }
 
-    /// Makes a new key. Takes from 0.1 s (2048 bits) to many seconds (8192 bits) of CPU: not for an async thread.
+    /// Generates a key. Takes 0.1 s (2048 bits) to many seconds (8192 bits) of CPU: not for an async thread.
     ///
     /// # Errors
-    /// When the library's random source or its self-checks fail.
+    /// Returns an error if the library's random source or its self-checks fail.
     pub fn generate(size: KeySize) -> Result<Self, KeyPairError> {
         let key = PrivateDecryptingKey::generate(size.for_backend()).map_err(|_| KeyPairError::Generation)?;
         let pkcs8: Pkcs8V1Der<'_> = key.as_der().map_err(|_| KeyPairError::Generation)?;
@@ -151,17 +153,17 @@ impl KeyPair {
         Ok(Self { decrypting, pkcs8, public })
     }
 
-    /// The key as PEM in PKCS#1 form, `-----BEGIN RSA PRIVATE KEY-----`, as upstream stores it in `tls.key`.
+    /// Returns the key as PEM in PKCS#1 form, `-----BEGIN RSA PRIVATE KEY-----`, as upstream stores it in `tls.key`.
     ///
     /// # Errors
-    /// Never for a key that this type has accepted; the encoder's signature allows it.
+    /// Never fails for a key that this type has accepted; the encoder's signature allows it.
     pub fn expose_pkcs1_pem(&self) -> Result<Zeroizing<String>, KeyPairError> {
         let pkcs1 = pkcs1_of_pkcs8(&self.pkcs8)?;
         let document = SecretDocument::try_from(pkcs1).map_err(|_| KeyPairError::Rejected)?;
         document.to_pem("RSA PRIVATE KEY", LineEnding::LF).map_err(|_| KeyPairError::Rejected)
     }
 
-    /// Decrypts one RSA-OAEP block (SHA-256, MGF1 with SHA-256). `None` when it does not open, for whatever reason.
+    /// Decrypts one RSA-OAEP block (SHA-256, MGF1 with SHA-256). `None` if decryption fails for any reason.
     #[must_use]
     pub fn decrypt_oaep(&self, label: &[u8], block: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let mut output = Zeroizing::new(vec![0; self.decrypting.min_output_size()]);
@@ -171,19 +173,19 @@ impl KeyPair {
         Some(output)
     }
 
-    /// The public half.
+    /// Returns the public key.
     #[must_use]
     pub fn public_key(&self) -> &PublicKey {
         &self.public
     }
 
-    /// The fingerprint of the public half.
+    /// Returns the fingerprint of the public key.
     #[must_use]
     pub fn fingerprint(&self) -> &Fingerprint {
         self.public.fingerprint()
     }
 
-    /// The same key as a certificate's signer.
+    /// Returns the key as the signer of a certificate.
     pub(super) fn signer(&self) -> Result<rcgen::KeyPair, rcgen::Error> {
         let der = PrivatePkcs8KeyDer::from(self.pkcs8.as_slice());
         rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_RSA_SHA256)
@@ -196,7 +198,7 @@ impl fmt::Debug for KeyPair {
     }
 }
 
-/// The error for a file that holds something else than a private key that can be read.
+/// Returns the error for a file without a readable private key.
 fn named(content: FileContent) -> KeyPairError {
     if content == FileContent::EncryptedKey {
         KeyPairError::Encrypted
@@ -205,7 +207,7 @@ fn named(content: FileContent) -> KeyPairError {
     }
 }
 
-/// Why a PEM text holds no private key that can be read.
+/// Returns the error for a PEM text without a readable private key.
 fn no_key(pem: &[u8]) -> KeyPairError {
     let encrypted: [&[u8]; 2] = [b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED"];
     let holds = |words: &[u8]| memchr::memmem::find(pem, words).is_some();

@@ -1,3 +1,5 @@
+//! RSA public keys: used for sealing.
+
 use rand::CryptoRng;
 use rsa::pkcs8::DecodePublicKey as _;
 use rsa::traits::PublicKeyParts as _;
@@ -7,20 +9,20 @@ use thiserror::Error;
 
 use super::Fingerprint;
 
-/// An RSA public key that can seal.
+/// RSA public key for sealing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
     key: RsaPublicKey,
     fingerprint: Fingerprint,
 }
 
-/// Why a public key cannot seal.
+/// Reason why a public key cannot be used for sealing.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PublicKeyError {
-    /// Not the DER of an RSA `SubjectPublicKeyInfo`.
+    /// The bytes are not the DER of an RSA `SubjectPublicKeyInfo`.
     #[error("not a readable RSA public key")]
     Unreadable,
-    /// Too weak, or larger than any controller opens.
+    /// The key is too weak, or larger than controllers support.
     #[error("an RSA key of {0} bits; sealing keys have 2048 to 8192 bits")]
     Size(usize),
 }
@@ -29,7 +31,7 @@ impl PublicKey {
     /// Reads the DER form of an RSA `SubjectPublicKeyInfo` (RFC 5280 section 4.1.2.7).
     ///
     /// # Errors
-    /// When it is not one, or its modulus is not of 2048 to 8192 bits.
+    /// Returns an error if the bytes are something else, or the modulus has fewer than 2048 or more than 8192 bits.
     pub fn from_spki_der(der: &[u8]) -> Result<Self, PublicKeyError> {
         let key = RsaPublicKey::from_public_key_der(der).map_err(|_| PublicKeyError::Unreadable)?;
         let bits = usize::try_from(key.n().bits()).unwrap_or(usize::MAX);
@@ -40,8 +42,8 @@ impl PublicKey {
         Ok(Self { key, fingerprint })
     }
 
-    /// Encrypts a session key with RSA-OAEP (SHA-256, MGF1 with SHA-256, RFC 8017 section 7.1.1). The result is as long as
-    /// the modulus. `None` when `message` is longer than the padding allows, which no session key is.
+    /// Encrypts a session key with RSA-OAEP (SHA-256, MGF1 with SHA-256, RFC 8017 section 7.1.1). The result is as long as the
+    /// modulus. `None` if `message` is longer than the padding allows, which no session key is.
     pub(crate) fn encrypt_oaep(
         &self,
         rng: &mut impl CryptoRng,
@@ -51,13 +53,21 @@ impl PublicKey {
         self.key.encrypt(rng, Oaep::<Sha256>::new_with_label(label), message).ok()
     }
 
-    /// The fingerprint that names this key in messages.
+    /// Returns false if this key cannot have encrypted the block: it has another length, or is not below the modulus.
+    pub(crate) fn may_have_encrypted(&self, block: &[u8]) -> bool {
+        let modulus = self.key.n_bytes();
+        let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
+        let modulus = modulus.get(zeros..).unwrap_or_default();
+        block.len() == self.block_len() && block < modulus
+    }
+
+    /// Returns the fingerprint that identifies this key in messages.
     #[must_use]
     pub fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
     }
 
-    /// Length of the modulus, and so of an encrypted block, in bytes.
+    /// Returns the length of the modulus, and so of an encrypted block, in bytes.
     #[must_use]
     pub fn block_len(&self) -> usize {
         self.key.size()

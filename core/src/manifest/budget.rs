@@ -1,12 +1,12 @@
-//! What reading a text may cost: a small text must not make much work, nor take much memory.
+//! Limits on parsing, so that a small text can cause neither much work nor high memory use.
 
 use super::node::{Node, NodeError, NodeKind};
 
 const MAX_DEPTH: usize = 64;
-/// What anchors and aliases may copy, in bytes of nodes and texts: some Secrets of the greatest size that Kubernetes takes.
+/// Maximum bytes of nodes and texts that aliases and merges may copy: a few Secrets of the maximum size that Kubernetes accepts.
 const COPIES: usize = 4 << 20;
 
-/// What is left for a whole text, however many documents it has.
+/// Remaining budget for a whole text, however many documents it has.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {
     nodes: usize,
@@ -14,28 +14,28 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// For a file of the person who runs the program: thousands of Secrets.
+    /// Returns the budget for a local file of the user: thousands of Secrets.
     pub(super) fn of_own_file() -> Self {
         Self { nodes: 500_000, copied_bytes: COPIES }
     }
 
-    /// For a text that anybody may have sent: one object of the greatest size that Kubernetes takes.
+    /// Returns the budget for untrusted text: one object of the maximum size that Kubernetes accepts.
     pub(super) fn of_request() -> Self {
         Self { nodes: 20_000, copied_bytes: COPIES }
     }
 
-    /// Counts a document, before anything is kept of it.
+    /// Charges for a document, before any of it is stored.
     pub(super) fn document(&mut self) -> Result<(), NodeError> {
         self.node(0)
     }
 
-    /// Counts a node so many levels below the root, before anything is kept of it.
+    /// Charges for a node at this depth below the root, before any of it is stored.
     pub(super) fn node(&mut self, depth: usize) -> Result<(), NodeError> {
         self.nodes = self.nodes.checked_sub(1).filter(|_| depth <= MAX_DEPTH).ok_or(NodeError::Budget)?;
         Ok(())
     }
 
-    /// A copy that will stand so many levels below the root. It is made only if there is room for all of it.
+    /// Copies a node to this depth below the root. The copy is made only if the budget covers all of it.
     pub(super) fn copy(&mut self, node: &Node, depth: usize) -> Result<Node, NodeError> {
         self.charge(node, depth)?;
         Ok(node.clone())

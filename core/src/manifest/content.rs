@@ -1,23 +1,22 @@
-//! What a text means, to compare before and after an edit.
+//! Semantic content of a text, for comparison before and after an edit.
 
 use std::collections::BTreeMap;
 
-use super::edit::Change;
 use super::node::{Node, NodeKind};
 use super::scalar::{Resolved, resolve};
 
-/// What a document means, whatever its notation.
+/// Semantic content of a document, independent of its notation.
 #[derive(PartialEq)]
 pub(super) enum Content {
     Text(String),
-    /// An unquoted word that is no text to YAML 1.1.
+    /// An unquoted scalar that is not a string in YAML 1.1.
     Word(String),
     List(Vec<Content>),
     Map(BTreeMap<String, Content>),
 }
 
 impl Content {
-    /// Of a node and all below it.
+    /// Returns the content of a node and its descendants.
     pub(super) fn of(node: &Node) -> Self {
         match &node.kind {
             NodeKind::Scalar { text, plain: true } if resolve(text) != Resolved::Text => {
@@ -34,8 +33,8 @@ impl Content {
         }
     }
 
-    /// The objects of a document, as reading counts them.
-    fn objects(&mut self) -> Vec<&mut Self> {
+    /// Returns the objects of a document, counted as on reading.
+    pub(super) fn objects(&mut self) -> Vec<&mut Self> {
         let is_list = matches!(self, Self::Map(map)
         if matches!(map.get("items"), Some(Self::List(_)))
             && match map.get("kind") {
@@ -53,16 +52,14 @@ impl Content {
     }
 }
 
-/// Makes the change to what the documents mean; `None` where there is no such object.
-pub(super) fn set(documents: &mut [Content], change: &Change) -> Option<()> {
-    let mut content = documents.iter_mut().flat_map(Content::objects).nth(change.object)?;
-    for key in &change.path {
-        if !matches!(content, Content::Map(_)) {
-            *content = Content::Map(BTreeMap::new());
-        }
+/// Removes the entry at `path` of an object. `None` if object or entry do not exist.
+pub(super) fn remove(documents: &mut [Content], object: usize, path: &[String]) -> Option<()> {
+    let (last, parents) = path.split_last()?;
+    let mut content = documents.iter_mut().flat_map(Content::objects).nth(object)?;
+    for key in parents {
         let Content::Map(map) = content else { return None };
-        content = map.entry(key.clone()).or_insert_with(|| Content::Map(BTreeMap::new()));
+        content = map.get_mut(key)?;
     }
-    *content = Content::Text(change.value.clone());
-    Some(())
+    let Content::Map(map) = content else { return None };
+    map.remove(last).map(drop)
 }

@@ -1,25 +1,26 @@
-//! Changes to a manifest that leave every other byte alone.
+//! Edits of a manifest that leave all other bytes unchanged.
 //!
-//! A change sets one scalar. Where its place exists only its own text is replaced; else one entry is added. Comments, order,
-//! quoting, indentation, line ends, other documents: all stay. The result is parsed again and must mean what the text meant
-//! before, but for the changes; else nothing is returned.
+//! A change sets one scalar. If the field exists, only its own text is replaced; otherwise one entry is added. Comments, order,
+//! quoting, indentation, line ends and other documents stay the same. The result is parsed again: its content must equal the old
+//! content with the changes applied, or nothing is returned.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use thiserror::Error;
-
-use super::content::{Content, set};
+use super::content::Content;
+pub use super::edit_error::EditError;
 use super::emit::{natural_order, sort};
 use super::node::{Node, NodeKind};
 use super::read::{Object, objects};
 use super::scalar::{Resolved, resolve, wants_quotes};
-use super::split::{ManifestError, documents};
+use super::split::documents;
+use super::texts::{Splice, Texts};
 
-/// Sets the scalar at `path` (keys from the object's root) of the object with this index to a text.
+/// Sets the scalar at `path` of the object with this index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Index among the objects of the text, items of Lists counted one by one, from 0.
+    /// Index among the objects of the text, from 0. Each item of a List counts as one object.
     pub object: usize,
     /// Keys from the object's root, at least one.
     pub path: Vec<String>,
@@ -27,40 +28,11 @@ pub struct Change {
     pub value: String,
 }
 
-/// The text cannot be edited. Names places, never values.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum EditError {
-    /// The text itself cannot be read.
-    #[error("{0}")]
-    Unreadable(#[from] ManifestError),
-    /// There is no such object.
-    #[error("there is no object number {0}")]
-    NoObject(usize),
-    /// The place is used more than once, or has an anchor or a tag.
-    #[error("line {line}: {path} is an alias, or has an anchor or tag; write it out first")]
-    Shared {
-        /// Keys joined by dots.
-        path: String,
-        /// Line of the whole text, from 1.
-        line: usize,
-    },
-    /// Something else stands where the path leads.
-    #[error("line {line}: {path} is not what kubeseal writes there")]
-    Unexpected {
-        /// Keys joined by dots.
-        path: String,
-        /// Line of the whole text, from 1.
-        line: usize,
-    },
-    /// The edited text would mean something else than wanted.
-    #[error("the file is written in a way that cannot be edited safely; nothing was changed")]
-    Unsafe,
-}
-
-/// Makes the changes. Their paths are distinct. An entry is added to a sorted mapping where it sorts, to another one at the end.
+/// Applies the changes, whose paths must be distinct. A new entry of a sorted mapping is inserted in order; other mappings get it
+/// at the end.
 ///
 /// # Errors
-/// When a place cannot be edited, or the result would not mean exactly what it should.
+/// Returns an error if a field cannot be edited, or the result would not have exactly the expected content.
 pub fn apply(text: &str, changes: &[Change]) -> Result<String, EditError> {
     match apply_with(text, changes, Smallest::First) {
         Err(EditError::Unsafe) => apply_with(text, changes, Smallest::Second),
@@ -68,8 +40,8 @@ pub fn apply(text: &str, changes: &[Change]) -> Result<String, EditError> {
     }
 }
 
-/// The place of an entry that sorts before all others. Before the first one may stand what looks like a comment and is none, or
-/// what belongs to it in other ways; after it nothing does.
+/// Position of an entry that sorts before all others. Text before the first entry may look like a comment without being one, or
+/// belong to the entry in other ways; text after it does not.
 #[derive(Clone, Copy)]
 enum Smallest {
     First,
@@ -77,8 +49,8 @@ enum Smallest {
 }
 
 fn apply_with(text: &str, changes: &[Change], smallest: Smallest) -> Result<String, EditError> {
-    let before = documents(text)?;
-    let mut edited = text.to_owned();
+    let mut edited = Texts::of(text)?;
+    let before = documents(edited.parsed())?;
     let mut pending: Vec<&Change> = changes.iter().collect();
     if !before.iter().any(|document| document.json) {
         sort(&mut pending, |a, b| path_order(a, b));
@@ -88,9 +60,22 @@ fn apply_with(text: &str, changes: &[Change], smallest: Smallest) -> Result<Stri
     }
     let mut wanted: Vec<Content> = before.iter().map(|document| Content::of(&document.root)).collect();
     changes.iter().try_for_each(|change| set(&mut wanted, change)).ok_or(EditError::Unsafe)?;
-    let after = documents(&edited).map_err(|_| EditError::Unsafe)?;
-    let meant: Vec<Content> = after.iter().map(|document| Content::of(&document.root)).collect();
-    if meant == wanted { Ok(edited) } else { Err(EditError::Unsafe) }
+    edited.expect_content(&wanted)?;
+    Ok(edited.into_text())
+}
+
+/// Applies the change to the content. `None` if the object does not exist.
+fn set(documents: &mut [Content], change: &Change) -> Option<()> {
+    let mut content = documents.iter_mut().flat_map(Content::objects).nth(change.object)?;
+    for key in &change.path {
+        if !matches!(content, Content::Map(_)) {
+            *content = Content::Map(BTreeMap::new());
+        }
+        let Content::Map(map) = content else { return None };
+        content = map.entry(key.clone()).or_insert_with(|| Content::Map(BTreeMap::new()));
+    }
+    *content = Content::Text(change.value.clone());
+    Some(())
 }
 
 fn path_order(a: &Change, b: &Change) -> Ordering {
@@ -98,13 +83,14 @@ fn path_order(a: &Change, b: &Change) -> Ordering {
     a.object.cmp(&b.object).then(by_key.fold(Ordering::Equal, Ordering::then))
 }
 
-/// Makes all changes in mappings that have entries already; where there is none of these, one change that makes a mapping.
-/// Returns the new text and the changes that are left.
+/// Applies all changes to mappings that have entries; if there are none, one change that creates a mapping. Returns the new text
+/// and the remaining changes.
 fn make_what_fits<'a>(
-    text: &str,
+    texts: &Texts,
     pending: Vec<&'a Change>,
     smallest: Smallest,
-) -> Result<(String, Vec<&'a Change>), EditError> {
+) -> Result<(Texts, Vec<&'a Change>), EditError> {
+    let text = texts.parsed();
     let documents = documents(text)?;
     let objects: Vec<Object<'_>> = documents.iter().flat_map(objects).collect();
     let (mut splices, mut additions, mut left) = (Vec::new(), Vec::new(), Vec::new());
@@ -121,32 +107,20 @@ fn make_what_fits<'a>(
         splices.push(left.remove(0));
     }
     let left = left.into_iter().map(|(_, change)| change).collect();
-    // From the end, so that places before stay; of those that follow the same line, the outer and later one first.
+    // Applied from the end, so that earlier positions stay valid. Of several after the same line, the outer and later one goes
+    // first.
     splices.sort_by_key(|(splice, change)| (splice.range.start, std::cmp::Reverse(change.path.len())));
-    let made = splices.into_iter().rev().try_fold(text.to_owned(), |edited, (splice, _)| splice.made(edited));
-    Ok((made?, left))
-}
-
-/// New text for a range of the whole text.
-struct Splice {
-    range: Range<usize>,
-    text: String,
-}
-
-impl Splice {
-    fn made(self, mut before: String) -> Result<String, EditError> {
-        before.get(self.range.clone()).ok_or(EditError::Unsafe)?;
-        before.replace_range(self.range, &self.text);
-        Ok(before)
-    }
+    let mut made = texts.clone();
+    splices.into_iter().rev().try_for_each(|(splice, _)| made.replace(&splice))?;
+    Ok((made, left))
 }
 
 enum Place {
-    /// Another text for an entry.
+    /// New text for an entry.
     Replace(Splice),
-    /// An entry more in a mapping that has some.
+    /// New entry in a mapping with entries.
     Add(Splice),
-    /// An entry with the mapping around it, which others may need.
+    /// New entry together with the mapping around it, which other changes may need.
     Make(Splice),
 }
 
@@ -205,7 +179,7 @@ impl Editor<'_> {
         EditError::Unexpected { path: self.shown(depth), line: self.line(node) }
     }
 
-    /// Bytes of the whole text.
+    /// Returns the byte range in the whole text.
     fn range(&self, node: &Node) -> Range<usize> {
         let start = self.object.document.range.start;
         start + node.range.start..start + node.range.end
@@ -233,7 +207,7 @@ impl Editor<'_> {
         Splice { range: range.start..range.start + old.trim_end().len(), text: new }
     }
 
-    /// The range of a block scalar with its `|` or `>`, which the parser leaves out.
+    /// Returns the range of a block scalar including its `|` or `>`, which the parser excludes.
     fn with_block_header(&self, key: &Node, value: &Node) -> Option<Range<usize>> {
         let range = self.range(value);
         if !value.flow || self.text.get(range.clone())?.starts_with(['"', '\'']) {
@@ -250,7 +224,7 @@ impl Editor<'_> {
         rest.find(':').map_or(end, |colon| end + colon + 1)
     }
 
-    /// An entry more in a mapping that has some.
+    /// Adds an entry to a mapping.
     fn add_to(&self, mapping: &Node, depth: usize) -> Result<Splice, EditError> {
         let key = self.change.path.get(depth).map_or("", String::as_str);
         match neighbour(mapping.entries(), key, self.object.document.json, self.smallest) {
@@ -288,12 +262,12 @@ impl Editor<'_> {
             let at = self.above_comments(line);
             return Splice { range: at..at, text: format!("{entry}{}", self.newline()) };
         }
-        // The first entry of an item of a list: `- a: 1`.
+        // First entry of a list item: `- a: 1`.
         let indentation = " ".repeat(mapping.column);
         Splice { range: at..at, text: format!("{}{}{indentation}", entry.trim_start(), self.newline()) }
     }
 
-    /// The space between the bracket of a mapping in flow style and what follows it.
+    /// Returns the whitespace after the opening bracket of a flow mapping.
     fn flow_space(&self, mapping: &Node) -> &str {
         let inner = self.text.get(self.range(mapping).start + 1..).unwrap_or_default();
         inner.get(..inner.len() - inner.trim_start().len()).unwrap_or_default()
@@ -305,8 +279,8 @@ impl Editor<'_> {
         document + before.rfind('\n').map_or(0, |newline| newline + 1)
     }
 
-    /// The start of the comments directly above this line, which are about what stands in it; of the line itself where there are
-    /// none. What a blank line parts from it is about the whole mapping.
+    /// Returns the start of the comments directly above this line, which describe it, or of the line itself. Comments above a
+    /// blank line describe the whole mapping.
     fn above_comments(&self, line: usize) -> usize {
         let before = self.text.get(self.object.document.range.start..line).unwrap_or_default();
         let lines = before.split_inclusive('\n').rev();
@@ -314,7 +288,7 @@ impl Editor<'_> {
         line - comments.map(str::len).sum::<usize>()
     }
 
-    /// A mapping for a key that has none yet: `key:`, `key: null` or `key: {}`.
+    /// Creates a mapping for a key without one: `key:`, `key: null` or `key: {}`.
     fn fill(&self, key: &Node, value: &Node, depth: usize) -> Splice {
         let at = self.after_colon(key);
         let end = self.end_of_line(at);
@@ -324,7 +298,7 @@ impl Editor<'_> {
         Splice { range: at..end, text: format!("{kept}{}{entry}", self.newline()) }
     }
 
-    /// Where the line ends whose last character that is no space comes before `end`.
+    /// Returns the end of the line that contains the last non-blank character before `end`.
     fn end_of_line(&self, end: usize) -> usize {
         let last = self.text.get(..end).unwrap_or_default().trim_end().len();
         let rest = self.text.get(last..).unwrap_or_default();
@@ -354,13 +328,13 @@ impl Editor<'_> {
     }
 }
 
-/// The entry beside which another one is added.
+/// Existing entry next to which another one is added.
 enum Neighbour<'a> {
     After(&'a (Node, Node)),
     Before(&'a (Node, Node)),
 }
 
-/// In a sorted mapping the last smaller entry, or the first one where all are greater; else the last.
+/// Returns the last smaller entry of a sorted mapping, or the first entry if all are greater; for others the last entry.
 fn neighbour<'a>(
     entries: &'a [(Node, Node)],
     key: &str,
@@ -379,7 +353,7 @@ fn neighbour<'a>(
 
 type Order = fn(&str, &str) -> Ordering;
 
-/// The order in which the entries stand: that of Go's YAML, or that of its JSON and most other tools. `None` where it is neither.
+/// Returns the order of the entries: that of Go's YAML, or that of its JSON and most other tools. `None` if neither applies.
 fn order_of(entries: &[&(Node, Node)], json: bool) -> Option<Order> {
     let orders: [Order; 2] = [natural_order, str::cmp];
     let is_sorted =
@@ -399,16 +373,16 @@ fn is_null(node: &Node) -> bool {
     matches!(&node.kind, NodeKind::Scalar { text, plain: true } if resolve(text) == Resolved::Null)
 }
 
-/// A text as a scalar of one line: bare where every reader reads it back, else in double quotes.
-fn scalar(text: &str) -> String {
+/// Writes a text as a scalar of one line: plain if every reader gets the same text back, else in double quotes.
+pub(super) fn scalar(text: &str) -> String {
     let bare = text.starts_with(|first: char| first.is_ascii_alphanumeric())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=._-".contains(&byte))
         && !wants_quotes(text);
     if bare { text.to_owned() } else { quoted(text) }
 }
 
-/// JSON's notation, which is YAML's double-quoted one as well.
-fn quoted(text: &str) -> String {
+/// Writes JSON notation, which is also a double-quoted YAML scalar.
+pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
@@ -543,7 +517,7 @@ mod tests {
         assert!(matches!(edit("a: [b]\n", "a.b", "2"), Err(EditError::Unexpected { .. })));
     }
 
-    /// Each change once, as sealing gives them: by key.
+    /// Applies one change per path, ordered by key as sealing does.
     fn edit_all(text: &str, paths: &[&str]) -> String {
         let change = |path: &&str| Change {
             object: 0,

@@ -1,4 +1,4 @@
-//! YAML as Go writes it: the layout of upstream's output, and texts that every YAML 1.1 reader reads back.
+//! YAML in the layout of Go's emitter, which upstream uses. Every YAML 1.1 reader reads the same texts back.
 
 use std::cmp::Ordering;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ const BEST_WIDTH: usize = 80;
 const INDENT: usize = 2;
 const LONGEST_SIMPLE_KEY: usize = 128;
 
-/// A mapping as one YAML document, with a final newline.
+/// Writes a mapping as one YAML document with a final newline.
 pub(super) fn emit(mapping: &Map<String, Value>) -> String {
     let mut output = String::new();
     emit_mapping(&mut output, mapping, 0);
@@ -44,7 +44,7 @@ fn written(output: &str, start: usize) -> usize {
     output.get(start..).map_or(0, |text| text.chars().count())
 }
 
-/// The key as it is written, and the length that decides whether it is a simple key.
+/// Returns the key as written, and the length that decides whether it is a simple key.
 fn key_style(key: &str) -> (usize, String) {
     let text = match style_of(key, true) {
         Style::Plain => key.to_owned(),
@@ -74,7 +74,7 @@ fn emit_value(output: &mut String, value: &Value, indent: usize, column: usize) 
     }
 }
 
-/// Where a scalar begins, and the indentation of its continuation lines.
+/// Column at which a scalar begins, and the indentation of its continuation lines.
 #[derive(Clone, Copy)]
 struct Place {
     column: usize,
@@ -113,7 +113,7 @@ fn style_of(text: &str, key: bool) -> Style {
     }
 }
 
-/// Which styles can carry a text (YAML 1.1 sections 5 and 9, within block collections).
+/// Styles that can represent a text (YAML 1.1 sections 5 and 9, within block collections).
 struct Analysis {
     plain: bool,
     single: bool,
@@ -157,7 +157,7 @@ fn has_indicator(characters: &[char]) -> bool {
     first || later || starts("---") || starts("...")
 }
 
-/// What Go's emitter writes as it is: not tabs, not characters beyond the basic plane.
+/// Returns true if Go's emitter writes the character unescaped: no tabs, and none beyond the basic plane.
 fn is_printable(character: char) -> bool {
     matches!(character, '\n' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}')
 }
@@ -166,7 +166,7 @@ fn is_unusual_break(character: char) -> bool {
     matches!(character, '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// Words, with a break instead of the first single space beyond the best width.
+/// Folds a text: a line break replaces the first single space beyond the best width.
 fn folded(text: &str, place: Place) -> String {
     fold(text, Some(place), 0, str::to_owned)
 }
@@ -179,8 +179,8 @@ fn double_quoted(text: &str, place: Option<Place>) -> String {
     format!("\"{}\"", fold(text, place, 1, |word| word.chars().map(escaped).collect()))
 }
 
-/// Writes `text` through `escape`, broken at single spaces once the line is longer than the best width. `lead` is what stands
-/// before the text on its first line.
+/// Writes `text` through `escape`, with line breaks at single spaces after the best width. `lead` is the width of any text before
+/// it on the first line.
 fn fold(text: &str, place: Option<Place>, lead: usize, escape: impl Fn(&str) -> String) -> String {
     let Some(place) = place else { return escape(text) };
     let mut output = String::new();
@@ -252,8 +252,8 @@ fn pad(output: &mut String, columns: usize) {
     output.extend(std::iter::repeat_n(' ', columns));
 }
 
-/// Sorts by insertion. Go's order of keys has cycles (a1b < a2 < a10 < a1b), which the library's sort may answer with a panic;
-/// a Secret has at most some thousand keys.
+/// Insertion sort. Go's order of keys has cycles (a1b < a2 < a10 < a1b), for which the library's sort may panic; a Secret has at
+/// most some thousand keys.
 pub(super) fn sort<T>(entries: &mut [T], order: impl Fn(&T, &T) -> Ordering) {
     for end in 1..entries.len() {
         let Some((last, sorted)) = entries.get(..=end).and_then(<[T]>::split_last) else { return };
@@ -265,7 +265,7 @@ pub(super) fn sort<T>(entries: &mut [T], order: impl Fn(&T, &T) -> Ordering) {
     }
 }
 
-/// How Go's emitter compares two keys: runs of digits as numbers, letters after everything else.
+/// Compares two keys as Go's emitter does: runs of digits as numbers, letters after all other characters.
 pub(super) fn natural_order(a: &str, b: &str) -> Ordering {
     let differs = a.char_indices().zip(b.chars()).find(|((_, x), y)| x != y);
     let Some(((at, x), y)) = differs else { return a.len().cmp(&b.len()) };

@@ -1,11 +1,11 @@
-//! Nodes to JSON, for what is no Secret.
+//! Converts nodes to JSON, for objects other than Secrets.
 
 use serde_json::{Number, Value};
 
 use super::node::{Node, NodeKind};
 use super::scalar::{Resolved, go_text, resolve};
 
-/// A node as JSON: truth values and nulls as YAML 1.1 has them, every other scalar as the text that Go's reader gives a field
+/// Converts a node to JSON: booleans and nulls as in YAML 1.1, every other scalar as the text that Go's reader stores in a field
 /// of type string.
 #[must_use]
 pub fn json_of(node: &Node) -> Value {
@@ -24,8 +24,8 @@ pub fn json_of(node: &Node) -> Value {
     }
 }
 
-/// A node as JSON, as kubectl sends it where it does not know the types: an unquoted word is what YAML 1.1 sees in it. Numbers
-/// that JSON cannot hold become texts.
+/// Converts a node to JSON as kubectl sends objects of unknown types: unquoted scalars have their YAML 1.1 types. Numbers that
+/// JSON cannot represent become strings.
 #[must_use]
 pub fn json_as_sent(node: &Node) -> Value {
     match &node.kind {

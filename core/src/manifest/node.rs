@@ -1,4 +1,4 @@
-//! A parsed document whose every node knows its place in the text.
+//! Syntax tree of a parsed document. Every node has its position in the text.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,83 +6,83 @@ use std::ops::Range;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// Why a document cannot be parsed. Carries keys at most, never values.
+/// The document cannot be parsed. Contains keys at most, never values.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum NodeError {
-    /// Not well-formed.
+    /// The text is not well-formed.
     #[error("not valid YAML or JSON: {0}")]
     Syntax(String),
-    /// Braces of Go's templates where YAML has none.
+    /// Braces of a Go template at a position where YAML allows none.
     #[error(
         "{{{{ … }}}} is a template of Helm or Go, not yet a manifest; render it first, for example with helm template"
     )]
     Template,
-    /// A key stands twice in one mapping; readers disagree on which one counts.
+    /// A mapping contains a key twice; readers disagree on which one counts.
     #[error("the key {0:?} is there twice; remove one")]
     DuplicateKey(String),
-    /// Keys must be text.
+    /// A key is not a scalar.
     #[error("a key must be a single word or text, not a list or mapping")]
     KeyNotScalar,
-    /// The key `<<` with a text, a number or nothing.
+    /// The value of the key `<<` is a text, a number or null.
     #[error(
-        "the merge key << takes a mapping or a list of mappings; put << in quotes where it is meant as a key"
+        "the merge key << takes a mapping or a list of mappings; put << in quotes if it is meant as a key"
     )]
     MergeNotMapping,
-    /// Too many nodes, as aliases of aliases make them, or too deep.
+    /// The document is too deep or has too many nodes, for example through nested aliases.
     #[error("too large or too deeply nested; aliases may be used, but not to multiply content")]
     Budget,
     /// The tag `!!binary`.
     #[error("the tag !!binary is not supported; write base64 under data instead")]
     BinaryTag,
-    /// `!!timestamp` and the like.
+    /// Another unsupported tag, such as `!!timestamp`.
     #[error("a tag that Kubernetes manifests do not use; remove it, and put texts in quotes")]
     ForeignTag,
-    /// An alias without an anchor before it.
+    /// An alias without a preceding anchor.
     #[error("an alias names no anchor")]
     UnknownAlias,
 }
 
-/// What a node is. Its `Debug` shows keys and structure, never a value.
+/// Kind and content of a node. `Debug` shows keys and structure, never a value.
 #[derive(Clone, PartialEq, Eq)]
 pub enum NodeKind {
-    /// A scalar: its text after unescaping.
+    /// A scalar after unescaping.
     Scalar {
-        /// The text; wiped when dropped, as it may be a plaintext.
+        /// The text. Wiped when dropped, as it may be a plaintext.
         text: Zeroizing<String>,
-        /// Whether it is unquoted and untagged, so that YAML 1.1 may see something else than text in it.
+        /// True if unquoted and untagged, so that YAML 1.1 may resolve it to another type than string.
         plain: bool,
     },
     /// A list.
     Sequence(Vec<Node>),
-    /// A mapping in the order of the text; keys are scalars, and distinct.
+    /// A mapping in the order of the text. Keys are scalars and distinct.
     Mapping(Vec<(Node, Node)>),
 }
 
 /// A node of a document. Ranges are bytes of the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// What it is.
+    /// Kind and content.
     pub kind: NodeKind,
-    /// Where it stands. For an alias, where the alias stands.
+    /// Byte range. For an alias, the range of the alias itself.
     pub range: Range<usize>,
     /// Line of its start, from 1.
     pub line: usize,
-    /// Column of its start, from 0, in characters.
+    /// Column of its start in characters, from 0.
     pub column: usize,
-    /// Whether it is written in flow style (`{}`, `[]`), or for scalars in quotes or as a block.
+    /// True for flow style (`{}`, `[]`), and for quoted and block scalars.
     pub flow: bool,
-    /// Whether it is an alias of, or merged in from, content elsewhere, or carries an anchor or tag: not to be edited.
+    /// True for an alias, for merged-in content, and for nodes with an anchor or tag. Shared nodes are not edited.
     pub shared: bool,
 }
 
 impl Node {
-    /// The value of a key of a mapping; `None` where there is no such key or this is no mapping.
+    /// Returns the value of a key. `None` if the key is absent or this is not a mapping.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Self> {
         self.entries().iter().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
     }
 
-    /// Keys and values of a mapping; nothing for other nodes.
+    /// Returns the entries of a mapping; none for other nodes.
     #[must_use]
     pub fn entries(&self) -> &[(Self, Self)] {
         match &self.kind {
@@ -91,7 +91,7 @@ impl Node {
         }
     }
 
-    /// The text of a scalar.
+    /// Returns the text of a scalar.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         match &self.kind {
@@ -100,7 +100,7 @@ impl Node {
         }
     }
 
-    /// A node that stands for what is not there.
+    /// Returns a null node that stands for an absent one.
     pub(super) fn absent() -> Self {
         let kind = NodeKind::Mapping(Vec::new());
         Self { kind, range: 0..0, line: 1, column: 0, flow: false, shared: false }

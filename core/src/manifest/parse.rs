@@ -1,4 +1,4 @@
-//! The text of one document to its nodes.
+//! Parses the text of one document to nodes.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,10 +10,10 @@ use super::node::{Node, NodeError, NodeKind};
 
 const YAML_TAGS: &str = "tag:yaml.org,2002:";
 
-/// Parses one document; `None` when there is nothing in it.
+/// Parses one document. `None` if it is empty.
 ///
 /// # Errors
-/// With the line, from 1, at which it fails.
+/// Returns the error and its line, from 1.
 pub(super) fn parse(source: &str, budget: &mut Budget) -> Result<Option<Node>, (NodeError, usize)> {
     let mut options = Options::default();
     options.set_emit_comments(false);
@@ -76,7 +76,7 @@ impl<'a> Builder<'a, '_> {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = is_plain(style, tag.as_deref())?;
                 let flow = style != ScalarStyle::Plain;
-                // The parser writes `~` for a value that is not there.
+                // The parser reports an absent value as `~`.
                 let text = if plain && span.is_empty() { String::new() } else { text.into_owned() };
                 (NodeKind::Scalar { text: Zeroizing::new(text), plain }, anchor, tag.is_some(), flow, span)
             }
@@ -147,7 +147,7 @@ impl<'a> Builder<'a, '_> {
     }
 }
 
-/// YAML 1.1 merge keys: what the mapping has itself wins, then the first of several.
+/// YAML 1.1 merge keys: the mapping's own entries win, then the first of several merged ones.
 fn merge(
     entries: &mut Vec<(Node, Node)>,
     merged: Vec<Node>,
@@ -171,7 +171,7 @@ fn merge(
     Ok(())
 }
 
-/// The parser's own words. They are fixed, but for those that quote the text: that may be a plaintext.
+/// Returns the parser's message. These are fixed texts, except those that quote the input, which may be a plaintext.
 fn syntax_text(error: &granit_parser::ScanError) -> String {
     match error.kind() {
         ErrorKind::UnexpectedCharacter { .. } => {
@@ -185,7 +185,7 @@ fn syntax_text(error: &granit_parser::ScanError) -> String {
     }
 }
 
-/// A tag other than `!!str` asks for the eyes of YAML even on a quoted scalar.
+/// A tag other than `!!str` makes even a quoted scalar subject to type resolution.
 fn is_plain(style: ScalarStyle, tag: Option<&Tag>) -> Result<bool, NodeError> {
     let Some(tag) = tag else { return Ok(style == ScalarStyle::Plain) };
     match tag.suffix_in_namespace(YAML_TAGS).as_deref() {

@@ -1,4 +1,4 @@
-//! Nodes to Secrets and SealedSecrets.
+//! Converts nodes to Secrets and SealedSecrets.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,104 +13,105 @@ use thiserror::Error;
 use super::node::{Node, NodeKind};
 use super::scalar::{Resolved, go_text, resolve};
 use super::split::Document;
-use crate::opening::{OpenError, decode};
+use crate::decryption::{ItemError, decode};
 
-/// An object cannot be read. Names document, line and field; never quotes a value.
+/// The object cannot be read. Names document, line and field; never quotes a value.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("document {document}, line {line}: {field}{cause}")]
 pub struct ReadError {
-    /// Number among the documents that are not empty, from 1.
+    /// Number of the document among the non-empty ones, from 1.
     pub document: usize,
     /// Line of the whole text, from 1.
     pub line: usize,
-    /// Field with a colon and a space, or nothing for the object itself.
+    /// Field followed by a colon and a space; empty for the object itself.
     pub field: String,
-    /// What is wrong.
+    /// Cause of the error.
     pub cause: ReadCause,
 }
 
-/// What is wrong with a field.
+/// Cause of an error in a field.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ReadCause {
     /// The object is of another kind.
     #[error("expected a {expected} but found {found}; take it out of the input")]
     Kind {
-        /// The kind that is wanted, with its apiVersion.
+        /// The expected kind, with its apiVersion.
         expected: &'static str,
-        /// What stands there.
+        /// The kind in the text.
         found: String,
     },
-    /// The object names no kind, and has nothing that one of the wanted kind has.
+    /// The object has no kind, and none of the fields of the expected one.
     #[error("this object has no kind; say kind: {0}, or take it out of the input")]
     NoKind(&'static str),
-    /// Not a mapping.
+    /// The value is not a mapping.
     #[error("must be a mapping of keys to values")]
     NotMapping,
-    /// Not a list.
+    /// The value is not a list.
     #[error("must be a list")]
     NotList,
-    /// Not a text.
+    /// The value is not a string.
     #[error("must be text")]
     NotText,
-    /// Not a truth value.
+    /// The value is not a boolean.
     #[error("must be true or false")]
     NotBool,
-    /// Go's readers would take another text from it.
+    /// Go's readers would read a different text.
     #[error("kubectl and other YAML 1.1 readers see something else in this unquoted word; put it in quotes")]
     Unquoted,
-    /// An item of `encryptedData` that cannot be ciphertext. The sentence begins with upstream's words.
+    /// An item of `encryptedData` cannot be ciphertext. The message begins with upstream's wording.
     #[error(
         "no key could decrypt secret ({key}): an item must be the base64 text that kubeseal writes, but this is {found}"
     )]
     NotCiphertext {
         /// Key of the item.
         key: String,
-        /// The sort of value that stands there.
+        /// Kind of the value.
         found: &'static str,
     },
-    /// A number or truth value where base64 is wanted.
+    /// The value is a number or boolean instead of base64.
     #[error("must be base64 text; put it in quotes")]
     UnquotedBase64,
-    /// Go's words.
+    /// The value is not base64; Go's wording.
     #[error("illegal base64 data at input byte {0}; text that is not base64 goes under stringData")]
     NotBase64(usize),
 }
 
-/// All Secrets of these documents: a document is one Secret or a List of them.
+/// Reads all Secrets of these documents. Each document is one Secret or a List of them.
 ///
 /// # Errors
-/// At the first object that is no Secret, or has a field that cannot be read.
+/// Returns an error for the first object that is not a Secret, or has an invalid field.
 pub fn secrets_of(documents: &[Document]) -> Result<Vec<Secret>, ReadError> {
     let objects = documents.iter().flat_map(objects);
     objects.map(|object| read_secret(object.document, object.node)).collect()
 }
 
-/// All SealedSecrets of these documents, in the order of the text: a document is one SealedSecret or a List of them.
+/// Reads all SealedSecrets of these documents, in the order of the text. Each document is one SealedSecret or a List of them.
 ///
 /// # Errors
-/// At the first object that is no SealedSecret, or has a field that cannot be read.
+/// Returns an error for the first object that is not a SealedSecret, or has an invalid field.
 pub fn sealed_secrets_of(documents: &[Document]) -> Result<Vec<SealedSecret>, ReadError> {
     let objects = documents.iter().flat_map(objects);
     objects.map(|object| read_sealed_secret(object.document, object.node)).collect()
 }
 
-/// The same, read as the controller reads what is stored: an item that is no text is empty, so that it does not open.
+/// Reads all SealedSecrets of these documents as the controller reads stored objects: an item that is not a string becomes empty,
+/// so that it fails to decrypt.
 ///
 /// # Errors
-/// At the first object that is no SealedSecret, or has another field that cannot be read.
+/// Returns an error for the first object that is not a SealedSecret, or has another invalid field.
 pub fn stored_sealed_secrets_of(documents: &[Document]) -> Result<Vec<SealedSecret>, ReadError> {
     let objects = documents.iter().flat_map(objects);
     objects.map(|object| read_stored_sealed_secret(object.document, object.node)).collect()
 }
 
-/// An object with the document it stands in.
+/// An object and its document.
 #[derive(Clone, Copy)]
 pub(super) struct Object<'a> {
     pub(super) document: &'a Document,
     pub(super) node: &'a Node,
 }
 
-/// The place of each object of these documents, in the order of the text.
+/// Returns the position of each object of these documents, in the order of the text.
 #[must_use]
 pub fn places_of(documents: &[Document]) -> Vec<Place> {
     let objects = documents.iter().flat_map(objects);
@@ -122,10 +123,10 @@ pub fn places_of(documents: &[Document]) -> Vec<Place> {
         .collect()
 }
 
-/// Where an object begins.
+/// Position of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Number of its document among those that are not empty, from 1.
+    /// Number of its document among the non-empty ones, from 1.
     pub document: usize,
     /// Line of the whole text, from 1.
     pub line: usize,
@@ -137,7 +138,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// The objects of a document: itself, or the items of a List. What has items and no kind is a List.
+/// Returns the objects of a document: the root, or the items of a List. A root with items and without a kind is a List.
 pub(super) fn objects(document: &Document) -> Vec<Object<'_>> {
     let kind = document.root.get("kind").and_then(Node::text).unwrap_or_default();
     match document.root.get("items").map(|items| &items.kind) {
@@ -148,10 +149,10 @@ pub(super) fn objects(document: &Document) -> Vec<Object<'_>> {
     }
 }
 
-/// Reads one Secret. Only what sealing keeps is read; other fields may hold anything.
+/// Reads one Secret. Only fields that sealing uses are read; others may have any value.
 ///
 /// # Errors
-/// When it is of another kind, or a field has a value of the wrong sort.
+/// Returns an error if the object is of another kind, or a field has a value of the wrong type.
 pub fn read_secret(document: &Document, node: &Node) -> Result<Secret, ReadError> {
     let reader = Reader { document };
     reader.expect_kind(node, "Secret", "v1", "Secret (apiVersion v1)")?;
@@ -165,24 +166,24 @@ pub fn read_secret(document: &Document, node: &Node) -> Result<Secret, ReadError
     })
 }
 
-/// Reads one SealedSecret; `status` is left out.
+/// Reads one SealedSecret without its `status`.
 ///
 /// # Errors
-/// When it is of another kind, or a field has a value of the wrong sort.
+/// Returns an error if the object is of another kind, or a field has a value of the wrong type.
 pub fn read_sealed_secret(document: &Document, node: &Node) -> Result<SealedSecret, ReadError> {
     sealed_secret(document, node, NoText::IsAnError)
 }
 
-/// Reads one SealedSecret as the controller reads what is stored: an item that is no text is empty, so that it does not open.
-/// `status` is left out.
+/// Reads one SealedSecret as the controller reads stored objects: an item that is not a string becomes empty, so that it fails to
+/// decrypt. `status` is not read.
 ///
 /// # Errors
-/// When it is of another kind, or another field has a value of the wrong sort.
+/// Returns an error if the object is of another kind, or another field has a value of the wrong type.
 pub fn read_stored_sealed_secret(document: &Document, node: &Node) -> Result<SealedSecret, ReadError> {
     sealed_secret(document, node, NoText::IsEmpty)
 }
 
-/// Treatment of an item of `encryptedData` that is no text.
+/// Handling of items of `encryptedData` that are not strings.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum NoText {
     IsAnError,
@@ -232,7 +233,7 @@ impl Reader<'_> {
             return Err(self.error(node, "", ReadCause::Kind { expected, found }));
         }
         let word = |key: &str| node.get(key).and_then(Node::text).filter(|text| !text.is_empty());
-        // Upstream looks at neither, so a missing one is no error.
+        // Upstream checks neither kind nor apiVersion, so an absent one is no error.
         let right = word("kind").is_none_or(|found| found == kind)
             && word("apiVersion").is_none_or(|found| found == api_version);
         if right {
@@ -246,7 +247,7 @@ impl Reader<'_> {
         Err(self.error(node, "", ReadCause::Kind { expected, found }))
     }
 
-    /// Upstream does without a kind, and without the object if there is nothing in it either.
+    /// Upstream requires no kind, and accepts an empty object.
     fn expect_field_or_kind(
         &self,
         node: &Node,
@@ -299,7 +300,7 @@ impl Reader<'_> {
         entries.collect()
     }
 
-    /// The mapping at a key; `None` where there is nothing.
+    /// Returns the mapping at a key; `None` if it is absent or null.
     fn section<'n>(&self, parent: &'n Node, key: &str, field: &str) -> Result<Option<&'n Node>, ReadError> {
         let Some(node) = parent.get(key).filter(|node| !is_null(node)) else { return Ok(None) };
         self.mapping(node, field).map(|_| Some(node))
@@ -340,7 +341,7 @@ impl Reader<'_> {
         parent.get(key).map_or(Ok(None), |node| self.optional(node, field, Self::text))
     }
 
-    /// A text, if every reader sees the text that the author wrote.
+    /// Returns the text of a scalar that every reader reads as the author wrote it.
     fn text(&self, node: &Node, field: &str) -> Result<String, ReadError> {
         match &node.kind {
             NodeKind::Scalar { text, plain: false } => Ok(text.to_string()),
@@ -361,7 +362,7 @@ impl Reader<'_> {
             _ => return Err(self.error(node, field, ReadCause::NotText)),
         };
         decode(text).map(ByteString).map_err(|cause| {
-            let at = if let OpenError::NotBase64(at) = cause { at } else { 0 };
+            let at = if let ItemError::NotBase64(at) = cause { at } else { 0 };
             self.error(node, field, ReadCause::NotBase64(at))
         })
     }
@@ -378,8 +379,8 @@ impl Reader<'_> {
     }
 }
 
-/// The text of an item of `encryptedData`, or what stands in its place.
-fn ciphertext(node: &Node) -> Result<&str, &'static str> {
+/// Returns the text of an item of `encryptedData`, or the kind of its value.
+pub(super) fn ciphertext(node: &Node) -> Result<&str, &'static str> {
     match &node.kind {
         NodeKind::Mapping(_) => Err("a mapping"),
         NodeKind::Sequence(_) => Err("a list"),
@@ -476,7 +477,7 @@ mod tests {
         sealed_secrets_of(&documents(&text).unwrap()).map(|mut all| all.remove(0))
     }
 
-    /// A good item, and values that are no ciphertext, with what they are called.
+    /// A valid item, and values that are no ciphertext with the description of their kind.
     const NO_TEXT: [(&str, &str); 12] = [
         ("{value: AgX}", "a mapping"),
         ("\n      value: AgX", "a mapping"),

@@ -1,21 +1,21 @@
-//! Scalars as YAML 1.1 readers see them, Go's above all: kubectl, upstream's kubeseal, Argo CD and Flux.
+//! Type resolution of scalars in YAML 1.1 readers, mainly Go's: kubectl, upstream's kubeseal, Argo CD and Flux.
 
-/// What an unquoted scalar is to Go's reader.
+/// Type to which Go's reader resolves an unquoted scalar.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Resolved {
-    /// Text.
+    /// A string.
     Text,
-    /// Nothing.
+    /// Null.
     Null,
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
-    /// A whole number.
+    /// An integer.
     Int(i128),
-    /// A number.
+    /// A float.
     Float(f64),
 }
 
-/// Sees an unquoted scalar with Go's eyes.
+/// Resolves an unquoted scalar as Go's reader does.
 pub(super) fn resolve(text: &str) -> Resolved {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Resolved::Null,
@@ -46,7 +46,8 @@ fn number(text: &str) -> Resolved {
     }
 }
 
-/// Go's `ParseInt` with base 0: prefixes 0x, 0o, 0b, and a leading 0 for octal. 64 bits, the top one only without sign.
+/// Parses integers like Go's `ParseInt` with base 0: prefixes 0x, 0o, 0b, and a leading 0 for octal. 64 bits, the highest only
+/// without a sign.
 fn whole_number(digits: &str) -> Option<i128> {
     let (negative, unsigned) = match digits.strip_prefix(['+', '-']) {
         Some(rest) => (digits.starts_with('-'), rest),
@@ -68,7 +69,7 @@ fn whole_number(digits: &str) -> Option<i128> {
     (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&value).then_some(value)
 }
 
-/// Sign, digits with at most one point, an exponent: what YAML calls a float, without Rust's `inf`.
+/// Returns true for YAML floats: sign, digits with at most one point, exponent. Excludes Rust's `inf`.
 fn is_decimal(digits: &str) -> bool {
     let unsigned = digits.strip_prefix(['+', '-']).unwrap_or(digits);
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
@@ -79,7 +80,7 @@ fn is_decimal(digits: &str) -> bool {
     some && !exponent.is_empty() && all_digits(whole) && all_digits(fraction) && all_digits(exponent)
 }
 
-/// The text that Go's reader gives a field of type string for this unquoted scalar.
+/// Returns the text that Go's reader stores in a field of type string for this unquoted scalar.
 pub(super) fn go_text(text: &str) -> String {
     match resolve(text) {
         Resolved::Text => text.to_owned(),
@@ -90,7 +91,7 @@ pub(super) fn go_text(text: &str) -> String {
     }
 }
 
-/// Go's shortest form for 32 bits: what it prints into a string field.
+/// Formats a float as Go stores it in a string field: the shortest form for 32 bits.
 #[expect(clippy::cast_possible_truncation, reason = "Go's reader rounds to 32 bits here")]
 fn go_float(value: f64) -> String {
     let value = value as f32;
@@ -110,12 +111,12 @@ fn go_float(value: f64) -> String {
     format!("{mantissa}e{sign}{:02}", exponent.abs())
 }
 
-/// Whether some YAML 1.1 reader takes this text, unquoted, for something else: as value or as key.
+/// Returns true if some YAML 1.1 reader takes this text, unquoted, for another type, as a value or as a key.
 pub(super) fn wants_quotes(text: &str) -> bool {
     resolve(text) != Resolved::Text || matches!(text, "=" | "<<") || is_sexagesimal(text) || is_date(text)
 }
 
-/// `12:30:45`, a number to base 60 in YAML 1.1.
+/// `12:30:45`, a base-60 number in YAML 1.1.
 fn is_sexagesimal(text: &str) -> bool {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let digits = |part: &str| {
@@ -141,7 +142,7 @@ fn is_date(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Sealed by upstream v0.40.0 as unquoted scalars in `stringData` and opened again.
+    /// Sealed by upstream v0.40.0 as unquoted scalars in `stringData`, and decrypted again.
     const SEEN_IN_UPSTREAM: [(&str, &str); 58] = [
         ("5432", "5432"),
         ("y", "true"),

@@ -1,4 +1,4 @@
-//! One text to its documents.
+//! Splits a text into documents.
 
 use std::ops::Range;
 
@@ -8,44 +8,44 @@ use super::budget::Budget;
 use super::node::{Node, NodeError};
 use super::parse::parse;
 
-/// One document that is not empty, and where it stands in the whole text.
+/// A non-empty document and its position in the whole text.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// Number among the documents that are not empty, from 1.
+    /// Number among the non-empty documents, from 1.
     pub number: usize,
-    /// Its bytes in the whole text, without a leading `---`.
+    /// Byte range in the whole text, without a leading `---`.
     pub range: Range<usize>,
-    /// Lines of the text before it.
+    /// Number of lines before it in the text.
     pub lines_before: usize,
-    /// Whether it is written as JSON.
+    /// True if written as JSON.
     pub json: bool,
-    /// Its content.
+    /// Root node.
     pub root: Node,
 }
 
-/// A document cannot be read.
+/// A document cannot be parsed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("document {document}, line {line}: {cause}")]
 pub struct ManifestError {
-    /// Number among the documents that are not empty, from 1.
+    /// Number among the non-empty documents, from 1.
     pub document: usize,
     /// Line of the whole text, from 1.
     pub line: usize,
-    /// What is wrong.
+    /// Cause of the error.
     pub cause: NodeError,
 }
 
-/// Splits a text of the person who runs the program into documents and parses each. YAML documents are separated by lines that
-/// begin with `---`; JSON documents also simply follow each other. Empty documents (nothing but comments) are left out.
+/// Splits a local file of the user into documents and parses each. Lines that begin with `---` separate YAML documents; JSON
+/// documents may also directly follow each other. Empty documents (nothing but comments) are dropped.
 ///
 /// # Errors
-/// At the first document that cannot be parsed, or where all together are too large.
+/// Returns an error for the first document that cannot be parsed, or if all together exceed the limits.
 pub fn documents(text: &str) -> Result<Vec<Document>, ManifestError> {
     read(text, Budget::of_own_file())
 }
 
-/// The only document of a text that anybody may have sent; `None` where it cannot be parsed, is larger than one object of
-/// Kubernetes can be, or is one of several.
+/// Parses the only document of an untrusted text. `None` if it cannot be parsed, exceeds the size of one Kubernetes object, or is
+/// one of several.
 #[must_use]
 pub fn only_document(text: &str) -> Option<Document> {
     let [document] = <[Document; 1]>::try_from(read(text, Budget::of_request()).ok()?).ok()?;
@@ -73,7 +73,7 @@ fn read(text: &str, mut budget: Budget) -> Result<Vec<Document>, ManifestError> 
     Ok(found)
 }
 
-/// The error, or what explains it: the braces of a template in its line.
+/// Returns the error, or a template error if the line contains the braces of a template.
 fn or_template(source: &str, cause: NodeError, line: usize) -> (NodeError, usize) {
     if !matches!(cause, NodeError::Syntax(_) | NodeError::KeyNotScalar) {
         return (cause, line);
@@ -84,8 +84,8 @@ fn or_template(source: &str, cause: NodeError, line: usize) -> (NodeError, usize
     if is_template { (NodeError::Template, line) } else { (cause, line) }
 }
 
-/// Byte ranges between the document markers of YAML.
-fn chunks(text: &str, budget: &mut Budget) -> Result<Vec<Range<usize>>, NodeError> {
+/// Returns the byte ranges between YAML document markers.
+pub(super) fn chunks(text: &str, budget: &mut Budget) -> Result<Vec<Range<usize>>, NodeError> {
     let mut found = Vec::new();
     let mut start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let mut at = start;
@@ -111,14 +111,14 @@ fn is_marker(line: &str, marker: &str) -> bool {
     line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
-/// Directives such as `%YAML 1.2`, which belong to the marker after them.
+/// Returns true for directives such as `%YAML 1.2`, which belong to the following marker.
 fn is_prologue(chunk: &str) -> bool {
     let mut lines =
         chunk.lines().filter(|line| !line.trim_start().is_empty() && !line.starts_with('#')).peekable();
     lines.peek().is_some() && lines.all(|line| line.starts_with('%'))
 }
 
-/// A chunk that is a run of JSON values becomes one range per value; anything else stays whole, for the YAML parser to judge.
+/// Splits a sequence of JSON values into one range per value; any other chunk is returned whole, for the YAML parser.
 fn json_values(text: &str, chunk: Range<usize>, budget: &mut Budget) -> Result<Vec<Range<usize>>, NodeError> {
     let source = text.get(chunk.clone()).unwrap_or_default();
     if !source.trim_start().starts_with('{') {

@@ -1,4 +1,4 @@
-//! Secrets and SealedSecrets to text, byte for byte as upstream writes them.
+//! Writes Secrets and SealedSecrets, byte for byte as upstream does.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::emit::emit;
 
-/// Notation of a manifest.
+/// Output format of a manifest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// JSON, indented by two spaces.
@@ -25,7 +25,7 @@ pub enum Format {
     Yaml,
 }
 
-/// The word names no format; upstream's words.
+/// The word is not the name of a format; upstream's wording.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("unsupported output format: {0}")]
 pub struct UnknownFormat(String);
@@ -42,8 +42,8 @@ impl FromStr for Format {
     }
 }
 
-/// The text of a SealedSecret with a final newline. Written are name, namespace, labels and annotations of its metadata and
-/// the whole spec; no status.
+/// Writes a SealedSecret with a final newline: name, namespace, labels and annotations of its metadata, and the whole spec; no
+/// status.
 #[must_use]
 pub fn sealed_secret_text(sealed: &SealedSecret, format: Format) -> String {
     let object = SealedObject {
@@ -59,14 +59,14 @@ pub fn sealed_secret_text(sealed: &SealedSecret, format: Format) -> String {
     object_text(&object, format)
 }
 
-/// The text of a Secret with a final newline: name, namespace, labels and annotations of its metadata, and its content. The
-/// text holds the plaintext (as base64).
+/// Writes a Secret with a final newline: name, namespace, labels and annotations of its metadata, and its content. The text
+/// contains the plaintext (as base64).
 #[must_use]
 pub fn secret_text(secret: &Secret, format: Format) -> String {
     object_text(&SecretObject::of(secret), format)
 }
 
-// Declared in the order in which upstream writes the fields.
+// Fields are declared in upstream's order.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SealedObject<'a> {
@@ -166,7 +166,7 @@ fn filled(text: Option<&String>) -> Option<&str> {
     text.map(String::as_str).filter(|text| !text.is_empty())
 }
 
-/// The text of a `v1` List of Secrets in YAML, with a final newline; each as [`secret_text`] has it. It holds the plaintexts.
+/// Writes a `v1` List of Secrets as YAML with a final newline, each as in [`secret_text`]. The text contains the plaintexts.
 #[must_use]
 pub fn secret_list_text(secrets: &[Secret]) -> String {
     let items = secrets.iter().map(SecretObject::of).collect();
@@ -181,12 +181,12 @@ struct SecretList<'a> {
     items: Vec<SecretObject<'a>>,
 }
 
-/// The text of any object whose serialized form is a mapping with texts as keys, with a final newline.
+/// Writes any object that serializes to a mapping with string keys, with a final newline.
 #[must_use]
 pub fn object_text(object: &impl Serialize, format: Format) -> String {
     match format {
         Format::Json => {
-            // Serializing these types cannot fail: all keys are texts.
+            // Serializing these types cannot fail: all keys are strings.
             let json = serde_json::to_string_pretty(object).unwrap_or_default();
             html_escaped(&json) + "\n"
         }
@@ -197,8 +197,8 @@ pub fn object_text(object: &impl Serialize, format: Format) -> String {
     }
 }
 
-/// Go's JSON encoder escapes what HTML or JavaScript would trip over; so do we with what YAML
-/// readers refuse. Outside of texts none of it occurs.
+/// Escapes the characters that Go's JSON encoder escapes for HTML and JavaScript, and those that YAML readers reject. They occur
+/// only inside strings.
 fn html_escaped(json: &str) -> String {
     let mut output = String::with_capacity(json.len());
     for character in json.chars() {

@@ -1,5 +1,5 @@
-//! What becomes of sealing keys, as pure functions of policy, keys and time: when one is made, which leads, when one retires,
-//! and what the Secret of the next is called.
+//! Rotation of sealing keys as pure functions of policy, keys and time: creation, choice of the primary key, retirement,
+//! deletion, and the names of key Secrets.
 
 mod compromise;
 mod name;
@@ -10,8 +10,8 @@ mod record;
 pub use compromise::{Compromised, compromised};
 pub use name::{is_successor_name, successor_name};
 pub use plan::{
-    Blocked, Change, Generation, Need, Occasion, Plan, Step, activation_time, due_since, is_met,
-    is_successor, next_rotation, plan, predecessor,
+    Blocked, Change, Evidence, Generation, Plan, Step, Trigger, UsageReport, activation_time, due_since,
+    is_met, is_successor, next_rotation, plan, predecessor,
 };
 pub use policy::RotationPolicy;
-pub use record::{KeyFacts, KeyLabel, KeyRecord, Wish};
+pub use record::{DesiredState, KeyFacts, KeyLabel, KeyRecord};

@@ -1,13 +1,15 @@
+//! Names of key Secrets: that of a successor is a pure function of its predecessor.
+
 use sha2::{Digest as _, Sha256};
 
 use crate::crypto::Fingerprint;
 
-/// The name of the Secret that holds the successor of the key `newest`, or the first key of an installation.
+/// Returns the name of the Secret for the successor of the key `newest`, or for the first key of an installation.
 ///
-/// A pure function of its arguments, so that any number of replicas agree and `create` lets one win (key-rotation rule 3):
-/// the prefix and the first 8 characters of lower-case base32 (RFC 4648) of SHA-256 over the UID, a zero byte, the
-/// fingerprint or nothing, a zero byte, and `n` in decimal. `uid` is that of the controller's namespace; `n` counts the names
-/// that are taken by something else than a usable key.
+/// A pure function of its arguments, so that all replicas agree and `create` lets one of them win (docs/rotation-rules.md,
+/// rule 3): the prefix and the first 8 characters of lower-case base32 (RFC 4648) of SHA-256 over the UID, a zero byte, the
+/// fingerprint or nothing, a zero byte, and `n` in decimal. `uid` is that of the controller's namespace; `n` counts the names that
+/// are taken by objects other than usable keys.
 #[must_use]
 pub fn successor_name(prefix: &str, uid: &str, newest: Option<&Fingerprint>, n: u32) -> String {
     let fingerprint = newest.map(Fingerprint::as_str).unwrap_or_default();
@@ -15,14 +17,14 @@ pub fn successor_name(prefix: &str, uid: &str, newest: Option<&Fingerprint>, n: 
     format!("{prefix}{}", first_base32_characters(&digest))
 }
 
-/// Whether [`successor_name`] makes such names for this prefix.
+/// Returns true if the name has the form of [`successor_name`] for this prefix.
 #[must_use]
 pub fn is_successor_name(prefix: &str, name: &str) -> bool {
     let is_base32 = |byte: u8| byte.is_ascii_lowercase() || matches!(byte, b'2'..=b'7');
     name.strip_prefix(prefix).is_some_and(|suffix| suffix.len() == 8 && suffix.bytes().all(is_base32))
 }
 
-/// The first 8 characters, which stand for the first 40 bits.
+/// Returns the first 8 base32 characters, which encode the first 40 bits.
 fn first_base32_characters(digest: &[u8]) -> String {
     const ALPHABET: [u8; 32] = *b"abcdefghijklmnopqrstuvwxyz234567";
     let bits = digest.iter().take(5).fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));

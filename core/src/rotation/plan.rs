@@ -1,150 +1,193 @@
+//! Rotation plan: the primary key, and which keys to create, activate, retire and delete. Pure.
+
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::compromise::{Compromised, candidates, compromised};
 use super::policy::RotationPolicy;
-use super::record::{KeyFacts, KeyLabel, KeyRecord, Wish};
+use super::record::{DesiredState, KeyFacts, KeyLabel, KeyRecord};
 use crate::crypto::Fingerprint;
 
-/// Twice as long as two clocks by which keys are made may be apart.
+/// Twice the maximum clock difference between replicas that create keys.
 const SETTLED: SignedDuration = SignedDuration::from_mins(10);
 
-/// What this process has opened itself, of every SealedSecret in the cluster: no status is believed here.
+/// Keys in use, as this process observed when it decrypted all SealedSecrets of the cluster. Stored status is not trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Need {
-    /// Keys that opened at least one item.
+pub struct UsageReport {
+    /// Keys that decrypted at least one item.
     pub used: BTreeSet<Fingerprint>,
-    /// Whether some item did not open: it may need a key that nothing else needs.
+    /// True if some item did not decrypt: it may need a key that nothing else needs.
     pub undecryptable: bool,
-    /// Whether there may be SealedSecrets that this process does not watch, and so never knows.
+    /// True if SealedSecrets may exist that this process does not watch.
     pub partial: bool,
 }
 
-impl Need {
-    /// Whether nothing else can need a key. Otherwise [`used`](Self::used) says nothing of the others.
+impl UsageReport {
+    /// Returns true if no key outside of [`used`](Self::used) can be needed. Otherwise that set says nothing about the other
+    /// keys.
     #[must_use]
-    pub fn is_whole(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         !self.undecryptable && !self.partial
     }
 }
 
-/// Why a key is to be made.
+/// Reason for creating a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Occasion {
-    /// There is none that could be offered for sealing.
+pub enum Trigger {
+    /// No key can be offered for sealing.
     NoKey,
-    /// Somebody else may have the newest.
+    /// The newest key is compromised.
     Compromised,
-    /// The newest began before a moment that was asked for.
+    /// The newest key is older than a requested time.
     Requested,
-    /// The newest is as old as the period.
+    /// The newest key has reached the rotation period.
     PeriodOver,
 }
 
-/// One successor of the newest key.
+/// Creation of a successor of the newest key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generation {
-    /// Why.
-    pub occasion: Occasion,
-    /// Whether it must wait for its activation: then its label says so.
+    /// Reason for the creation.
+    pub trigger: Trigger,
+    /// True if the key must wait for its activation; it then gets the pending label.
     pub pending: bool,
 }
 
-/// One write on one key Secret; those of a plan may be made in any order, and each at most once.
+/// Inputs that a decision depends on besides policy and keys. The decision is the same for all values of an input
+/// that it does not require.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// The current time: it was compared, or it is written.
+    pub clock: bool,
+    /// The usage of keys.
+    pub usage: bool,
+}
+
+impl Evidence {
+    /// No evidence.
+    pub const NONE: Self = Self { clock: false, usage: false };
+    /// The clock only.
+    pub const CLOCK: Self = Self { clock: true, usage: false };
+    /// The usage only.
+    pub const USAGE: Self = Self { clock: false, usage: true };
+    /// The clock and the usage.
+    pub const BOTH: Self = Self { clock: true, usage: true };
+}
+
+/// One write to one key Secret. The changes of a plan may be made in any order, each at most once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// Name of the Secret.
     pub name: String,
-    /// What to write.
+    /// The write.
     pub step: Step,
+    /// Inputs that the write depends on.
+    pub requires: Evidence,
 }
 
-/// What to write on a key Secret.
+/// Kind of write to a key Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The activation delay is over: it may lead.
+    /// The activation delay is over: the key may become primary.
     Activate,
-    /// Nothing needs it: off the ring.
+    /// Nothing needs the key: it leaves the key ring.
     Retire,
-    /// It is compromised, and its time is over or it is to retire and nothing needs it: off the ring.
-    Expel,
-    /// It retired long enough ago.
+    /// The compromised key leaves the key ring: its decryption time is over, or it is to retire and nothing needs it.
+    RemoveCompromised,
+    /// The retention period after retirement is over: the Secret is deleted.
     Delete,
-    /// A person has put it back: forget what was wanted before.
+    /// A user has put the key back on the key ring: earlier requests are removed.
     Restore,
-    /// Note since when a person wants what is wanted.
-    NoteWish,
-    /// Note since when it is off the ring.
-    NoteOffRing,
-    /// Note since when nothing needs it.
-    NoteUnused,
-    /// Something needs it again, or nobody knows whether something does.
-    NoteUsed,
+    /// Record the time of a user's request.
+    RecordRequest,
+    /// Record the time at which the key left the key ring.
+    RecordRemoval,
+    /// Record the time since which nothing needs the key.
+    RecordUnused,
+    /// Remove that time: the key is needed again, or its usage is unknown.
+    RecordUsed,
 }
 
-/// Something that was asked for and is not done.
+/// A requested action that cannot be performed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blocked {
-    /// A key is wanted, but keys arrive by themselves.
-    ExternalKeys(Occasion),
-    /// The pinned key cannot lead; the newest does.
+    /// A key is due, but keys are delivered externally.
+    ExternalKeys(Trigger),
+    /// The pinned key cannot be primary; the newest one is.
     Pin(String),
-    /// A key that leads does not retire.
-    RetiresWhileLeading(String),
-    /// A key that is needed does not retire.
+    /// The key is primary and does not retire.
+    RetiresWhilePrimary(String),
+    /// The key is needed and does not retire.
     RetiresWhileUsed(String),
-    /// What needs the key is not known, or some item opens with no key: it does not retire and is not deleted.
-    ViewNotWhole(String),
-    /// For the same reason no key retires by the policy alone.
+    /// The usage of the key is unknown, or some item decrypts with no key: the key neither retires nor is deleted.
+    UsageIncomplete(String),
+    /// For the same reason, no key retires by policy.
     Retention,
 }
 
-/// What to do now, and when to plan again at the latest.
+/// Actions that are due now, and the time of the next plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Name of the key Secret that leads.
+    /// Name of the Secret of the primary key.
     pub primary: Option<String>,
-    /// Whether to make a successor of the newest key.
+    /// The successor of the newest key to create, if one is due.
     pub generate: Option<Generation>,
-    /// Writes on key Secrets.
+    /// Writes to key Secrets.
     pub changes: Vec<Change>,
-    /// What is not done.
+    /// Requested actions that cannot be performed.
     pub blocked: Vec<Blocked>,
-    /// The next moment at which this plan changes by time alone.
+    /// True if a different usage of keys would change this plan.
+    pub follows_usage: bool,
+    /// The next time at which this plan changes by itself.
     pub look_again_at: Option<Timestamp>,
 }
 
-/// Decides from the policy, the key Secrets, what needs them and the time (key-rotation rules 1, 2, 5 and 7).
+impl Plan {
+    /// Returns true if a part of the plan depends on the time. A new key always does: its certificate is dated.
+    #[must_use]
+    pub fn requires_clock(&self) -> bool {
+        self.generate.is_some() || self.changes.iter().any(|change| change.requires.clock)
+    }
+}
+
+/// Computes the plan from policy, key Secrets, key usage and time (docs/rotation-rules.md, rules 1, 2, 5 and 7).
 ///
-/// The newest key, pending ones included, is judged by its start of validity in whole seconds, so that the same question gets
-/// the same answer after a retry, a restart or a restore. A key dated in the future counts as made. While what is needed is not
-/// known yet (`need` is `None`), nothing retires and nothing is deleted; nor where it cannot be known, which is said.
+/// The age of the newest key, pending keys included, counts from the start of its validity in whole seconds, so that the same
+/// request gives the same result after a retry, a restart or a restore. A key dated in the future counts as new enough. As long
+/// as the usage is not known yet (`usage` is `None`), no key retires or is deleted; the same holds if it cannot be known, which
+/// the plan reports.
 #[must_use]
-pub fn plan(policy: &RotationPolicy, keys: &[KeyRecord], need: Option<&Need>, now: Timestamp) -> Plan {
-    let planner = Planner::new(policy, keys, need, now);
+pub fn plan(
+    policy: &RotationPolicy,
+    keys: &[KeyRecord],
+    usage: Option<&UsageReport>,
+    now: Timestamp,
+) -> Plan {
+    let planner = Planner::new(policy, keys, usage, now);
     let primary = planner.primary();
     let wanted = planner.generation();
     let mut plan = Plan { primary: primary.map(|key| key.name.clone()), ..Plan::default() };
     match wanted {
-        Some(generation) if policy.external => plan.blocked.push(Blocked::ExternalKeys(generation.occasion)),
+        Some(generation) if policy.external => plan.blocked.push(Blocked::ExternalKeys(generation.trigger)),
         _ => plan.generate = wanted,
     }
     plan.blocked.extend(planner.unusable_pin());
-    // The oldest first: where not all may go, these do.
+    // Oldest first: if not all keys may leave the key ring, the oldest do.
     let mut oldest_first: Vec<&KeyRecord> = keys.iter().collect();
     oldest_first.sort_by_key(|key| (key.created, &key.name));
     for key in oldest_first {
-        let (steps, blocked) = planner.steps(key, primary);
-        plan.changes.extend(steps.into_iter().map(|step| Change { name: key.name.clone(), step }));
+        let Decision { step, blocked, requires } = planner.decide(key, primary);
+        plan.changes.extend(step.map(|step| Change { name: key.name.clone(), step, requires }));
         plan.blocked.extend(blocked.filter(|blocked| !plan.blocked.contains(blocked)));
+        plan.follows_usage |= requires.usage;
     }
     planner.keep_enough(&mut plan);
     plan.look_again_at = planner.next_moment();
     plan
 }
 
-/// When the next key is due by schedule; `None` when none is.
+/// Returns the time at which the next key is due, by schedule or by a request for a future time; `None` if none is.
 #[must_use]
 pub fn next_rotation(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp) -> Option<Timestamp> {
     let planner = Planner::new(policy, keys, None, now);
@@ -152,8 +195,8 @@ pub fn next_rotation(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp
     planner.future_requests().chain(period_over).min()
 }
 
-/// Since when a key is due, whoever asks for it and whether or not it can be made; `None` when none is, or when there has never
-/// been one.
+/// Returns the time since which a key is due, for any trigger and even if it cannot be created. `None` if none is due, or there
+/// has never been a key.
 #[must_use]
 pub fn due_since(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp) -> Option<Timestamp> {
     let planner = Planner::new(policy, keys, None, now);
@@ -164,36 +207,36 @@ pub fn due_since(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp) ->
     due.filter(|moment| *moment <= now).min()
 }
 
-/// Whether the newest key, a pending one included, is not older than this moment: then what was asked for is done.
+/// Returns true if the newest key, pending keys included, is no older than this time, which fulfils the request.
 #[must_use]
-pub fn is_met(keys: &[KeyRecord], moment: Timestamp) -> bool {
+pub fn is_met(keys: &[KeyRecord], requested: Timestamp) -> bool {
     let newest = predecessor(keys).and_then(|key| key.facts.as_ref());
-    newest.is_some_and(|facts| began_by(facts, moment))
+    newest.is_some_and(|facts| began_by(facts, requested))
 }
 
-/// Whether the key is not older than this moment, in whole seconds.
+/// Returns true if the key is no older than this time, in whole seconds.
 fn began_by(facts: &KeyFacts, moment: Timestamp) -> bool {
     facts.not_before.as_second() >= moment.as_second()
 }
 
-/// The key that the next one succeeds, by which the name of the next is made: the newest that leads or could, which is the one
-/// that [`plan`] judges. `None` where none could: then the next is named as a first key is.
+/// Returns the predecessor of the next key: the newest key that is or could become primary, whose age [`plan`] checks. It
+/// determines the name of the next key. `None` if no key qualifies: the next key is then named like a first key.
 #[must_use]
 pub fn predecessor(keys: &[KeyRecord]) -> Option<&KeyRecord> {
     Planner::newest(candidates(keys, &compromised(keys))).map(|(key, _)| key)
 }
 
-/// Whether a key that has the name of the next one stands in for it although it is not newer than their predecessor, so that no
-/// other is made: it could lead, and the predecessor has not been there for long. Once it has, as when it was put back from a
-/// backup, a key made now is newer in any order; before, one would be made again and again.
+/// Returns true if `key`, which has the name of the successor, counts as one although it is not newer than its predecessor, so
+/// that no other key is created: it could be primary, and the predecessor was created recently. If the predecessor is older, as
+/// after a restore from a backup, a new key is newer in any order; before that, one would be created again and again.
 #[must_use]
 pub fn is_successor(key: &KeyRecord, predecessor: &KeyRecord, keys: &[KeyRecord], now: Timestamp) -> bool {
     let is_settled = predecessor.created.checked_add(SETTLED).is_ok_and(|settled| settled <= now);
     !is_settled && candidates(keys, &compromised(keys)).any(|(candidate, _)| candidate.name == key.name)
 }
 
-/// The moment at which a key that waits may lead: the delay after its creation, or its start of validity when a clock had
-/// jumped and that comes first.
+/// Returns the time at which a pending key may become primary: its creation plus the delay, or its start of validity if a clock
+/// had jumped and that is earlier.
 #[must_use]
 pub fn activation_time(key: &KeyRecord, delay: SignedDuration) -> Timestamp {
     let after_delay = key.created.checked_add(delay).unwrap_or(Timestamp::MAX);
@@ -201,11 +244,33 @@ pub fn activation_time(key: &KeyRecord, delay: SignedDuration) -> Timestamp {
     not_before.filter(|start| *start > key.created).map_or(after_delay, |start| start.min(after_delay))
 }
 
+/// Decision on one key Secret.
+#[derive(Default)]
+struct Decision {
+    step: Option<Step>,
+    blocked: Option<Blocked>,
+    requires: Evidence,
+}
+
+impl Decision {
+    fn step(step: Step, requires: Evidence) -> Self {
+        Self { step: Some(step), blocked: None, requires }
+    }
+
+    fn blocked(blocked: Blocked, requires: Evidence) -> Self {
+        Self { step: None, blocked: Some(blocked), requires }
+    }
+
+    fn nothing(requires: Evidence) -> Self {
+        Self { requires, ..Self::default() }
+    }
+}
+
 struct Planner<'a> {
     policy: &'a RotationPolicy,
     keys: &'a [KeyRecord],
     compromised: Compromised,
-    need: Option<&'a Need>,
+    usage: Option<&'a UsageReport>,
     now: Timestamp,
 }
 
@@ -219,10 +284,10 @@ impl<'a> Planner<'a> {
     fn new(
         policy: &'a RotationPolicy,
         keys: &'a [KeyRecord],
-        need: Option<&'a Need>,
+        usage: Option<&'a UsageReport>,
         now: Timestamp,
     ) -> Self {
-        Self { policy, keys, compromised: compromised(keys), need, now }
+        Self { policy, keys, compromised: compromised(keys), usage, now }
     }
 
     fn candidates(&self) -> impl Iterator<Item = (&'a KeyRecord, &'a KeyFacts)> {
@@ -235,22 +300,22 @@ impl<'a> Planner<'a> {
         candidates.max_by(|(a, a_facts), (b, b_facts)| rank(a, a_facts).cmp(&rank(b, b_facts)))
     }
 
-    /// The newest key that leads now or could after a while.
+    /// Returns the newest key that is or could become primary.
     fn newest_candidate(&self) -> Option<(&'a KeyRecord, &'a KeyFacts)> {
         Self::newest(self.candidates())
     }
 
-    fn leaders(&self) -> impl Iterator<Item = (&'a KeyRecord, &'a KeyFacts)> {
+    fn primary_candidates(&self) -> impl Iterator<Item = (&'a KeyRecord, &'a KeyFacts)> {
         self.candidates().filter(|(key, _)| key.label == KeyLabel::Active)
     }
 
     fn pinned(&self) -> Option<&'a KeyRecord> {
         let pin = self.policy.pin.as_deref()?;
-        self.leaders().map(|(key, _)| key).find(|key| key.name == pin)
+        self.primary_candidates().map(|(key, _)| key).find(|key| key.name == pin)
     }
 
     fn primary(&self) -> Option<&'a KeyRecord> {
-        self.pinned().or_else(|| Self::newest(self.leaders()).map(|(key, _)| key))
+        self.pinned().or_else(|| Self::newest(self.primary_candidates()).map(|(key, _)| key))
     }
 
     fn unusable_pin(&self) -> Option<Blocked> {
@@ -259,31 +324,28 @@ impl<'a> Planner<'a> {
     }
 
     fn generation(&self) -> Option<Generation> {
-        let occasion = self.occasion()?;
-        let may_wait = matches!(occasion, Occasion::Requested | Occasion::PeriodOver);
-        Some(Generation {
-            occasion,
-            pending: may_wait && self.policy.activation_delay > SignedDuration::ZERO,
-        })
+        let trigger = self.trigger()?;
+        let may_wait = matches!(trigger, Trigger::Requested | Trigger::PeriodOver);
+        Some(Generation { trigger, pending: may_wait && self.policy.activation_delay > SignedDuration::ZERO })
     }
 
-    fn occasion(&self) -> Option<Occasion> {
+    fn trigger(&self) -> Option<Trigger> {
         if self.is_past(self.compromise_without_successor(self.candidates().collect::<Vec<_>>().as_slice())) {
-            return Some(Occasion::Compromised);
+            return Some(Trigger::Compromised);
         }
         if self.newest_candidate().is_none() {
-            return Some(Occasion::NoKey);
+            return Some(Trigger::NoKey);
         }
         if self.unmet_requests().any(|moment| moment <= self.now) {
-            return Some(Occasion::Requested);
+            return Some(Trigger::Requested);
         }
         let is_scheduled = !self.policy.suspended && !self.policy.external;
-        (is_scheduled && self.is_past(self.period_over())).then_some(Occasion::PeriodOver)
+        (is_scheduled && self.is_past(self.period_over())).then_some(Trigger::PeriodOver)
     }
 
-    /// Since when a compromised key has no successor among `successors`: none that is newer, and none that began after the
-    /// compromise was known. `None` also while that moment is not noted yet: it must be, or a clock that jumps would ask for a
-    /// key again and again.
+    /// Returns the time of a compromise without a successor among `successors`: no newer key, and none that began after the
+    /// compromise was known. `None` also if that time is not recorded yet: a clock that jumps would otherwise request a key again
+    /// and again.
     fn compromise_without_successor(&self, successors: &[(&KeyRecord, &KeyFacts)]) -> Option<Timestamp> {
         let unmet = self.keys.iter().filter_map(|key| {
             let facts = key.facts.as_ref()?;
@@ -312,24 +374,24 @@ impl<'a> Planner<'a> {
         self.unmet_requests().filter(|moment| *moment > self.now)
     }
 
-    fn steps(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> (Vec<Step>, Option<Blocked>) {
+    fn decide(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> Decision {
         if key.is_restored() {
-            return (vec![Step::Restore], None);
+            return Decision::step(Step::Restore, Evidence::NONE);
         }
         if key.is_undated() {
-            return (vec![Step::NoteWish], None);
+            return Decision::step(Step::RecordRequest, Evidence::CLOCK);
         }
         match key.label {
-            KeyLabel::Active | KeyLabel::Pending => self.steps_on_ring(key, primary),
-            _ if self.needs_a_date(key) => (vec![Step::NoteOffRing], None),
-            // Of a compromised key the Secret stays, as long as it tells that: another one may hold the same key.
-            KeyLabel::Retired if !key.is_compromised() => self.deletion(key),
-            KeyLabel::Retired | KeyLabel::Compromised | KeyLabel::Other => (Vec::new(), None),
+            KeyLabel::Active | KeyLabel::Pending => self.decide_on_ring(key, primary),
+            _ if self.needs_a_date(key) => Decision::step(Step::RecordRemoval, Evidence::CLOCK),
+            // The Secret of a compromised key is kept as long as it records the compromise: other Secrets may hold the same key.
+            KeyLabel::Retired if !key.is_compromised() => self.decide_deletion(key),
+            KeyLabel::Retired | KeyLabel::Compromised | KeyLabel::Other => Decision::default(),
         }
     }
 
-    /// Whether something depends on since when this key is off the ring: the end of a wish, a deletion, a successor. Other
-    /// Secrets are left as they are.
+    /// Returns true if a decision depends on the time at which this key left the key ring: the end of a request, a deletion, a
+    /// successor. Other Secrets are not written.
     fn needs_a_date(&self, key: &KeyRecord) -> bool {
         let Some(facts) = key.facts.as_ref().filter(|_| key.off_ring_since.is_none()) else { return false };
         let is_newest =
@@ -339,78 +401,88 @@ impl<'a> Planner<'a> {
             KeyLabel::Compromised => is_newest(),
             KeyLabel::Active | KeyLabel::Pending | KeyLabel::Other => false,
         };
-        depends || key.wish != Wish::Active
+        depends || key.desired != DesiredState::Active
     }
 
-    fn steps_on_ring(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> (Vec<Step>, Option<Blocked>) {
-        let Some(facts) = &key.facts else { return (Vec::new(), None) };
+    fn decide_on_ring(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> Decision {
+        let Some(facts) = &key.facts else { return Decision::default() };
         if key.is_compromised() && self.is_past(key.decrypt_until) {
-            return (vec![Step::Expel], None);
+            return Decision::step(Step::RemoveCompromised, Evidence::CLOCK);
         }
-        let leads = primary.is_some_and(|primary| primary.name == key.name);
-        match key.wish {
-            Wish::Compromised { .. } => (Vec::new(), None),
-            Wish::Retired if leads => (Vec::new(), Some(Blocked::RetiresWhileLeading(key.name.clone()))),
-            Wish::Retired => match self.is_needed(facts) {
-                None => (Vec::new(), Some(Blocked::ViewNotWhole(key.name.clone()))),
-                Some(true) => (Vec::new(), Some(Blocked::RetiresWhileUsed(key.name.clone()))),
-                Some(false) if key.is_compromised() => (vec![Step::Expel], None),
-                Some(false) => (vec![Step::Retire], None),
-            },
-            // Another Secret with this key says that it is compromised: it stays as it is until a person speaks of this one.
-            Wish::Active if self.compromised.contains_key(&facts.fingerprint) => (Vec::new(), None),
-            Wish::Active if key.label == KeyLabel::Pending => {
-                (self.may_lead_now(key, facts).then_some(Step::Activate).into_iter().collect(), None)
+        let is_primary = primary.is_some_and(|primary| primary.name == key.name);
+        match key.desired {
+            DesiredState::Compromised { .. } => Decision::default(),
+            DesiredState::Retired if is_primary => {
+                Decision::blocked(Blocked::RetiresWhilePrimary(key.name.clone()), Evidence::NONE)
             }
-            Wish::Active => self.steps_of_unused(key, facts, leads),
+            DesiredState::Retired => self.decide_retirement(key, facts),
+            // Another Secret with this key records a compromise: nothing changes until a user requests a state of this one.
+            DesiredState::Active if self.compromised.contains_key(&facts.fingerprint) => Decision::default(),
+            DesiredState::Active if key.label == KeyLabel::Pending => self.decide_activation(key, facts),
+            DesiredState::Active => self.decide_unused(key, facts, is_primary),
         }
     }
 
-    /// Whether the key is needed; `None` when that cannot be said of any key.
+    fn decide_retirement(&self, key: &KeyRecord, facts: &KeyFacts) -> Decision {
+        let name = key.name.clone();
+        match self.is_needed(facts) {
+            None => Decision::blocked(Blocked::UsageIncomplete(name), Evidence::USAGE),
+            Some(true) => Decision::blocked(Blocked::RetiresWhileUsed(name), Evidence::USAGE),
+            Some(false) if key.is_compromised() => Decision::step(Step::RemoveCompromised, Evidence::BOTH),
+            Some(false) => Decision::step(Step::Retire, Evidence::BOTH),
+        }
+    }
+
+    /// Returns true if the key is needed; `None` if the usage is unknown.
     fn is_needed(&self, facts: &KeyFacts) -> Option<bool> {
-        let need = self.need.filter(|need| need.is_whole())?;
-        Some(need.used.contains(&facts.fingerprint))
+        let usage = self.usage.filter(|usage| usage.is_complete())?;
+        Some(usage.used.contains(&facts.fingerprint))
     }
 
-    /// Whether a pending key has waited long enough, or must lead because nothing else can.
-    fn may_lead_now(&self, key: &KeyRecord, facts: &KeyFacts) -> bool {
-        let leaders: Vec<_> = self.leaders().collect();
-        let with_this: Vec<_> = self.leaders().chain([(key, facts)]).collect();
-        let replaces_compromised = self.compromise_without_successor(&leaders).is_some()
+    /// Activates a pending key at once if no other key can be primary, otherwise after its delay.
+    fn decide_activation(&self, key: &KeyRecord, facts: &KeyFacts) -> Decision {
+        if facts.has_certificate && self.is_urgent(key, facts) {
+            return Decision::step(Step::Activate, Evidence::NONE);
+        }
+        let is_due = activation_time(key, self.policy.activation_delay) <= self.now;
+        Decision { step: is_due.then_some(Step::Activate), requires: Evidence::CLOCK, ..Decision::default() }
+    }
+
+    /// Returns true if a pending key must become primary because no other key can.
+    fn is_urgent(&self, key: &KeyRecord, facts: &KeyFacts) -> bool {
+        let primary_candidates: Vec<_> = self.primary_candidates().collect();
+        let with_this: Vec<_> = self.primary_candidates().chain([(key, facts)]).collect();
+        let replaces_compromised = self.compromise_without_successor(&primary_candidates).is_some()
             && self.compromise_without_successor(&with_this).is_none();
-        activation_time(key, self.policy.activation_delay) <= self.now
-            || (facts.has_certificate && (leaders.is_empty() || replaces_compromised))
+        primary_candidates.is_empty() || replaces_compromised
     }
 
-    fn steps_of_unused(
-        &self,
-        key: &KeyRecord,
-        facts: &KeyFacts,
-        leads: bool,
-    ) -> (Vec<Step>, Option<Blocked>) {
+    fn decide_unused(&self, key: &KeyRecord, facts: &KeyFacts, is_primary: bool) -> Decision {
         let newest = self.newest_candidate().is_some_and(|(newest, _)| newest.name == key.name);
-        if self.policy.retire_when_unused_for.is_none() || leads || newest {
-            return (Vec::new(), None);
+        if self.policy.retire_when_unused_for.is_none() || is_primary || newest {
+            return Decision::default();
         }
         let is_due = self.is_past(self.unused_long_enough(key));
-        let step = match (self.is_needed(facts), key.unused_since) {
-            (None, _) => return self.steps_of_unknown(key, is_due),
-            (Some(true), None) => None,
-            (Some(true), Some(_)) => Some(Step::NoteUsed),
-            (Some(false), None) => Some(Step::NoteUnused),
-            (Some(false), Some(_)) => is_due.then_some(Step::Retire),
-        };
-        (step.into_iter().collect(), None)
+        match (self.is_needed(facts), key.unused_since) {
+            (None, _) => self.decide_without_usage(key, is_due),
+            (Some(true), None) => Decision::nothing(Evidence::USAGE),
+            (Some(true), Some(_)) => Decision::step(Step::RecordUsed, Evidence::USAGE),
+            (Some(false), None) => Decision::step(Step::RecordUnused, Evidence::BOTH),
+            (Some(false), Some(_)) if is_due => Decision::step(Step::Retire, Evidence::BOTH),
+            (Some(false), Some(_)) => Decision::nothing(Evidence::BOTH),
+        }
     }
 
-    /// Of a key of which nobody knows whether something needs it. Where the view is known not to be whole, no time counts and it is
-    /// said at once; where it is only not known yet, when something waits for it.
-    fn steps_of_unknown(&self, key: &KeyRecord, is_due: bool) -> (Vec<Step>, Option<Blocked>) {
-        let is_known = self.need.is_some();
-        let forgotten = key.unused_since.filter(|_| is_known).map(|_| Step::NoteUsed);
+    /// Decides on a key of unknown usage. If the usage cannot be known, the unused time is removed and the plan reports it at
+    /// once; if it is only not known yet, the plan reports it when a retirement is due.
+    fn decide_without_usage(&self, key: &KeyRecord, is_due: bool) -> Decision {
+        let is_known = self.usage.is_some();
         let could_retire = self.keys_without(&BTreeSet::new()) > self.policy.keep_at_least;
-        let blocked = (could_retire && (is_known || is_due)).then_some(Blocked::Retention);
-        (forgotten.into_iter().collect(), blocked)
+        Decision {
+            step: key.unused_since.filter(|_| is_known).map(|_| Step::RecordUsed),
+            blocked: (could_retire && (is_known || is_due)).then_some(Blocked::Retention),
+            requires: Evidence::USAGE,
+        }
     }
 
     fn unused_long_enough(&self, key: &KeyRecord) -> Option<Timestamp> {
@@ -421,41 +493,40 @@ impl<'a> Planner<'a> {
         key.off_ring_since?.checked_add(self.policy.delete_after_retired?).ok()
     }
 
-    fn deletion(&self, key: &KeyRecord) -> (Vec<Step>, Option<Blocked>) {
+    fn decide_deletion(&self, key: &KeyRecord) -> Decision {
         if !self.is_past(self.deletion_time(key)) {
-            return (Vec::new(), None);
+            return Decision::nothing(Evidence::CLOCK);
         }
-        // What it opened before it left the ring was not opened with the others yet.
-        let is_needed = key.facts.as_ref().map_or(Some(false), |facts| self.is_needed(facts));
-        let opens_elsewhere = self.is_on_ring_elsewhere(key);
-        match (self.need, is_needed) {
-            (Some(need), Some(needed)) if need.is_whole() && (!needed || opens_elsewhere) => {
-                (vec![Step::Delete], None)
-            }
-            _ => (Vec::new(), Some(Blocked::ViewNotWhole(key.name.clone()))),
+        // The usage report may not cover items that the key decrypted before it left the key ring.
+        let is_unneeded = |facts| self.is_needed(facts) == Some(false) || self.is_on_ring_elsewhere(key);
+        let is_complete = self.usage.is_some_and(UsageReport::is_complete);
+        if is_complete && key.facts.as_ref().is_none_or(is_unneeded) {
+            return Decision::step(Step::Delete, Evidence::BOTH);
         }
+        Decision::blocked(Blocked::UsageIncomplete(key.name.clone()), Evidence::BOTH)
     }
 
-    /// Whether another Secret that holds the same key is on the ring.
+    /// Returns true if another Secret with the same key is on the key ring.
     fn is_on_ring_elsewhere(&self, key: &KeyRecord) -> bool {
         let Some(facts) = &key.facts else { return false };
         let others = self.keys.iter().filter(|other| other.name != key.name);
         others.filter_map(KeyRecord::on_ring).any(|other| other.fingerprint == facts.fingerprint)
     }
 
-    /// Takes back what would leave fewer keys on the ring than the policy wants; what a person said of a key goes first. A key in
-    /// several Secrets is one.
+    /// Drops steps that would leave fewer keys on the key ring than the policy requires. Users' requests take precedence. A key
+    /// in several Secrets counts once.
     fn keep_enough(&self, plan: &mut Plan) {
-        let wished = |change: &Change| {
-            self.keys.iter().any(|key| key.name == change.name && key.wish == Wish::Retired)
+        let is_requested = |change: &Change| {
+            self.keys.iter().any(|key| key.name == change.name && key.desired == DesiredState::Retired)
         };
         let leaving = |change: &&Change| {
-            matches!(change.step, Step::Expel) || (change.step == Step::Retire && wished(change))
+            matches!(change.step, Step::RemoveCompromised)
+                || (change.step == Step::Retire && is_requested(change))
         };
         let mut leaving: BTreeSet<String> =
             plan.changes.iter().filter(leaving).map(|change| change.name.clone()).collect();
         plan.changes.retain(|change| match change.step {
-            Step::Retire if !wished(change) => {
+            Step::Retire if !is_requested(change) => {
                 leaving.insert(change.name.clone());
                 let enough = self.keys_without(&leaving) >= self.policy.keep_at_least;
                 if !enough {
@@ -468,7 +539,7 @@ impl<'a> Planner<'a> {
         });
     }
 
-    /// How many keys are on the ring without the Secrets of these names.
+    /// Returns the number of keys on the key ring without the Secrets of these names.
     fn keys_without(&self, leaving: &BTreeSet<String>) -> usize {
         let staying = self.keys.iter().filter(|key| !leaving.contains(&key.name));
         staying.filter_map(|key| Some(&key.on_ring()?.fingerprint)).collect::<BTreeSet<_>>().len()
@@ -480,7 +551,7 @@ impl<'a> Planner<'a> {
             let pending = key.label == KeyLabel::Pending;
             let activation = pending.then(|| activation_time(key, self.policy.activation_delay));
             let retirement = self.unused_long_enough(key);
-            [decrypts_until, activation, retirement, self.deletion_time(key), key.wish_since]
+            [decrypts_until, activation, retirement, self.deletion_time(key), key.state_since]
         };
         let moments = self.keys.iter().flat_map(of_key).flatten();
         moments

@@ -1,30 +1,32 @@
+//! Rotation policy: period, activation delay, retention, and requests for a new key.
+
 use jiff::{SignedDuration, Timestamp};
 
-/// What is asked of the keys, whoever asks: flags or a `SealingKeyPolicy`.
+/// Rotation policy, from flags or a `SealingKeyPolicy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RotationPolicy {
-    /// No key is made because the period is over; requests still work.
+    /// No key is created by schedule; requests still work.
     pub suspended: bool,
-    /// Keys arrive by themselves; none is ever made.
+    /// Keys are delivered externally; none is created.
     pub external: bool,
-    /// A successor is due when the newest key is this old; `None` for never.
+    /// Age of the newest key at which a successor is due; `None` for never.
     pub every: Option<SignedDuration>,
-    /// The newest key must not have begun before any of these moments; future ones are scheduled.
+    /// Requested minimum times: the newest key must not have begun before any of them. Future ones are scheduled.
     pub requests: Vec<Timestamp>,
-    /// A new key decrypts at once, and leads only after this.
+    /// Delay until a new key may become primary. It decrypts at once.
     pub activation_delay: SignedDuration,
-    /// Name of the key Secret that leads instead of the newest.
+    /// Name of the Secret of the primary key, instead of the newest one.
     pub pin: Option<String>,
-    /// No key retires by itself, and none is deleted, if fewer than this would be on the ring.
+    /// No key retires by policy, and none is deleted, if fewer than this would remain on the key ring.
     pub keep_at_least: usize,
-    /// A key retires when nothing has needed it for this long; `None` for never.
+    /// Time without use after which a key retires; `None` for never.
     pub retire_when_unused_for: Option<SignedDuration>,
-    /// A retired key is deleted after this long; `None` for never.
+    /// Time after retirement at which a key is deleted; `None` for never.
     pub delete_after_retired: Option<SignedDuration>,
 }
 
 impl Default for RotationPolicy {
-    /// Nothing happens by itself, but for the first key.
+    /// No action is automatic, except the creation of the first key.
     fn default() -> Self {
         Self {
             suspended: false,

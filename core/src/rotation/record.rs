@@ -1,3 +1,5 @@
+//! Key record: the state of a key Secret in its labels and annotations, from which the rotation plan is made.
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -9,81 +11,82 @@ use sealed_secrets_crds::names::{
 };
 
 use crate::crypto::Fingerprint;
-use crate::keyring::SealingKey;
+use crate::keyring::RingKey;
 
-/// What the label of a key Secret says; the absent one of the legacy Secret says `Active` (key-rotation, label values).
+/// Value of the label of a key Secret. The legacy Secret has no label and counts as `Active`
+/// (docs/compatibility.md, section 4.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyLabel {
-    /// It decrypts and may lead.
+    /// The key decrypts and may be primary.
     Active,
-    /// It decrypts and does not lead yet.
+    /// The key decrypts and may not be primary yet.
     Pending,
-    /// It is off the ring, because somebody else may have it.
+    /// The key is off the key ring, because it is compromised.
     Compromised,
-    /// It is off the ring, because nothing needs it.
+    /// The key is off the key ring, because nothing needs it.
     Retired,
-    /// Any other value: off the ring, as upstream has it.
+    /// Any other value: the key is off the key ring, as in upstream.
     Other,
 }
 
-/// What a person wants of a key, from the annotations on its Secret.
+/// State that a user requests for a key, from the annotations on its Secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Wish {
-    /// Nothing in particular.
+pub enum DesiredState {
+    /// No request.
     #[default]
     Active,
-    /// It must not lead, and needs a successor.
+    /// The key must not be primary, and needs a successor.
     Compromised {
-        /// Until when it still decrypts; `None` for no end.
+        /// End of decryption; `None` for no end.
         decrypt_until: Option<Timestamp>,
     },
-    /// It is to leave the ring as soon as nothing needs it.
+    /// The key leaves the key ring as soon as nothing needs it.
     Retired,
 }
 
-/// What the private key and the certificate of a key Secret say.
+/// Facts from the private key and the certificate of a key Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyFacts {
-    /// Of the public half.
+    /// Fingerprint of the public key.
     pub fingerprint: Fingerprint,
-    /// Start of validity, as [`SealingKey::not_before`] has it.
+    /// Start of validity, as in [`RingKey::not_before`].
     pub not_before: Timestamp,
-    /// Orders the keys.
+    /// Time by which keys are ordered.
     pub order_time: Timestamp,
-    /// Whether it has a certificate of its own, so that it can be offered for sealing.
+    /// True if the key has its own certificate, so that it can be offered for sealing.
     pub has_certificate: bool,
 }
 
-/// Everything that rotation needs to know of one key Secret, of whatever phase; nothing of it is secret.
+/// Input of rotation from one key Secret in any phase. Contains nothing secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRecord {
     /// Name of the Secret.
     pub name: String,
-    /// `None` when it holds no usable private key.
+    /// `None` if the Secret holds no usable private key.
     pub facts: Option<KeyFacts>,
-    /// What its label says.
+    /// Value of the label.
     pub label: KeyLabel,
-    /// When the API server created the Secret.
+    /// Creation time of the Secret.
     pub created: Timestamp,
-    /// What a person wants.
-    pub wish: Wish,
-    /// Since when a person wants it.
-    pub wish_since: Option<Timestamp>,
-    /// Since when somebody else may have it. A later wish to retire it does not change that.
+    /// State that a user requests.
+    pub desired: DesiredState,
+    /// Time of that request.
+    pub state_since: Option<Timestamp>,
+    /// Time since which the key counts as compromised. A later request to retire it does not change that.
     pub compromised_since: Option<Timestamp>,
-    /// Until when it decrypts if it is compromised, also when it is to retire; `None` for no end.
+    /// End of decryption of a compromised key, also if it is to retire; `None` for no end.
     pub decrypt_until: Option<Timestamp>,
-    /// Since when it is off the ring.
+    /// Time at which the key left the key ring.
     pub off_ring_since: Option<Timestamp>,
-    /// Since when nothing has needed it.
+    /// Time since which nothing has needed the key.
     pub unused_since: Option<Timestamp>,
 }
 
 impl KeyRecord {
-    /// The record of a Secret and the key that was read from it. Annotations that cannot be read count as absent, so that none
-    /// takes away the ability to decrypt. A key that was compromised once is wanted so as long as nothing else is said.
+    /// Creates the record of a Secret and the key that was read from it. Unreadable annotations count as absent, so that none
+    /// disables decryption. A key that was compromised once stays so unless another state is requested.
     #[must_use]
-    pub fn new(secret: &Secret, key: Option<&SealingKey>) -> Self {
+    pub fn new(secret: &Secret, key: Option<&RingKey>) -> Self {
         let metadata = &secret.metadata;
         let empty = BTreeMap::new();
         let annotations = metadata.annotations.as_ref().unwrap_or(&empty);
@@ -91,19 +94,19 @@ impl KeyRecord {
         let label = metadata.labels.as_ref().and_then(|labels| labels.get(SEALING_KEY_LABEL));
         let compromised_since = moment(COMPROMISED_SINCE_ANNOTATION);
         let decrypt_until = moment(DECRYPT_UNTIL_ANNOTATION);
-        let wish = match annotations.get(KEY_STATE_ANNOTATION).map(String::as_str) {
-            Some("Retired") => Wish::Retired,
-            Some("Compromised") => Wish::Compromised { decrypt_until },
-            _ if compromised_since.is_some() => Wish::Compromised { decrypt_until },
-            _ => Wish::Active,
+        let desired = match annotations.get(KEY_STATE_ANNOTATION).map(String::as_str) {
+            Some("Retired") => DesiredState::Retired,
+            Some("Compromised") => DesiredState::Compromised { decrypt_until },
+            _ if compromised_since.is_some() => DesiredState::Compromised { decrypt_until },
+            _ => DesiredState::Active,
         };
         Self {
             name: metadata.name.clone().unwrap_or_default(),
             facts: key.map(facts_of),
             label: label_of(label.map(String::as_str)),
             created: metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-            wish,
-            wish_since: moment(STATE_SINCE_ANNOTATION),
+            desired,
+            state_since: moment(STATE_SINCE_ANNOTATION),
             compromised_since,
             decrypt_until,
             off_ring_since: moment(OFF_RING_SINCE_ANNOTATION),
@@ -111,49 +114,50 @@ impl KeyRecord {
         }
     }
 
-    /// Whether its label puts it on the ring.
+    /// Returns true if the label puts the key on the key ring.
     #[must_use]
-    pub fn is_meant_to_open(&self) -> bool {
+    pub fn is_meant_to_decrypt(&self) -> bool {
         matches!(self.label, KeyLabel::Active | KeyLabel::Pending)
     }
 
-    /// The key that opens, if this one does.
+    /// Returns the facts of the key if it decrypts.
     #[must_use]
     pub fn on_ring(&self) -> Option<&KeyFacts> {
-        self.facts.as_ref().filter(|_| self.is_meant_to_open())
+        self.facts.as_ref().filter(|_| self.is_meant_to_decrypt())
     }
 
-    /// The key that leads or could after a while, as far as this Secret says: another one with the same key may call it
-    /// compromised, which [`compromised`](super::compromised) tells.
+    /// Returns the facts of the key if, according to this Secret, it is or could become primary. Another Secret with the same key
+    /// may record a compromise, see [`compromised`](super::compromised).
     #[must_use]
-    pub fn could_lead(&self) -> Option<&KeyFacts> {
-        let is_given_up = self.label == KeyLabel::Pending && self.wish == Wish::Retired;
+    pub fn could_be_primary(&self) -> Option<&KeyFacts> {
+        let is_given_up = self.label == KeyLabel::Pending && self.desired == DesiredState::Retired;
         self.on_ring().filter(|facts| facts.has_certificate && !self.is_compromised() && !is_given_up)
     }
 
-    /// Whether a person has put it back on the ring after it had left: then an earlier wish is void.
+    /// Returns true if a user has put the key back on the key ring after it had left, which voids earlier requests.
     #[must_use]
     pub fn is_restored(&self) -> bool {
-        self.off_ring_since.is_some() && self.is_meant_to_open()
+        self.off_ring_since.is_some() && self.is_meant_to_decrypt()
     }
 
-    /// Whether somebody else may have the key: once said, it is so until a person puts the key back.
+    /// Returns true if the key is compromised. It stays so until a user puts it back on the key ring.
     #[must_use]
     pub fn is_compromised(&self) -> bool {
-        let is_said = self.compromised_since.is_some() || matches!(self.wish, Wish::Compromised { .. });
+        let is_said =
+            self.compromised_since.is_some() || matches!(self.desired, DesiredState::Compromised { .. });
         (is_said && !self.is_restored()) || self.label == KeyLabel::Compromised
     }
 
-    /// Whether something is wanted of it and the moment of that is not noted.
+    /// Returns true if a state is requested and the time of the request is not recorded.
     #[must_use]
     pub fn is_undated(&self) -> bool {
-        let is_compromise = matches!(self.wish, Wish::Compromised { .. });
-        (self.wish != Wish::Active && self.wish_since.is_none())
+        let is_compromise = matches!(self.desired, DesiredState::Compromised { .. });
+        (self.desired != DesiredState::Active && self.state_since.is_none())
             || (is_compromise && self.compromised_since.is_none())
     }
 }
 
-fn facts_of(key: &SealingKey) -> KeyFacts {
+fn facts_of(key: &RingKey) -> KeyFacts {
     KeyFacts {
         fingerprint: key.fingerprint().clone(),
         not_before: key.not_before(),

@@ -1,8 +1,8 @@
-//! What can go wrong in a template, told without the values that it went wrong with.
+//! Template errors. They never contain values.
 
 use std::fmt;
 
-/// Why rendering failed. Its text never holds a value, rendered or secret, only what the manifest shows openly.
+/// Error of a rendering. Its text never holds a value, rendered or secret, only what the manifest shows openly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("template.data.{key}, line {line}, column {column}: {class}{}: {reason}", At(function.as_deref()))]
 pub struct TemplateError {
@@ -14,9 +14,9 @@ pub struct TemplateError {
     pub column: usize,
     /// The function that was being called, if any.
     pub function: Option<String>,
-    /// What kind of failure it was.
+    /// The kind of the failure.
     pub class: Class,
-    /// A fixed text saying what is wrong.
+    /// A fixed text that describes the error.
     pub reason: &'static str,
 }
 
@@ -38,14 +38,16 @@ pub enum Class {
     Syntax,
     /// It names a function that does not exist or is not allowed.
     UnknownFunction,
-    /// A value has the wrong type for what is done with it.
+    /// A value has the wrong type for the operation.
     Type,
     /// A function refused its arguments, or `fail` was called.
     FunctionFailed,
     /// A limit of [`super::Budget`] was reached.
     Budget,
-    /// The caller's clock ran out.
+    /// The rendering used up its own processor time, and would again.
     Expired,
+    /// The rendering waited too long for the processor, and may not the next time.
+    Interrupted,
 }
 
 impl fmt::Display for Class {
@@ -57,6 +59,7 @@ impl fmt::Display for Class {
             Self::FunctionFailed => "failed",
             Self::Budget => "template budget exceeded",
             Self::Expired => "out of time",
+            Self::Interrupted => "interrupted",
         })
     }
 }
@@ -86,7 +89,13 @@ impl Failure {
     pub(crate) const fn expired() -> Self {
         Self {
             class: Class::Expired,
-            reason: "rendering took too long; change the template, it is not tried again before",
+            reason: "rendering took too much processor time; it is not retried before the template changes",
+        }
+    }
+    pub(crate) const fn interrupted() -> Self {
+        Self {
+            class: Class::Interrupted,
+            reason: "the machine was too busy to finish rendering in time; nothing is wrong with the template, try again later",
         }
     }
 }

@@ -1,8 +1,8 @@
 //! JSON, after Go's `encoding/json`.
 
+use super::context::Cx;
 use super::error::{Failure, Outcome};
 use super::format::format_float;
-use super::functions::Cx;
 use super::value::{Bytes, Entries, ListType, MapType, Rune, Value};
 use super::zeroizing::Buffer;
 
@@ -12,7 +12,7 @@ pub(crate) enum Style {
     Compact,
     /// `json.MarshalIndent` with two spaces.
     Pretty,
-    /// Without escapes for HTML.
+    /// JSON without escapes for HTML.
     Raw,
 }
 
@@ -197,7 +197,7 @@ impl Decoder<'_, '_, '_> {
         value
     }
 
-    /// True if another element follows, false at the end of the group.
+    /// Returns true if another element follows, false at the end of the group.
     fn continues(&mut self, is_first: bool, closing: &[u8]) -> Outcome<bool> {
         self.skip_space();
         if self.take(closing) {
@@ -282,7 +282,7 @@ impl Decoder<'_, '_, '_> {
         }
     }
 
-    /// Two halves of a surrogate pair make one character; a lone half becomes U+FFFD.
+    /// Decodes a `\u` escape. Two halves of a surrogate pair make one character; a lone half becomes U+FFFD.
     fn unicode(&mut self) -> Outcome<char> {
         let high = self.hex()?;
         if let Some(char) = char::from_u32(high) {
@@ -309,7 +309,7 @@ impl Decoder<'_, '_, '_> {
     }
 }
 
-/// The length of the number at the start of `text`, if it follows JSON's grammar.
+/// Returns the length of the JSON number at the start of `text`, if there is a valid one.
 fn number_length(text: &[u8]) -> Option<usize> {
     let digits_at = |from: usize| {
         text.get(from..).map_or(0, |rest| rest.iter().take_while(|byte| byte.is_ascii_digit()).count())

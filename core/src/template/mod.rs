@@ -1,51 +1,42 @@
 //! `spec.template.data`: Go's text/template with the functions of sprig, rendered within a budget.
 //!
-//! The engine prints what Go prints, byte for byte, and cannot be used as a weapon: it does no I/O, it recurses no deeper than
-//! a constant, and every value it makes is paid for before it is allocated. Time, randomness and time zones come from the caller.
+//! The engine prints what Go prints, byte for byte, and a hostile template cannot exhaust the controller: the engine does no I/O,
+//! it recurses no deeper than a constant, and every value it makes is paid for before it is allocated. Time, randomness and time
+//! zones come from the caller.
 
 mod budget;
+mod compiled;
+mod context;
+mod duration;
 mod error;
 mod exec;
 mod format;
 mod functions;
 mod json;
+mod sources;
 mod syntax;
 mod value;
 mod zeroizing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
 pub use self::budget::Budget;
+pub use self::duration::{parse_duration, parse_duration_with_days};
 pub use self::error::{Class, TemplateError};
-pub use self::functions::parse_duration;
+pub use self::sources::{Elapsed, Sources};
 
 use self::budget::Meter;
+use self::context::Cx;
 use self::error::Located;
 use self::exec::execute;
-use self::functions::Cx;
-use self::value::{Bytes, Entries, Heap, MapType, Value};
+use self::value::heap::Heap;
+use self::value::{Bytes, Entries, MapType, Value};
 use self::zeroizing::Buffer;
 
 /// Decrypted or rendered values by data key.
 pub type Data = BTreeMap<String, Zeroizing<Vec<u8>>>;
-
-/// What rendering needs from outside.
-pub trait Sources {
-    /// The time that `now` gives.
-    fn now(&mut self) -> Timestamp;
-    /// The zone in which dates are printed where a template names none.
-    fn local_zone(&mut self) -> TimeZone;
-    /// A zone of the IANA database; names are case-sensitive.
-    fn zone(&mut self, name: &str) -> Option<TimeZone>;
-    /// Fills `bytes` with random bytes fit for keys.
-    fn fill_random(&mut self, bytes: &mut [u8]);
-    /// True when rendering has taken too long. Asked again and again, also within functions, with milliseconds of work between.
-    fn expired(&mut self) -> bool;
-}
 
 /// The data of a Secret.
 #[derive(Default, PartialEq, Eq)]

@@ -1,10 +1,10 @@
-//! A growing byte buffer with a limit, wiped when dropped.
+//! A growing byte buffer with a size limit, wiped when dropped.
 
 use zeroize::{Zeroize, Zeroizing};
 
 use super::error::{Failure, Outcome};
 
-/// Bytes being put together, never more than the room they were given.
+/// A byte buffer that never exceeds its size limit.
 #[derive(Default)]
 pub(crate) struct Buffer {
     bytes: Zeroizing<Vec<u8>>,
@@ -55,7 +55,7 @@ impl Buffer {
         self.bytes
     }
 
-    /// Grows by copying, so that the bytes left behind are wiped.
+    /// Grows by copying, so that the old allocation is wiped.
     fn reserve(&mut self, more: usize) -> Outcome<()> {
         let needed = self.bytes.len().saturating_add(more);
         if needed > self.room {

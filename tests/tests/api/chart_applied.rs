@@ -1,4 +1,4 @@
-//! What the chart and the kustomize overlays render, judged by a real API server.
+//! The rendered chart and kustomize overlays, checked by a real API server.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::support::overlay;
 /// Values that ask for less than the Pod Security Standard `restricted` does.
 const NOT_RESTRICTED: [&str; 3] = ["host-network", "host-ports", "no-security-contexts"];
 
-/// The sets of values that are rendered in `tests/tests/chart`, by name.
+/// The value sets that `tests/tests/chart` renders, by name.
 fn sets() -> Vec<(String, String)> {
     let folder = workspace::root().join("tests/tests/data/chart/values");
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -40,7 +40,7 @@ fn chart(values: &str) -> Vec<Value> {
     objects_of(&Tool::helm().unwrap().run(&arguments, values).unwrap().ok().unwrap()).unwrap()
 }
 
-/// A kind of the Prometheus Operator, whose own schemas are not ours to keep.
+/// A CRD for a kind of the Prometheus Operator, without the operator's schema.
 fn kind_of_prometheus(kind: &str) -> Value {
     let plural = format!("{}s", kind.to_lowercase());
     json!({
@@ -73,11 +73,11 @@ async fn prepare(cluster: &Cluster) {
     cluster.apply(&crds).await.unwrap();
 }
 
-/// Whether a Pod of this Deployment may run where the Pod Security Standard `restricted` is enforced.
+/// Succeeds if the Pod Security Standard `restricted` admits a Pod of this Deployment.
 async fn is_restricted(cluster: &Cluster, deployment: &Value) -> Result<(), kube::Error> {
     let mut pod = deployment["spec"]["template"].clone();
     pod["metadata"]["name"] = "pod".into();
-    // Classes are no matter of this standard, and these do not exist here.
+    // The standard ignores classes, and these do not exist here.
     for class in ["priorityClassName", "runtimeClassName"] {
         pod["spec"].as_object_mut().unwrap().remove(class);
     }
@@ -104,13 +104,37 @@ async fn the_api_server_takes_all_that_the_chart_and_the_overlays_make() {
     for (name, values) in sets() {
         judge(&cluster, &name, &chart(&values)).await;
     }
-    for overlay in ["cluster-wide", "namespaced", "without-rotation-crds"] {
+    judge(&cluster, "base", &shipped_manifests().unwrap()).await;
+    for overlay in ["namespaced", "without-rotation-crds", "high-availability"] {
         judge(&cluster, overlay, &shipped_overlay(overlay)).await;
     }
     let component = "components: [REPOSITORY/deploy/kustomize/network-policy]";
-    let with_policy = overlay("deploy/kustomize/overlays/cluster-wide", component);
+    let with_policy = overlay("deploy/kustomize/base", component);
     assert!(with_policy.iter().any(|object| object["kind"] == "NetworkPolicy"));
     judge(&cluster, "network-policy", &with_policy).await;
+}
+
+#[test]
+fn the_overlay_for_several_replicas_elects_a_leader_and_replaces_pods_one_by_one_in_any_namespace() {
+    let objects = overlay("deploy/kustomize/overlays/high-availability", "namespace: sealing");
+    let find = |kind: &str, name: &str| {
+        let is_it = |object: &&Value| object["kind"] == kind && object["metadata"]["name"] == name;
+        objects.iter().find(is_it).unwrap_or_else(|| panic!("{kind} {name}"))
+    };
+    let deployment = &find("Deployment", "sealed-secrets-controller")["spec"];
+    assert_eq!(deployment["replicas"], 2);
+    assert_eq!(deployment["strategy"]["rollingUpdate"]["maxUnavailable"], 0);
+    let pod = &deployment["template"]["spec"];
+    assert_eq!(pod["containers"][0]["env"][0]["name"], "SEALED_SECRETS_LEADER_ELECT");
+    let spread = |number: usize| pod["topologySpreadConstraints"][number]["topologyKey"].as_str().unwrap();
+    assert_eq!((spread(0), spread(1)), ("kubernetes.io/hostname", "topology.kubernetes.io/zone"));
+    let binding = find("RoleBinding", "sealed-secrets-leader-election");
+    assert_eq!(binding["subjects"][0]["namespace"], "sealing");
+    for (kind, name) in
+        [("Role", "sealed-secrets-leader-election"), ("PodDisruptionBudget", "sealed-secrets-controller")]
+    {
+        assert_eq!(find(kind, name)["metadata"]["namespace"], "sealing");
+    }
 }
 
 fn shipped_overlay(name: &str) -> Vec<Value> {
@@ -138,7 +162,7 @@ fn without_the_rotation_crds_the_overlay_lacks_these_kinds_all_rights_to_them_an
     assert_eq!(grants_to_accounts(&overlay), rights);
 }
 
-/// What the API server publishes of this type.
+/// The fields of a type by the API server's published schema.
 async fn fields(cluster: &Cluster, document: &str, name: &str) -> BTreeSet<String> {
     let request = http::Request::get(document).body(Vec::new()).unwrap();
     let document: Value = cluster.client().request(request).await.unwrap();
@@ -157,7 +181,7 @@ async fn the_values_that_are_objects_of_kubernetes_may_have_each_of_their_fields
         ("updateStrategy", "/openapi/v3/apis/apps/v1", "io.k8s.api.apps.v1.DeploymentStrategy"),
     ] {
         let known = schema["properties"][value]["properties"].as_object().unwrap().keys();
-        // The chart's own: whether there is a security context at all.
+        // `enabled` is the chart's own: it adds or removes the security context.
         let known: BTreeSet<_> = known.filter(|field| *field != "enabled").cloned().collect();
         assert_eq!(known, fields(&cluster, document, name).await, "{value}");
     }

@@ -1,4 +1,4 @@
-//! The life of a release: the original's chart becomes ours, goes, and comes back. Keys, CRDs, SealedSecrets and Secrets stay.
+//! Upgrade from the original's chart to ours, uninstallation and reinstallation. Keys, CRDs, SealedSecrets and Secrets stay.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,18 +14,18 @@ use crate::release::{
     seal_and_open, seal_and_open_in, start, start_as,
 };
 
-/// Names a folder with the original's chart as rendered, and its CRD.
+/// The variable that names a folder with the rendered chart of the original, and its CRD.
 const ORIGINAL: &str = "HARNESS_ORIGINAL";
 
 const CRD: &str = "sealedsecrets.bitnami.com";
 
-/// The original's chart with its default values, and our account of the rights it grants then.
+/// The original's chart with its default values, and the rights that it grants then, written by us.
 const DEFAULT: [&str; 2] = ["chart-default.yaml", "existing-cluster/roles.yaml"];
-/// The same with Roles for the namespaces `TEAMS`.
+/// The original's chart with Roles for the namespaces `TEAMS`.
 const NAMESPACED: [&str; 2] = ["chart-namespaced.yaml", "original-namespaces/roles.yaml"];
 const TEAMS: [&str; 2] = ["team-a", "team-b"];
 
-/// A chart that renders what the original's does, with the CRD where it has it.
+/// A chart that renders the same objects as the original's, with the CRD if that has it.
 fn original_chart([rendered, roles]: [&str; 2]) -> TempDir {
     let chart = tempfile::tempdir().unwrap();
     let folder = std::env::var_os(ORIGINAL).map(PathBuf::from);
@@ -87,7 +87,7 @@ async fn a_release_of_upstreams_chart_becomes_ours_and_goes_back_and_comes_again
     helm(&cluster, &["rollback", RELEASE, "1"]);
     assert_all_is_kept(&cluster, &before).await;
     let mut controller = start_as(&cluster, Edition::Upstream, &[]).await;
-    // From here on its watches work.
+    // From here on the original's watches work.
     seal_and_open(&cluster, &controller, "under-the-original-again").await;
     for name in ["from-the-original", "after-the-upgrade"] {
         opens_again(&cluster, name).await;
@@ -136,6 +136,6 @@ async fn in_a_namespaced_release_of_upstreams_chart_our_image_opens_in_its_names
     }
     controller.stop().await.unwrap();
     let log = controller.log();
-    assert_eq!(log.matches("key Secrets may not be watched").count(), 1, "{log}");
-    assert!(!log.contains("work unfinished"), "nothing can be in work where nothing may be seen:\n{log}");
+    assert_eq!(log.matches("the permission to watch key Secrets is missing").count(), 1, "{log}");
+    assert!(!log.contains("unfinished work"), "nothing can be in work where nothing may be seen:\n{log}");
 }

@@ -1,9 +1,9 @@
-//! The chart on a cluster that never had anything of the kind, from `helm install` to `helm uninstall` and back.
+//! The chart on a new cluster, from `helm install` to `helm uninstall` and reinstallation.
 
 use kube::Api;
 use kube::api::DynamicObject;
 use kube::core::{ApiResource, GroupVersionKind};
-use sealed_secrets_tests::{Cluster, Tool, shipped_manifests, until};
+use sealed_secrets_tests::{Cluster, ControllerProcess, Tool, shipped_manifests, until, workspace};
 use serde_json::{Value, json};
 
 use crate::release::{
@@ -26,7 +26,7 @@ async fn policy(cluster: &Cluster) -> Option<Value> {
     policies.get_opt("default").await.unwrap().map(|policy| policy.data)
 }
 
-/// The controller has taken the policy with this spec to heart.
+/// Waits until the controller has applied the policy with this spec.
 async fn until_policy(cluster: &Cluster, spec: &Value) {
     let in_force = async || {
         let policy = policy(cluster).await?;
@@ -36,7 +36,7 @@ async fn until_policy(cluster: &Cluster, spec: &Value) {
     until("the policy is in force", PATIENCE, in_force).await.unwrap();
 }
 
-/// The command of the notes that contains `part`.
+/// The command in the notes that contains `part`.
 fn noted(notes: &str, part: &str) -> Vec<String> {
     let line = notes.lines().find(|line| line.contains(part)).expect(part);
     line.trim().trim_start_matches("helm ").replace("CHART", CHART).split(' ').map(str::to_owned).collect()
@@ -55,6 +55,7 @@ async fn on_an_empty_cluster_a_release_is_installed_gets_a_policy_is_rolled_back
     assert!(helm(&cluster, &["list", "--all", "--short"]).trim().is_empty(), "nothing was installed");
 
     let notes = helm(&cluster, &["install", RELEASE, CHART]);
+    assert_notes(&cluster);
     let mut controller = start(&cluster).await;
     seal_and_open(&cluster, &controller, "first").await;
     let before = kept(&cluster).await;
@@ -80,13 +81,58 @@ async fn on_an_empty_cluster_a_release_is_installed_gets_a_policy_is_rolled_back
     assert_no_controller(&cluster).await;
     assert_all_is_kept(&cluster, &before).await;
     helm(&cluster, &with_policy(&["install", RELEASE, CHART]));
-    let _controller = start(&cluster).await;
+    let controller = start(&cluster).await;
     for name in ["first", "second"] {
         opens_again(&cluster, name).await;
     }
+    becomes_three_replicas(&cluster, controller).await;
 }
 
-/// Everything in this namespace, and nothing anywhere else.
+/// Follows the command of the chart's README for several replicas, with three of them.
+async fn becomes_three_replicas(cluster: &Cluster, mut former: ControllerProcess) {
+    let readme = std::fs::read_to_string(workspace::root().join(CHART).join("README.md")).unwrap();
+    let command = readme.lines().find(|line| line.contains("replicaCount=2,")).expect("the command");
+    let command = command.trim_start_matches("$ helm ").replace("replicaCount=2", "replicaCount=3");
+    let command = command.replace(&format!(" --namespace {NAMESPACE}"), "");
+    helm(cluster, &command.split(' ').collect::<Vec<_>>());
+    let replicas = [start(cluster).await, start(cluster).await, start(cluster).await];
+    former.stop().await.unwrap();
+    let one_leads = async || {
+        let mut leading = 0;
+        for replica in &replicas {
+            let page = replica.metrics().await.ok()?;
+            leading += usize::from(page.lines().any(|line| line == "sealed_secrets_controller_leader 1"));
+        }
+        (leading == 1).then_some(())
+    };
+    until("one of three replicas leads", PATIENCE, one_leads).await.unwrap();
+    for (number, replica) in replicas.iter().enumerate() {
+        seal_and_open(cluster, replica, &format!("for-{number}")).await;
+    }
+}
+
+/// Values that are taken, with the start of the line about them in the notes.
+const NOTED: [(&str, &str); 3] = [
+    ("replicaCount=0", "WARNING: replicaCount is 0, so no controller runs"),
+    ("replicaCount=2,leaderElection.enabled=false", "WARNING: without leader election"),
+    (
+        "replicaCount=2,rbac.create=false",
+        "NOTE: rbac.create is false, so grant the controller the permissions on Lease",
+    ),
+];
+
+/// Asserts that the notes warn of a number of replicas that was hardly meant.
+fn assert_notes(cluster: &Cluster) {
+    let upgrade = ["upgrade", RELEASE, CHART, "--dry-run", "--set"];
+    for (values, line) in NOTED {
+        let notes = helm(cluster, &[&upgrade[..], &[values]].concat());
+        assert_eq!(notes.lines().filter(|noted| noted.starts_with(line)).count(), 1, "{values}: {notes}");
+    }
+    let notes = helm(cluster, &[&upgrade[..], &["replicaCount=3"]].concat());
+    assert!(NOTED.iter().all(|(_, line)| !notes.contains(line)), "{notes}");
+}
+
+/// A user with all rights in this namespace, and none elsewhere.
 fn tenant(namespace: &str) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",

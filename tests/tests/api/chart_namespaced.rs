@@ -1,4 +1,4 @@
-//! Without any right in the whole cluster: the overlay `namespaced` and the chart's `rbac.namespacedRoles`.
+//! Installations without any cluster-wide right: the overlay `namespaced` and the chart's `rbac.namespacedRoles`.
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
@@ -33,7 +33,7 @@ fn is_cluster_wide_right(object: &Value) -> bool {
     object["kind"].as_str().is_some_and(|kind| kind.starts_with("ClusterRole"))
 }
 
-/// A controller for these namespaces beside its own, with what is applied already.
+/// Starts a controller for these namespaces and its own, with the objects already applied.
 async fn start(cluster: &Cluster, home: &str, objects: Vec<Value>, additional: &[&str]) -> ControllerProcess {
     let additional = additional.iter().map(|&name| name.to_owned()).collect();
     let installation = cluster.installed(objects, home, Reach::Namespaces { additional });

@@ -1,4 +1,4 @@
-//! What the controller does while it does not know yet what the API server has.
+//! The controller while its caches lag behind the API server.
 
 use http::Method;
 use k8s_openapi::api::core::v1::Secret;
@@ -12,7 +12,7 @@ use crate::rotation_faults::behind_proxy;
 use crate::scene::{Scene, is_owned_by, item};
 use crate::support::PATIENCE;
 
-/// A rule of a proxy: lists of SealedSecrets are answered, and the watch that follows is silent, which nobody minds for a while.
+/// A fault rule: lists of SealedSecrets succeed, and the watch that follows is silent, which stays undetected for a while.
 pub(crate) fn no_watch_of_sealed_secrets(_: &Method, path: &str) -> Option<Fault> {
     (path.contains("/sealedsecrets?") && path.contains("watch=")).then_some(Fault::Silence)
 }
@@ -20,7 +20,7 @@ pub(crate) fn no_watch_of_sealed_secrets(_: &Method, path: &str) -> Option<Fault
 #[tokio::test]
 async fn a_secret_of_a_newer_sealed_secret_is_left_alone_while_our_watch_is_behind() {
     let mut cluster = Cluster::own().await.unwrap();
-    // It would delete the Secret between its owners.
+    // The garbage collector would delete the Secret while it has no owner.
     cluster.stop_garbage_collection().unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let (proxy, kubeconfig) = behind_proxy(&installation).await;

@@ -1,5 +1,5 @@
-//! Plaintext made of characters that occur nowhere else, and every failure that can be provoked: none of the characters appears in
-//! anything that the controller emits, neither as it is nor in another notation.
+//! Plaintext of characters that occur nowhere else, and every failure that can be provoked: none of the characters appears in the
+//! controller's output, neither unchanged nor encoded.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,11 +20,11 @@ use serde_json::{Value, json};
 use crate::scene::Scene;
 use crate::support::{PATIENCE, apply_sealed};
 
-/// Three bytes each in UTF-8.
-const CANARY: &str = "ꙮꚙꙭꚘꙨꙚ";
+/// Characters of three bytes each in UTF-8.
+pub(crate) const CANARY: &str = "ꙮꚙꙭꚘꙨꙚ";
 
-/// Every notation of a part of the canary that stands in the text.
-fn traces(text: &str) -> Vec<String> {
+/// All parts of the canary that the text contains, in any encoding.
+pub(crate) fn traces(text: &str) -> Vec<String> {
     let lower = text.to_lowercase();
     notations().into_iter().filter(|trace| text.contains(trace) || lower.contains(trace)).collect()
 }
@@ -34,10 +34,22 @@ fn notations() -> Vec<String> {
     for character in CANARY.chars() {
         let bytes = character.to_string().into_bytes();
         let number = u32::from(character);
-        all.extend([character.to_string(), format!("\\u{number:04x}"), format!("\\u{{{number:x}}}")]);
-        // A program that takes bytes for characters.
+        all.extend([
+            character.to_string(),
+            format!("\\u{number:04x}"),
+            format!("\\u{{{number:x}}}"),
+            format!("&#{number};"),
+        ]);
+        // Bytes read as characters, as Latin-1.
         all.extend(bytes.iter().map(|&byte| char::from(byte).to_string()));
-        all.extend(bytes.iter().flat_map(|byte| [format!("\\x{byte:02x}"), format!("\\u{byte:04x}")]));
+        all.extend(bytes.iter().flat_map(|byte| {
+            [
+                format!("\\x{byte:02x}"),
+                format!("\\u{byte:04x}"),
+                format!("\\{byte:03o}"),
+                format!("%{byte:02x}"),
+            ]
+        }));
     }
     let characters: Vec<_> = CANARY.chars().collect();
     for pair in characters.windows(2) {
@@ -50,7 +62,7 @@ fn notations() -> Vec<String> {
     all
 }
 
-/// The characters of Base64 that these bytes alone decide, wherever in a text they stand.
+/// The characters of base64 that depend on these bytes only, at any offset in a text.
 fn in_base64(bytes: &[u8]) -> Vec<String> {
     let with = |before: usize| {
         let text = STANDARD.encode([&vec![0; before], bytes].concat());
@@ -81,7 +93,7 @@ fn every_notation_of_every_character_is_found() {
 }
 
 impl Scene {
-    /// Everything that the controller has said so far: status, events, log, metrics and answers to these objects.
+    /// All output of the controller so far: status, events, log, metrics and responses to these objects.
     async fn emitted(&self, sent: &[&Value]) -> String {
         let events: Api<Event> = Api::namespaced(self.cluster.client(), self.namespace());
         let events = events.list(&ListParams::default()).await.unwrap().items;
@@ -94,7 +106,7 @@ impl Scene {
             for path in ["/v1/verify", "/v1/rotate"] {
                 let answer = http_request(&address, "POST", path, &object.to_string()).await.unwrap();
                 all.push(answer.headers);
-                // What is sealed anew is random.
+                // New ciphertext is random.
                 if answer.status != 200 {
                     all.push(answer.body);
                 }
@@ -103,7 +115,7 @@ impl Scene {
         all.join("\n")
     }
 
-    async fn expect_no_trace(&self, sent: &[&Value]) {
+    pub(crate) async fn expect_no_trace(&self, sent: &[&Value]) {
         let emitted = self.emitted(sent).await;
         let traces = traces(&emitted);
         let line = emitted.lines().find(|line| traces.iter().any(|trace| line.contains(trace.as_str())));
@@ -112,21 +124,21 @@ impl Scene {
     }
 
     /// A SealedSecret of this type with the canary as the item `password`, and with these templates.
-    async fn typed(&self, name: &str, kind: &str, templates: &Value) -> Value {
+    pub(crate) async fn typed(&self, name: &str, kind: &str, templates: &Value) -> Value {
         let mut sealed = self.seal(&self.secret(name, "password", CANARY)).await;
         sealed["spec"]["template"]["type"] = json!(kind);
         sealed["spec"]["template"]["data"] = templates.clone();
         sealed
     }
 
-    /// Creates it, and returns what is said of its failure.
+    /// Creates the object, and returns the messages about its failure.
     async fn failed(&self, sealed: &Value) -> String {
         self.create(sealed).await;
         self.until_synced(sealed["metadata"]["name"].as_str().unwrap(), "False").await
     }
 }
 
-const DEBUG: &str = "--log-level=DEBUG";
+pub(crate) const DEBUG: &str = "--log-level=DEBUG";
 
 #[tokio::test]
 async fn no_character_of_a_value_is_told_when_the_api_server_finds_it_wrong() {
@@ -143,7 +155,7 @@ async fn no_character_of_a_value_is_told_when_the_api_server_finds_it_wrong() {
         }
         let sealed = scene.typed(&format!("all{key}"), &kind, &json!({key: "{{ .password }}"})).await;
         scene.failed(&sealed).await;
-        // In the deprecated form everything is sealed.
+        // In the deprecated format everything is sealed.
         let mut whole = scene.secret(&format!("whole{key}"), key, CANARY);
         whole["type"] = json!(kind);
         let message = scene.failed(&scene.seal_v1(&whole).await).await;
@@ -222,7 +234,8 @@ async fn no_character_of_a_value_is_told_when_a_template_fails() {
     scene.expect_no_trace(&[]).await;
 }
 
-/// Has the API server quote the object when it refuses a Secret of this namespace whose name begins with `denied`.
+/// Creates an admission policy that refuses Secrets of this namespace whose names begin with `denied`, with a message that quotes
+/// the object.
 async fn quote_in_policy(scene: &Scene) {
     let (namespace, client) = (scene.namespace(), scene.cluster.client());
     let policy = json!({
@@ -304,7 +317,8 @@ async fn no_character_of_a_value_is_told_whatever_an_answer_quotes_and_wherever(
     scene.expect_no_trace(&[]).await;
 }
 
-/// A controller for the whole cluster, or for one namespace more than its own, and 20 Secrets that it has made in another one.
+/// A controller for the whole cluster, or for its own namespace and one more, and 20 Secrets that it has created in the other
+/// namespace.
 async fn with_secrets_in_another_namespace(whole_cluster: bool) -> (Scene, String) {
     let cluster = Cluster::own().await.unwrap();
     let own = cluster.namespace("own").await.unwrap();
@@ -351,7 +365,10 @@ async fn a_namespace_that_is_deleted_is_no_error_for_each_of_its_objects() {
     delete_namespace(&scene, &other).await;
     scene.opened("after").await;
     let log = scene.controller.log();
-    assert!(!log.contains("level=ERROR") && !log.contains("events may not be created"), "{log}");
+    assert!(
+        !log.contains("level=ERROR") && !log.contains("the permission to create events is missing"),
+        "{log}"
+    );
 }
 
 #[tokio::test]
@@ -362,7 +379,7 @@ async fn a_namespace_whose_rights_go_first_is_told_once_and_is_no_error_for_each
     until_no_secret_may_be_made(&scene, &other).await;
     let secrets: Api<Secret> = Api::namespaced(scene.cluster.client(), &other);
     secrets.delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
-    let told = format!("no right to do what is due in namespace {other}");
+    let told = format!("permission missing in namespace {other}");
     scene.until_logged(&told).await;
     delete_namespace(&scene, &other).await;
     scene.opened("after").await;

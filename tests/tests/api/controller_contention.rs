@@ -1,30 +1,30 @@
-//! What others do to a SealedSecret, its Secret or its namespace, and what many large objects do to a small one.
+//! Other writers to a SealedSecret, its Secret or its namespace, and fairness between many large objects and a small one.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt as _};
-use sealed_secrets_tests::{Cluster, Edition, Fault, FaultProxy, Reach, until};
+use sealed_secrets_tests::{Cluster, DEFAULT_KEY_SIZE, Edition, Fault, FaultProxy, Reach, until};
 use serde_json::{Value, json};
 
 use crate::scene::{CANARY, Scene, item};
 use crate::support::PATIENCE;
 
-/// Each takes a second and a half of a processor.
+/// Decryption of one object takes 1.5 s of processor time.
 const LARGE_ITEMS: usize = 1_000;
 const LARGE_OBJECTS: usize = 40;
 
-/// Objects of one namespace that are opened to the last item, and their items.
+/// Objects of one namespace all of whose items decrypt, and the number of items.
 const FULL_OBJECTS: usize = 60;
 const FULL_ITEMS: usize = 200;
-/// Of these, so many may have been opened already and wait to be written together.
+/// The number of these that may have been decrypted before, and wait for their writes.
 const OPENED_BEFORE: usize = 15;
 
-/// The work may be done before anything can be seen of it: then it is looked at again.
+/// The number of attempts: the work may finish before the test can observe it.
 const LOOKS: usize = 4;
 
 impl Scene {
-    /// As [`Scene::set`], with a proxy before the API server.
+    /// As [`Scene::set`], with a proxy in front of the API server.
     async fn behind_proxy() -> (Self, FaultProxy) {
         let cluster = Cluster::shared().await.unwrap();
         let installation = cluster.install_namespaced(&[]).await.unwrap();
@@ -67,7 +67,7 @@ async fn a_secret_that_exists_is_updated_and_put_back_though_the_quota_is_full()
     assert!(message.contains("exceeded quota"), "{message}");
 }
 
-/// A SealedSecret with many items that no key opens under its name.
+/// A SealedSecret with many items that no key decrypts under its name.
 fn large(sealed: &Value, name: &str) -> Value {
     let mut sealed = sealed.clone();
     let item = sealed["spec"]["encryptedData"]["password"].clone();
@@ -80,7 +80,7 @@ fn large(sealed: &Value, name: &str) -> Value {
 
 #[tokio::test]
 async fn many_large_objects_that_do_not_open_do_not_keep_a_small_one_waiting() {
-    let scene = Scene::set().await;
+    let scene = Scene::with(&[DEFAULT_KEY_SIZE]).await;
     let sealed = scene.seal(&scene.secret("elsewhere", "password", CANARY)).await;
     let small = scene.seal(&scene.secret("small", "password", CANARY)).await;
     for number in 0..LARGE_OBJECTS {
@@ -98,7 +98,7 @@ async fn many_large_objects_that_do_not_open_do_not_keep_a_small_one_waiting() {
 }
 
 impl Scene {
-    /// Creates objects whose every item opens, all at once. Their items are the same, sealed for the whole cluster.
+    /// Creates objects of which every item decrypts, all at once. They share their items, sealed with scope cluster-wide.
     async fn create_full_objects(&self) {
         let mut secret = self.secret("full", "password", CANARY);
         secret["metadata"]["annotations"] = json!({"sealedsecrets.bitnami.com/cluster-wide": "true"});
@@ -116,7 +116,7 @@ impl Scene {
         futures::future::join_all(creating).await;
     }
 
-    /// The versions of the Secrets of these objects, in the order in which they were written.
+    /// The resourceVersions of the Secrets of these objects, in the order of the writes.
     async fn full_secrets(&self) -> Vec<u64> {
         let all = self.secrets().list(&ListParams::default()).await.unwrap().items;
         let full = all.iter().filter(|secret| secret.name_any().starts_with("full-"));
@@ -146,7 +146,7 @@ async fn one_item_of_a_quiet_namespace_has_its_turn_whatever_another_namespace_h
         let cluster = Cluster::shared().await.unwrap();
         let quiet = cluster.namespace("quiet").await.unwrap();
         let installation = cluster.install_namespaced(&[&quiet]).await.unwrap();
-        let controller = installation.start(Edition::Ours, &[]).await.unwrap();
+        let controller = installation.start(Edition::Ours, &[DEFAULT_KEY_SIZE]).await.unwrap();
         let scene = Scene { cluster, installation, controller };
         let mut small = scene.secret("small", "password", CANARY);
         small["metadata"]["namespace"] = json!(quiet);
@@ -169,7 +169,7 @@ async fn one_item_of_a_quiet_namespace_has_its_turn_whatever_another_namespace_h
 #[tokio::test]
 async fn sigterm_does_not_wait_for_what_is_still_to_be_decrypted() {
     for _ in 0..LOOKS {
-        let mut scene = Scene::set().await;
+        let mut scene = Scene::with(&[DEFAULT_KEY_SIZE]).await;
         scene.create_full_objects().await;
         let before = scene.full_secrets().await.len();
         assert!(scene.controller.stop().await.unwrap().success());
@@ -267,7 +267,7 @@ async fn an_object_that_is_deleted_while_it_is_in_work_leaves_the_metrics() {
     until("what is gone is off the page", PATIENCE, left).await.unwrap();
 }
 
-/// Objects whose templates take seconds, in each of two namespaces.
+/// The number of objects with slow templates, in each of two namespaces.
 const SLOW_OBJECTS: usize = 60;
 const PLAIN_OBJECTS: usize = 60;
 const SLOW_TEMPLATE: &str = "{{range 4}}{{$key := genPrivateKey \"rsa\"}}{{end}}";
@@ -294,7 +294,7 @@ impl Scene {
         }
     }
 
-    /// How many objects of the namespace have a status.
+    /// The number of objects of the namespace that have a status.
     async fn decided_in(&self, namespace: &str) -> usize {
         let kind = GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret");
         let kind = ApiResource::from_gvk(&kind);
@@ -306,7 +306,7 @@ impl Scene {
 
 #[tokio::test]
 async fn a_backlog_without_templates_is_open_while_slow_templates_of_two_other_namespaces_wait() {
-    // All namespaces are watched together.
+    // One informer watches all namespaces.
     let cluster = Cluster::own().await.unwrap();
     let slow = [cluster.namespace("slow").await.unwrap(), cluster.namespace("slow").await.unwrap()];
     let installation = cluster.install("kube-system", Reach::WholeCluster).await.unwrap();

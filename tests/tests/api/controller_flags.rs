@@ -1,4 +1,4 @@
-//! What flags of the controller do in a cluster.
+//! Flags of the controller in a cluster.
 
 use kube::ResourceExt as _;
 use kube::api::DeleteParams;
@@ -38,7 +38,8 @@ async fn old_gc_behavior_is_taken_and_said_to_be_the_clusters_affair() {
     scene.until_logged("--old-gc-behavior has no effect").await;
     scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
     scene.until_synced("db", "True").await;
-    // What the garbage collector needs. It may take minutes in a cluster this young, whose kinds it does not know yet.
+    // The owner reference that the garbage collector needs. Collection itself may take minutes in a new cluster, whose kinds the
+    // collector does not know yet.
     let owner = scene.secrets().get("db").await.unwrap().owner_references()[0].clone();
     let owning = scene.sealed_secrets().get("db").await.unwrap();
     assert_eq!((Some(owner.uid), owner.controller), (owning.metadata.uid, Some(true)));

@@ -1,11 +1,10 @@
-//! What the controller answers to kubeseal: verify and rotate.
+//! The controller's HTTP endpoints for kubeseal: verify and rotate.
 
 use http::Method;
-use sealed_secrets_tests::{Edition, Fault, FaultProxy, http_request, until};
+use sealed_secrets_tests::{Edition, Fault, FaultProxy, http_request};
 use serde_json::{Value, json};
 
 use crate::scene::{CANARY, Scene, item, seal_with};
-use crate::support::PATIENCE;
 
 const FOREIGN_CERTIFICATE: &str = include_str!("../../../core/tests/data/rsa2048.crt");
 
@@ -122,19 +121,16 @@ async fn more_requests_than_the_limit_are_turned_away() {
 async fn what_one_replica_has_a_certificate_for_opens_at_one_that_has_not_seen_the_key() {
     let mut scene = unlimited().await;
     let proxy = FaultProxy::start(&scene.installation).await.unwrap();
-    // No change is told; the next list that comes by itself may be half a minute away.
+    // The watch is silent; the next periodic list may be half a minute away.
     proxy.fail(|method, path| (*method == Method::GET && path.contains("watch=")).then_some(Fault::Silence));
     let through = format!("--kubeconfig={}", proxy.kubeconfig().display());
     let behind = [through.as_str(), "--rate-limit=1000", "--rate-limit-burst=1000"];
     let behind = scene.installation.start(Edition::Ours, &behind).await.unwrap();
     let server = behind.address().to_string();
     for path in ["/v1/verify", "/v1/rotate"] {
-        let former = scene.controller.certificate().await.unwrap();
-        scene.controller.process().signal("USR1").unwrap();
-        let newer = async || scene.controller.certificate().await.ok().filter(|served| *served != former);
-        let certificate = until("another key leads", PATIENCE, newer).await.unwrap();
+        let certificate = scene.new_key().await;
         let sealed = seal_with(&certificate, &scene.secret("db", "password", CANARY));
-        // Each request asks for a list and waits two seconds for it, which a busy machine may exceed.
+        // Each request triggers a list and waits two seconds for it, which may be too short on a busy machine.
         let mut answers = Vec::new();
         while answers.last() != Some(&200) && answers.len() < 3 {
             answers.push(http_request(&server, "POST", path, &sealed.to_string()).await.unwrap().status);

@@ -1,4 +1,4 @@
-//! The key Secrets: made once, adopted from the original, followed live, and never trusted blindly.
+//! The key Secrets: created once, adopted from the original, watched, and validated.
 
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
@@ -6,7 +6,7 @@ use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use sealed_secrets_core::crypto::{CertificateRequest, KeyPair, KeySize, SealingCertificate};
-use sealed_secrets_tests::{Cluster, Edition, until};
+use sealed_secrets_tests::{Cluster, DEFAULT_KEY_SIZE, Edition, until};
 use serde_json::{Value, json};
 
 use crate::scene::{CANARY, Scene, seal_with};
@@ -37,7 +37,10 @@ async fn relabel(scene: &Scene, name: &str, value: &str) {
 
 #[tokio::test]
 async fn the_first_key_is_one_secret_that_upstream_reads_and_nobody_can_alter() {
-    let scene = Scene::set().await;
+    let scene = Scene::of_default_keys().await;
+    let certificate = scene.controller.certificate().await.unwrap();
+    let certificate = SealingCertificate::from_pem(certificate.as_bytes()).unwrap();
+    assert_eq!(certificate.public_key().block_len() * 8, 4096);
     let keys = active_keys(&scene).await;
     let [key] = keys.as_slice() else { panic!("one key, not {}", keys.len()) };
     assert_eq!(key.type_.as_deref(), Some("kubernetes.io/tls"));
@@ -134,7 +137,7 @@ async fn a_broken_key_secret_is_told_once_for_each_version_and_shown_while_it_is
 
 #[tokio::test]
 async fn a_key_that_is_added_live_opens_what_waited_for_it() {
-    let scene = Scene::set().await;
+    let scene = Scene::with(&[DEFAULT_KEY_SIZE]).await;
     scene.create(&seal_with(CERTIFICATE, &scene.secret("db", "password", CANARY))).await;
     assert_eq!(
         scene.until_synced("db", "False").await,
@@ -200,7 +203,8 @@ async fn a_compromised_key_gets_a_successor_although_an_older_one_is_there() {
     until("the successor is offered", PATIENCE, served).await.unwrap();
 }
 
-/// A further active key that began an hour before the key in the Secret `than`. Returns the name of its Secret.
+/// Creates another active key, with a validity that begins an hour before that of the key in the Secret `than`. Returns the name
+/// of its Secret.
 async fn elder_key(scene: &Scene, than: &str) -> String {
     let pem = scene.secrets().get(than).await.unwrap().data.unwrap()["tls.crt"].0.clone();
     let young = SealingCertificate::from_pem(&pem).unwrap();
@@ -236,7 +240,7 @@ async fn what_only_a_removed_key_opens_is_told_and_its_secret_stays() {
     scene.until_synced("on-first", "True").await;
 }
 
-/// Takes the right to watch Secrets from the controller, as some installations of the original do.
+/// Revokes the controller's right to watch Secrets, which some installations of the original lack.
 pub(crate) async fn without_watch_on_secrets(cluster: &Cluster, namespace: &str) {
     let bindings: Api<RoleBinding> = Api::namespaced(cluster.client(), namespace);
     let bound = bindings.list(&ListParams::default()).await.unwrap().items;
@@ -270,7 +274,7 @@ async fn keys_are_listed_once_more_before_an_object_is_told_not_to_open() {
     without_watch_on_secrets(&cluster, installation.namespace()).await;
     let controller = installation.start(Edition::Ours, &[]).await.unwrap();
     let scene = Scene { cluster, installation, controller };
-    scene.until_logged("key Secrets may not be watched").await;
+    scene.until_logged("the permission to watch key Secrets is missing").await;
     scene.secrets().create(&PostParams::default(), &key_secret("unseen", KEY, CERTIFICATE)).await.unwrap();
     scene.create(&seal_with(CERTIFICATE, &scene.secret("db", "password", CANARY))).await;
     scene.until_synced("db", "True").await;

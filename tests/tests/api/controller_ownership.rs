@@ -1,5 +1,4 @@
-//! Whose a Secret is, and what that means for it: annotations that hand it over, owners that come and go, and what the API
-//! server never changes.
+//! Ownership of Secrets: annotations that hand a Secret over, changing owners, and fields that the API server never changes.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Secret};
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
@@ -14,7 +13,7 @@ const MANAGED: &str = "sealedsecrets.bitnami.com/managed";
 const PATCH: &str = "sealedsecrets.bitnami.com/patch";
 const SKIP_OWNER: &str = "sealedsecrets.bitnami.com/skip-set-owner-references";
 
-/// A Secret that is there before, with these annotations.
+/// Creates an existing Secret with these annotations.
 async fn plant(scene: &Scene, name: &str, annotations: &[&str]) -> Secret {
     let mut secret = scene.secret(name, "theirs", "x");
     secret["metadata"]["annotations"] =
@@ -36,7 +35,7 @@ async fn repairs_told(scene: &Scene) -> usize {
     events.list(&ListParams::default().fields("reason=SecretRepaired")).await.unwrap().items.len()
 }
 
-/// A reference to another owner that is really there: the garbage collector deletes what has none.
+/// A reference to another owner that exists: the garbage collector deletes objects without an existing owner.
 async fn owner(scene: &Scene, name: &str, controller: bool) -> Value {
     let maps: Api<ConfigMap> = Api::namespaced(scene.cluster.client(), scene.namespace());
     let map = ConfigMap {
@@ -50,7 +49,7 @@ async fn owner(scene: &Scene, name: &str, controller: bool) -> Value {
 #[tokio::test]
 async fn a_sealed_secret_that_is_restored_adopts_the_secret_of_the_one_before() {
     let mut scene = Scene::on(Cluster::own().await.unwrap(), &[]).await;
-    // It would delete the Secret at the moment in which it is adopted.
+    // The garbage collector would delete the Secret at the moment of its adoption.
     scene.cluster.stop_garbage_collection().unwrap();
     let lost = scene.opened("db").await;
     let first = scene.secrets().get("db").await.unwrap();
@@ -213,7 +212,7 @@ async fn another_type_is_told_so_and_made_anew_when_the_secret_is_deleted() {
     scene.merge("db", &json!({"spec": {"template": {"type": "example.com/other"}}})).await;
     let message = scene.until_synced("db", "False").await;
     assert!(
-        message.starts_with("failed update: the type of an existing Secret can not be changed"),
+        message.starts_with("failed update: the type of an existing Secret cannot be changed"),
         "{message}"
     );
     scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();

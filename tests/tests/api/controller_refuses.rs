@@ -1,17 +1,16 @@
-//! What the controller does not do, and what it says instead. Whatever is wrong with one object, the others go on.
+//! Objects that the controller refuses, with its messages. An invalid object does not affect the others.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, PostParams};
-use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, until};
+use sealed_secrets_tests::{Cluster, ControllerProcess, DEFAULT_KEY_SIZE, Edition};
 use serde_json::{Value, json};
 
 use crate::scene::{CANARY, Scene, is_owned_by, item};
-use crate::support::PATIENCE;
 
-/// A Secret that is there before, with these annotations.
+/// Creates an existing Secret with these annotations.
 async fn plant(scene: &Scene, name: &str, annotations: Value) -> Secret {
     let mut secret = scene.secret(name, "old", "value");
     secret["metadata"]["annotations"] = annotations;
@@ -19,7 +18,7 @@ async fn plant(scene: &Scene, name: &str, annotations: Value) -> Secret {
     scene.secrets().create(&PostParams::default(), &secret).await.unwrap()
 }
 
-/// An object that is fine opens now, whatever came before it.
+/// Asserts that a valid object is decrypted now, after any previous failure.
 async fn others_go_on(scene: &Scene) {
     scene.seal_and_create(&scene.secret("fine", "password", "fine")).await;
     scene.until_synced("fine", "True").await;
@@ -76,7 +75,7 @@ async fn a_secret_that_is_to_be_patched_and_is_deleted_is_left_to_its_owner_and_
     scene.until_secret("db", "is patched", |secret| item(secret, "password").is_some()).await;
     scene.until_synced("db", "True").await;
     scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();
-    // What is opened after it was seen to be gone.
+    // Decrypted after the deletion was observed.
     others_go_on(&scene).await;
     plant(&scene, "db", annotations).await;
     let secret = scene.until_secret("db", "is patched", |secret| item(secret, "password").is_some()).await;
@@ -84,17 +83,17 @@ async fn a_secret_that_is_to_be_patched_and_is_deleted_is_left_to_its_owner_and_
     assert!(secret.owner_references().is_empty());
 }
 
-/// What is told of an item that was tried with every key in every scope.
+/// The message about an item for which every key in every scope was tried.
 fn no_key(item: &str) -> String {
     format!(
-        "no key could decrypt secret ({item})\nspec.encryptedData[\"{item}\"]: no key of this cluster opens it under this name and \
+        "no key could decrypt secret ({item})\nspec.encryptedData[\"{item}\"]: no key of this cluster decrypts it under this name and \
          namespace, in any scope: it was sealed for another cluster, name or namespace, or its key is gone"
     )
 }
 
 #[tokio::test]
 async fn items_that_do_not_open_are_named_and_nothing_is_written() {
-    let scene = Scene::set().await;
+    let scene = Scene::with(&[DEFAULT_KEY_SIZE]).await;
     let good = scene.seal(&scene.secret("db", "a", CANARY)).await["spec"]["encryptedData"]["a"]
         .as_str()
         .unwrap()
@@ -244,7 +243,7 @@ async fn no_annotation_hands_a_sealing_key_over() {
     }
 }
 
-/// So deep that a decoder gives up on whatever it is part of, and still kept by the API server.
+/// JSON nested so deep that a decoder fails on the whole document, but that the API server stores.
 fn deep() -> String {
     format!("{}1{}", "{\"a\":".repeat(200), "}".repeat(200))
 }
@@ -301,11 +300,8 @@ async fn a_secret_of_a_denied_type_is_not_made_and_one_that_exists_stays() {
     scene.controller.stop().await.unwrap();
     let variable = ("SEALED_SECRETS_DENY_SECRET_TYPES", "example.com/other, example.com/risky");
     let controller =
-        ControllerProcess::spawn_with(&scene.installation, Edition::Ours, &[], &[variable]).await;
+        ControllerProcess::start_with(&scene.installation, Edition::Ours, &[], &[variable]).await;
     scene.controller = controller.unwrap();
-    let serves =
-        async || scene.controller.certificate().await.ok().filter(|served| served.contains("CERTIFICATE"));
-    until("the controller serves", PATIENCE, serves).await.unwrap();
     scene.seal_and_create(&after).await;
     scene.seal_and_create(&fine).await;
     for name in ["before", "after"] {

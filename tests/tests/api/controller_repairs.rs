@@ -1,4 +1,4 @@
-//! What happens after a SealedSecret has opened: its Secret is kept as it should be, and nothing is done twice.
+//! After a SealedSecret was decrypted: changes of its Secret are reverted, and no work is done twice.
 
 use std::time::{Duration, Instant};
 
@@ -16,20 +16,7 @@ async fn edit(scene: &Scene, name: &str, change: &Value) {
     scene.secrets().patch(name, &parameters, &Patch::Merge(change)).await.unwrap();
 }
 
-/// Asks for a new key by signal, and waits until it seals.
-async fn new_key(scene: &mut Scene) {
-    let first = scene.controller.certificate().await.unwrap();
-    // A key of the same second is new enough, so the question is put until it is not.
-    let process = scene.controller.process().id();
-    let renewed = async || {
-        let kill = std::process::Command::new("kill").args(["-USR1", &process.to_string()]).status();
-        assert!(kill.unwrap().success());
-        scene.controller.certificate().await.ok().filter(|served| *served != first)
-    };
-    until("another key is served", PATIENCE, renewed).await.unwrap();
-}
-
-/// The value of a metric's first line that has all these parts.
+/// The value of the first line of a metric that has all these parts.
 async fn metric(scene: &Scene, parts: &[&str]) -> Option<f64> {
     let page = scene.controller.metrics().await.unwrap();
     let mut samples = page.lines().filter(|line| !line.starts_with('#'));
@@ -85,7 +72,7 @@ async fn a_secret_that_somebody_changes_again_and_again_is_put_back_later_each_t
         edit(&scene, "fought-over", &forged).await;
         scene.until_secret("fought-over", "is put back", is_back).await;
     }
-    // The next pause has eight seconds; whoever is held up so long sees nothing.
+    // The next back-off is eight seconds; a test process that is slower sees nothing.
     let since = Instant::now();
     edit(&scene, "fought-over", &forged).await;
     edit(&scene, "other", &forged).await;
@@ -153,7 +140,7 @@ async fn the_token_of_a_service_account_is_not_fought_over() {
     until("the namespace has its account", PATIENCE, is_there).await.unwrap();
     scene.seal_and_create(&secret).await;
     scene.until_synced("token", "True").await;
-    // What the token controller does, which this control plane does not have.
+    // The fields that the token controller sets, which this control plane does not have.
     let manager =
         PatchParams { field_manager: Some("kube-controller-manager".to_owned()), ..PatchParams::default() };
     let filled = Patch::Merge(json!({
@@ -188,7 +175,7 @@ async fn skip_recreate_leaves_a_deleted_secret_deleted() {
     scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();
     scene.opened("later").await;
     assert!(scene.secrets().get_opt("db").await.unwrap().is_none());
-    new_key(&mut scene).await;
+    scene.new_key().await;
     scene.opened("after-the-key").await;
     assert!(scene.secrets().get_opt("db").await.unwrap().is_none(), "a new key is no reason");
     let changed = scene.seal(&scene.secret("db", "password", "changed")).await;
@@ -291,7 +278,7 @@ async fn a_label_selector_selects_sealed_secrets_and_does_not_hide_their_secrets
 #[tokio::test]
 async fn sigusr1_makes_a_new_key_with_the_labels_that_were_asked_for() {
     let mut scene = Scene::with(&["--privatekey-labels=team=a", "--privatekey-annotations=why=test"]).await;
-    new_key(&mut scene).await;
+    scene.new_key().await;
     let labelled = ListParams::default().labels("team=a,sealedsecrets.bitnami.com/sealed-secrets-key=active");
     let keys = scene.secrets().list(&labelled).await.unwrap().items;
     assert!(keys.len() >= 2, "{} keys", keys.len());

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::scene::{CANARY, Scene, is_owned_by, item};
 use crate::support::PATIENCE;
 
-/// What Velero's restore makes of an object of its backup.
+/// The form in which Velero restores an object of its backup.
 fn restored(object: &impl Serialize) -> Value {
     let mut object = serde_json::to_value(object).unwrap();
     object.as_object_mut().unwrap().remove("status");
@@ -33,7 +33,7 @@ fn restored(object: &impl Serialize) -> Value {
 }
 
 impl Scene {
-    /// Deletes all SealedSecrets and their Secrets, and returns them as they are restored.
+    /// Deletes all SealedSecrets and their Secrets, and returns them in their restored form.
     async fn lose_all(&self) -> (Vec<Value>, Vec<Value>) {
         let sealed = self.sealed_secrets().list(&ListParams::default()).await.unwrap().items;
         let mut secrets = Vec::new();
@@ -106,7 +106,7 @@ async fn a_restored_secret_that_says_something_else_or_was_not_restored_is_left_
     for secret in [&more, &other, &unmarked] {
         let before = scene.restore_secret(secret).await;
         let name = before.name_any();
-        // What stands on the SealedSecret itself decides nothing.
+        // Annotations of the SealedSecret itself have no effect.
         scene.create(named(&sealed, &name)).await;
         let message = scene.until_synced(&name, "False").await;
         assert!(message.ends_with("already exists and is not managed by SealedSecret"), "{name}: {message}");

@@ -1,4 +1,4 @@
-//! What an object and its events say, and when the controller comes back to it by itself.
+//! Status and events of an object, and the retries of the controller.
 
 use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
 use k8s_openapi::api::rbac::v1::RoleBinding;
@@ -22,7 +22,14 @@ fn failures_told(scene: &Scene, name: &str) -> usize {
     scene.controller.log().lines().filter(failures).count()
 }
 
-/// Waits until an object has failed this often.
+/// The number of events of this reason about an object.
+async fn events(scene: &Scene, name: &str, reason: &str) -> usize {
+    let events: Api<Event> = Api::namespaced(scene.cluster.client(), scene.namespace());
+    let about = ListParams::default().fields(&format!("involvedObject.name={name},reason={reason}"));
+    events.list(&about).await.unwrap().items.len()
+}
+
+/// Waits until this many attempts for an object have failed.
 async fn until_failed(scene: &Scene, name: &str, times: usize) {
     let found = async || (failures_told(scene, name) >= times).then_some(());
     until(&format!("{name} has failed {times} times"), PATIENCE, found).await.unwrap();
@@ -36,7 +43,7 @@ async fn an_explicit_limit_of_retries_holds_until_a_change_and_without_one_there
         scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
     }
     until_failed(&limited, "db", 2).await;
-    // The pauses double: four failures here take longer than a third one would have taken there.
+    // The back-off doubles: four failures here take longer than a third one would have taken there.
     until_failed(&unlimited, "db", 5).await;
     assert_eq!(failures_told(&limited, "db"), 2);
     limited.merge("db", &json!({"spec": {"template": {"type": "Opaque"}}})).await;
@@ -51,9 +58,10 @@ async fn what_belongs_to_somebody_else_is_told_once_and_waits_until_its_secret_c
     until_failed(&scene, "foreign", 1).await;
     scene.fill_quota().await;
     scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
-    // Four pauses that double.
+    // Four intervals of the doubling back-off.
     until_failed(&scene, "db", 5).await;
     assert_eq!(failures_told(&scene, "foreign"), 1);
+    assert_eq!(events(&scene, "db", "ErrUpdateFailed").await, 1, "one event, not one per attempt");
     let handed_over = json!({"metadata": {"annotations": {"sealedsecrets.bitnami.com/managed": "true"}}});
     let change = Patch::Merge(&handed_over);
     scene.secrets().patch("foreign", &PatchParams::default(), &change).await.unwrap();
@@ -74,13 +82,7 @@ async fn without_update_status_events_are_written_and_no_status() {
     scene.seal_and_create(&scene.secret("refused", "password", CANARY)).await;
     until_failed(&scene, "refused", 4).await;
     for (name, reason) in [("db", "Unsealed"), ("refused", "ErrUpdateFailed")] {
-        let events: Api<Event> = Api::namespaced(scene.cluster.client(), scene.namespace());
-        let about = ListParams::default().fields(&format!("involvedObject.name={name},reason={reason}"));
-        assert_eq!(
-            events.list(&about).await.unwrap().items.len(),
-            1,
-            "{name}: one event, not one per attempt"
-        );
+        assert_eq!(events(&scene, name, reason).await, 1, "{name}: one event, not one per attempt");
     }
 }
 
@@ -103,7 +105,7 @@ async fn what_is_being_deleted_is_left_alone() {
     scene.sealed_secrets().delete("db", &DeleteParams::default()).await.unwrap();
     let marked = async || scene.sealed_secrets().get("db").await.unwrap().metadata.deletion_timestamp;
     until("db is being deleted", PATIENCE, marked).await.unwrap();
-    // Another watch than that of Secrets tells the controller.
+    // The controller observes this by another watch than that of Secrets.
     until_needed(&scene, 0).await;
     scene.secrets().delete("db", &DeleteParams::default()).await.unwrap();
     scene.opened("later").await;
@@ -152,7 +154,7 @@ async fn reason_message_and_generation_are_those_of_the_last_attempt() {
     );
 }
 
-/// Gives the controller of `scene` the rights in another namespace that it has in its own.
+/// Grants the controller of `scene` its rights in another namespace, too.
 async fn bind_in(scene: &Scene, namespace: &str) {
     let own: Api<RoleBinding> = Api::namespaced(scene.cluster.client(), scene.namespace());
     let bindings = own.list(&ListParams::default()).await.unwrap().items;
@@ -205,7 +207,7 @@ async fn sigterm_ends_it_also_while_a_key_is_made() {
     assert!(controller.log().contains("stopped"));
 }
 
-/// A status with the parts that differ between any two objects left out.
+/// A status without the parts that differ between any two objects.
 fn comparable_status(object: &kube::api::DynamicObject) -> Value {
     let mut status = object.data["status"].clone();
     for path in ["/lastSuccess/uid", "/lastSuccess/secretUid", "/lastSuccess/secretResourceVersion"] {

@@ -1,15 +1,16 @@
 //! `spec.template.data`, rendered by the controllers themselves.
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt as _;
-use kube::api::ListParams;
-use sealed_secrets_tests::{Cluster, Edition};
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
+use sealed_secrets_tests::memory_limit::{MemoryLimit, peak_memory};
+use sealed_secrets_tests::{Cluster, Edition, until};
 use serde_json::{Value, json};
 
 use crate::scene::{CANARY, Scene, item};
-use crate::support::{apply_sealed, until_secret};
+use crate::support::{PATIENCE, apply_sealed, until_secret};
 
-/// Starts a controller, seals these items, adds these templates, and returns the Secret that comes of it.
+/// Starts a controller, seals these items, adds these templates, and returns the resulting Secret.
 async fn opened_by(edition: Edition, items: &Value, templates: &Value) -> Secret {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
@@ -24,7 +25,7 @@ async fn opened_by(edition: Edition, items: &Value, templates: &Value) -> Secret
     scene.secrets().get("app").await.unwrap()
 }
 
-/// The examples of docs/templates.md: fences named `items`, and `template` with the result after a line of dashes.
+/// The examples of docs/templates.md: fences named `items`, and fences named `template` with the result after a line of dashes.
 fn documented_examples() -> (Value, Value) {
     let page = include_str!("../../../docs/templates.md");
     let fences = |name: &str| {
@@ -133,6 +134,53 @@ async fn many_hostile_templates_of_one_namespace_do_not_keep_another_waiting() {
     );
 }
 
+/// Two thirds of the limit in `deploy/kustomize/base/deployment.yaml`: what a test creates is not all that may come at the same time.
+const LIMIT: u64 = 128 << 20;
+/// Templates that take all the memory that they may, each in the way of another function.
+const GREEDY_TEMPLATES: [&str; 3] = [
+    r#"{{ $x := repeat 3500000 "x" }}{{ range $i := 4 }}{{ $y := derivePassword 1 "long" "p" (toString $i) "s" }}{{ end }}{{ range 100000000 }}{{ end }}"#,
+    r#"{{ $x := fromJson (print "[" (repeat 15000 "{\"a\":{}},") "1]") }}{{ range 4 }}{{ $y := derivePassword 1 "long" "p" "u" "s" }}{{ end }}{{ fail "at last" }}"#,
+    r#"{{ $x := fromJson (print "[" (repeat 50000 "{\"a\":{}},") "1]") }}{{ range 4 }}{{ $y := derivePassword 1 "long" "p" "u" "s" }}{{ end }}{{ fail "at last" }}"#,
+];
+
+#[tokio::test]
+async fn templates_that_take_time_and_memory_leave_both_to_others() {
+    let cluster = Cluster::shared().await.unwrap();
+    let neighbour = cluster.namespace("neighbour").await.unwrap();
+    let accomplice = cluster.namespace("accomplice").await.unwrap();
+    let installation = cluster.install_namespaced(&[&neighbour, &accomplice]).await.unwrap();
+    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
+    let mut scene = Scene { cluster, installation, controller };
+    let process = scene.controller.process().id();
+    let _limit = MemoryLimit::on(process, LIMIT);
+    let mut honest = scene.secret("honest", "password", "fine");
+    honest["metadata"]["namespace"] = json!(neighbour);
+    let mut honest = scene.seal(&honest).await;
+    honest["spec"]["template"]["data"] = json!({
+        "key": "{{ genPrivateKey \"rsa\" }}", "derived": "{{ derivePassword 1 \"long\" .password \"u\" \"s\" }}"
+    });
+    let mut greedy = scene.seal(&scene.secret("greedy", "password", CANARY)).await;
+    greedy["spec"]["encryptedData"] = json!({});
+    for number in 0..9 {
+        greedy["metadata"]["name"] = json!(format!("greedy{number}"));
+        greedy["spec"]["template"]["data"] = json!({"bomb": GREEDY_TEMPLATES[number % 3]});
+        scene.create(&greedy).await;
+        let mut other = greedy.clone();
+        other["metadata"]["namespace"] = json!(accomplice);
+        apply_sealed(&scene.cluster, &other.to_string()).await;
+    }
+    apply_sealed(&scene.cluster, &honest.to_string()).await;
+    let secrets: Api<Secret> = Api::namespaced(scene.cluster.client(), &neighbour);
+    let key = async || item(&secrets.get_opt("honest").await.unwrap()?, "key");
+    let key = until("the honest object is open", PATIENCE, key).await.unwrap();
+    assert!(key.starts_with("-----BEGIN RSA PRIVATE KEY"), "{key}");
+    for number in 0..9 {
+        scene.until_synced(&format!("greedy{number}"), "False").await;
+    }
+    let peak = peak_memory(process).unwrap();
+    assert!(peak < LIMIT / 4 * 3, "{} MiB", peak >> 20);
+}
+
 #[tokio::test]
 async fn dates_in_named_zones_need_no_zone_files_and_are_gos() {
     let items = json!({"user": "u"});
@@ -142,6 +190,28 @@ async fn dates_in_named_zones_need_no_zone_files_and_are_gos() {
     let ours = opened_by(Edition::Ours, &items, &templates).await;
     assert_eq!(item(&ours, "berlin").as_deref(), Some("2024-07-01 02:00 CEST"));
     assert_eq!(ours.data, opened_by(Edition::Upstream, &items, &templates).await.data);
+}
+
+/// The API server does not update the time of a managed field when fields are only removed.
+#[tokio::test]
+async fn what_a_spec_loses_while_the_controller_is_away_goes_though_somebody_touches_the_secret() {
+    let mut scene = Scene::set().await;
+    let mut sealed = scene.seal(&scene.secret("app", "token", "revoked")).await;
+    sealed["spec"]["template"]["metadata"]["labels"] = json!({"team": "former"});
+    sealed["spec"]["template"]["data"] = json!({"token": "{{ randAlphaNum 32 }}"});
+    scene.create(&sealed).await;
+    scene.until_synced("app", "True").await;
+    assert_eq!(item(&scene.secrets().get("app").await.unwrap(), "token").as_deref(), Some("revoked"));
+    scene.controller.stop().await.unwrap();
+    let change =
+        json!({"spec": {"encryptedData": {"token": null}, "template": {"metadata": {"labels": null}}}});
+    scene.merge("app", &change).await;
+    let touch = Patch::Merge(json!({"metadata": {"annotations": {"touched": "true"}}}));
+    scene.secrets().patch("app", &PatchParams::default(), &touch).await.unwrap();
+    scene.controller = scene.installation.start(Edition::Ours, &[]).await.unwrap();
+    let is_new = |secret: &Secret| item(secret, "token").is_some_and(|token| token.len() == 32);
+    let secret = scene.until_secret("app", "has a token of its own", is_new).await;
+    assert!(!secret.labels().contains_key("team"), "{:?}", secret.labels());
 }
 
 #[tokio::test]

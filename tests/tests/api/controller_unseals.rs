@@ -1,4 +1,4 @@
-//! The main job of the controller: SealedSecrets become Secrets, and stay in step.
+//! The main task of the controller: it creates Secrets from SealedSecrets and keeps them in sync.
 
 use kube::ResourceExt as _;
 use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Fault, FaultProxy, until};

@@ -1,4 +1,4 @@
-//! Under a CRD that does not validate, which many clusters still have: whatever stands in a spec, the Secret loses no item.
+//! With a CRD that does not validate, which many clusters still have: whatever a spec contains, the Secret loses no item.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::scene::{CANARY, Scene, item};
 use crate::support::{PATIENCE, install_crd};
 
-/// What the original installed from 0.13 to 0.17, and what its chart never upgrades.
+/// The CRD that the original installed from 0.13 to 0.17, and that its chart never upgrades.
 const UNVALIDATING: &str = "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -38,12 +38,12 @@ async fn unvalidated() -> Scene {
     Scene { cluster, installation, controller }
 }
 
-/// Replaces the spec as a person does, who knows nothing of what else is in the object.
+/// Replaces the spec as a user does who does not know the other fields of the object.
 async fn write_spec(scene: &Scene, name: &str, spec: &Value) {
     let written = async || {
         let mut object = scene.sealed_secrets().get(name).await.unwrap();
         object.data["spec"] = spec.clone();
-        // The API server needs a moment to learn of another schema, and the controller writes the status meanwhile.
+        // The API server applies a new schema with a delay, and the controller writes the status meanwhile.
         scene.sealed_secrets().replace(name, &PostParams::default(), &object).await.ok()
     };
     let stored = until("the spec is stored", PATIENCE, written).await.unwrap();
@@ -106,7 +106,7 @@ async fn a_field_of_another_type_is_named_and_the_secret_stays_as_it_is() {
         assert!(!message.is_empty(), "{spec}");
         assert_eq!(live(&scene).await.metadata.resource_version, before.metadata.resource_version, "{spec}");
     }
-    // Nothing is as good as what is not there.
+    // Null counts as absent.
     write_spec(&scene, "live", &with("/template", json!(null))).await;
     scene.until_synced("live", "True").await;
 }

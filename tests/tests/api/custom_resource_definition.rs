@@ -1,4 +1,4 @@
-//! The CRD of either side installed over the other's: all objects stay, and both schemas accept the same manifests.
+//! Either CRD replaced by the other one: all objects stay, and both schemas accept the same manifests.
 
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{PATIENCE, install_crd};
 
-/// The names, fields and columns of upstream's CRD, in our own words: see `tests/data/README.md`.
+/// The names, fields and columns of upstream's CRD, with descriptions of our own: see `tests/data/README.md`.
 const UPSTREAM: &str = include_str!("../data/existing-cluster/crd.yaml");
 
 fn every_field(name: &str) -> Value {

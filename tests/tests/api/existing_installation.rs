@@ -1,5 +1,5 @@
-//! Our controller on the CRD and the rights that an installation of the original has. A full run of the controller's tests on
-//! them is a step of `cargo xtask test`; here is what differs.
+//! Our controller with the CRD and the rights of an existing installation of the original. `cargo xtask test` runs all tests of
+//! the controller on them in a step of its own; these tests cover the differences.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ fn sealed_secrets(cluster: &Cluster, namespace: &str) -> Api<DynamicObject> {
     Api::namespaced_with(cluster.client(), namespace, &kind)
 }
 
-/// The versions of all that a controller writes in this namespace.
+/// The versions of all objects that a controller writes in this namespace.
 async fn versions(cluster: &Cluster, namespace: &str) -> BTreeSet<String> {
     let all = ListParams::default();
     let secrets: Api<Secret> = Api::namespaced(cluster.client(), namespace);
@@ -41,7 +41,7 @@ async fn versions(cluster: &Cluster, namespace: &str) -> BTreeSet<String> {
     versions.map(|version| format!("{version:?}")).collect()
 }
 
-/// Opens, repairs, restarts without a write, and says what is missing once.
+/// Decryption, repair, restart without a write, and a single report of missing rights.
 async fn story(cluster: &Cluster, installation: &Installation) {
     let namespace = installation.namespace();
     let mut controller = installation.start(Edition::Ours, &[]).await.unwrap();
@@ -64,7 +64,7 @@ async fn story(cluster: &Cluster, installation: &Installation) {
     controller.stop().await.unwrap();
     assert_said_once(&controller.log());
     let controller = installation.start(Edition::Ours, &[]).await.unwrap();
-    // Without a memory in the status everything is opened and compared.
+    // Without the hash in the status every object is decrypted and compared.
     let compared = async || {
         let page = controller.metrics().await.unwrap();
         page.contains("unseal_requests_total 3").then_some(())
@@ -80,7 +80,7 @@ async fn story(cluster: &Cluster, installation: &Installation) {
     assert_said_once(&controller.log());
 }
 
-/// Waits until every SealedSecret has its status, and one event or more.
+/// Waits until every SealedSecret has its status, and at least one event.
 async fn until_settled(cluster: &Cluster, namespace: &str) {
     let events: Api<Event> = Api::namespaced(cluster.client(), namespace);
     let settled = async || {
@@ -125,7 +125,7 @@ async fn with_roles_only_everything_works_in_the_namespaces_they_are_for() {
     story(&cluster, &installation).await;
 }
 
-/// Takes every rule about `resource` off this Role, and returns what it was.
+/// Removes every rule about `resource` from this Role, and returns the former Role.
 async fn revoke(cluster: &Cluster, namespace: &str, role: &str, resource: &str) -> Role {
     let roles: Api<Role> = Api::namespaced(cluster.client(), namespace);
     let before = roles.get(role).await.unwrap();
@@ -163,7 +163,8 @@ async fn without_the_right_to_write_events_all_else_works_and_that_is_said_once(
     for name in NAMES {
         until_synced(&cluster, &namespace, name, "True").await;
     }
-    let said = async || (times_said(&controller, "events may not be created") == 1).then_some(());
+    let said =
+        async || (times_said(&controller, "the permission to create events is missing") == 1).then_some(());
     until("the missing right is said once", PATIENCE, said).await.unwrap();
 }
 
@@ -177,7 +178,7 @@ async fn without_the_right_to_write_a_status_secrets_are_made_once_and_the_statu
     let installation = cluster.install_on(folder, &namespace, reach).await.unwrap();
     let mut role = revoke(&cluster, &namespace, "secrets-unsealer", "sealedsecrets/status").await;
     let controller = installation.start(Edition::Ours, &[]).await.unwrap();
-    // While the later ones are made, the first would have been tried again and again.
+    // By the time the later ones exist, the first would have been retried many times.
     for name in NAMES {
         seal(&cluster, &controller, &namespace, name).await;
         until_secret(&cluster, &namespace, name, &[("password", name)]).await;

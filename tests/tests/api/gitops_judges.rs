@@ -1,5 +1,5 @@
-//! What GitOps tools make of our status: kstatus, which Flux uses, Argo CD's own health check for SealedSecrets, and the one
-//! that `deploy/gitops` puts in its place.
+//! Health of our objects in GitOps tools: kstatus, which Flux uses, Argo CD's built-in health check for SealedSecrets, and its
+//! replacement in `deploy/gitops`.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -15,12 +15,12 @@ use crate::support::PATIENCE;
 
 const FOREIGN_CERTIFICATE: &str = include_str!("../../../core/tests/data/rsa2048.crt");
 
-/// The verdict of the library itself.
+/// The result of the kstatus library.
 fn kstatus(object: &DynamicObject) -> String {
     answer_of(&programs::kstatus().unwrap(), &json!(object)).trim().to_owned()
 }
 
-/// What the check in `deploy/gitops/argo-cd` says, in the Lua that Argo CD runs, with its message.
+/// The result and message of the check in `deploy/gitops/argo-cd`, run by the Lua library that Argo CD uses.
 fn recipe(object: &DynamicObject) -> (String, String) {
     let file = workspace::root().join("deploy/gitops/argo-cd/argocd-cm.yaml");
     let map: Value = serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
@@ -32,7 +32,7 @@ fn recipe(object: &DynamicObject) -> (String, String) {
     (text("status"), text("message"))
 }
 
-/// What the program prints for this question.
+/// The program's output for this input.
 fn answer_of(program: &Path, question: &Value) -> String {
     let mut child = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(question.to_string().as_bytes()).unwrap();
@@ -41,7 +41,7 @@ fn answer_of(program: &Path, question: &Value) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What Argo CD's built-in check says, with its message: the first condition Synced decides, without one it waits.
+/// The result and message of Argo CD's built-in check: the first condition Synced decides; without one it is progressing.
 fn argo(object: &DynamicObject) -> (&'static str, String) {
     let conditions = object.data.pointer("/status/conditions").and_then(Value::as_array);
     let mut synced = conditions.into_iter().flatten().filter(|condition| condition["type"] == "Synced");
@@ -56,7 +56,7 @@ fn argo(object: &DynamicObject) -> (&'static str, String) {
     verdict.unwrap_or(("Progressing", String::new()))
 }
 
-/// The verdicts of all: kstatus, Argo CD and the recipe, and the message that both of the latter show.
+/// The results of kstatus, Argo CD and our check, and the message that both checks show.
 async fn judged(scene: &Scene, name: &str) -> ([String; 3], String) {
     let object = scene.sealed_secrets().get(name).await.unwrap();
     let (health, message) = argo(&object);
@@ -120,7 +120,7 @@ async fn what_is_not_valid_is_failed_and_degraded() {
     assert_eq!(judged(&scene, "db").await.0, FAILED);
 }
 
-/// A controller whose API server refuses to create Secrets for a while.
+/// A controller while the API server refuses to create Secrets.
 #[tokio::test]
 async fn a_passing_error_is_in_progress_and_stays_healthy_only_for_what_has_opened() {
     let cluster = Cluster::shared().await.unwrap();

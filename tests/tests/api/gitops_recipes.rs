@@ -1,6 +1,6 @@
-//! The files of `deploy/gitops`, used as their users will: with kubectl, git and kubeseal. (The health checks are judged in
-//! `gitops_judges`.)
+//! The files of `deploy/gitops`, used as users do: with kubectl, git and kubeseal. (`gitops_judges` tests the health checks.)
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -45,7 +45,7 @@ fn every_file_is_yaml() {
     }
 }
 
-/// What an object of a GitOps tool says about where our manifests are.
+/// The path or URL of our manifests in an object of a GitOps tool.
 fn installs(object: &Value) -> Option<&str> {
     let path = object.pointer("/spec/source/path").or_else(|| object.pointer("/spec/path"))?;
     path.as_str().filter(|path| path.contains("deploy/"))
@@ -89,7 +89,7 @@ fn kustomize(folder: &Path) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Copies a folder of recipes, which a user does first of all.
+/// Copies a folder of recipes, as users do first.
 fn copy(name: &str, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(recipes().join(name)).unwrap() {
@@ -98,7 +98,7 @@ fn copy(name: &str, to: &Path) {
     }
 }
 
-/// What the Pods of the application carry for this sealed password.
+/// The annotations of the application's Pods for this sealed password.
 fn pods_with(folder: &Path, password: &str) -> String {
     fs::write(folder.join("plain/database.env"), format!("password={password}\n")).unwrap();
     let plain = kustomize(&folder.join("plain"));
@@ -131,7 +131,7 @@ fn kustomize_makes_secrets_to_seal_and_pods_that_start_anew_when_a_sealed_value_
     assert!(ignored.lines().any(|line| line == "*.env"), "plain values stay out of Git");
 }
 
-/// A repository whose commits the hook looks at.
+/// A repository with the hook installed.
 struct Repository(TempDir);
 
 impl Repository {
@@ -145,7 +145,13 @@ impl Repository {
     fn git(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new("git");
         command.current_dir(&self.0).args(["-c", "user.name=t", "-c", "user.email=t@example.com"]);
-        command.args(arguments).env("GIT_CONFIG_GLOBAL", "/dev/null").output().unwrap()
+        command.args(arguments).env("GIT_CONFIG_GLOBAL", "/dev/null").env("PATH", path()).output().unwrap()
+    }
+
+    /// Checks all files, or those that are named.
+    fn lint(&self, files: &[&str]) -> Output {
+        let mut command = Command::new(workspace::built_program("kubeseal").unwrap());
+        command.current_dir(&self.0).arg("lint").args(files).output().unwrap()
     }
 
     fn write(&self, file: &str, text: &str) {
@@ -154,7 +160,7 @@ impl Repository {
         fs::write(file, text).unwrap();
     }
 
-    /// Commits all there is; says why not when it is refused.
+    /// Commits all files; the error is the output of a refused commit.
     fn commit(&self) -> Result<(), String> {
         assert!(self.git(&["add", "--all"]).status.success());
         let committed = self.git(&["commit", "--quiet", "--message=x"]);
@@ -164,7 +170,16 @@ impl Repository {
 }
 
 fn hook() -> PathBuf {
-    recipes().join("git/no-plain-secrets")
+    recipes().join("git/pre-commit")
+}
+
+/// A PATH on which the hook finds kubeseal.
+fn path() -> OsString {
+    let kubeseal = workspace::built_program("kubeseal").unwrap();
+    let others = std::env::var_os("PATH").unwrap();
+    let folders =
+        std::iter::once(kubeseal.parent().unwrap().to_owned()).chain(std::env::split_paths(&others));
+    std::env::join_paths(folders).unwrap()
 }
 
 /// One SealedSecret, as kubeseal writes it.
@@ -174,7 +189,7 @@ fn sealed(format: &str) -> String {
     kubeseal.run(&["--cert", CERTIFICATE, "-o", format], &input).unwrap().ok().unwrap()
 }
 
-/// The items in braces.
+/// The object in flow style, on one line.
 fn in_one_line(sealed: &str) -> String {
     let (before, item) = sealed.split_once("encryptedData:\n    ").unwrap();
     let (item, after) = item.split_once('\n').unwrap();
@@ -192,7 +207,7 @@ fn the_hook_lets_sealed_secrets_and_other_objects_through() {
     let reference =
         "kind: Pod\nspec:\n  volumes:\n    - secret: {secretName: db}\n  data:\n    kind: Secret\n";
     let with_template = sealed("yaml")
-        + "---\nkind: SealedSecret\nspec:\n  encryptedData: {}\n  template:\n    data:\n      a: '{{ .b }}'\n";
+        + "---\napiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: t, namespace: shop}\nspec:\n  encryptedData: {}\n  template:\n    data:\n      a: '{{ .b }}'\n";
     let ignored = format!("# no-plain-secrets: ignore\n{PLAIN}");
     let repository = Repository::new();
     for (file, text) in [
@@ -213,7 +228,7 @@ fn the_hook_lets_sealed_secrets_and_other_objects_through() {
         ("chart.yaml", &format!("{{{{- if .Values.sealed }}}}\n{}{{{{- end }}}}\n", sealed("yaml"))),
         (
             "values.yaml",
-            "{{- if .a }}\nkind: SealedSecret\nspec:\n  encryptedData:\n    {{- range $k, $v := .b }}\n    {{ $k }}: {{ $v }}\n    {{- end }}\n{{- end }}\n",
+            "{{- if .a }}\napiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: t, namespace: shop}\nspec:\n  encryptedData:\n    {{- range $k, $v := .b }}\n    {{ $k }}: {{ $v }}\n    {{- end }}\n{{- end }}\n",
         ),
         ("one-line.yaml", &in_one_line(&sealed("yaml"))),
         ("one-line.json", &sealed("json").replace(['\n', ' '], "")),
@@ -227,7 +242,7 @@ fn the_hook_lets_sealed_secrets_and_other_objects_through() {
         repository.write(file, text);
         assert_eq!(repository.commit(), Ok(()), "{file}");
     }
-    let all = Command::new(hook()).arg("--all").current_dir(&repository.0).output().unwrap();
+    let all = repository.lint(&[]);
     assert!(all.status.success(), "{}", String::from_utf8_lossy(&all.stdout));
 }
 
@@ -247,7 +262,7 @@ fn the_hook_refuses_secrets_that_are_not_sealed_and_says_where() {
         ("second.yaml", &second, line_of_second),
         ("chart.yaml", &format!("{{{{- if .Values.plain }}}}\n{PLAIN}{{{{- end }}}}\n"), 3),
         ("items.yaml", "kind: List\nitems: [{kind: Secret, stringData: {password: hunter2}}]\n", 2),
-        ("kind.yaml", "kind: SecretList\nitems:\n- stringData:\n    password: hunter2\n", 1),
+        ("kind.yaml", "kind: SecretList\nitems:\n- stringData:\n    password: hunter2\n", 3),
         ("indented.yaml", &indented(PLAIN), 2),
         ("mark.yaml", "\u{feff}kind: Secret\nstringData: {password: hunter2}\n", 1),
         ("brace.json", "{\"kind\": \"Secret\",\n\"stringData\":\n{\"password\": \"hunter2\"}}\n", 1),
@@ -256,12 +271,12 @@ fn the_hook_refuses_secrets_that_are_not_sealed_and_says_where() {
         let repository = Repository::new();
         repository.write(file, text);
         let refused = repository.commit().expect_err(file);
-        assert!(refused.starts_with(&format!("{file}:{line}: a Secret that is not sealed\n")), "{refused}");
-        assert!(refused.contains("Seal them first: kubeseal") && !refused.contains("hunter2"), "{refused}");
-        let named = Command::new(hook()).arg(file).current_dir(&repository.0).output().unwrap();
-        assert!(!named.status.success(), "{file}, by name");
-        let all = Command::new(hook()).arg("--all").current_dir(&repository.0).output().unwrap();
-        assert!(!all.status.success(), "{file}, all that Git knows");
+        let finding = format!("{file}:{line}: error[KS001]: a Secret that is not sealed\n");
+        assert!(refused.starts_with(&finding), "{refused}");
+        assert!(refused.contains("kubeseal seal -i") && !refused.contains("hunter2"), "{refused}");
+        for files in [&[file][..], &[]] {
+            assert_eq!(repository.lint(files).status.code(), Some(3), "{file}, {files:?}");
+        }
     }
 }
 
@@ -282,7 +297,7 @@ fn the_hook_refuses_items_that_somebody_typed_in_plain() {
             let repository = Repository::new();
             repository.write(file, &good.replace(&item(&good), typed));
             let refused = repository.commit().expect_err(typed);
-            assert!(refused.contains("password") && refused.contains("is not sealed"), "{refused}");
+            assert!(refused.contains("KS010") && refused.contains("password"), "{refused}");
             assert!(!refused.contains(typed), "{refused}");
         }
     }
@@ -300,14 +315,9 @@ fn the_hook_looks_at_what_is_staged_and_not_at_what_lies_in_the_folder() {
 #[test]
 fn the_hook_is_found_by_the_pre_commit_framework_and_in_ci() {
     let hooks = documents(&workspace::root().join(".pre-commit-hooks.yaml"));
-    // The file is a list; each of its entries is a program of this repository.
-    let entry = hooks[0][0]["entry"].as_str().unwrap();
-    assert!(workspace::root().join(entry).is_file(), "{entry}");
+    assert_eq!(hooks[0][0]["entry"], "kubeseal lint");
     for file in ["github-actions.yaml", "gitlab-ci.yaml"] {
-        let text = fs::read_to_string(recipes().join("ci").join(file)).unwrap();
-        assert!(text.contains("./no-plain-secrets --all"), "{file}");
+        let job = &documents(&recipes().join("ci").join(file))[0];
+        assert!(job.to_string().contains("kubeseal lint"), "{file}");
     }
-    // GitLab starts a shell in the image, which the entry point of an image for Git would take for a command of Git.
-    let gitlab = &documents(&recipes().join("ci/gitlab-ci.yaml"))[0];
-    assert_eq!(gitlab["no-plain-secrets"]["image"]["entrypoint"], serde_json::json!([""]), "{gitlab}");
 }

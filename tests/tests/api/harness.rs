@@ -1,4 +1,4 @@
-//! The ground that every other test stands on.
+//! Tests of the harness that all other tests use.
 
 use std::collections::BTreeMap;
 
@@ -81,7 +81,7 @@ fn by_name(objects: Vec<Value>) -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// kubectl writes 1.0 as 1, which is the same number.
+/// Converts numbers to floats: kubectl writes 1.0 as 1.
 fn as_floats(value: &mut Value) {
     match value {
         Value::Number(number) => *value = number.as_f64().into(),
@@ -91,7 +91,7 @@ fn as_floats(value: &mut Value) {
     }
 }
 
-/// Whether the controller's account of the installation in `home` may do this.
+/// Returns true if the service account of the controller installed in `home` has this right.
 async fn may(cluster: &Cluster, home: &str, verb: &str, resource: &str, namespace: &str) -> bool {
     let attributes = ResourceAttributes {
         verb: Some(verb.into()),

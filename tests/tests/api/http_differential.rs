@@ -1,4 +1,4 @@
-//! Both controllers are asked the same over HTTP.
+//! Comparison of the HTTP responses of both controllers.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::scene::{CANARY, seal_with};
 
 const FOREIGN_CERTIFICATE: &str = include_str!("../../../core/tests/data/rsa2048.crt");
 
-/// What kind of body an answer has: its text differs with the key, and ours says why it refuses.
+/// The kind of a response body: its text differs with the key, and ours includes the reason of a failure.
 #[derive(Debug, PartialEq, Eq)]
 enum Body {
     Certificate,
@@ -39,7 +39,7 @@ fn header<'a>(answer: &'a HttpResponse, name: &str) -> Option<&'a str> {
     lines.into_iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
-/// Method, path and body of every question, for the holder of this certificate.
+/// Method, path and body of every request, for the holder of this certificate.
 fn questions(namespace: &str, certificate: &str) -> Vec<(&'static str, &'static str, String)> {
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret",
@@ -103,7 +103,7 @@ async fn every_path_answers_as_upstreams_does() {
         let refused = ours.status == 500;
         let expected = if refused { Body::Sentence } else { kind_of(&theirs.body) };
         assert_eq!(kind_of(&ours.body), expected, "{question}");
-        // Upstream sets the type of a rotated object too late.
+        // Upstream sets the content type of a rotated object too late.
         let sealed = kind_of(&ours.body) == Body::SealedSecret;
         let expected = if sealed { Some("application/json") } else { header(theirs, "content-type") };
         if !refused {
@@ -138,8 +138,8 @@ async fn requests_beyond_the_rate_are_answered_as_upstream_answers_them() {
     assert_eq!(answers[0], answers[1]);
 }
 
-/// The names of all metrics, and of their labels, as `name{label,label}`; of failed attempts also the reasons. One object
-/// opens, one does not, and the Secret of the third belongs to somebody else.
+/// The names of all metrics with their labels, as `name{label,label}`; for failed attempts also the reasons. One object is
+/// decrypted, one is not, and the Secret of the third has another owner.
 async fn metrics(edition: Edition) -> BTreeSet<String> {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();

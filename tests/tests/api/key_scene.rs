@@ -1,4 +1,4 @@
-//! A namespace with our controller, its keys, and the kinds that show them.
+//! A namespace with our controller, its keys, `SealingKey` objects and policy.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
@@ -11,14 +11,14 @@ use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Installation, un
 use serde_json::{Value, json};
 
 use crate::scene::Scene;
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, until_later_than};
 
 pub(crate) const LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
 pub(crate) const REQUEST: &str = "sealedsecrets.rs/rotate-requested-at";
-/// Keys that are made quickly.
+/// The flag for keys that are quick to generate.
 pub(crate) const SMALL: &str = "--key-size=2048";
 
-/// A scene, with what the tests of keys look at.
+/// A [`Scene`] with methods for keys.
 pub(crate) struct KeyScene(pub(crate) Scene);
 
 impl KeyScene {
@@ -66,24 +66,24 @@ impl KeyScene {
         self.keys().await.iter().map(kube::ResourceExt::name_any).collect()
     }
 
-    /// Waits until there are so many key Secrets, and returns their names, oldest first.
+    /// Waits until so many key Secrets exist, and returns their names, oldest first.
     pub(crate) async fn until_keys(&self, count: usize) -> Vec<String> {
         let found = async || Some(self.names().await).filter(|names| names.len() == count);
         until(&format!("there are {count} keys"), PATIENCE, found).await.unwrap()
     }
 
-    /// Writes the policy in force, as `kubectl apply` does.
+    /// Applies the policy in force, as `kubectl apply` does.
     pub(crate) async fn apply_policy(&self, spec: &Value) {
         apply_policy(&self.policies(), "default", spec).await;
     }
 
-    /// Asks for a key by annotation.
+    /// Requests a new key by annotation.
     pub(crate) async fn annotate_policy(&self, request: &str) {
         let change = json!({"metadata": {"annotations": {REQUEST: request}}});
         self.policies().patch("default", &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
     }
 
-    /// Waits until this holds of the status of the policy in force.
+    /// Waits until the status of the policy in force satisfies this predicate.
     pub(crate) async fn until_policy(
         &self,
         what: &str,
@@ -97,7 +97,7 @@ impl KeyScene {
         until(&format!("the policy: {what}"), PATIENCE, found).await.unwrap()
     }
 
-    /// Waits until the SealingKey exists and this is true of it.
+    /// Waits until the SealingKey exists and satisfies this predicate.
     pub(crate) async fn until_key(
         &self,
         name: &str,
@@ -112,7 +112,7 @@ impl KeyScene {
         self.until_key(name, phase.as_str(), |key| phase_of(key) == Some(phase)).await
     }
 
-    /// Changes the spec of a SealingKey, as a person does, once it is there.
+    /// Changes the spec of a SealingKey, as a user does, once it exists.
     pub(crate) async fn say(&self, name: &str, spec: &Value) {
         self.until_key(name, "is there", |_| true).await;
         let change = Patch::Merge(json!({"spec": spec}));
@@ -131,7 +131,7 @@ impl KeyScene {
             .await
     }
 
-    /// Waits until this key is the one that is offered, by the certificate that is served.
+    /// Waits until the controller serves the certificate of this key.
     pub(crate) async fn until_offered(&self, name: &str) {
         let secret = self.secrets().get(name).await.unwrap();
         let expected = String::from_utf8(secret.data.unwrap()["tls.crt"].0.clone()).unwrap();
@@ -142,13 +142,13 @@ impl KeyScene {
         until(&format!("{name} is offered"), PATIENCE, offered).await.unwrap();
     }
 
-    /// Waits until there is an event of this reason whose message has this text.
+    /// Waits for an event of this reason whose message contains this text.
     pub(crate) async fn until_event(&self, reason: &str, text: &str) {
         let found = async || (self.events(reason, text).await > 0).then_some(());
         until(&format!("event {reason} with {text:?}"), PATIENCE, found).await.unwrap();
     }
 
-    /// How many events of this reason have a message with this text.
+    /// The number of events of this reason whose message contains this text.
     pub(crate) async fn events(&self, reason: &str, text: &str) -> usize {
         let events: Api<Event> = Api::namespaced(self.0.cluster.client(), self.0.namespace());
         let about = ListParams::default().fields(&format!("reason={reason}"));
@@ -156,14 +156,13 @@ impl KeyScene {
         events.list(&about).await.unwrap().items.iter().filter(says).count()
     }
 
-    /// The time now, when it is later in whole seconds than the start of every key.
+    /// The current time, once it is later in whole seconds than the start of every key.
     pub(crate) async fn later_than_all_keys(&self) -> Timestamp {
         let newest = self.keys().await.iter().filter_map(started).max().unwrap();
-        let later = async || Some(Timestamp::now()).filter(|now| now.as_second() > newest.as_second());
-        until("a second has passed", PATIENCE, later).await.unwrap()
+        until_later_than(newest).await
     }
 
-    /// The names that the Secret of the successor of this key may have, in their order.
+    /// The candidate names for the Secret of this key's successor, in their order.
     pub(crate) async fn successor_names(&self, key: &str) -> impl Iterator<Item = String> + use<> {
         let namespaces: Api<Namespace> = Api::all(self.0.cluster.client());
         let uid = namespaces.get(self.0.namespace()).await.unwrap().uid().unwrap();
@@ -204,7 +203,7 @@ pub(crate) fn condition(status: &SealingKeyPolicyStatus, type_: &str) -> (String
     (found.status.clone(), found.reason.clone(), found.message.clone())
 }
 
-/// A key Secret as somebody brings it along, begun at this moment.
+/// A key Secret as a user would import it, with a certificate that starts at this time.
 pub(crate) fn key_secret(name: &str, label: &str, not_before: Timestamp) -> Secret {
     let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
     let certificate = issue(&key, not_before, 7);
@@ -216,7 +215,7 @@ pub(crate) fn key_secret(name: &str, label: &str, not_before: Timestamp) -> Secr
     serde_json::from_value(secret).unwrap()
 }
 
-/// A certificate for this key, as PEM.
+/// A certificate for this key, PEM.
 pub(crate) fn issue(key: &KeyPair, not_before: Timestamp, serial: u8) -> String {
     let request = CertificateRequest {
         common_name: String::new(),

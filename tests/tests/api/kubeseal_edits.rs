@@ -1,13 +1,13 @@
-//! Files that kubeseal edits in place: nothing but what is meant changes, also with upstream's controller behind it.
+//! Files that kubeseal edits in place: only the intended lines change, also with upstream's controller.
 
 use std::path::Path;
 use std::process::Command;
 
-use sealed_secrets_tests::{Cluster, Edition, Installation, Kubeseal};
+use sealed_secrets_tests::{Cluster, DEFAULT_KEY_SIZE, Edition, Installation, Kubeseal};
 
 use crate::support::secret;
 
-/// A kubeseal in `folder` that finds the controller of `installation`.
+/// A kubeseal in `folder` that uses the controller of `installation`.
 fn kubeseal(cluster: &Cluster, folder: &Path) -> Kubeseal {
     let kubeseal = Kubeseal::of(Edition::Ours).unwrap();
     kubeseal.in_folder(folder.to_owned()).with_kubeconfig(cluster.kubeconfig())
@@ -43,7 +43,7 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
 async fn re_encrypt_in_git(edition: Edition) {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
-    let _serving = installation.start(edition, &[]).await.unwrap();
+    let _serving = installation.start(edition, &[DEFAULT_KEY_SIZE]).await.unwrap();
     let edited = tokio::task::spawn_blocking(move || {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("sealed.yaml");

@@ -1,4 +1,4 @@
-//! `kubeseal keys backup` and `restore`: keys leave a cluster and come back, and open what was sealed to them.
+//! `kubeseal keys backup` and `restore`: keys are removed from a cluster and restored, and decrypt their SealedSecrets again.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -55,7 +55,7 @@ fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// What must come back of a Secret.
+/// The parts of a Secret that a restore must reproduce.
 fn essence(secret: &Secret) -> Value {
     let metadata = &secret.metadata;
     let mut annotations = metadata.annotations.clone().unwrap_or_default();
@@ -126,7 +126,7 @@ async fn a_backup_holds_the_keys_of_every_phase_and_kubectl_puts_them_back_too()
         assert_eq!(essence(&laptop.secrets(&namespace).get(name).await.unwrap()), before);
     }
 
-    // What kubectl wrote into the annotations is left out of the next backup.
+    // Annotations written by kubectl are left out of the next backup.
     laptop.run(&namespace, "keys backup -o keys.yaml --force").ok().unwrap();
     assert_eq!(
         std::fs::read_to_string(laptop.folder.path().join("keys.yaml"))
@@ -173,7 +173,7 @@ async fn a_restore_leaves_what_is_there_and_takes_no_name_from_anybody() {
     let generated = KeyPair::generate(KeySize::Rsa2048).unwrap().expose_pkcs1_pem().unwrap();
     laptop.create(&here, "sealed-secrets-key", None, KEY, CERTIFICATE).await;
     laptop.run(&here, "keys backup -o keys.yaml").ok().unwrap();
-    // One name is another key's, the next one's Secret is none of ours.
+    // The first name belongs to another key; the Secret with the second name is not a key.
     laptop.create(&there, "sealed-secrets-key", Some("active"), &generated, CERTIFICATE).await;
     laptop.create(&there, "sealed-secrets-key-2", None, "x", "y").await;
 

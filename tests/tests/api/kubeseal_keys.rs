@@ -1,5 +1,5 @@
-//! `kubeseal keys` and `kubeseal cert` on an API server. The tests write each `SealingKey` in the controller's stead, in
-//! namespaces without one.
+//! `kubeseal keys` and `kubeseal cert` on an API server. The tests create each `SealingKey` themselves, in namespaces without a
+//! controller.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -16,7 +16,7 @@ use crate::support::{PATIENCE, install_crd};
 const CERTIFICATE: &str = include_str!("../../../core/tests/data/rsa2048.crt");
 const T: &str = "sealedsecrets.rs/rotate-requested-at";
 
-/// A control plane that knows the kinds, and a namespace where a controller would be.
+/// A control plane with our kinds, and a namespace in which a controller could run.
 struct Stage {
     cluster: Cluster,
     namespace: String,
@@ -91,7 +91,7 @@ fn primary() -> Value {
     json!({"phase": "Primary", "fingerprint": fingerprint(), "certificate": CERTIFICATE, "notBefore": "2026-11-21T07:45:49Z"})
 }
 
-/// It failed as said, and printed nothing.
+/// Asserts that it failed with this exit code and these words, and printed nothing to stdout.
 fn fails(ran: &Output, code: i32, words: &[&str]) {
     assert_eq!((ran.status.code(), ran.stdout.as_str()), (Some(code), ""), "{}", ran.stderr);
     for words in words {
@@ -146,7 +146,7 @@ async fn keys_are_listed_without_a_look_at_their_secrets() {
         assert_eq!(value["keys"][0]["fingerprint"], fingerprint(), "{format}");
         assert_eq!(value["keys"][1]["objects"], 2, "{format}");
     }
-    // Who may read nothing is told which right is missing.
+    // A user without any rights learns which right is missing.
     let stranger = stage.run("keys list --as stranger");
     fails(
         &stranger,
@@ -166,7 +166,7 @@ async fn a_key_is_revoked_by_fingerprint_and_retired_by_name_and_people_are_told
     assert_eq!((revoked.status.code(), revoked.stdout.as_str()), (Some(0), ""), "{}", revoked.stderr);
     assert!(revoked.stderr.contains("change the values themselves"), "{}", revoked.stderr);
     assert!(
-        revoked.stderr.contains("the old one still decrypts, until 2030-01-01T00:00:00Z"),
+        revoked.stderr.contains("the old key still decrypts, until 2030-01-01T00:00:00Z"),
         "{}",
         revoked.stderr
     );
@@ -174,13 +174,13 @@ async fn a_key_is_revoked_by_fingerprint_and_retired_by_name_and_people_are_told
     assert_eq!(spec.state, SealingKeyState::Compromised);
     assert_eq!(spec.decrypt_until.unwrap().0.to_string(), "2030-01-01T00:00:00Z");
 
-    // What the controller has not seen yet is not overwritten.
-    fails(&stage.run("keys retire keynew"), 1, &["has not taken that up", "Try again when"]);
+    // A state that the controller has not observed yet is not overwritten.
+    fails(&stage.run("keys retire keynew"), 1, &["has not recorded that yet", "Try again when"]);
     assert_eq!(stage.keys().get("keynew").await.unwrap().spec.state, SealingKeyState::Compromised);
     let heeded = stage.keys().get("keynew").await.unwrap().metadata.generation;
     stage.write_key("keynew", &json!({"phase": "Compromised", "observedGeneration": heeded})).await;
 
-    // The CRD refuses an end of decryption on a key that is to retire; the key Secret keeps it.
+    // The CRD refuses an end of decryption on a key that is to be retired; the key Secret keeps it.
     for name in ["keyold", "keynew"] {
         stage.run(&format!("keys retire {name}")).ok().unwrap();
         let spec = stage.keys().get(name).await.unwrap().spec;
@@ -210,13 +210,13 @@ async fn a_key_in_two_secrets_is_revoked_and_retired_in_both_and_that_is_said() 
     assert_eq!(states().await, [compromised, compromised, active], "by name");
 
     for name in ["keyold", "keyanew"] {
-        fails(&stage.run("keys retire keyold"), 1, &["has not taken that up"]);
+        fails(&stage.run("keys retire keyold"), 1, &["has not recorded that yet"]);
         let heeded = stage.keys().get(name).await.unwrap().metadata.generation;
         stage.write_key(name, &json!({"phase": "Compromised", "observedGeneration": heeded})).await;
     }
     let retired = stage.run("keys retire keyold");
     assert!(retired.stderr.contains("keyold and keyanew, which are the same key"), "{}", retired.stderr);
-    assert!(retired.stderr.contains("it stays Compromised"), "{}", retired.stderr);
+    assert!(retired.stderr.contains("the key stays Compromised"), "{}", retired.stderr);
     assert_eq!(states().await, [SealingKeyState::Retired, SealingKeyState::Retired, active]);
 }
 
@@ -242,11 +242,7 @@ async fn a_rotation_is_requested_once_until_the_controller_has_handled_it() {
     assert!(annotation.parse::<jiff::Timestamp>().unwrap() >= created, "dated by the API server");
 
     let again = stage.run("keys rotate --wait --timeout 1s");
-    fails(
-        &again,
-        1,
-        &["still waits for the controller", "is not done after", "has no status; does a controller"],
-    );
+    fails(&again, 1, &["is still pending", "is not done after", "has no status; is a controller"]);
     let unchanged = stage.policies().get("default").await.unwrap();
     assert_eq!(unchanged.metadata.resource_version, policy.metadata.resource_version);
 
@@ -304,7 +300,7 @@ async fn a_certificate_is_taken_from_sealing_keys_that_agree_and_from_no_others(
     assert_eq!((&shown["fingerprint"], &shown["keySize"]), (&json!(fingerprint()), &json!(2048)));
     assert_eq!(shown["source"], format!("SealingKey {}/keynew", stage.namespace));
 
-    // The flag grammar asks the controller first; there is none that it could reach.
+    // The flag grammar asks the controller first, which does not exist here.
     let fetched = stage.run("--fetch-cert");
     assert_eq!(
         (fetched.status.code(), fetched.stdout.as_str()),
@@ -319,9 +315,13 @@ async fn a_certificate_is_taken_from_sealing_keys_that_agree_and_from_no_others(
     fails(&stage.run("--fetch-cert"), 1, &["cannot get sealed secret service"]);
     stage.write_key("planted", &json!({"phase": "DecryptOnly"})).await;
     stage.write_key("keynew", &json!({"fingerprint": "SHA256:other"})).await;
-    fails(&stage.run("cert show"), 1, &["keynew says SHA256:other, but its certificate is of"]);
+    fails(
+        &stage.run("cert show"),
+        1,
+        &["keynew claims the fingerprint SHA256:other, but its certificate has"],
+    );
 
-    // Who may not read them gets what the controller says, or that it cannot be reached.
+    // A user who may not read them gets the controller's response, or an error that it cannot be reached.
     let stranger = stage.run("cert fetch --as stranger");
     fails(
         &stranger,

@@ -1,4 +1,4 @@
-//! `kubeseal keys` and `kubeseal cert` with what the controller writes.
+//! `kubeseal keys` and `kubeseal cert` with the objects that the controller writes.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
@@ -12,14 +12,14 @@ use crate::key_scene::{KeyScene, condition, key_secret};
 use crate::scene::CANARY;
 use crate::support::PATIENCE;
 
-/// Types a line where the scene is. The program waits for the controller, so the test must go on meanwhile.
+/// Runs a command line in the scene's namespace. It waits for the controller, so the test must not block meanwhile.
 fn run(scene: &KeyScene, line: &str) -> Output {
     let kubeseal = Kubeseal::of(Edition::Ours).unwrap().with_kubeconfig(scene.0.cluster.kubeconfig());
     let kubeseal = kubeseal.with_variable("SEALED_SECRETS_CONTROLLER_NAMESPACE", scene.0.namespace());
     kubeseal.run(&line.split_whitespace().collect::<Vec<_>>(), "").unwrap()
 }
 
-/// What `keys list` says of one key.
+/// The entry of one key in `keys list`.
 fn listed(scene: &KeyScene, name: &str) -> Value {
     let list: Value = serde_json::from_str(&run(scene, "keys list -o json").ok().unwrap()).unwrap();
     let keys = list["keys"].as_array().unwrap();
@@ -78,7 +78,7 @@ async fn keys_are_seen_rotated_revoked_and_retired_from_a_laptop() {
     scene.0.until_synced("db", "True").await;
 }
 
-/// A controller that makes no keys by itself, on one whose certificate has ended.
+/// A controller that creates no keys, with one key whose certificate has expired.
 async fn on_an_expired_key() -> KeyScene {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
@@ -102,7 +102,7 @@ async fn an_only_key_that_has_expired_is_served_and_told_until_another_one_leads
     let status = scene.until_policy("expired", |status| is_ready(status, "PrimaryExpired")).await;
     assert_eq!(condition(&status, "Ready").0, "False");
     scene.until_phase("expired", SealingKeyPhase::Primary).await;
-    let warning = "the certificate of expired, which is offered for sealing, has expired on ";
+    let warning = "the certificate of expired, which is offered for sealing, expired on ";
     assert!(run(&scene, "keys list").stderr.contains(warning));
 
     run(&scene, "keys rotate --wait").ok().unwrap();

@@ -1,4 +1,4 @@
-//! The proxy that a kubeconfig or the environment names stands between kubeseal and the API server.
+//! kubeseal behind an HTTP proxy, set by the kubeconfig or the environment.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use sealed_secrets_tests::{Cluster, Edition, Kubeseal};
 use serde_json::Value;
 
-/// An HTTP proxy that tunnels; what it was asked to connect to is in the list.
+/// An HTTP proxy for CONNECT; the list holds the requested targets.
 fn proxy() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

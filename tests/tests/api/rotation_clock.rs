@@ -1,4 +1,5 @@
-//! A clock that is off: no key is made, retired, expelled or deleted by it, that is told, and all is done when the clock is set.
+//! Clock skew: no key is created, retired, expelled or deleted because of it; the skew is reported, and everything is done after
+//! it is corrected.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
@@ -15,7 +16,7 @@ use crate::key_scene::{KeyScene, LABEL, condition, key_secret};
 use crate::rotation_faults::{behind_proxy, with_proxy};
 use crate::support::PATIENCE;
 
-/// A year ahead of the controller's clock, and a year behind.
+/// A time a year ahead of the controller's clock, and one a year behind.
 fn years() -> [String; 2] {
     [365, -365].map(|days| {
         let date = Timestamp::now() + SignedDuration::from_hours(days * 24);
@@ -50,7 +51,7 @@ async fn a_clock_that_is_off_makes_no_key_and_that_is_told_until_it_is_set() {
     scene.until_event("RotationBlocked", "ClockSkew").await;
 }
 
-/// A key that was brought along an hour ago, with these annotations.
+/// Imports a key that started an hour ago, with these annotations.
 async fn plant(scene: &KeyScene, name: &str, label: &str, annotations: &Value) {
     let mut key = key_secret(name, label, Timestamp::now() - SignedDuration::from_hours(1));
     key.metadata.annotations = serde_json::from_value(annotations.clone()).unwrap();
@@ -81,7 +82,7 @@ async fn no_key_is_expelled_retired_or_deleted_while_the_clock_is_off() {
         scene.until_policy("blocked", tells_skew).await;
         plant(&scene, &new, "active", &json!({})).await;
         scene.until_phase(&new, SealingKeyPhase::DecryptOnly).await;
-        // The key that came last is shown, so what would have been done to the others was.
+        // The latest key has a SealingKey, so the actions for the others would have happened by now.
         let last = format!("last-{round}");
         plant(&scene, &last, "active", &json!({})).await;
         scene.until_phase(&last, SealingKeyPhase::DecryptOnly).await;

@@ -1,4 +1,4 @@
-//! A controller that dies just before or just after it writes what becomes of a key: the next one ends it all the same.
+//! Crashes of the controller just before or just after a write about a key: the next controller completes the change.
 
 use http::Method;
 use jiff::SignedDuration;
@@ -25,12 +25,12 @@ const WANTED: (&str, &str) = (STATE_SINCE_ANNOTATION, LONG_AGO);
 const OVER: (&str, &str) = (DECRYPT_UNTIL_ANNOTATION, LONG_AGO);
 const OFF_RING: (&str, &str) = (OFF_RING_SINCE_ANNOTATION, LONG_AGO);
 
-/// One kind of write, and a key Secret that has it made at once.
+/// A kind of write, and a key Secret for which it is due at once.
 struct Case {
     what: &'static str,
-    /// Label and annotations of the key Secret as it is found.
+    /// Label and annotations of the key Secret before.
     before: (&'static str, &'static [(&'static str, &'static str)]),
-    /// Phase and label in the end, and the annotation that was written beside it, if any is left; `None` for a key that is gone.
+    /// Phase and label afterwards, and the annotation that was written with them and is left, if any; `None` for a deleted key.
     after: Option<(SealingKeyPhase, &'static str, Option<&'static str>)>,
 }
 
@@ -81,7 +81,7 @@ impl Case {
         if self.after.is_some() { Method::PUT } else { Method::DELETE }
     }
 
-    /// The key Secret, younger than all that there are where it is to lead.
+    /// The key Secret, newer than all existing ones if it is to become primary.
     async fn key(&self, scene: &KeyScene, name: &str) -> Secret {
         let now = scene.later_than_all_keys().await;
         let leads = self.phase() == Some(Primary);
@@ -93,7 +93,7 @@ impl Case {
         key
     }
 
-    /// Waits until all has become of the key what should.
+    /// Waits until the key is in its final state.
     async fn until_done(&self, scene: &KeyScene, name: &str) {
         let Some((phase, label, note)) = self.after else {
             let gone = async || {
@@ -113,7 +113,7 @@ impl Case {
     }
 }
 
-/// Makes each case twice, with a controller that dies before the write and one that dies after it.
+/// Runs each case twice, with a controller that crashes before the write and one that crashes after it.
 async fn killed_at_each(scene: &mut KeyScene, proxy: &FaultProxy, kubeconfig: &str, cases: &[Case]) {
     scene.0.opened("db").await;
     let [mut leader] = scene.names().await.try_into().unwrap();

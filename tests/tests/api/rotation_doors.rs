@@ -1,4 +1,4 @@
-//! How a key is asked for, and when one is made: the doors of key-rotation rule 2, and what holds them shut.
+//! Requests for a key, and the reasons for which one is created by docs/rotation-rules.md, rule 2, and for which it is not.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::rbac::v1::RoleBinding;
@@ -89,7 +89,7 @@ async fn the_period_of_the_policy_counts_from_the_newest_key() {
     assert!(page.contains("sealed_secrets_controller_rotation_overdue_seconds 0"), "{page}");
 }
 
-/// A controller under this policy on one key that began two hours ago.
+/// A controller with this policy and one key that started two hours ago.
 pub(crate) async fn on_an_old_key(spec: serde_json::Value, flags: &[&str]) -> KeyScene {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
@@ -126,8 +126,11 @@ async fn a_right_that_is_missing_for_a_moment_makes_no_key_against_the_policy() 
         kube::Api::namespaced(scene.0.cluster.client(), scene.0.namespace());
     let binding = bindings.get("sealed-secrets-controller").await.unwrap();
     bindings.delete(&binding.name_any(), &DeleteParams::default()).await.unwrap();
-    scene.0.until_logged("sealingkeypolicies can be read no more, so what they said last goes on").await;
-    // A change of the keys, which have to be planned for again.
+    scene
+        .0
+        .until_logged("sealingkeypolicies can no longer be read, so their last state remains in force")
+        .await;
+    // A change of the keys, after which the rotation is planned again.
     scene
         .create_secret(&key_secret("older", "active", Timestamp::now() - SignedDuration::from_hours(3)))
         .await;

@@ -1,4 +1,4 @@
-//! Rotation while everything goes wrong: keys only ever grow by the one successor that was asked for, and all that was sealed opens.
+//! Rotation during faults: the only new key is the requested successor, and all SealedSecrets are still decrypted.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,12 +20,12 @@ use serde_json::json;
 
 use crate::key_scene::{KeyScene, LABEL, SMALL, apply_policy, condition, key_secret, started};
 use crate::scene::CANARY;
-use crate::support::{PATIENCE, install_crd};
+use crate::support::{PATIENCE, install_crd, until_later_than};
 
 const BINDING: &str = "sealed-secrets-controller";
-const NOT_USED: &str = "can be read, so flags and key Secrets alone say what becomes of keys";
+const NOT_USED: &str = "can be read, so only flags and key Secrets determine the rotation of keys";
 
-/// A proxy for the controller of this installation, and the flag that sends it there.
+/// A proxy for the controller of this installation, and the flag with its kubeconfig.
 pub(crate) async fn behind_proxy(installation: &Installation) -> (FaultProxy, String) {
     let proxy = FaultProxy::start(installation).await.unwrap();
     let kubeconfig = format!("--kubeconfig={}", proxy.kubeconfig().display());
@@ -41,7 +41,7 @@ pub(crate) async fn with_proxy() -> (KeyScene, FaultProxy, String) {
     (scene, proxy, kubeconfig)
 }
 
-/// What belongs to a write of this kind: its method, and how its path ends or goes on.
+/// Returns true for a write of this kind: its method, and the end or a part of its path.
 pub(crate) fn is_write(method: &Method, path: &str, wanted: (&Method, &str)) -> bool {
     let path = path.split('?').next().unwrap_or_default();
     method == wanted.0 && path.contains(wanted.1) && !path.contains("/serviceaccounts/")
@@ -53,7 +53,7 @@ async fn killed_before_or_after_any_write_of_a_rotation_it_ends_with_the_one_key
     scene.apply_policy(&json!({})).await;
     let (mut sealed, mut spent) = (Vec::new(), Vec::new());
     let writes = [
-        // What is said of the old key, the new key, its SealingKey, and what both kinds show.
+        // Writes about the old key, the new key, its SealingKey, and the status of both kinds.
         (Method::PUT, "/secrets/"),
         (Method::POST, "/secrets"),
         (Method::POST, "/sealingkeys"),
@@ -113,7 +113,7 @@ async fn three_replicas_make_exactly_the_keys_that_fifty_requests_in_any_order_a
     let random = &mut StdRng::seed_from_u64(seed);
     let mut expected = 1;
     for _ in 0..5 {
-        // All of these are at or before the moment that counts: one key answers them all.
+        // All of these are at or before the relevant second: one key satisfies them all.
         let now = scene.later_than_all_keys().await;
         let mut requests: Vec<_> =
             (0..10).map(|seconds| (now - SignedDuration::from_secs(7 * seconds)).to_string()).collect();
@@ -182,14 +182,16 @@ async fn a_key_secret_that_may_not_be_changed_does_not_keep_the_others_from_rota
     proxy.fail(|method, path| {
         is_write(method, path, (&Method::PUT, "/secrets/guarded")).then_some(Fault::Status(422))
     });
-    // Of both names the one that sorts first is the guarded one.
+    // The guarded key sorts first by name.
     scene.say("guarded", &json!({"state": "Compromised"})).await;
     let refused = |status: &SealingKeyPolicyStatus| {
         if status.conditions.is_empty() {
             return false;
         }
         let (_, reason, message) = condition(status, "Rotating");
-        reason == "Failed" && message.contains("/guarded: a fault on purpose")
+        reason == "Failed"
+            && message.contains("/guarded")
+            && message.contains("the API server refuses it (422")
     };
     scene.until_policy("refused", refused).await;
     scene.say("other", &json!({"state": "Compromised"})).await;
@@ -217,8 +219,8 @@ async fn a_compromised_key_that_is_newer_than_its_successor_does_not_stop_rotati
     let names = scene.until_keys(3).await;
     let successor = names.iter().find(|name| **name != first && *name != "ahead").unwrap();
     scene.until_phase(successor, SealingKeyPhase::Primary).await;
-    // The newest of all is still the one that nobody may seal to.
-    let request = until_later_than(&scene, successor).await;
+    // The newest key is still the compromised one.
+    let request = until_later_than_key(&scene, successor).await;
     scene.annotate_policy(&request).await;
     scene
         .until_policy("handled", |status| status.last_handled_rotate_request.as_ref() == Some(&request))
@@ -226,11 +228,10 @@ async fn a_compromised_key_that_is_newer_than_its_successor_does_not_stop_rotati
     scene.until_keys(4).await;
 }
 
-/// The time now, when it is later in whole seconds than the start of this key.
-async fn until_later_than(scene: &KeyScene, name: &str) -> String {
+/// The current time, once it is later in whole seconds than the start of this key.
+async fn until_later_than_key(scene: &KeyScene, name: &str) -> String {
     let start = started(&scene.secrets().get(name).await.unwrap()).unwrap();
-    let later = async || Some(Timestamp::now()).filter(|now| now.as_second() > start.as_second());
-    until("a second has passed", PATIENCE, later).await.unwrap().to_string()
+    until_later_than(start).await.to_string()
 }
 
 #[tokio::test]
@@ -238,7 +239,7 @@ async fn a_key_whose_creation_was_never_answered_is_told_of_exactly_once_also_by
     let (mut scene, proxy, kubeconfig) = with_proxy().await;
     let mut keys = scene.until_keys(1).await;
     scene.until_event("KeyGenerated", &keys[0]).await;
-    // From now on events are about the policy.
+    // From now on the events are about the policy.
     scene.apply_policy(&json!({})).await;
     for is_killed in [true, false] {
         proxy.fail(|method, path| {
@@ -277,7 +278,7 @@ async fn a_name_that_was_taken_and_is_free_again_is_the_name_of_the_new_key() {
     scene.apply_policy(&json!({})).await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
     let expected = scene.successor_names(&first).await.next().unwrap();
-    // Somebody was faster, and the Secret was deleted before anybody could list it.
+    // Another writer was faster, and the Secret was deleted before it could be listed.
     let was_taken = AtomicBool::new(false);
     proxy.fail(move |method, path| {
         let is_creation = is_write(method, path, (&Method::POST, "/secrets"));
@@ -344,7 +345,7 @@ async fn what_has_the_name_of_a_new_key_and_is_none_is_neither_adopted_nor_touch
     let before = planted().await;
     scene.until_phase(&names[0], SealingKeyPhase::Unreadable).await;
     scene.until_phase(&names[2], SealingKeyPhase::Retired).await;
-    let request = until_later_than(&scene, &first).await;
+    let request = until_later_than_key(&scene, &first).await;
     scene.annotate_policy(&request).await;
     scene.until_phase(&names[3], SealingKeyPhase::Primary).await;
     scene.until_offered(&names[3]).await;
@@ -432,7 +433,7 @@ async fn without_rights_on_the_kinds_the_flags_rule_and_rights_that_come_later_a
     scene.until_policy("heeded", |status| status.primary.as_ref().is_some_and(|key| key.name != first)).await;
 }
 
-/// The versions of everything about keys.
+/// The versions of all objects about keys.
 async fn versions(scene: &KeyScene) -> BTreeSet<String> {
     let all = ListParams::default();
     let keys = scene.sealing_keys().list(&all).await.unwrap().items;
@@ -463,7 +464,7 @@ async fn a_restart_and_replicas_write_nothing_about_keys_when_nothing_has_change
     let mut second = scene.0.installation.start(Edition::Ours, &[SMALL]).await.unwrap();
     scene.0.controller.stop().await.unwrap();
     scene.0.controller = scene.0.installation.start(Edition::Ours, &[SMALL]).await.unwrap();
-    // What both would have written by then, they have written.
+    // By now both have written everything that they would write.
     let marker = key_secret("marker", "active", Timestamp::now() - SignedDuration::from_hours(1));
     scene.create_secret(&marker).await;
     scene.until_phase("marker", SealingKeyPhase::DecryptOnly).await;

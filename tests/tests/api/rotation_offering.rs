@@ -1,4 +1,4 @@
-//! Which key is offered for sealing while something is wrong with others, or with what is known of them.
+//! The primary key while other keys, or the data about them, are invalid.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -42,13 +42,13 @@ async fn without_the_right_to_watch_a_new_key_is_offered_within_the_polling_time
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     without_watch_on_secrets(&cluster, installation.namespace()).await;
     let scene = KeyScene::start(cluster, installation, &[]).await;
-    scene.0.until_logged("key Secrets may not be watched").await;
+    scene.0.until_logged("the permission to watch key Secrets is missing").await;
     let now = scene.later_than_all_keys().await;
     scene.create_secret(&key_secret("younger", "active", now)).await;
     scene.until_offered("younger").await;
 }
 
-/// Declares a key compromised once it has its SealingKey.
+/// Marks a key as compromised once its SealingKey exists.
 async fn revoke(scene: &KeyScene, name: &str) {
     scene.until_phase(name, SealingKeyPhase::Primary).await;
     scene.say(name, &json!({"state": "Compromised"})).await;

@@ -1,4 +1,4 @@
-//! What the API server accepts as a SealingKeyPolicy and as a SealingKey, by the rules in their CRDs.
+//! Validation of SealingKeyPolicy and SealingKey by the API server, with the rules of their CRDs.
 
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
@@ -16,7 +16,7 @@ async fn cluster_with_key_kinds() -> Cluster {
     cluster
 }
 
-/// What the API server answers to the creation of such an object, without storing it.
+/// The API server's response to a dry run of the creation of such an object.
 async fn answer(cluster: &Cluster, kind: &str, spec: &Value) -> Result<(), String> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("sealedsecrets.rs", "v1alpha1", kind));
     let api: Api<DynamicObject> = Api::namespaced_with(cluster.client(), "default", &resource);

@@ -1,4 +1,4 @@
-//! Several controllers on the same keys: they make and tell what one would.
+//! Several controllers on the same keys: together they write and emit the same as one.
 
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
@@ -14,14 +14,14 @@ use crate::rotation_doors::on_an_old_key;
 use crate::rotation_faults::with_proxy;
 use crate::support::PATIENCE;
 
-/// How often something was told, by reason.
+/// The number of events of a reason.
 async fn told(scene: &KeyScene, reason: &str) -> i32 {
     let events: Api<Event> = Api::namespaced(scene.0.cluster.client(), scene.0.namespace());
     let about = ListParams::default().fields(&format!("reason={reason}"));
     events.list(&about).await.unwrap().items.iter().map(|event| event.count.unwrap_or(1)).sum()
 }
 
-/// Waits until this controller shows the key in its metrics.
+/// Waits until this controller has the key in its metrics.
 async fn until_seen(controller: &ControllerProcess, name: &str) {
     let sample = format!("key_info{{name=\"{name}\"");
     let seen = async || controller.metrics().await.ok()?.contains(&sample).then_some(());
@@ -40,7 +40,7 @@ async fn three_replicas_make_one_key_when_the_period_is_over_and_tell_it_once() 
         until_seen(&two, name).await;
         until_seen(&three, name).await;
     }
-    // A turn begins when the one before has told what it had to.
+    // A new run starts after the previous one has emitted its events.
     let old = Timestamp::now() - SignedDuration::from_hours(3);
     scene.create_secret(&key_secret("marker", "active", old)).await;
     let mut replicas = [two, three];
@@ -68,7 +68,7 @@ async fn a_replica_that_sees_no_keys_for_a_while_takes_no_word_back_that_another
     };
     scene.until_phase(&first, SealingKeyPhase::Compromised).await;
     scene.until_key(&first, "heeded", heeded).await;
-    // It has seen that, and has tried to see the keys since: what it would write is written.
+    // This replica has observed that, and has tried to list the keys since: any write of it would have happened.
     let before = proxy.faults();
     let tried = async || (proxy.faults() >= before + 3).then_some(());
     until("the blind one has tried to see the keys", PATIENCE, tried).await.unwrap();

@@ -1,4 +1,4 @@
-//! `SealingKeys`: a view of the key Secrets, put back when it is altered, and where a person says what is to become of a key.
+//! `SealingKey`s: a view of the key Secrets, restored after changes, and the place where users set the state of a key.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;

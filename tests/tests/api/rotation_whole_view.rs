@@ -1,4 +1,4 @@
-//! A key Secret is deleted only by what the whole cluster shows at that very moment.
+//! A key Secret is deleted only by a complete and current view of the cluster.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
@@ -16,16 +16,15 @@ use crate::scene::{CANARY, seal_with};
 use crate::support::PATIENCE;
 use crate::usage_retirement::until_blocked;
 
-/// A key that has left the ring so long ago that it is to be deleted, as far as time counts.
+/// The name of a key that left the ring so long ago that its deletion is due by time.
 const DUE: &str = "due";
 
-/// The retention that has it deleted.
+/// The retention under which it is deleted.
 fn retention() -> Value {
     json!({"retention": {"keepAtLeast": 2, "deleteAfterRetired": "1h"}})
 }
 
-/// A cluster of its own where the controller will find two keys on the ring, and the one that is due. Returns what somebody has
-/// sealed to the latter.
+/// A cluster of its own with two keys on the ring and one whose deletion is due. Returns a SealedSecret for the latter.
 async fn with_a_key_that_is_due() -> (Cluster, Installation, Value) {
     let cluster = Cluster::own().await.unwrap();
     let installation = cluster.install("kube-system", Reach::WholeCluster).await.unwrap();
@@ -46,8 +45,8 @@ async fn with_a_key_that_is_due() -> (Cluster, Installation, Value) {
     (cluster, installation, sealed)
 }
 
-/// What fails for a silent watch after a while is known not to be whole, and then no deletion is looked at: who is held up so long
-/// looks again.
+/// The number of attempts: a silent watch is detected after a while, and then no deletion is decided. A test process that is too
+/// slow tries again.
 const LOOKS: usize = 3;
 
 #[tokio::test]
@@ -60,7 +59,7 @@ async fn a_key_is_not_deleted_while_the_watch_has_missed_an_object_that_needs_it
     panic!("the watch was always found to be silent before the deletion was due");
 }
 
-/// Whether the deletion was decided while nobody knew that the watch is silent, and then not made.
+/// Returns true if the deletion was decided while the silent watch was still undetected, and then not executed.
 async fn is_kept_while_the_watch_is_silent() -> bool {
     let (cluster, installation, sealed) = with_a_key_that_is_due().await;
     let (proxy, kubeconfig) = behind_proxy(&installation).await;
@@ -87,8 +86,8 @@ async fn is_kept_while_the_watch_is_silent() -> bool {
     true
 }
 
-/// Asks for the deletion of the key that is due, once the controller has counted so many SealedSecrets and items that do not
-/// open: nothing more will be known of them. Waits until it says what is missing.
+/// Requests the deletion of the due key, once the controller has counted so many SealedSecrets and items that do not decrypt:
+/// these numbers are final. Waits until it reports the incomplete view.
 async fn until_blocked_by_what_is_counted(scene: &KeyScene, objects: u64, undecryptable: u64) {
     let counted = |status: &SealingKeyPolicyStatus| {
         let counts = status.counts.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The original and ours on keys that were rotated: each takes over from the other.
+//! The original and ours with rotated keys: each takes over from the other.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::key_scene::{KeyScene, SMALL, key_secret};
 use crate::scene::{CANARY, Scene};
 use crate::support::until_secret;
 
-/// Seals to the present key, and sees it opened.
+/// Seals with the current key, and waits for the decryption.
 async fn seal(scene: &KeyScene, name: &str) {
     scene.0.seal_and_create(&scene.0.secret(name, "password", CANARY)).await;
     scene.0.until_synced(name, "True").await;
@@ -86,7 +86,7 @@ async fn a_key_that_waits_is_not_seen_by_upstream_and_a_retired_one_neither() {
     assert_eq!(scene.names().await.len(), 2);
 }
 
-/// As the original's first versions left it.
+/// The key as the original's first versions created it.
 const LEGACY: &str = "sealed-secrets-key";
 
 fn legacy_key(not_before: Timestamp) -> Secret {
@@ -121,7 +121,7 @@ async fn the_legacy_key_stays_when_a_policy_names_new_keys_otherwise() {
     assert!(scene.names().await.is_empty(), "no key was made instead of it");
 }
 
-/// Much, but less than the pause between two lists that nothing has asked for.
+/// A long time, but shorter than the interval between two periodic lists.
 const BEFORE_THE_NEXT_LIST: Duration = Duration::from_secs(20);
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A namespace with our controller in it, and the original's kubeseal as the laptop: what it seals is a known answer.
+//! A namespace with our controller, and the original's kubeseal as the client, so that its SealedSecrets are independent of ours.
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Event, ResourceQuota, Secret};
@@ -14,12 +14,12 @@ use sealed_secrets_crds::Scope;
 use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Installation, Kubeseal, until};
 use serde_json::{Value, json};
 
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, until_later_than};
 
-/// Plaintext that must never be seen outside a Secret.
+/// Plaintext that must never occur outside of a Secret.
 pub(crate) const CANARY: &str = "canary-4f1d9c";
 
-/// What a test of the controller needs.
+/// The environment of a test of the controller.
 pub(crate) struct Scene {
     pub(crate) cluster: Cluster,
     pub(crate) installation: Installation,
@@ -32,16 +32,25 @@ impl Scene {
         Self::with(&[]).await
     }
 
-    /// The same with these flags.
+    /// Our controller with these flags.
     pub(crate) async fn with(arguments: &[&str]) -> Self {
         Self::on(Cluster::shared().await.unwrap(), arguments).await
     }
 
-    /// The same on another control plane.
+    /// Our controller with these flags on another control plane.
     pub(crate) async fn on(cluster: Cluster, arguments: &[&str]) -> Self {
         let installation = cluster.install_namespaced(&[]).await.unwrap();
         let controller = installation.start(Edition::Ours, arguments).await.unwrap();
         Self { cluster, installation, controller }
+    }
+
+    /// Our controller that makes keys of the size that it chooses by itself.
+    pub(crate) async fn of_default_keys() -> Self {
+        let cluster = Cluster::shared().await.unwrap();
+        let installation = cluster.install_namespaced(&[]).await.unwrap();
+        let no_size = ("SEALED_SECRETS_KEY_SIZE", "");
+        let controller = ControllerProcess::start_with(&installation, Edition::Ours, &[], &[no_size]).await;
+        Self { cluster, installation, controller: controller.unwrap() }
     }
 
     pub(crate) fn namespace(&self) -> &str {
@@ -57,12 +66,12 @@ impl Scene {
         Api::namespaced_with(self.cluster.client(), self.namespace(), &kind)
     }
 
-    /// A SealedSecret of this Secret, sealed by the original's kubeseal for this controller.
+    /// Seals this Secret with the original's kubeseal for this controller.
     pub(crate) async fn seal(&self, secret: &Value) -> Value {
         seal_with(&self.controller.certificate().await.unwrap(), secret)
     }
 
-    /// The deprecated form of a Secret with one item: the whole of it in one ciphertext.
+    /// The deprecated format of a Secret with one item: a single ciphertext.
     pub(crate) async fn seal_v1(&self, secret: &Value) -> Value {
         let certificate = self.controller.certificate().await.unwrap();
         let certificate = SealingCertificate::from_pem(certificate.as_bytes()).unwrap();
@@ -92,14 +101,14 @@ impl Scene {
 
     pub(crate) async fn create(&self, sealed: &Value) -> DynamicObject {
         let object = serde_json::from_value(sealed.clone()).unwrap();
-        self.sealed_secrets().create(&PostParams::default(), &object).await.unwrap()
+        created(&self.sealed_secrets(), &object).await
     }
 
     pub(crate) async fn seal_and_create(&self, secret: &Value) -> DynamicObject {
         self.create(&self.seal(secret).await).await
     }
 
-    /// A SealedSecret with one item, which is the canary, once it is synced.
+    /// A synced SealedSecret with one item, the canary.
     pub(crate) async fn opened(&self, name: &str) -> DynamicObject {
         self.seal_and_create(&self.secret(name, "password", CANARY)).await;
         self.until_synced(name, "True").await;
@@ -110,7 +119,7 @@ impl Scene {
         self.sealed_secrets().patch(name, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
     }
 
-    /// Lets nobody create a Secret any more.
+    /// Sets a quota under which no more Secrets can be created.
     pub(crate) async fn fill_quota(&self) {
         let quotas: Api<ResourceQuota> = Api::namespaced(self.cluster.client(), self.namespace());
         let full = json!({"secrets": "1"});
@@ -118,7 +127,7 @@ impl Scene {
             "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": {"hard": full}
         });
         quotas.create(&PostParams::default(), &serde_json::from_value(quota).unwrap()).await.unwrap();
-        // Otherwise the controller manager counts, and this one does not.
+        // The controller manager would count; this one does not.
         let status = Patch::Merge(json!({"status": {"hard": full, "used": full}}));
         quotas.patch_status("full", &PatchParams::default(), &status).await.unwrap();
         let refused = async || {
@@ -127,7 +136,7 @@ impl Scene {
             if answer.is_ok() {
                 self.secrets().delete("probe", &DeleteParams::default()).await.unwrap();
             }
-            // Until its numbers are known it refuses in other words.
+            // Until the numbers are known, the error has another text.
             let is_full = |status: &kube::core::Status| status.message.contains("exceeded quota");
             matches!(&answer, Err(kube::Error::Api(status)) if is_full(status)).then_some(())
         };
@@ -147,7 +156,18 @@ impl Scene {
         until(&what, PATIENCE, found).await.unwrap()
     }
 
-    /// Waits until the Secret exists and this is true of it.
+    /// Requests a new key once, by signal, and returns its certificate when that is served.
+    pub(crate) async fn new_key(&mut self) -> String {
+        let old = self.controller.certificate().await.unwrap();
+        let made = SealingCertificate::from_pem(old.as_bytes()).unwrap().not_before();
+        // A key that was created in this second would satisfy the request.
+        until_later_than(made).await;
+        self.controller.process().signal("USR1").unwrap();
+        let renewed = async || self.controller.certificate().await.ok().filter(|served| *served != old);
+        until("another key leads", PATIENCE, renewed).await.unwrap()
+    }
+
+    /// Waits until the Secret exists and satisfies this predicate.
     pub(crate) async fn until_secret(
         &self,
         name: &str,
@@ -159,7 +179,7 @@ impl Scene {
         until(&what, PATIENCE, found).await.unwrap()
     }
 
-    /// Waits until there is an event of this reason about the object, and returns its message.
+    /// Waits for an event of this reason about the object, and returns its message.
     pub(crate) async fn until_event(&self, name: &str, reason: &str) -> String {
         let events: Api<Event> = Api::namespaced(self.cluster.client(), self.namespace());
         let about = ListParams::default().fields(&format!("involvedObject.name={name},reason={reason}"));
@@ -193,10 +213,18 @@ pub(crate) fn item(secret: &Secret, key: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&value.0).into_owned())
 }
 
-/// Whether the controlling owner of the Secret is this object.
+/// Returns true if the controlling owner of the Secret is this object.
 pub(crate) fn is_owned_by(secret: &Secret, sealed: &DynamicObject) -> bool {
     let owners = secret.owner_references();
     owners.len() == 1
         && Some(&owners[0].uid) == sealed.metadata.uid.as_ref()
         && owners[0].controller == Some(true)
+}
+
+/// Creates an object of a new name. The client repeats a request whose answer was late, and then finds its own object.
+pub(crate) async fn created(api: &Api<DynamicObject>, object: &DynamicObject) -> DynamicObject {
+    match api.create(&PostParams::default(), object).await {
+        Err(kube::Error::Api(answer)) if answer.code == 409 => api.get(&object.name_any()).await.unwrap(),
+        answer => answer.unwrap(),
+    }
 }

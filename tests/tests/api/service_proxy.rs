@@ -1,4 +1,4 @@
-//! The controller behind the API server's service proxy: its clients, connections that are kept, and replicas that stop.
+//! The controller behind the API server's service proxy: clients, keep-alive connections, and replicas that stop.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -21,7 +21,7 @@ use crate::support::PATIENCE;
 
 const SERVICE: &str = "sealed-secrets-controller";
 
-/// A client that repeats nothing: each failure is seen.
+/// A client without retries, so that each failure is visible.
 async fn client(scene: &Scene) -> Client {
     let file = Kubeconfig::read_from(scene.cluster.kubeconfig()).unwrap();
     let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
@@ -35,7 +35,7 @@ fn proxied(scene: &Scene, method: &str, path: &str) -> http::request::Builder {
     Request::builder().method(method).uri(path)
 }
 
-/// The status of a request that claims to be forwarded for somebody, as a proxy sends it to the controller itself.
+/// The status of a request with `X-Forwarded-For`, as a proxy sends it to the controller.
 async fn forwarded(controller: SocketAddr, whom: &str) -> String {
     let mut stream = TcpStream::connect(controller).await.unwrap();
     let request = format!("POST /v1/verify HTTP/1.0\r\nX-Forwarded-For: {whom}\r\nContent-Length: 0\r\n\r\n");
@@ -48,7 +48,7 @@ async fn forwarded(controller: SocketAddr, whom: &str) -> String {
 #[tokio::test]
 async fn clients_behind_the_api_server_have_a_rate_each_whatever_they_write() {
     let scene = Scene::set().await;
-    let known = async || scene.controller.log().contains("counted for their clients").then_some(());
+    let known = async || scene.controller.log().contains("forwards are counted by client").then_some(());
     until("the API server has given its address", PATIENCE, known).await.unwrap();
     let client = client(&scene).await;
     let turned_away = async || {
@@ -76,7 +76,7 @@ async fn a_client_that_is_turned_away_breaks_no_connection_of_the_api_server() {
     }
 }
 
-/// Lets the Service lead to these, and to nobody else.
+/// Makes the Service lead to these replicas only.
 async fn publish(scene: &Scene, replicas: &[SocketAddr]) {
     let endpoints: Api<Endpoints> = Api::namespaced(scene.cluster.client(), scene.namespace());
     let mut published = endpoints.get(SERVICE).await.unwrap();
@@ -122,7 +122,7 @@ async fn no_fetch_of_the_certificate_fails_while_one_of_two_replicas_stops() {
             answer.is_ok_and(|answer| answer.status == 503).then_some(())
         };
         until("the replica that stops is not ready", PATIENCE, unready).await.unwrap();
-        // As long as kubelet and endpoints take.
+        // The delay of kubelet and endpoints controller.
         tokio::time::sleep(Duration::from_secs(1)).await;
         publish(&scene, &both[1..]).await;
         some(50).await.unwrap();

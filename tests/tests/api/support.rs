@@ -1,9 +1,10 @@
-//! What several test files need.
+//! Helpers for several test files.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
@@ -12,11 +13,16 @@ use kube::core::{ApiResource, GroupVersionKind};
 use sealed_secrets_tests::{Cluster, Tool, objects_of, until, until_served, workspace};
 use serde_json::{Value, json};
 
-/// Longer than anything should take on a busy machine, the minute included in which a controller doubts what a watch that has
-/// failed may have missed.
+/// A generous timeout for a busy machine; includes the minute after which a controller resynchronizes a failed watch.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 
-/// The manifest of a Secret with one item, as a person would write it.
+/// Waits until the time is later than `moment` in whole seconds, and returns it.
+pub(crate) async fn until_later_than(moment: Timestamp) -> Timestamp {
+    let later = async || Some(Timestamp::now()).filter(|now| now.as_second() > moment.as_second());
+    until("a second has passed", PATIENCE, later).await.unwrap()
+}
+
+/// The manifest of a Secret with one item, as a user would write it.
 pub(crate) fn secret(namespace: &str, name: &str, key: &str, value: &str) -> String {
     json!({
         "apiVersion": "v1",
@@ -27,7 +33,7 @@ pub(crate) fn secret(namespace: &str, name: &str, key: &str, value: &str) -> Str
     .to_string()
 }
 
-/// Server-side applies the SealedSecret that a kubeseal printed as JSON.
+/// Server-side applies the SealedSecret that kubeseal printed as JSON.
 pub(crate) async fn apply_sealed(cluster: &Cluster, sealed: &str) {
     let sealed: Value = serde_json::from_str(sealed).expect("kubeseal prints JSON");
     let text = |path: &str| sealed.pointer(path).and_then(Value::as_str).expect(path).to_owned();
@@ -59,7 +65,7 @@ pub(crate) async fn until_secret(
     until(&what, PATIENCE, found).await.unwrap()
 }
 
-/// Installs a CRD as `kubectl replace` does, so that nothing of another schema stays, and waits until it serves.
+/// Installs a CRD as `kubectl replace` does, so that no field of another schema remains, and waits until it is served.
 pub(crate) async fn install_crd(cluster: &Cluster, yaml: &str) {
     let crd: Value = serde_saphyr::from_str(yaml).unwrap();
     let crds: Api<CustomResourceDefinition> = Api::all(cluster.client());
@@ -77,8 +83,8 @@ pub(crate) async fn install_crd(cluster: &Cluster, yaml: &str) {
     until_served(&cluster.client(), &name).await.unwrap();
 }
 
-/// What kustomize makes of an overlay that somebody keeps elsewhere: of this folder of the repository, with these further lines, in
-/// which `REPOSITORY` is the way to it.
+/// Builds an overlay outside of the repository with kustomize: based on this folder of the repository, with these further lines,
+/// in which `REPOSITORY` is the path of the repository.
 pub(crate) fn overlay(folder: &str, further: &str) -> Vec<Value> {
     let elsewhere = tempfile::tempdir().unwrap();
     let here = fs::canonicalize(elsewhere.path()).unwrap();

@@ -1,4 +1,4 @@
-//! SealedSecrets that cannot be read any more: what people see of it, and what follows when they can be again.
+//! SealedSecrets that cannot be parsed any more: the visible effects, and the recovery.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
@@ -11,7 +11,7 @@ use crate::support::PATIENCE;
 const KIND: &str = "sealedsecrets.bitnami.com";
 const FAILING: &str = r#"sealed_secrets_controller_watches_failing{resource="sealedsecrets"} "#;
 
-/// Waits until `/readyz` answers this and the metrics say whether a watch fails.
+/// Waits until `/readyz` returns this status and the metrics show whether a watch fails.
 async fn until_told(controller: &ControllerProcess, status: u16) {
     let told = async || {
         let answer = controller.get("/readyz").await.ok()?;
@@ -20,7 +20,7 @@ async fn until_told(controller: &ControllerProcess, status: u16) {
         (answer.status == status && (failing == "0") == (status == 200)).then_some(answer.body)
     };
     let body = until(&format!("readyz answers {status}"), PATIENCE, told).await.unwrap();
-    assert_eq!(body.contains("the CRD or the right is missing"), status == 503, "{body}");
+    assert_eq!(body.contains("the CRD or the permission is missing"), status == 503, "{body}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What becomes of a Secret: both controllers decide the same where nothing is told in docs/differences.md.
+//! Decisions about Secrets: both controllers agree unless docs/differences.md documents a difference.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ async fn scene_of(edition: Edition) -> Scene {
     Scene { cluster, installation, controller }
 }
 
-/// A Secret that is there before, with an item, a label and these annotations of its own.
+/// Creates an existing Secret with an item, a label and these annotations of its own.
 async fn plant(scene: &Scene, name: &str, annotations: &[&str]) {
     let mut secret = scene.secret(name, "theirs", "x");
     secret["metadata"]["labels"] = json!({"theirs": "x"});
@@ -31,7 +31,7 @@ async fn plant(scene: &Scene, name: &str, annotations: &[&str]) {
     scene.secrets().create(&PostParams::default(), &secret).await.unwrap();
 }
 
-/// A Secret with everything that a template can say.
+/// A Secret with every field that a template can set.
 fn full(scene: &Scene, name: &str) -> Value {
     let mut secret = scene.secret(name, "password", "ours");
     secret["metadata"]["labels"] = json!({"ours": "y"});
@@ -39,7 +39,7 @@ fn full(scene: &Scene, name: &str) -> Value {
     secret
 }
 
-/// What of a Secret is not of its place and time.
+/// The parts of a Secret that do not depend on namespace and time.
 fn shape(secret: &Secret) -> Value {
     let owners: Vec<Value> = secret
         .owner_references()
@@ -54,7 +54,7 @@ fn shape(secret: &Secret) -> Value {
     })
 }
 
-/// By object: whether it is synced, the first line of its message, and what its Secret is in the end.
+/// By object: the condition Synced, the first line of its message, and the final Secret.
 type Outcomes = BTreeMap<String, (String, String, Option<Value>)>;
 
 async fn outcomes(scene: &Scene, expected: &[(&str, &str)]) -> Outcomes {
@@ -112,7 +112,7 @@ async fn first_decisions(edition: Edition) -> Outcomes {
         ("garbled", "False"),
     ];
     let mut outcomes = outcomes(&scene, &expected).await;
-    // Upstream calls this one unsynced when it looks a second time; the Secret is the same.
+    // Upstream reports this object as unsynced when it processes it again; the Secret is the same.
     let secret = scene.until_secret("unowned", "is there", |_| true).await;
     outcomes.insert("unowned".to_owned(), (String::new(), String::new(), Some(shape(&secret))));
     outcomes
@@ -127,7 +127,7 @@ async fn what_becomes_of_a_new_object_is_the_same_with_both_controllers() {
     assert_eq!(ours["v1"].2.as_ref().unwrap()["data"], json!({"password": "b3Vycw=="}));
 }
 
-/// Objects that are open, and then change.
+/// Decisions about decrypted objects that change.
 async fn later_decisions(edition: Edition) -> Outcomes {
     let scene = scene_of(edition).await;
     for name in ["relabelled", "fewer-items", "immutable"] {
@@ -143,7 +143,7 @@ async fn later_decisions(edition: Edition) -> Outcomes {
     scene.merge("immutable", &json!({"spec": {"encryptedData": {"second": null}}})).await;
     let mut outcomes =
         outcomes(&scene, &[("relabelled", "True"), ("fewer-items", "True"), ("immutable", "False")]).await;
-    // The sentence is ours; what it says is the same.
+    // The sentence differs, its meaning does not.
     if let Some(outcome) = outcomes.get_mut("immutable") {
         assert!(outcome.1.contains("immutable"), "{}", outcome.1);
         outcome.1.clear();

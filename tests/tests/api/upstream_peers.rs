@@ -1,4 +1,4 @@
-//! The original's programs with each other: when these fail, the ground is wrong, not our programs.
+//! The original's programs with each other: a failure here is a failure of the environment, not of our programs.
 
 use sealed_secrets_tests::{Cluster, Edition, Kubeseal};
 

@@ -1,12 +1,9 @@
-//! What is counted and said of the keys that SealedSecrets need.
-
-use std::process::Command;
+//! Counts and conditions of the keys that SealedSecrets need.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Event;
 use kube::api::{DeleteParams, DynamicObject, ListParams};
 use kube::{Api, ResourceExt as _};
-use sealed_secrets_core::crypto::SealingCertificate;
 use sealed_secrets_tests::{Edition, until};
 use serde_json::{Value, json};
 
@@ -36,7 +33,7 @@ async fn numbers(scene: &Scene, metric: &str) -> Vec<u64> {
     numbers
 }
 
-/// Waits until the keys of the ring open so many items, fewest first, and so many are not on the primary.
+/// Waits until the keys of the ring decrypt so many items, fewest first, and so many are not sealed with the primary.
 async fn until_items(scene: &Scene, of_keys: &[u64], stale: u64) {
     let found = async || {
         let counted = numbers(scene, "key_items{").await == of_keys;
@@ -60,28 +57,14 @@ async fn until_condition(scene: &Scene, name: &str, type_: &str, holds: bool) ->
     until(&format!("{type_} of {name} is there: {holds}"), PATIENCE, found).await.unwrap()
 }
 
-/// Asks once for a new key, and returns when its certificate is served.
-async fn rotate(scene: &mut Scene) {
-    let old = scene.controller.certificate().await.unwrap();
-    let made = SealingCertificate::from_pem(old.as_bytes()).unwrap().not_before();
-    // A key of this very second would be new enough.
-    let later = async || (Timestamp::now().as_second() > made.as_second()).then_some(());
-    until("the key is older than a second", PATIENCE, later).await.unwrap();
-    let process = scene.controller.process().id().to_string();
-    assert!(Command::new("kill").args(["-USR1", &process]).status().unwrap().success());
-    let renewed = async || scene.controller.certificate().await.ok().filter(|served| *served != old);
-    until("another key leads", PATIENCE, renewed).await.unwrap();
-}
-
-/// Seals the items anew with the certificate that is served now.
+/// Seals the items again with the current certificate.
 async fn re_encrypt(scene: &Scene, secret: &Value) {
     let sealed = scene.seal(secret).await;
     let name = secret["metadata"]["name"].as_str().unwrap();
     scene.merge(name, &json!({"spec": {"encryptedData": sealed["spec"]["encryptedData"]}})).await;
 }
 
-/// How often something was told about the object. An event is written beside the status, so the
-/// first may come after it.
+/// The number of events about the object. An event is emitted in parallel with the status update, so it may arrive first or last.
 async fn events(scene: &Scene, name: &str) -> i32 {
     let events: Api<Event> = Api::namespaced(scene.cluster.client(), scene.namespace());
     let about = ListParams::default().fields(&format!("involvedObject.name={name}"));
@@ -102,7 +85,7 @@ async fn after_a_rotation_objects_are_stale_until_they_are_re_encrypted_and_the_
     assert!(condition(&scene.sealed_secrets().get("db").await.unwrap(), "Stale").is_none());
     until_told_once(&scene, "db").await;
 
-    rotate(&mut scene).await;
+    scene.new_key().await;
     let stale = until_condition(&scene, "db", "Stale", true).await;
     let said = condition(&stale, "Stale").unwrap();
     let message = said["message"].as_str().unwrap();
@@ -128,7 +111,7 @@ async fn after_a_rotation_objects_are_stale_until_they_are_re_encrypted_and_the_
 async fn a_restarted_controller_knows_the_items_of_each_key_without_opening_or_writing() {
     let mut scene = Scene::set().await;
     opened(&scene, &three_items(&scene, "db")).await;
-    rotate(&mut scene).await;
+    scene.new_key().await;
     opened(&scene, &scene.secret("later", "password", CANARY)).await;
     let before = until_condition(&scene, "db", "Stale", true).await;
     scene.controller.stop().await.unwrap();
@@ -145,7 +128,7 @@ async fn what_became_stale_while_no_controller_ran_is_told_with_one_write_and_wi
     opened(&scene, &three_items(&scene, "db")).await;
     until_told_once(&scene, "db").await;
     scene.controller.stop().await.unwrap();
-    // A moment ahead: the key that is there may be of this very second.
+    // Slightly in the future: the existing key may be of this very second.
     let soon = Timestamp::now() + SignedDuration::from_secs(1);
     let cutoff = soon.strftime("--key-cutoff-time=%a, %d %b %Y %H:%M:%S +0000").to_string();
     scene.controller = scene.installation.start(Edition::Ours, &[&cutoff]).await.unwrap();

@@ -1,4 +1,4 @@
-//! A key leaves only when this very process has opened every item of the cluster with the others.
+//! A key is retired only after this process has decrypted every item of the cluster with the other keys.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
@@ -13,7 +13,7 @@ use crate::key_scene::{KeyScene, LABEL, SMALL, condition, key_secret};
 use crate::scene::CANARY;
 use crate::support::PATIENCE;
 
-/// Two keys in a cluster of their own, and an object `db` that is sealed to the first. Returns the keys' names.
+/// Two keys in a cluster of their own, and an object `db` sealed with the first. Returns the keys' names.
 async fn object_on_the_first_of_two_keys() -> (KeyScene, [String; 2]) {
     let cluster = Cluster::own().await.unwrap();
     let installation = cluster.install("kube-system", Reach::WholeCluster).await.unwrap();
@@ -32,7 +32,7 @@ async fn seal(scene: &KeyScene, name: &str) {
     scene.0.until_synced(name, "True").await;
 }
 
-/// Waits until the policy tells that something is in the way, in these words.
+/// Waits until the policy reports a blocker with these words.
 pub(crate) async fn until_blocked(scene: &KeyScene, words: &str) {
     let told = |status: &_| {
         let (_, reason, message) = condition(status, "Rotating");
@@ -69,7 +69,7 @@ async fn a_key_retires_when_nothing_needs_it_and_every_item_opens() {
     scene.0.until_synced("db", "True").await;
 }
 
-/// Makes believe that it has been so for years.
+/// Backdates an annotation by years.
 async fn since_long(scene: &KeyScene, key: &str, annotation: &str) {
     let change = json!({"metadata": {"annotations": {annotation: "2020-01-01T00:00:00Z"}}});
     scene.secrets().patch(key, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();

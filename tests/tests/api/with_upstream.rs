@@ -1,4 +1,4 @@
-//! Ours and the original side by side: what one seals the other opens, and each starts on the other's keys.
+//! Ours and the original side by side: each decrypts SealedSecrets of the other, and starts with the other's keys.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -11,7 +11,7 @@ use crate::support::{apply_sealed, secret, until_secret};
 const SCOPES: [&str; 3] = ["strict", "namespace-wide", "cluster-wide"];
 const BOTH: [Edition; 2] = [Edition::Ours, Edition::Upstream];
 
-/// Seals one Secret per scope with the kubeseal of `edition` and waits until `controller` has opened them all.
+/// Seals one Secret per scope with the kubeseal of `edition` and waits until `controller` has decrypted them all.
 async fn seal_and_open_all_scopes(
     cluster: &Cluster,
     installation: &Installation,
@@ -58,7 +58,7 @@ async fn take_over(first: Edition, second: Edition) {
     assert_eq!(key_secrets(&cluster, installation.namespace()).await.len(), 1, "no further key was made");
 }
 
-/// Changes the spec of a SealedSecret in a way that its Secret shows.
+/// Changes the spec of a SealedSecret so that its Secret changes, too.
 async fn touch(cluster: &Cluster, namespace: &str, name: &str) {
     let kind = GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret");
     let kind = ApiResource::from_gvk(&kind);

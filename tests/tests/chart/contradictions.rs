@@ -1,10 +1,10 @@
-//! Values that are refused, with their path and the reason.
+//! Values that the chart refuses, with their path and the reason.
 
 use crate::support::template;
 
-/// Values, and what Helm must say of them.
+/// Values with Helm's expected error.
 const REFUSED: &[(&str, &str)] = &[
-    // Names that nobody reads.
+    // Unknown names.
     ("replicas: 2", "additional properties 'replicas' not allowed"),
     ("image: {name: x}", "at '/image': additional properties 'name' not allowed"),
     ("service: {ports: 80}", "at '/service': additional properties 'ports' not allowed"),
@@ -29,7 +29,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("podSecurityContext: {fsGrp: 1}", "at '/podSecurityContext': additional properties 'fsGrp' not allowed"),
     ("updateStrategy: {typo: x}", "at '/updateStrategy': additional properties 'typo' not allowed"),
-    // Left empty.
+    // Empty values.
     ("image:", "at '': missing property 'image'"),
     ("rbac:", "at '': missing property 'rbac'"),
     ("image: {repository: }", "at '/image': missing property 'repository'"),
@@ -51,7 +51,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("hostUsers: never", "at '/hostUsers': got string, want"),
     ("crds: {rotation: \"no\"}", "at '/crds/rotation': got string, want boolean"),
     ("rotation: {policy: {suspend: \"yes\"}}", "at '/rotation/policy/suspend': got string, want boolean"),
-    // Forms.
+    // Formats.
     ("kubeVersion: latest", "at '/kubeVersion': 'latest' does not match pattern"),
     (
         "rotation: {policy: {rotation: {every: 30x}}}",
@@ -83,31 +83,31 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "pdb: {create: true, minAvailable: 1}",
-        "pdb.minAvailable: 1 of 1 replicas would let nobody drain a node",
+        "pdb.minAvailable: 1 of 1 replicas would prevent every drain of a node",
     ),
     (
         "pdb: {create: true, minAvailable: 50%}",
-        "pdb.minAvailable: 50% of 1 replicas would let nobody drain a node",
+        "pdb.minAvailable: 50% of 1 replicas would prevent every drain of a node",
     ),
     (
         "replicaCount: 2\npdb: {create: true, minAvailable: 51%}",
-        "pdb.minAvailable: 51% of 2 replicas would let nobody drain a node",
+        "pdb.minAvailable: 51% of 2 replicas would prevent every drain of a node",
     ),
     (
         "replicaCount: 9\npdb: {create: true, minAvailable: 100%}",
-        "pdb.minAvailable: 100% of 9 replicas would let nobody drain a node",
+        "pdb.minAvailable: 100% of 9 replicas would prevent every drain of a node",
     ),
-    ("pdb: {create: true, maxUnavailable: 0%}", "pdb.maxUnavailable: 0% would let nobody drain a node"),
+    ("pdb: {create: true, maxUnavailable: 0%}", "pdb.maxUnavailable: 0% would prevent every drain of a node"),
     ("rbac: {serviceProxier: {subjects: nonsense}}", "rbac.serviceProxier.subjects: must be a list of RBAC"),
     (
         "rbac: {serviceProxier: {subjects: [{kind: Group}]}}",
         "rbac.serviceProxier.subjects: must be a list of",
     ),
-    ("pdb: {create: true, maxUnavailable: 0}", "pdb.maxUnavailable: 0 would let nobody drain a node"),
+    ("pdb: {create: true, maxUnavailable: 0}", "pdb.maxUnavailable: 0 would prevent every drain of a node"),
     ("rbac: {pspEnabled: true}", "rbac.pspEnabled: Kubernetes has had no PodSecurityPolicy since 1.25"),
     (
         "serviceAccount: {create: false}",
-        "serviceAccount.name: with serviceAccount.create=false the rights would go to",
+        "serviceAccount.name: with serviceAccount.create=false the permissions would go to",
     ),
     ("service: {nodePort: 30080}", "service.nodePort: a Service of type ClusterIP has none"),
     (
@@ -124,6 +124,23 @@ const REFUSED: &[(&str, &str)] = &[
         "networkPolicy.egress.kubeapiCidr, networkPolicy.egress.kubeapiPort: both are needed",
     ),
     ("ingress: {enabled: true, selfSigned: true}", "ingress.selfSigned: has no effect without ingress.tls"),
+    ("leaderElection: {enabled: sometimes}", "at '/leaderElection/enabled': value must be one of"),
+    (
+        "leaderElection: {leaseDuration: 1h}",
+        "at '/leaderElection/leaseDuration': '1h' does not match pattern",
+    ),
+    (
+        "replicaCount: 2\nleaderElection: {leaseDuration: 4s}",
+        "leaderElection.leaseDuration: 4s is not from 5s to 10m",
+    ),
+    (
+        "replicaCount: 2\nleaderElection: {leaseDuration: 10m1s}",
+        "leaderElection.leaseDuration: 10m1s is not from 5s to 10m",
+    ),
+    (
+        "replicaCount: 2\nupdateStrategy: {type: Recreate}",
+        "updateStrategy.type: Recreate would end all replicas before a new one starts",
+    ),
     ("crds: {rotation: false}\nrotation: {policy: {suspend: true}}", "rotation.policy: needs crds.rotation"),
 ];
 
@@ -143,7 +160,7 @@ fn all_contradictions_are_told_at_once() {
     assert_eq!(told, 2, "{}", output.stderr);
 }
 
-/// Budgets that let at least one Pod go, for so many replicas.
+/// Disruption budgets that allow the eviction of at least one Pod, for so many replicas.
 const BUDGETS: [(u32, &str); 5] = [
     (2, "minAvailable: 50%"),
     (3, "minAvailable: 66%"),
@@ -158,5 +175,14 @@ fn a_budget_that_lets_a_pod_go_is_taken() {
         let manifest =
             template(&format!("replicaCount: {replicas}\npdb: {{create: true, {budget}}}")).ok().unwrap();
         assert!(manifest.contains(&format!("  {budget}\n")), "{replicas}: {budget}\n{manifest}");
+    }
+}
+
+#[test]
+fn a_lease_of_five_seconds_to_ten_minutes_is_taken() {
+    for duration in ["5s", "15s", "1m30s", "10m"] {
+        let manifest = template(&format!("replicaCount: 2\nleaderElection: {{leaseDuration: {duration}}}"));
+        let flag = format!("--leader-elect-lease-duration={duration}");
+        assert!(manifest.ok().unwrap().contains(&flag), "{duration}");
     }
 }

@@ -1,4 +1,4 @@
-//! Files that the chart must have inside itself are copies of others.
+//! Files of the chart that must be copies of other files.
 
 use std::fs;
 
@@ -34,7 +34,7 @@ fn chart_and_programs_have_one_version() {
 const POLICY: &str = "    \"rotationPolicy\": ";
 const AFTER_POLICY: &str = "\n  },\n  \"properties\": {";
 
-/// What a CRD's schema says that values can be judged by. A field it does not name is refused, as the API server refuses it.
+/// The keywords of a CRD's schema by which values can be validated. Unknown fields are refused, as by the API server.
 const KEPT: [&str; 9] =
     ["enum", "format", "items", "maxLength", "maximum", "minLength", "minimum", "pattern", "type"];
 

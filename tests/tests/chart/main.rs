@@ -1,4 +1,4 @@
-//! The Helm chart, as far as it can be judged without a cluster.
+//! Tests of the Helm chart without a cluster.
 
 #![cfg(test)]
 

@@ -1,4 +1,4 @@
-//! The table of values in the chart's README is made from values.yaml.
+//! The table of values in the chart's README, generated from values.yaml.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,7 +16,7 @@ fn key(line: &str) -> Option<(usize, &str, &str)> {
     is_key.then(|| (line.len() - text.len(), name, value.trim()))
 }
 
-/// The default as it stands in values.yaml. What takes several lines is the lines below, as far as they are indented more.
+/// The default as written in values.yaml. A default of several lines consists of the lines below that are indented further.
 fn default(value: &str, below: &[&str], indent: usize) -> String {
     let inner = || {
         let lines = below.iter().take_while(|line| line.len() - line.trim_start().len() > indent);
@@ -30,7 +30,7 @@ fn default(value: &str, below: &[&str], indent: usize) -> String {
     }
 }
 
-/// A table for each section. A key counts when a comment stands above it; other keys only hold such keys.
+/// A table for each section. A key is listed if a comment precedes it; other keys only contain such keys.
 fn tables(values: &str) -> String {
     let lines: Vec<_> = values.lines().collect();
     let mut tables = String::new();

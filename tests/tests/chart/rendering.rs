@@ -1,4 +1,4 @@
-//! What the chart makes of values: the whole for none, and for each set in `data/chart/values` what changes.
+//! Rendered manifests of the chart: all of them for the default values, and the differences for each set in `data/chart/values`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use similar::TextDiff;
 
 use crate::support::{CHART, assert_recorded, data, template};
 
-/// From this line on, what follows in an object is a copy of a file that other tests are about.
+/// The line after which an object of this kind is a copy of a file with tests of its own.
 const COPIES: [(&str, &str); 3] = [
     ("kind: CustomResourceDefinition", "spec:"),
     ("kind: PrometheusRule", "spec:"),

@@ -1,15 +1,15 @@
-//! The chart, the kustomize base and the role for one more namespace grant the same.
+//! The chart, the kustomize base and the role for one more namespace grant the same rights.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use sealed_secrets_tests::rights::{Right, grants_to_accounts};
-use sealed_secrets_tests::{objects_of, shipped_manifests, workspace};
+use sealed_secrets_tests::{leader_election_manifests_in, objects_of, shipped_manifests, workspace};
 use serde_json::Value;
 
 use crate::support::template;
 
-/// What roles of this kind grant to accounts.
+/// The rights that roles of this kind grant to service accounts.
 fn rights(objects: &[Value], in_namespace: bool) -> BTreeSet<Right> {
     let grants = grants_to_accounts(objects).into_iter();
     grants.filter(|grant| grant.in_namespace == in_namespace).map(|grant| grant.right).collect()
@@ -43,7 +43,31 @@ fn without_the_rotation_crds_nothing_about_them_is_granted() {
     assert!(all.iter().all(|right| !right.resource.ends_with("sealedsecrets.rs")), "{all:?}");
 }
 
-/// The roles for people, whatever they are called: their rules.
+/// Rights to Leases, where a leader is elected and nowhere else.
+#[test]
+fn an_election_grants_what_the_kustomize_component_grants_and_one_replica_nothing() {
+    let election = rights(&leader_election_manifests_in("kube-system").unwrap(), true);
+    let is_about_leases = |right: &Right| right.resource.starts_with("leases");
+    assert!(election.len() == 5 && election.iter().all(is_about_leases), "{election:?}");
+    let several: BTreeSet<_> = rights(&chart("replicaCount: 2"), true);
+    assert_eq!(several, &rights(&chart(""), true) | &election);
+    for without in ["", "replicaCount: 3\nleaderElection: {enabled: false}"] {
+        assert!(!rights(&chart(without), true).iter().any(is_about_leases), "{without}");
+    }
+}
+
+#[test]
+fn the_lease_that_may_be_changed_is_the_one_of_the_flag() {
+    let objects = chart("replicaCount: 2\nfullnameOverride: sealing");
+    let role = objects.iter().find(|object| object["metadata"]["name"] == "sealing-leader-election").unwrap();
+    assert_eq!(role["rules"][1]["resourceNames"], serde_json::json!(["sealing"]));
+    assert_eq!(role["rules"][0].get("resourceNames"), None);
+    let deployment = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
+    let arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
+    assert!(arguments.contains("--leader-elect-resource-name=sealing"), "{arguments}");
+}
+
+/// The rules of the roles for users, whatever their names.
 fn people(objects: &[Value]) -> Vec<String> {
     let is_theirs = |object: &&Value| {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();

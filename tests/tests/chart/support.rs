@@ -1,11 +1,11 @@
-//! The chart and Helm.
+//! Helm and the files of the chart.
 
 use std::fs;
 use std::path::PathBuf;
 
 use sealed_secrets_tests::{Output, Tool, workspace};
 
-/// Set to anything, it makes the tests write what they would compare with.
+/// The variable that makes the tests write the expected files instead of comparing them.
 const UPDATE: &str = "UPDATE_CHART";
 
 pub(crate) const CHART: &str = "deploy/helm/sealed-secrets";
@@ -18,14 +18,14 @@ pub(crate) fn data() -> PathBuf {
     workspace::root().join("tests/tests/data/chart")
 }
 
-/// What `helm template` says of the chart with these values, named as the original is usually installed.
+/// The output of `helm template` for the chart with these values, under the original's usual release name.
 pub(crate) fn template(values: &str) -> Output {
     let arguments =
         ["template", "sealed-secrets-controller", CHART, "--namespace", "kube-system", "--values", "-"];
     Tool::helm().unwrap().run(&arguments, values).unwrap()
 }
 
-/// The file says exactly this; with `UPDATE_CHART=1` it is made to.
+/// Asserts that the file has exactly this content; with `UPDATE_CHART=1` writes it.
 pub(crate) fn assert_recorded(file: &PathBuf, expected: &str) {
     if std::env::var_os(UPDATE).is_some() {
         return fs::write(file, expected).unwrap();

@@ -12,7 +12,7 @@ fn yaml(name: &str) -> Value {
     serde_saphyr::from_str(&fs::read_to_string(chart().join(name)).unwrap()).unwrap()
 }
 
-/// The paths of all values that are no maps, or empty ones.
+/// The paths of all values that are not maps, or are empty maps.
 fn paths_of_values(prefix: &str, value: &Value, paths: &mut BTreeSet<String>) {
     match value.as_object().filter(|fields| !fields.is_empty()) {
         Some(fields) => {
@@ -24,7 +24,7 @@ fn paths_of_values(prefix: &str, value: &Value, paths: &mut BTreeSet<String>) {
     }
 }
 
-/// The paths that the schema knows, as far down as it names fields.
+/// The paths of the schema, down to the deepest named fields.
 fn paths_of_schema(prefix: &str, schema: &Value, root: &Value, paths: &mut BTreeSet<String>) {
     let schema = match schema["$ref"].as_str() {
         Some(reference) => root.pointer(reference.trim_start_matches('#')).unwrap(),
@@ -40,7 +40,8 @@ fn paths_of_schema(prefix: &str, schema: &Value, root: &Value, paths: &mut BTree
     }
 }
 
-/// What the schema takes and values.yaml does not show: what Helm and parent charts set, and fields of Kubernetes that few need.
+/// Values that the schema accepts and values.yaml does not show: values of Helm and parent charts, and rarely used fields of
+/// Kubernetes.
 const NOT_SHOWN: [&str; 6] = [
     "enabled",
     "global",
@@ -50,7 +51,7 @@ const NOT_SHOWN: [&str; 6] = [
     "startupProbe.terminationGracePeriodSeconds",
 ];
 
-/// Objects of Kubernetes of which values.yaml shows what is set, and the schema names every field.
+/// Kubernetes objects of which values.yaml shows only the fields that it sets, while the schema names all.
 const OF_KUBERNETES: [&str; 4] =
     ["containerSecurityContext.", "podSecurityContext.", "rotation.policy.", "updateStrategy."];
 
@@ -117,7 +118,7 @@ fn a_copy_of_the_originals_values_renders() {
     assert!(manifest.contains("image: docker.io/bitnami/sealed-secrets-controller:0.38.4\n"), "{manifest}");
 }
 
-/// Fields of Kubernetes that an empty value takes away, whatever the default is.
+/// Returns true for fields of Kubernetes that an empty value removes, whatever the default is.
 fn is_taken_away(pointer: &str) -> bool {
     let objects = [
         "containerSecurityContext/",
@@ -141,7 +142,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// The pointers to all values, maps before what is in them.
+/// The pointers to all values, maps before their content.
 fn pointers(prefix: &str, value: &Value, all: &mut Vec<String>) {
     for (name, value) in value.as_object().into_iter().flatten() {
         all.push(format!("{prefix}/{name}"));
@@ -171,7 +172,7 @@ fn a_value_that_is_needed_may_not_be_left_empty() {
     }
 }
 
-/// Everything that is off by default, on.
+/// Values that enable everything that is off by default.
 fn everything_on() -> Value {
     json!({
         "ingress": {"enabled": true, "tls": true},

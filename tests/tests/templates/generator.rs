@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;
 
-/// What an expression gives, as far as the generator cares.
+/// The kind of an expression's result, as far as the generator distinguishes it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Kind {
     Text,
@@ -17,7 +17,7 @@ enum Kind {
     Dict,
     /// A constant pattern for the regex functions.
     Pattern,
-    /// Text that is valid UTF-8 for certain.
+    /// Text that is certainly valid UTF-8.
     Plain,
     Any,
 }

@@ -1,4 +1,4 @@
-//! Our template engine and Go's, side by side: the recorded cases and thousands of generated ones, compared byte for byte.
+//! Our template engine compared with Go's: the recorded cases and thousands of generated ones, byte for byte.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
@@ -39,12 +39,12 @@ fn ours(template: &str, data: &Data) -> Result<Vec<u8>, TemplateError> {
         .map(|output| output.to_vec())
 }
 
-/// Go would take all of the machine's memory or time for it.
+/// Returns true if Go would exhaust the machine's memory or time.
 fn exceeds_the_budget(template: &str, data: &Data) -> bool {
     ours(template, data).is_err_and(|error| error.class == Class::Budget)
 }
 
-/// Go prints pointers inside of lists as addresses, in hexadecimal or decimal digits.
+/// Returns true for pointers inside of lists, which Go prints as addresses, in hexadecimal or decimal digits.
 fn shows_an_address(output: &[u8]) -> bool {
     let text = String::from_utf8_lossy(output).to_lowercase();
     let hex_after = |start: &str| start.chars().take_while(char::is_ascii_hexdigit).count();
@@ -53,14 +53,14 @@ fn shows_an_address(output: &[u8]) -> bool {
     in_hex || numbers.any(|digits| (12..=15).contains(&digits.len()))
 }
 
-/// Go's lists have spare room behind their last element, as much as its runtime likes, and there `slice` reaches into it; ours
-/// ends where the list ends.
+/// Returns true if `slice` reaches into the spare capacity of a Go list, which depends on Go's runtime; ours ends at the length
+/// of the list.
 fn reaches_spare_room(ours: &Result<Vec<u8>, TemplateError>, go: &Answer) -> bool {
     let out_of_range = "failed in function slice: out of range";
     go.ok && ours.as_ref().is_err_and(|error| error.to_string().ends_with(out_of_range))
 }
 
-/// Says how the two answers differ, if they do. That both fail is enough: error texts are our own.
+/// Describes the difference of the two answers, if any. Two failures are equal: error texts are our own.
 fn difference(template: &str, data: &Data, go: &Answer) -> Option<String> {
     if shows_an_address(&go.output) {
         return None;
@@ -84,7 +84,7 @@ fn difference(template: &str, data: &Data, go: &Answer) -> Option<String> {
 #[test]
 fn go_still_answers_the_recorded_cases_as_we_do() {
     let mut oracle = Oracle::start();
-    // These print something random or the time.
+    // These print random values or the time.
     let is_stable = |case: &&Recorded| !case.tpl.contains("ago");
     let differences: Vec<_> = recorded()
         .iter()
@@ -105,7 +105,7 @@ fn go_still_answers_the_recorded_cases_as_we_do() {
 fn generated_templates_give_what_go_gives() {
     let oracle = Mutex::new(Oracle::start());
     let data = context();
-    // Who looks for more asks for more.
+    // The variable sets a higher number for longer runs.
     let number = std::env::var("HARNESS_TEMPLATES").map_or(2500, |number| number.parse().unwrap());
     let config = ProptestConfig {
         cases: number,

@@ -1,4 +1,4 @@
-//! The Go program that knows the right answers.
+//! The Go program that renders the expected results.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};

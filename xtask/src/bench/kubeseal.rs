@@ -1,4 +1,4 @@
-//! `kubeseal --cert` with one Secret: the whole process, from its start to its end.
+//! Measurements of `kubeseal --cert` with one Secret: the whole process, from start to exit.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -18,7 +18,7 @@ const QUIET: Duration = Duration::from_millis(300);
 const SECRET: &str =
     "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: shop}\nstringData: {password: hunter2}\n";
 
-/// Time and peak memory as medians of many runs, both programs taking turns; and the size of the stripped file.
+/// Time and peak memory as medians of many alternating runs of both programs, and the size of the stripped file.
 ///
 /// # Errors
 /// When a program fails.
@@ -32,7 +32,7 @@ pub(crate) fn measure(ours: &Path, upstream: &Path) -> Result<Vec<Row>> {
     Ok(vec![
         row("seal one Secret: time", "ms", time, 0.3),
         row("seal one Secret: peak memory", "MB", memory, 0.3),
-        row("stripped program", "MB", size, 0.25),
+        row("stripped program", "MB", size, 0.3),
     ])
 }
 
@@ -46,7 +46,7 @@ fn row(work: &str, unit: &str, (ours, original): (f64, f64), bar: f64) -> Row {
     }
 }
 
-/// Medians of ours and upstream's.
+/// Medians of our kubeseal and upstream's.
 fn both(
     ours: &Path,
     upstream: &Path,
@@ -61,7 +61,7 @@ fn both(
     Ok((median(our_figures), median(their_figures)))
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
+pub(super) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or_default()
 }
@@ -73,7 +73,7 @@ fn command(program: &Path, secret: &Path) -> Command {
     command
 }
 
-/// Milliseconds.
+/// The time of one run, in milliseconds.
 fn time(program: &Path, secret: &Path) -> Result<f64> {
     let mut command = command(program, secret);
     command.stdout(Stdio::null());
@@ -86,14 +86,14 @@ fn time(program: &Path, secret: &Path) -> Result<f64> {
     Err(Error::Program(format!("{} failed", program.display())))
 }
 
-/// Megabytes. The kernel tells the peak only of a process that lives, and for one that has ended mixes in the memory of its
-/// parent; so the last thing that the program does, writing its output, is held up until the peak was read.
+/// The peak memory of one run, in megabytes. The kernel reports the peak of running processes only, and mixes the parent's memory
+/// into that of an ended one; so the last thing that the program does, writing its output, is blocked until the peak was read.
 fn peak_memory(program: &Path, secret: &Path) -> Result<f64> {
     let (mut reader, writer) = full_socket().map_err(when("create a socket"))?;
     let child = command(program, secret).stdout(Stdio::from(OwnedFd::from(writer))).spawn();
     let mut child = child.map_err(when("start kubeseal"))?;
     let peak = settled_peak(&child)?;
-    // The command, which held our end of the writer, is gone: this ends when the program does.
+    // The command held our end of the writer and is dropped: reading ends when the program exits.
     reader.read_to_end(&mut Vec::new()).map_err(when("read the output"))?;
     child.wait().map_err(when("wait for kubeseal"))?;
     Ok(peak)
@@ -107,7 +107,7 @@ fn full_socket() -> std::io::Result<(UnixStream, UnixStream)> {
     Ok((reader, writer))
 }
 
-/// The peak once it has not moved for a while.
+/// The peak memory, once it has not changed for a while.
 fn settled_peak(child: &Child) -> Result<f64> {
     let (mut peak, mut since) = (0.0, Instant::now());
     while peak == 0.0 || since.elapsed() < QUIET {
@@ -135,6 +135,6 @@ fn megabytes(program: &Path) -> Result<f64> {
     Ok(f64::from(u32::try_from(length).unwrap_or(u32::MAX)) / 1e6)
 }
 
-fn when(action: &'static str) -> impl Fn(std::io::Error) -> Error {
+pub(super) fn when(action: &'static str) -> impl Fn(std::io::Error) -> Error {
     move |source| Error::Io { action: action.into(), source }
 }

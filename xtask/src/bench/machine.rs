@@ -1,24 +1,24 @@
-//! What the figures were measured on.
+//! A description of the machine on which the figures were measured.
 
 use std::fs;
 
-/// Processor, cores and kernel in one paragraph; no names of hosts.
+/// Processor, cores and kernel in one paragraph, without a host name.
 pub(crate) fn description() -> String {
     let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let model = field(&processors, "model name").unwrap_or("unknown processor");
     let wide = if has_ifma(&processors) { "with" } else { "without" };
-    // What follows the version is the name of a build.
+    // The version is followed by the name of a build.
     let version = kernel.trim().split('-').next().unwrap_or_default();
     format!("{model} ({wide} AVX-512 IFMA), {} cores, Linux {version}.\n", cores())
 }
 
-/// Whether the processor has what makes the bars higher.
+/// Returns true if the processor has the instructions for which the stricter limits apply.
 pub(crate) fn is_wide() -> bool {
     fs::read_to_string("/proc/cpuinfo").is_ok_and(|processors| has_ifma(&processors))
 }
 
-/// Processors that this process may use.
+/// The number of processors that this process may use.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

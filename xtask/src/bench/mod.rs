@@ -1,7 +1,8 @@
-//! How fast, against the original in the same run.
+//! `cargo xtask bench`: performance, compared with the original in the same run.
 
 mod controller;
 mod kubeseal;
+mod kubeseal_repository;
 mod machine;
 mod page;
 mod table;
@@ -19,13 +20,13 @@ use crate::test::step;
 /// Measure against the original, and print a table of ratios
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// What to measure
+    /// The subject of the measurements
     #[arg(default_value = "controller")]
     what: Subject,
     /// `SealedSecrets` of two items in the cluster; of more than 1000 only the first sync and its memory are measured
     #[arg(long, default_value_t = 1000)]
     objects: usize,
-    /// Only a glance: few objects, no rate of the original as shipped, few keys
+    /// Quick estimate: few objects, no rate of the original as shipped, few keys
     #[arg(long)]
     quick: bool,
     /// Put the table into docs/benchmarks.md
@@ -37,7 +38,7 @@ pub(crate) struct Arguments {
 enum Subject {
     /// First sync, restart, many keys, memory, latency
     Controller,
-    /// Time, memory and size of sealing one Secret without a cluster
+    /// Time, memory and size of sealing one Secret, and time for a repository of many files, without a cluster
     Kubeseal,
 }
 
@@ -68,17 +69,16 @@ async fn measure(arguments: &Arguments, programs: &ControlPlanePrograms) -> Resu
         }
         Subject::Kubeseal => {
             let mut table = table::Table::default();
-            table.add_all(kubeseal::measure(
-                &workspace::released_program("kubeseal")?,
-                &UpstreamPrograms::prepare()?.kubeseal,
-            )?);
+            let kubeseal = workspace::released_program("kubeseal")?;
+            table.add_all(kubeseal::measure(&kubeseal, &UpstreamPrograms::prepare()?.kubeseal)?);
+            table.add_all(kubeseal_repository::measure(&kubeseal)?);
             Ok(table)
         }
     }
 }
 
 impl Arguments {
-    /// Where the page has this table.
+    /// The name of the table's section on the page.
     fn section(&self) -> &'static str {
         match self.what {
             Subject::Controller if self.objects > controller::SMALL => "controller, many objects",
@@ -89,7 +89,7 @@ impl Arguments {
 }
 
 impl Subject {
-    /// What Cargo calls the program.
+    /// The package that Cargo builds.
     fn package(self) -> &'static str {
         match self {
             Self::Controller => "sealed-secrets-controller",
@@ -98,8 +98,8 @@ impl Subject {
     }
 }
 
-/// An optimized build of this program measures an optimized one. Each is built alone, as it is shipped: built together, both
-/// would have the features of either.
+/// Builds this program and the measured one with optimization, then measures. Each is built alone, as for a release: built
+/// together, both would have the features of either.
 async fn measure_optimized(subject: Subject) -> Result<ExitCode> {
     println!("Building optimized programs (some minutes the first time)");
     for package in ["xtask", subject.package()] {

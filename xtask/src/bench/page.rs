@@ -1,13 +1,13 @@
-//! docs/benchmarks.md: text by people, tables by this program.
+//! The page docs/benchmarks.md, with text by people and tables by this program.
 
 use std::fs;
 
 use sealed_secrets_tests::{Error, Result, workspace};
 
-/// Puts `section` between the marks that are named like the subject.
+/// Replaces the text between the markers of the subject by `section`.
 ///
 /// # Errors
-/// When the page is not there or has no such marks.
+/// When the page does not exist or has no such markers.
 pub(crate) fn replace(subject: &str, section: &str) -> Result<()> {
     let file = workspace::root().join("docs").join("benchmarks.md");
     let io = |action: &str| {

@@ -1,13 +1,13 @@
-//! Figures beside their bars.
+//! The table of results, each with its limit.
 
 use std::fmt;
 
-/// What a figure must be.
+/// The limit of a result.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Bar {
     AtLeast(f64),
     AtMost(f64),
-    /// Told for scale.
+    /// No limit; the figure is for information.
     None,
 }
 
@@ -17,12 +17,12 @@ pub(crate) struct Row {
     pub(crate) work: String,
     pub(crate) ours: String,
     pub(crate) original: String,
-    /// What is compared with the bar, and its unit (`x` for a ratio).
+    /// The figure that is compared with the limit, and its unit (`x` for a ratio).
     pub(crate) figure: Option<(f64, &'static str)>,
     pub(crate) bar: Option<Bar>,
 }
 
-/// Rows in the order in which they were measured.
+/// The rows of the table, in the order of the measurements.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table(Vec<Row>);
 
@@ -38,7 +38,7 @@ impl Table {
         }
     }
 
-    /// Whether every figure is what its bar says.
+    /// Returns true if every figure is within its limit.
     pub(crate) fn all_reached(&self) -> bool {
         self.0.iter().all(|row| row.verdict() != Some(false))
     }
@@ -81,7 +81,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// Two digits after the point where that says something.
+/// Formats a figure, with two decimals where they are significant.
 fn number(figure: f64, unit: &str) -> String {
     let space = if unit.is_empty() || unit == "x" { "" } else { " " };
     let digits = if figure.abs() >= 10.0 || figure.fract() == 0.0 { 0 } else { 2 };

@@ -1,4 +1,4 @@
-//! The main job in one minute, on a real API server, with real commands.
+//! `cargo xtask demo`: sealing, Git and decryption, on a real API server with real commands.
 
 mod repository;
 mod rotation;
@@ -30,14 +30,14 @@ pub(crate) struct Arguments {
     keep: bool,
 }
 
-/// Tells the story, and ends with an error at the first step that fails.
+/// Runs the demo; ends with an error at the first step that fails.
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     let programs = ControlPlanePrograms::prepare()?;
     if Ground::here() == Ground::Outside {
         build().await?;
         return inside::again().await;
     }
-    let mut story = Story::begin("A laptop seals, Git carries, the cluster opens.");
+    let mut story = Story::begin("Seal on a laptop, store in Git, decrypt in the cluster.");
     story.chapter("A cluster with the controller");
     let plane = ControlPlane::start(&programs).await;
     let plane = story.step("etcd, kube-apiserver and kube-controller-manager are running", plane)?;
@@ -53,8 +53,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
         &plane.access().kubeconfig(),
         &[&programs.kubectl, &workspace::built_program("kubeseal")?],
     )?;
-    tell(&mut story, &laptop)?;
-    rotation::tell(&mut story, &laptop)?;
+    run_chapters(&mut story, &laptop)?;
+    rotation::rotate(&mut story, &laptop)?;
     story.end();
     if arguments.keep {
         keep(&plane, folder.path()).await;
@@ -62,8 +62,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Everything after the cluster is there.
-fn tell(story: &mut Story, laptop: &Laptop) -> Result<()> {
+/// All steps on the running cluster.
+fn run_chapters(story: &mut Story, laptop: &Laptop) -> Result<()> {
     let account = "system:serviceaccount:kube-system:sealed-secrets-controller";
     let answer = laptop.refuses(&format!("kubectl auth can-i delete namespaces --as {account}"));
     story.step("its account is no administrator: it may not delete namespaces", answer)?;
@@ -83,10 +83,10 @@ fn tell(story: &mut Story, laptop: &Laptop) -> Result<()> {
         repository::hides(laptop, &[FIRST]),
     )?;
 
-    story.chapter("The cluster opens");
+    story.chapter("The cluster decrypts");
     story.command(laptop, "kubectl apply -f git/database.yaml")?;
-    let opened = until_opened(laptop, FIRST);
-    story.step("the controller made the Secret", opened)?;
+    let decrypted = until_decrypted(laptop, FIRST);
+    story.step("the controller created the Secret", decrypted)?;
     let shown = story.command(laptop, SHOW)?;
     quote(&shown);
 
@@ -95,16 +95,16 @@ fn tell(story: &mut Story, laptop: &Laptop) -> Result<()> {
     story.command(laptop, "cd git && git commit --quiet --all --message 'new database password'")?;
     story.step("neither password is in any object", repository::hides(laptop, &[FIRST, SECOND]))?;
     story.command(laptop, "kubectl apply -f git/database.yaml")?;
-    let opened = until_opened(laptop, SECOND);
-    story.step("the controller changed the Secret", opened)?;
+    let decrypted = until_decrypted(laptop, SECOND);
+    story.step("the controller changed the Secret", decrypted)?;
     quote(&laptop.shell(SHOW)?);
     Ok(())
 }
 
-/// What a person types to see the opened value.
+/// The command that shows the decrypted value.
 const SHOW: &str = "kubectl get secret database -n shop -o jsonpath='{.data.password}' | base64 --decode";
 
-/// What a person types to seal a value.
+/// The command that seals a value.
 fn sealing(password: &str) -> String {
     format!(
         "kubectl create secret generic database -n {NAMESPACE} --from-literal=password={password} \\\n\
@@ -117,7 +117,7 @@ async fn start_controller(story: &mut Story, installation: &Installation) -> Res
     story.step("the controller runs with its account's token, and serves its certificate", controller)
 }
 
-fn until_opened(laptop: &Laptop, password: &str) -> Result<()> {
+fn until_decrypted(laptop: &Laptop, password: &str) -> Result<()> {
     let wait = format!("kubectl wait secret/database -n {NAMESPACE} --timeout=60s");
     laptop.shell(&format!("{wait} --for=create"))?;
     let encoded = format!("$(printf %s {password} | base64)");
@@ -130,7 +130,7 @@ async fn keep(plane: &ControlPlane, folder: &Path) {
     told_to_stop().await;
 }
 
-/// Outside, where crates can still be fetched.
+/// Builds the programs. Runs outside of the isolation, where crates can still be downloaded.
 async fn build() -> Result<()> {
     let arguments = ["build", "--locked", "--bin", "controller", "--bin", "kubeseal"];
     let finished = step::quietly(&mut step::cargo(&arguments)).await?;

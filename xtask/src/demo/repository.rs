@@ -1,13 +1,13 @@
-//! Looking for plaintext in everything that Git keeps.
+//! Search for plaintext in all objects of a Git repository.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sealed_secrets_tests::{Error, Laptop, Result};
 
-/// Something that the repository does hold: a search that misses it would prove nothing.
+/// A text that the repository does hold: the search must find it, or it would prove nothing.
 const PRESENT: &str = "kind: SealedSecret";
 
-/// Succeeds when none of the repository's objects holds one of `values`, plain or in base64.
+/// Succeeds if none of the repository's objects holds one of `values`, plain or in base64.
 pub(crate) fn hides(laptop: &Laptop, values: &[&str]) -> Result<()> {
     let objects = laptop.bytes("cd git && git cat-file --batch-all-objects --batch --unordered")?;
     if !contains(&objects, PRESENT) {
@@ -27,7 +27,7 @@ fn contains(haystack: &[u8], needle: &str) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
 }
 
-/// The value as it is, and what of its base64 stays the same whatever stands around it.
+/// The value itself, and the part of its base64 that does not depend on the surrounding text.
 fn forms(value: &str) -> Vec<String> {
     let mut forms = vec![value.to_owned()];
     for before in 0..3 {

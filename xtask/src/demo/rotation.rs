@@ -1,17 +1,20 @@
-//! The chapter about keys: a new one is asked for in Git, and nothing needs the old one any more.
+//! The part of the demo about key rotation: a new key is requested in Git, and the old one becomes unused.
 
 use sealed_secrets_tests::{Laptop, Result};
 
 use super::story::{Story, quote};
 
-/// Tells it after a Secret was sealed to the first key, in `git/database.yaml`.
-pub(crate) fn tell(story: &mut Story, laptop: &Laptop) -> Result<()> {
+/// Runs this part after a Secret was sealed with the first key, in `git/database.yaml`.
+pub(crate) fn rotate(story: &mut Story, laptop: &Laptop) -> Result<()> {
     story.chapter("A new key, asked for in Git");
     let first = laptop.shell(&format!("{KEYS} -o jsonpath='{{.items[0].metadata.name}}'"))?;
     story.command(laptop, POLICY)?;
     story.command(laptop, "kubectl apply -f git/policy.yaml")?;
     let replaced = until(laptop, &first, "phase", "DecryptOnly");
-    story.step("the controller made a key, which seals from now on; the first one still opens", replaced)?;
+    story.step(
+        "the controller created a key, which seals from now on; the old key still decrypts",
+        replaced,
+    )?;
     let wait = "kubectl wait sealedsecret/database -n shop --for=condition=Stale --timeout=60s";
     story.step("the SealedSecret says that it is sealed with the first", laptop.shell(wait))?;
     until(laptop, &first, "usage.items", "1")?;
@@ -27,11 +30,11 @@ pub(crate) fn tell(story: &mut Story, laptop: &Laptop) -> Result<()> {
     Ok(())
 }
 
-/// Waits until a field of every key is there.
+/// The command that waits until a field is set on every key.
 const SHOWN: &str = "kubectl wait sealingkeys --all -n kube-system --timeout=60s --for=jsonpath";
 const KEYS: &str = "kubectl get sealingkeys -n kube-system";
 
-/// What a person writes into a file.
+/// The command that writes the policy file.
 const POLICY: &str = "cat > git/policy.yaml <<END
       apiVersion: sealedsecrets.rs/v1alpha1
       kind: SealingKeyPolicy

@@ -1,4 +1,4 @@
-//! What a program is made of: SPDX 2.3, from what Cargo resolved for it.
+//! The bill of materials of a program: SPDX 2.3, from Cargo's resolved dependencies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,11 +11,11 @@ use crate::files::cannot;
 use crate::image::{VERSION, program};
 use crate::test::step;
 
-/// The same release is to have the same bill, so no time is told.
+/// A fixed creation time, so that the same release has the same bill.
 const NO_TIME: &str = "1970-01-01T00:00:00Z";
 const DOCUMENT: &str = "SPDXRef-DOCUMENT";
 
-/// A crate that becomes part of the program.
+/// A crate that is part of the program.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Part {
     name: String,
@@ -23,7 +23,7 @@ struct Part {
     license: String,
 }
 
-/// A library that is linked in and is no crate.
+/// A linked library that is not a crate.
 struct Library {
     reference: &'static str,
     name: &'static str,
@@ -38,7 +38,7 @@ struct Tree {
     needs: BTreeSet<(Part, Part)>,
 }
 
-/// The bill of the program that the workspace's package `package` is.
+/// The bill of the program of the workspace's package `package`.
 pub(super) async fn bill_of_materials(package: &str) -> Result<Vec<u8>> {
     let tree = parse(&cargo_tree(package).await?).ok_or_else(|| {
         Error::Invalid(format!("cargo tree says something else of {package} than it used to"))
@@ -48,8 +48,8 @@ pub(super) async fn bill_of_materials(package: &str) -> Result<Vec<u8>> {
     Ok(format!("{bill:#}\n").into_bytes())
 }
 
-/// Lines such as `2<TAB>serde v1.0.229<TAB>MIT OR Apache-2.0`, the first number telling the depth. Without macros and build scripts,
-/// which leave nothing of themselves in a program.
+/// Lines such as `2<TAB>serde v1.0.229<TAB>MIT OR Apache-2.0`; the first number is the depth. Without macros and build scripts,
+/// which leave no code in the program.
 async fn cargo_tree(package: &str) -> Result<String> {
     let platform = program::platform()?;
     let arguments = ["tree", "--locked", "--package", package, "--target", &platform];
@@ -69,7 +69,7 @@ fn parse(tree: &str) -> Option<Tree> {
         let depth: usize = fields.next()?.parse().ok()?;
         let mut words = fields.next()?.split(' ');
         let (name, version) = (words.next()?.to_owned(), words.next()?.strip_prefix('v')?.to_owned());
-        // A package that was told before is marked with a star. A slash is how Cargo used to write OR.
+        // A star marks a package that occurred before. In old manifests a slash means OR.
         let license = fields.next()?.trim_end_matches("(*)").trim().replace('/', " OR ");
         let part = Part { name, version, license };
         if let Some(dependent) = depth.checked_sub(1).and_then(|depth| above.get(&depth)) {
@@ -97,7 +97,7 @@ async fn libraries() -> Result<[Library; 2]> {
     Ok([glibc, std])
 }
 
-/// Of what a program says, such as the version in `glibc 2.36`.
+/// The second word of a program's output, such as the version in `glibc 2.36`.
 async fn second_word(program: &str, argument: &str) -> Result<String> {
     let output = Command::new(program).arg(argument).output().await;
     let output = output.map_err(cannot(format!("start {program}")))?;
@@ -127,7 +127,7 @@ fn document(name: &str, tree: &Tree, libraries: &[Library]) -> Value {
     })
 }
 
-/// An identifier, in the letters that SPDX permits.
+/// An identifier with only the characters that SPDX permits.
 fn reference(part: &Part) -> String {
     let permitted = |letter: char| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' };
     format!("SPDXRef-{}-{}", part.name, part.version).chars().map(permitted).collect()

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use sealed_secrets_tests::{Error, Result, workspace};
 
-use super::Artefact;
+use super::artefact::Artefact;
 use crate::archive::Archive;
 use crate::files::{cannot, read, read_text};
 
 const CHART: &str = "sealed-secrets";
 
-/// What `helm package` makes, without the times that it adds: every file that is not hidden, under the name of the chart.
+/// The package that `helm package` makes, without times: every file that is not hidden, under the name of the chart.
 pub(super) fn package() -> Result<Artefact> {
     let folder = workspace::root().join("deploy/helm").join(CHART);
     let version = version(&read_text(&folder.join("Chart.yaml"))?)?;

@@ -1,23 +1,24 @@
-//! kubeseal with all that a package of it needs.
+//! The archive of kubeseal, with the files that packages of it need.
 
 use std::path::Path;
 
 use sealed_secrets_tests::{Error, Result, workspace};
 use tokio::process::Command;
 
-use super::KUBESEAL;
+use super::artefact::KUBESEAL;
 use crate::archive::Archive;
 use crate::files::{cannot, read};
 use crate::licenses::with_licenses;
 
-/// Where each shell looks for a completion of this name.
+/// The folder in which each shell looks for a completion of this name.
 const COMPLETIONS: [(&str, &str); 3] = [
     ("bash", "completions/kubeseal.bash"),
     ("zsh", "completions/_kubeseal"),
     ("fish", "completions/kubeseal.fish"),
 ];
 
-/// The archive of this program. Its name, given elsewhere, is like the original's, so that scripts which download it go on.
+/// The archive of this program. Its name, set elsewhere, resembles the original's, so that scripts which download it keep
+/// working.
 pub(super) async fn archive(program: &Path) -> Result<Vec<u8>> {
     let root = workspace::root();
     let mut archive = Archive::default()

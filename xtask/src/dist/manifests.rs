@@ -1,4 +1,4 @@
-//! The files that others install from.
+//! The files of a release that others install from.
 
 use std::iter;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use sealed_secrets_tests::{Error, Result, workspace};
 use tokio::process::Command;
 
-use super::{Artefact, KUBESEAL, PLATFORMS, name};
+use super::artefact::{Artefact, KUBESEAL, PLATFORMS, name};
 use crate::archive::sha256;
 use crate::files::cannot;
 use crate::image::VERSION;
@@ -26,8 +26,8 @@ pub(super) async fn install(kubectl: &Path) -> Result<Artefact> {
     Err(Error::Program(String::from_utf8_lossy(&output.stderr).into_owned()))
 }
 
-/// The manifest by which krew, kubectl's package manager, installs kubeseal as `kubectl sealed-secrets`: for every platform that
-/// an archive of it is among the `artefacts`.
+/// The manifest with which krew, kubectl's package manager, installs kubeseal as `kubectl sealed-secrets`, for every platform
+/// with an archive among the `artefacts`.
 pub(super) fn krew(artefacts: &[Artefact]) -> Artefact {
     let archive = |platform| {
         let name = name(KUBESEAL, platform, "tar.gz");

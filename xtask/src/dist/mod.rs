@@ -1,5 +1,6 @@
-//! What a release consists of.
+//! `cargo xtask dist`: the files of a release.
 
+mod artefact;
 mod bill_of_materials;
 mod chart;
 mod kubeseal;
@@ -11,18 +12,16 @@ use std::process::ExitCode;
 use sealed_secrets_tests::programs::ControlPlanePrograms;
 use sealed_secrets_tests::{Result, workspace};
 
+use self::artefact::{Artefact, KUBESEAL, PLATFORMS, name};
 use self::bill_of_materials::bill_of_materials;
 use crate::archive::{Archive, sha256};
 use crate::files::{read, write};
-use crate::image::{self, VERSION, architecture, pack_program, program};
+use crate::image::{self, architecture, pack_program, program};
 use crate::licenses::with_licenses;
 
-pub(crate) const KUBESEAL: &str = "kubeseal";
 const CONTROLLER: &str = "controller";
 const CHECKSUMS: &str = "SHA256SUMS";
-/// What images and archives are made for.
-const PLATFORMS: [&str; 2] = ["linux-amd64", "linux-arm64"];
-/// What a release has for each platform.
+/// The files of a release for each platform.
 const OF_A_PLATFORM: [(&str, &str); 5] = [
     (CONTROLLER, "oci.tar"),
     (CONTROLLER, "spdx.json"),
@@ -31,29 +30,17 @@ const OF_A_PLATFORM: [(&str, &str); 5] = [
     (KUBESEAL, "tar.gz"),
 ];
 
-/// Make everything that a release consists of, for this machine's platform
+/// Make all files of a release for this machine's platform
 ///
-/// What was made on another platform and lies in the folder is taken into krew.yaml and SHA256SUMS.
+/// Files of other platforms that are already in the folder are listed in krew.yaml and SHA256SUMS.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Where to
+    /// Folder for the files
     #[arg(default_value = "target/dist")]
     folder: PathBuf,
 }
 
-/// A file of the release.
-pub(crate) struct Artefact {
-    pub(crate) name: String,
-    pub(crate) content: Vec<u8>,
-}
-
-impl Artefact {
-    pub(crate) fn new(name: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
-        Self { name: name.into(), content: content.into() }
-    }
-}
-
-/// Builds both programs as they are shipped, and writes all artefacts.
+/// Builds both programs as for a release, and writes all files.
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     let (source, target) = (workspace::root(), program::target_folder());
     program::build(KUBESEAL, &source, &target).await?;
@@ -67,7 +54,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Everything, the checksums last: what is made from the folder with the programs, and what `others` made.
+/// All files, the checksums last: those made from the folder with the programs, and `others` of other platforms.
 async fn artefacts(programs: &Path, others: Vec<Artefact>) -> Result<Vec<Artefact>> {
     let kubectl = ControlPlanePrograms::prepare()?.kubectl;
     let mut artefacts = others;
@@ -93,7 +80,7 @@ async fn of_this_platform(programs: &Path) -> Result<[Artefact; OF_A_PLATFORM.le
     ])
 }
 
-/// What was made on machines of other platforms, as far as it lies in the folder.
+/// The files in the folder that were made on machines of other platforms.
 fn of_other_platforms(folder: &Path) -> Result<Vec<Artefact>> {
     let own = platform()?;
     let others = PLATFORMS.into_iter().filter(|platform| *platform != own);
@@ -103,23 +90,18 @@ fn of_other_platforms(folder: &Path) -> Result<Vec<Artefact>> {
     there.map(|name| Ok(Artefact { content: read(&folder.join(&name))?, name })).collect()
 }
 
-/// What a file of a program for one platform is called.
-fn name(program: &str, platform: &str, kind: &str) -> String {
-    format!("{program}-{VERSION}-{platform}.{kind}")
-}
-
 fn controller_archive(controller: &[u8]) -> Result<Vec<u8>> {
     let archive = Archive::default().with_program("controller", controller);
     with_licenses(archive, "", &workspace::root())?.tar_gz()
 }
 
-/// What `sha256sum --check` reads.
+/// The input of `sha256sum --check`.
 fn checksums(artefacts: &[Artefact]) -> Artefact {
     let line = |artefact: &Artefact| format!("{}  {}\n", sha256(&artefact.content), artefact.name);
     Artefact::new(CHECKSUMS, artefacts.iter().map(line).collect::<String>())
 }
 
-/// This machine's platform as names of files tell it.
+/// This machine's platform, as in file names.
 fn platform() -> Result<String> {
     Ok(format!("linux-{}", architecture()?))
 }

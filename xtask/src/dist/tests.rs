@@ -1,4 +1,4 @@
-//! The release, made of the programs as they are built for tests.
+//! Tests of the release files, made from the test builds of the programs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
@@ -12,10 +12,11 @@ use serde_json::Value;
 
 use super::*;
 use crate::files::read_text;
+use crate::image::VERSION;
 use crate::licenses::{self, LICENSES};
 use crate::test::step;
 
-/// Small programs: what is packed is kubeseal as it is called, since a debug build is too large to compress in a test.
+/// The programs to pack; kubeseal is a script that runs the built program: a debug build is too large to compress in a test.
 fn programs() -> tempfile::TempDir {
     let kubeseal = workspace::built_program(KUBESEAL).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -35,7 +36,7 @@ fn other_archive() -> String {
     name(KUBESEAL, other_platform(), "tar.gz")
 }
 
-/// What is found in a folder with an archive of another platform, and one of another version.
+/// Files of a folder with an archive of another platform, and an archive of another version.
 fn made_elsewhere() -> Vec<Artefact> {
     let folder = tempfile::tempdir().unwrap();
     write(&folder.path().join(other_archive()), "made elsewhere").unwrap();
@@ -145,7 +146,8 @@ fn krew_takes_out_what_the_archive_has(manifest: &str, archive: &BTreeMap<String
     assert!(taken.contains("LICENSE") && values(manifest, "bin").iter().all(|bin| taken.contains(bin)));
 }
 
-/// What kubectl makes of the folder is compared with what tests apply in `the_tests_apply_what_kubectl_applies`.
+/// The manifest has the objects of the kustomization. `the_tests_apply_what_kubectl_applies` compares them with kubectl's reading
+/// of it.
 fn install_is_what_kustomize_applies(manifest: &str) {
     let kinds: BTreeSet<_> = manifest.lines().filter_map(|line| line.strip_prefix("kind: ")).collect();
     for kind in ["ClusterRole", "CustomResourceDefinition", "Deployment", "Service", "ServiceAccount"] {
@@ -154,7 +156,7 @@ fn install_is_what_kustomize_applies(manifest: &str) {
     assert!(manifest.contains(&format!("image: ghcr.io/sealed-secrets-rs/controller:{VERSION}\n")));
 }
 
-/// From the package as from the folder.
+/// Renders the chart from the package and from the folder.
 fn helm_reads_the_chart(package: &Path) {
     let render = |chart: &Path| {
         let mut helm = Command::new(helm().unwrap());
@@ -166,7 +168,7 @@ fn helm_reads_the_chart(package: &Path) {
     assert_eq!(render(package), render(&folder));
 }
 
-/// Every crate is in Cargo.lock in this version; some that must be there are, and some that must not be are not.
+/// Every crate is in Cargo.lock in this version; the bill lists the required ones and none of the forbidden ones.
 fn bill_lists_what_is_linked(bill: &Value, linked: &[&str], not_linked: &[&str]) {
     let lock = read_text(&workspace::root().join("Cargo.lock")).unwrap();
     let packages = bill["packages"].as_array().unwrap();

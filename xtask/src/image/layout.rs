@@ -1,6 +1,6 @@
 //! An image as an OCI archive: a tar of content-addressed blobs and an index.
 //!
-//! Made by hand from the image specification 1.1: three small JSON documents and two tars.
+//! Implements the image specification 1.1 directly: three small JSON documents and two tars.
 
 use sealed_secrets_tests::Result;
 use serde_json::{Value, json};
@@ -11,18 +11,18 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-/// The same input is to have the same digest, so no time is told.
+/// A fixed creation time, so that the same input has the same digest.
 const NO_TIME: &str = "1970-01-01T00:00:00Z";
 
-/// What an image consists of.
+/// The content of an image.
 pub(crate) struct Image<'a> {
-    /// Such as `registry.example/controller:1.0.0`.
+    /// The name, such as `registry.example/controller:1.0.0`.
     pub(crate) name: &'a str,
-    /// By Go's names: `amd64`, `arm64`.
+    /// The architecture by Go's names: `amd64`, `arm64`.
     pub(crate) architecture: &'a str,
     /// `User`, `Env` and so on, as a runtime reads them.
     pub(crate) settings: Value,
-    /// The whole file system.
+    /// The root file system.
     pub(crate) root: Archive,
 }
 
@@ -30,11 +30,11 @@ pub(crate) struct Image<'a> {
 pub(crate) struct Packed {
     /// The archive.
     pub(crate) archive: Vec<u8>,
-    /// What a registry calls it: `sha256:` and the digest of its manifest.
+    /// The digest of its manifest with the prefix `sha256:`, as registries show it.
     pub(crate) digest: String,
 }
 
-/// A piece of content and how others refer to it.
+/// A blob and its descriptor.
 struct Blob {
     media_type: &'static str,
     content: Vec<u8>,
@@ -58,7 +58,7 @@ impl Blob {
     }
 }
 
-/// Packs an image; the same one gives the same bytes.
+/// Packs an image; the same input gives the same bytes.
 pub(crate) fn pack(image: &Image) -> Result<Packed> {
     let root = image.root.tar()?;
     let config = Blob::of(CONFIG, &config(image, &format!("sha256:{}", sha256(&root))));
@@ -101,7 +101,7 @@ fn index(image: &Image, manifest: &Blob) -> Value {
         "digest": manifest.digest(),
         "size": manifest.content.len(),
         "platform": { "architecture": image.architecture, "os": "linux" },
-        // containerd, and so kind, names what it imports by the second one.
+        // containerd, and therefore kind, takes the name of an imported image from the second annotation.
         "annotations": {
             "org.opencontainers.image.ref.name": image.name.rsplit(':').next(),
             "io.containerd.image.name": image.name,
@@ -110,7 +110,7 @@ fn index(image: &Image, manifest: &Blob) -> Value {
     json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [descriptor] })
 }
 
-/// What `docker load` reads where its image store is not containerd's.
+/// The manifest that `docker load` reads unless its image store is containerd's.
 fn for_docker(image: &Image, config: &Blob, layer: &Blob) -> Value {
     json!([{ "Config": config.path(), "RepoTags": [image.name], "Layers": [layer.path()] }])
 }

@@ -1,8 +1,7 @@
-//! The controller's image, without a container engine.
+//! `cargo xtask image`: the controller's image, built without a container engine.
 
 mod layout;
 pub(crate) mod program;
-mod second_build;
 mod sources;
 
 use std::path::{Path, PathBuf};
@@ -25,7 +24,7 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Build the controller's image for this machine's architecture, as an OCI archive
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Where to; the default is target/image/controller.oci.tar
+    /// Output file; the default is target/image/controller.oci.tar
     file: Option<PathBuf>,
     /// Build a second time in another folder, and fail unless the digests are the same
     #[arg(long)]
@@ -40,14 +39,14 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     write(&file, &packed.archive)?;
     println!("{} {} KiB {}", file.display(), packed.archive.len() / 1024, packed.digest);
     if arguments.twice {
-        second_build::compare(&packed.digest).await?;
+        compare_with_second_build(&packed.digest).await?;
         println!("The second build, in another folder, has the same digest.");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds the image and puts it where tests look for it. The sources are copied to one place and built there, whatever clone
-/// they come from: the folders' names are among the compiler's flags, and other flags would build every crate again.
+/// Builds the image for the tests. The sources are copied to one folder and built there, independent of the clone: the names of
+/// folders are among the compiler's flags, and other flags would rebuild every crate.
 pub(crate) async fn for_tests() -> Result<()> {
     let (folder, _lock) = shared_build("image")?;
     let source = folder.join("source");
@@ -62,7 +61,21 @@ async fn make(source: &Path, target: &Path) -> Result<Packed> {
     pack_program(&read(&programs.join(PROGRAM))?, source)
 }
 
-/// Packs a static controller with what a root file system needs besides.
+/// Builds the sources of this folder in another one, from scratch, and compares the digests.
+///
+/// # Errors
+/// [`Error::Invalid`] with both digests when they differ.
+async fn compare_with_second_build(digest: &str) -> Result<()> {
+    let folder = tempfile::tempdir_in(program::target_folder()).map_err(cannot("create a folder"))?;
+    sources::copy_to(folder.path()).await?;
+    let second = make(folder.path(), &folder.path().join("target")).await?.digest;
+    if second == digest {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!("the digests differ: first {digest}, second {second}")))
+}
+
+/// Packs a static controller with the other files of its root file system.
 pub(crate) fn pack_program(controller: &[u8], source: &Path) -> Result<Packed> {
     let root = Archive::default().with_program("usr/local/bin/controller", controller);
     let mut root = with_licenses(root, "usr/share/doc/sealed-secrets-rs/", source)?;
@@ -73,7 +86,7 @@ pub(crate) fn pack_program(controller: &[u8], source: &Path) -> Result<Packed> {
     pack(&Image { name: &name, architecture: architecture()?, settings: settings(), root })
 }
 
-/// How a runtime starts it. deploy/Dockerfile says the same.
+/// The settings with which a runtime starts it; the same as in deploy/Dockerfile.
 fn settings() -> Value {
     json!({
         "User": "1001",

@@ -1,4 +1,4 @@
-//! Programs as they are shipped: built for release, static, and the same wherever they are built.
+//! Release builds of programs: static and reproducible.
 
 use std::path::{Path, PathBuf};
 
@@ -7,18 +7,18 @@ use tokio::process::Command;
 
 use crate::test::step;
 
-/// Everything inside one file; and random numbers by the system call alone, which a static program would otherwise not find, and
-/// open `/dev/urandom` for.
+/// Everything in one file, and random numbers from the system call alone: otherwise a static program would not find the call and
+/// open `/dev/urandom`.
 pub(crate) const FLAGS: [&str; 2] =
     ["-Ctarget-feature=+crt-static", "--cfg=getrandom_backend=\"linux_getrandom\""];
 /// Separates the flags in `CARGO_ENCODED_RUSTFLAGS`.
 const SEPARATOR: &str = "\u{1f}";
 
-/// Folders that would leave their names in a program, and what they are called there.
+/// Folders whose names would occur in a program, each with its replacement.
 struct Renaming(Vec<(PathBuf, &'static str)>);
 
 impl Renaming {
-    /// For sources in `source` that are built in `target`. Where several match the last one counts.
+    /// Renames for sources in `source` that are built in `target`. If several match, the last one applies.
     fn of(source: &Path, target: &Path) -> Result<Self> {
         Ok(Self(vec![
             (cargo_home()?, "/cargo"),
@@ -32,8 +32,8 @@ impl Renaming {
     }
 }
 
-/// Builds `package` from `source` in the folder `target`, and returns the folder with its program. Each is built alone: one that is
-/// built with others gets the features of their dependencies, too, and is another program.
+/// Builds `package` from `source` in the folder `target`, and returns the folder with its program. Each package is built alone:
+/// in a common build it would get the features of the other packages' dependencies, too.
 ///
 /// # Errors
 /// [`Error::Missing`] where no static program can be built, [`Error::Program`] with Cargo's output.
@@ -58,7 +58,7 @@ fn rename(command: &mut Command, renaming: &Renaming) {
     command.env("CFLAGS", renaming.flags("-ffile-prefix-map=").join(" "));
 }
 
-/// The platform that Cargo is told, so that flags for the programs do not reach build scripts and macros.
+/// The target platform for Cargo, so that flags for the programs do not affect build scripts and macros.
 pub(crate) fn platform() -> Result<String> {
     if cfg!(target_os = "linux") {
         return Ok(format!("{}-unknown-linux-gnu", std::env::consts::ARCH));
@@ -72,7 +72,7 @@ fn cargo_home() -> Result<PathBuf> {
         .ok_or_else(|| Error::Invalid("no home folder: set HOME or CARGO_HOME".into()))
 }
 
-/// The folder that Cargo builds this workspace in.
+/// The target folder of this workspace.
 pub(crate) fn target_folder() -> PathBuf {
     let chosen = std::env::var_os("CARGO_TARGET_DIR").map(|folder| workspace::root().join(folder));
     chosen.unwrap_or_else(|| workspace::root().join("target"))

@@ -1,4 +1,4 @@
-//! Copies of the sources, to build from them elsewhere.
+//! Copies of the sources, for builds in other folders.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,8 +9,8 @@ use tokio::process::Command;
 
 use crate::files::{cannot, read, write};
 
-/// Makes `folder` a copy of every file that Git knows, or would add, as it is now. A file that is the same already is not
-/// touched, so that Cargo builds again only what has changed; one that is not in the sources is removed.
+/// Makes `folder` a copy of every file that Git tracks or would add, in its current state. Unchanged files are not touched, so
+/// that Cargo rebuilds only changes; files that are not in the sources are removed.
 ///
 /// # Errors
 /// When git cannot list the files, or one cannot be copied.
@@ -25,7 +25,7 @@ pub(crate) async fn copy_to(folder: &Path) -> Result<()> {
     remove_others(folder, folder, &names)
 }
 
-/// Paths relative to the root of the repository.
+/// The paths of the sources, relative to the root of the repository.
 async fn names() -> Result<BTreeSet<PathBuf>> {
     let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     let output = Command::new("git").args(list).current_dir(workspace::root()).output().await;
@@ -34,7 +34,7 @@ async fn names() -> Result<BTreeSet<PathBuf>> {
         return Err(Error::Program(String::from_utf8_lossy(&output.stderr).into_owned()));
     }
     let names = String::from_utf8_lossy(&output.stdout);
-    // A file that was deleted and not committed is in the list, too.
+    // The list includes files that are deleted but not committed.
     let files = names.split_terminator('\0').filter(|name| workspace::root().join(name).is_file());
     Ok(files.map(PathBuf::from).collect())
 }

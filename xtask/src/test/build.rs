@@ -1,4 +1,4 @@
-//! The one build of all tests, and the test programs that Cargo reports.
+//! The single build of all tests, and the test programs that Cargo reports.
 
 use std::path::{Path, PathBuf};
 
@@ -19,12 +19,12 @@ pub(crate) struct TestProgram {
     /// The kind of its tests, as the summary names it.
     pub(crate) kind: String,
     pub(crate) executable: PathBuf,
-    /// The folder of its package, in which Cargo would start it.
+    /// The folder of its package, in which Cargo would run it.
     pub(crate) folder: PathBuf,
 }
 
 impl TestProgram {
-    /// A command that runs it where Cargo would.
+    /// A command that runs it in the folder where Cargo would.
     pub(crate) fn command(&self) -> tokio::process::Command {
         let mut command = tokio::process::Command::new(&self.executable);
         command.current_dir(&self.folder).env("CARGO_TERM_COLOR", "never");
@@ -35,7 +35,7 @@ impl TestProgram {
 /// All test programs of the workspace.
 #[derive(Debug, Default)]
 pub(crate) struct TestPrograms {
-    /// The one that needs an API server; absent if the build failed.
+    /// The test program that needs an API server; absent if the build failed.
     pub(crate) api: Option<TestProgram>,
     pub(crate) others: Vec<TestProgram>,
 }
@@ -75,7 +75,7 @@ async fn api() -> Result<(Finished, Option<TestProgram>)> {
 }
 
 impl TestProgram {
-    /// Cargo appends a dash and a hash to the name.
+    /// Returns true if the executable has this name; Cargo appends a dash and a hash.
     fn executable_name_is(&self, name: &str) -> bool {
         let file = self.executable.file_name().unwrap_or_default().to_string_lossy();
         file.rsplit_once('-').is_some_and(|(stem, _)| stem == name)

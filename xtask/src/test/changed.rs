@@ -24,7 +24,7 @@ const DEPENDENTS: [(&str, &[&str]); 12] = [
     ("xtask", &["xtask"]),
     ("deploy", &["tests", "xtask"]),
     ("docs", &["tests"]),
-    ("fuzz", &[]),
+    ("fuzz", &["core", "controller", "cli", "tests", "xtask"]),
     (".ci", &[]),
     (".github", &["tests"]),
     ("README.md", &["tests"]),
@@ -38,7 +38,7 @@ const OF_KUBESEAL: [&str; 5] = ["kubeseal", "differential", "pages", "gitops", "
 pub(crate) struct Affected {
     packages: BTreeSet<&'static str>,
     api: ApiTests,
-    /// Whether the controller's image can be another one.
+    /// True if the change can affect the controller's image.
     pub(crate) image: bool,
 }
 
@@ -55,7 +55,7 @@ impl Affected {
         Self { packages: PACKAGES.into(), api: ApiTests::All, image: true }
     }
 
-    /// What differs from `revision`, with files that are not committed.
+    /// Lists the files that differ from `revision`, including uncommitted ones, and determines the affected parts.
     ///
     /// # Errors
     /// When git does not know the revision.
@@ -74,7 +74,7 @@ impl Affected {
                     affected.packages.insert("tests");
                     continue;
                 }
-                // Cargo.toml, Cargo.lock, settings of tools: they concern all.
+                // Cargo.toml, Cargo.lock and settings of tools affect everything.
                 return Self::everything();
             };
             affected.packages.extend(*packages);
@@ -92,7 +92,7 @@ impl Affected {
         self.packages.contains(package)
     }
 
-    /// The run on the shipped CRDs and rights.
+    /// The run with the shipped CRDs and rights.
     pub(crate) fn api_run<'a>(&self, program: &'a TestProgram) -> Option<ApiRun<'a>> {
         match self.api {
             ApiTests::None => None,

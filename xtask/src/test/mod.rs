@@ -1,7 +1,8 @@
-//! Everything that must hold before a change lands.
+//! `cargo xtask test`: all checks that must pass before a change is merged.
 
 pub(crate) mod build;
 mod changed;
+mod counts;
 mod deny;
 mod output;
 pub(crate) mod step;
@@ -27,27 +28,27 @@ use crate::inside;
 /// Check format, lints, documentation, dependencies, and run all tests
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Only tests whose names contain one of these; no checks other than tests
+    /// Run only tests whose names contain one of these; no other checks
     filters: Vec<OsString>,
-    /// Only what the changes since this revision can affect, by crate; files that are not committed count
+    /// Check only the crates that the changes since this revision can affect; uncommitted files count
     #[arg(long, value_name = "REVISION", num_args = 0..=1, default_missing_value = "HEAD", conflicts_with = "filters")]
     changed: Option<String>,
-    /// Print where the time goes: every step, and the slowest tests
+    /// Print the duration of every step, and of the slowest tests
     #[arg(long)]
     timings: bool,
 }
 
-/// Bring the programs that are not built from this workspace
+/// Download or build the programs that are not built from this workspace
 #[derive(clap::Args)]
 pub(crate) struct PrepareArguments {}
 
-/// Brings them; for a run that builds this workspace meanwhile.
+/// Prepares the programs while this workspace is being built.
 pub(crate) fn prepare(_: &PrepareArguments) -> Result<ExitCode> {
     steps::prepare_programs()?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs all steps, unless it is told to stop; what the current steps have started ends with them then.
+/// Runs all steps until SIGINT or SIGTERM; the programs of the current steps end then, too.
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     tokio::select! {
         code = all_steps(arguments) => code,
@@ -55,7 +56,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
 }
 
-/// Goes through all steps, whatever fails, and ends with one summary.
+/// Runs all steps, also after failures, and prints one summary.
 async fn all_steps(arguments: &Arguments) -> Result<ExitCode> {
     let start = Instant::now();
     let affected = match &arguments.changed {
@@ -102,7 +103,7 @@ impl TestRun<'_> {
         let is_built = outcome.rows.is_empty();
         self.outcomes.push(outcome);
         match programs.api {
-            // Nothing can be said of tests that do not compile; the checks say more.
+            // If the tests do not compile, the checks show more.
             None => self.checks().await,
             Some(_) if !is_built => self.checks().await,
             Some(api) if !self.options.filters.is_empty() => self.filtered(&programs.others, &api).await,
@@ -110,7 +111,7 @@ impl TestRun<'_> {
         }
     }
 
-    /// The tests that the filters choose. Without one on the API server, no control plane is started.
+    /// Runs the tests that the filters choose. Starts a control plane only if one of them needs it.
     async fn filtered(&mut self, programs: &[TestProgram], api: &TestProgram) -> Result<()> {
         self.outcomes.push(steps::tests(programs, self.options).await?);
         let is_of_image = |filter: &OsString| filter.to_string_lossy().contains("image");
@@ -124,8 +125,8 @@ impl TestRun<'_> {
         Ok(())
     }
 
-    /// Everything that the change can affect. Tests on an API server wait much: what computes runs beside them. Two such runs at
-    /// once would make tests wait for a processor and miss their deadlines, so they follow one another.
+    /// Runs everything that the change can affect. Tests on an API server mostly wait, so steps that compute run beside them. Two
+    /// such runs at once would compete for processors and miss their deadlines, so they run one after another.
     async fn full(&mut self, programs: &[TestProgram], api: &TestProgram) -> Result<()> {
         let (this_program, options, affected) = (&self.this_program, self.options, &self.affected);
         let shipped = async {
@@ -152,7 +153,7 @@ impl TestRun<'_> {
     }
 }
 
-/// The steps that need no API server, one after another: each can use all processors.
+/// Runs the steps that need no API server, one after another: each can use all processors.
 async fn computing_steps(
     affected: &Affected,
     programs: &[TestProgram],

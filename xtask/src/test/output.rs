@@ -3,24 +3,24 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::summary::Counts;
+use super::counts::Counts;
 
 const PROPERTY: &str = "property";
 
 /// The results of one test program.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Results {
-    /// By kind of test: property tests are a kind of their own, wherever they stand.
+    /// Counts by kind of test: property tests are a kind of their own, in any file.
     pub(crate) counts: BTreeMap<String, Counts>,
     /// The names of the tests that failed.
     pub(crate) failed: Vec<String>,
-    /// The duration of each test, where the program was asked for it.
+    /// The duration of each test, if it was requested.
     pub(crate) durations: Vec<(Duration, String)>,
 }
 
 impl Results {
-    /// Reads what a program with tests of this `kind` has printed. One that printed no result (it crashed, or was killed)
-    /// counts as one failure.
+    /// Parses the output of a program with tests of this `kind`. Output without a result (a crash, or a killed program) counts as
+    /// one failure.
     pub(crate) fn parse(kind: &str, output: &str) -> Self {
         let mut results = Self::default();
         let mut properties = 0;
@@ -56,12 +56,12 @@ impl Results {
     }
 }
 
-/// Reads `test seal::round_trip ... ok <0.123s>`, the duration only where it was asked for.
+/// Parses `test seal::round_trip ... ok <0.123s>`, the duration only if it was requested.
 fn parse_test(line: &str) -> Option<(&str, &str)> {
     line.strip_prefix("test ")?.rsplit_once(" ... ")
 }
 
-/// Reads `ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.00s`.
+/// Parses `ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.00s`.
 fn parse_result(line: &str) -> Counts {
     let number = |word: &str| {
         let before = line.split(word).next().filter(|before| before.len() < line.len())?;
@@ -70,7 +70,7 @@ fn parse_result(line: &str) -> Counts {
     let zero = |word: &str| number(word).unwrap_or(0);
     Counts {
         passed: zero(" passed"),
-        // A result line that cannot be read is no success.
+        // An unreadable result line counts as a failure.
         failed: number(" failed").unwrap_or(1),
         skipped: zero(" ignored"),
         filtered: zero(" filtered out"),

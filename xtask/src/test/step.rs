@@ -9,19 +9,19 @@ use std::time::{Duration, Instant};
 use sealed_secrets_tests::{Error, Result, workspace};
 use tokio::process::Command;
 
+use super::counts::Counts;
 use super::output::Results;
-use super::summary::Counts;
 
-/// A step that hangs is ended: a run must come to its summary.
+/// The time limit of a step: a run must reach its summary even if a step hangs.
 const LIMIT: Duration = Duration::from_mins(45);
 
-/// Lets programs of a stable toolchain use what is unstable.
+/// Enables unstable options of a stable toolchain.
 pub(crate) const BOOTSTRAP: &str = "RUSTC_BOOTSTRAP";
 
-/// How a command ended.
+/// The result of a command.
 pub(crate) struct Finished {
     pub(crate) success: bool,
-    /// Both outputs, in order.
+    /// Standard output and standard error, in order.
     pub(crate) output: String,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Outcome {
     pub(crate) rows: Vec<(String, Counts)>,
     /// The names of the tests that failed.
     pub(crate) failed: Vec<String>,
-    /// The duration of each test, where it was asked for.
+    /// The duration of each test, if it was requested.
     pub(crate) durations: Vec<(Duration, String)>,
 }
 
@@ -52,8 +52,8 @@ impl Outcome {
         outcome
     }
 
-    /// The results of test programs. `success` is what their exit codes say. In a run `with_filters`, tests that these left
-    /// out are not worth mentioning, and no test at all is no failure.
+    /// The results of test programs. `success` is true if all exit codes are 0. In a run `with_filters`, filtered tests are not
+    /// counted, and no test at all is no failure.
     pub(crate) fn of_tests(
         name: &str,
         duration: Duration,
@@ -90,23 +90,23 @@ impl Outcome {
     }
 }
 
-/// Cargo, for the workspace, without a prompt.
+/// Cargo for the workspace, non-interactive.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let program = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
     let mut command = Command::new(program);
     command.args(arguments).current_dir(workspace::root()).env("CARGO_TERM_COLOR", "never");
-    // Tests that report their times have it, and with it Cargo would build every crate again.
+    // Set only for tests that report their times; with it Cargo would rebuild every crate.
     command.env_remove(BOOTSTRAP);
     command
 }
 
-/// Says that a step begins. Several may run side by side, so each line names its step.
+/// Prints that a step begins. Several may run in parallel, so each line names its step.
 pub(crate) fn opening(name: &str) -> Instant {
     println!("start  {name}");
     Instant::now()
 }
 
-/// Says how a step ended, with the output of a failure, and returns its duration.
+/// Prints how a step ended, with the output of a failure, and returns its duration.
 pub(crate) fn closing(name: &str, start: Instant, finished: &Finished) -> Duration {
     let word = if finished.success { "ok" } else { "FAILED" };
     let duration = start.elapsed();
@@ -119,7 +119,7 @@ pub(crate) fn closing(name: &str, start: Instant, finished: &Finished) -> Durati
     duration
 }
 
-/// Cargo names every package on its way; of a failure these lines say nothing.
+/// Returns true for Cargo's progress lines, which name every package and do not explain a failure.
 fn is_progress(line: &str) -> bool {
     let first = line.trim_start().split(' ').next();
     line.starts_with(' ') && matches!(first, Some("Checking" | "Compiling" | "Downloaded" | "Documenting"))
@@ -139,7 +139,7 @@ pub(crate) async fn run(name: &str, command: &mut Command) -> Result<(Finished, 
     Ok((finished, duration))
 }
 
-/// Runs `command` to its end and says nothing.
+/// Runs `command` to its end without printing.
 pub(crate) async fn quietly(command: &mut Command) -> Result<Finished> {
     let mut file = tempfile::tempfile().map_err(io("create a file for the output"))?;
     let errors = file.try_clone().map_err(io("share the file for the output"))?;

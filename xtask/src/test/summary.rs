@@ -1,38 +1,12 @@
-//! What a run of all steps found.
+//! The summary of a run.
 
 use std::fmt;
-use std::ops::AddAssign;
 use std::time::Duration;
 
+use super::counts::Counts;
 use super::step::Outcome;
 
-/// Results of checks or tests.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) passed: u32,
-    pub(crate) failed: u32,
-    pub(crate) skipped: u32,
-    /// Tests that a filter left out.
-    pub(crate) filtered: u32,
-}
-
-impl Counts {
-    /// A check as a whole.
-    pub(crate) fn one(success: bool) -> Self {
-        Self { passed: u32::from(success), failed: u32::from(!success), ..Self::default() }
-    }
-}
-
-impl AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        self.passed += other.passed;
-        self.failed += other.failed;
-        self.skipped += other.skipped;
-        self.filtered += other.filtered;
-    }
-}
-
-/// Everything that was counted. Its text is the closing table, whose last line is for machines.
+/// The totals of a run. Displays as the closing table, whose last line is machine-readable.
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
     rows: Vec<(String, Counts)>,
@@ -52,7 +26,7 @@ impl Summary {
         Self { rows, duration }
     }
 
-    /// Whether something passed and nothing failed.
+    /// Returns true if something passed and nothing failed.
     pub(crate) fn is_success(&self) -> bool {
         let total = self.total();
         total.failed == 0 && total.passed > 0

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use super::step::Outcome;
 
-/// How many of the slowest tests are worth a line.
+/// The number of slowest tests that are listed.
 const SLOWEST: usize = 40;
 
-/// Every step by its end, and the slowest tests.
+/// Every step in the order of completion, and the slowest tests.
 pub(crate) fn table(outcomes: &[Outcome]) -> String {
     let mut text = String::from("\nSteps (several run side by side)\n");
     for outcome in outcomes.iter().filter(|outcome| !outcome.name.is_empty()) {
-        // Writing to a text cannot fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "{:>8.1} s  {}", outcome.duration.as_secs_f64(), outcome.name);
     }
     let mut tests: Vec<_> = outcomes.iter().flat_map(|outcome| &outcome.durations).collect();

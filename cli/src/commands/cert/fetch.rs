@@ -1,21 +1,21 @@
-//! `cert fetch`: the certificate of a cluster.
+//! `cert fetch` prints the certificate of a cluster.
 
 use clap::Args;
 use jiff::Timestamp;
 
-use super::PinFlag;
-use crate::cluster_certificate::ClusterCertificate;
-use crate::connection::Connection;
+use crate::certificate::{ClusterCertificate, PinFlag, check};
 use crate::error::Error;
 use crate::io;
+use crate::options::ClusterOptions;
+use crate::session::Session;
 
 /// Print the cluster's certificate, or keep it in a file for --cert
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Print the certificate that the cluster's controller offers for sealing (PEM). Read from the SealingKey objects\n\
-                  where that is allowed, which needs no way to the controller itself; else asked of the controller through the API\n\
-                  server's service proxy. A certificate is taken from the SealingKeys only if exactly one is Primary and the\n\
-                  SealingKeyPolicy names the same key.",
+    long_about = "Print the certificate that the cluster's controller offers for sealing (PEM). It is read from the\n\
+                  SealingKey objects if you may read them, which needs no connection to the controller; else requested from the\n\
+                  controller through the API server's service proxy. The SealingKeys are used only if exactly one is Primary and\n\
+                  the SealingKeyPolicy names the same key.",
     after_help = "Example:\n  kubeseal cert fetch -w cluster.pem"
 )]
 pub(crate) struct Fetch {
@@ -25,24 +25,24 @@ pub(crate) struct Fetch {
     #[command(flatten)]
     pin: PinFlag,
     #[command(flatten)]
-    connection: Connection,
+    cluster: ClusterOptions,
 }
 
 impl Fetch {
     /// # Errors
-    /// When there is no certificate to be had, or none to be trusted.
+    /// When there is no certificate, or none that can be trusted.
     pub(super) fn run(&self) -> Result<(), Error> {
         let pin = self.pin.parse()?;
         let ClusterCertificate { certificate, source, exposure } =
-            ClusterCertificate::load(&self.connection.flags)?;
-        pin.check(&certificate, &source, exposure.as_deref())?;
-        io::tell(&format!(
+            ClusterCertificate::load(&Session::new(&self.cluster))?;
+        check(pin.as_ref(), &certificate, &source, exposure.as_deref())?;
+        io::log(&format!(
             "{}  valid until {}  from {source}",
             certificate.fingerprint(),
             certificate.not_after()
         ));
         if certificate.not_after() < Timestamp::now() {
-            io::tell("warning: the certificate has expired; kubeseal does not seal with it");
+            io::warn("the certificate has expired; kubeseal does not seal with it");
         }
         io::write(self.write.as_deref(), certificate.pem().as_bytes())
     }

@@ -3,28 +3,11 @@
 mod fetch;
 mod show;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
-use crate::certificate::Pin;
 use crate::error::Error;
 
-/// `--cert-fingerprint`.
-#[derive(Debug, Args)]
-pub(crate) struct PinFlag {
-    /// Refuse any certificate but that of this key
-    #[arg(long, value_name = "SHA256:...", env = "SEALED_SECRETS_CERT_FINGERPRINT", hide_env_values = true)]
-    cert_fingerprint: Option<String>,
-}
-
-impl PinFlag {
-    /// # Errors
-    /// When it is no fingerprint.
-    fn parse(&self) -> Result<Pin, Error> {
-        Pin::parse(self.cert_fingerprint.as_deref())
-    }
-}
-
-/// What to do with the certificate.
+/// A verb of `cert`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Fetch(fetch::Fetch),
@@ -32,7 +15,7 @@ pub(crate) enum Verb {
 }
 
 /// # Errors
-/// Whatever the verb says.
+/// The error of the verb.
 pub(crate) fn run(verb: &Verb) -> Result<(), Error> {
     match verb {
         Verb::Fetch(fetch) => fetch.run(),

@@ -1,68 +1,67 @@
-//! `cert show`: whose certificate it is, and how long it is valid.
+//! `cert show` prints fingerprint, subject and validity of a certificate.
 
 use clap::Args;
 use jiff::Timestamp;
 use sealed_secrets_core::crypto::SealingCertificate;
 use serde_json::{Value, json};
 
-use super::PinFlag;
-use crate::certificate::Fetched;
-use crate::cluster_certificate::ClusterCertificate;
-use crate::connection::Connection;
+use crate::certificate::{ClusterCertificate, Fetched, PinFlag};
 use crate::error::Error;
+use crate::options::ClusterOptions;
 use crate::report::{ReportFormat, table};
+use crate::session::Session;
 use crate::{certificate, io, report};
 
 const SECONDS_OF_A_DAY: i64 = 86_400;
-/// RFC 5280, section 4.1.2.5.
+/// The date of a certificate without an end (RFC 5280, section 4.1.2.5).
 const NO_END: &str = "9999-12-31T23:59:59Z";
 
-/// Show whose certificate it is, and how long it is valid
+/// Show the fingerprint, subject and validity of a certificate
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Show a sealing certificate: fingerprint, subject, serial number, size of its key, and how long it is valid. It is\n\
-                  the cluster's, found as `cert fetch` finds it, or the one of --cert.",
+    long_about = "Show a sealing certificate: fingerprint, subject, serial number, key size and validity. It is the\n\
+                  certificate of --cert, else the one that `cert fetch` prints.",
     after_help = "Example:\n  kubeseal cert show --cert cluster.pem"
 )]
 pub(crate) struct Show {
-    /// Show this certificate; the cluster is not asked
+    /// Show this certificate, without access to the cluster
     #[arg(long, value_name = "FILE|URL", env = "SEALED_SECRETS_CERT", hide_env_values = true)]
     cert: Option<String>,
     #[command(flatten)]
     pin: PinFlag,
-    /// Form of the report
+    /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: ReportFormat,
     #[command(flatten)]
-    connection: Connection,
+    cluster: ClusterOptions,
 }
 
 impl Show {
     /// # Errors
-    /// When there is no certificate to be had, or it cannot seal.
+    /// When there is no certificate, or it cannot seal.
     pub(super) fn run(&self) -> Result<(), Error> {
         let pin = self.pin.parse()?;
+        let session = Session::new(&self.cluster);
         let found = match self.cert.as_deref().filter(|cert| !cert.is_empty()) {
             Some(cert) => {
-                let Fetched { bytes, name, exposure } =
-                    certificate::fetch_from(cert, &self.connection.flags)?;
+                let Fetched { bytes, name, exposure } = certificate::fetch_from(cert, &session)?;
                 let certificate = certificate::parse(&bytes, &name)?;
                 ClusterCertificate { certificate, source: name, exposure }
             }
-            None => ClusterCertificate::load(&self.connection.flags)?,
+            None => ClusterCertificate::load(&session)?,
         };
-        pin.check(&found.certificate, &found.source, found.exposure.as_deref())?;
+        certificate::check(pin.as_ref(), &found.certificate, &found.source, found.exposure.as_deref())?;
         let ClusterCertificate { certificate, source, .. } = found;
         let now = Timestamp::now();
         if certificate.not_after() < now {
-            io::tell("warning: the certificate has expired; kubeseal does not seal with it");
+            io::warn("the certificate has expired; kubeseal does not seal with it");
         }
         let text = table(&rows(&certificate, &source, now));
         report::write(self.output, &value(&certificate, &source, now), &text)
     }
 }
 
-/// Whole days until the end; negative when that is past.
+/// Whole days until the certificate expires; negative after that.
 fn days_left(certificate: &SealingCertificate, now: Timestamp) -> i64 {
     certificate.not_after().duration_since(now).as_secs().div_euclid(SECONDS_OF_A_DAY)
 }

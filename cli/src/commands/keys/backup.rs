@@ -1,4 +1,4 @@
-//! `keys backup`: all private keys, to a file that only its owner can read.
+//! `keys backup` writes all private keys to a file that only its owner can read.
 
 use std::fs;
 use std::io::Write as _;
@@ -12,62 +12,62 @@ use sealed_secrets_crds::names::DEFAULT_KEY_PREFIX;
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
-use super::KeysError;
 use super::stored::{key_secrets, label, portable, usable_key};
-use crate::api::ApiServer;
-use crate::connection::Connection;
-use crate::error::Error;
+use crate::error::{Error, KeysError};
 use crate::io;
+use crate::options::ClusterOptions;
+use crate::session::Session;
 
 /// Write all private keys to a file that only you can read
 #[derive(Debug, Args)]
 #[command(
     long_about = "Write all sealing keys of the cluster, private keys included and whatever their phase, to a new file with mode\n\
                   0600: a List of Secrets that `kubeseal keys restore` and `kubectl apply -f` put back, and that\n\
-                  --recovery-private-key reads. Nothing is printed. Whoever has the file can read everything that is sealed for\n\
+                  --recovery-private-key reads. Nothing is printed. Anybody who has the file can read everything that is sealed for\n\
                   this cluster: encrypt it, and keep it away from the cluster and from Git.",
     after_help = "Example:\n  kubeseal keys backup -o sealing-keys.yaml"
 )]
 pub(crate) struct Backup {
-    /// The new file
+    /// The file to create
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Replace the file if it exists
     #[arg(long)]
     force: bool,
-    /// Prefix of the names of key Secrets, as the controller's --key-prefix
+    /// Prefix of the names of key Secrets: the controller's --key-prefix
     #[arg(long, value_name = "PREFIX", default_value = DEFAULT_KEY_PREFIX)]
     key_prefix: String,
     #[command(flatten)]
-    connection: Connection,
+    cluster: ClusterOptions,
 }
 
 impl Backup {
     /// # Errors
-    /// When the file is none to keep keys in, or the keys cannot be read; then nothing is written.
+    /// When the file is not suitable for private keys, or the keys cannot be read; then nothing is written.
     pub(super) fn run(&self) -> Result<(), Error> {
         let file = NewFile::prepare(&self.output, self.force)?;
-        let api = ApiServer::connect(&self.connection.flags)?;
-        let secrets = key_secrets(&api, &self.key_prefix)?;
+        let session = Session::new(&self.cluster);
+        let api = session.api()?;
+        let secrets = key_secrets(api, &self.key_prefix)?;
         if secrets.is_empty() {
-            return Err(KeysError::NoKeys(api.namespace).into());
+            return Err(KeysError::NoKeys(api.namespace.clone()).into());
         }
-        let told: Vec<String> = secrets.iter().map(line).collect();
+        let lines: Vec<String> = secrets.iter().map(line).collect();
         let secrets: Vec<_> = secrets.into_iter().map(|secret| portable(secret, &api.namespace)).collect();
         let head = format!(
-            "# {} private sealing keys of namespace {}, {:.0}. Whoever has them can read everything sealed for that cluster.\n",
+            "# {} private sealing keys of namespace {}, {:.0}. Anybody who has them can read everything sealed for that cluster.\n",
             secrets.len(),
             api.namespace,
             Timestamp::now()
         );
         file.write(&[head.as_bytes(), Zeroizing::new(secret_list_text(&secrets)).as_bytes()])?;
-        for line in &told {
-            io::tell(line);
+        for line in &lines {
+            io::log(line);
         }
-        io::tell(&format!(
-            "{} sealing keys written to {} (mode 0600). They are the crown jewels: whoever has the file can read everything \
+        io::log(&format!(
+            "{} sealing keys written to {} (mode 0600). Anybody who has the file can read everything \
              sealed for this cluster. Encrypt it, and keep it away from the cluster and from Git.",
-            told.len(),
+            lines.len(),
             self.output.display()
         ));
         Ok(())
@@ -81,7 +81,7 @@ fn line(secret: &k8s_openapi::api::core::v1::Secret) -> String {
     }
 }
 
-/// A file that does not exist yet, or may be replaced.
+/// An output file that does not exist yet or may be replaced.
 struct NewFile<'a> {
     path: &'a Path,
     replace: bool,
@@ -89,21 +89,21 @@ struct NewFile<'a> {
 
 impl<'a> NewFile<'a> {
     /// # Errors
-    /// When the path names something else than a plain file, or one that must stay.
+    /// When the path is not a plain file, or a file that must not be replaced.
     fn prepare(path: &'a Path, replace: bool) -> Result<Self, KeysError> {
-        let shown = || path.display().to_string();
+        let name = || path.display().to_string();
         if path == Path::new("-") || path.file_name().is_none() {
-            return Err(KeysError::NotAFile(shown()));
+            return Err(KeysError::NotAFile(name()));
         }
-        // Links are not followed: /dev/stdout is one.
+        // Links are not followed; /dev/stdout is a link.
         match fs::symlink_metadata(path) {
-            Ok(metadata) if !metadata.is_file() => Err(KeysError::NotAFile(shown())),
-            Ok(_) if !replace => Err(KeysError::Exists(shown())),
+            Ok(metadata) if !metadata.is_file() => Err(KeysError::NotAFile(name())),
+            Ok(_) if !replace => Err(KeysError::Exists(name())),
             _ => Ok(Self { path, replace }),
         }
     }
 
-    /// Writes it as a whole or not at all, readable by its owner only.
+    /// Writes the file atomically, with mode 0600.
     fn write(&self, parts: &[&[u8]]) -> Result<(), Error> {
         let path = || self.path.display().to_string();
         let failed = |operation| move |cause| Error::File { operation, path: path(), cause };

@@ -1,4 +1,4 @@
-//! `keys list`: what each key does, from the `SealingKey`s; the key Secrets are not read.
+//! `keys list` prints the `SealingKey`s. It does not read the key Secrets.
 
 use std::cmp::Reverse;
 
@@ -9,29 +9,29 @@ use kube::api::ListParams;
 use sealed_secrets_crds::{SealingKey, SealingKeyPhase};
 use serde_json::{Value, json};
 
-use super::KeysError;
-use crate::api::{ApiServer, Refusal};
-use crate::connection::Connection;
-use crate::error::Error;
+use crate::api::ApiServer;
+use crate::error::{Error, KeysError, Refusal};
+use crate::options::ClusterOptions;
 use crate::report::{ReportFormat, age, table};
+use crate::session::Session;
 use crate::{io, report};
 
 const NOTHING: &str = "-";
 
-/// Show the sealing keys: what each does, and how many items still need it
+/// List the sealing keys, with the phase of each and the number of items that need it
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Show the sealing keys of the cluster, newest first: what each does (PHASE), how many sealed items of the\n\
-                  cluster only it opens (ITEMS), and how long ago it was made (AGE). Reads the SealingKey objects, which hold\n\
-                  nothing secret.",
+    long_about = "List the sealing keys of the cluster, newest first: the phase of each key (PHASE), the number of the\n\
+                  cluster's items that only this key decrypts (ITEMS), and the time since its creation (AGE). Reads the SealingKey\n\
+                  objects, which hold no secrets.",
     after_help = "Example:\n  kubeseal keys list -o wide"
 )]
 pub(crate) struct List {
-    /// Form of the list
+    /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: ListFormat,
     #[command(flatten)]
-    connection: Connection,
+    cluster: ClusterOptions,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -47,17 +47,18 @@ impl List {
     /// # Errors
     /// When the `SealingKey`s cannot be read.
     pub(super) fn run(&self) -> Result<(), Error> {
-        let api = ApiServer::connect(&self.connection.flags)?;
-        let keys = sealing_keys(&api)?;
+        let session = Session::new(&self.cluster);
+        let api = session.api()?;
+        let keys = sealing_keys(api)?;
         if keys.is_empty() {
             let namespace = &api.namespace;
-            io::tell(&format!(
-                "no sealing keys in namespace {namespace}; --controller-namespace names the controller's"
+            io::log(&format!(
+                "no sealing keys in namespace {namespace}; set the controller's namespace with --controller-namespace"
             ));
         }
         let now = Timestamp::now();
         if let Some(warning) = expired_primary(&keys, now) {
-            io::tell(&warning);
+            io::log(&warning);
         }
         let text = table(&rows(&keys, now, matches!(self.output, ListFormat::Wide)));
         let format = match self.output {
@@ -72,7 +73,7 @@ impl List {
 /// The `SealingKey`s, newest first.
 ///
 /// # Errors
-/// When they cannot be read, with what to do.
+/// When they cannot be read.
 pub(super) fn sealing_keys(api: &ApiServer) -> Result<Vec<SealingKey>, KeysError> {
     let listed = api.runtime.block_on(api.sealing_keys().list(&ListParams::default()));
     let refused =
@@ -82,13 +83,13 @@ pub(super) fn sealing_keys(api: &ApiServer) -> Result<Vec<SealingKey>, KeysError
     Ok(keys)
 }
 
-/// When the key was made; for one that cannot be read, when it was first seen.
+/// The creation time of the key; for an unreadable key that of the object.
 pub(super) fn made(key: &SealingKey) -> Option<Timestamp> {
     let not_before = key.status.as_ref().and_then(|status| status.not_before.as_ref());
     not_before.or(key.metadata.creation_timestamp.as_ref()).map(|time| time.0)
 }
 
-/// That the key which is offered for sealing cannot be sealed with.
+/// Warns if the certificate of the primary key has expired: kubeseal refuses to seal with it.
 fn expired_primary(keys: &[SealingKey], now: Timestamp) -> Option<String> {
     let phase = |key: &SealingKey| key.status.as_ref()?.phase;
     let primary = keys.iter().find(|key| phase(key) == Some(SealingKeyPhase::Primary))?;
@@ -96,7 +97,7 @@ fn expired_primary(keys: &[SealingKey], now: Timestamp) -> Option<String> {
     let told = || {
         let name = primary.name_any();
         format!(
-            "warning: the certificate of {name}, which is offered for sealing, has expired on {not_after}; kubeseal does not seal with it. kubeseal keys rotate has a new key made"
+            "warning: the certificate of {name}, which is offered for sealing, expired on {not_after}; kubeseal does not seal with it. Request a new key with `kubeseal keys rotate`"
         )
     };
     (not_after < now).then(told)

@@ -1,19 +1,22 @@
-//! The one key that a name or a fingerprint means.
+//! Lookup of a key by name or fingerprint.
 
 use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams};
 use sealed_secrets_crds::SealingKey;
 use serde_json::Value;
 
-use super::{KeysError, list};
-use crate::api::{ApiServer, Refusal};
+use super::list;
+use crate::api::ApiServer;
+use crate::error::{KeysError, Refusal};
 
 const FINGERPRINT: &str = "SHA256:";
-/// As often at most is a change begun anew, because the key has changed meanwhile.
+/// Characters of a fingerprint that no other key shares.
+const UNIQUE: usize = 16;
+/// Maximum number of attempts to change a key that is modified concurrently.
 const ATTEMPTS: u32 = 10;
 
-/// Finds the key and changes the spec of every Secret's SealingKey that holds it, unless that is refused in view of what one of
-/// them is; returns them as they were before, the one that was named first.
+/// Finds the key and changes the spec of every SealingKey object that holds it, unless the state of one of them forbids the
+/// change. Returns the objects before the change, the named one first.
 ///
 /// # Errors
 /// When there is no such key, or it may not or cannot be changed.
@@ -28,7 +31,7 @@ pub(super) fn change(
         found.iter().try_for_each(&allowed)?;
         match found.iter().try_for_each(|key| write(api, key, spec)) {
             Ok(()) => return Ok(found),
-            // Its status is written at any time; what was looked at may be another state now.
+            // The controller may have written the status; read the state again.
             Err(Refusal::Conflict(_)) => {}
             Err(refusal) => return Err(refused(api, refusal)),
         }
@@ -36,8 +39,22 @@ pub(super) fn change(
     Err(refused(api, Refusal::Conflict(format!("the key changed {ATTEMPTS} times meanwhile; try again"))))
 }
 
-/// The names of objects with one key, and that it is one.
-pub(super) fn told(keys: &[SealingKey]) -> String {
+/// Returns the fingerprint of a key that is given by the name of its `SealingKey`, or by 16 or more characters of the fingerprint
+/// itself. For these no `SealingKey` is read.
+///
+/// # Errors
+/// When there is no such key, or the `SealingKey`s cannot be read.
+pub(crate) fn fingerprint_of(api: &ApiServer, wanted: &str) -> Result<String, KeysError> {
+    if wanted.strip_prefix(FINGERPRINT).is_some_and(|rest| rest.len() >= UNIQUE) {
+        return Ok(wanted.to_owned());
+    }
+    let found = named(list::sealing_keys(api)?, wanted, &api.namespace)?;
+    let missing = || KeysError::NoSuchKey { name: wanted.to_owned(), namespace: api.namespace.clone() };
+    found.first().and_then(fingerprint).map(str::to_owned).ok_or_else(missing)
+}
+
+/// The subject of a sentence about the objects of one key, with its verb.
+pub(super) fn describe(keys: &[SealingKey]) -> String {
     let names: Vec<String> = keys.iter().map(SealingKey::name_any).collect();
     match names.as_slice() {
         [name] => format!("sealing key {name} is"),
@@ -45,7 +62,7 @@ pub(super) fn told(keys: &[SealingKey]) -> String {
     }
 }
 
-/// Writes the spec of the very version that was read.
+/// Writes the spec, if the object is still the version that was read.
 fn write(api: &ApiServer, key: &SealingKey, spec: &Value) -> Result<(), Refusal> {
     let version = key.resource_version();
     let patch = Patch::Merge(serde_json::json!({"metadata": {"resourceVersion": version}, "spec": spec}));
@@ -58,7 +75,7 @@ fn refused(api: &ApiServer, refusal: Refusal) -> KeysError {
     KeysError::of("change the sealing key", "SealingKey", &api.namespace, refusal)
 }
 
-/// The key of this name, of this fingerprint, or of the only fingerprint that begins so, and whatever else holds the same key.
+/// Finds the key by name, fingerprint or unique prefix of a fingerprint, with all other objects of the same key.
 fn named(keys: Vec<SealingKey>, wanted: &str, namespace: &str) -> Result<Vec<SealingKey>, KeysError> {
     if let Some(found) = keys.iter().find(|key| key.name_any() == wanted).cloned() {
         let is_twin = |key: &SealingKey| {
@@ -129,7 +146,7 @@ mod tests {
         assert_eq!(found("anew").unwrap(), ["anew", "b"]);
         assert_eq!(found("u").unwrap(), ["u"], "what cannot be read is the same as nothing");
         let both = named(keys(), "b", "kube-system").unwrap();
-        assert_eq!(told(&both), "sealing keys b and anew, which are the same key, are");
-        assert_eq!(told(&both[..1]), "sealing key b is");
+        assert_eq!(describe(&both), "sealing keys b and anew, which are the same key, are");
+        assert_eq!(describe(&both[..1]), "sealing key b is");
     }
 }

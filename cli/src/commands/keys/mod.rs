@@ -1,7 +1,6 @@
 //! `keys`: the sealing keys of a cluster.
 
 mod backup;
-mod error;
 mod list;
 mod lookup;
 mod restore;
@@ -11,12 +10,11 @@ mod rotate;
 mod stored;
 
 use clap::Subcommand;
-
-pub(crate) use error::KeysError;
+pub(super) use lookup::fingerprint_of;
 
 use crate::error::Error;
 
-/// What to do with the keys.
+/// A verb of `keys`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     List(list::List),
@@ -28,7 +26,7 @@ pub(crate) enum Verb {
 }
 
 /// # Errors
-/// Whatever the verb says.
+/// The error of the verb.
 pub(crate) fn run(verb: &Verb) -> Result<(), Error> {
     match verb {
         Verb::List(list) => list.run(),

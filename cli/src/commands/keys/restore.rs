@@ -1,4 +1,4 @@
-//! `keys restore`: the keys of a backup that the cluster does not have.
+//! `keys restore` creates the keys of a backup that the cluster does not have.
 
 use std::collections::BTreeSet;
 
@@ -11,59 +11,63 @@ use sealed_secrets_core::manifest::secrets_of;
 use sealed_secrets_crds::names::{DEFAULT_KEY_PREFIX, SEALING_KEY_ACTIVE, SEALING_KEY_LABEL};
 use serde_json::{Value, json};
 
-use super::KeysError;
 use super::stored::{key_secrets, label, portable, usable_key};
-use crate::api::{ApiServer, Refusal};
-use crate::connection::Connection;
-use crate::error::Error;
+use crate::api::ApiServer;
+use crate::error::{Error, KeysError, Refusal};
 use crate::io::Input;
+use crate::options::ClusterOptions;
 use crate::report::{ReportFormat, table};
+use crate::session::Session;
 use crate::{io, report};
 
-/// Secrets that are no sealing keys may have taken so many names.
+/// Longest beginning of a name before its number, so that both together are no longer than a name may be.
+const LONGEST_PREFIX: usize = 230;
+
+/// Maximum number of names that are tried for one key.
 const MOST_NAMES: u32 = 100;
 
-/// Put keys of a backup back, or move them to another cluster
+/// Restore the keys of a backup, in the same cluster or another one
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Create the key Secrets of a backup that the controller's namespace does not have. A key that is there already,\n\
-                  under whatever name, stays as it is; where another key has its name, it gets a free one. Labels stay, so an active\n\
-                  key decrypts within seconds, and the newest of all seals. Every key is checked before the first is written.",
+    long_about = "Create the key Secrets of a backup that the controller's namespace does not have. A key that exists already,\n\
+                  under any name, is not changed; if another key has its name, the restored key gets a new one. Labels are kept, so\n\
+                  an active key decrypts within seconds, and the newest key seals. Every key is checked before the first is written.",
     after_help = "Examples:\n  kubeseal keys restore sealing-keys.yaml --dry-run\n  age -d sealing-keys.yaml.age | kubeseal keys restore -"
 )]
 pub(crate) struct Restore {
     /// The backup: Secrets or a List of them, YAML or JSON; - for stdin
     #[arg(value_name = "FILE")]
     file: String,
-    /// Say what would be done, and have the API server check it
+    /// Print what would be done, and have the API server check it
     #[arg(long)]
     dry_run: bool,
-    /// Pass over Secrets that hold no usable key
+    /// Skip Secrets that hold no usable key
     #[arg(long)]
     skip_invalid: bool,
-    /// Form of the report
+    /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: ReportFormat,
-    /// Prefix of the names of key Secrets, as the controller's --key-prefix
+    /// Prefix of the names of key Secrets: the controller's --key-prefix
     #[arg(long, value_name = "PREFIX", default_value = DEFAULT_KEY_PREFIX)]
     key_prefix: String,
     #[command(flatten)]
-    connection: Connection,
+    cluster: ClusterOptions,
 }
 
 impl Restore {
     /// # Errors
-    /// When the file holds anything but usable keys (then nothing is written), or the API server refuses one.
+    /// When the file has an unusable key (then nothing is written), or the API server refuses one.
     pub(super) fn run(&self) -> Result<(), Error> {
         let backup = self.backup()?;
-        let api = ApiServer::connect(&self.connection.flags)?;
+        let session = Session::new(&self.cluster);
+        let api = session.api()?;
         let mut done = Vec::new();
         for key in &backup {
-            let outcome = self.restore(&api, key)?;
+            let outcome = self.restore(api, key)?;
             done.push(Done { key, outcome });
         }
         if self.dry_run {
-            io::tell("dry run: nothing was written");
+            io::log("dry run: nothing was written");
         }
         let value = json!({"keys": done.iter().map(|done| done.value(self.dry_run)).collect::<Vec<_>>()});
         let rows: Vec<_> = done.iter().map(|done| done.row(self.dry_run)).collect();
@@ -81,7 +85,7 @@ impl Restore {
             match usable_key(&secret) {
                 Ok(key) => keys.push(BackupKey { fingerprint: key.fingerprint().clone(), secret }),
                 Err(cause) if self.skip_invalid => {
-                    io::tell(&format!("warning: Secret {name} is passed over: {cause}"));
+                    io::warn(&format!("Secret {name} is skipped: {cause}"));
                 }
                 Err(cause) => return Err(KeysError::Invalid { name, cause }.into()),
             }
@@ -99,10 +103,11 @@ impl Restore {
             };
             let parameters = PostParams { dry_run: self.dry_run, ..PostParams::default() };
             let secret = self.secret_named(key, &name, &api.namespace);
-            match api.runtime.block_on(api.secrets().create(&parameters, &secret)).map_err(Refusal::from) {
+            let created = async { api.secrets().create(&parameters, &secret).await.map_err(without_words) };
+            match api.run(created) {
                 Ok(_) if name == key.secret.name_any() => return Ok(Outcome::Restored),
                 Ok(_) => return Ok(Outcome::Renamed(name)),
-                // A Secret that is no key has the name, or somebody restores at the same time.
+                // Another Secret has the name, or another restore runs at the same time.
                 Err(Refusal::Conflict(_)) => taken.insert(name),
                 Err(refusal) => {
                     return Err(KeysError::of("create a key Secret", "Secret", &api.namespace, refusal));
@@ -112,7 +117,7 @@ impl Restore {
         Err(KeysError::NoFreeName(key.secret.name_any()))
     }
 
-    /// The Secret to create. One without label would be overlooked, but for the one that is named like the prefix.
+    /// The Secret to create, with the label without which the controller ignores it, unless its name is the prefix.
     fn secret_named(&self, key: &BackupKey, name: &str, namespace: &str) -> Secret {
         let mut secret = portable(key.secret.clone(), namespace);
         secret.metadata.name = Some(name.to_owned());
@@ -122,6 +127,21 @@ impl Restore {
         }
         secret
     }
+}
+
+/// Replaces the words of an answer about a key Secret that was not created: a webhook or policy may quote the private key, and many
+/// people may read the log of a restore. The name of a webhook and a missing permission stay.
+fn without_words(error: kube::Error) -> kube::Error {
+    let kube::Error::Api(mut status) = error else { return error };
+    if !status.message.starts_with("secrets is forbidden: User ") {
+        let denied = status.message.split_once("\" denied the request").map(|(webhook, _)| webhook);
+        let webhook = denied.and_then(|text| text.strip_prefix("admission webhook \""));
+        let refuser =
+            webhook.map_or("the API server".to_owned(), |name| format!("the admission webhook {name}"));
+        status.message =
+            format!("{refuser} refuses the Secret; its answer may quote the private key, so it is not shown");
+    }
+    kube::Error::Api(status)
 }
 
 /// A key of the file.
@@ -138,7 +158,7 @@ struct Present {
 
 impl Present {
     fn of(secret: &Secret) -> Self {
-        let key = sealed_secrets_core::keyring::SealingKey::from_secret(
+        let key = sealed_secrets_core::keyring::RingKey::from_secret(
             secret,
             sealed_secrets_core::keyring::OrderBy::default(),
         );
@@ -146,16 +166,16 @@ impl Present {
     }
 }
 
-/// What to do about a key of the file.
+/// The planned step for a key of the file.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
-    /// The Secret of this name holds it.
+    /// The Secret of this name already holds the key.
     Leave(String),
-    /// Create it under this name.
+    /// Create the Secret under this name.
     Create(String),
 }
 
-/// A key that is there stays; one whose name is taken gets the first free name with a number.
+/// Keeps a key that exists; adds a number to a name that is taken.
 fn plan_restore(key: &BackupKey, present: &[Present], taken: &BTreeSet<String>) -> Step {
     let same =
         present.iter().find(|present| present.fingerprint.as_deref() == Some(key.fingerprint.as_str()));
@@ -165,12 +185,13 @@ fn plan_restore(key: &BackupKey, present: &[Present], taken: &BTreeSet<String>) 
     let is_free =
         |name: &String| !taken.contains(name) && present.iter().all(|present| present.name != *name);
     let name = key.secret.name_any();
-    let numbered = (2..).map(|number: u64| format!("{}-{number}", name.get(..230).unwrap_or(&name)));
+    let prefix = name.get(..name.floor_char_boundary(LONGEST_PREFIX)).unwrap_or_default();
+    let numbered = (2..).map(|number: u64| format!("{prefix}-{number}"));
     let free = std::iter::once(name.clone()).filter(|name| !name.is_empty()).chain(numbered).find(is_free);
     Step::Create(free.unwrap_or_default())
 }
 
-/// What became of a key.
+/// The result for one key.
 enum Outcome {
     Restored,
     Renamed(String),
@@ -230,6 +251,26 @@ mod tests {
 
     fn plan(name: &str, there: &[(&str, char)], taken: &[&str]) -> Step {
         plan_restore(&key(name), &present(there), &taken.iter().map(|&name| name.to_owned()).collect())
+    }
+
+    #[test]
+    fn no_word_of_an_answer_about_the_restored_key_is_told() {
+        for (message, told) in [
+            (
+                "admission webhook \"w.example.com\" denied the request: QUOTED",
+                "the admission webhook w.example.com refuses",
+            ),
+            (
+                "secrets \"k\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: QUOTED",
+                "the API server refuses",
+            ),
+            ("QUOTED \" denied the request", "the API server refuses"),
+            ("secrets is forbidden: User \"u\" cannot create resource", "User \"u\" cannot create"),
+        ] {
+            let status = kube::core::Status::failure(message, "Forbidden").with_code(403);
+            let shown = Refusal::from(without_words(kube::Error::Api(Box::new(status)))).to_string();
+            assert!(shown.contains(told) && !shown.contains("QUOTED"), "{shown}");
+        }
     }
 
     #[test]

@@ -1,23 +1,23 @@
-//! `keys retire`: the key is not needed any more.
+//! `keys retire` marks a key as no longer needed.
 
 use clap::Args;
 use kube::ResourceExt as _;
 use sealed_secrets_crds::{SealingKey, SealingKeyPhase, SealingKeyState};
 use serde_json::json;
 
-use super::{KeysError, lookup};
-use crate::api::ApiServer;
-use crate::connection::Connection;
-use crate::error::Error;
+use super::lookup;
+use crate::error::{Error, KeysError};
 use crate::io;
+use crate::options::ClusterOptions;
+use crate::session::Session;
 
-/// Say that a key is not needed any more: it leaves as soon as nothing uses it
+/// Retire a key: it leaves the key ring as soon as no SealedSecret needs it
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Say that a key is not needed any more (state Retired). It leaves the ring as soon as no SealedSecret of this\n\
-                  cluster needs it; until then it goes on decrypting, and the SealingKeyPolicy says RotationBlocked. What is sealed\n\
-                  in Git but not in the cluster is not looked at: re-encrypt that first. The key Secret stays; its label set back to\n\
-                  active restores the key. A compromised key stays compromised, with its end of decryption.",
+    long_about = "Mark a key as no longer needed (state Retired). It leaves the key ring as soon as no SealedSecret of this\n\
+                  cluster needs it; until then it still decrypts, and the SealingKeyPolicy reports RotationBlocked. SealedSecrets\n\
+                  that are in Git but not in the cluster are not considered: re-encrypt those first. The key Secret is kept; setting\n\
+                  its label back to active restores the key. A compromised key stays compromised, with its end of decryption.",
     after_help = "Example:\n  kubeseal keys retire sealed-secrets-keyx7k2p"
 )]
 pub(crate) struct Retire {
@@ -25,34 +25,37 @@ pub(crate) struct Retire {
     #[arg(value_name = "NAME|FINGERPRINT")]
     key: String,
     #[command(flatten)]
-    connection: Connection,
+    cluster: ClusterOptions,
 }
 
 impl Retire {
     /// # Errors
     /// When there is no such key, or it cannot be changed.
     pub(super) fn run(&self) -> Result<(), Error> {
-        let api = ApiServer::connect(&self.connection.flags)?;
+        let session = Session::new(&self.cluster);
+        let api = session.api()?;
         // Only a compromised key may have an end of decryption; the API server refuses it otherwise.
         let spec = json!({"state": "Retired", "decryptUntil": null});
-        let keys = lookup::change(&api, &self.key, &spec, |key| hides_no_compromise(key, &api.namespace))?;
-        io::tell(&format!("{} marked Retired", lookup::told(&keys)));
+        let keys = lookup::change(api, &self.key, &spec, |key| hides_no_compromise(key, &api.namespace))?;
+        io::log(&format!("{} marked Retired", lookup::describe(&keys)));
         if keys.iter().any(is_compromised) {
-            io::tell("it stays Compromised: it is never offered again, and an end of decryption still holds");
+            io::log(
+                "the key stays Compromised: it is never offered again, and any end of decryption remains",
+            );
         }
-        io::tell(&next(&keys));
-        io::tell(&format!("watch: kubeseal keys list --controller-namespace {}", api.namespace));
+        io::log(&next(&keys));
+        io::log(&format!("watch: kubeseal keys list --controller-namespace {}", api.namespace));
         Ok(())
     }
 }
 
-/// What the controller has not copied to the key Secret yet would be lost.
+/// Fails if the key is marked Compromised and the controller has not recorded that in the key Secret: the mark would be lost.
 fn hides_no_compromise(key: &SealingKey, namespace: &str) -> Result<(), KeysError> {
-    let heeded = key.status.as_ref().and_then(|status| status.observed_generation);
-    if key.spec.state != SealingKeyState::Compromised || heeded == key.metadata.generation {
+    let observed = key.status.as_ref().and_then(|status| status.observed_generation);
+    if key.spec.state != SealingKeyState::Compromised || observed == key.metadata.generation {
         return Ok(());
     }
-    Err(KeysError::CompromiseUnheeded { name: key.name_any(), namespace: namespace.to_owned() })
+    Err(KeysError::CompromiseUnrecorded { name: key.name_any(), namespace: namespace.to_owned() })
 }
 
 fn phase(key: &SealingKey) -> Option<SealingKeyPhase> {
@@ -63,20 +66,20 @@ fn is_compromised(key: &SealingKey) -> bool {
     phase(key) == Some(SealingKeyPhase::Compromised)
 }
 
-/// What comes next for the key that all of these hold.
+/// Describes the next step for the key that all of these Secrets hold.
 fn next(keys: &[SealingKey]) -> String {
     let items = keys.iter().filter_map(|key| Some(key.status.as_ref()?.usage?.items)).max().unwrap_or(0);
     if keys.iter().any(|key| phase(key) == Some(SealingKeyPhase::Primary)) {
-        "next: nothing yet, because it is the key that seals; make another with `kubeseal keys rotate`"
+        "next: nothing yet, because this is the key that seals; request another with `kubeseal keys rotate`"
             .to_owned()
     } else if keys.iter().all(|key| phase(key) == Some(SealingKeyPhase::Retired)) {
-        "next: nothing, it is off the ring already".to_owned()
+        "next: nothing, the key has left the ring already".to_owned()
     } else if items > 0 {
         format!(
-            "next: it stays until nothing needs it; {items} items of the cluster do: re-encrypt their files and apply them"
+            "next: the key stays until nothing needs it; {items} items of the cluster need it: re-encrypt their files and apply them"
         )
     } else {
-        "next: the controller takes it off the ring when it has seen that nothing in the cluster needs it"
+        "next: the controller removes the key from the ring when it has seen that nothing in the cluster needs it"
             .to_owned()
     }
 }
@@ -87,11 +90,11 @@ mod tests {
 
     #[test]
     fn a_compromise_that_the_controller_has_not_seen_is_not_overwritten() {
-        let key = |state: &str, generation: i64, heeded: i64| -> SealingKey {
+        let key = |state: &str, generation: i64, observed: i64| -> SealingKey {
             serde_json::from_value(json!({
                 "apiVersion": "sealedsecrets.rs/v1alpha1", "kind": "SealingKey",
                 "metadata": {"name": "k", "generation": generation}, "spec": {"state": state},
-                "status": {"observedGeneration": heeded}
+                "status": {"observedGeneration": observed}
             }))
             .unwrap()
         };

@@ -1,4 +1,4 @@
-//! `keys rotate`: ask for a new key, by annotation on the policy in force, and wait for it.
+//! `keys rotate` requests a new key with an annotation on the policy in force, and waits for it.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
@@ -12,41 +12,42 @@ use sealed_secrets_crds::names::{DEFAULT_POLICY_NAME, ROTATE_REQUESTED_AT_ANNOTA
 use sealed_secrets_crds::{KeySource, SealingKey, SealingKeyPhase, SealingKeyPolicy};
 use serde_json::{Value, json};
 
-use super::{KeysError, list};
-use crate::api::{ApiServer, Refusal};
-use crate::connection::Connection;
-use crate::error::Error;
+use super::list;
+use crate::api::ApiServer;
+use crate::error::{Error, KeysError, Refusal};
+use crate::options::ClusterOptions;
 use crate::report::{ReportFormat, table};
+use crate::session::Session;
 use crate::{io, kubeconfig, report};
 
-/// Between two looks at the status.
+/// The interval between two reads of the status.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Others may change the policy in the same moment.
+/// Maximum number of conflicting writes before the request fails.
 const MOST_CONFLICTS: u32 = 10;
 
-/// Ask the controller for a new key, which then seals; the others go on decrypting
+/// Request a new key, which then seals; the other keys still decrypt
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Ask the controller for a new sealing key, which seals from then on; the others go on decrypting. The request is\n\
-                  an annotation on the SealingKeyPolicy `default`: the newest key must not be older than this moment. It is dated\n\
-                  by the API server's clock. While a request waits, asking again waits for the same key.",
+    long_about = "Request a new sealing key from the controller. The new key seals from then on; the other keys still decrypt. The\n\
+                  request is an annotation on the SealingKeyPolicy `default` with the time of the API server's clock: the newest key\n\
+                  must not be older than that. While a request is pending, a further one waits for the same key.",
     after_help = "Example:\n  kubeseal keys rotate --wait"
 )]
 pub(crate) struct Rotate {
-    /// Wait until the key is there, and print its name and fingerprint
+    /// Wait until the key exists, and print its name and fingerprint
     #[arg(long)]
     wait: bool,
-    /// Longest wait, as 30s or 2m; 0 for no end
+    /// Time limit of the wait, such as 30s or 2m; 0 for none
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = Limit::parse)]
     timeout: Limit,
-    /// Form of the report
+    /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: ReportFormat,
     #[command(flatten)]
-    connection: Connection,
+    cluster: ClusterOptions,
 }
 
-/// How long to wait; none for ever.
+/// The longest wait; `None` for no limit.
 #[derive(Clone, Copy, Debug)]
 struct Limit(Option<Duration>);
 
@@ -58,23 +59,24 @@ impl Limit {
 
 impl Rotate {
     /// # Errors
-    /// When the request cannot be written, or the key does not come in time.
+    /// When the request cannot be written, or the key is not created in time.
     pub(super) fn run(&self) -> Result<(), Error> {
-        let api = ApiServer::connect(&self.connection.flags)?;
-        let request = request(&api)?;
+        let session = Session::new(&self.cluster);
+        let api = session.api()?;
+        let request = request(api)?;
         if !self.wait {
             let text = format!("new sealing key requested at {request}\n");
             return report::write(self.output, &json!({"requestedAt": request.to_string()}), &text);
         }
         if std::io::stderr().is_terminal() {
-            io::tell(&format!("waiting for a key made at {request} or later"));
+            io::log(&format!("waiting for a key created at {request} or later"));
         }
-        let made = wait(&api, request, self.timeout)?;
+        let made = wait(api, request, self.timeout)?;
         report::write(self.output, &made.value(request), &made.text())
     }
 }
 
-/// Writes the request, unless an earlier one still waits; returns its moment.
+/// Writes the request, unless an earlier one is pending; returns its time.
 fn request(api: &ApiServer) -> Result<Timestamp, KeysError> {
     let mut conflicts = 0;
     loop {
@@ -83,10 +85,10 @@ fn request(api: &ApiServer) -> Result<Timestamp, KeysError> {
             return Err(KeysError::External);
         }
         if let Some(waiting) = waiting_request(&policy, now) {
-            io::tell(&format!("a request of {waiting} still waits for the controller"));
+            io::log(&format!("the request of {waiting} is still pending"));
             return Ok(waiting);
         }
-        // What was read must be what is changed: so a request never replaces a later one.
+        // The resource version makes sure that a request never replaces a later one.
         let change = json!({"metadata": {
             "resourceVersion": policy.metadata.resource_version,
             "annotations": {ROTATE_REQUESTED_AT_ANNOTATION: now.to_string()},
@@ -101,14 +103,14 @@ fn request(api: &ApiServer) -> Result<Timestamp, KeysError> {
     }
 }
 
-/// The request of the annotation, if the controller has not handled it and its time has come.
+/// The request of the annotation, if the controller has not handled it and it is not in the future.
 fn waiting_request(policy: &SealingKeyPolicy, now: Timestamp) -> Option<Timestamp> {
     let text = policy.annotations().get(ROTATE_REQUESTED_AT_ANNOTATION)?;
     let handled = policy.status.as_ref().and_then(|status| status.last_handled_rotate_request.as_ref());
     text.parse().ok().filter(|moment| *moment <= now && handled != Some(text))
 }
 
-/// The policy in force, and the API server's clock in whole seconds.
+/// Reads the policy in force and the API server's clock, in whole seconds.
 fn policy_and_date(api: &ApiServer) -> Result<(SealingKeyPolicy, Timestamp), KeysError> {
     let path = format!(
         "/apis/sealedsecrets.rs/v1alpha1/namespaces/{}/sealingkeypolicies/{DEFAULT_POLICY_NAME}",
@@ -129,7 +131,7 @@ fn refused(api: &ApiServer, action: &'static str, refusal: Refusal) -> KeysError
     KeysError::of(action, "SealingKeyPolicy", &api.namespace, refusal)
 }
 
-/// Looks until the request is handled and its key is there.
+/// Polls until the request is handled and its key exists.
 fn wait(api: &ApiServer, request: Timestamp, limit: Limit) -> Result<NewKey, KeysError> {
     let begin = Instant::now();
     loop {
@@ -148,7 +150,7 @@ fn wait(api: &ApiServer, request: Timestamp, limit: Limit) -> Result<NewKey, Key
                 state,
             });
         }
-        // A timer is made within the runtime.
+        // A timer must be created inside the runtime.
         api.runtime.block_on(async { tokio::time::sleep(PAUSE).await });
     }
 }
@@ -161,7 +163,7 @@ fn look(api: &ApiServer, request: Timestamp) -> Result<(SealingKeyPolicy, Option
     Ok((policy, made))
 }
 
-/// Whether this request was handled, or a later one that took its place.
+/// Returns `true` if this request was handled, or a later one that replaced it.
 fn is_handled(policy: &SealingKeyPolicy, request: Timestamp) -> bool {
     let handled = policy.status.as_ref().and_then(|status| status.last_handled_rotate_request.as_ref());
     handled.and_then(|text| text.parse::<Timestamp>().ok()).is_some_and(|handled| handled >= request)
@@ -190,21 +192,22 @@ fn new_key(policy: &SealingKeyPolicy, keys: &[SealingKey], request: Timestamp) -
     })
 }
 
-/// What the policy's status says about a rotation that is not done.
+/// Describes a rotation that is not done, by the policy's status.
 fn state(policy: &SealingKeyPolicy) -> String {
     let Some(status) = &policy.status else {
-        return "the SealingKeyPolicy has no status; does a controller that knows it run in its namespace?"
+        return "the SealingKeyPolicy has no status; is a controller that supports it running in its namespace?"
             .to_owned();
     };
-    let told = status.conditions.iter().filter(|condition| {
+    let problems = status.conditions.iter().filter(|condition| {
         let good = if condition.type_ == "Ready" { "True" } else { "False" };
         condition.status != good && !condition.message.is_empty()
     });
-    let told: Vec<_> = told.map(|condition| format!("{}: {}", condition.reason, condition.message)).collect();
-    match (told.is_empty(), status.phase) {
-        (false, _) => told.join("; "),
+    let problems: Vec<_> =
+        problems.map(|condition| format!("{}: {}", condition.reason, condition.message)).collect();
+    match (problems.is_empty(), status.phase) {
+        (false, _) => problems.join("; "),
         (true, Some(phase)) => format!("phase {phase:?}"),
-        (true, None) => "the SealingKeyPolicy's status says nothing of it".to_owned(),
+        (true, None) => "the SealingKeyPolicy's status does not mention it".to_owned(),
     }
 }
 
@@ -300,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_blocks_a_rotation_is_told() {
+    fn the_state_of_a_blocked_rotation_names_the_cause() {
         let condition = |kind: &str, status: &str| {
             json!({
                 "type": kind, "status": status, "reason": "ClockSkew", "message": "the clock is off", "lastTransitionTime": T

@@ -1,11 +1,11 @@
-//! Arguments take the type of the parameter they are for: constants are converted, other values must have it.
+//! Arguments take the type of their parameter: constants are converted, other values must have it.
 
+use super::super::context::Ty;
 use super::super::error::{Failure, Outcome};
-use super::super::functions::Ty;
 use super::super::syntax::ast::{Number, Operand};
 use super::super::value::{IntType, ListType, MapType, Reference, Value};
 
-/// A number without a type asked for: an int, unless it is written like a float.
+/// Returns the value of a number without an expected type: an int, or a float if it is written like one.
 pub(super) fn constant(number: &Number) -> Outcome<Value> {
     if let Some(imaginary) = number.imaginary {
         return Ok(Value::Complex(number.float.unwrap_or(0.0), imaginary));
@@ -17,7 +17,7 @@ pub(super) fn constant(number: &Number) -> Outcome<Value> {
     }
 }
 
-/// What a constant becomes for a parameter; none if `operand` is no constant or the parameter takes anything.
+/// Converts a constant to a parameter's type. `None` if `operand` is no constant or the parameter accepts any type.
 pub(super) fn literal(operand: &Operand, parameter: Ty) -> Option<Outcome<Value>> {
     let wrong = |expected| Some(Err(Failure::wrong_type(expected)));
     match (operand, parameter) {
@@ -47,7 +47,7 @@ pub(super) fn literal(operand: &Operand, parameter: Ty) -> Option<Outcome<Value>
     }
 }
 
-/// Checks that a value has exactly the type that a parameter asks for.
+/// Checks that a value has exactly the type of a parameter.
 pub(crate) fn validate(value: Value, parameter: Ty) -> Outcome<Value> {
     let fits = match (&value, parameter) {
         (_, Ty::Any)

@@ -1,11 +1,13 @@
 //! Evaluates pipelines, commands and operands.
 
+use super::super::context::{Args, Function, Ty};
 use super::super::error::{Failure, Located};
-use super::super::functions::{Args, Function, Ty, lookup};
+use super::super::functions::lookup;
 use super::super::syntax::ast::{Command, Operand, Pipe, Term};
 use super::super::value::Value;
 use super::arguments::{constant, literal, validate};
-use super::{Evaluated, Executor, Held};
+use super::variables::Held;
+use super::{Evaluated, Executor};
 
 const NOT_A_FUNCTION: Failure = Failure::wrong_type("arguments given to something that is not a function");
 
@@ -27,7 +29,7 @@ impl<'t> Executor<'t, '_, '_> {
         Ok(value)
     }
 
-    /// `last` is the result of the command before the `|`, which becomes the last argument.
+    /// Evaluates a command. `last` is the result of the command before the `|`, which becomes the last argument.
     fn command(&mut self, command: &'t Command, dot: &Held, last: Option<Value>) -> Evaluated<Value> {
         let located = |failure| Located::new(command.head.offset, failure);
         self.cx.step(1).map_err(located)?;
@@ -56,7 +58,7 @@ impl<'t> Executor<'t, '_, '_> {
         value.ok_or_else(|| Located::new(offset, Failure::wrong_type("undefined variable")))
     }
 
-    /// The value of an operand where no type is asked for.
+    /// Returns the value of an operand without an expected type.
     pub(super) fn operand(&mut self, term: &'t Term, dot: &Held) -> Evaluated<Value> {
         match &term.operand {
             Operand::Dot => Ok(dot.value.clone()),
@@ -99,7 +101,7 @@ impl<'t> Executor<'t, '_, '_> {
         (function.run)(self.cx, &Args::new(values)).map_err(named)
     }
 
-    /// `and` and `or` evaluate no more arguments than they need.
+    /// Evaluates only as many arguments of `and` and `or` as needed.
     fn short_circuit(
         &mut self,
         is_or: bool,

@@ -1,11 +1,13 @@
-//! `.a.b.c`: keys of maps, fields of structs, and methods.
+//! Evaluates `.a.b.c`: keys of maps, fields of structs, and methods.
 
+use super::super::context::Args;
 use super::super::error::{Failure, Located};
-use super::super::functions::{Args, method};
+use super::super::functions::method;
 use super::super::syntax::ast::{Command, Term};
 use super::super::value::Value;
 use super::expression::check_count;
-use super::{Evaluated, Executor, Held};
+use super::variables::Held;
+use super::{Evaluated, Executor};
 
 impl Held {
     fn unless_nowhere(self) -> Option<Value> {
@@ -14,7 +16,7 @@ impl Held {
 }
 
 impl<'t> Executor<'t, '_, '_> {
-    /// Follows `names` from `receiver`; the last one may be a method that takes the command's arguments.
+    /// Follows `names` from `receiver`. The last one may be a method that takes the command's arguments.
     pub(super) fn fields(
         &mut self,
         receiver: Held,
@@ -53,7 +55,7 @@ impl<'t> Executor<'t, '_, '_> {
         Ok(receiver.unwrap_or(Value::Nil))
     }
 
-    /// None stands for an absent key, of which every field is absent too; a nil that is present has no fields.
+    /// Returns `None` for an absent key, whose fields are all absent too. A nil that is present has no fields.
     fn field(
         &mut self,
         receiver: Option<Value>,

@@ -1,4 +1,5 @@
-//! Runs a parsed template. Blocks and template calls live on a stack of our own, so no template can exhaust the thread's.
+//! Runs a parsed template. Blocks and template calls are kept on an explicit stack, so no template can exhaust the thread's
+//! stack.
 
 mod arguments;
 mod expression;
@@ -7,13 +8,13 @@ mod variables;
 
 use std::slice;
 
+use super::context::Cx;
 use super::error::{Failure, Located};
 use super::format::print_value;
-use super::functions::Cx;
 use super::syntax::ast::{Branch, Call, Node, Pipe, Range, Templates};
 use super::value::{Bytes, IntType, List, UintType, Value};
 use super::zeroizing::Buffer;
-use variables::Variables;
+use variables::{Held, Variables};
 
 pub(crate) type Evaluated<T> = Result<T, Located>;
 
@@ -25,6 +26,7 @@ pub(crate) fn execute(cx: &mut Cx, templates: &Templates, name: &str, dot: &Valu
         cx,
         templates,
         frames: Vec::new(),
+        charged: (0, 0),
         variables: Variables::new(dot.clone().into()),
         calls: 0,
     };
@@ -40,32 +42,20 @@ struct Executor<'t, 'c, 's> {
     frames: Vec<Frame<'t>>,
     variables: Variables<'t>,
     calls: usize,
-}
-
-/// What the dot or a variable holds. Go knows a nil that a loop took out of a list or map from one that is nowhere: a field of the
-/// former is an error, a field of the latter is as absent as itself.
-#[derive(Clone)]
-struct Held {
-    value: Value,
-    is_item: bool,
-}
-
-impl From<Value> for Held {
-    fn from(value: Value) -> Self {
-        Self { value, is_item: false }
-    }
+    /// Variables and frames that memory was charged for: the most so far.
+    charged: (usize, usize),
 }
 
 enum Frame<'t> {
-    /// Nodes still to run; then variables beyond `mark` go out of scope.
+    /// Nodes that remain to run; afterwards, variables beyond `mark` go out of scope.
     Body { nodes: slice::Iter<'t, Node>, dot: Held, mark: usize },
-    /// A loop whose current iteration lies above it on the stack.
+    /// A loop whose current iteration is above it on the stack.
     Loop { range: &'t Range, items: Items, mark: usize, inner_mark: usize },
     /// A called template; `base` is the caller's.
     Call { base: usize, mark: usize },
 }
 
-/// What is left to iterate over.
+/// Elements that remain to iterate over.
 enum Items {
     List { list: List, next: usize, length: usize },
     Map(std::vec::IntoIter<(Bytes, Value)>),
@@ -105,6 +95,7 @@ impl<'t> Executor<'t, '_, '_> {
                     if let Some(node) = nodes.next() {
                         let dot = dot.clone();
                         self.node(node, &dot)?;
+                        self.charge_stacks().map_err(|failure| Located::new(offset_of(node), failure))?;
                     } else {
                         self.variables.truncate(*mark);
                         self.frames.pop();
@@ -140,6 +131,20 @@ impl<'t> Executor<'t, '_, '_> {
                 Ok(())
             }
         }
+    }
+
+    /// Charges the memory of variables and frames beyond the most so far. Recursion holds those of all its calls.
+    fn charge_stacks(&mut self) -> Result<(), Failure> {
+        /// A vector that grows holds its former elements, and room for as many new ones.
+        const GROWTH: usize = 3;
+        let (variables, frames) = (self.variables.len(), self.frames.len());
+        let more_variables = variables.saturating_sub(self.charged.0).saturating_mul(Variables::ENTRY);
+        let more_frames = frames.saturating_sub(self.charged.1).saturating_mul(size_of::<Frame<'_>>());
+        if more_variables + more_frames > 0 {
+            self.cx.meter.allocate(GROWTH * (more_variables + more_frames))?;
+            self.charged = (variables.max(self.charged.0), frames.max(self.charged.1));
+        }
+        Ok(())
     }
 
     fn print(&mut self, offset: usize, bytes: &[u8]) -> Evaluated<()> {

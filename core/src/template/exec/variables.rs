@@ -1,19 +1,36 @@
-//! The variables of the templates being run, found without looking through all of them.
+//! Variables of the running templates, with lookup by name.
 
 use std::collections::HashMap;
 
-use super::Held;
+use super::super::value::Value;
+
+/// Value of the dot or of a variable. Go distinguishes a nil element of a list or map from an absent value: a field of the former
+/// is an error, a field of the latter is absent too.
+#[derive(Clone)]
+pub(super) struct Held {
+    pub(super) value: Value,
+    pub(super) is_item: bool,
+}
+
+impl From<Value> for Held {
+    fn from(value: Value) -> Self {
+        Self { value, is_item: false }
+    }
+}
 
 pub(super) struct Variables<'t> {
     stack: Vec<(&'t str, Held)>,
-    /// Where on the stack the variables of each name are, the innermost last.
+    /// Stack indices of the variables of each name, the innermost last.
     places: HashMap<&'t str, Vec<usize>>,
-    /// Where those of the template being run begin; a template does not see its caller's.
+    /// Stack index of the first variable of the running template. A template does not see its caller's variables.
     base: usize,
 }
 
 impl<'t> Variables<'t> {
-    /// Only `$`.
+    /// Bytes of a variable: its place on the stack, and the index of that.
+    pub(super) const ENTRY: usize = size_of::<(&str, Held)>() + size_of::<usize>();
+
+    /// Creates a stack with only `$`.
     pub(super) fn new(dollar: Held) -> Self {
         let mut variables = Self { stack: Vec::new(), places: HashMap::new(), base: 0 };
         variables.push("$", dollar);
@@ -29,7 +46,7 @@ impl<'t> Variables<'t> {
         self.stack.push((name, value));
     }
 
-    /// Forgets the variables declared since there were `length`.
+    /// Removes the variables declared since the stack had this `length`.
     pub(super) fn truncate(&mut self, length: usize) {
         for (name, _) in self.stack.drain(length.min(self.stack.len())..) {
             if let Some(places) = self.places.get_mut(name) {
@@ -38,7 +55,7 @@ impl<'t> Variables<'t> {
         }
     }
 
-    /// Hides all variables behind a new `$`. Gives what [`Self::leave_template`] needs.
+    /// Hides all variables behind a new `$`. Returns the argument for [`Self::leave_template`].
     pub(super) fn enter_template(&mut self, dollar: Held) -> usize {
         let base = std::mem::replace(&mut self.base, self.stack.len());
         self.push("$", dollar);

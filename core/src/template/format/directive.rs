@@ -1,12 +1,13 @@
-//! `printf`: finds the directives of a format and hands each to the printer.
+//! `printf`: finds the directives of a format and passes each to the printer.
 
+use super::super::context::Cx;
 use super::super::error::Outcome;
-use super::super::functions::Cx;
 use super::super::value::{Value, decode_rune};
 use super::super::zeroizing::Buffer;
-use super::printer::{Flags, Printer};
+use super::flags::Flags;
+use super::printer::Printer;
 
-/// Go ignores widths and precisions beyond this.
+/// Maximum width and precision, which Go ignores beyond this.
 const LARGEST: i64 = 1_000_000;
 
 /// `fmt.Sprintf`
@@ -112,7 +113,7 @@ impl Directives<'_, '_, '_> {
         }
     }
 
-    /// `[n]` chooses the argument.
+    /// Parses `[n]`, which selects the argument.
     fn index(&mut self) -> Outcome<()> {
         if self.rest.first() != Some(&b'[') {
             return Ok(());
@@ -183,7 +184,7 @@ impl Directives<'_, '_, '_> {
         Ok(())
     }
 
-    /// A decimal number; one that is too large swallows the rest of the format, as in Go.
+    /// Parses a decimal number. A number that is too large consumes the rest of the format, as in Go.
     fn count(&mut self) -> Option<usize> {
         let length = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let digits = self.rest.get(..length).filter(|digits| !digits.is_empty())?;
@@ -227,6 +228,6 @@ impl Directives<'_, '_, '_> {
 
 fn parse_count(digits: &[u8]) -> Option<i64> {
     let text = str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
-    // Go looks at the size before it adds the last digit.
+    // Go checks the size before it adds the last digit.
     text.parse::<i64>().ok().filter(|count| *count / 10 <= LARGEST)
 }

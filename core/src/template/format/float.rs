@@ -2,16 +2,16 @@
 
 use super::super::error::{Failure, Outcome};
 
-/// No double has more significant decimal digits than this.
+/// Maximum number of significant decimal digits of a double.
 const MOST_DIGITS: usize = 1100;
 
-/// Decimal digits without trailing zeros, and where the point goes: the value is 0.DIGITS times ten to `point`.
+/// Decimal digits without trailing zeros, and the position of the point: the value is 0.DIGITS times ten to the power of `point`.
 struct Decimal {
     digits: String,
     point: i32,
 }
 
-/// Formats `value` in the styles e, E, f, g, G, b, x, X; without precision, with as few digits as tell it apart.
+/// Formats `value` in the styles e, E, f, g, G, b, x, X. Without a precision, uses as few digits as identify the value.
 pub(crate) fn format_float(
     value: f64,
     style: char,
@@ -100,7 +100,7 @@ fn general(value: f64, precision: Option<usize>, style: char) -> String {
     plain(&decimal)
 }
 
-/// The digits without an exponent.
+/// Formats without an exponent.
 fn plain(decimal: &Decimal) -> String {
     let digits = &decimal.digits;
     let Ok(whole) = usize::try_from(decimal.point) else {
@@ -116,7 +116,7 @@ fn plain(decimal: &Decimal) -> String {
     }
 }
 
-/// Mantissa with its leading bit, and the exponent of its last bit.
+/// Returns the mantissa with its leading bit, and the exponent of its last bit.
 fn mantissa_and_exponent(value: f64) -> (u64, i64) {
     let bits = value.to_bits();
     let fraction = bits & ((1 << 52) - 1);

@@ -1,13 +1,14 @@
-//! Integers and hexadecimal dumps.
+//! Formats integers and hexadecimal dumps.
 
+use super::super::context::Cx;
 use super::super::error::Outcome;
-use super::super::functions::Cx;
 use super::super::value::is_graphic;
 use super::super::zeroizing::Buffer;
-use super::printer::Flags;
+use super::flags::Flags;
 use super::quote::quote_char;
 
-/// The text of an integer without padding to the width. `negative` is none for unsigned types. None if the verb does not fit.
+/// Formats an integer without padding to the width. `negative` is `None` for unsigned types. Returns `None` if the verb does not
+/// apply.
 pub(super) fn integer(
     flags: &Flags,
     magnitude: u64,
@@ -79,7 +80,7 @@ fn unicode(flags: &Flags, magnitude: u64, negative: Option<bool>) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// `%x` of a string, padded to the width.
+/// Formats a string with `%x`, padded to the width.
 pub(super) fn hex_of_bytes(cx: &mut Cx, flags: &Flags, bytes: &[u8], upper: bool) -> Outcome<Buffer> {
     let shown = bytes.get(..flags.precision.unwrap_or(bytes.len())).unwrap_or(bytes);
     let prefix: &[u8] = if upper { b"0X" } else { b"0x" };

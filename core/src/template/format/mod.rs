@@ -1,13 +1,14 @@
-//! Go's `fmt`: how values print, and `printf`.
+//! Go's `fmt`: formatting of values, and `printf`.
 
 mod directive;
+mod flags;
 mod float;
 mod integer;
 mod printer;
 mod quote;
 
+use super::context::Cx;
 use super::error::Outcome;
-use super::functions::Cx;
 use super::value::{Bytes, Value};
 use super::zeroizing::Buffer;
 
@@ -17,7 +18,7 @@ pub(crate) use self::quote::quote;
 
 use self::printer::Printer;
 
-/// What an action prints for a value.
+/// Formats the result of an action.
 pub(crate) fn print_value(cx: &mut Cx, value: &Value) -> Outcome<Bytes> {
     match value {
         Value::Nil => Ok("<no value>".into()),
@@ -26,7 +27,7 @@ pub(crate) fn print_value(cx: &mut Cx, value: &Value) -> Outcome<Bytes> {
     }
 }
 
-/// `fmt.Sprint`: a space between two values of which neither is a string.
+/// `fmt.Sprint`: adds a space between two values if neither is a string.
 pub(crate) fn sprint(cx: &mut Cx, values: &[Value]) -> Outcome<Buffer> {
     let mut printer = Printer::new(cx);
     let mut previous_is_text = true;
@@ -42,7 +43,7 @@ pub(crate) fn sprint(cx: &mut Cx, values: &[Value]) -> Outcome<Buffer> {
     Ok(printer.output)
 }
 
-/// `fmt.Sprintln`: a space between all values and a newline at the end.
+/// `fmt.Sprintln`: adds a space between all values and a newline at the end.
 pub(crate) fn sprintln(cx: &mut Cx, values: &[Value]) -> Outcome<Buffer> {
     let mut printer = Printer::new(cx);
     for (position, value) in values.iter().enumerate() {

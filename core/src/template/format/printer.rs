@@ -1,33 +1,22 @@
-//! Prints one value with one verb.
+//! Formats one value with one verb.
 
+use super::super::context::Cx;
+use super::super::duration::format_duration;
 use super::super::error::Outcome;
-use super::super::functions::{Cx, Time, Version, format_duration};
-use super::super::value::{Entries, IntType, List, Map, Reference, Value};
+use super::super::value::time::Time;
+use super::super::value::version::Version;
+use super::super::value::{Entries, IntType, List, Map, Reference, UintType, Value};
 use super::super::zeroizing::Buffer;
+use super::flags::Flags;
 use super::float::format_float;
 use super::integer::{hex_of_bytes, integer};
 use super::quote::{can_backquote, quote, quote_ascii};
-
-/// The flags between `%` and the verb.
-#[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "one for each of Go's flags")]
-pub(super) struct Flags {
-    pub(super) plus: bool,
-    pub(super) minus: bool,
-    pub(super) sharp: bool,
-    pub(super) space: bool,
-    pub(super) zero: bool,
-    pub(super) plus_v: bool,
-    pub(super) sharp_v: bool,
-    pub(super) width: Option<usize>,
-    pub(super) precision: Option<usize>,
-}
 
 pub(super) struct Printer<'c, 's> {
     pub(super) cx: &'c mut Cx<'s>,
     pub(super) output: Buffer,
     pub(super) flags: Flags,
-    /// Set while a value is printed inside the complaint about its verb.
+    /// True while a value is formatted inside the error text about its verb.
     complaining: bool,
     depth: usize,
 }
@@ -38,7 +27,7 @@ impl<'c, 's> Printer<'c, 's> {
         Self { cx, output, flags: Flags::default(), complaining: false, depth: 0 }
     }
 
-    /// Prints an argument of `printf`, at the top level.
+    /// Formats an argument of `printf`, at the top level.
     pub(super) fn argument(&mut self, value: &Value, verb: char) -> Outcome<()> {
         match (value, verb) {
             (Value::Nil, 'T' | 'v') => self.pad(b"<nil>"),
@@ -89,7 +78,7 @@ impl<'c, 's> Printer<'c, 's> {
         }
     }
 
-    /// What values with a `String` method print.
+    /// Returns the text of values with a `String` method.
     fn as_stringer(&self, value: &Value, verb: char) -> Option<String> {
         if self.complaining && !matches!(value, Value::Time(_) | Value::Zone(_)) {
             return None;
@@ -193,7 +182,7 @@ impl<'c, 's> Printer<'c, 's> {
         self.output.push(text)
     }
 
-    /// How many characters `text` lacks to fill the width.
+    /// Returns the number of characters that `text` needs to fill the width.
     fn missing(&mut self, text: &[u8]) -> Outcome<usize> {
         let Some(width) = self.flags.width.filter(|width| *width > 0) else {
             return Ok(0);
@@ -294,7 +283,7 @@ impl<'c, 's> Printer<'c, 's> {
         if reference == Reference::Pointer {
             self.output.push(b"&")?;
         }
-        self.structure("semver.Version", &version.fields(), verb)
+        self.structure("semver.Version", &fields_of(version), verb)
     }
 
     fn structure(&mut self, type_name: &str, fields: &[(&str, Value)], verb: char) -> Outcome<()> {
@@ -317,11 +306,24 @@ impl<'c, 's> Printer<'c, 's> {
     }
 }
 
+/// Returns the fields of Go's struct.
+fn fields_of(version: &Version) -> [(&'static str, Value); 6] {
+    let number = |number| Value::Uint(number, UintType::Uint64);
+    [
+        ("major", number(version.major)),
+        ("minor", number(version.minor)),
+        ("patch", number(version.patch)),
+        ("pre", Value::text(version.prerelease.as_str())),
+        ("metadata", Value::text(version.metadata.as_str())),
+        ("original", Value::text(version.original.as_str())),
+    ]
+}
+
 fn is_float_verb(verb: char) -> bool {
     matches!(verb, 'v' | 'b' | 'g' | 'G' | 'x' | 'X' | 'f' | 'F' | 'e' | 'E')
 }
 
-/// The digits of a float with its sign, also a plus.
+/// Formats the digits of a float with its sign, including a plus.
 fn float_digits(flags: &Flags, value: f64, verb: char, room: usize) -> Outcome<String> {
     let (style, default) = match verb {
         'v' => ('g', None),
@@ -340,7 +342,7 @@ fn float_digits(flags: &Flags, value: f64, verb: char, room: usize) -> Outcome<S
     Ok(text)
 }
 
-/// The `#` flag: always a decimal point, and the zeros that `%g` would drop.
+/// Applies the `#` flag: always a decimal point, and the zeros that `%g` would drop.
 fn with_decimal_point(text: &str, style: char, precision: Option<usize>) -> String {
     let mut missing = match style {
         'g' | 'G' | 'x' => i64::try_from(precision.unwrap_or(6)).unwrap_or(6),

@@ -1,16 +1,16 @@
 //! `strconv.Quote` and its relatives.
 
+use super::super::context::Cx;
 use super::super::error::Outcome;
-use super::super::functions::Cx;
 use super::super::value::is_graphic;
 use super::super::zeroizing::Buffer;
 
-/// A double-quoted Go string; printable characters stay as they are.
+/// Returns a double-quoted Go string. Printable characters stay unescaped.
 pub(crate) fn quote(cx: &mut Cx, text: &[u8]) -> Outcome<Buffer> {
     quote_with(cx, text, false)
 }
 
-/// A double-quoted Go string of ASCII characters.
+/// Returns a double-quoted Go string of ASCII characters.
 pub(crate) fn quote_ascii(cx: &mut Cx, text: &[u8]) -> Outcome<Buffer> {
     quote_with(cx, text, true)
 }
@@ -29,7 +29,7 @@ fn quote_with(cx: &mut Cx, text: &[u8], ascii: bool) -> Outcome<Buffer> {
     Ok(quoted)
 }
 
-/// A single-quoted Go character.
+/// Returns a single-quoted Go character.
 pub(crate) fn quote_char(char: char, ascii: bool) -> String {
     let mut quoted = Buffer::new(16);
     // Twelve bytes at most: the buffer cannot overflow.
@@ -63,7 +63,7 @@ fn push_escaped(output: &mut Buffer, char: char, quote: char, ascii: bool) -> Ou
     output.push(escape.as_bytes())
 }
 
-/// True if a string can stand between backquotes unchanged.
+/// Returns true if a string can be written between backquotes unchanged.
 pub(crate) fn can_backquote(cx: &mut Cx, text: &[u8]) -> Outcome<bool> {
     let mut can = true;
     cx.characters(text, |rune| {

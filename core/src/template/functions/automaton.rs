@@ -1,65 +1,34 @@
-//! A compiled regular expression, run a few bytes at a time, so that time can run out in the middle of a text.
+//! Runs a compiled regular expression a few bytes at a time, so that the budget can end it in the middle of a text.
 //!
-//! The `regex` crate takes time in proportion to the expression's size times the text's, and cannot be stopped on the way.
+//! The `regex` crate takes time in proportion to the expression's size times the text's, and cannot be interrupted.
 
-use std::cell::RefCell;
 use std::ops::Range;
 
-use regex_automata::hybrid::dfa::{Builder, Cache, Config, DFA};
+use regex_automata::hybrid::dfa::{Cache, DFA};
+use regex_automata::nfa::thompson;
 use regex_automata::nfa::thompson::pikevm::PikeVM;
-use regex_automata::nfa::thompson::{self, Compiler, NFA, WhichCaptures};
 use regex_automata::util::captures::Captures;
-use regex_automata::util::syntax::{self, parse_with};
-use regex_automata::{Anchored, Input, MatchKind};
+use regex_automata::{Anchored, Input};
 
-use super::Cx;
+use crate::template::compiled::{Automaton, INVALID, TOO_LARGE};
+use crate::template::context::Cx;
 use crate::template::error::{Failure, Outcome};
 
-/// Bytes that a compiled expression may take, and those that its states may take while it is run.
-const COMPILED_SIZE: usize = 512 << 10;
-/// Bytes of text between two looks at the clock: each may need a new state, made from all parts of the expression.
+/// Bytes of text between two checks of the clock. Each byte may need a new state, built from all parts of the expression.
 const STRIDE: usize = 64;
-/// Steps for a stride through states that exist already.
+/// Steps charged for a stride through existing states.
 const STEPS_PER_STRIDE: u64 = 4;
-/// Bytes of a compiled expression that a step of making new states covers.
+/// Bytes of a compiled expression that one step covers when new states are built.
 const BYTES_PER_STEP: usize = 1024;
-/// Parts of an expression times bytes of text that are gone through at once to find the groups of a match.
+/// Maximum product of expression parts and text bytes for finding the groups of a match, which cannot be interrupted.
 const MOST_AT_ONCE: usize = 1 << 22;
 
-pub(super) const INVALID: Failure = Failure::function("the regular expression is not valid");
-pub(super) const TOO_LARGE: Failure = Failure::budget("a regular expression is too large");
-
-/// A regular expression of the `regex` crate's syntax.
-pub(super) struct Automaton {
-    forward: DFA,
-    /// From the end of a match to its beginning.
-    backward: DFA,
-    caches: RefCell<(Cache, Cache)>,
-    size: usize,
-}
-
 impl Automaton {
-    pub(super) fn new(pattern: &str) -> Outcome<Self> {
-        let syntax = syntax::Config::new().utf8(false).octal(true).nest_limit(100);
-        let parsed = parse_with(pattern, &syntax).map_err(|_| INVALID)?;
-        let config = thompson::Config::new().utf8(false).nfa_size_limit(Some(COMPILED_SIZE));
-        let reversed = config.clone().reverse(true).which_captures(WhichCaptures::None);
-        let compiled = |config| {
-            let nfa = Compiler::new().configure(config).build_from_hir(&parsed);
-            nfa.map_err(|error| if error.size_limit().is_some() { TOO_LARGE } else { INVALID })
-        };
-        let forward = lazy(compiled(config)?, MatchKind::LeftmostFirst)?;
-        let backward = lazy(compiled(reversed)?, MatchKind::All)?;
-        let caches = RefCell::new((forward.create_cache(), backward.create_cache()));
-        let size = forward.get_nfa().memory_usage().max(backward.get_nfa().memory_usage());
-        Ok(Self { forward, backward, caches, size })
-    }
-
     pub(super) fn is_match(&self, cx: &mut Cx, text: &[u8]) -> Outcome<bool> {
         Ok(self.end(cx, text, 0, true)?.is_some())
     }
 
-    /// The leftmost match that begins at `from` or later.
+    /// Returns the leftmost match that begins at `from` or later.
     pub(super) fn find(&self, cx: &mut Cx, text: &[u8], from: usize) -> Outcome<Option<Range<usize>>> {
         let Some(end) = self.end(cx, text, from, false)? else {
             return Ok(None);
@@ -80,7 +49,7 @@ impl Automaton {
             for (byte, at) in stride.iter().zip(start..) {
                 state = run.dfa.next_state(run.cache, state, *byte).map_err(|_| TOO_LARGE)?;
                 if state.is_match() {
-                    // A match is seen one byte late.
+                    // A DFA reports a match one byte late.
                     end = Some(at);
                 }
                 if state.is_dead() || (earliest && end.is_some()) {
@@ -125,7 +94,7 @@ impl Automaton {
         Ok(if last.map_err(|_| TOO_LARGE)?.is_match() { within.start } else { start })
     }
 
-    /// Finds the groups of matches.
+    /// Prepares the search for the groups of matches.
     pub(super) fn groups(&self, cx: &mut Cx) -> Outcome<Groups> {
         let nfa = self.forward.get_nfa();
         let slots = nfa.group_info().slot_len().saturating_mul(size_of::<usize>());
@@ -135,13 +104,7 @@ impl Automaton {
     }
 }
 
-fn lazy(nfa: NFA, matches: MatchKind) -> Outcome<DFA> {
-    let config =
-        Config::new().match_kind(matches).cache_capacity(COMPILED_SIZE).skip_cache_capacity_check(true);
-    Builder::new().configure(config).build_from_nfa(nfa).map_err(|_| TOO_LARGE)
-}
-
-/// One search through a text.
+/// One pass over a text.
 struct Run<'a> {
     dfa: &'a DFA,
     cache: &'a mut Cache,
@@ -149,19 +112,20 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Changes when a state is made.
+    /// Returns numbers that change when a state is built.
     fn states(&self) -> (usize, usize) {
         (self.cache.clear_count(), self.cache.memory_usage())
     }
 
-    /// Counts the work of a stride: more if states were made.
+    /// Charges for a stride: more if states were built.
     fn pay(&self, cx: &mut Cx, before: (usize, usize)) -> Outcome<()> {
         cx.step(STEPS_PER_STRIDE)?;
         if self.states() != before {
             let parts = u64::try_from(self.size / BYTES_PER_STEP).unwrap_or(u64::MAX);
             cx.step(parts.saturating_add(1).saturating_mul(u64::try_from(STRIDE).unwrap_or(u64::MAX)))?;
+            cx.meter.allocate(self.cache.memory_usage().saturating_sub(before.1))?;
         }
-        cx.look()
+        cx.check_deadline()
     }
 }
 
@@ -178,7 +142,7 @@ impl<'a> Hits<'a> {
         Self { automaton, text, from: 0, last_end: None }
     }
 
-    /// The next match. An empty one directly behind another is none; nor is one inside of a character, which Go does not find.
+    /// Returns the next match. As in Go, an empty match directly after another one and a match inside a character do not count.
     pub(super) fn next(&mut self, cx: &mut Cx) -> Outcome<Option<Range<usize>>> {
         while self.from <= self.text.len() {
             cx.step(1)?;
@@ -201,7 +165,7 @@ impl<'a> Hits<'a> {
     }
 }
 
-/// What the groups of an expression matched.
+/// Text ranges of the groups of a match.
 pub(super) struct Groups {
     vm: PikeVM,
     cache: thompson::pikevm::Cache,
@@ -209,7 +173,7 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    /// Looks for the groups of a match that has been found.
+    /// Finds the groups of a known match.
     pub(super) fn find(&mut self, cx: &mut Cx, text: &[u8], hit: &Range<usize>) -> Outcome<()> {
         let parts = self.vm.get_nfa().states().len().saturating_mul(self.captures.group_len() / 8 + 1);
         let work = parts.saturating_mul(hit.len().saturating_add(1));
@@ -219,15 +183,15 @@ impl Groups {
         cx.work(work)?;
         let input = Input::new(text).range(hit.clone()).anchored(Anchored::Yes);
         self.vm.search(&mut self.cache, &input, &mut self.captures);
-        cx.look()
+        cx.check_deadline()
     }
 
-    /// The text of a group by its number.
+    /// Returns the text of a group by its number.
     pub(super) fn numbered<'t>(&self, text: &'t [u8], number: usize) -> &'t [u8] {
         self.captures.get_group(number).and_then(|span| text.get(span.range())).unwrap_or_default()
     }
 
-    /// The text of a group by its name.
+    /// Returns the text of a group by its name.
     pub(super) fn named<'t>(&self, text: &'t [u8], name: &str) -> &'t [u8] {
         self.captures.get_group_by_name(name).and_then(|span| text.get(span.range())).unwrap_or_default()
     }

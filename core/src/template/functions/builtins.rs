@@ -1,17 +1,18 @@
-//! The functions of text/template itself.
+//! Built-in functions of text/template.
 
 use super::urls::escape_query;
-use super::{Args, Cx};
+use crate::template::context::{Args, Cx};
 use crate::template::error::{Failure, Outcome};
 use crate::template::format::{sprint, sprintf, sprintln};
-use crate::template::value::{MapType, Value, equal, is_graphic, less};
+use crate::template::value::compare::{equal, less};
+use crate::template::value::{Bytes, MapType, Value, is_graphic};
 
-/// `and` and `or` evaluate their own arguments and are not called.
+/// Body of `and` and `or`, which evaluate their own arguments and are never called.
 pub(super) fn never_called(_: &mut Cx, _: &Args) -> Outcome<Value> {
     Ok(Value::Nil)
 }
 
-/// There are no function values in a Secret's context.
+/// Fails: a Secret's template has no function values.
 pub(super) fn call(_: &mut Cx, _: &Args) -> Outcome<Value> {
     Err(Failure::wrong_type("the value to call is not a function"))
 }
@@ -123,11 +124,11 @@ pub(super) fn printf(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     cx.finish(printed)
 }
 
-/// What the escaping functions work on: a string, or all values printed.
-fn text_of(cx: &mut Cx, args: &Args) -> Outcome<Vec<u8>> {
+/// Returns the input of the escaping functions: a string, or all values printed.
+fn text_of(cx: &mut Cx, args: &Args) -> Outcome<Bytes> {
     if let [Value::Text(text)] = args.from(0) {
         cx.work(text.len())?;
-        return Ok(text.to_vec());
+        return Ok(text.clone());
     }
     let shown: Vec<Value> = args
         .from(0)
@@ -137,7 +138,7 @@ fn text_of(cx: &mut Cx, args: &Args) -> Outcome<Vec<u8>> {
             other => other.clone(),
         })
         .collect();
-    Ok(sprint(cx, &shown)?.into_bytes())
+    Ok(sprint(cx, &shown)?.into_bytes().into())
 }
 
 pub(super) fn html(cx: &mut Cx, args: &Args) -> Outcome<Value> {

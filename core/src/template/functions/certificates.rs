@@ -11,44 +11,72 @@ use rcgen::{
 use zeroize::Zeroizing;
 
 use super::encoding::decode_base64;
-use super::keys::{new_rsa, rsa_pem};
-use super::{Args, Cx};
+use super::keys::{RSA_MEMORY, new_rsa, rsa_pem};
+use crate::template::context::{Args, Cx};
 use crate::template::error::{Failure, Outcome};
-use crate::template::value::{Bytes, Value};
+use crate::template::value::Value;
+use crate::template::value::certificate::Certificate;
 
-const FAILED: Failure = Failure::function("the certificate cannot be made");
+const FAILED: Failure = Failure::function("the certificate cannot be created");
 const BAD_KEY: Failure = Failure::function("the private key is not PEM of a kind that is known");
 
 const NOT_PEM: Failure = Failure::function("not PEM");
 
 type Pem = Zeroizing<String>;
 
-/// Sprig's certificate: two PEM texts.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Certificate {
-    pub(crate) certificate: Bytes,
-    pub(crate) key: Bytes,
-}
-
 /// `genCA name days [key]`
 pub(super) fn ca(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let memory = memory_for(text_bytes(args))?;
     let mut parameters = parameters(cx, args, args.int(1))?;
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     parameters.key_usages.push(KeyUsagePurpose::KeyCertSign);
     let given = given_key(cx, args, 2)?;
-    signed_by_itself(cx, parameters, given)
+    signed_by_itself(cx, parameters, given, memory)
 }
 
 /// `genSelfSignedCert name addresses names days [key]`
 pub(super) fn self_signed(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let memory = memory_for(text_bytes(args))?;
     let mut parameters = parameters(cx, args, args.int(3))?;
     parameters.subject_alt_names = alternative_names(cx, args)?;
     let given = given_key(cx, args, 4)?;
-    signed_by_itself(cx, parameters, given)
+    signed_by_itself(cx, parameters, given, memory)
 }
 
-fn signed_by_itself(cx: &mut Cx, parameters: CertificateParams, given: Option<Pem>) -> Outcome<Value> {
-    let texts = cx.apart(move || {
+/// The most bytes of all texts from which a certificate is made.
+const LONGEST: usize = 64 << 10;
+
+/// Bytes of heap that parsing, encoding and signing take at the same time for texts of so many bytes.
+fn memory_for(bytes: usize) -> Outcome<usize> {
+    /// Copies, parsed and encoded forms of each text, and PEM of both; a byte that is not UTF-8 becomes three.
+    const COPIES: usize = 40;
+    if bytes > LONGEST {
+        return Err(Failure::budget("the texts for a certificate are too long"));
+    }
+    Ok(RSA_MEMORY + bytes * COPIES)
+}
+
+/// Bytes of all texts among the arguments, also of those in lists.
+fn text_bytes(args: &Args) -> usize {
+    args.from(0).iter().map(text_bytes_of).sum()
+}
+
+fn text_bytes_of(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => text.len(),
+        Value::List(list) => list.items.borrow().iter().map(text_bytes_of).sum(),
+        Value::Certificate(authority) => authority.certificate.len().saturating_add(authority.key.len()),
+        _ => 0,
+    }
+}
+
+fn signed_by_itself(
+    cx: &mut Cx,
+    parameters: CertificateParams,
+    given: Option<Pem>,
+    memory: usize,
+) -> Outcome<Value> {
+    let texts = cx.slowly(memory, move || {
         let (key, pem) = key_pair(given)?;
         let certificate = parameters.self_signed(&key).map_err(|_| FAILED)?;
         Ok((certificate.pem(), pem))
@@ -61,6 +89,7 @@ pub(super) fn signed(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let Value::Certificate(authority) = args.any(4) else {
         return Err(FAILED);
     };
+    let memory = memory_for(text_bytes(args))?;
     let mut parameters = parameters(cx, args, args.int(3))?;
     parameters.subject_alt_names = alternative_names(cx, args)?;
     parameters.use_authority_key_identifier_extension = true;
@@ -68,7 +97,7 @@ pub(super) fn signed(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     cx.work(authority.certificate.len().saturating_add(authority.key.len()))?;
     let authority_key = Pem::new(as_text(&authority.key)?.to_owned());
     let authority = as_text(&authority.certificate)?.to_owned();
-    let texts = cx.apart(move || {
+    let texts = cx.slowly(memory, move || {
         let (key, pem) = key_pair(given)?;
         let authority_key = KeyPair::from_pem(&authority_key).map_err(|_| BAD_KEY)?;
         let issuer = Issuer::from_ca_cert_pem(&authority, authority_key).map_err(|_| FAILED)?;
@@ -80,12 +109,13 @@ pub(super) fn signed(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 
 /// `buildCustomCert certificate key`, both PEM in base64.
 pub(super) fn build_custom(cx: &mut Cx, args: &Args) -> Outcome<Value> {
+    let memory = memory_for(text_bytes(args))?;
     let mut decoded = |position| {
         let decoded = decode_base64(cx, args.text(position))?.map_err(|_| Failure::function("not base64"))?;
         String::from_utf8(decoded).map_err(|_| NOT_PEM)
     };
     let (certificate, key) = (decoded(0)?, Pem::new(decoded(1)?));
-    let texts = cx.apart(move || {
+    let texts = cx.slowly(memory, move || {
         let (_, block) = x509_parser::pem::parse_x509_pem(certificate.as_bytes())
             .map_err(|_| Failure::function("not a PEM certificate"))?;
         block.parse_x509().map_err(|_| Failure::function("not a certificate"))?;

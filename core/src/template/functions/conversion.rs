@@ -1,12 +1,12 @@
 //! Conversions between types, after Go's `spf13/cast` and `strconv`.
 
-use super::{Args, Cx, short};
+use crate::template::context::{Args, Cx, short};
 use crate::template::error::Outcome;
 use crate::template::format::sprint;
 use crate::template::syntax::number::{int_to_float, parse_float, parse_int, uint_to_float};
 use crate::template::value::{Bytes, IntType, ListType, Value};
 
-/// What a value prints as with `%v`.
+/// Formats a value with `%v`.
 pub(crate) fn to_text(cx: &mut Cx, value: &Value) -> Outcome<Bytes> {
     if let Value::Text(text) = value {
         cx.step(1)?;
@@ -16,7 +16,7 @@ pub(crate) fn to_text(cx: &mut Cx, value: &Value) -> Outcome<Bytes> {
     cx.bytes(printed.into_bytes())
 }
 
-/// `cast.ToInt64`: what cannot be converted is 0.
+/// `cast.ToInt64`: values that cannot be converted become 0.
 pub(super) fn to_int(cx: &mut Cx, value: &Value) -> Outcome<i64> {
     pay_to_parse(cx, value)?;
     Ok(match value {
@@ -31,9 +31,9 @@ pub(super) fn to_int(cx: &mut Cx, value: &Value) -> Outcome<i64> {
     })
 }
 
-/// Counts the work of reading a number that may be text.
+/// Charges for parsing a number that may be a string.
 fn pay_to_parse(cx: &mut Cx, value: &Value) -> Outcome<()> {
-    // Longer ones are padded with zeros or underscores.
+    // Longer texts are numbers padded with zeros or underscores.
     const LONGEST: usize = 64 << 10;
     match value {
         Value::Text(text) => {
@@ -57,14 +57,14 @@ pub(super) fn to_float(cx: &mut Cx, value: &Value) -> Outcome<f64> {
     })
 }
 
-/// Go's conversion on amd64: what does not fit becomes the smallest integer.
+/// Converts as Go does on amd64: values out of range become the smallest integer.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
 fn truncate(value: f64) -> i64 {
     let limit = 9_223_372_036_854_775_808.0;
     if (-limit..limit).contains(&value) { value as i64 } else { i64::MIN }
 }
 
-/// `12.00` is `12` to `cast`.
+/// Removes zero decimals, as `cast` does: `12.00` becomes `12`.
 fn without_zero_decimals(text: &str) -> &str {
     let trimmed = text.trim_end_matches('0');
     if trimmed.len() < text.len() { trimmed.strip_suffix('.').unwrap_or(text) } else { text }
@@ -87,7 +87,7 @@ pub(super) fn atoi(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     Ok(Value::int(parse_decimal(args.text(0)).unwrap_or(0)))
 }
 
-/// An integer in base 10 without underscores; one that is too large becomes the largest, as in Go.
+/// Parses an integer in base 10 without underscores. As in Go, one that is too large becomes the maximum.
 pub(super) fn parse_decimal(text: &[u8]) -> Option<i64> {
     use std::num::IntErrorKind::{NegOverflow, PosOverflow};
     match str::from_utf8(text).ok()?.parse::<i64>() {
@@ -119,7 +119,7 @@ pub(super) fn to_strings(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     }
 }
 
-/// Sprig's `strslice`: the elements of a list that are not nil, as text; another value is a list of itself.
+/// Sprig's `strslice`: the non-nil elements of a list as strings. Any other value becomes a list of itself.
 pub(super) fn texts_of(cx: &mut Cx, value: &Value) -> Outcome<Vec<Bytes>> {
     match value {
         Value::Nil => Ok(Vec::new()),

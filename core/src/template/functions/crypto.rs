@@ -9,7 +9,7 @@ use aws_lc_rs::iv::FixedLength;
 use zeroize::Zeroizing;
 
 use super::encoding::{base64, decode_base64};
-use super::{Args, Cx};
+use crate::template::context::{Args, Cx};
 use crate::template::error::{Failure, Outcome};
 use crate::template::value::Value;
 
@@ -39,7 +39,7 @@ pub(super) fn sha512sum(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     digested(cx, args, &SHA512)
 }
 
-/// RFC 1950, section 9, in decimal.
+/// Adler-32 (RFC 1950, section 9), in decimal.
 pub(super) fn adler32sum(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     const MODULUS: u32 = 65_521;
     let (mut low, mut high) = (1_u32, 0_u32);
@@ -53,7 +53,7 @@ pub(super) fn adler32sum(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     cx.text(((high << 16) | low).to_string())
 }
 
-/// The password's bytes, cut or filled with zeros to a key.
+/// Truncates or zero-pads the password's bytes to a key.
 fn key(password: &[u8]) -> Outcome<UnboundCipherKey> {
     let mut key = Zeroizing::new([0; 32]);
     for (slot, byte) in key.iter_mut().zip(password) {
@@ -62,11 +62,12 @@ fn key(password: &[u8]) -> Outcome<UnboundCipherKey> {
     UnboundCipherKey::new(&AES_256, key.as_slice()).map_err(|_| AES_FAILED)
 }
 
-/// AES-256-CBC with PKCS#7 padding; the result is base64 of the initialization vector and the ciphertext.
+/// AES-256-CBC with PKCS#7 padding. The result is base64 of the initialization vector and the ciphertext.
 pub(super) fn encrypt_aes(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let mut iv = [0; 16];
     cx.fill_random(&mut iv);
     cx.work(args.text(1).len().saturating_mul(4))?;
+    cx.meter.affords(args.text(1).len().saturating_mul(5))?;
     let mut text = Zeroizing::new(args.text(1).to_vec());
     let key = PaddedBlockEncryptingKey::cbc_pkcs7(key(args.text(0))?).map_err(|_| AES_FAILED)?;
     let context = EncryptionContext::Iv128(FixedLength::from(iv));
@@ -78,6 +79,7 @@ pub(super) fn decrypt_aes(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let sealed = decode_base64(cx, args.text(1))?.map_err(|_| Failure::function("not base64"))?;
     let (iv, ciphertext) = sealed.split_first_chunk::<16>().ok_or(AES_FAILED)?;
     cx.work(ciphertext.len().saturating_mul(2))?;
+    cx.meter.affords(sealed.len().saturating_mul(3))?;
     let mut text = Zeroizing::new(ciphertext.to_vec());
     let key = PaddedBlockDecryptingKey::cbc_pkcs7(key(args.text(0))?).map_err(|_| AES_FAILED)?;
     let context = DecryptionContext::Iv128(FixedLength::from(*iv));

@@ -3,19 +3,20 @@
 use super::conversion::parse_decimal;
 use super::layout::format_time;
 use super::layout_parser::parse_time;
-use super::time::{Time, Zone, format_duration, parse_duration};
-use super::{Args, Cx, short};
+use crate::template::context::{Args, Cx, short};
+use crate::template::duration::{format_duration, parse_duration};
 use crate::template::error::{Failure, Outcome};
+use crate::template::value::time::{Time, Zone};
 use crate::template::value::{IntType, Value};
 
-/// Bytes of a layout, of a date or of a duration.
+/// Maximum length of a layout, a date or a duration, in bytes.
 const LONGEST: usize = 16 << 10;
 
 pub(super) fn now(cx: &mut Cx, _: &Args) -> Outcome<Value> {
     Ok(Value::Time(cx.now()))
 }
 
-/// A time, or seconds since 1970; anything else is now.
+/// Converts a value to a time: times, and seconds since 1970. Any other value gives the current time.
 fn time_of(cx: &mut Cx, value: &Value) -> Time {
     match value {
         Value::Time(time) => time.clone(),
@@ -24,7 +25,7 @@ fn time_of(cx: &mut Cx, value: &Value) -> Time {
     }
 }
 
-/// A layout of which the cost has been counted: each byte of it may stand for a part of the time.
+/// Returns a layout after charging for it: each byte may stand for a part of the time.
 fn layout_of(cx: &mut Cx, layout: &[u8]) -> Outcome<String> {
     let layout = short(layout, LONGEST)?;
     cx.step(u64::try_from(layout.len()).unwrap_or(u64::MAX))?;
@@ -57,7 +58,7 @@ pub(super) fn html_date_in_zone(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     formatted(cx, b"2006-01-02", args.any(0), args.text(1))
 }
 
-/// The formatting behind the `Format` method.
+/// Body of the `Format` method.
 pub(super) fn format(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let layout = layout_of(cx, args.text(1))?;
     cx.text(format_time(&args.time(0), &layout))
@@ -94,7 +95,7 @@ pub(super) fn to_date(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 }
 
 pub(super) fn must_to_date(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    parsed(cx, args)?.map(Value::Time).ok_or(Failure::function("the text is no date of this layout"))
+    parsed(cx, args)?.map(Value::Time).ok_or(Failure::function("the text is not a date in this layout"))
 }
 
 pub(super) fn unix_epoch(cx: &mut Cx, args: &Args) -> Outcome<Value> {
@@ -107,7 +108,7 @@ pub(super) fn ago(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     cx.text(format_duration(round_to(elapsed, 1_000_000_000)))
 }
 
-/// `Duration.Round`: to the nearest multiple, halves away from zero.
+/// `Duration.Round`: rounds to the nearest multiple, halves away from zero.
 pub(super) fn round_to(nanoseconds: i64, unit: i64) -> i64 {
     if unit <= 0 {
         return nanoseconds;

@@ -4,18 +4,18 @@ use num_bigint::BigInt;
 
 use crate::template::error::{Failure, Outcome};
 
-/// `coefficient` times ten to `exponent`.
+/// A decimal: `coefficient` times ten to the power of `exponent`.
 #[derive(Clone)]
 pub(super) struct Decimal {
     coefficient: BigInt,
     exponent: i32,
 }
 
-/// Digits after the point that a quotient keeps.
+/// Number of decimals of a quotient.
 const DIVISION_PRECISION: i32 = 16;
 
 impl Decimal {
-    /// The shortest decimal that stands for `value`.
+    /// Returns the shortest decimal that identifies `value`.
     pub(super) fn new(value: f64) -> Outcome<Self> {
         const NOT_FINITE: Failure = Failure::function("a number is not finite");
         if !value.is_finite() {
@@ -49,13 +49,13 @@ impl Decimal {
         Self { coefficient: &self.coefficient * &other.coefficient, exponent: self.exponent + other.exponent }
     }
 
-    /// The quotient, rounded half away from zero to 16 decimals.
+    /// Returns the quotient, rounded half away from zero to 16 decimals.
     pub(super) fn divide(&self, other: &Self) -> Outcome<Self> {
         let zero = BigInt::ZERO;
         if other.coefficient == zero {
             return Err(Failure::function("division by zero"));
         }
-        // value = (a / b) * 10^(ea - eb); wanted as an integer times 10^-16.
+        // value = (a / b) * 10^(ea - eb), computed as an integer times 10^-16.
         let shift = self.exponent - other.exponent + DIVISION_PRECISION;
         let (mut dividend, mut divisor) = (self.coefficient.clone(), other.coefficient.clone());
         let power = BigInt::from(10).pow(shift.unsigned_abs());
@@ -73,7 +73,7 @@ impl Decimal {
         Ok(Self { coefficient: quotient, exponent: -DIVISION_PRECISION })
     }
 
-    /// The nearest double.
+    /// Returns the nearest double.
     pub(super) fn to_float(&self) -> f64 {
         format!("{}e{}", self.coefficient, self.exponent).parse().unwrap_or(0.0)
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::conversion::to_text;
-use super::{Args, Cx, as_map};
+use crate::template::context::{Args, Cx, as_map};
 use crate::template::error::{Failure, Outcome};
 use crate::template::value::{Bytes, Entries, ListType, Map, MapType, Value};
 
@@ -64,17 +64,19 @@ pub(super) fn pluck(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     cx.list(ListType::Any, found)
 }
 
-/// The keys in order; Go gives them in no order.
+/// Returns the keys in order; Go returns them in random order.
 pub(super) fn keys(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    let mut keys = Vec::new();
-    for map in args.from(0).iter().filter_map(as_map) {
-        cx.pay_for_elements(map.entries.borrow().len())?;
+    let maps = || args.from(0).iter().filter_map(as_map);
+    let count = maps().map(|map| map.entries.borrow().len()).sum();
+    cx.pay_for_elements(count)?;
+    let mut keys = Vec::with_capacity(count);
+    for map in maps() {
         keys.extend(map.keys().into_iter().map(Value::Text));
     }
     cx.list(ListType::Text, keys)
 }
 
-/// The values in the order of their keys; Go gives them in no order.
+/// Returns the values in the order of their keys; Go returns them in random order.
 pub(super) fn values(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let mut values = Vec::new();
     if let Some(map) = args.map(0) {
@@ -92,7 +94,7 @@ pub(super) fn omit(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     select(cx, args, false)
 }
 
-/// The entries whose keys are named, or the others.
+/// Returns the entries with the given keys, or all others.
 fn select(cx: &mut Cx, args: &Args, keeps_named: bool) -> Outcome<Value> {
     let mut named: HashSet<&[u8]> = HashSet::new();
     for position in 1..=args.from(1).len() {

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Args, Cx, PIECE};
+use crate::template::context::{Args, Cx, PIECE};
 use crate::template::error::{Failure, Outcome};
 use crate::template::json::{Style, decode, encode};
 use crate::template::value::Value;
@@ -15,10 +15,11 @@ pub(super) fn base64(bytes: &[u8]) -> String {
 
 pub(super) fn b64enc(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     cx.work(args.text(0).len())?;
+    cx.meter.affords(args.text(0).len().saturating_mul(4) / 3)?;
     cx.text(base64(args.text(0)))
 }
 
-/// What cannot be decoded gives Go's error text.
+/// Decodes base64. Invalid input gives Go's error text.
 pub(super) fn b64dec(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     match decode_base64(cx, args.text(0))? {
         Ok(bytes) => cx.text(bytes),
@@ -26,8 +27,10 @@ pub(super) fn b64dec(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     }
 }
 
-/// Go's decoder: newlines are skipped, padding is required, trailing bits may be anything. The error is where it gave up.
+/// Decodes as Go does: newlines are skipped, padding is required, trailing bits are ignored. The error is the offset at which Go
+/// stops.
 pub(super) fn decode_base64(cx: &mut Cx, text: &[u8]) -> Outcome<Result<Vec<u8>, usize>> {
+    cx.meter.affords(text.len())?;
     let mut group = Group::default();
     let mut end = text.len();
     let mut output = Vec::with_capacity(text.len() / 4 * 3);
@@ -41,7 +44,7 @@ pub(super) fn decode_base64(cx: &mut Cx, text: &[u8]) -> Outcome<Result<Vec<u8>,
     Ok(group.finished(text, end, output))
 }
 
-/// Up to four letters of base64 that have been read.
+/// Up to four base64 letters that were read.
 #[derive(Default)]
 struct Group {
     bits: u32,
@@ -49,7 +52,7 @@ struct Group {
 }
 
 impl Group {
-    /// Takes one more letter. False if it is none.
+    /// Adds one letter. Returns false if it is not a base64 letter.
     fn take(&mut self, letter: u8, output: &mut Vec<u8>) -> bool {
         let Some(value) = base64_value(letter) else {
             return matches!(letter, b'\r' | b'\n');
@@ -63,7 +66,7 @@ impl Group {
         true
     }
 
-    /// What has been decoded if only padding stands at `end` of `text`, where the letters end.
+    /// Returns the decoded bytes if only padding follows at `end` of `text`, after the last letter.
     fn finished(self, text: &[u8], end: usize, mut output: Vec<u8>) -> Result<Vec<u8>, usize> {
         let Self { bits, count } = self;
         let padding = text.get(end..).unwrap_or_default();
@@ -85,8 +88,9 @@ impl Group {
     }
 }
 
-/// As for base64, but the error counts without newlines.
+/// Decodes base32 like base64, but with error offsets that do not count newlines.
 fn decode_base32(cx: &mut Cx, text: &[u8]) -> Outcome<Result<Vec<u8>, usize>> {
+    cx.meter.affords(text.len().saturating_mul(2))?;
     let mut letters = Vec::with_capacity(text.len());
     cx.pieces(text, |piece| {
         letters.extend(piece.iter().filter(|letter| !matches!(letter, b'\r' | b'\n')));
@@ -104,7 +108,7 @@ fn decode_base32(cx: &mut Cx, text: &[u8]) -> Outcome<Result<Vec<u8>, usize>> {
     Ok(Ok(output))
 }
 
-/// Decodes the group of letters at `start`. Gives how many letters it has, or where it is wrong.
+/// Decodes the group of letters at `start`. Returns its number of letters, or the offset of the error.
 fn decode_base32_group(letters: &[u8], start: usize, output: &mut Vec<u8>) -> Result<usize, usize> {
     let after = letters.len() - start;
     let mut bits = 0_u64;
@@ -186,7 +190,7 @@ fn base32_value(letter: u8) -> Option<u8> {
     }
 }
 
-/// What cannot be written as JSON gives an empty string.
+/// Returns the encoded JSON, or an empty string for values that JSON cannot represent.
 fn or_empty(cx: &mut Cx, encoded: Outcome<Buffer>) -> Outcome<Value> {
     match encoded {
         Ok(json) => cx.finish(json),
@@ -220,7 +224,7 @@ pub(super) fn must_to_raw_json(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     cx.finish(json)
 }
 
-/// What is no JSON gives nil.
+/// Decodes JSON. Invalid input gives nil.
 pub(super) fn from_json(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     match decode(cx, args.text(0)) {
         Err(Failure { class: crate::template::Class::FunctionFailed, .. }) => Ok(Value::Nil),

@@ -1,6 +1,6 @@
-//! Defaults, choices and giving up.
+//! Defaults, conditions and failures.
 
-use super::{Args, Cx};
+use crate::template::context::{Args, Cx};
 use crate::template::error::{Failure, Outcome};
 use crate::template::value::Value;
 

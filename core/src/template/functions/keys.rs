@@ -6,22 +6,25 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519
 use zeroize::Zeroizing;
 
 use super::encoding::base64;
-use super::{Args, Cx};
+use crate::template::context::{Args, Cx};
 use crate::template::error::{Failure, Outcome};
 use crate::template::value::Value;
 
-const FAILED: Failure = Failure::function("the key cannot be made");
+const FAILED: Failure = Failure::function("the key cannot be created");
 
-/// What stands before the PKCS#1 key in a PKCS#8 one of 2048 bits or more.
+/// Bytes of heap that generating an RSA key takes.
+pub(super) const RSA_MEMORY: usize = 128 << 10;
+
+/// Bytes of the header before the PKCS#1 key in a PKCS#8 key of 2048 bits or more.
 const PKCS8_HEADER: usize = 26;
 
 pub(super) fn generate(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let pem = match args.text(0) {
-        b"" | b"rsa" => cx.apart(|| new_rsa(KeySize::Rsa4096).map(|key| rsa_pem(&key)))??,
+        b"" | b"rsa" => cx.slowly(RSA_MEMORY, || new_rsa(KeySize::Rsa4096).map(|key| rsa_pem(&key)))??,
         b"ecdsa" => new_ecdsa()?,
         b"ed25519" => new_ed25519()?,
-        b"dsa" => return Err(Failure::function("DSA keys are no longer made: take ecdsa or ed25519")),
-        other => return cx.text([b"Unknown type ".as_slice(), other].concat()),
+        b"dsa" => return Err(Failure::function("DSA keys are obsolete: use ecdsa or ed25519")),
+        other => return cx.joined(&[b"Unknown type ", other]),
     };
     cx.text(pem.as_str())
 }

@@ -1,8 +1,10 @@
-//! Go's time layouts: text with `Mon Jan 2 15:04:05 MST 2006` in it, for writing and reading times.
+//! Go's time layouts: text with `Mon Jan 2 15:04:05 MST 2006` in it, for formatting and parsing times.
 
-use super::time::{Civil, MONTHS, Time, WEEKDAYS};
+use std::fmt;
 
-/// A part of a layout that stands for a part of the time.
+use crate::template::value::time::{Civil, MONTHS, Time, WEEKDAYS};
+
+/// A layout element that stands for a part of the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     LongMonth,
@@ -29,15 +31,15 @@ pub(super) enum Part {
     LowerPm,
     Abbreviation,
     Offset(OffsetForm),
-    /// Digits after the point; whether trailing zeros are dropped; the separator.
+    /// Number of decimals, true if trailing zeros are dropped, and the separator.
     Fraction(usize, bool, char),
 }
 
-/// How an offset from UTC is written.
+/// Format of an offset from UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each says whether a part is written")]
 pub(super) struct OffsetForm {
-    /// UTC is `Z`.
+    /// True if UTC is written as `Z`.
     pub(super) has_z: bool,
     pub(super) has_colons: bool,
     pub(super) has_minutes: bool,
@@ -74,7 +76,7 @@ const OFFSETS: [(&str, bool, bool, bool); 5] = [
     ("07", false, false, false),
 ];
 
-/// Splits a layout at its first part: text before it, the part, the rest.
+/// Splits a layout at its first element: the text before it, the element, and the rest.
 pub(super) fn next_part(layout: &str) -> (&str, Option<Part>, &str) {
     for (start, _) in layout.char_indices() {
         let rest = layout.get(start..).unwrap_or_default();
@@ -127,6 +129,20 @@ fn fraction_at(rest: &str, separator: char) -> Option<(Part, usize)> {
     let count = digits.iter().take_while(|digit| **digit == first).count();
     let ends = !digits.get(count).is_some_and(u8::is_ascii_digit);
     ends.then_some((Part::Fraction(count, first == b'9', separator), count + 1))
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&format_time(self, "2006-01-02 15:04:05.999999999 -0700 MST"))
+    }
+}
+
+impl Time {
+    /// Formats the time for JSON; `None` for years without exactly four digits.
+    pub(crate) fn to_rfc3339(&self) -> Option<String> {
+        let has_four_digits = (0..=9999).contains(&self.civil().year);
+        has_four_digits.then(|| format_time(self, "2006-01-02T15:04:05.999999999Z07:00"))
+    }
 }
 
 /// `Time.Format`
@@ -204,7 +220,7 @@ fn written_fraction(nanoseconds: u32, digits: usize, trims: bool, separator: cha
     if shown.is_empty() { String::new() } else { format!("{separator}{shown}") }
 }
 
-/// The number of a month or weekday whose name `text` begins with, and the name's length.
+/// Returns the number of the month or weekday whose name starts `text`, and the length of the name.
 pub(super) fn named(text: &str, part: Part) -> Option<(i64, usize)> {
     let names: &[&str] = if matches!(part, Part::LongMonth | Part::Month) { &MONTHS } else { &WEEKDAYS };
     let is_long = matches!(part, Part::LongMonth | Part::LongWeekday);

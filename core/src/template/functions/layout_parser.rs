@@ -1,9 +1,9 @@
-//! Reads times from text by a layout, after Go's `time.ParseInLocation`.
+//! Parses times by a layout, after Go's `time.ParseInLocation`.
 
 use super::layout::{OffsetForm, Part, named, next_part};
-use super::time::{Time, Zone, days_to};
+use crate::template::value::time::{Time, Zone, days_to};
 
-/// What has been read so far.
+/// Parts of the time that were parsed so far.
 #[derive(Default)]
 struct Found {
     year: i64,
@@ -18,7 +18,7 @@ struct Found {
     zone_name: String,
 }
 
-/// None if the text does not follow the layout or is no date.
+/// Parses a time. `None` if the text does not match the layout or is not a valid date.
 pub(super) fn parse_time(layout: &str, text: &str, local: &Zone) -> Option<Time> {
     let mut found = Found::default();
     let (mut layout, mut text) = (layout, text);
@@ -33,7 +33,7 @@ pub(super) fn parse_time(layout: &str, text: &str, local: &Zone) -> Option<Time>
     }
 }
 
-/// Skips literal text; spaces may be more or fewer.
+/// Skips literal text. The number of spaces may differ.
 fn skip<'t>(text: &'t str, literal: &str) -> Option<&'t str> {
     let (mut text, mut literal) = (text, literal);
     while let Some(first) = literal.chars().next() {
@@ -59,7 +59,7 @@ fn digits(text: &str, count: usize) -> Option<(i64, &str)> {
     Some((digits.parse().ok()?, rest))
 }
 
-/// One or two digits; two if `fixed`.
+/// Parses one or two digits; exactly two if `fixed`.
 fn number(text: &str, fixed: bool) -> Option<(i64, &str)> {
     match digits(text, 2) {
         Some(found) => Some(found),
@@ -144,7 +144,7 @@ impl Found {
         Some(rest)
     }
 
-    /// A fraction may follow the seconds even where the layout has none.
+    /// Accepts a fraction after the seconds even if the layout has none.
     fn read_second<'t>(&mut self, part: Part, text: &'t str, layout_after: &str) -> Option<&'t str> {
         let (second, rest) = number(text, part == Part::ZeroSecond)?;
         self.clock.2 = within(second, 0..=59)?;
@@ -267,18 +267,18 @@ impl Found {
     }
 }
 
-/// An abbreviation is the local zone's own, or one whose offset is not known.
+/// Applies a zone abbreviation: the local zone's own, or one with an unknown offset.
 fn in_zone_named(time: &Time, name: String, local: &Zone) -> Time {
     let as_local = time.clone().reinterpreted_in(local.clone());
     if as_local.civil().abbreviation == name {
         return as_local;
     }
     let hours = name.strip_prefix("GMT").and_then(|hours| hours.parse::<i32>().ok()).unwrap_or(0);
-    // Go records the offset but does not move the clock's reading by it.
+    // Go records the offset but does not move the clock time by it.
     time.in_zone(Zone::Fixed(hours * 3600, name))
 }
 
-/// The length of a zone abbreviation at the start of `text`: three or four capital letters and some special cases.
+/// Returns the length of a zone abbreviation at the start of `text`: three or four capital letters and some special cases.
 fn abbreviation_length(text: &str) -> Option<usize> {
     if text.starts_with("ChST") || text.starts_with("MeST") {
         return Some(4);

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 
 use super::conversion::{texts_of, to_int};
-use super::{Args, Cx};
+use crate::template::context::{Args, Cx};
 use crate::template::error::{Failure, Outcome};
-use crate::template::value::{Bytes, List, ListType, Value, deep_equal};
+use crate::template::value::compare::deep_equal;
+use crate::template::value::{Bytes, List, ListType, Value};
 
 const NOT_A_LIST: Failure = Failure::function("expected a list");
 const OUT_OF_RANGE: Failure = Failure::function("out of range");
@@ -147,7 +148,7 @@ pub(super) fn chunk(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     cx.list(ListType::Lists, chunks)
 }
 
-/// What Go computes with a size below zero: the only element, no chunk, or a length it cannot make.
+/// Chunks with a size below one, as Go computes them: the only element, no chunk, or an error for an invalid length.
 fn chunk_of_no_size(cx: &mut Cx, size: i64, items: Vec<Value>) -> Outcome<Value> {
     let last = i128::try_from(items.len()).unwrap_or(0) - 1;
     let mut chunks = Vec::new();
@@ -174,7 +175,7 @@ pub(super) fn sort_alpha(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     cx.list(ListType::Text, sorted)
 }
 
-/// Merges ever longer runs that are in order. The standard library's sort cannot stop when time is up.
+/// Merge sort. The standard library's sort cannot be interrupted when the budget is exhausted.
 fn sorted(cx: &mut Cx, texts: Vec<Bytes>) -> Outcome<Vec<Bytes>> {
     let mut runs: VecDeque<Vec<Bytes>> = texts.into_iter().map(|text| vec![text]).collect();
     while runs.len() > 1 {

@@ -2,13 +2,13 @@
 
 use super::conversion::{to_float, to_int};
 use super::decimal::Decimal;
-use super::{Args, Cx};
+use crate::template::context::{Args, Cx};
 use crate::template::error::{Failure, Outcome};
 use crate::template::value::{ListType, Value};
 
 const DIVISION_BY_ZERO: Failure = Failure::function("division by zero");
 
-/// All arguments as integers.
+/// Converts all arguments to integers.
 fn ints(cx: &mut Cx, args: &Args) -> Outcome<Vec<i64>> {
     args.from(0).iter().map(|value| to_int(cx, value)).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Args, Cx, as_map};
+use crate::template::context::{Args, Cx, as_map};
 use crate::template::error::Outcome;
 use crate::template::value::{Entries, Map, MapType, Value};
 

@@ -3,7 +3,8 @@
 use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
-use super::{Args, Cx};
+use super::scrypt::{Cost, scrypt};
+use crate::template::context::{Args, Cx};
 use crate::template::error::{Failure, Outcome};
 use crate::template::value::Value;
 
@@ -11,6 +12,11 @@ use crate::template::value::Value;
 const BCRYPT_COST: u32 = 10;
 /// bcrypt reads no more bytes than this; Go refuses longer passwords.
 const BCRYPT_MOST_BYTES: usize = 72;
+/// The state of the cipher.
+const BCRYPT_MEMORY: usize = 16 << 10;
+
+/// The parameters of the master password algorithm.
+const MASTER_KEY: Cost = Cost { log_n: 15, r: 8, p: 2 };
 
 /// Go's error texts take the place of the hash, as in sprig.
 fn bcrypt_hash(cx: &mut Cx, password: &[u8]) -> Outcome<String> {
@@ -21,8 +27,7 @@ fn bcrypt_hash(cx: &mut Cx, password: &[u8]) -> Outcome<String> {
     }
     let mut salt = [0; 16];
     cx.fill_random(&mut salt);
-    let password = Zeroizing::new(password.to_vec());
-    let parts = cx.apart(move || bcrypt::hash_with_salt(password.as_slice(), BCRYPT_COST, salt))?;
+    let parts = cx.slowly(BCRYPT_MEMORY, || bcrypt::hash_with_salt(password, BCRYPT_COST, salt))?;
     let parts = parts.map_err(|_| Failure::function("the password cannot be hashed"))?;
     Ok(parts.format_for_version(bcrypt::Version::TwoA))
 }
@@ -36,10 +41,10 @@ pub(super) fn htpasswd(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let user = args.text(0);
     cx.work(user.len())?;
     if user.contains(&b':') {
-        return cx.text([b"invalid username: ".as_slice(), user].concat());
+        return cx.joined(&[b"invalid username: ", user]);
     }
     let hash = bcrypt_hash(cx, args.text(1))?;
-    cx.text([user, b":", hash.as_bytes()].concat())
+    cx.joined(&[user, b":", hash.as_bytes()])
 }
 
 /// Character classes of the master password algorithm.
@@ -94,20 +99,15 @@ fn templates(kind: &[u8]) -> Option<&'static [&'static str]> {
 /// The master password algorithm: scrypt for the key, HMAC-SHA-256 for the site.
 pub(super) fn derive(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     const NAMESPACE: &[u8] = b"com.lyndir.masterpassword";
-    const FAILED: Failure = Failure::function("the password cannot be derived");
     let Some(templates) = templates(args.text(1)) else {
-        return cx.text([b"cannot find password template ".as_slice(), args.text(1)].concat());
+        return cx.joined(&[b"cannot find password template ", args.text(1)]);
     };
     let (user, site) = (args.text(3), args.text(4));
     cx.work(user.len().saturating_add(site.len()))?;
+    cx.meter.affords(user.len().saturating_add(site.len()).saturating_add(MASTER_KEY.memory()))?;
     let salt = [NAMESPACE, &length_of(user), user].concat();
-    let parameters = scrypt::Params::new(15, 8, 2).map_err(|_| FAILED)?;
-    let password = Zeroizing::new(args.text(2).to_vec());
-    let key = cx.apart(move || {
-        let mut key = Zeroizing::new([0; 64]);
-        scrypt::scrypt(&password, &salt, &parameters, key.as_mut_slice()).map(|()| key)
-    })?;
-    let key = key.map_err(|_| FAILED)?;
+    let mut key = Zeroizing::new([0; 64]);
+    cx.slowly(MASTER_KEY.memory(), || scrypt(args.text(2), &salt, MASTER_KEY, key.as_mut_slice()))?;
     let counter = u32::try_from(args.int(0)).unwrap_or(0).to_be_bytes();
     let message = [NAMESPACE, &length_of(site), site, &counter].concat();
     let seed = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_slice()), &message);

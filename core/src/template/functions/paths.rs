@@ -1,10 +1,10 @@
 //! Slash-separated paths, after Go's `path`.
 
-use super::{Args, Cx};
+use crate::template::context::{Args, Cx};
 use crate::template::error::Outcome;
 use crate::template::value::Value;
 
-/// The shortest equal path: no `.`, no `..` that can be resolved, no double slashes.
+/// Returns the shortest equivalent path: no `.`, no resolvable `..`, no double slashes.
 fn cleaned(cx: &mut Cx, path: &[u8]) -> Outcome<Vec<u8>> {
     let mut slashes = 0;
     cx.pieces(path, |piece| {
@@ -12,6 +12,7 @@ fn cleaned(cx: &mut Cx, path: &[u8]) -> Outcome<Vec<u8>> {
         Ok(())
     })?;
     cx.pay_for_elements(slashes)?;
+    cx.meter.affords(path.len().saturating_mul(2))?;
     let is_rooted = path.starts_with(b"/");
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in path.split(|byte| *byte == b'/') {

@@ -1,27 +1,25 @@
-//! Regular expressions in Go's syntax, translated into the `regex` crate's.
+//! Regular expressions in Go's syntax, translated to that of the `regex` crate.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::automaton::{Automaton, Groups, Hits, INVALID, TOO_LARGE};
-use super::{Args, Cx};
+use super::automaton::{Groups, Hits};
+use crate::template::compiled::{Automaton, COMPILED_SIZE, INVALID, TOO_LARGE};
+use crate::template::context::{Args, Cx};
 use crate::template::error::Outcome;
 use crate::template::value::{ListType, Value, decode_rune, is_alphanumeric};
 use crate::template::zeroizing::Buffer;
 
-/// How many compiled expressions are kept.
+/// Maximum number of cached expressions.
 const MOST_COMPILED: usize = 8;
-/// Bytes of an expression's text.
+/// Maximum length of an expression, in bytes.
 const MOST_TEXT: usize = 4 << 10;
-/// Classes of thousands of characters in an expression that ignores case.
+/// Maximum number of character classes with thousands of characters in a case-insensitive expression.
 const MOST_WIDE_CLASSES: usize = 8;
+/// Bytes of the largest class while an expression is compiled.
+const CLASS: usize = 8 << 10;
 /// Steps that compiling costs at least.
 const STEPS_TO_COMPILE: u64 = 2000;
-
-/// Expressions that were compiled for this rendering.
-#[derive(Default)]
-pub(crate) struct Compiled(HashMap<Vec<u8>, Rc<Automaton>>);
 
 fn compile(cx: &mut Cx, pattern: &[u8]) -> Outcome<Rc<Automaton>> {
     cx.work(pattern.len())?;
@@ -37,7 +35,9 @@ fn compile(cx: &mut Cx, pattern: &[u8]) -> Outcome<Rc<Automaton>> {
     if ignores_case(text) && wide_classes(text) > MOST_WIDE_CLASSES {
         return Err(TOO_LARGE);
     }
+    cx.meter.affords(classes(text).saturating_mul(CLASS).saturating_add(2 * COMPILED_SIZE))?;
     let automaton = Rc::new(Automaton::new(&translated)?);
+    cx.meter.allocate(automaton.memory())?;
     if cx.patterns.0.len() >= MOST_COMPILED {
         cx.patterns.0.clear();
     }
@@ -51,7 +51,12 @@ fn ignores_case(pattern: &str) -> bool {
     })
 }
 
-/// How many classes may hold thousands of characters, for each of which the other case is looked up.
+/// Returns an upper bound of the number of classes in an expression.
+fn classes(pattern: &str) -> usize {
+    pattern.matches(['\\', '[']).count()
+}
+
+/// Returns the number of classes that may hold thousands of characters, for each of which the other case is looked up.
 fn wide_classes(pattern: &str) -> usize {
     let marks = ["\\p", "\\P", "\\x", "\\D", "\\S", "\\W", "[:^"];
     let named: usize = marks.iter().map(|mark| pattern.matches(mark).count()).sum();
@@ -59,7 +64,8 @@ fn wide_classes(pattern: &str) -> usize {
     named + ranges.count()
 }
 
-/// Rewrites what Go and the `regex` crate read differently: classes are ASCII in Go, `\Q…\E` quotes, set operations do not exist.
+/// Rewrites syntax that Go and the `regex` crate interpret differently: in Go, classes are ASCII, `\Q…\E` quotes, and set
+/// operations do not exist.
 fn translate(pattern: &str) -> Outcome<String> {
     let mut output = String::with_capacity(pattern.len() + 16);
     let mut rest = pattern;
@@ -105,7 +111,7 @@ fn translate(pattern: &str) -> Outcome<String> {
     Ok(output)
 }
 
-/// `[`, `[^`, and a `]` or `-` that stands first in the class.
+/// Translates `[`, `[^`, and a `]` or `-` at the start of the class.
 fn class_opening(rest: &str) -> (String, usize) {
     let negated = usize::from(rest.get(1..).is_some_and(|rest| rest.starts_with('^')));
     let opening = rest.get(..=negated).unwrap_or("[");
@@ -115,7 +121,7 @@ fn class_opening(rest: &str) -> (String, usize) {
     }
 }
 
-/// In a class `[` is literal unless it begins `[:name:]`.
+/// Translates `[` in a class, which is literal unless it begins `[:name:]`.
 fn class_in_class(rest: &str) -> (String, usize) {
     let named = rest.strip_prefix("[:").and_then(|inner| inner.find(":]")).map(|end| end + 4);
     match named.and_then(|length| rest.get(..length).map(|text| (text.to_owned(), length))) {
@@ -159,7 +165,7 @@ fn escape(rest: &str, in_class: bool) -> Outcome<(String, usize)> {
     Ok((text, 1 + escaped.len_utf8()))
 }
 
-/// The length of a repetition operator at the start, with the `?` that makes it lazy.
+/// Returns the length of a repetition operator at the start, including the `?` that makes it lazy.
 fn repetition(rest: &str) -> Option<usize> {
     let length = match rest.chars().next()? {
         '*' | '+' | '?' => 1,
@@ -170,7 +176,7 @@ fn repetition(rest: &str) -> Option<usize> {
     Some(length + usize::from(lazy))
 }
 
-/// The text inside `{n}`, `{n,}` or `{n,m}` and its length with the braces; other braces are literal in Go.
+/// Returns the text inside `{n}`, `{n,}` or `{n,m}` and its length with the braces. Other braces are literal in Go.
 fn bounds(rest: &str) -> Option<(&str, usize)> {
     let (inner, _) = rest.strip_prefix('{')?.split_once('}')?;
     let (low, high) = inner.split_once(',').unwrap_or((inner, ""));
@@ -185,7 +191,7 @@ fn has_too_many_repetitions(rest: &str) -> bool {
         .any(|number| !number.parse::<u32>().is_ok_and(|number| number <= 1000))
 }
 
-/// Flags that the `regex` crate knows and Go does not.
+/// Returns true for flags that the `regex` crate supports and Go does not.
 fn has_foreign_flags(rest: &str) -> bool {
     let Some(flags) = rest.strip_prefix("(?") else {
         return false;
@@ -299,7 +305,7 @@ pub(super) fn replace_all_literal(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     })
 }
 
-/// `$1`, `$name`, `${name}` and `$$`.
+/// Expands `$1`, `$name`, `${name}` and `$$`.
 fn expand(cx: &mut Cx, output: &mut Buffer, template: &[u8], text: &[u8], groups: &Groups) -> Outcome<()> {
     let mut rest = template;
     cx.work(template.len())?;
@@ -328,7 +334,7 @@ fn expand(cx: &mut Cx, output: &mut Buffer, template: &[u8], text: &[u8], groups
     output.push(rest)
 }
 
-/// The name after a `$` and the length of its text, braces included.
+/// Returns the name after a `$` and the length of its text, braces included.
 fn group_name(rest: &[u8]) -> Option<(&str, usize)> {
     let in_braces = rest.strip_prefix(b"{");
     let text = in_braces.unwrap_or(rest);

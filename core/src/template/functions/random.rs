@@ -2,13 +2,13 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Args, Cx};
+use crate::template::context::{Args, Cx};
 use crate::template::error::{Failure, Outcome};
 use crate::template::value::{Value, push_rune};
 
-/// A uniform number below `bound`, which must not be 0.
+/// Returns a uniform number below `bound`, which must not be 0.
 pub(super) fn below(cx: &mut Cx, bound: u64) -> u64 {
-    // Numbers from the incomplete last stretch of the range are drawn again, so that none is favoured.
+    // Numbers from the incomplete last interval of the range are drawn again, to avoid a bias.
     let unfair = (u64::MAX % bound + 1) % bound;
     loop {
         let mut bytes = [0; 8];
@@ -52,7 +52,7 @@ pub(super) fn ascii(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     characters(cx, args, &[b' '..=b'~'])
 }
 
-/// Random bytes in base64.
+/// Returns random bytes in base64.
 pub(super) fn bytes(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let count = usize::try_from(args.int(0)).map_err(|_| Failure::function("negative count"))?;
     if count > cx.meter.room() / 2 {
@@ -93,7 +93,7 @@ pub(super) fn shuffle(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 pub(super) fn uuid(cx: &mut Cx, _: &Args) -> Outcome<Value> {
     let mut bytes = [0; 16];
     cx.fill_random(&mut bytes);
-    // RFC 9562, section 5.4: version 4 and the variant.
+    // Version 4 and the variant (RFC 9562, section 5.4).
     let value = u128::from_be_bytes(bytes) & !(0xf << 76) & !(0b11 << 62) | (4 << 76) | (0b10 << 62);
     let hex = format!("{value:032x}");
     let groups =

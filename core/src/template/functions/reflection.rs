@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use super::{Args, Cx};
+use crate::template::context::{Args, Cx, memory_of_entries};
 use crate::template::error::{Failure, Outcome};
-use crate::template::value::{Entries, Value, deep_equal};
+use crate::template::value::compare::deep_equal;
+use crate::template::value::{Entries, Value};
 
 pub(super) fn type_of(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     cx.text(args.any(0).type_name())
@@ -43,20 +44,22 @@ fn copy(cx: &mut Cx, value: &Value, depth: usize) -> Outcome<Value> {
     cx.meter.nesting(depth)?;
     match value {
         Value::List(list) if !list.is_nil => {
-            let mut items = Vec::new();
+            cx.meter.affords(list.len().saturating_mul(size_of::<Value>()))?;
+            let mut items = Vec::with_capacity(list.len());
             for item in list.items.borrow().iter() {
                 items.push(copy(cx, item, depth + 1)?);
             }
             cx.list(list.of, items)
         }
         Value::Map(map) => {
+            cx.meter.affords(memory_of_entries(map.entries.borrow().len()))?;
             let mut entries = Entries::new();
             for (key, value) in map.entries.borrow().iter() {
                 entries.insert(key.clone(), copy(cx, value, depth + 1)?);
             }
             cx.map(map.of, entries)
         }
-        // Go's copier does not see the private fields of a version.
+        // Go's copier ignores the private fields of a version.
         Value::Version(_, reference) => Ok(Value::Version(Rc::default(), *reference)),
         other => Ok(other.clone()),
     }

@@ -1,170 +1,15 @@
-//! Semantic versions, after Go's `Masterminds/semver`.
+//! Functions and methods of semantic versions.
 
 use std::cmp::Ordering;
-use std::fmt;
 use std::rc::Rc;
 
-use super::table::method_of;
-use super::{Args, Cx, Function, Ty, short};
+use crate::template::context::{Args, Cx, Function, Ty, method_of, short};
 use crate::template::error::{Failure, Outcome};
+use crate::template::value::version::{INVALID, Part, Version, are_identifiers, is_prerelease};
 use crate::template::value::{Reference, UintType, Value};
 
-const INVALID: Failure = Failure::function("not a semantic version");
-/// Bytes of a version or of a constraint.
+/// Maximum length of a version or constraint, in bytes.
 pub(super) const LONGEST: usize = 4 << 10;
-
-/// A version; equality is Go's, of all fields.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Version {
-    pub(super) major: u64,
-    pub(super) minor: u64,
-    pub(super) patch: u64,
-    pub(super) prerelease: String,
-    metadata: String,
-    original: String,
-}
-
-impl Version {
-    /// Reads a version; minor and patch may be missing, a `v` may stand before it.
-    pub(super) fn parse(text: &str) -> Outcome<Self> {
-        let original = text.to_owned();
-        let text = text.strip_prefix('v').unwrap_or(text);
-        let (text, metadata) = match text.split_once('+') {
-            Some((text, metadata)) if are_identifiers(metadata) => (text, metadata),
-            Some(_) => return Err(INVALID),
-            None => (text, ""),
-        };
-        let (numbers, prerelease) = match text.split_once('-') {
-            Some((numbers, prerelease)) if is_prerelease(prerelease) => (numbers, prerelease),
-            Some(_) => return Err(INVALID),
-            None => (text, ""),
-        };
-        let mut parts = [0; 3];
-        if numbers.split('.').count() > 3 {
-            return Err(INVALID);
-        }
-        for (slot, number) in parts.iter_mut().zip(numbers.split('.')) {
-            let is_number = number.bytes().all(|digit| digit.is_ascii_digit());
-            *slot = number.parse().ok().filter(|_| is_number).ok_or(INVALID)?;
-        }
-        let [major, minor, patch] = parts;
-        Ok(Self {
-            major,
-            minor,
-            patch,
-            prerelease: prerelease.to_owned(),
-            metadata: metadata.to_owned(),
-            original,
-        })
-    }
-
-    pub(super) fn compare(&self, other: &Self) -> Ordering {
-        let numbers = |version: &Self| (version.major, version.minor, version.patch);
-        numbers(self)
-            .cmp(&numbers(other))
-            .then_with(|| compare_prereleases(&self.prerelease, &other.prerelease))
-    }
-
-    /// Go's struct fields, for verbs that print them.
-    pub(crate) fn fields(&self) -> [(&'static str, Value); 6] {
-        let number = |number| Value::Uint(number, UintType::Uint64);
-        [
-            ("major", number(self.major)),
-            ("minor", number(self.minor)),
-            ("patch", number(self.patch)),
-            ("pre", Value::text(self.prerelease.as_str())),
-            ("metadata", Value::text(self.metadata.as_str())),
-            ("original", Value::text(self.original.as_str())),
-        ]
-    }
-
-    fn with_original(mut self) -> Self {
-        let v = if self.original.starts_with('v') { "v" } else { "" };
-        self.original = format!("{v}{self}");
-        self
-    }
-
-    fn next(&self, part: Part) -> Self {
-        let mut next = self.clone();
-        next.metadata = String::new();
-        if part == Part::Patch && !self.prerelease.is_empty() {
-            next.prerelease = String::new();
-            return next.with_original();
-        }
-        next.prerelease = String::new();
-        match part {
-            Part::Major => (next.major, next.minor, next.patch) = (self.major.wrapping_add(1), 0, 0),
-            Part::Minor => (next.minor, next.patch) = (self.minor.wrapping_add(1), 0),
-            Part::Patch => next.patch = self.patch.wrapping_add(1),
-        }
-        next.with_original()
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Major,
-    Minor,
-    Patch,
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}.{}.{}", self.major, self.minor, self.patch)?;
-        if !self.prerelease.is_empty() {
-            write!(formatter, "-{}", self.prerelease)?;
-        }
-        if !self.metadata.is_empty() {
-            write!(formatter, "+{}", self.metadata)?;
-        }
-        Ok(())
-    }
-}
-
-fn are_identifiers(text: &str) -> bool {
-    let is_identifier = |part: &str| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    text.split('.').all(is_identifier)
-}
-
-/// Identifiers of which no number begins with a zero.
-fn is_prerelease(text: &str) -> bool {
-    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    are_identifiers(text)
-        && !text.split('.').any(|part| part.len() > 1 && part.starts_with('0') && is_number(part))
-}
-
-/// A version without a pre-release comes after those with one.
-pub(super) fn compare_prereleases(left: &str, right: &str) -> Ordering {
-    match (left.is_empty(), right.is_empty()) {
-        (true, true) => return Ordering::Equal,
-        (true, false) => return Ordering::Greater,
-        (false, true) => return Ordering::Less,
-        (false, false) => {}
-    }
-    let (mut left, mut right) = (left.split('.'), right.split('.'));
-    loop {
-        let order = match (left.next(), right.next()) {
-            (None, None) => return Ordering::Equal,
-            (None, Some(_)) => Ordering::Less,
-            (Some(_), None) => Ordering::Greater,
-            (Some(left), Some(right)) => compare_identifiers(left, right),
-        };
-        if order != Ordering::Equal {
-            return order;
-        }
-    }
-}
-
-fn compare_identifiers(left: &str, right: &str) -> Ordering {
-    match (left.parse::<u64>(), right.parse::<u64>()) {
-        (Ok(left), Ok(right)) => left.cmp(&right),
-        (Ok(_), Err(_)) => Ordering::Less,
-        (Err(_), Ok(_)) => Ordering::Greater,
-        (Err(_), Err(_)) => left.cmp(right),
-    }
-}
 
 pub(super) fn semver(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let text = short(args.text(0), LONGEST)?;
@@ -199,7 +44,7 @@ pub(super) static METHODS: &[Function] = &[
     }),
 ];
 
-/// Methods that Go gives to pointers only, so that what another method returned does not have them.
+/// Methods that Go defines on pointers only, so that values returned by other methods do not have them.
 pub(super) const NEEDS_POINTER: [&str; 7] =
     ["Original", "Compare", "Equal", "GreaterThan", "GreaterThanEqual", "LessThan", "LessThanEqual"];
 

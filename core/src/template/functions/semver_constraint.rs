@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::semver::{LONGEST, Version, compare_prereleases};
-use super::{Args, Cx, short};
+use super::semver::LONGEST;
+use crate::template::context::{Args, Cx, short};
 use crate::template::error::{Failure, Outcome};
 use crate::template::value::Value;
+use crate::template::value::version::{Version, compare_prereleases};
 
 const INVALID: Failure = Failure::function("not a version constraint");
 
@@ -38,15 +39,19 @@ pattern!(
 struct Constraint {
     operator: String,
     version: Version,
-    /// A part was left out or is `x`.
+    /// True if a part is missing or `x`.
     is_partial: bool,
     any_minor: bool,
     any_patch: bool,
 }
 
+/// Bytes that a parsed constraint takes for each byte of its text.
+const BYTES_FOR_EACH: usize = 160;
+
 pub(super) fn compare(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let text = str::from_utf8(short(args.text(0), LONGEST)?).map_err(|_| INVALID)?;
     cx.step(u64::try_from(text.len()).unwrap_or(u64::MAX))?;
+    cx.meter.affords(text.len().saturating_mul(BYTES_FOR_EACH))?;
     let alternatives = parse(text)?;
     let version = str::from_utf8(short(args.text(1), LONGEST)?).map_err(|_| INVALID)?;
     let version = Version::parse(version)?;
@@ -159,7 +164,7 @@ impl Constraint {
             && !(same_major && version.minor > self.version.minor && !self.any_minor)
     }
 
-    /// `~`: the same minor version, if one was given.
+    /// `~`: allows the same minor version, if one is given.
     fn is_close(&self, version: &Version) -> bool {
         if version.compare(&self.version) == Ordering::Less {
             return false;
@@ -171,7 +176,7 @@ impl Constraint {
         version.major == self.version.major && (version.minor == self.version.minor || self.any_minor)
     }
 
-    /// `^`: the first number that is not zero stays.
+    /// `^`: requires the same leftmost non-zero number.
     fn is_compatible(&self, version: &Version) -> bool {
         if version.compare(&self.version) == Ordering::Less {
             return false;

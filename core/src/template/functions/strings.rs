@@ -1,10 +1,10 @@
-//! Strings as bytes: cutting, joining, searching, padding.
+//! Strings as bytes: cutting, joining, searching and padding.
 
 use std::collections::HashSet;
 use std::ops::Range;
 
 use super::conversion::to_text;
-use super::{Args, Cx};
+use crate::template::context::{Args, Cx};
 use crate::template::error::{Failure, Outcome};
 use crate::template::format;
 use crate::template::value::{Bytes, Entries, ListType, MapType, Value, decode_rune};
@@ -16,7 +16,7 @@ pub(super) fn hello(cx: &mut Cx, _: &Args) -> Outcome<Value> {
     cx.text("Hello!")
 }
 
-/// Where `needle` first is in `text`.
+/// Returns the offset of the first `needle` in `text`.
 pub(super) fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
     memchr::memmem::find(text, needle)
 }
@@ -156,7 +156,7 @@ fn indented(cx: &mut Cx, args: &Args, before: &[u8]) -> Outcome<Value> {
     cx.finish(output)
 }
 
-/// `strings.SplitN` with any count below zero meaning all.
+/// `strings.SplitN`; any negative count means all pieces.
 pub(super) fn pieces(cx: &mut Cx, text: &[u8], separator: &[u8], limit: i64) -> Outcome<Vec<Value>> {
     let limit = if limit < 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
     let mut pieces = Vec::new();
@@ -201,7 +201,7 @@ pub(super) fn splitn(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     numbered(cx, pieces)
 }
 
-/// A map with the keys `_0`, `_1`, …
+/// Returns a map with the keys `_0`, `_1`, …
 fn numbered(cx: &mut Cx, pieces: Vec<Value>) -> Outcome<Value> {
     let mut entries = Entries::new();
     for (number, piece) in pieces.into_iter().enumerate() {
@@ -211,7 +211,7 @@ fn numbered(cx: &mut Cx, pieces: Vec<Value>) -> Outcome<Value> {
     cx.map(MapType::Text, entries)
 }
 
-/// Texts of all values that are not nil, each changed by `change`, with spaces between.
+/// Joins the texts of all non-nil values, each transformed by `change`, with spaces.
 fn spaced(cx: &mut Cx, args: &Args, change: impl Fn(&mut Cx, Bytes) -> Outcome<Bytes>) -> Outcome<Value> {
     let mut output = cx.buffer();
     for (position, value) in args.from(0).iter().filter(|value| !matches!(value, Value::Nil)).enumerate() {
@@ -220,6 +220,7 @@ fn spaced(cx: &mut Cx, args: &Args, change: impl Fn(&mut Cx, Bytes) -> Outcome<B
         }
         let text = to_text(cx, value)?;
         cx.work(text.len())?;
+        cx.meter.affords(output.len().saturating_add(text.len().saturating_mul(2)))?;
         output.push(&change(cx, text)?)?;
     }
     cx.finish(output)

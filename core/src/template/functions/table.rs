@@ -1,15 +1,16 @@
-//! The one table of functions: name, parameters, the type of further arguments, and the body.
+//! Table of all functions: name, parameters, the type of variadic arguments, and the body.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::Nature::{Costly, CostlyAndVolatile, Pure, Volatile};
-use super::Ty::{Any, Bool, Certificate, Float, Int, List, Map, Text, Time, Uint32};
 use super::{
-    Body, Function, Nature, Ty, builtins, certificates, conversion, crypto, dates, dicts, encoding, flow,
-    keys, lists, math, merge, passwords, paths, patterns, random, reflection, semver, semver_constraint,
-    strings, time_methods, urls, words, wrapping,
+    builtins, certificates, conversion, crypto, dates, dicts, encoding, flow, keys, lists, math, merge,
+    passwords, paths, patterns, random, reflection, semver, semver_constraint, strings, time_methods, urls,
+    words, wrapping,
 };
+use crate::template::context::Nature::{Costly, CostlyAndVolatile, Pure, Volatile};
+use crate::template::context::Ty::{Any, Bool, Certificate, Float, Int, List, Map, Text, Time, Uint32};
+use crate::template::context::{Body, Function, Nature, Ty};
 use crate::template::value::{IntType, Reference, Value};
 
 const fn f(name: &'static str, parameters: &'static [Ty], run: Body) -> Function {
@@ -24,7 +25,7 @@ const fn n(nature: Nature, name: &'static str, parameters: &'static [Ty], run: B
     Function { name, parameters, variadic: None, nature, run }
 }
 
-/// The functions that text/template itself has. Sprig's `slice` replaces its own.
+/// Built-in functions of text/template. Sprig's `slice` replaces the built-in one.
 #[rustfmt::skip]
 pub(super) static BUILTINS: &[Function] = &[
     v("and", &[Any], Any, builtins::never_called),
@@ -271,7 +272,7 @@ pub(crate) fn is_function(name: &str) -> bool {
     lookup(name).is_some()
 }
 
-/// True for functions that use the clock or random bytes whatever their arguments.
+/// Returns true for functions that use the clock or random bytes for any arguments.
 pub(crate) fn is_volatile(name: &str) -> bool {
     lookup(name).is_some_and(|function| matches!(function.nature, Volatile | CostlyAndVolatile))
 }
@@ -290,14 +291,10 @@ pub(crate) fn method(receiver: &Value, name: &str) -> Option<&'static Function> 
     methods.iter().find(|method| method.name == name)
 }
 
-pub(super) const fn method_of(name: &'static str, parameters: &'static [Ty], run: Body) -> Function {
-    f(name, parameters, run)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::Ty::{Duration, Version, Zone};
     use super::*;
+    use crate::template::context::Ty::{Duration, Version, Zone};
 
     fn go_type(ty: Ty) -> &'static str {
         match ty {

@@ -1,11 +1,11 @@
 //! Methods of times, zones, durations, months and weekdays.
 
 use super::dates::{format, round_to};
-use super::table::method_of;
-use super::time::{Time, Zone, format_duration};
-use super::{Args, Cx, Function, Ty};
+use crate::template::context::{Args, Cx, Function, Ty, method_of};
+use crate::template::duration::format_duration;
 use crate::template::error::{Failure, Outcome};
 use crate::template::syntax::number::int_to_float;
+use crate::template::value::time::{Time, Zone};
 use crate::template::value::{IntType, Value};
 
 pub(super) static OF_TIME: &[Function] = &[

@@ -3,15 +3,15 @@
 use std::net::Ipv6Addr;
 
 use super::strings::find;
-use super::{Args, Cx, short};
+use crate::template::context::{Args, Cx, short};
 use crate::template::error::{Failure, Outcome};
 use crate::template::value::{Bytes, Entries, Map, MapType, Value};
 
-/// Bytes of a URL or of a part of one.
+/// Maximum length of a URL or of a part of one, in bytes.
 const LONGEST: usize = 256 << 10;
 const INVALID: Failure = Failure::function("not a URL");
 
-/// Which part of a URL is being escaped; each has its own set of plain characters.
+/// Part of a URL to escape. Each has its own set of unescaped characters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Path,
@@ -81,7 +81,7 @@ fn escape(text: &[u8], mode: Mode) -> Vec<u8> {
     output
 }
 
-/// A hexadecimal digit.
+/// Returns a hexadecimal digit.
 const fn digit(value: u8) -> u8 {
     if value < 10 { b'0' + value } else { b'A' + value - 10 }
 }
@@ -257,7 +257,7 @@ fn split_scheme(text: &[u8]) -> Outcome<(&[u8], &[u8])> {
     }
 }
 
-/// A colon and digits, or nothing.
+/// Returns true for a colon and digits, or nothing.
 fn is_port(text: &[u8]) -> bool {
     match text.split_first() {
         None => true,
@@ -344,7 +344,7 @@ pub(super) fn join(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     cx.text(url.to_bytes())
 }
 
-/// A part of the URL to be joined; the cost of escaping it is counted.
+/// Returns a part of the URL to join, after charging for its escaping.
 fn text_under(cx: &mut Cx, map: Option<&Map>, name: &str) -> Outcome<Vec<u8>> {
     match map.map_or(Ok(None), |map| cx.get(map, name.as_bytes()))? {
         None => Ok(Vec::new()),

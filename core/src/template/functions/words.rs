@@ -4,14 +4,14 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{Args, Cx, short};
+use crate::template::context::{Args, Cx, short};
 use crate::template::error::Outcome;
 use crate::template::value::{Rune, Value, push_rune, runes};
 
-/// Bytes of a text that is taken apart into words, for which each character is looked up in several tables.
+/// Maximum length of a text to split into words, in bytes. Each character is looked up in several tables.
 const LONGEST: usize = 64 << 10;
 
-/// Go's one-to-one upper case; the few letters whose full mapping differs are listed.
+/// Go's one-to-one upper case. Letters whose full mapping differs are listed.
 fn to_upper(char: char) -> char {
     match char {
         '\u{1f80}'..='\u{1f87}' | '\u{1f90}'..='\u{1f97}' | '\u{1fa0}'..='\u{1fa7}' => shift(char, 8),
@@ -67,7 +67,7 @@ class!(is_digit, r"^\p{Nd}$", |char: char| char.is_ascii_digit());
 class!(is_number, r"^\pN$", |char: char| char.is_ascii_digit());
 class!(is_punctuation, r"^\pP$", is_ascii_punctuation);
 
-/// Unlike the standard library's notion, without symbols.
+/// Returns true for punctuation. Unlike the standard library, excludes symbols.
 fn is_ascii_punctuation(char: char) -> bool {
     char.is_ascii_punctuation() && !"$+<=>^`|~".contains(char)
 }
@@ -124,7 +124,7 @@ pub(super) fn swapcase(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     cx.finish(swapped)
 }
 
-/// Like `nospace`, this looks at bytes as if they were characters.
+/// Treats bytes as characters, like `nospace`.
 pub(super) fn initials(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let mut letters = String::new();
     let mut after_space = true;
@@ -140,18 +140,21 @@ pub(super) fn initials(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     cx.text(letters)
 }
 
-/// `goutils` looks at bytes as if they were characters, and so changes what is not ASCII once it removes anything.
+/// `goutils` treats bytes as characters, and so changes non-ASCII text when it removes anything.
 pub(super) fn nospace(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let text = args.text(0);
-    let mut kept = String::new();
+    let mut kept = cx.buffer();
     let mut has_space = false;
     cx.pieces(text, |piece| {
         let chars = piece.iter().map(|byte| char::from(*byte));
         has_space |= chars.clone().any(char::is_whitespace);
-        kept.extend(chars.filter(|char| !char.is_whitespace()));
-        Ok(())
+        chars.filter(|char| !char.is_whitespace()).try_for_each(|char| kept.push_char(char))
     })?;
-    if has_space { cx.text(kept) } else { cx.text(text) }
+    if has_space {
+        return cx.finish(kept);
+    }
+    drop(kept);
+    cx.text(text)
 }
 
 fn is_connector(char: char) -> bool {
@@ -169,7 +172,7 @@ pub(super) fn camelcase(cx: &mut Cx, args: &Args) -> Outcome<Value> {
         last = Some(connector);
     }
     let Some(first) = rest.next() else {
-        // `xstrings` writes the last of nothing but connectors twice.
+        // `xstrings` writes the last character twice if all are connectors.
         if let Some(last) = last {
             push_rune(&mut output, last);
         }
@@ -220,7 +223,7 @@ enum WordKind {
 
 use WordKind::{Alphabetic, Connector, Invalid, Nothing, Number, Other, Punctuation, Upper};
 
-/// Reads `text` word by word.
+/// Splits `text` into words.
 struct Words<'t> {
     rest: &'t [u8],
 }
@@ -237,6 +240,7 @@ impl<'t> Words<'t> {
 fn separated(cx: &mut Cx, args: &Args, connector: char) -> Outcome<Value> {
     let text = short(args.text(0), LONGEST)?;
     cx.step(u64::try_from(text.len()).unwrap_or(u64::MAX))?;
+    cx.meter.affords(text.len().saturating_mul(8))?;
     let mut output = Vec::with_capacity(text.len() + text.len() / 4);
     let mut words = Words { rest: text };
     let (mut kind, mut word) = words.next();
@@ -264,7 +268,7 @@ fn separated(cx: &mut Cx, args: &Args, connector: char) -> Outcome<Value> {
     cx.text(output)
 }
 
-/// Letters and numbers that follow each other are one word.
+/// Writes adjacent letters and numbers as one word.
 fn join_word<'t>(
     output: &mut Vec<u8>,
     words: &mut Words<'t>,
@@ -281,7 +285,7 @@ fn join_word<'t>(
     next
 }
 
-/// A number after letters belongs to them, unless small letters follow it.
+/// Writes a number after letters as part of their word, unless lower-case letters follow it.
 fn after_letters<'t>(
     output: &mut Vec<u8>,
     words: &mut Words<'t>,
@@ -315,7 +319,7 @@ fn push_lower(output: &mut Vec<u8>, kind: WordKind, word: &[u8], connector: char
     }
 }
 
-/// Characters as `xstrings` reads them: bytes that are no UTF-8 belong to the next character, at the end to the last one.
+/// Iterates over characters as `xstrings` does: invalid UTF-8 bytes belong to the next character, at the end to the last one.
 fn readable(text: &[u8], previous: char) -> impl Iterator<Item = Rune> {
     let (mut start, mut previous) = (0, previous);
     std::iter::from_fn(move || {
@@ -352,7 +356,7 @@ fn is_other(char: char) -> bool {
     !is_connector(char) && !is_alphabetic(char) && !is_number(char) && !is_punctuation(char)
 }
 
-/// `Word` is one word; of `HTTPStatus` the word is `HTTP`.
+/// Returns the length of the first word: all of `Word`, and `HTTP` of `HTTPStatus`.
 fn upper_word(text: &[u8], first: char, first_width: usize) -> usize {
     let rest = text.get(first_width..).unwrap_or_default();
     let Some(last) = readable(rest, first).take_while(|rune| is_upper(rune.char)).last() else {
@@ -366,7 +370,7 @@ fn upper_word(text: &[u8], first: char, first_width: usize) -> usize {
     first_width + if letter_follows { last.start } else { end }
 }
 
-/// Letters but for Chinese, Japanese and Korean ones.
+/// Returns true for letters except Chinese, Japanese and Korean ones.
 fn is_alphabetic(char: char) -> bool {
     let is_cjk = matches!(char,
         '\u{3034}'..'\u{30ff}' | '\u{3105}'..='\u{312d}' | '\u{31a0}'..='\u{31ba}' | '\u{3400}'..='\u{4db5}'

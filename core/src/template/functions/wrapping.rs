@@ -1,7 +1,7 @@
 //! `wrap` and `abbrev`, after Go's `goutils`.
 
 use super::strings::find;
-use super::{Args, Cx};
+use crate::template::context::{Args, Cx};
 use crate::template::error::Outcome;
 use crate::template::value::Value;
 
@@ -49,6 +49,7 @@ fn wrapped(cx: &mut Cx, text: &[u8], width: i64, newline: &[u8], breaks_words: b
 
 pub(super) fn abbrev(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let (width, text) = (args.int(0), args.text(1));
+    cx.meter.affords(text.len().saturating_mul(2))?;
     match usize::try_from(width) {
         Ok(width) if width >= 4 => cx.text(abbreviated(text, 0, width)),
         _ => cx.text(text),
@@ -57,6 +58,7 @@ pub(super) fn abbrev(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 
 pub(super) fn abbrevboth(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let (left, right, text) = (args.int(0), args.int(1), args.text(2));
+    cx.meter.affords(text.len().saturating_mul(2))?;
     if right < 4 || (left > 0 && right < 7) {
         return cx.text(text);
     }

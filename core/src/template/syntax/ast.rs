@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::value::Bytes;
 
-/// All templates that one data key defines, by name; the key's own is under its own name.
+/// All templates that one data key defines, by name. The key's own template has the key as its name.
 pub(crate) type Templates = BTreeMap<String, Vec<Node>>;
 
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub(crate) enum Node {
     Continue,
 }
 
-/// `if` or `with`: the arms are tried in order, then `otherwise`.
+/// `if` or `with`: the arms are tested in order, then `otherwise` runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Branch {
     pub(crate) arms: Vec<(Pipe, Vec<Node>)>,
@@ -46,12 +46,12 @@ pub(crate) struct Call {
 pub(crate) struct Pipe {
     pub(crate) offset: usize,
     pub(crate) variables: Vec<String>,
-    /// `=` rather than `:=`.
+    /// True for `=`, false for `:=`.
     pub(crate) assigns: bool,
     pub(crate) commands: Vec<Command>,
 }
 
-/// An operand or function, with its arguments.
+/// An operand or function with its arguments.
 #[derive(Debug, Clone)]
 pub(crate) struct Command {
     pub(crate) head: Term,
@@ -78,13 +78,13 @@ pub(crate) enum Operand {
     Chain(Box<Term>, Vec<String>),
 }
 
-/// A constant, which takes the type that its use asks for.
+/// A constant, whose type depends on its use.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Number {
     pub(crate) int: Option<i64>,
     pub(crate) uint: Option<u64>,
     pub(crate) float: Option<f64>,
     pub(crate) imaginary: Option<f64>,
-    /// Written like a float: it is one where no type is asked for.
+    /// True if written like a float, which it is if no type is expected.
     pub(crate) looks_like_float: bool,
 }

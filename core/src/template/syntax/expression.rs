@@ -1,18 +1,20 @@
-//! The parser of what stands inside an action: pipelines, commands and operands.
+//! Parser for the content of actions: pipelines, commands and operands.
 
+use super::super::context::Cx;
 use super::super::error::{Failure, Located};
-use super::super::functions::{Cx, is_volatile, lookup};
+use super::super::functions::{is_volatile, lookup};
 use super::super::value::Bytes;
 use super::ast::{Command, Operand, Pipe, Term};
 use super::number::{parse_char, parse_number, unquote};
-use super::parser::Parsed;
 use super::scope::Scope;
 use super::token::{Kind, Lexer, Token};
+
+pub(crate) type Parsed<T> = Result<T, Located>;
 
 const KEYWORDS: [&str; 12] =
     ["block", "break", "continue", "define", "else", "end", "if", "nil", "range", "template", "with", "true"];
 
-/// Tokens with look-ahead, and the variables in scope.
+/// Token stream with look-ahead, and the variables in scope.
 pub(crate) struct Expressions<'t, 'c, 's> {
     lexer: Lexer<'t>,
     ahead: Vec<Token<'t>>,
@@ -44,9 +46,9 @@ impl<'t, 'c, 's> Expressions<'t, 'c, 's> {
         Located::new(self.offset, Failure::syntax(reason))
     }
 
-    /// Pays for a part of the parsed template.
+    /// Charges for a part of the parsed template.
     pub(crate) fn pay_for<T>(&mut self, text: usize) -> Parsed<()> {
-        let paid = self.cx.meter.allocate(size_of::<T>() + text + 64);
+        let paid = self.cx.meter.allocate(2 * size_of::<T>() + text + 64);
         paid.map_err(|failure| Located::new(self.offset, failure))
     }
 
@@ -62,7 +64,7 @@ impl<'t, 'c, 's> Expressions<'t, 'c, 's> {
         self.variables.truncate(mark);
     }
 
-    /// A definition sees only `$`.
+    /// Starts a definition, which sees only `$`.
     pub(crate) fn enter_definition(&mut self) {
         if self.outer_variables.is_none() {
             self.outer_variables = Some(std::mem::replace(&mut self.variables, Scope::new()));
@@ -109,7 +111,7 @@ impl<'t, 'c, 's> Expressions<'t, 'c, 's> {
         Ok(token)
     }
 
-    /// The word that the action begins with, or nothing.
+    /// Returns the first word of the action, or an empty text.
     pub(crate) fn peek_word(&mut self) -> Parsed<&'t str> {
         let token = self.peek_non_space()?;
         Ok(if token.kind == Kind::Identifier { token.text } else { "" })
@@ -130,7 +132,7 @@ impl<'t, 'c, 's> Expressions<'t, 'c, 's> {
         }
     }
 
-    /// Declarations, commands, and the delimiter or parenthesis that ends them (which is left to the caller).
+    /// Parses declarations and commands up to the closing delimiter or parenthesis, which is left to the caller.
     pub(crate) fn pipeline(&mut self, most_variables: usize) -> Parsed<Pipe> {
         let offset = self.peek_non_space()?.offset;
         self.pay_for::<Pipe>(0)?;
@@ -157,7 +159,7 @@ impl<'t, 'c, 's> Expressions<'t, 'c, 's> {
                 break;
             }
             self.next()?;
-            // "$x foo" must keep its space: without it, it would be a syntax error.
+            // "$x foo" must keep its space: without it, the text would be a syntax error.
             let after = self.next()?;
             let next = if after.kind == Kind::Space { self.peek_non_space()? } else { after };
             match next.kind {
@@ -194,7 +196,7 @@ impl<'t, 'c, 's> Expressions<'t, 'c, 's> {
         }
     }
 
-    /// Takes the token after `after` if that was a space.
+    /// Consumes the token after `after` if that was a space.
     fn consume(&mut self, after: Token<'t>) -> Parsed<()> {
         if after.kind == Kind::Space { self.next_non_space().map(drop) } else { Ok(()) }
     }
@@ -277,7 +279,7 @@ impl<'t, 'c, 's> Expressions<'t, 'c, 's> {
         Ok(Term { offset, operand })
     }
 
-    /// Parentheses are kept apart from the simple terms: they recurse, and the others need a large stack frame.
+    /// Parses a term. Parentheses are separate from simple terms: they recurse, and simple terms need a large stack frame.
     fn term(&mut self) -> Parsed<Option<Term>> {
         if self.peek()?.kind == Kind::LeftParenthesis {
             let offset = self.next()?.offset;
@@ -314,7 +316,7 @@ impl<'t, 'c, 's> Expressions<'t, 'c, 's> {
             "nil" => Ok(Operand::Nil),
             word if KEYWORDS.contains(&word) => Err(self.syntax("unexpected keyword")),
             word if lookup(word).is_some() => {
-                // Whether or not it comes to be called.
+                // Set even if the function is never called.
                 self.cx.used_volatile |= is_volatile(word);
                 Ok(Operand::Function(word.to_owned()))
             }

@@ -1,4 +1,4 @@
-//! Text into templates.
+//! Parses text to templates.
 
 pub(crate) mod ast;
 mod expression;

@@ -6,7 +6,7 @@ use super::ast::Number;
 
 const ILLEGAL: Failure = Failure::syntax("illegal number syntax");
 
-/// Reads a number literal.
+/// Parses a number literal.
 pub(crate) fn parse_number(text: &str) -> Outcome<Number> {
     if let Some(imaginary) = text.strip_suffix('i') {
         return parse_imaginary(imaginary);
@@ -92,7 +92,7 @@ pub(crate) fn parse_uint(text: &str) -> Option<u64> {
     u64::from_str_radix(&digits.replace('_', ""), base).ok()
 }
 
-/// Underscores must stand between digits, or between a base prefix and a digit.
+/// Returns true if all underscores are between digits, or between a base prefix and a digit.
 fn underscores_ok(text: &str) -> bool {
     if !text.contains('_') {
         return true;
@@ -114,7 +114,7 @@ fn underscores_ok(text: &str) -> bool {
     previous != '_'
 }
 
-/// `strconv.ParseFloat`; none for what it refuses, out-of-range numbers included.
+/// `strconv.ParseFloat`. `None` for invalid and out-of-range numbers.
 pub(crate) fn parse_float(text: &str) -> Option<f64> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let lower = unsigned.to_ascii_lowercase();
@@ -196,7 +196,7 @@ fn float_to_uint(value: f64) -> Option<u64> {
     (uint_to_float(uint) == value && uint != u64::MAX).then_some(uint)
 }
 
-/// Reads a character constant, quotes included.
+/// Parses a character constant, quotes included.
 pub(crate) fn parse_char(text: &str) -> Outcome<Number> {
     const MALFORMED: Failure = Failure::syntax("malformed character constant");
     let inner = text.get(1..text.len().saturating_sub(1)).ok_or(MALFORMED)?;
@@ -218,7 +218,7 @@ pub(crate) fn parse_char(text: &str) -> Outcome<Number> {
     })
 }
 
-/// Reads a double-quoted string, quotes included.
+/// Parses a double-quoted string, quotes included.
 pub(crate) fn unquote(text: &str) -> Outcome<Vec<u8>> {
     let mut rest = text.get(1..text.len().saturating_sub(1)).unwrap_or_default();
     let mut output = Vec::with_capacity(rest.len());

@@ -1,20 +1,20 @@
-//! The parser of blocks: text, actions and what encloses them. It keeps open blocks on a stack of its own, so nesting costs no call stack.
+//! Parser for blocks: text, actions and block actions. Open blocks are kept on an explicit stack, so that nesting uses no call
+//! stack.
 
 use std::collections::{BTreeSet, HashSet};
 
+use super::super::context::Cx;
 use super::super::error::{Class, Failure, Located};
-use super::super::functions::{Cx, is_function};
+use super::super::functions::is_function;
 use super::super::value::Bytes;
 use super::ast::{Branch, Call, Node, Pipe, Range, Templates};
-use super::expression::Expressions;
+use super::expression::{Expressions, Parsed};
 use super::number::unquote;
 use super::token::{Kind, Lexer};
 
-pub(crate) type Parsed<T> = Result<T, Located>;
-
-/// Parses `text`, which defines the template `name` and perhaps others.
+/// Parses `text`, which defines the template `name` and possibly others.
 ///
-/// `cx` limits time, depth and memory, and learns whether a function is named that uses the clock or random bytes.
+/// `cx` limits time, depth and memory, and records the use of functions that need the clock or random bytes.
 pub(crate) fn parse(name: &str, text: &str, cx: &mut Cx) -> Parsed<Templates> {
     let mut parser = Parser {
         tokens: Expressions::new(text, cx),
@@ -30,21 +30,21 @@ struct Parser<'t, 'c, 's> {
     tokens: Expressions<'t, 'c, 's>,
     open: Vec<Block>,
     done: Templates,
-    /// The templates that another definition must not replace.
+    /// Non-empty templates, which another definition must not replace.
     with_content: HashSet<String>,
 }
 
-/// A block that waits for its end.
+/// An open block.
 struct Block {
     opener: Opener,
-    /// Variables in scope before it.
+    /// Number of variables in scope before it.
     mark: usize,
     arms: Vec<(Pipe, Vec<Node>)>,
     body: Vec<Node>,
-    /// The pipe of the arm whose body is being read; none in `else`.
+    /// Pipe of the current arm; `None` in `else`.
     pipe: Option<Pipe>,
     in_else: bool,
-    /// The block stands in the body of a loop.
+    /// True if the block is in the body of a loop.
     is_in_loop: bool,
 }
 
@@ -61,12 +61,12 @@ impl Block {
         Self { opener, mark, arms: Vec::new(), body: Vec::new(), pipe: None, in_else: false, is_in_loop }
     }
 
-    /// True if the body being read belongs to a loop.
+    /// Returns true if the current body belongs to a loop.
     fn has_loop(&self) -> bool {
         self.is_in_loop || (matches!(self.opener, Opener::Range) && !self.in_else)
     }
 
-    /// Ends the body being read and begins the next one.
+    /// Ends the current body and starts the next one.
     fn close_arm(&mut self) {
         if let Some(pipe) = self.pipe.take() {
             self.arms.push((pipe, std::mem::take(&mut self.body)));
@@ -223,7 +223,7 @@ impl Parser<'_, '_, '_> {
         Ok(())
     }
 
-    /// An empty definition gives way to another of the same name.
+    /// Adds a definition. An empty one is replaced by another of the same name.
     fn define(&mut self, name: String, body: Vec<Node>) -> Parsed<()> {
         let is_empty = is_empty(&body);
         if self.with_content.contains(&name) {
@@ -294,7 +294,7 @@ fn is_empty(body: &[Node]) -> bool {
     })
 }
 
-/// Every function that `text` names, in any of the templates it defines. Empty if the text is no template.
+/// Returns all functions used in `text`, in any of its templates. Empty if the text is not a template.
 pub(crate) fn functions_named_in(text: &str) -> BTreeSet<String> {
     let mut tokens = Lexer::new(text);
     let mut names = BTreeSet::new();

@@ -1,15 +1,15 @@
-//! The names of variables in scope, found without looking through all of them.
+//! Names of the variables in scope, with lookup by name.
 
 use std::collections::HashMap;
 
 pub(super) struct Scope<'t> {
     names: Vec<&'t str>,
-    /// How many variables in scope have a name; a later one hides an earlier one.
+    /// Number of variables in scope per name. A later one hides an earlier one.
     counts: HashMap<&'t str, usize>,
 }
 
 impl<'t> Scope<'t> {
-    /// The scope that has only `$`.
+    /// Creates a scope with only `$`.
     pub(super) fn new() -> Self {
         Self { names: vec!["$"], counts: HashMap::from([("$", 1)]) }
     }
@@ -27,7 +27,7 @@ impl<'t> Scope<'t> {
         *self.counts.entry(name).or_default() += 1;
     }
 
-    /// Forgets the variables declared since there were `length`.
+    /// Removes the variables declared since the scope had this `length`.
     pub(super) fn truncate(&mut self, length: usize) {
         for name in self.names.drain(length.min(self.names.len())..) {
             if let Some(count) = self.counts.get_mut(name) {

@@ -1,11 +1,11 @@
-//! The lexer: template text into tokens.
+//! Lexer: splits template text into tokens.
 
 use super::super::error::{Failure, Located};
 use super::super::value::is_alphanumeric;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Text outside of actions, trimmed as its neighbours ask.
+    /// Text outside of actions, trimmed as the adjacent delimiters require.
     Text,
     LeftDelimiter,
     RightDelimiter,
@@ -40,13 +40,13 @@ pub(crate) struct Lexer<'t> {
     position: usize,
     in_action: bool,
     parentheses: usize,
-    /// Whether the last right delimiter trims the text after it.
+    /// True if the last right delimiter trims the text after it.
     trims: bool,
 }
 
 type Lexed<T> = Result<T, Located>;
 
-/// Bytes of a name or number. Each of their characters is looked up in tables.
+/// Maximum length of a name or number, in bytes. Each character is looked up in tables.
 const LONGEST_NAME: usize = 4096;
 
 const SPACES: [char; 4] = [' ', '\t', '\r', '\n'];
@@ -194,7 +194,7 @@ impl<'t> Lexer<'t> {
         Ok(self.take(Kind::RawText, length + 2))
     }
 
-    /// `.name`, `$name`, or the mark alone; a dot before a digit begins a number.
+    /// Reads `.name`, `$name`, or the sigil alone. A dot before a digit begins a number.
     fn name_after_mark(&mut self, rest: &str, mark: char) -> Lexed<Token<'t>> {
         let after = rest.get(1..).unwrap_or_default();
         if mark == '.' && after.starts_with(|next: char| next.is_ascii_digit()) {
@@ -227,7 +227,7 @@ impl<'t> Lexer<'t> {
         Ok(())
     }
 
-    /// A name must end where something that cannot be part of one begins.
+    /// Checks that a name is followed by a character that cannot be part of one.
     fn check_terminator(&self, after: &str) -> Lexed<()> {
         let ends = after.is_empty()
             || closes(after).is_some()
@@ -257,7 +257,7 @@ fn trims_left(action: &str) -> bool {
     action.strip_prefix('-').is_some_and(|rest| rest.starts_with(SPACES))
 }
 
-/// The length of a right delimiter at the start of `text`, trim marker included.
+/// Returns the length of a right delimiter at the start of `text`, trim marker included.
 fn closes(text: &str) -> Option<usize> {
     if text.starts_with("}}") {
         return Some(2);
@@ -266,7 +266,7 @@ fn closes(text: &str) -> Option<usize> {
     marked.then_some(4)
 }
 
-/// The length of the name at the start of `text`, or more than the longest that may be.
+/// Returns the length of the name at the start of `text`, or a value above the maximum length.
 fn name_length(text: &str) -> usize {
     let end = text.char_indices().find(|(at, next)| *at > LONGEST_NAME || !is_alphanumeric(*next));
     end.map_or(text.len(), |(at, _)| at)

@@ -1,4 +1,4 @@
-//! Strings as Go has them: any bytes, cheap to share, wiped when no longer used.
+//! Strings as in Go: any bytes, cheap to share, wiped when dropped.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;

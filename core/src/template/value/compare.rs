@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 use std::rc::Rc;
 
+use super::super::context::Cx;
 use super::super::error::{Class, Failure, Outcome};
-use super::super::functions::{Certificate, Cx};
+use super::certificate::Certificate;
 use super::{List, Map, Reference, Value};
 
 const INCOMPATIBLE: Failure = Failure::wrong_type("incompatible types for comparison");
@@ -29,7 +30,7 @@ pub(crate) fn equal(cx: &mut Cx, left: &Value, right: &Value) -> Outcome<bool> {
     }
 }
 
-/// Counts the bytes that comparing two values looks at.
+/// Charges for the bytes that a comparison of two values reads.
 fn pay_to_compare(cx: &mut Cx, left: &Value, right: &Value) -> Outcome<()> {
     let bytes = match (left, right) {
         (Value::Text(left), Value::Text(right)) => left.len().min(right.len()),

@@ -1,7 +1,7 @@
-//! The owner of all lists and maps of one rendering.
+//! Owner of all lists and maps of one rendering.
 //!
-//! Templates can tie maps into rings (`set $d "self" $d`) and nest lists without end. Because the heap holds every container
-//! and empties them one by one, rings do not leak and dropping never recurses.
+//! Templates can build cyclic maps (`set $d "self" $d`) and deeply nested lists. The heap holds every container and empties them
+//! one by one, so that cycles do not leak and dropping never recurses.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,9 +1,9 @@
-//! Go's names for the types and kinds of values, as `%T`, `typeOf` and `kindOf` show them.
+//! Go's names for the types and kinds of values, as printed by `%T`, `typeOf` and `kindOf`.
 
 use super::{IntType, ListType, MapType, Reference, UintType, Value};
 
 impl Value {
-    /// The name of the Go type, such as `map[string]interface {}`.
+    /// Returns the name of the Go type, such as `map[string]interface {}`.
     pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Self::Nil => "<nil>",
@@ -24,7 +24,7 @@ impl Value {
         }
     }
 
-    /// The name of the Go kind, such as `slice`.
+    /// Returns the name of the Go kind, such as `slice`.
     pub(crate) fn kind_name(&self) -> &'static str {
         match self {
             Self::Nil => "invalid",

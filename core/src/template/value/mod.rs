@@ -1,22 +1,26 @@
-//! Values as templates see them: dynamically typed, with the distinctions Go shows when it prints or converts them.
+//! Template values: dynamically typed, with the distinctions that Go shows when it prints or converts them.
 
 mod bytes;
-mod compare;
-mod heap;
+pub(crate) mod certificate;
+pub(crate) mod compare;
+pub(crate) mod heap;
 mod kind;
 mod runes;
+pub(crate) mod time;
+pub(crate) mod version;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 pub(crate) use self::bytes::Bytes;
-pub(crate) use self::compare::{deep_equal, equal, less};
-pub(crate) use self::heap::Heap;
 pub(crate) use self::runes::{Rune, decode_rune, is_alphanumeric, is_graphic, push_rune, runes};
-use super::functions::{Certificate, Time, Version, Zone};
 
-/// One value. `Nil` stands for Go's nil interface and for what a missing key gives.
+use self::certificate::Certificate;
+use self::time::{Time, Zone};
+use self::version::Version;
+
+/// A value. `Nil` stands for Go's nil interface and for the value of a missing key.
 #[derive(Clone)]
 pub(crate) enum Value {
     Nil,
@@ -51,14 +55,14 @@ pub(crate) enum UintType {
     Uint64,
 }
 
-/// Whether a struct is reached through a pointer.
+/// Access to a struct: direct or through a pointer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Reference {
     Pointer,
     Direct,
 }
 
-/// What a Go slice type holds.
+/// Element type of a Go slice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ListType {
     Any,
@@ -75,17 +79,17 @@ pub(crate) struct List {
     pub(crate) items: Rc<RefCell<Vec<Value>>>,
 }
 
-/// What a Go map type holds under its string keys.
+/// Value type of a Go map with string keys.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum MapType {
     Any,
     Text,
 }
 
-/// The entries of a map, in key order.
+/// Entries of a map, in key order.
 pub(crate) type Entries = BTreeMap<Bytes, Value>;
 
-/// A Go map with string keys: shared and changed in place.
+/// A Go map with string keys, shared and mutable in place.
 #[derive(Clone)]
 pub(crate) struct Map {
     pub(crate) of: MapType,
@@ -105,7 +109,7 @@ impl Value {
         Self::Text(text.into())
     }
 
-    /// Go's truth: false is nil, zero and empty.
+    /// Go's truth: nil, zero and empty values are false.
     pub(crate) fn is_true(&self) -> bool {
         match self {
             Self::Nil => false,
@@ -139,7 +143,7 @@ impl List {
         self.items.borrow().get(index).cloned()
     }
 
-    /// A copy of the elements; their count has been paid for when the list was made.
+    /// Copies the elements, whose number was charged for when the list was created.
     pub(crate) fn to_vec(&self) -> Vec<Value> {
         self.items.borrow().clone()
     }

@@ -1,10 +1,10 @@
-//! Bytes read as UTF-8 the way Go does it: an invalid byte counts as U+FFFD of width one.
+//! Decodes UTF-8 as Go does: an invalid byte counts as U+FFFD of width one.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// A decoded character: where it starts, what it is, how many bytes it took.
+/// A decoded character: its offset, the character, and its width in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Rune {
     pub(crate) start: usize,
@@ -13,13 +13,13 @@ pub(crate) struct Rune {
 }
 
 impl Rune {
-    /// True for a byte that is not part of valid UTF-8.
+    /// Returns true for a byte that is not part of valid UTF-8.
     pub(crate) const fn is_invalid(self) -> bool {
         self.char == char::REPLACEMENT_CHARACTER && self.width == 1
     }
 }
 
-/// The first character of `bytes`; none if empty.
+/// Decodes the first character of `bytes`; `None` if empty.
 pub(crate) fn decode_rune(bytes: &[u8]) -> Option<(char, usize)> {
     let first = *bytes.first()?;
     if first.is_ascii() {
@@ -38,7 +38,7 @@ pub(crate) fn decode_rune(bytes: &[u8]) -> Option<(char, usize)> {
     Some(decoded.map_or((char::REPLACEMENT_CHARACTER, 1), |char| (char, expected)))
 }
 
-/// All characters of `bytes`.
+/// Decodes all characters of `bytes`.
 pub(crate) fn runes(bytes: &[u8]) -> impl Iterator<Item = Rune> {
     let mut start = 0;
     std::iter::from_fn(move || {
@@ -63,7 +63,7 @@ pub(crate) fn is_graphic(char: char) -> bool {
     GRAPHIC.is_match(char.encode_utf8(&mut [0; 4]))
 }
 
-/// What may be part of a name in a template: letters, digits and the underscore.
+/// Returns true for characters of names in templates: letters, digits and the underscore.
 pub(crate) fn is_alphanumeric(char: char) -> bool {
     #[expect(clippy::unwrap_used, reason = "a constant pattern")]
     static ALPHANUMERIC: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^[\pL\p{Nd}]$").unwrap());

@@ -1,4 +1,4 @@
-{{/* How many of the replicas a budget's number or percentage is; Kubernetes rounds up. Takes a list: the value, the replicas. */}}
+{{/* Converts a budget's number or percentage to a number of replicas, rounded up as by Kubernetes. Takes a list: the value, the replicas. */}}
 {{- define "sealed-secrets.share" -}}
 {{- $share := toString (index . 0) -}}
 {{- if hasSuffix "%" $share -}}
@@ -8,7 +8,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Whether this is a list of RBAC subjects. Takes it as YAML. */}}
+{{/* Returns "yes" for a list of RBAC subjects. Takes it as YAML. */}}
 {{- define "sealed-secrets.areSubjects" -}}
 {{- $subjects := fromYamlArray . -}}
 {{- $good := list -}}
@@ -18,11 +18,26 @@
 {{- if and $subjects (eq (len $subjects) (len $good)) -}}yes{{- end -}}
 {{- end -}}
 
-{{/* Values that cannot all be meant, each as one sentence that begins with its path. */}}
+{{/* Lists values that contradict each other, each as one sentence that begins with its path. */}}
 {{- define "sealed-secrets.contradictions" -}}
 {{- $problems := list -}}
 {{- if and .Values.kubeVersion (semverCompare "<1.25-0" .Values.kubeVersion) -}}
 {{- $problems = append $problems (printf "kubeVersion: %s is too old, 1.25 or newer is needed" .Values.kubeVersion) -}}
+{{- end -}}
+{{- if include "sealed-secrets.elects" . -}}
+{{- if and (gt (int .Values.replicaCount) 1) (eq (.Values.updateStrategy.type | default "") "Recreate") -}}
+{{- $problems = append $problems "updateStrategy.type: Recreate would end all replicas before a new one starts; leave updateStrategy empty" -}}
+{{- end -}}
+{{- with .Values.leaderElection.leaseDuration -}}
+{{- $seconds := 0 -}}
+{{- range $part := regexFindAll "[0-9]+[sm]" . -1 -}}
+{{- $number := trimSuffix "s" (trimSuffix "m" $part) | int -}}
+{{- $seconds = add $seconds (ternary (mul 60 $number) $number (hasSuffix "m" $part)) -}}
+{{- end -}}
+{{- if or (lt $seconds 5) (gt $seconds 600) -}}
+{{- $problems = append $problems (printf "leaderElection.leaseDuration: %s is not from 5s to 10m" .) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- with .Values.pdb -}}
 {{- $minimum := include "sealed-secrets.given" .minAvailable -}}
@@ -30,9 +45,9 @@
 {{- if and .create $minimum $maximum -}}
 {{- $problems = append $problems "pdb.minAvailable, pdb.maxUnavailable: a PodDisruptionBudget has one of them" -}}
 {{- else if and .create $minimum (ge (include "sealed-secrets.share" (list .minAvailable $.Values.replicaCount) | int) (int $.Values.replicaCount)) -}}
-{{- $problems = append $problems (printf "pdb.minAvailable: %v of %v replicas would let nobody drain a node; leave it empty, or raise replicaCount" .minAvailable $.Values.replicaCount) -}}
+{{- $problems = append $problems (printf "pdb.minAvailable: %v of %v replicas would prevent every drain of a node; leave it empty, or raise replicaCount" .minAvailable $.Values.replicaCount) -}}
 {{- else if and .create $maximum (has (toString .maxUnavailable) (list "0" "0%")) -}}
-{{- $problems = append $problems (printf "pdb.maxUnavailable: %v would let nobody drain a node; set 1" .maxUnavailable) -}}
+{{- $problems = append $problems (printf "pdb.maxUnavailable: %v would prevent every drain of a node; set 1" .maxUnavailable) -}}
 {{- end -}}
 {{- end -}}
 {{- with .Values.rbac -}}
@@ -40,10 +55,10 @@
 {{- $problems = append $problems "rbac.pspEnabled: Kubernetes has had no PodSecurityPolicy since 1.25; set it to false, the Pods satisfy the Pod Security Standard `restricted`" -}}
 {{- end -}}
 {{- if and .create (not $.Values.serviceAccount.create) (not $.Values.serviceAccount.name) -}}
-{{- $problems = append $problems "serviceAccount.name: with serviceAccount.create=false the rights would go to every Pod of the namespace; name an account (`default`, if that is what you want)" -}}
+{{- $problems = append $problems "serviceAccount.name: with serviceAccount.create=false the permissions would go to every Pod of the namespace; name an account (`default`, if that is what you want)" -}}
 {{- end -}}
 {{- if and .create .serviceProxier.create .serviceProxier.bind (not (include "sealed-secrets.areSubjects" (include "sealed-secrets.render" (list .serviceProxier.subjects $)))) -}}
-{{- $problems = append $problems "rbac.serviceProxier.subjects: must be a list of RBAC subjects, each with kind and name; to bind nobody, set rbac.serviceProxier.bind to false" -}}
+{{- $problems = append $problems "rbac.serviceProxier.subjects: must be a list of RBAC subjects, each with kind and name; to create no binding, set rbac.serviceProxier.bind to false" -}}
 {{- end -}}
 {{- end -}}
 {{- range $path, $service := dict "service" .Values.service "metrics.service" .Values.metrics.service -}}
@@ -80,7 +95,7 @@
 {{- if .Values.rotation.policy -}}
 {{- if not .Values.crds.rotation -}}
 {{- $problems = append $problems "rotation.policy: needs crds.rotation" -}}
-{{- /* Asked last: it needs a right that who installs no CRDs may not have. Helm itself tells him if the CRD is missing. */ -}}
+{{- /* Checked last, because users who install no CRDs may lack the permission to look up a namespace. Helm itself reports a missing CRD. */ -}}
 {{- else if and .Values.crds.create (not (.Capabilities.APIVersions.Has "sealedsecrets.rs/v1alpha1/SealingKeyPolicy")) (lookup "v1" "Namespace" "" "kube-system") -}}
 {{- $problems = append $problems "rotation.policy: the CRD SealingKeyPolicy is not in the cluster yet; install without a policy, then set it with `helm upgrade`" -}}
 {{- end -}}

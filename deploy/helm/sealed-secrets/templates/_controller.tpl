@@ -1,4 +1,4 @@
-{{/* What the controller's container is told. */}}
+{{/* Arguments and environment of the controller's container. */}}
 
 {{/* `k=v,k=v` of a map. */}}
 {{- define "sealed-secrets.pairs" -}}
@@ -9,14 +9,28 @@
 {{- join "," $pairs -}}
 {{- end -}}
 
-{{/* Whether a value was given; 0 is one. */}}
+{{/* Returns "yes" if a value was given; 0 counts as given. */}}
 {{- define "sealed-secrets.given" -}}
 {{- if not (or (kindIs "invalid" .) (eq (toString .) "")) -}}yes{{- end -}}
 {{- end -}}
 
-{{/* A number as it was written: Helm hands over large ones as floats. */}}
+{{/* A number as it was written: Helm passes large numbers as floats. */}}
 {{- define "sealed-secrets.number" -}}
 {{- if kindIs "float64" . -}}{{- printf "%v" (ternary (int64 .) . (eq (float64 (int64 .)) .)) -}}{{- else -}}{{- . -}}{{- end -}}
+{{- end -}}
+
+{{/* Whether a leader is elected. */}}
+{{- define "sealed-secrets.elects" -}}
+{{- if include "sealed-secrets.given" .Values.leaderElection.enabled -}}
+{{- if .Values.leaderElection.enabled -}}yes{{- end -}}
+{{- else if gt (int .Values.replicaCount) 1 -}}yes{{- end -}}
+{{- end -}}
+
+{{/* The update strategy. Where a leader is elected, the other replicas serve meanwhile. */}}
+{{- define "sealed-secrets.strategy" -}}
+{{- $rolling := dict "type" "RollingUpdate" "rollingUpdate" (dict "maxSurge" 1 "maxUnavailable" 0) -}}
+{{- $default := ternary $rolling (dict "type" "Recreate") (eq (include "sealed-secrets.elects" .) "yes") -}}
+{{- toYaml (.Values.updateStrategy | default $default) -}}
 {{- end -}}
 
 {{- define "sealed-secrets.arguments" -}}
@@ -36,6 +50,12 @@
 {{- end -}}
 {{- if .Values.denySecretTypes -}}
 {{- $arguments = append $arguments (printf "--deny-secret-types=%s" (join "," .Values.denySecretTypes)) -}}
+{{- end -}}
+{{- if include "sealed-secrets.elects" . -}}
+{{- $arguments = concat $arguments (list "--leader-elect" (printf "--leader-elect-resource-name=%s" (include "sealed-secrets.fullname" .))) -}}
+{{- with .Values.leaderElection.leaseDuration -}}
+{{- $arguments = append $arguments (printf "--leader-elect-lease-duration=%s" .) -}}
+{{- end -}}
 {{- end -}}
 {{- range $flag, $value := dict
   "key-renew-period" .Values.keyrenewperiod
@@ -57,7 +77,7 @@
 {{- toYaml (concat (.Values.args | default $arguments) (.Values.extraArgs | default list)) -}}
 {{- end -}}
 
-{{/* Whether the rights are those of Roles and no further namespace is named: then only the controller's own is watched. */}}
+{{/* Returns "yes" if the permissions are those of Roles and no further namespace is named: the controller then watches its own namespace only. */}}
 {{- define "sealed-secrets.ownNamespaceOnly" -}}
 {{- if and .Values.rbac.namespacedRoles (not .Values.rbac.clusterRole) (not .Values.additionalNamespaces) -}}yes{{- end -}}
 {{- end -}}
@@ -74,12 +94,18 @@ httpGet:
 {{- end -}}
 {{- end -}}
 
-{{/* The Pod's spread, with the Pods of this release where a constraint names none. */}}
+{{/* Topology spread constraints, with the Pods of this release if a constraint has no selector. */}}
 {{- define "sealed-secrets.spread" -}}
 {{- $own := dict "labelSelector" (dict "matchLabels" (include "sealed-secrets.selector" . | fromYaml)) -}}
 {{- $constraints := list -}}
-{{- range .Values.topologySpreadConstraints -}}
+{{- $given := .Values.topologySpreadConstraints -}}
+{{- if and (not $given) (include "sealed-secrets.elects" .) -}}
+{{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" -}}
+{{- $given = append ($given | default list) (dict "maxSkew" 1 "topologyKey" . "whenUnsatisfiable" "ScheduleAnyway") -}}
+{{- end -}}
+{{- end -}}
+{{- range $given -}}
 {{- $constraints = append $constraints (merge (deepCopy .) $own) -}}
 {{- end -}}
-{{- toYaml $constraints -}}
+{{- with $constraints -}}{{- toYaml . -}}{{- end -}}
 {{- end -}}

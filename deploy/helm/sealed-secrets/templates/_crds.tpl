@@ -8,8 +8,8 @@
 {{- end -}}
 
 {{/*
-Whether a CRD is in the cluster and belongs to somebody else. Helm would refuse to touch it, and the whole release with it; so it is left
-as it is until `crds.adopt` says otherwise. Takes a list: the CRD's name, the context.
+Returns "yes" for a CRD in the cluster that has another owner. Helm would refuse the whole release because of it, so the CRD is left
+unchanged unless `crds.adopt` is set. Takes a list: the CRD's name, the context.
 */}}
 {{- define "sealed-secrets.foreign" -}}
 {{- $root := index . 1 -}}

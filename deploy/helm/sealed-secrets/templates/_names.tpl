@@ -4,7 +4,7 @@
 {{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* What the Deployment and the Service are called. */}}
+{{/* Name of the Deployment and the Service. */}}
 {{- define "sealed-secrets.fullname" -}}
 {{- $name := .Values.nameOverride | default .Chart.Name -}}
 {{- $own := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
@@ -27,7 +27,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* A value that may hold templates, as YAML. Takes a list: the value, the context. */}}
+{{/* A value that may contain templates, as YAML. Takes a list: the value, the context. */}}
 {{- define "sealed-secrets.render" -}}
 {{- $value := index . 0 -}}
 {{- tpl (ternary $value (toYaml $value) (kindIs "string" $value)) (index . 1) -}}
@@ -39,7 +39,7 @@ app.kubernetes.io/name: {{ include "sealed-secrets.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{/* The labels of an object. Takes a list: the context, then maps of further labels; the first that has a label wins. */}}
+{{/* The labels of an object. Takes a list: the context, then maps of further labels; the first map with a label takes precedence. */}}
 {{- define "sealed-secrets.labels" -}}
 {{- $root := first . -}}
 {{- $labels := include "sealed-secrets.selector" $root | fromYaml -}}
@@ -55,7 +55,7 @@ labels:
   {{- toYaml $labels | nindent 2 }}
 {{- end -}}
 
-{{/* The annotations of an object, if any. Takes what the labels take. */}}
+{{/* The annotations of an object, if any. Takes the same list as the labels. */}}
 {{- define "sealed-secrets.annotations" -}}
 {{- $root := first . -}}
 {{- $annotations := dict -}}

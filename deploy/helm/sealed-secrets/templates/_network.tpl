@@ -1,4 +1,4 @@
-{{/* Egress rules that lead to the API server: as the values say, else as the cluster says of the Service `kubernetes`. Nothing where neither does. */}}
+{{/* Egress rules for the API server: from the values, else from the Service `kubernetes` of the cluster. Empty if neither gives an address. */}}
 {{- define "sealed-secrets.apiServer" -}}
 {{- $given := .Values.networkPolicy.egress -}}
 {{- $rules := list -}}
@@ -19,7 +19,7 @@
 {{- end -}}
 {{- if and $blocks $ports -}}{{- $rules = append $rules (dict "to" $blocks "ports" $ports) -}}{{- end -}}
 {{- end -}}
-{{- /* Some networks judge before the Service's address is translated. */ -}}
+{{- /* Some networks apply policies before they translate the Service's address. */ -}}
 {{- if and $rules $service (not $given.kubeapiCidr) (not $given.kubeapiPort) -}}
 {{- $rules = append $rules (dict "to" (list (dict "ipBlock" (dict "cidr" (include "sealed-secrets.single" $service.spec.clusterIP)))) "ports" (list (dict "port" 443 "protocol" "TCP"))) -}}
 {{- end -}}
@@ -27,7 +27,7 @@
 {{- with $rules -}}{{- toYaml . -}}{{- end -}}
 {{- end -}}
 
-{{/* The network that is one address. */}}
+{{/* The network of a single address. */}}
 {{- define "sealed-secrets.single" -}}
 {{- . -}}/{{- ternary "128" "32" (contains ":" .) -}}
 {{- end -}}

@@ -1,6 +1,6 @@
-{{/* The rights of the controller. */}}
+{{/* The permissions of the controller. */}}
 
-{{/* In every namespace whose SealedSecrets it opens. */}}
+{{/* In every namespace whose SealedSecrets it decrypts. */}}
 {{- define "sealed-secrets.unsealer.rules" -}}
 - apiGroups: [bitnami.com]
   resources: [sealedsecrets]
@@ -37,7 +37,18 @@
 {{- end }}
 {{- end -}}
 
-{{/* For people, by the last part of the role's name. Nobody may create or delete SealingKeys, or write the status of either kind. */}}
+{{/* The Lease of the leader election. The permission to create has no names. */}}
+{{- define "sealed-secrets.election.rules" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ include "sealed-secrets.fullname" . }}]
+  verbs: [get, list, watch, update]
+{{- end -}}
+
+{{/* Roles for users, by the last part of the role's name. None permits creating or deleting SealingKeys, or writing the status of either kind. */}}
 {{- define "sealed-secrets.people.rules" -}}
 key-viewer:
   - apiGroups: [sealedsecrets.rs]

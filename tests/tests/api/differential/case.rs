@@ -1,14 +1,14 @@
-//! One invocation, and what comparing it should find.
+//! One invocation, with the expected result of the comparison.
 
 use super::differences::Difference;
 
-/// What the comparison should find.
+/// The expected result of the comparison.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Verdict {
     /// Exit code, streams and files are equal.
     Same,
-    /// Ours differs on purpose: its exit code, a text of its streams or files, and the row of
-    /// docs/differences.md that gives the reason.
+    /// Ours differs on purpose: its exit code, a text of its streams or files, and the row of docs/differences.md with the
+    /// reason.
     Differs { code: i32, says: &'static str, difference: Difference },
 }
 
@@ -21,7 +21,7 @@ pub(crate) struct Case {
     pub(crate) input: &'static str,
     /// Environment.
     pub(crate) variables: &'static [(&'static str, &'static str)],
-    /// What the comparison should find.
+    /// The expected result of the comparison.
     pub(crate) verdict: Verdict,
 }
 

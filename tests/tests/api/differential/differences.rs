@@ -1,22 +1,22 @@
-//! Where ours is meant to differ, and why; in the words of docs/differences.md.
+//! Intended differences with their reasons, in the words of docs/differences.md.
 
 /// A row of docs/differences.md.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Difference {
-    /// What the original does.
+    /// The original's behaviour.
     pub(crate) original: &'static str,
-    /// Why ours does something else.
+    /// The reason for our behaviour.
     pub(crate) why: &'static str,
 }
 
 pub(crate) const NO_SECRET: Difference = Difference {
-    original: "a document that is no Secret is skipped or sealed silently",
-    why: "nothing goes missing in silence",
+    original: "a document that is not a Secret is skipped or sealed silently",
+    why: "no document is lost silently",
 };
 pub(crate) const LIST: Difference =
     Difference { original: "a `List` is read as an empty Secret", why: "`kubectl get -o yaml` writes lists" };
 pub(crate) const UNQUOTED: Difference = Difference {
-    original: "an unquoted `y`, `012` or `1e3` where text is wanted becomes `true`, `10` or `1000`, as item, key, label or name",
+    original: "an unquoted `y`, `012` or `1e3` where text is expected becomes `true`, `10` or `1000`, as item, key, label or name",
     why: "the sealed value must be what the author wrote",
 };
 pub(crate) const DUPLICATE: Difference =
@@ -28,7 +28,7 @@ pub(crate) const CASE: Difference = Difference {
 pub(crate) const BINARY: Difference =
     Difference { original: "`!!binary` values are decoded", why: "plain YAML is enough" };
 pub(crate) const DECODER: Difference = Difference {
-    original: "errors of the decoder are printed as Go has them",
+    original: "errors of the decoder are printed in Go's words",
     why: "a value may be a password",
 };
 pub(crate) const YAML_WORDS: Difference = Difference {
@@ -36,34 +36,34 @@ pub(crate) const YAML_WORDS: Difference = Difference {
     why: "every YAML 1.1 reader reads them back",
 };
 pub(crate) const CONTROL: Difference =
-    Difference { original: "control characters stand in JSON as they are", why: "YAML readers refuse them" };
+    Difference { original: "control characters are not escaped in JSON", why: "YAML readers refuse them" };
 pub(crate) const STORED_ONLY: Difference = Difference {
     original: "`managedFields` and `finalizers` of the input stay in the template",
     why: "they belong to one stored object",
 };
 pub(crate) const STRICT: Difference = Difference {
     original: "`--scope strict` does not undo a scope annotation, silently",
-    why: "scripts rely on it, people should know",
+    why: "scripts rely on it, but users should know",
 };
 pub(crate) const VARIABLE: Difference = Difference {
     original: "a wrong value of a `SEALED_SECRETS_` variable is ignored silently",
     why: "it may have been the scope",
 };
 pub(crate) const NO_CERTIFICATE: Difference = Difference {
-    original: "anything but a certificate in PEM gets the same sentence, whatever it is",
-    why: "the mistake is found out",
+    original: "every file that is not a PEM certificate causes the same error",
+    why: "users find their mistake",
 };
 pub(crate) const CERTIFICATE: Difference = Difference {
-    original: "an elliptic certificate is answered with its numbers; keys of 1024 bits are used",
+    original: "the error about an elliptic-curve certificate prints its numbers; keys of 1024 bits are used",
     why: "readable; too weak",
 };
 pub(crate) const FOLDER: Difference = Difference {
-    original: "an output that is a folder succeeds and writes nothing",
-    why: "nothing went where it should",
+    original: "with a folder as the output, the command succeeds and writes nothing",
+    why: "the output was not written",
 };
 pub(crate) const TEMPORARY: Difference = Difference {
-    original: "a new output file names a temporary file in errors",
-    why: "that is what the user knows",
+    original: "errors about a new output file name a temporary file",
+    why: "the user knows that name",
 };
 pub(crate) const REWRITTEN: Difference = Difference {
     original: "`--merge-into` and `--re-encrypt` rewrite the file, in JSON if not told otherwise",
@@ -73,18 +73,20 @@ pub(crate) const CRASH: Difference =
     Difference { original: "`--merge-into` crashes where the target lacks a map", why: "no crash" };
 pub(crate) const MERGED_SCOPE: Difference = Difference {
     original: "`--merge-into` seals for the scope of the input or of `--scope`, whatever the file's own scope",
-    why: "the item would not open",
+    why: "the item could not be decrypted",
 };
 pub(crate) const LEFT_EMPTY: Difference = Difference {
     original: "`--merge-into` or `--validate` with `-w` leave an empty file",
-    why: "the file was somebody's",
+    why: "the file may be needed",
 };
 pub(crate) const RENDERED: Difference = Difference {
-    original: "`--re-encrypt` ends with the template, labels and rendered items of the controller's answer",
-    why: "re-encrypting is not editing",
+    original: "`--re-encrypt` copies the template, labels and rendered items from the controller's answer",
+    why: "re-encryption must not edit the manifest",
 };
-pub(crate) const NOTHING: Difference =
-    Difference { original: "`--re-encrypt` or `--validate` of nothing succeeds", why: "nothing was checked" };
+pub(crate) const NOTHING: Difference = Difference {
+    original: "`--re-encrypt` or `--validate` without any SealedSecret succeeds",
+    why: "nothing was checked",
+};
 pub(crate) const ROTATE: Difference =
     Difference { original: "`--rotate` prints its warning into the output", why: "the output is a manifest" };
 pub(crate) const RECOVERY: Difference = Difference {
@@ -92,54 +94,56 @@ pub(crate) const RECOVERY: Difference = Difference {
     why: "the output can be applied",
 };
 pub(crate) const KEYLESS: Difference = Difference {
-    original: "`--recovery-private-key` with a file that holds no key is ignored",
-    why: "the wrong file is found out",
+    original: "`--recovery-private-key` with a file without keys is ignored",
+    why: "users notice the wrong file",
 };
 pub(crate) const CLIENT: Difference = Difference {
-    original: "a missing kubectl right or a cluster out of reach is told in client-go's words",
+    original: "a missing permission or an unreachable cluster is reported in client-go's words",
     why: "another client library",
 };
 pub(crate) const HELP: Difference = Difference {
-    original: "the help is one list; wrong flags are told at the end of it, on stdout only",
-    why: "a script that redirects stdout still tells its user",
+    original: "the help is one list; errors about flags follow it, on stdout only",
+    why: "users of a script that redirects stdout see the error",
 };
 pub(crate) const VERSION: Difference =
-    Difference { original: "`--version` says the original's", why: "it is another program" };
+    Difference { original: "`--version` prints the original's version", why: "it is another program" };
 pub(crate) const SUBCOMMANDS: Difference =
     Difference { original: "no completion, no manual page", why: "convenience" };
 pub(crate) const NO_CIPHERTEXT: Difference = Difference {
-    original: "an item of `encryptedData` that is no text is seen by the controller at the earliest; `--merge-into` keeps it",
-    why: "the mistake is found where it was made",
+    original: "only the controller notices an item of `encryptedData` that is not text; `--merge-into` keeps it",
+    why: "users find the mistake where they made it",
 };
 pub(crate) const NO_KIND: Difference = Difference {
-    original: "a document without `kind` and without items is passed over",
-    why: "nothing goes missing in silence",
+    original: "a document without `kind` and without items is skipped",
+    why: "no document is lost silently",
 };
 pub(crate) const UNREADABLE: Difference = Difference {
-    original: "a file of `-f` that cannot be read is told without name and reason",
-    why: "that is what people need to know",
+    original: "the error about an unreadable file of `-f` has neither name nor reason",
+    why: "users need both",
 };
 pub(crate) const ONE_OF_SEVERAL: Difference = Difference {
     original: "an error about one of several Secrets does not say which one",
-    why: "people find it",
+    why: "users find it",
 };
 pub(crate) const SURPLUS: Difference = Difference {
-    original: "arguments that are no flags are ignored",
+    original: "arguments that are not flags are ignored",
     why: "`-f *.yaml` would seal the first file only",
 };
 pub(crate) const TRUTH: Difference = Difference {
-    original: "a boolean flag with its value behind a space (`--raw false`) is true",
-    why: "it says the opposite of what happens",
+    original: "a boolean flag with its value after a space (`--raw false`) is true",
+    why: "the effect is the opposite of the text",
 };
-pub(crate) const RENEWED: Difference =
-    Difference { original: "a failed `--re-encrypt` does not say of which object", why: "people find it" };
+pub(crate) const RENEWED: Difference = Difference {
+    original: "the error of a failed `--re-encrypt` does not name the object",
+    why: "users find it",
+};
 pub(crate) const NO_RECOVERY_KEY: Difference = Difference {
-    original: "`--recovery-unseal` without a key says that none could decrypt",
-    why: "the keys were forgotten",
+    original: "`--recovery-unseal` without a key reports that no key could decrypt",
+    why: "the user forgot the keys",
 };
 pub(crate) const KEY_WITHOUT_RECOVERY: Difference = Difference {
     original: "`--recovery-private-key` without `--recovery-unseal` is ignored",
-    why: "it would seal",
+    why: "the command would seal",
 };
 pub(crate) const RECOVERY_NAMESPACE: Difference =
     Difference { original: "`--recovery-unseal` ignores `-n`", why: "the item is bound to one" };
@@ -148,7 +152,7 @@ pub(crate) const REFUSED_NAME: Difference = Difference {
     why: "the mistake is found before it is deployed",
 };
 
-/// All of them.
+/// All differences.
 pub(crate) const ALL: &[Difference] = &[
     NO_SECRET,
     LIST,
@@ -194,13 +198,17 @@ pub(crate) const ALL: &[Difference] = &[
 
 pub(crate) const PLAIN_HTTP: Difference = Difference {
     original: "a certificate over plain http is used silently",
-    why: "whoever is on the way could read what is sealed",
+    why: "an attacker on the network could read the sealed values",
 };
 
-/// Rows that two equal invocations cannot show, each with the test of the program that does.
+/// Rows that a comparison of two invocations cannot show, each with the test that shows it.
 pub(crate) const TESTED_ELSEWHERE: &[(&str, &str)] = &[
+    (
+        "a Secret is made by kubectl and piped through kubeseal; one value is changed by sealing again",
+        "a_new_file_has_its_items_with_receipts_and_the_report_names_what_was_chosen",
+    ),
     ("an output that is a device or a pipe is replaced by a file", "a_pipe_is_written_to_and_stays_a_pipe"),
-    ("`{`, unclosed, runs for ever", "an_unclosed_brace_ends_with_an_error"),
+    ("an unclosed `{` runs without end", "an_unclosed_brace_ends_with_an_error"),
     ("aliases multiply content without limit", "hostile_input_is_refused_with_document_line_and_field"),
     ("an existing output file gets mode 0600", "an_edited_file_keeps_its_mode_and_a_link_stays_a_link"),
     (
@@ -212,15 +220,15 @@ pub(crate) const TESTED_ELSEWHERE: &[(&str, &str)] = &[
         "a_server_that_is_silent_is_given_up_after_the_request_timeout",
     ),
     (
-        "what an exec plugin writes to stderr passes as it is",
+        "the stderr of an exec plugin is passed on unchanged",
         "a_plugin_that_fails_is_named_with_its_status_and_what_it_said_and_nothing_that_it_holds",
     ),
     (
-        "control characters and invisible ones in names, kinds and answers of servers reach the terminal",
+        "control and invisible characters in names, kinds and answers of servers reach the terminal",
         "names_of_certificates_and_files_are_escaped",
     ),
     (
-        "keys are listed, saved and relabelled with kubectl; a new one needs a restart or a signal",
+        "keys are listed, saved and relabelled with kubectl; a new key needs a restart or a signal",
         "keys_are_seen_rotated_revoked_and_retired_from_a_laptop",
     ),
     (

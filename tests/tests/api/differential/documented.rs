@@ -1,4 +1,4 @@
-//! The differences that docs/differences.md tells users of.
+//! The differences that docs/differences.md documents.
 
 use super::case::Verdict;
 use super::differences::{ALL, TESTED_ELSEWHERE};
@@ -7,7 +7,7 @@ use super::online::{ONLINE, ONLINE_WITH_UPSTREAMS_CONTROLLER};
 
 const PAGE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/differences.md"));
 
-/// What the original does and why ours differs, of each row about kubeseal.
+/// The original's behaviour and our reason, of each row about kubeseal.
 fn rows() -> Vec<(&'static str, &'static str)> {
     let section = PAGE.split_once("\n## kubeseal\n").unwrap().1;
     let rows = section.lines().filter(|line| line.starts_with("| ")).skip(1);
@@ -44,6 +44,7 @@ fn the_tests_that_are_elsewhere_exist() {
     let sources = [
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/tests/program/bad_input.rs")),
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/tests/program/certificates.rs")),
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/tests/program/create.rs")),
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/tests/program/credentials.rs")),
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/tests/program/edits.rs")),
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/tests/program/terminal.rs")),

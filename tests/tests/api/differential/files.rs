@@ -1,4 +1,4 @@
-//! What the invocations read: the files of their folder, and their inputs.
+//! Input of the invocations: the files of their folder, and texts for standard input.
 
 use sealed_secrets_tests::{Edition, Kubeseal};
 
@@ -8,7 +8,7 @@ macro_rules! data {
     };
 }
 
-/// The files that each invocation finds in its folder.
+/// The files in the folder of each invocation.
 pub(crate) fn files() -> Vec<(&'static str, String)> {
     let key = data!("rsa2048-pkcs1.pem");
     let key_secret = format!(
@@ -41,7 +41,7 @@ pub(crate) fn files() -> Vec<(&'static str, String)> {
 
 pub(crate) const CERTIFICATE: &str = data!("rsa2048.crt");
 
-/// A SealedSecret of the deprecated form: the whole Secret is one ciphertext, under the label of `shop/db`.
+/// A SealedSecret of the deprecated format: the whole Secret is one ciphertext, with the label `shop/db`.
 pub(crate) fn v1_file(certificate: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("t.crt"), certificate).unwrap();
@@ -80,11 +80,11 @@ pub(crate) const ITEM_C: &str = r#"{"kind":"Secret","metadata":{"name":"other"},
 pub(crate) const SLASH: &str = r#"{"kind":"Secret","metadata":{"name":"other"},"data":{"a/b":"Yg=="}}"#;
 pub(crate) const UPPER_CASE: &str =
     r#"{"kind":"Secret","metadata":{"name":"runnerToken","namespace":"s"},"data":{"a":"YQ=="}}"#;
-/// What `helm install --dry-run` prints before the manifests.
+/// The output of `helm install --dry-run` before the manifests.
 pub(crate) const HEADED: &str = "NAME: release\nSTATUS: pending-install\n---\nkind: Secret\nmetadata: {name: n, namespace: s}\ndata: {a: YQ==}\n";
 pub(crate) const TWO_ONE_EMPTY: &str = "kind: Secret\nmetadata: {name: first, namespace: s}\ndata: {a: YQ==}\n---\nkind: Secret\nmetadata: {name: m, namespace: s}\n";
 pub(crate) const KUBECONFIG: &str = "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: \"http://127.0.0.1:1\"}}]\ncontexts: [{name: x, context: {cluster: c, namespace: fromctx, user: u}}]\nusers: [{name: u, user: {}}]\ncurrent-context: x\n";
-/// Sealed by upstream for `core/tests/data/rsa2048.crt`, strict for `shop/db`.
+/// A SealedSecret from upstream for `core/tests/data/rsa2048.crt`, with scope strict for `shop/db`.
 pub(crate) const SEALED: &str = concat!(
     "{\n  \"kind\": \"SealedSecret\",\n  \"apiVersion\": \"bitnami.com/v1alpha1\",\n  \"metadata\": {\n    \"name\": \"db\",\n    \"namespace\": \"shop\"\n  },\n  \"spec\": {\n    \"template\": {\n      \"metadata\": {\n        \"name\": \"db\",\n        \"namespace\": \"shop\"\n      }\n    },\n    \"encryptedData\": {\n      \"a\": \"",
     data!("upstream-strict.item"),

@@ -19,7 +19,7 @@ use case::{Case, Verdict};
 use offline::OFFLINE;
 use online::ONLINE;
 
-/// What an invocation left behind, ciphertext masked.
+/// The result of an invocation, ciphertext masked.
 #[derive(Debug, PartialEq)]
 struct Trace {
     code: Option<i32>,
@@ -28,7 +28,7 @@ struct Trace {
     files: BTreeMap<String, String>,
 }
 
-/// Replaces every item of a sealing key of 2048 or 4096 bits.
+/// Masks every item of a sealing key of 2048 or 4096 bits.
 fn masked(text: &str) -> String {
     let is_base64 = |character: char| character.is_ascii_alphanumeric() || "+/=".contains(character);
     let mut output = String::new();
@@ -41,7 +41,7 @@ fn masked(text: &str) -> String {
     output
 }
 
-/// Where both programs run: what they find in their folder, which cluster, which controller.
+/// The environment of both programs: the files in their folder, the cluster and the controller.
 struct Setting<'a> {
     files: Vec<(&'static str, String)>,
     kubeconfig: Option<&'a Path>,
@@ -86,7 +86,7 @@ fn contents(folder: &Path) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Both traces, without the files that are equal.
+/// Both results, without the files that are equal.
 fn shown(upstream: &Trace, ours: &Trace) -> String {
     let changed = |own: &Trace, other: &Trace| -> BTreeMap<String, String> {
         let differing = own.files.iter().filter(|(name, text)| other.files.get(*name) != Some(text));
@@ -98,7 +98,7 @@ fn shown(upstream: &Trace, ours: &Trace) -> String {
     format!("\n-- upstream: {}\n-- ours: {}", one(upstream, ours), one(ours, upstream))
 }
 
-/// What is wrong with a case, if anything.
+/// The unexpected result of a case, if any.
 fn judge(case: &Case, upstream: &Trace, ours: &Trace, given: &BTreeMap<String, String>) -> Option<String> {
     match case.verdict {
         Verdict::Same if upstream == ours => None,

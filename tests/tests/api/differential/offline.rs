@@ -4,9 +4,9 @@ use super::case::{Case, differs, same, with};
 use super::differences as why;
 use super::files::*;
 
-/// Without a cluster.
+/// The cases without a cluster.
 pub(crate) const OFFLINE: &[Case] = &[
-    // Sealing: formats, documents, what stays and what goes.
+    // Sealing: formats, documents, kept and dropped fields.
     same("--cert t.crt", S),
     same("--cert=t.crt -o yaml", S),
     same("--cert t.crt -oYAML", S),
@@ -43,7 +43,7 @@ pub(crate) const OFFLINE: &[Case] = &[
         why::SURPLUS,
     ),
     differs("--cert t.crt s.yaml", S, 2, "did you mean -f s.yaml, or < s.yaml?", why::SURPLUS),
-    differs("--cert t.crt kyes list", S, 2, "did you mean keys?", why::SURPLUS),
+    differs("--cert t.crt kyes list", S, 2, "did you mean \"kubeseal keys\"?", why::SURPLUS),
     differs("--cert t.crt --raw false", S, 0, "--raw false is read as --raw=false", why::TRUTH),
     same("--cert t.crt -", S),
     same("--cert t.crt -o=", S),
@@ -106,7 +106,7 @@ pub(crate) const OFFLINE: &[Case] = &[
     same("--cert ftp://127.0.0.1/x", S),
     same("--fetch-cert --cert t.crt", ""),
     same("--fetch-cert --cert t.crt -w out.pem", ""),
-    // One value.
+    // A single value.
     same("--raw --cert t.crt -n s --name n", "hunter2"),
     same("--raw --cert t.crt -n s", "hunter2"),
     same("--raw --cert t.crt", "hunter2"),
@@ -122,7 +122,7 @@ pub(crate) const OFFLINE: &[Case] = &[
     // Merging.
     same("--merge-into sealed.json --cert t.crt", ITEM),
     same("--merge-into nofile --cert t.crt", S),
-    // Clusters that are not there.
+    // Clusters that do not exist.
     same("--fetch-cert", ""),
     same("--fetch-cert --kubeconfig nofile", ""),
     same("--fetch-cert --kubeconfig config --context nope", ""),
@@ -346,7 +346,7 @@ pub(crate) const OFFLINE: &[Case] = &[
     same("--recovery-unseal --recovery-private-key nofile", SEALED),
     same("--recovery-unseal --recovery-private-key s.json", SEALED),
     differs("--recovery-unseal --recovery-private-key t.crt", SEALED, 1, "t.crt: ", why::KEYLESS),
-    // The rest of what is told to users.
+    // The remaining documented differences.
     same("--cert expired.crt", S),
     same("--fetch-cert --cert expired.crt", ""),
     same("--raw --cert expired.crt --scope cluster-wide", "x"),

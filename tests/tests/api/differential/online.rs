@@ -1,10 +1,10 @@
-//! Invocations against a controller that serves.
+//! Invocations with a running controller.
 
 use super::case::{Case, differs, same, with};
 use super::differences as why;
 use super::files::*;
 
-/// With a controller in a namespace, which is told by further arguments.
+/// Cases with a controller in a namespace, which further arguments name.
 pub(crate) const ONLINE: &[Case] = &[
     // The certificate of the controller.
     same("--fetch-cert", ""),
@@ -21,7 +21,7 @@ pub(crate) const ONLINE: &[Case] = &[
     same("--raw --scope namespace-wide", "x"),
     same("--merge-into sealed.json", ITEM),
     same("--cert nofile", S),
-    // Who one is.
+    // Credentials.
     same("--fetch-cert --kubeconfig token.config", ""),
     same("--fetch-cert --kubeconfig tokenfile.config", ""),
     same("--fetch-cert --kubeconfig exec.config", ""),
@@ -57,10 +57,10 @@ pub(crate) const ONLINE: &[Case] = &[
     ),
     differs("--fetch-cert --kubeconfig failing.config", "", 1, "error: ", why::CLIENT),
     differs("--fetch-cert --server http://127.0.0.1:1", "", 1, "Get \"http://127.0.0.1:1/", why::CLIENT),
-    // Which controller.
+    // Choice of the controller.
     same("--fetch-cert --controller-name nope", ""),
     same("--controller-namespace nope", S),
-    // Can it be decrypted?
+    // Validation.
     same("--validate -f own.json", ""),
     same("--validate -f own.yaml", ""),
     same("--validate -f own-v1.yaml", ""),
@@ -83,7 +83,7 @@ pub(crate) const ONLINE: &[Case] = &[
     differs("--validate", "", 1, "no SealedSecret found", why::NOTHING),
     differs("--validate -f s.json", "", 1, "expected a SealedSecret", why::NO_SECRET),
     differs("--validate -f own.json -w s.json", "", 1, "cannot be used with --validate", why::LEFT_EMPTY),
-    // Encrypted again.
+    // Re-encryption.
     differs(
         "--re-encrypt -f commented.yaml",
         "",
@@ -111,7 +111,7 @@ pub(crate) const ONLINE: &[Case] = &[
     ),
 ];
 
-/// What upstream's controller makes of it: it drops what stands in the template.
+/// Results with upstream's controller: it drops the data of the template.
 pub(crate) const ONLINE_WITH_UPSTREAMS_CONTROLLER: &[Case] = &[
     differs("--re-encrypt -f own.json", "", 0, "\"team\": \"a\"", why::RENDERED),
     differs("--re-encrypt -f own.json -w out.json", "", 0, "\"team\": \"a\"", why::RENDERED),
@@ -119,7 +119,7 @@ pub(crate) const ONLINE_WITH_UPSTREAMS_CONTROLLER: &[Case] = &[
     differs("--re-encrypt -f own.yaml", "", 0, "        team: a\n", why::RENDERED),
 ];
 
-/// Ours answers with everything in its place.
+/// Results with our controller: it keeps all fields.
 pub(crate) const ONLINE_WITH_OUR_CONTROLLER: &[Case] = &[
     same("--re-encrypt -f own.json", ""),
     same("--re-encrypt -f own.json -w out.json", ""),

@@ -1,4 +1,4 @@
-//! Both kubeseals against a controller that serves: the original's and ours.
+//! Both kubeseals against a running controller: the original's and ours.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::case::Case;
 use super::online::{ONLINE, ONLINE_WITH_OUR_CONTROLLER, ONLINE_WITH_UPSTREAMS_CONTROLLER};
 use super::{Setting, compare, files};
 
-/// The Secret behind `own.json` and `own.yaml`, with a template that a controller could render.
+/// The Secret of `own.json` and `own.yaml`, with a template that a controller could render.
 const SECRET: &str =
     "kind: Secret\nmetadata: {name: db, namespace: shop, labels: {team: a}}\nstringData: {a: x, b: y}\n";
 const TEMPLATE: &str = "  template: # kept\n    data:\n      url: 'x://{{ .a }}' # kept too\n";
@@ -44,7 +44,7 @@ fn kubeconfig(cluster: &Value, user: &Value) -> String {
     config.to_string()
 }
 
-/// Ways to say who one is, as kubectl knows them: the files of the folder.
+/// Kubeconfigs with all kinds of credentials that kubectl supports: the files of the folder.
 fn kubeconfigs(cluster: &Cluster, token: &str) -> Vec<(&'static str, String)> {
     let access = cluster.access();
     let authority = std::fs::read(access.authority()).unwrap();

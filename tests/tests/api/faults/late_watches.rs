@@ -1,5 +1,5 @@
-//! Controllers whose watches are behind, one or several at work on the same objects: no value takes the place of a later one, nothing
-//! that was deleted comes back, and everything is told once.
+//! Controllers whose watches lag, one or several replicas on the same objects: no value replaces a later one, no deleted object
+//! comes back, and every event is emitted once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,11 +11,13 @@ use k8s_openapi::api::core::v1::{Event, Secret};
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::WatchEvent;
 use kube::{Api, ResourceExt as _};
-use sealed_secrets_tests::{Asked, Cluster, ControllerProcess, Edition, FaultProxy, Installation, until};
+use sealed_secrets_tests::{
+    Asked, Cluster, ControllerProcess, Edition, Fault, FaultProxy, Installation, until,
+};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::trial::sealed_secrets;
+use super::run::sealed_secrets;
 use crate::scene::{item, seal_with};
 use crate::support::{PATIENCE, apply_sealed};
 
@@ -24,10 +26,10 @@ const SHORT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(2);
 const KEY_LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
 
-/// What a Secret held when the API server showed it; `None` once it is gone.
+/// The Secret as the watch delivered it; `None` after its deletion.
 type Shown = (String, Option<Secret>);
 
-/// Controllers with the same task, each behind a proxy of its own, and a record of what becomes of the Secrets.
+/// Replicas of a controller, each behind a proxy of its own, and a record of all changes of the Secrets.
 struct Replicas {
     cluster: Cluster,
     installation: Installation,
@@ -63,7 +65,7 @@ impl Replicas {
         Self { cluster, installation, members, certificate, record, recorder, markers: 0 }
     }
 
-    /// From now on the watches of SealedSecrets of all but the first are behind, or those of the only one; `all` watches with them.
+    /// Delays the watches of SealedSecrets of all replicas but the first, or of the only one; with `all`, all of their watches.
     fn late(&self, by: Duration, all: bool) {
         let spared = usize::from(self.members.len() > 1);
         for (proxy, _) in &self.members[spared..] {
@@ -98,7 +100,7 @@ impl Replicas {
         seal_with(&self.certificate, &secret)
     }
 
-    /// Applies every object with this value and this many random characters, and waits until all controllers have done with them.
+    /// Applies every object with this value and this many random characters, and waits until all controllers have processed them.
     async fn change(&mut self, value: usize, random: usize) {
         let sealed = self.sealed("any", &value.to_string());
         for number in 0..OBJECTS {
@@ -121,7 +123,7 @@ impl Replicas {
         self.until_all_have_seen_everything().await;
     }
 
-    /// Waits until every watch has shown what is there now, and nobody asks for anything because of it.
+    /// Waits until every watch has delivered the current state, and no controller sends requests because of it.
     async fn until_all_have_seen_everything(&mut self) {
         self.markers += 1;
         let name = format!("marker-{}", self.markers);
@@ -131,7 +133,7 @@ impl Replicas {
             let knows = async || controller.metrics().await.ok()?.contains(&label).then_some(());
             until(&format!("all know {name}"), PATIENCE, knows).await.unwrap();
         }
-        // What there is to wait for is that nothing happens.
+        // The test must wait for the absence of requests.
         let quiet = async || {
             let before = self.questions();
             tokio::time::sleep(LONG).await;
@@ -140,7 +142,7 @@ impl Replicas {
         until("all are quiet", PATIENCE, quiet).await.unwrap();
     }
 
-    /// What was asked because of single objects.
+    /// The number of requests about single objects.
     fn questions(&self) -> usize {
         let of_object = |asked: &Asked| {
             let resource =
@@ -156,7 +158,7 @@ impl Replicas {
         self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What the watch has shown of the Secrets of each name, in order.
+    /// The versions of the Secrets of each name that the watch has delivered, in order.
     fn histories(&self) -> BTreeMap<String, Vec<Secret>> {
         let mut histories: BTreeMap<String, Vec<Secret>> = BTreeMap::new();
         for (name, secret) in self.shown() {
@@ -167,7 +169,7 @@ impl Replicas {
         histories
     }
 
-    /// How often each reason was told of each object.
+    /// The number of events for each object and reason.
     async fn told(&self) -> BTreeMap<(String, String), i32> {
         let events: Api<Event> = Api::namespaced(self.cluster.client(), self.namespace());
         let mut told = BTreeMap::new();
@@ -182,7 +184,7 @@ impl Replicas {
     }
 }
 
-/// Records what a watch of Secrets shows, from the beginning, without the keys.
+/// Records all events of a watch of Secrets, from the beginning, without the keys.
 async fn follow(secrets: Api<Secret>, record: Arc<Mutex<Vec<Shown>>>) {
     let mut version = "0".to_owned();
     loop {
@@ -248,7 +250,7 @@ async fn no_value_goes_back_with_three_controllers_of_which_two_are_late() {
     nothing_goes_back(3, LONG, false).await;
 }
 
-/// SealedSecrets are deleted, and right after that their Secrets, half of which have no owner that they would go with.
+/// Deletes SealedSecrets, and right after that their Secrets, half of which have no owner and would not be garbage collected.
 async fn nothing_comes_back(count: usize, by: Duration) {
     let mut replicas = Replicas::start(count).await;
     let names: Vec<_> = (0..OBJECTS).map(|number| format!("db-{number}")).collect();
@@ -297,6 +299,32 @@ async fn nothing_that_was_deleted_comes_back_however_late_a_watch_is() {
     nothing_comes_back(3, LONG).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_is_not_made_again_after_a_pause_in_which_its_sealed_secret_was_deleted() {
+    const PAUSE: u32 = 5;
+    let replicas = Replicas::start(1).await;
+    let mut sealed = replicas.sealed("db-0", "deleted");
+    let annotations = sealed["spec"]["template"]["metadata"]["annotations"].as_object_mut().unwrap();
+    for annotation in ["managed", "skip-set-owner-references"] {
+        annotations.insert(format!("sealedsecrets.bitnami.com/{annotation}"), json!("true"));
+    }
+    apply_sealed(&replicas.cluster, &sealed.to_string()).await;
+    let there = async || replicas.secrets().get_opt("db-0").await.ok()?.map(|_| ());
+    until("db-0 is there", PATIENCE, there).await.unwrap();
+    let proxy = &replicas.members[0].0;
+    proxy.fail(|method, path| {
+        let creates = method == Method::POST && path.split('?').next()?.ends_with("/secrets");
+        creates.then_some(Fault::RetryAfter(PAUSE))
+    });
+    replicas.secrets().delete("db-0", &DeleteParams::default()).await.unwrap();
+    let refused = async || (proxy.faults() > 0).then_some(());
+    until("the creation is put off", PATIENCE, refused).await.unwrap();
+    replicas.sealed_secrets().delete("db-0", &DeleteParams::default()).await.unwrap();
+    proxy.heal();
+    tokio::time::sleep(Duration::from_secs(u64::from(PAUSE) + 2)).await;
+    assert!(replicas.secrets().get_opt("db-0").await.unwrap().is_none(), "it came back");
+}
+
 /// The name at the end of a path of this resource.
 fn named<'a>(asked: &'a Asked, resource: &str) -> Option<&'a str> {
     let path = asked.path.split('?').next()?;
@@ -304,14 +332,14 @@ fn named<'a>(asked: &'a Asked, resource: &str) -> Option<&'a str> {
     (!name.contains('/')).then_some(name)
 }
 
-/// Whether the object that is sent says which very object it takes the place of.
+/// Returns true if the request is bound to one version of one object, by UID and resourceVersion.
 fn is_bound(asked: &Asked) -> bool {
     let text = |field: &str| asked.body["metadata"][field].as_str().is_some_and(|text| !text.is_empty());
     text("uid") && text("resourceVersion")
 }
 
-/// Reads every write in order. Each PUT of a Secret comes after a look at that Secret and then at its SealedSecret; what is
-/// created again comes after the same; what is created first comes after nothing.
+/// Checks every write in order. Each PUT of a Secret follows GETs of that Secret and then of its SealedSecret; a repeated
+/// creation does, too; a first creation needs none.
 fn assert_in_order(asked: &[Asked], made_again: &[&str]) {
     let mut looks: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     let mut made = BTreeSet::new();

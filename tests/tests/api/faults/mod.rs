@@ -1,8 +1,8 @@
-//! Faults of everything around the controller, and of itself. Afterwards all is as it should be, and nothing is written.
+//! Faults of the cluster and of the controller itself. Afterwards the state is correct, and no further writes happen.
 
 mod late_watches;
 mod races;
-mod trial;
+mod run;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,9 +21,9 @@ use serde_json::json;
 use crate::key_scene::{apply_policy, key_secret};
 use crate::scene::CANARY;
 use crate::support::PATIENCE;
-use trial::{Trial, sealed_secrets, settled, versions};
+use run::{FaultRun, sealed_secrets, settled, versions};
 
-/// SealedSecrets that are being opened while the API server restarts.
+/// SealedSecrets that are being decrypted while the API server restarts.
 const LOAD: usize = 300;
 const BINDING: &str = "cluster-wide-sealed-secrets-controller";
 const KEY_LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
@@ -84,7 +84,7 @@ async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet(
         trial.until_converged(what).await;
     }
     let before = until("the numbers of usage are written", PATIENCE, || settled(&cluster)).await.unwrap();
-    // What there is to prove is that nothing happens.
+    // The test must prove the absence of writes.
     tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!(versions(&cluster).await, before, "a quiet minute");
     for (what, trial) in &mut trials {
@@ -93,9 +93,9 @@ async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet(
     }
 }
 
-/// The API server answers nothing for a while, as where a disk is slow, in the middle of everything that is being opened. The
-/// controller of that work says so.
-async fn slow_etcd(cluster: &Cluster, load: &Trial) {
+/// The API server does not respond for a while, as with a slow disk, while many objects are being decrypted. The controller with
+/// that load reports it.
+async fn slow_etcd(cluster: &Cluster, load: &FaultRun) {
     cluster.pause_etcd(true).unwrap();
     tokio::time::sleep(Duration::from_secs(8)).await;
     cluster.pause_etcd(false).unwrap();
@@ -105,24 +105,24 @@ async fn slow_etcd(cluster: &Cluster, load: &Trial) {
     until("it is told that the API server is slow", PATIENCE, told).await.unwrap();
 }
 
-/// More than can be opened while the API server restarts, and no controller.
-async fn work_that_waits(access: &Access) -> Trial {
-    let mut load = Trial::begin(access, &[]).await;
+/// More objects than can be decrypted while the API server restarts, and no controller yet.
+async fn work_that_waits(access: &Access) -> FaultRun {
+    let mut load = FaultRun::begin(access, &[]).await;
     load.controller.stop().await.unwrap();
     load.seal_copies(LOAD).await;
     load
 }
 
-/// The controller starts, makes its key, and works as soon as there are SealedSecrets in this cluster.
-async fn crd_that_comes_late(cluster: &Cluster) -> Trial {
-    let installation = Trial::install(cluster.access(), &[]).await;
+/// The controller starts, creates its key, and begins to work as soon as the kind SealedSecret exists in this cluster.
+async fn crd_that_comes_late(cluster: &Cluster) -> FaultRun {
+    let installation = FaultRun::install(cluster.access(), &[]).await;
     let definitions: Api<CustomResourceDefinition> = Api::all(cluster.client());
     let name = "sealedsecrets.bitnami.com";
     let mut definition = definitions.get(name).await.unwrap();
     definitions.delete(name, &DeleteParams::default()).await.unwrap();
     let gone = async || definitions.get_opt(name).await.unwrap().is_none().then_some(());
     until("the CRD is gone", PATIENCE, gone).await.unwrap();
-    let mut trial = Trial::with(cluster.access(), installation).await;
+    let mut trial = FaultRun::with(cluster.access(), installation).await;
     trial.until_logged("watching SealedSecrets").await;
     definition.metadata = ObjectMeta {
         name: definition.metadata.name,
@@ -142,8 +142,8 @@ fn is_watch(path: &str) -> bool {
     path.contains("watch=")
 }
 
-async fn watch_expired(access: &Access) -> Trial {
-    let mut trial = Trial::begin(access, &[]).await;
+async fn watch_expired(access: &Access) -> FaultRun {
+    let mut trial = FaultRun::begin(access, &[]).await;
     trial.seal("before").await;
     trial.apply(trial.namespace(), "gone", CANARY).await;
     trial.until_converged("watch expired").await;
@@ -151,7 +151,7 @@ async fn watch_expired(access: &Access) -> Trial {
     trial.proxy.fail(|_, path| is_watch(path).then_some(Fault::Expired));
     trial.until_faults("watches expire", 4).await;
     trial.seal("meanwhile").await;
-    // No watch tells of this: it is missing in the next list.
+    // No watch event reports this: the object is missing in the next list.
     trial.delete("gone").await;
     trial.proxy.heal();
     trial.until_in_metrics("gone", false).await;
@@ -163,9 +163,9 @@ async fn watch_expired(access: &Access) -> Trial {
     trial
 }
 
-/// More conflicts than a status is written again at once, while somebody else writes the objects without a pause.
-async fn conflicts_on_status(access: &Access) -> Trial {
-    let mut trial = Trial::begin(access, &[]).await;
+/// More conflicts than immediate retries of a status update, while another client writes the objects continuously.
+async fn conflicts_on_status(access: &Access) -> FaultRun {
+    let mut trial = FaultRun::begin(access, &[]).await;
     let count = AtomicUsize::new(0);
     trial.proxy.fail(move |method, path| {
         let is_status = *method == Method::PUT && path.contains("/sealedsecrets/");
@@ -184,9 +184,9 @@ async fn conflicts_on_status(access: &Access) -> Trial {
     trial
 }
 
-/// More conflicts in a row than a write is repeated at once.
-async fn conflicts(access: &Access) -> Trial {
-    let mut trial = Trial::begin(access, &[]).await;
+/// More conflicts in a row than immediate retries of a write.
+async fn conflicts(access: &Access) -> FaultRun {
+    let mut trial = FaultRun::begin(access, &[]).await;
     trial.seal("edited").await;
     trial.until_converged("conflicts").await;
     let count = AtomicUsize::new(0);
@@ -201,8 +201,8 @@ async fn conflicts(access: &Access) -> Trial {
     trial
 }
 
-async fn too_many_requests(access: &Access) -> Trial {
-    let mut trial = Trial::begin(access, &[]).await;
+async fn too_many_requests(access: &Access) -> FaultRun {
+    let mut trial = FaultRun::begin(access, &[]).await;
     trial.proxy.fail(|_, path| (!is_watch(path)).then_some(Fault::Status(429)));
     trial.seal_many(5).await;
     trial.until_faults("429", 10).await;
@@ -212,8 +212,8 @@ async fn too_many_requests(access: &Access) -> Trial {
     trial
 }
 
-/// Whoever is asked to wait waits so long: moments of requests for one Secret, of which the first is turned away.
-async fn wait_that_is_asked_for(trial: &mut Trial) {
+/// The delay of `Retry-After` is respected: the times of requests for one Secret, of which the first is rejected.
+async fn wait_that_is_asked_for(trial: &mut FaultRun) {
     const SECONDS: u32 = 3;
     let moments = Arc::new(Mutex::new(Vec::new()));
     let asked = Arc::clone(&moments);
@@ -229,9 +229,9 @@ async fn wait_that_is_asked_for(trial: &mut Trial) {
     assert!(waited >= Duration::from_secs(SECONDS.into()), "asked again after {waited:?}");
 }
 
-/// The other side is gone and nobody has said so: watches end, and requests are repeated, without help.
-async fn silence(access: &Access) -> Trial {
-    let mut trial = Trial::begin(access, &[]).await;
+/// The peer has vanished without closing connections: watches end, and requests are repeated, without intervention.
+async fn silence(access: &Access) -> FaultRun {
+    let mut trial = FaultRun::begin(access, &[]).await;
     trial.seal("edited").await;
     trial.until_converged("silence").await;
     let count = Arc::new(AtomicUsize::new(0));
@@ -251,8 +251,8 @@ async fn silence(access: &Access) -> Trial {
     trial
 }
 
-async fn keys_deleted_relabelled_and_corrupt(access: &Access) -> Trial {
-    let mut trial = Trial::begin(access, &[]).await;
+async fn keys_deleted_relabelled_and_corrupt(access: &Access) -> FaultRun {
+    let mut trial = FaultRun::begin(access, &[]).await;
     trial.seal("db").await;
     trial.until_converged("keys").await;
     let (own, secrets) = (trial.controller.certificate().await.unwrap(), trial.secrets(trial.namespace()));
@@ -270,7 +270,7 @@ async fn keys_deleted_relabelled_and_corrupt(access: &Access) -> Trial {
     let corrupt: Secret = serde_json::from_value(corrupt).unwrap();
     secrets.create(&PostParams::default(), &corrupt).await.unwrap();
     trial.until_logged("/corrupt: ").await;
-    // What waits for the old key opens when it comes back, under whatever name.
+    // Items for the old key are decrypted when it comes back, under any name.
     trial.seal("waits").await;
     let mut restored = Secret { metadata: ObjectMeta::default(), ..key };
     restored.metadata.name = Some("restored".to_owned());
@@ -283,9 +283,10 @@ async fn keys_deleted_relabelled_and_corrupt(access: &Access) -> Trial {
     trial
 }
 
-/// The API server refuses connections when the controller starts, then answers with errors: it waits, and needs no restart.
-async fn api_server_down_at_start(access: &Access) -> Trial {
-    let mut trial = Trial::begin(access, &[]).await;
+/// The API server refuses connections when the controller starts, then returns errors: the controller waits, and needs no
+/// restart.
+async fn api_server_down_at_start(access: &Access) -> FaultRun {
+    let mut trial = FaultRun::begin(access, &[]).await;
     trial.controller.stop().await.unwrap();
     trial.seal("db").await;
     trial.proxy.close().await;
@@ -299,9 +300,9 @@ async fn api_server_down_at_start(access: &Access) -> Trial {
     trial
 }
 
-/// Two controllers work on the same objects with the same keys.
-async fn two_at_once(access: &Access) -> Trial {
-    let mut trial = Trial::begin(access, &[]).await;
+/// Two controllers on the same objects with the same keys.
+async fn two_at_once(access: &Access) -> FaultRun {
+    let mut trial = FaultRun::begin(access, &[]).await;
     trial.start_another().await;
     trial.seal_copies(50).await;
     trial.until_converged("two at once").await;
@@ -314,24 +315,24 @@ async fn two_at_once(access: &Access) -> Trial {
     trial
 }
 
-/// A key that the flags alone would give a successor at once, if the policy were forgotten for a moment.
-async fn old_key_that_others_renew(access: &Access) -> Trial {
-    let installation = Trial::install(access, &[]).await;
+/// An old key that the flags alone would rotate at once, if the policy were lost for a moment.
+async fn old_key_that_others_renew(access: &Access) -> FaultRun {
+    let installation = FaultRun::install(access, &[]).await;
     let cluster = Cluster::at(access).await.unwrap();
     let policies = Api::namespaced(cluster.client(), installation.namespace());
     apply_policy(&policies, "default", &json!({"keySource": "External"})).await;
     let secrets: Api<Secret> = Api::namespaced(cluster.client(), installation.namespace());
     let old = key_secret("old", "active", Timestamp::now() - SignedDuration::from_hours(40 * 24));
     secrets.create(&PostParams::default(), &old).await.unwrap();
-    let mut trial = Trial::with(access, installation).await;
+    let mut trial = FaultRun::with(access, installation).await;
     trial.seal("db").await;
     trial.until_converged("old key").await;
     trial
 }
 
-/// SIGTERM while a write has no answer.
-async fn stopped_in_the_middle(access: &Access) -> Trial {
-    let mut trial = Trial::begin(access, &[]).await;
+/// SIGTERM while a write is waiting for its response.
+async fn stopped_in_the_middle(access: &Access) -> FaultRun {
+    let mut trial = FaultRun::begin(access, &[]).await;
     let count = AtomicUsize::new(0);
     trial.proxy.fail(move |method, path| {
         let is_secret = *method == Method::POST && path.contains("/secrets");
@@ -347,8 +348,8 @@ async fn stopped_in_the_middle(access: &Access) -> Trial {
 }
 
 /// SIGKILL just before and just after each kind of write.
-async fn killed_at_every_write(access: &Access) -> Trial {
-    let mut trial = Trial::begin(access, &[]).await;
+async fn killed_at_every_write(access: &Access) -> FaultRun {
+    let mut trial = FaultRun::begin(access, &[]).await;
     for fault in [Fault::Silence, Fault::Unanswered] {
         for (kind, method, part) in [
             ("secret", Method::POST, "/secrets"),
@@ -375,8 +376,8 @@ async fn killed_at_every_write(access: &Access) -> Trial {
     trial
 }
 
-async fn rights_revoked(access: &Access) -> Trial {
-    let mut trial = Trial::begin(access, &[]).await;
+async fn rights_revoked(access: &Access) -> FaultRun {
+    let mut trial = FaultRun::begin(access, &[]).await;
     trial.seal("edited").await;
     trial.until_converged("rights").await;
     let bindings: Api<RoleBinding> = Api::namespaced(trial.cluster.client(), trial.namespace());
@@ -396,11 +397,11 @@ async fn rights_revoked(access: &Access) -> Trial {
     trial
 }
 
-/// A namespace goes away while objects are made in it, and comes back. The others notice nothing.
-async fn namespace_terminating(access: &Access) -> Trial {
+/// A namespace is deleted while objects are created in it, and created again. Other namespaces are not affected.
+async fn namespace_terminating(access: &Access) -> FaultRun {
     let cluster = Cluster::at(access).await.unwrap();
     let other = cluster.namespace("terminating").await.unwrap();
-    let mut trial = Trial::begin(access, &[&other]).await;
+    let mut trial = FaultRun::begin(access, &[&other]).await;
     trial.seal("db").await;
     trial.seal_in(&other, "db").await;
     trial.until_converged("namespace").await;
@@ -422,8 +423,8 @@ async fn namespace_terminating(access: &Access) -> Trial {
     trial
 }
 
-async fn secret_too_large(access: &Access) -> Trial {
-    let mut trial = Trial::begin(access, &[]).await;
+async fn secret_too_large(access: &Access) -> FaultRun {
+    let mut trial = FaultRun::begin(access, &[]).await;
     let value = format!("{CANARY}{}", "x".repeat(1_060_000));
     trial.apply(trial.namespace(), "large", &value).await;
     trial.hopeless.push("large".to_owned());

@@ -1,4 +1,4 @@
-//! Somebody else is faster between the moment at which a Secret is looked at and the one at which it is written.
+//! Races with another writer between the read of a Secret and the controller's write.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,14 +9,14 @@ use kube::{Api, ResourceExt as _};
 use sealed_secrets_tests::{Cluster, Fault, until};
 use serde_json::{Value, json};
 
-use super::trial::{Trial, sealed_secrets};
+use super::run::{FaultRun, sealed_secrets};
 use crate::scene::{CANARY, item};
 use crate::support::PATIENCE;
 
 const THEIRS: &str = "theirs";
 
 /// Holds the first request of this method for the Secrets of a namespace.
-fn hold(trial: &Trial, method: Method) {
+fn hold(trial: &FaultRun, method: Method) {
     let count = AtomicUsize::new(0);
     trial.proxy.fail(move |asked, path| {
         let is_it = *asked == method && path.contains("/secrets");
@@ -33,8 +33,8 @@ fn foreign(owner: Option<Value>) -> Secret {
     serde_json::from_value(secret).unwrap()
 }
 
-/// Somebody else who is really there.
-async fn another_controller(trial: &Trial) -> Value {
+/// Another controller as an owner that exists.
+async fn another_controller(trial: &FaultRun) -> Value {
     let maps: Api<ConfigMap> = Api::namespaced(trial.cluster.client(), trial.namespace());
     let map = ConfigMap {
         metadata: ObjectMeta { name: Some("another".to_owned()), ..ObjectMeta::default() },
@@ -44,8 +44,8 @@ async fn another_controller(trial: &Trial) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "another", "uid": uid, "controller": true})
 }
 
-/// Lets the held write go, and waits until the controller has seen that the Secret is not its own.
-async fn left_alone(trial: &Trial, what: &str) {
+/// Releases the held write, and waits until the controller has reported that it does not manage the Secret.
+async fn left_alone(trial: &FaultRun, what: &str) {
     trial.proxy.heal();
     let api = sealed_secrets(&trial.cluster, trial.namespace());
     let refused = async || {
@@ -60,7 +60,7 @@ async fn left_alone(trial: &Trial, what: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_that_appears_before_it_is_created_is_not_overwritten() {
     let cluster = Cluster::shared().await.unwrap();
-    let trial = Trial::begin(cluster.access(), &[]).await;
+    let trial = FaultRun::begin(cluster.access(), &[]).await;
     hold(&trial, Method::POST);
     trial.apply(trial.namespace(), "db", CANARY).await;
     trial.until_faults("the creation is held", 1).await;
@@ -72,7 +72,7 @@ async fn a_secret_that_appears_before_it_is_created_is_not_overwritten() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_that_changes_hands_before_it_is_repaired_is_not_overwritten() {
     let cluster = Cluster::shared().await.unwrap();
-    let mut trial = Trial::begin(cluster.access(), &[]).await;
+    let mut trial = FaultRun::begin(cluster.access(), &[]).await;
     trial.seal("db").await;
     trial.until_converged("a Secret that changes hands").await;
     hold(&trial, Method::PUT);
@@ -88,7 +88,7 @@ async fn a_secret_that_changes_hands_before_it_is_repaired_is_not_overwritten() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_that_is_made_anew_by_others_before_it_is_repaired_is_not_overwritten() {
     let cluster = Cluster::shared().await.unwrap();
-    let mut trial = Trial::begin(cluster.access(), &[]).await;
+    let mut trial = FaultRun::begin(cluster.access(), &[]).await;
     trial.seal("db").await;
     trial.until_converged("a Secret that is made anew").await;
     hold(&trial, Method::PUT);
@@ -99,4 +99,20 @@ async fn a_secret_that_is_made_anew_by_others_before_it_is_repaired_is_not_overw
     let owner = another_controller(&trial).await;
     secrets.create(&PostParams::default(), &foreign(Some(owner))).await.unwrap();
     left_alone(&trial, "a Secret that is made anew").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_is_deleted_before_it_is_repaired_is_created_again_without_an_error() {
+    let cluster = Cluster::shared().await.unwrap();
+    let mut trial = FaultRun::begin(cluster.access(), &[]).await;
+    trial.seal("db").await;
+    trial.until_converged("a Secret that is deleted").await;
+    hold(&trial, Method::PUT);
+    trial.edit_secret("db").await;
+    trial.until_faults("the repair is held", 1).await;
+    trial.secrets(trial.namespace()).delete("db", &DeleteParams::default()).await.unwrap();
+    trial.proxy.heal();
+    trial.until_converged("a Secret that was deleted").await;
+    let log = trial.controller.log();
+    assert!(!log.contains("level=ERROR"), "{log}");
 }

@@ -1,4 +1,4 @@
-//! A name server that knows one name.
+//! A DNS server with one name.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -7,18 +7,18 @@ use tokio::task::JoinHandle;
 
 const HEADER: usize = 12;
 const ADDRESS_RECORD: [u8; 2] = [0, 1];
-/// An answer, recursion available; the second byte's last bits are the code.
+/// Header flags of a response with recursion available; the last bits of the second byte are the response code.
 const ANSWER: [u8; 2] = [0x81, 0x80];
 const NO_SUCH_NAME: u8 = 3;
 
-/// Answers until it is dropped.
+/// Responds until it is dropped.
 pub(super) struct NameServer {
     address: IpAddr,
     answering: JoinHandle<()>,
 }
 
 impl NameServer {
-    /// Listens where `resolv.conf` can say it does: on port 53 of the run's own network.
+    /// Listens on port 53 of the run's own network, the only port that `resolv.conf` can name.
     pub(super) async fn start(name: &str, address: IpAddr) -> Self {
         let IpAddr::V4(address) = address else { panic!("{address} is no IPv4 address") };
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).await.unwrap();
@@ -45,7 +45,7 @@ impl Drop for NameServer {
     }
 }
 
-/// The message that answers a query with one question (RFC 1035, section 4).
+/// The response to a query with one question (RFC 1035, section 4).
 fn answer(query: &[u8], known: &str, address: Ipv4Addr) -> Option<Vec<u8>> {
     let (name, question) = question(query)?;
     let is_known = name.eq_ignore_ascii_case(known);
@@ -55,14 +55,14 @@ fn answer(query: &[u8], known: &str, address: Ipv4Addr) -> Option<Vec<u8>> {
     message.extend([ANSWER[0], ANSWER[1] | code, 0, 1, 0, u8::from(has_record), 0, 0, 0, 0]);
     message.extend(question);
     if has_record {
-        // The name at offset 12, an address of the Internet, for 60 seconds, in four bytes.
+        // The name at offset 12, type A, class IN, TTL 60 seconds, four bytes of data.
         message.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
         message.extend(address.octets());
     }
     Some(message)
 }
 
-/// The name that is asked for, and the question with its type and class.
+/// The requested name, and the question with its type and class.
 fn question(query: &[u8]) -> Option<(String, &[u8])> {
     let mut labels = Vec::new();
     let mut at = HEADER;

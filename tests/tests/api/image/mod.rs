@@ -1,4 +1,4 @@
-//! The image that `cargo xtask image` made: its controller in its file system, with nothing else around it.
+//! The image that `cargo xtask image` built: its controller in its own file system, without anything else.
 
 mod dns;
 mod unpacked;
@@ -13,12 +13,12 @@ use self::unpacked::Unpacked;
 use crate::scene::{Scene, item};
 
 const LIMIT: u64 = 15 * 1024 * 1024;
-/// What Pods call the API server, and its name in full, which only the search domains of `resolv.conf` lead to.
+/// The API server's name in Pods; it resolves to the full name by the search domains of `resolv.conf`.
 const API_SERVER: &str = "kubernetes.default.svc";
 const IN_FULL: &str = "kubernetes.default.svc.cluster.local";
 const SEARCHING: &str = "search sealed.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n";
 
-/// The image's controller in a namespace of its own; `hosts` and `resolv_conf` are what a runtime would write.
+/// The image's controller in a namespace of its own; `hosts` and `resolv_conf` are the files that a runtime would write.
 async fn scene(image: &Unpacked, ground: (Cluster, Installation), hosts: &str, resolv_conf: &str) -> Scene {
     let (cluster, installation) = ground;
     image.write("etc/hosts", hosts);

@@ -1,4 +1,4 @@
-//! An OCI archive as a runtime unpacks it.
+//! An OCI archive, unpacked as by a runtime.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ pub(super) struct Unpacked {
 }
 
 impl Unpacked {
-    /// Unpacks what `cargo xtask image` made.
+    /// Unpacks the image that `cargo xtask image` built.
     pub(super) fn image() -> Self {
         let archive = fs::read(workspace::image()).expect("`cargo xtask image` was run");
         let files = tar_files(archive.as_slice()).unwrap();
@@ -30,7 +30,7 @@ impl Unpacked {
         Self { config: document(blob(&files, &manifest["config"])), layer, folder }
     }
 
-    /// How a runtime starts it, with its API server under this name.
+    /// The settings for a runtime, with the API server under this name.
     pub(super) fn root(&self, api_server: &str) -> ImageRoot {
         let config = &self.config["config"];
         let path =
@@ -55,7 +55,7 @@ impl Unpacked {
         fs::read(self.folder.path().join(path)).unwrap()
     }
 
-    /// In bytes, without compression.
+    /// The size of all files in bytes, uncompressed.
     pub(super) fn size(&self) -> u64 {
         self.layer.len() as u64
     }

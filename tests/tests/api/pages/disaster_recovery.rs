@@ -1,4 +1,4 @@
-//! docs/disaster-recovery.md, with a cluster that is lost on the way.
+//! docs/disaster-recovery.md, with a cluster that is lost in between.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! docs/faq.md, which begins where the guide ends.
+//! docs/faq.md, which starts from the end of the guide.
 
 use std::fs;
 

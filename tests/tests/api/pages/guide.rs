@@ -1,6 +1,4 @@
-//! docs/guide.md, from nothing to the end.
-
-use std::fs;
+//! docs/guide.md, from an empty cluster to the end.
 
 use sealed_secrets_tests::{Cluster, Reach};
 
@@ -10,7 +8,6 @@ use super::transcript::steps;
 
 const BEGINS_REPOSITORY: &str = "git init ";
 const LISTS_EVENTS: &str = "kubectl get events ";
-const PRINTS_LINE_TO_PASTE: &str = "printf '    token: ";
 
 #[tokio::test]
 async fn a_newcomer_follows_the_guide_to_its_end_through_the_service_proxy() {
@@ -23,14 +20,12 @@ async fn a_newcomer_follows_the_guide_to_its_end_through_the_service_proxy() {
             kubelet.roll_out(&reader, &installation).await;
         }
         if step.command.starts_with(LISTS_EVENTS) {
-            // An event comes after the status that was waited for.
+            // The event follows the status that was waited for.
             reader.until(&format!("{} | grep --quiet ErrUnsealFailed", step.command)).await;
         }
-        let said = reader.follow(&step);
+        reader.follow(&step);
         if step.command.starts_with(BEGINS_REPOSITORY) {
             introduce(&reader);
-        } else if step.command.starts_with(PRINTS_LINE_TO_PASTE) {
-            paste(&reader, &said);
         }
     }
     let log = kubelet.controller.unwrap().log();
@@ -39,17 +34,8 @@ async fn a_newcomer_follows_the_guide_to_its_end_through_the_service_proxy() {
     assert_eq!(reader.laptop.shell(token).unwrap(), "open-sesame1");
 }
 
-/// Git knows the name of whoever uses it.
+/// Sets the name of the Git user.
 fn introduce(reader: &Reader) {
     let identity = "cd shop-config && git config user.name you && git config user.email you@example.com";
     reader.laptop.shell(identity).unwrap();
-}
-
-/// What the reader does in an editor.
-fn paste(reader: &Reader, line: &str) {
-    let file = reader.laptop.folder().join("database.yaml");
-    let text = fs::read_to_string(&file).unwrap();
-    let below = "  encryptedData:\n";
-    assert_eq!(text.matches(below).count(), 1);
-    fs::write(&file, text.replace(below, &format!("{below}{line}"))).unwrap();
 }

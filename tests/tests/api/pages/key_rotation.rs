@@ -7,7 +7,7 @@ use super::transcript::steps;
 use super::{PASSWORD, Reader};
 
 const PAGE: &str = "docs/key-rotation.md";
-/// What the policies of the page that say only `spec` have above it.
+/// The lines above `spec` that the page leaves out in its policies.
 const HEAD: &str = "apiVersion: sealedsecrets.rs/v1alpha1\nkind: SealingKeyPolicy\n\
                     metadata: {name: default, namespace: kube-system}\n";
 
@@ -29,7 +29,7 @@ async fn until_opened(reader: &Reader, password: &str) {
     reader.until(&format!("test \"$({shown})\" = {password}")).await;
 }
 
-/// Field by field, and by the rules of the kind.
+/// Checks every field, and the validation rules of the kind.
 fn api_server_takes_every_policy(reader: &Reader) {
     let page = std::fs::read_to_string(workspace::root().join(PAGE)).unwrap();
     let policies: Vec<_> =

@@ -48,7 +48,7 @@ async fn an_installation_goes_to_ours_and_back_to_upstreams_and_one_command_clea
     assert!(!reader.laptop.shell(&annotations).unwrap().contains("sealedsecrets.rs/"));
 }
 
-/// The original's Deployment and Service, made as Helm makes them, and something sealed.
+/// The original's Deployment and Service, as Helm creates them, and a SealedSecret.
 async fn original(reader: &Reader, installation: &Installation) -> StandIn {
     let pods = json!({"name": "sealed-secrets-controller"});
     let container = json!({"name": "sealed-secrets-controller", "command": ["controller"],
@@ -74,7 +74,7 @@ async fn original(reader: &Reader, installation: &Installation) -> StandIn {
     kubelet
 }
 
-/// Something that our controller calls stalled, and an annotation of ours on a key.
+/// Creates an object that our controller reports as stalled, and our annotation on a key.
 fn fail_under_ours(reader: &Reader) {
     reader.seal("late", "late.yaml");
     for line in [
@@ -90,7 +90,7 @@ fn fail_under_ours(reader: &Reader) {
     assert_eq!(reader.laptop.shell(selector).unwrap(), r#"{"app.kubernetes.io/name":"sealed-secrets"}"#);
 }
 
-/// Out of the way with it: the original's own condition tells the truth, and ours does not any more.
+/// Removes the cause under the original: its condition is correct then, and ours is outdated.
 fn heal_under_upstream(reader: &Reader) {
     let touch = r#"{"spec": {"template": {"metadata": {"labels": {"touched": "true"}}}}}"#;
     for line in [

@@ -1,4 +1,4 @@
-//! The commands that our pages tell people to type, typed in their order on a real API server.
+//! The commands of our documentation, run in their order on a real API server.
 
 mod disaster_recovery;
 mod faq;
@@ -19,17 +19,17 @@ use tempfile::TempDir;
 use self::transcript::{Step, matches};
 use crate::support::PATIENCE;
 
-/// What the tests seal beside the pages.
+/// The value that the tests seal in addition to those of the pages.
 const PASSWORD: &str = "correct-horse-battery-staple";
 
-/// Somebody with a page, an administrator's kubeconfig, and a checkout of this repository to work in.
+/// A reader of a page, with an administrator's kubeconfig and a checkout of this repository.
 struct Reader {
     laptop: Laptop,
     folder: TempDir,
 }
 
 impl Reader {
-    /// Begins in an empty folder, beside the manifests of the checkout.
+    /// Starts in an empty folder, with the manifests of the checkout.
     fn at(cluster: &Cluster) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for part in ["crds", "deploy"] {
@@ -38,12 +38,12 @@ impl Reader {
         Self { laptop: laptop(folder.path(), cluster), folder }
     }
 
-    /// Goes on with another cluster.
+    /// Continues with another cluster.
     fn move_to(&mut self, cluster: &Cluster) {
         self.laptop = laptop(self.folder.path(), cluster);
     }
 
-    /// Seals a Secret of this name in namespace `shop` for the cluster, into a file.
+    /// Seals a Secret of this name for the namespace `shop`, into a file.
     fn seal(&self, name: &str, file: &str) {
         let line = format!(
             "kubectl create secret generic {name} -n shop --from-literal=password={PASSWORD} --dry-run=client -o yaml \
@@ -52,13 +52,13 @@ impl Reader {
         self.laptop.shell(&line).unwrap();
     }
 
-    /// Waits until a line succeeds, which people would try again.
+    /// Repeats a line until it succeeds, as readers would.
     async fn until(&self, line: &str) {
         let succeeds = async || self.laptop.run(line).unwrap().status.success().then_some(());
         until(line, PATIENCE, succeeds).await.unwrap();
     }
 
-    /// Does what the page says, and compares what it shows. Returns standard output.
+    /// Runs a step of the page, and compares the output with the page. Returns standard output.
     fn follow(&mut self, step: &Step) -> String {
         if let Some(folder) = step.command.strip_prefix("cd ") {
             self.laptop.enter(folder);
@@ -66,11 +66,10 @@ impl Reader {
             return String::new();
         }
         let output = self.laptop.run(&step.command).unwrap();
-        let expected_to_fail = step.shown.starts_with("error: ");
-        assert_eq!(!output.status.success(), expected_to_fail, "{step}{}{}", output.stdout, output.stderr);
-        let said = if expected_to_fail { &output.stderr } else { &output.stdout };
-        let shown = step.shown.is_empty() || matches(&step.shown, said);
-        assert!(shown, "{step}is not what was said:\n{said}{}", output.stderr);
+        assert_eq!(!output.status.success(), step.fails(), "{step}{}{}", output.stdout, output.stderr);
+        let both = format!("{}{}", output.stdout, output.stderr);
+        let is_shown = [&output.stdout, &output.stderr, &both].iter().any(|said| matches(&step.shown, said));
+        assert!(step.shown.is_empty() || is_shown, "{step}is not what was said:\n{both}");
         output.stdout
     }
 }

@@ -1,4 +1,4 @@
-//! README.md: how the image of another registry is named, and what daily jobs look like.
+//! README.md: the image of another registry, and everyday tasks.
 
 use std::fs;
 
@@ -9,18 +9,21 @@ use super::stand_in::StandIn;
 use super::transcript::steps;
 
 const IMAGE: &str = "image: registry.example.org/controller:0.1.0";
-/// Two items, for the namespace `shop`.
+/// A Secret with two items, for the namespace `shop`.
 const SECRET: &str = "kubectl create secret generic database -n shop --from-literal=user=app --from-literal=password=one \
                       --dry-run=client -o yaml > secret.yaml";
 const PORTS: &str =
     "apiVersion: v1\nkind: Secret\nmetadata: {name: ports, namespace: shop}\nstringData:\n  port: 012\n";
-/// Sealed for the namespace, but for the annotation that says so.
+/// A SealedSecret with scope namespace-wide, but without the annotation of its scope.
 const LOST: &str = "kubectl create secret generic db -n shop --from-literal=password=one --dry-run=client -o yaml \
                     | kubeseal --scope namespace-wide -o yaml | grep --invert-match namespace-wide: \
                     | sed 's/ annotations:$/ annotations: {}/' | kubectl apply -f -";
+/// The policy to which a new key is requested.
+const POLICY: &str = "printf '%s\\n' 'apiVersion: sealedsecrets.rs/v1alpha1' 'kind: SealingKeyPolicy' \
+                      'metadata: {name: default, namespace: kube-system}' 'spec: {}' | kubectl apply -f -";
 const REFUSED: &str = "kubectl wait sealedsecret/db -n shop --for=condition=Stalled --timeout=60s";
 
-/// What stands on the page between the first `begin` and the next `end`.
+/// The text of the page between the first `begin` and the next `end`.
 fn between<'a>(page: &'a str, begin: &str, end: &str) -> &'a str {
     page.split_once(begin).and_then(|(_, rest)| rest.split_once(end)).expect(begin).0
 }
@@ -48,7 +51,7 @@ async fn daily_jobs_look_as_in_the_readme_through_the_service_proxy() {
     let mut reader = Reader::at(&cluster);
     let _controller = StandIn::with_one_sealed(&cluster, &reader).await;
     fs::write(reader.laptop.folder().join("ports.yaml"), PORTS).unwrap();
-    for line in [SECRET, LOST, REFUSED] {
+    for line in [SECRET, LOST, REFUSED, POLICY] {
         reader.laptop.shell(line).unwrap();
     }
     let jobs = steps("README.md").into_iter().filter(|step| step.section == "Daily jobs");
@@ -61,8 +64,13 @@ async fn daily_jobs_look_as_in_the_readme_through_the_service_proxy() {
     assert!(done > 3, "{done}");
 }
 
-/// Ciphertext is never the same again, but for its beginning, which says how large the key is.
+/// Cuts ciphertext, which is random except for its prefix with the length of the key, and the fingerprint of a key.
 fn without_chance(line: &str) -> String {
-    let begin = line.find(": Ag").map_or(line, |place| &line[..place + 4]);
-    format!("{begin}{}\n", if begin == line { "" } else { "…" })
+    if let Some(place) = line.find(": Ag") {
+        return format!("{}…\n", &line[..place + 4]);
+    }
+    match line.split_once("key SHA256:") {
+        Some((before, after)) => format!("{before}key SHA256:…{}\n", &after[16..]),
+        None => format!("{line}\n"),
+    }
 }

@@ -1,27 +1,27 @@
-//! What a kubelet would do with the controller's Deployment.
+//! A stand-in for the kubelet that would run the controller's Deployment.
 
-use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Installation, Reach};
+use sealed_secrets_tests::{Cluster, ControllerProcess, DEFAULT_KEY_SIZE, Edition, Installation, Reach};
 
 use super::Reader;
 
-/// What becomes of the Deployment's status when its Pod is ready.
+/// The status of a Deployment whose Pod is ready.
 const AVAILABLE: &str = r#"
     generation=$(kubectl get deployment sealed-secrets-controller -n kube-system -o jsonpath='{.metadata.generation}')
     kubectl patch deployment sealed-secrets-controller -n kube-system --subresource=status --type=merge --patch "
         {\"status\": {\"observedGeneration\": $generation, \"replicas\": 1, \"updatedReplicas\": 1, \"readyReplicas\": 1,
         \"availableReplicas\": 1}}""#;
 
-/// Runs the program that the image of the Deployment holds.
+/// Runs the program of the Deployment's image.
 #[derive(Default)]
 pub(super) struct StandIn {
     pub(super) controller: Option<ControllerProcess>,
 }
 
 impl StandIn {
-    /// How a page waits for the Pod; the next that does so is to follow [`StandIn::roll_out`].
+    /// The command with which a page waits for the Pod; [`StandIn::roll_out`] must run before the next one.
     pub(super) const WAIT: &str = "kubectl rollout status deployment/sealed-secrets-controller ";
 
-    /// Stops the controller that runs, and starts the one that the Deployment names.
+    /// Stops the running controller, and starts the one of the Deployment's image.
     pub(super) async fn roll_out(&mut self, reader: &Reader, installation: &Installation) {
         if let Some(mut before) = self.controller.take() {
             before.stop().await.unwrap();
@@ -30,11 +30,11 @@ impl StandIn {
                      -o jsonpath='{.spec.template.spec.containers[0].image}'";
         let image = reader.laptop.shell(image).unwrap();
         let edition = if image.contains("/bitnami/") { Edition::Upstream } else { Edition::Ours };
-        self.controller = Some(installation.start(edition, &[]).await.unwrap());
+        self.controller = Some(installation.start(edition, &[DEFAULT_KEY_SIZE]).await.unwrap());
         reader.laptop.shell(AVAILABLE).unwrap();
     }
 
-    /// Our controller for the whole cluster, its certificate in `cert.pem`, and one item that it has opened and counts, in
+    /// Our controller for the whole cluster, its certificate in `cert.pem`, and one item that it has decrypted and counted, in
     /// `database.yaml`.
     pub(super) async fn with_one_sealed(cluster: &Cluster, reader: &Reader) -> Self {
         let installation = cluster.install("kube-system", Reach::WholeCluster).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a page says to type, and what it shows as the answer.
+//! The commands of a page, with the output that it shows.
 
 use std::fmt;
 
@@ -11,13 +11,20 @@ pub(super) struct Step {
     /// The nearest heading above.
     pub(super) section: String,
     pub(super) command: String,
-    /// `…` stands for any text. Empty where the page shows nothing: then anything may be said.
+    /// The shown output; `…` stands for any text. Empty if the page shows none: then any output is allowed.
     pub(super) shown: String,
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}, line {}:\n$ {}\n{}", self.page, self.line, self.command, self.shown)
+    }
+}
+
+impl Step {
+    /// Returns true if the page shows an error, a finding, or a SealedSecret that does not decrypt.
+    pub(super) fn fails(&self) -> bool {
+        ["error: ", "error[", ": does not decrypt"].iter().any(|sign| self.shown.contains(sign))
     }
 }
 
@@ -52,7 +59,7 @@ fn steps_of(page: &str, text: &str) -> Vec<Step> {
     steps
 }
 
-/// Whether `said` is `shown`, where each `…` may be anything, white space at the ends aside.
+/// Returns true if `said` matches `shown`, in which each `…` stands for any text; surrounding white space is ignored.
 pub(super) fn matches(shown: &str, said: &str) -> bool {
     let (shown, said) = (shown.trim(), said.trim());
     let mut parts = shown.split('…');

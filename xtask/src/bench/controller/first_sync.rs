@@ -1,4 +1,4 @@
-//! A controller finds objects that no controller has seen.
+//! The first sync: a controller starts on objects that no controller has processed.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_mins(15);
 const NO_MORE: Duration = Duration::from_secs(10);
 
-/// What a first sync took.
+/// The result of a first sync.
 pub(super) struct FirstSync {
     /// From the start of the process until all Secrets exist.
     pub(super) secrets: Duration,
@@ -23,7 +23,7 @@ pub(super) struct FirstSync {
     pub(super) requests: Requests,
 }
 
-/// Creates the workload anew, and starts the program on it. It still runs afterwards.
+/// Creates the workload anew and starts the program on it. The program still runs afterwards.
 ///
 /// # Errors
 /// When it does not come to its end.
@@ -45,8 +45,8 @@ pub(super) async fn measure(
     Ok((FirstSync { secrets, everything, cpu, peak_memory, requests }, running))
 }
 
-/// Waits for the events: asking for them is cheap, asking for status is not. Where events are lost, as may happen when
-/// there are many, the wait ends when no more come.
+/// Waits for the events: counting them is cheap, reading the status is not. If events are lost, as may happen with many objects,
+/// the wait ends when no more arrive.
 async fn until_told(running: &Running, workload: &Workload) -> Result<()> {
     let (mut most, mut since) = (0, Instant::now());
     let told = async || {
@@ -59,7 +59,7 @@ async fn until_told(running: &Running, workload: &Workload) -> Result<()> {
     until(running, told).await.map(drop)
 }
 
-/// Secrets per second of a program that would take too long, from its start on.
+/// The rate of a program that is too slow for a full sync: Secrets per second from its start.
 ///
 /// # Errors
 /// When it cannot be started.

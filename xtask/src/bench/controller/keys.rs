@@ -18,7 +18,7 @@ const PREFIX: &str = "bench-key-";
 const PRIVATE_KEY: &str = "tls.key";
 const CERTIFICATE: &str = "tls.crt";
 
-/// The key that the controller has made, PEM.
+/// The key that the controller has created, PEM.
 ///
 /// # Errors
 /// When there is none.
@@ -30,7 +30,7 @@ pub(super) async fn private_key(client: &Client, namespace: &str) -> Result<Vec<
     key.map(|key| key.0).ok_or_else(|| Error::Invalid(format!("no sealing key in {namespace}")))
 }
 
-/// Makes `count` keys, and stores them as newer ones.
+/// Generates `count` keys, and stores them as newer ones.
 ///
 /// # Errors
 /// When the API server refuses.

@@ -1,7 +1,8 @@
-//! From the API server's answer to a write until what the controller makes of it can be read.
+//! Latency, from the API server's response to a write until the controller's result can be read.
 
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams, PostParams};
 use sealed_secrets_tests::{Error, Result};
@@ -12,13 +13,13 @@ use super::workload::Workload;
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Of all objects of a workload, one after the other while a controller is idle.
+/// The latencies of all objects of a workload, measured one after the other on an idle controller.
 pub(super) struct Latency {
     pub(super) median: Duration,
     pub(super) worst_of_hundred: Duration,
 }
 
-/// Creates the objects and watches a running controller open them.
+/// Creates the objects and measures when a running controller has decrypted each.
 ///
 /// # Errors
 /// When one does not become a Secret.
@@ -29,26 +30,29 @@ pub(super) async fn measure(workload: &Workload) -> Result<Latency> {
         sealed_secrets.create(&PostParams::default(), object).await?;
         let name = object.name_any();
         let made = async || Ok(secrets.get_metadata_opt(&name).await?.is_some());
-        took.push(time_until(&format!("{name} becomes a Secret"), made).await?);
+        took.push(time_until(&format!("{name} becomes a Secret"), PATIENCE, made).await?);
     }
     Ok(Latency::of(took))
 }
 
-/// Edits the Secrets of objects that are open and watches a running controller put them back.
+/// Edits the Secrets of decrypted objects and measures when a running controller has restored each.
 ///
 /// # Errors
 /// When one stays as it was edited.
 pub(super) async fn measure_repairs(workload: &Workload) -> Result<Latency> {
-    const INTRUDER: &str = "intruder";
+    const ITEM: &str = "item-0";
+    const FORGED: &str = "forged";
     let secrets = workload.view().secrets();
-    let edit = Patch::Merge(json!({"stringData": {INTRUDER: "x"}}));
+    let edit = Patch::Merge(json!({"stringData": {ITEM: FORGED}}));
     let mut took = Vec::new();
     for object in workload.objects() {
         let name = object.name_any();
         secrets.patch(&name, &PatchParams::default(), &edit).await?;
-        let put_back =
-            async || Ok(!secrets.get(&name).await?.data.unwrap_or_default().contains_key(INTRUDER));
-        took.push(time_until(&format!("{name} is put back"), put_back).await?);
+        let is_put_back = |secret: Secret| {
+            secret.data.is_some_and(|data| data.get(ITEM).is_some_and(|value| value.0 != FORGED.as_bytes()))
+        };
+        let put_back = async || Ok(is_put_back(secrets.get(&name).await?));
+        took.push(time_until(&format!("{name} is put back"), PATIENCE, put_back).await?);
     }
     Ok(Latency::of(took))
 }
@@ -59,18 +63,26 @@ impl Latency {
     }
 }
 
-async fn time_until(what: &str, is_so: impl AsyncFn() -> Result<bool>) -> Result<Duration> {
+/// The time until `is_so` returns true.
+///
+/// # Errors
+/// When it does not return true within `patience`, or fails.
+pub(super) async fn time_until(
+    what: &str,
+    patience: Duration,
+    is_so: impl AsyncFn() -> Result<bool>,
+) -> Result<Duration> {
     let acknowledged = Instant::now();
     while !is_so().await? {
-        if acknowledged.elapsed() > PATIENCE {
-            return Err(Error::Deadline { what: what.to_owned(), seconds: PATIENCE.as_secs() });
+        if acknowledged.elapsed() > patience {
+            return Err(Error::Deadline { what: what.to_owned(), seconds: patience.as_secs() });
         }
         tokio::time::sleep(PAUSE).await;
     }
     Ok(acknowledged.elapsed())
 }
 
-/// The smallest value that so many percent do not exceed.
+/// The percentile: the smallest value that so many percent of the values do not exceed.
 fn percentile(values: &mut [Duration], percent: usize) -> Duration {
     values.sort_unstable();
     let place = (values.len() * percent).div_ceil(100).saturating_sub(1);

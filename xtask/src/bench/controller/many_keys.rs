@@ -1,4 +1,4 @@
-//! Opening again what the oldest of many keys sealed, against the same with one key.
+//! Decryption of items that were sealed with the oldest of many keys, compared with a single key.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ use super::{first_sync, keys};
 const IN_FLIGHT: usize = 16;
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// Processor time to open every object of the workload once more.
+/// Processor time to decrypt every object of the workload once more.
 pub(super) struct ManyKeys {
     pub(super) with_one: Duration,
     pub(super) with_many: Duration,
 }
 
-/// Measures with the key that is there, then with `count` keys of which it is the oldest.
+/// Measures with the existing key, then with `count` keys, of which it is the oldest.
 ///
 /// # Errors
-/// When an object does not open.
+/// When an object is not decrypted.
 pub(super) async fn measure(
     program: Program,
     client: &Client,
@@ -35,7 +35,7 @@ pub(super) async fn measure(
     let (_, running) = first_sync::measure(program, installation, workload).await?;
     let with_one = reopen(&running, workload, "one").await?;
     keys::add(client, installation.namespace(), count.saturating_sub(1)).await?;
-    // A new ring is a reason to look at everything; only the steady state after that is measured.
+    // A new key ring causes a full resync; only the steady state after it is measured.
     running.idle_cpu().await?;
     reopen(&running, workload, "learn").await?;
     let with_many = reopen(&running, workload, "many").await?;
@@ -44,7 +44,7 @@ pub(super) async fn measure(
     Ok(ManyKeys { with_one, with_many })
 }
 
-/// Changes the template of every object, and waits until all are opened in this form.
+/// Changes the template of every object, and waits until all Secrets have the new form.
 async fn reopen(running: &Running, workload: &Workload, label: &str) -> Result<Duration> {
     let before = running.idle_cpu().await?;
     let api = workload.view().sealed_secrets();
@@ -56,6 +56,6 @@ async fn reopen(running: &Running, workload: &Workload, label: &str) -> Result<D
     });
     changed.buffer_unordered(IN_FLIGHT).try_for_each(async |_| Ok(())).await?;
     let all = async || workload.view().count_synced().await.ok().filter(|count| *count == workload.len());
-    until("all objects are opened again", PATIENCE, all).await?;
+    until("all objects are decrypted again", PATIENCE, all).await?;
     Ok(running.idle_cpu().await?.saturating_sub(before))
 }

@@ -1,4 +1,4 @@
-//! The controller: every measurement in turn, on one control plane.
+//! Measurements of the controller, one after the other on one control plane.
 
 mod api;
 mod bare;
@@ -8,47 +8,52 @@ mod latency;
 mod many_keys;
 mod process;
 mod program;
+mod quiet_namespace;
 mod restart;
 mod rows;
+mod takeover;
 mod workload;
 
 use std::time::Duration;
 
 use kube::Client;
 use sealed_secrets_tests::programs::ControlPlanePrograms;
-use sealed_secrets_tests::{Cluster, ControlPlane, Installation, Reach, Result};
+use sealed_secrets_tests::{
+    Cluster, ControlPlane, Installation, Reach, Result, leader_election_manifests_in,
+};
 
 use self::api::View;
 use self::program::{AS_SHIPPED, LIFTED, OURS};
 pub(super) use self::rows::SMALL;
 use self::workload::Workload;
-use crate::bench::table::Table;
+use crate::bench::table::{Row, Table};
 
 const NAMESPACE: &str = "kube-system";
 
-/// Objects of the measurements that go one by one, or once per key.
+/// Objects of the measurements that take one object at a time, or repeat for each key.
 const FEW: usize = 200;
 const LATENCIES: usize = 200;
 
-/// How long the original as shipped is watched.
+/// Duration of the measurement of the original with its default flags.
 const WINDOW: Duration = Duration::from_mins(1);
 
-/// Everything is measured on this.
+/// The control plane and the programs of all measurements.
 struct Ground {
     client: Client,
     installation: Installation,
     view: View,
     namespace: String,
+    quiet_namespace: String,
     certificate: String,
     /// The sealing key, PEM.
     private_key: Vec<u8>,
 }
 
-/// Measures `objects` SealedSecrets; `quick` leaves out what takes minutes. With many objects, all but the first sync and its
-/// memory is left out.
+/// Measures `objects` SealedSecrets; `quick` leaves out measurements that take minutes. With many objects, only the first sync,
+/// its memory and takeovers are measured.
 ///
 /// # Errors
-/// When something cannot be measured.
+/// When a measurement fails.
 pub(super) async fn measure(programs: &ControlPlanePrograms, objects: usize, quick: bool) -> Result<Table> {
     let plane = ControlPlane::start(programs).await?;
     let cluster = Cluster::at(plane.access()).await?;
@@ -58,17 +63,30 @@ pub(super) async fn measure(programs: &ControlPlanePrograms, objects: usize, qui
     let all = ground.workload("object", objects)?;
     if objects > SMALL {
         first_syncs(&ground, &all, &mut table).await?;
+        takeovers(&ground, &all, &mut table).await?;
         return Ok(table);
     }
     syncs_and_restarts(&ground, &all, quick, &mut table).await?;
     let few = ground.workload("few", objects.min(FEW))?;
+    if !quick {
+        table.add_all(quiet_namespace(&ground).await?);
+    }
+    takeovers(&ground, &all, &mut table).await?;
     let keys = if quick { 6 } else { 60 };
     let many = many_keys::measure(OURS, &ground.client, &ground.installation, &few, keys).await?;
     table.add(rows::many_keys(keys, &many));
     Ok(table)
 }
 
-/// Ours, then the original on the same objects.
+/// First sync, handover and crash of three replicas.
+async fn takeovers(ground: &Ground, all: &Workload, table: &mut Table) -> Result<()> {
+    let further = ground.workload("takeover", 2)?;
+    let replicas = takeover::measure(&ground.installation, all, &further).await?;
+    table.add_all(rows::takeover(all.len(), &replicas));
+    Ok(())
+}
+
+/// First syncs of our controller, then of the original on the same objects.
 async fn first_syncs(ground: &Ground, all: &Workload, table: &mut Table) -> Result<()> {
     let (ours, running) = first_sync::measure(OURS, &ground.installation, all).await?;
     running.stop().await?;
@@ -79,7 +97,7 @@ async fn first_syncs(ground: &Ground, all: &Workload, table: &mut Table) -> Resu
     Ok(())
 }
 
-/// The same; each is restarted where it has just worked.
+/// First syncs and restarts; each controller is restarted on the objects that it has just processed.
 async fn syncs_and_restarts(ground: &Ground, all: &Workload, quick: bool, table: &mut Table) -> Result<()> {
     let installation = &ground.installation;
     let bare = bare::decryption(&ground.private_key)?;
@@ -112,11 +130,24 @@ async fn syncs_and_restarts(ground: &Ground, all: &Workload, quick: bool, table:
     Ok(())
 }
 
+async fn quiet_namespace(ground: &Ground) -> Result<Vec<Row>> {
+    let Ground { client, installation, certificate, .. } = ground;
+    let queued = Workload::repeat(&ground.view, &ground.namespace, certificate, quiet_namespace::QUEUED)?;
+    let quiet = View::new(client.clone(), &ground.quiet_namespace);
+    let small = Workload::repeat(&quiet, &ground.quiet_namespace, certificate, (1, 1))?;
+    let bare = bare::decryption(&ground.private_key)?;
+    let ours = quiet_namespace::measure(OURS, installation, &queued, &small).await?;
+    let original = quiet_namespace::measure(LIFTED, installation, &queued, &small).await?;
+    Ok(rows::quiet_namespace(quiet_namespace::QUEUED, ours, original, bare))
+}
+
 impl Ground {
-    /// Installs the controller and lets it make its key.
+    /// Installs the controller and lets it create its key.
     async fn prepare(cluster: &Cluster) -> Result<Self> {
         let installation = cluster.install(NAMESPACE, Reach::WholeCluster).await?;
+        cluster.apply(&leader_election_manifests_in(NAMESPACE)?).await?;
         let namespace = cluster.namespace("bench").await?;
+        let quiet_namespace = cluster.namespace("quiet").await?;
         let running = OURS.start(&installation).await?;
         running.ready().await?;
         let certificate = running.controller.certificate().await?;
@@ -124,7 +155,7 @@ impl Ground {
         let client = cluster.client();
         let private_key = keys::private_key(&client, installation.namespace()).await?;
         let view = View::new(client.clone(), &namespace);
-        Ok(Self { client, installation, view, namespace, certificate, private_key })
+        Ok(Self { client, installation, view, namespace, quiet_namespace, certificate, private_key })
     }
 
     fn workload(&self, prefix: &str, count: usize) -> Result<Workload> {

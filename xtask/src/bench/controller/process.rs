@@ -1,4 +1,4 @@
-//! What a process has used, as the kernel tells.
+//! Processor time and memory of a process, from `/proc`.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -8,11 +8,11 @@ use sealed_secrets_tests::{Error, Result};
 /// The kernel's unit of processor time, the same on every architecture (`USER_HZ`).
 const TICK: Duration = Duration::from_millis(10);
 
-/// A look at the processes is repeated after this pause.
+/// The interval between two readings of `/proc`.
 const PAUSE: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// Processor time of a process so far, in its own code and in the kernel.
+/// Processor time of a process so far, in user and kernel mode.
 ///
 /// # Errors
 /// When it has ended.
@@ -22,7 +22,7 @@ pub(super) fn cpu(process: u32) -> Result<Duration> {
     cpu_in(&stat).ok_or_else(ended)
 }
 
-/// The most memory that a process has held, in bytes.
+/// The peak memory of a process, in bytes.
 ///
 /// # Errors
 /// When it has ended.
@@ -31,15 +31,15 @@ pub(super) fn peak_memory(process: u32) -> Result<u64> {
     peak_in(&status).ok_or_else(|| Error::Program(format!("process {process} has ended")))
 }
 
-/// Waits until `process` has done nothing for a second, and returns its processor time.
+/// Waits until `process` has used no processor time for a second, and returns its processor time.
 ///
 /// # Errors
-/// When it ends or never rests.
+/// When it ends or never becomes idle.
 pub(super) async fn until_idle(process: u32) -> Result<Duration> {
     until_resting(&format!("process {process}"), 2, || cpu(process)).await
 }
 
-/// Waits until everything in this isolation rests: the control plane collects garbage for some seconds.
+/// Waits until everything in this isolation is idle: the control plane collects garbage for some seconds.
 ///
 /// # Errors
 /// When that never happens.
@@ -67,7 +67,7 @@ fn everybodys_cpu() -> Duration {
     names.filter_map(|name| cpu(name.to_str()?.parse().ok()?).ok()).sum()
 }
 
-/// proc(5): utime and stime are the fields 14 and 15; the second, in parentheses, may hold anything.
+/// Parses `/proc/PID/stat` (proc(5)): utime and stime are fields 14 and 15; field 2, in parentheses, may hold anything.
 fn cpu_in(stat: &str) -> Option<Duration> {
     let (_, fields) = stat.rsplit_once(')')?;
     let fields: Vec<u32> =

@@ -14,11 +14,12 @@ pub(super) struct Program {
 }
 
 pub(super) const OURS: Program = Program { edition: Edition::Ours, flags: &[] };
+pub(super) const ELECTED: Program = Program { edition: Edition::Ours, flags: &["--leader-elect"] };
 pub(super) const AS_SHIPPED: Program = Program { edition: Edition::Upstream, flags: &[] };
 pub(super) const LIFTED: Program =
     Program { edition: Edition::Upstream, flags: &["--kubeclient-qps=-1", "--kubeclient-burst=-1"] };
 
-/// A running one, since when.
+/// A running program, with the time of its start.
 pub(super) struct Running {
     pub(super) controller: ControllerProcess,
     pub(super) since: Instant,
@@ -26,7 +27,7 @@ pub(super) struct Running {
 }
 
 impl Program {
-    /// Starts it and waits for nothing.
+    /// Starts the program without waiting for it.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -38,7 +39,7 @@ impl Program {
 }
 
 impl Running {
-    /// Waits until it serves its certificate, and returns how long that took.
+    /// Waits until the program serves its certificate, and returns how long that took.
     ///
     /// # Errors
     /// When it never does.
@@ -49,15 +50,15 @@ impl Running {
         Ok(self.since.elapsed())
     }
 
-    /// Processor time since its start, once it rests.
+    /// Processor time from its start until it is idle.
     ///
     /// # Errors
-    /// When it never does.
+    /// When it never becomes idle.
     pub(super) async fn idle_cpu(&self) -> Result<Duration> {
         process::until_idle(self.process).await
     }
 
-    /// The most memory it has held, in bytes.
+    /// The peak memory of the program, in bytes.
     ///
     /// # Errors
     /// When it has ended.
@@ -65,10 +66,10 @@ impl Running {
         process::peak_memory(self.process)
     }
 
-    /// How many attempts at opening its metrics tell of.
+    /// The number of decryption attempts by its metrics.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When it does not respond.
     pub(super) async fn attempts(&self) -> Result<f64> {
         let metrics = self.controller.metrics().await?;
         let name = "sealed_secrets_controller_unseal_requests_total ";

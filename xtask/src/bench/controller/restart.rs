@@ -1,4 +1,4 @@
-//! A controller starts again, and nothing has changed.
+//! A restart of the controller without any change.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use sealed_secrets_tests::{Installation, Result};
 use super::program::Program;
 use super::workload::Workload;
 
-/// What a restart took.
+/// The result of a restart.
 pub(super) struct Restart {
-    /// Until the certificate is served.
+    /// Time until the certificate is served.
     pub(super) ready: Duration,
-    /// Until it rests.
+    /// Processor time until it is idle.
     pub(super) cpu: Duration,
-    /// Objects that it tried to open.
+    /// Decryption attempts.
     pub(super) attempts: f64,
-    /// Requests that change something.
+    /// Writing requests.
     pub(super) writes: f64,
 }
 
-/// Starts `program` on a workload that it has opened before.
+/// Starts `program` on a workload that it has decrypted before.
 ///
 /// # Errors
-/// When it does not come to rest.
+/// When it does not become idle.
 pub(super) async fn measure(
     program: Program,
     installation: &Installation,

@@ -1,4 +1,4 @@
-//! From what was measured to lines of the table, with the bars of this project.
+//! Conversion of measurements to rows of the table, with the limits of this project.
 
 use std::time::Duration;
 
@@ -6,11 +6,12 @@ use super::first_sync::FirstSync;
 use super::latency::Latency;
 use super::many_keys::ManyKeys;
 use super::restart::Restart;
+use super::takeover::Takeover;
 use super::workload::ITEMS;
 use crate::bench::machine::{cores, is_wide};
 use crate::bench::table::{Bar, Row};
 
-/// Objects up to which the bar for memory is a size; above it is a ratio.
+/// The number of objects up to which the limit for memory is a size; above it is a ratio.
 pub(crate) const SMALL: usize = 1000;
 
 pub(super) fn first_sync(objects: usize, ours: &FirstSync, original: &FirstSync) -> Vec<Row> {
@@ -50,7 +51,7 @@ pub(super) fn first_sync(objects: usize, ours: &FirstSync, original: &FirstSync)
     ]
 }
 
-/// `rate` is that of the original, in objects per second.
+/// The first sync, compared with the original as shipped; `rate` is the original's, in objects per second.
 pub(super) fn as_shipped(objects: usize, ours: &FirstSync, rate: f64) -> Row {
     let our_rate = count(objects) / ours.secrets.as_secs_f64();
     Row {
@@ -62,7 +63,7 @@ pub(super) fn as_shipped(objects: usize, ours: &FirstSync, rate: f64) -> Row {
     }
 }
 
-/// `bare` is the processor time of one private-key operation.
+/// The first sync, compared with the bare decryptions; `bare` is the processor time of one private-key operation.
 pub(super) fn against_bare(objects: usize, ours: &FirstSync, bare: Duration) -> Vec<Row> {
     let bare = bare.mul_f64(count(objects * ITEMS));
     let ideal = bare.div_f64(count(cores()));
@@ -90,7 +91,7 @@ pub(super) fn against_bare(objects: usize, ours: &FirstSync, bare: Duration) -> 
 pub(super) fn restart(ours: &Restart, original: &Restart) -> Vec<Row> {
     vec![
         Row {
-            work: "restart, nothing changed: attempts to open".into(),
+            work: "restart, nothing changed: attempts to decrypt".into(),
             ours: format!("{:.0}", ours.attempts),
             original: format!("{:.0}", original.attempts),
             figure: Some((ours.attempts, "")),
@@ -146,7 +147,7 @@ pub(super) fn latency(ours: &Latency, original: &Latency) -> Vec<Row> {
     ]
 }
 
-/// The original puts nothing back.
+/// The latency of repairs. The original repairs nothing.
 pub(super) fn repairs(ours: &Latency) -> Vec<Row> {
     let row = |what: &str, ours: Duration| Row {
         work: format!("edit of a Secret acknowledged to Secret put back: {what}"),
@@ -158,9 +159,69 @@ pub(super) fn repairs(ours: &Latency) -> Vec<Row> {
     vec![row("median", ours.median), row("99 of 100", ours.worst_of_hundred)]
 }
 
+/// The latency in a quiet namespace; `bare` is the processor time of one private-key operation.
+pub(super) fn quiet_namespace(
+    (objects, items): (usize, usize),
+    ours: Duration,
+    original: Duration,
+    bare: Duration,
+) -> Vec<Row> {
+    let work =
+        format!("one item of a quiet namespace, while another has queued {objects} objects of {items} items");
+    vec![
+        Row {
+            work: format!("{work}: create acknowledged to Secret visible"),
+            ..faster(ours, original, 10.0)
+        },
+        Row {
+            work: format!("the same in private-key operations ({:.2} ms)", bare.as_secs_f64() * 1000.0),
+            ours: milliseconds(ours),
+            figure: Some((ours.div_duration_f64(bare), "x")),
+            bar: Some(Bar::AtMost(400.0)),
+            ..Row::default()
+        },
+    ]
+}
+
+pub(super) fn takeover(objects: usize, measured: &Takeover) -> Vec<Row> {
+    let row = |work: &str, ours: String, figure, bar| Row {
+        work: work.to_owned(),
+        ours,
+        figure: Some(figure),
+        bar: Some(Bar::AtMost(bar)),
+        ..Row::default()
+    };
+    let (writes, memory) = (measured.writes / count(objects), megabytes(measured.follower_memory));
+    let time = |time: Duration| (time.as_secs_f64(), "s");
+    let (most_handover, most_crash) = if objects > SMALL { (5.0, 18.0) } else { (2.0, 17.0) };
+    vec![
+        row(
+            "first sync with three replicas: requests that write, per object",
+            format!("{writes:.2}"),
+            (writes, ""),
+            3.01,
+        ),
+        row("peak memory of a follower", format!("{memory:.1} MB"), (memory, "MB"), 14.0),
+        row(
+            "SIGTERM of the leader to the next leader's first decrypted object",
+            seconds(measured.handover),
+            time(measured.handover),
+            most_handover,
+        ),
+        row(
+            "crash of the leader to the next leader's first decrypted object",
+            seconds(measured.crash),
+            time(measured.crash),
+            most_crash,
+        ),
+    ]
+}
+
 pub(super) fn many_keys(keys: usize, measured: &ManyKeys) -> Row {
     Row {
-        work: format!("opening again what the oldest of {keys} keys sealed, processor time against one key"),
+        work: format!(
+            "decrypting again what the oldest of {keys} keys sealed, processor time against one key"
+        ),
         ours: format!("{} against {}", seconds(measured.with_many), seconds(measured.with_one)),
         original: String::new(),
         figure: Some((measured.with_many.div_duration_f64(measured.with_one), "x")),

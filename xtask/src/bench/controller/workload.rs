@@ -1,4 +1,4 @@
-//! SealedSecrets to measure with: the same ones, created anew for each program.
+//! SealedSecrets for measurements: the same objects, created anew for each program.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,8 +8,12 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, DynamicObject, ListParams, ObjectMeta, PostParams};
 use sealed_secrets_core::crypto::SealingCertificate;
-use sealed_secrets_core::seal::seal_secret;
+use sealed_secrets_core::label::Label;
+use sealed_secrets_core::seal::{seal_secret, seal_value};
+use sealed_secrets_crds::Scope;
+use sealed_secrets_crds::names::{CLUSTER_WIDE_ANNOTATION, SEALED_SECRET_API_VERSION, SEALED_SECRET_KIND};
 use sealed_secrets_tests::{Error, Result, until};
+use serde_json::json;
 
 use super::api::View;
 use super::process::until_quiet;
@@ -20,7 +24,7 @@ pub(super) const ITEMS: usize = 2;
 const IN_FLIGHT: usize = 16;
 const PATIENCE: Duration = Duration::from_mins(15);
 
-/// Objects that exist on paper until they are created.
+/// A set of SealedSecrets, sealed but not necessarily created yet.
 pub(super) struct Workload {
     view: View,
     objects: Vec<DynamicObject>,
@@ -50,6 +54,38 @@ impl Workload {
         Ok(Self { view: view.clone(), objects: (0..count).map(sealed).collect::<Result<_>>()? })
     }
 
+    /// Seals one item and puts it `items` times into each of `count` objects of the namespace: decrypting them costs as much as
+    /// decrypting different items.
+    ///
+    /// # Errors
+    /// When the certificate cannot be used.
+    pub(super) fn repeat(
+        view: &View,
+        namespace: &str,
+        certificate: &str,
+        (count, items): (usize, usize),
+    ) -> Result<Self> {
+        let invalid = |error: &dyn std::error::Error| Error::Invalid(error.to_string());
+        let certificate =
+            SealingCertificate::from_pem(certificate.as_bytes()).map_err(|error| invalid(&error))?;
+        let label = Label::new(Scope::ClusterWide, namespace, "any");
+        let item = seal_value(&mut rand::rng(), certificate.public_key(), &label, b"value");
+        let item = item.map_err(|error| invalid(&error))?;
+        let items: BTreeMap<_, _> = (0..items).map(|number| (format!("item-{number}"), &item)).collect();
+        let annotations = json!({CLUSTER_WIDE_ANNOTATION: "true"});
+        let object = |number: usize| {
+            let object = json!({
+                "apiVersion": SEALED_SECRET_API_VERSION, "kind": SEALED_SECRET_KIND,
+                "metadata": {
+                    "name": format!("many-items-{number}"), "namespace": namespace, "annotations": annotations
+                },
+                "spec": {"encryptedData": items, "template": {"metadata": {"annotations": annotations}}}
+            });
+            serde_json::from_value(object).map_err(|error| invalid(&error))
+        };
+        Ok(Self { view: view.clone(), objects: (0..count).map(object).collect::<Result<_>>()? })
+    }
+
     pub(super) fn view(&self) -> &View {
         &self.view
     }
@@ -62,25 +98,33 @@ impl Workload {
         &self.objects
     }
 
-    /// Removes everything of earlier measurements, creates the objects, and waits for quiet.
+    /// Removes the objects of earlier measurements, creates the workload, and waits until the control plane is idle.
     ///
     /// # Errors
-    /// When the API server refuses, or does not come to rest.
+    /// When the API server refuses, or does not become idle.
     pub(super) async fn create_anew(&self) -> Result<()> {
         self.remove().await?;
+        self.create().await?;
+        until_quiet().await
+    }
+
+    /// Creates the objects without waiting.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub(super) async fn create(&self) -> Result<()> {
         let api = self.view.sealed_secrets();
         let parameters = PostParams::default();
         let created = stream::iter(&self.objects).map(|object| api.create(&parameters, object));
-        created.buffer_unordered(IN_FLIGHT).try_for_each(async |_| Ok(())).await?;
-        until_quiet().await
+        Ok(created.buffer_unordered(IN_FLIGHT).try_for_each(async |_| Ok(())).await?)
     }
 
     /// Removes SealedSecrets, Secrets and events of the namespace.
     ///
     /// # Errors
-    /// When the API server refuses, or does not come to rest.
+    /// When the API server refuses, or does not become idle.
     pub(super) async fn remove(&self) -> Result<()> {
-        // The API server gives up on a request after a minute, which is not enough for many objects.
+        // The API server ends a request after a minute, which is too short for many objects.
         let removed = async || {
             self.delete_all().await.ok()?;
             self.is_empty().await.ok()?.then_some(())

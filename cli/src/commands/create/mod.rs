@@ -1,0 +1,29 @@
+//! `create` writes new SealedSecrets.
+
+mod docker_registry;
+mod generic;
+mod output;
+mod sources;
+mod tls;
+
+use clap::Subcommand;
+
+use crate::error::Error;
+
+/// A kind of Secrets, as for `kubectl create secret`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Generic(generic::Generic),
+    Tls(tls::Tls),
+    DockerRegistry(docker_registry::DockerRegistry),
+}
+
+/// # Errors
+/// The error of the verb.
+pub(crate) fn run(verb: &Verb) -> Result<(), Error> {
+    match verb {
+        Verb::Generic(generic) => generic.run(),
+        Verb::Tls(tls) => tls.run(),
+        Verb::DockerRegistry(docker_registry) => docker_registry.run(),
+    }
+}

@@ -1,0 +1,280 @@
+//! `edit` changes a file in the user's editor.
+
+mod editor;
+mod memory;
+mod report;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, IsTerminal as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use editor::Editor;
+use sealed_secrets_core::manifest::merge::{Markers, Merged, ThreeWay, merge};
+use sealed_secrets_core::manifest::{EditedText, EditorText, HEADER_MARK, SealedObject};
+use sealed_secrets_core::receipt::Receipt;
+use zeroize::Zeroizing;
+
+use super::set::warn_of_line_end;
+use crate::error::{Error, FileError, FileProblem};
+use crate::private_folder::PrivateFolder;
+use crate::workflow::{
+    ATTEMPTS, Binding, Certificates, Destination, Destinations, ObjectFlags, Sealer, SealingFlags, given,
+    is_stdin, merge_texts, parse, refused_size, shown_object,
+};
+use crate::{interrupt, io};
+
+/// Lines that explain the text to its reader.
+const HEADER: [&str; 3] = [
+    "<sealed N> stands for a ciphertext. Keep it, or type a new value over it, which is sealed when you save. Its key may be renamed, and it may",
+    "be moved or copied to where namespace, name and scope are the same. A new line adds an item, and a deleted line removes one.",
+    "Put values into quotes; several lines go into a block, after |. Lines that begin with #~ are dropped.",
+];
+/// An editor that returns earlier has probably opened a window and not waited.
+const SUSPICIOUS: Duration = Duration::from_secs(1);
+
+/// Change a SealedSecret file in an editor; no value is shown, and what you type is sealed
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "kubeseal edit [OPTIONS] <FILE>",
+    long_about = "Change a SealedSecret file in an editor; no value is shown, and what you type is sealed. The editor shows each value as <sealed N>.\n\
+                  A value typed over it is sealed when you save; keys can be renamed, items added and removed, and all other text changed.\n\
+                  The text is in memory only. The editor is $KUBE_EDITOR, $VISUAL, $EDITOR or vi; one with a window needs its flag to wait.",
+    after_help = "Examples:\n  \
+                  kubeseal edit deploy/prod/db.yaml\n  \
+                  KUBE_EDITOR='code --wait' kubeseal edit db.yaml"
+)]
+pub(crate) struct Edit {
+    /// The file
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    file: String,
+    /// Folder for the text that is edited
+    #[arg(
+        long,
+        value_name = "DIR",
+        value_hint = clap::ValueHint::DirPath,
+        help = "Edit in this folder instead of $XDG_RUNTIME_DIR or /dev/shm"
+    )]
+    tmpdir: Option<String>,
+    /// The name, where a template fills it in
+    #[arg(long, value_name = "[NAMESPACE/]NAME", env = "SEALED_SECRETS_NAME", hide_env_values = true)]
+    name: Option<String>,
+    #[command(flatten)]
+    object: ObjectFlags,
+    #[command(flatten)]
+    sealing: SealingFlags,
+}
+
+impl Edit {
+    /// # Errors
+    /// When the file, the certificate, the editor or the edited text cannot be used; then the file is not changed.
+    pub(super) fn run(&self) -> Result<(), Error> {
+        if is_stdin(&self.file) {
+            return Err(Error::Argument("FILE is the file that is edited; stdin cannot be".to_owned()));
+        }
+        let editor = Editor::of_environment()?;
+        interrupt::handle()?;
+        let before = io::read_editable(&self.file)?;
+        expect_sealed_secrets(&self.file, &before)?;
+        let destination =
+            Destinations::default().of(Path::new(&self.file), self.sealing.cluster_name.as_deref())?;
+        let sealer = Certificates::new(&self.sealing).of(&destination)?;
+        let shown = EditorText::of(&before).map_err(|error| FileError::of_manifest(&self.file, error))?;
+        let run = Run { edit: self, shown, destination, sealer: &sealer };
+        let Some(saved) = run.saved(&editor, &before)? else { return Ok(()) };
+        self.write(&before, &saved.text)?;
+        report::report(&self.file, &before, &saved.text, |object, key| {
+            let place = saved.places.get(&(object.to_owned(), key.to_owned()))?;
+            Some((place.clone(), sealer.shown()))
+        })
+    }
+
+    /// Writes the result. If the file has changed meanwhile, both changes are merged item by item.
+    fn write(&self, before: &str, result: &str) -> Result<(), Error> {
+        let written = self.write_merged(before, result);
+        let copy = format!("{}.edited", self.file);
+        match written {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                io::replace_public(&copy, result.as_bytes())?;
+                Err(FileProblem::EditConflict(copy).of(&self.file))
+            }
+            Err(error) => {
+                io::replace_public(&copy, result.as_bytes())?;
+                io::log(&format!("{}: what you saved is sealed in {copy}", self.file));
+                Err(error)
+            }
+        }
+    }
+
+    /// Returns false if there is a conflict.
+    fn write_merged(&self, before: &str, result: &str) -> Result<bool, Error> {
+        let (mut current, mut after) = (Zeroizing::new(before.to_owned()), result.to_owned());
+        for _ in 0..ATTEMPTS {
+            if io::replace_if_unchanged(&self.file, &current, &after)? {
+                return Ok(true);
+            }
+            current = io::read_editable(&self.file)?;
+            let versions = ThreeWay { base: before, ours: result, theirs: &current };
+            let markers = Markers { size: 7, has_base: false };
+            let Merged { text, is_clean, .. } =
+                merge(versions, &markers, |texts| merge_texts(texts, markers.size))?;
+            if !is_clean {
+                return Ok(false);
+            }
+            after = text;
+        }
+        Err(FileProblem::Restless.of(&self.file))
+    }
+}
+
+/// Expects SealedSecrets in the form that commands can edit.
+fn expect_sealed_secrets(file: &str, text: &str) -> Result<(), Error> {
+    let manifest = parse(file, text)?;
+    let all = manifest.sealed_secrets();
+    if all.is_empty() {
+        return Err(match manifest.plain_secret_line() {
+            Some(line) => FileProblem::PlainSecret.at(file, line),
+            None => FileProblem::NoSealedSecret.of(file),
+        });
+    }
+    for object in all {
+        if let Some(line) = object.v1_data_line() {
+            return Err(FileProblem::V1Data.at(file, line));
+        }
+        object.read().map_err(|error| FileError::of_field(file, &error))?;
+    }
+    Ok(())
+}
+
+/// Ciphertexts with their receipts.
+type Ciphertexts = Vec<(String, Option<Receipt>)>;
+/// Places of the values that were sealed, by object and key.
+type ItemPlaces = BTreeMap<(String, String), String>;
+
+/// The file as it was saved, with sealed values.
+struct Saved {
+    text: String,
+    places: ItemPlaces,
+}
+
+/// One run of the editor, or several.
+struct Run<'e> {
+    edit: &'e Edit,
+    shown: EditorText,
+    destination: Destination,
+    sealer: &'e Sealer,
+}
+
+impl Run<'_> {
+    /// Runs the editor until its text can be saved; `None` if nothing was changed.
+    fn saved(&self, editor: &Editor, before: &str) -> Result<Option<Saved>, Error> {
+        let file = &self.edit.file;
+        let folder = memory::create_folder(self.edit.tmpdir.as_deref())?;
+        let name = Path::new(file).file_name().and_then(|name| name.to_str()).unwrap_or("sealed.yaml");
+        let shown = self.with_header();
+        let path = folder.write(name, shown.as_bytes())?;
+        loop {
+            let begun = Instant::now();
+            editor.edit(&path, file)?;
+            let edited = read(&folder, name, file)?;
+            let saved = if *edited == *shown { None } else { Some(self.sealed(&edited)) };
+            match saved {
+                Some(Ok(saved)) if saved.text != before => return Ok(Some(saved)),
+                Some(Err(error)) => reopen(error)?,
+                None | Some(Ok(_)) => {
+                    io::log(&format!("{file}: no changes"));
+                    if begun.elapsed() < SUSPICIOUS {
+                        io::log(
+                            "an editor with a window needs its flag to wait, for example KUBE_EDITOR='code --wait'",
+                        );
+                    }
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// The text for the editor. JSON has no comments.
+    fn with_header(&self) -> String {
+        let text = self.shown.text();
+        let (mark, rest) = text.strip_prefix('\u{feff}').map_or(("", text), |rest| ("\u{feff}", rest));
+        if rest.trim_start().starts_with('{') {
+            return text.to_owned();
+        }
+        let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+        let header = HEADER.map(|line| format!("{HEADER_MARK} {line}{newline}"));
+        format!("{mark}{}{rest}", header.concat())
+    }
+
+    /// Seals the values of a text that was saved.
+    fn sealed(&self, edited: &str) -> Result<Saved, Error> {
+        let file = &self.edit.file;
+        let text = self
+            .shown
+            .read(edited)
+            .map_err(|error| FileProblem::Edited(error.to_string()).at(file, error.line()))?;
+        let manifest = parse(file, edited)?;
+        let objects = manifest.sealed_secrets();
+        if objects.is_empty() {
+            return Err(FileProblem::NoSealedSecret.of(file));
+        }
+        if let Some(line) = objects.iter().find_map(SealedObject::v1_data_line) {
+            return Err(FileProblem::V1Data.at(file, line));
+        }
+        let (sealed, places) = self.seal_all(&text, &objects)?;
+        let text = text.finish(&sealed).map_err(|error| FileError::of_edit(file, error))?;
+        Ok(Saved { text, places })
+    }
+
+    fn seal_all(
+        &self,
+        text: &EditedText,
+        objects: &[SealedObject<'_>],
+    ) -> Result<(Ciphertexts, ItemPlaces), Error> {
+        let file = &self.edit.file;
+        let (mut sealed, mut places) = (Ciphertexts::new(), ItemPlaces::new());
+        for new in text.new_values() {
+            let object = objects.iter().find(|object| object.index == new.object);
+            let object = object.ok_or_else(|| FileProblem::NoSealedSecret.at(file, new.line))?;
+            if let Some(reason) = refused_size(&new.key, new.value.as_bytes()) {
+                return Err(FileProblem::Edited(reason).at(file, new.line));
+            }
+            let name = given(self.edit.name.as_ref());
+            let binding = Binding::of(file, object, name, &self.edit.object, &self.destination)?;
+            warn_of_line_end(&new.key, new.value.as_bytes());
+            let (item, receipt) = binding.seal(self.sealer, new.value.as_bytes())?;
+            let has_receipt = self.destination.has_receipts && !self.edit.sealing.no_receipt;
+            sealed.push((item, Some(receipt).filter(|_| has_receipt)));
+            places.insert((shown_object(object), new.key.clone()), binding.shown());
+        }
+        Ok((sealed, places))
+    }
+}
+
+/// Reads the text that the editor has saved.
+fn read(folder: &PrivateFolder, name: &str, file: &str) -> Result<Zeroizing<String>, Error> {
+    let bytes = folder.read(name)?;
+    match str::from_utf8(&bytes) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err(FileProblem::NotUtf8.of(file)),
+    }
+}
+
+/// Waits for Enter on a terminal.
+///
+/// # Errors
+/// The error itself if there is no terminal, or stdin is at its end.
+fn reopen(error: Error) -> Result<(), Error> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Err(error);
+    }
+    io::log(&format!("error: {error}"));
+    io::log("press Enter to edit this text again, or Ctrl-C to give up");
+    match stdin.lock().read_line(&mut String::new()) {
+        Ok(length) if length > 0 => Ok(()),
+        _ => Err(error),
+    }
+}

@@ -1,0 +1,64 @@
+//! The pre-commit hook of a clone.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::clone;
+use crate::error::Error;
+use crate::project::shown;
+use crate::{io, platform};
+
+const HOOK: &str = "pre-commit";
+/// The second line of a hook that this program wrote.
+const MARK: &str = "# Installed by `kubeseal git install`, removed by `kubeseal git uninstall`.";
+
+/// Writes the hook, which runs `kubeseal lint --staged`. `program` is a word of the shell.
+///
+/// # Errors
+/// When there is a hook of somebody else, or it cannot be written.
+pub(super) fn install(program: &str) -> Result<(), Error> {
+    let hook = path()?;
+    let line = format!("{program} lint --staged");
+    match fs::read_to_string(&hook) {
+        Ok(text) if !is_own(&text) => {
+            return Err(Error::Git(format!(
+                "{}: this hook is not of kubeseal, and stays; add this line to it: {line} || exit 1",
+                shown(&hook)
+            )));
+        }
+        Ok(_) => {}
+        Err(cause) if cause.kind() == ErrorKind::NotFound => {}
+        Err(cause) => return Err(Error::File { operation: "open", path: shown(&hook), cause }),
+    }
+    let failed = |cause| Error::File { operation: "write", path: shown(&hook), cause };
+    fs::create_dir_all(hook.parent().unwrap_or(Path::new("."))).map_err(failed)?;
+    let text = format!("#!/bin/sh\n{MARK}\nexec {line}\n");
+    io::replace_public(&hook.display().to_string(), text.as_bytes())?;
+    platform::make_executable(&hook).map_err(failed)?;
+    io::log(&format!("{}: runs {line}", shown(&hook)));
+    Ok(())
+}
+
+/// Removes the hook if this program wrote it. Returns false if there is none.
+///
+/// # Errors
+/// When it cannot be removed.
+pub(super) fn uninstall() -> Result<bool, Error> {
+    let hook = path()?;
+    if !fs::read_to_string(&hook).is_ok_and(|text| is_own(&text)) {
+        return Ok(false);
+    }
+    let failed = |cause| Error::File { operation: "remove", path: shown(&hook), cause };
+    fs::remove_file(&hook).map_err(failed)?;
+    io::log(&format!("{}: removed", shown(&hook)));
+    Ok(true)
+}
+
+fn path() -> Result<PathBuf, Error> {
+    Ok(clone::path("hooks")?.join(HOOK))
+}
+
+fn is_own(text: &str) -> bool {
+    text.lines().nth(1) == Some(MARK)
+}

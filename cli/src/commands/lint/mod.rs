@@ -1,0 +1,121 @@
+//! `lint` checks files without a cluster.
+
+mod certificates;
+mod kustomizations;
+mod report;
+mod staged;
+
+use std::path::Path;
+
+use clap::Args;
+use sealed_secrets_core::lint::{Expectations, ExpectedKey, Finding, SKIPPED, Severity, check};
+
+use self::certificates::ClusterKeys;
+use self::report::{LintFormat, Located};
+use crate::commands::outcome::Outcome;
+use crate::error::Error;
+use crate::workflow::{Content, Destination, Destinations, SourceFile, absolute, files, map_in_parallel};
+
+/// Check files for plaintext and for SealedSecrets that cannot work, without a cluster
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Check YAML and JSON files for Secrets that are not sealed, and for SealedSecrets that cannot work. Needs neither\n\
+                  cluster nor key. In a Git work tree, files that Git ignores are passed over. Errors end with exit code 3.\n\
+                  The comment `# kubeseal-lint: ignore KS001` suppresses a rule in its document.",
+    after_help = "Examples:\n  \
+                  kubeseal lint                                    all files below the current folder\n  \
+                  kubeseal lint --staged                           the files that are about to be committed\n  \
+                  kubeseal lint -o github                          in a workflow of GitHub Actions"
+)]
+pub(crate) struct Lint {
+    /// Files and folders (default: the current folder)
+    #[arg(value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
+    paths: Vec<String>,
+    /// Check what is about to be committed instead of the files
+    #[arg(long)]
+    staged: bool,
+    /// Fail on warnings, too
+    #[arg(long)]
+    strict: bool,
+    /// Format of the findings
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT", alias = "format")]
+    output: LintFormat,
+}
+
+impl Lint {
+    /// # Errors
+    /// When a path cannot be read, or the project file cannot be used.
+    pub(super) fn run(&self) -> Result<Outcome, Error> {
+        let sources = if self.staged { staged::files(&self.paths)? } else { files(&self.paths)? };
+        let mut linter =
+            Linter { destinations: Destinations::default(), keys: ClusterKeys::default(), found: Vec::new() };
+        linter.check(&sources)?;
+        linter.check_kustomizations(&sources)?;
+        let mut found = linter.found;
+        found.sort_by(|a, b| a.place().cmp(&b.place()));
+        report::write(self.output, sources.len(), &found)?;
+        let fails = |severity| severity == Severity::Error || (self.strict && severity == Severity::Warning);
+        let is_clean = !found.iter().any(|located| fails(located.finding.rule.severity));
+        Ok(if is_clean { Outcome::Done } else { Outcome::Findings })
+    }
+}
+
+struct Linter {
+    destinations: Destinations,
+    keys: ClusterKeys,
+    found: Vec<Located>,
+}
+
+impl Linter {
+    fn check(&mut self, sources: &[SourceFile]) -> Result<(), Error> {
+        let mut jobs = Vec::with_capacity(sources.len());
+        for source in sources {
+            let destination = self.destinations.of(Path::new(&source.path), None)?;
+            for (file, finding) in self.keys.check(&destination) {
+                self.add(&destination, &SourceFile::of_disk(&file), finding);
+            }
+            jobs.push((source, expectations(&destination, self.keys.of(&destination))));
+        }
+        let findings = map_in_parallel(&jobs, |(source, expectations)| match &source.content {
+            Content::Text(text) => check(text, expectations),
+            Content::Skipped(reason) => vec![skipped(reason)],
+        });
+        for (source, findings) in sources.iter().zip(findings) {
+            for finding in findings {
+                let destination = self.destinations.of(Path::new(&source.path), None)?;
+                self.add(&destination, source, finding);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_kustomizations(&mut self, sources: &[SourceFile]) -> Result<(), Error> {
+        for source in sources.iter().filter(|source| kustomizations::is_kustomization(&source.path)) {
+            let Content::Text(text) = &source.content else { continue };
+            let destination = self.destinations.of(Path::new(&source.path), None)?;
+            for finding in kustomizations::check(&source.path, text) {
+                self.add(&destination, source, finding);
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, destination: &Destination, file: &SourceFile, finding: Finding) {
+        let is_ignored = destination
+            .project()
+            .is_some_and(|project| project.ignores(&absolute(Path::new(&file.path)), finding.rule.id));
+        if !is_ignored {
+            let shown = file.path_below_root();
+            self.found.push(Located { file: file.without_content(), shown, finding });
+        }
+    }
+}
+
+fn expectations(destination: &Destination, key: Option<ExpectedKey>) -> Expectations {
+    Expectations { key, namespace: destination.namespace.clone() }
+}
+
+/// The finding about a file that is not checked.
+fn skipped(reason: &str) -> Finding {
+    Finding { rule: SKIPPED, line: 1, object: None, item: None, message: format!("not checked: {reason}") }
+}

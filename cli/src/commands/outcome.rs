@@ -1,0 +1,24 @@
+//! Results of commands.
+
+use std::process::ExitCode;
+
+/// The result of a command, which decides the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Done, or there was nothing to do.
+    Done,
+    /// There are findings.
+    Findings,
+    /// A part failed, as the report says.
+    Failed,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::SUCCESS,
+            Outcome::Findings => Self::from(3),
+            Outcome::Failed => Self::FAILURE,
+        }
+    }
+}

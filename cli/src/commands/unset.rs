@@ -1,0 +1,54 @@
+//! `unset` removes an item.
+
+use clap::Args;
+use sealed_secrets_core::manifest::{Removal, remove};
+
+use super::set::files_and_key;
+use crate::error::{Error, FileError, FileProblem};
+use crate::io::Input;
+use crate::workflow::{Edited, STDIN, given, parse, select, shown_object, write_edited};
+use crate::{interrupt, io};
+
+/// Remove an item from a SealedSecret file; every other byte stays
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "kubeseal unset [OPTIONS] <FILE>... <KEY>",
+    long_about = "Remove an item from a SealedSecret file; every other byte of the file stays, also comments above the item.\n\
+                  Needs neither certificate nor cluster. If one of several files lacks the item, none is changed.",
+    after_help = "Example:\n  kubeseal unset deploy/*/db.yaml password"
+)]
+pub(crate) struct Unset {
+    /// The files (`-`: from stdin to stdout), and then the key of the item
+    #[arg(required = true, num_args = 1.., value_names = ["FILE", "KEY"], value_hint = clap::ValueHint::FilePath)]
+    words: Vec<String>,
+    /// The SealedSecret, where a file holds several
+    #[arg(long, value_name = "[NAMESPACE/]NAME", env = "SEALED_SECRETS_NAME", hide_env_values = true)]
+    name: Option<String>,
+}
+
+impl Unset {
+    /// # Errors
+    /// When a file cannot be used or lacks the item; then no file is changed.
+    pub(super) fn run(&self) -> Result<(), Error> {
+        let (files, key) = files_and_key(&self.words)?;
+        if files.iter().filter(|file| *file == STDIN).count() > 1 {
+            return Err(Error::Argument("stdin can be read once, as one FILE".to_owned()));
+        }
+        interrupt::handle()?;
+        write_edited(files, |file| self.edited(file, key))
+    }
+
+    fn edited(&self, file: &str, key: &str) -> Result<Edited, Error> {
+        let before = if file == STDIN { Input::read(None)?.text } else { io::read_editable(file)? };
+        let manifest = parse(file, &before)?;
+        let object = select(file, &manifest, given(self.name.as_ref()))?;
+        let shown = shown_object(&object);
+        let Some(item) = object.items().into_iter().find(|item| item.key == key) else {
+            return Err(FileProblem::NoItem { key: key.to_owned(), object: shown }.at(file, object.line()));
+        };
+        let path = ["spec", "encryptedData", key].map(str::to_owned).to_vec();
+        let after = remove(&before, &[Removal { object: object.index, path }]);
+        let after = after.map_err(|error| FileError::of_edit(file, error))?;
+        Ok(Edited { before, after, report: format!(":{}: {key} removed from {shown}", item.line) })
+    }
+}

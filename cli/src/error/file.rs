@@ -1,0 +1,100 @@
+//! Errors of subcommands in files of the repository.
+
+use sealed_secrets_core::manifest::NodeError;
+use sealed_secrets_crds::Scope;
+use thiserror::Error;
+
+use super::kind::Kind;
+
+/// A problem with its file and line. Quotes no value and no invalid key.
+#[derive(Debug, Error)]
+#[error("{file}{}: {cause}", .line.map(|line| format!(":{line}")).unwrap_or_default())]
+pub(crate) struct FileError {
+    pub(crate) file: String,
+    /// From 1.
+    pub(crate) line: Option<usize>,
+    pub(crate) cause: FileProblem,
+}
+
+/// The reason why a file cannot be used, and what to do.
+#[derive(Debug, Error)]
+pub(crate) enum FileProblem {
+    #[error("no such file; FILE comes first, then KEY, and the value from a prompt, stdin or --from-file")]
+    NoSuchFile,
+    #[error("not a regular file")]
+    NotRegular,
+    #[error("the file is read-only; make it writable (chmod u+w)")]
+    ReadOnly,
+    #[error("the file exists; change one item with `kubeseal set`, or replace the whole file with --force")]
+    Exists,
+    #[error("not UTF-8 text; save it as UTF-8")]
+    NotUtf8,
+    #[error("{0}")]
+    Unreadable(NodeError),
+    #[error("{0}")]
+    Field(String),
+    #[error("{0}")]
+    Edit(String),
+    /// A text that was edited by hand and cannot be saved; quotes no value.
+    #[error("{0}")]
+    Edited(String),
+    #[error(
+        "the file has changed while it was edited, at the same items or lines; it stays, and what you saved is sealed in {0}"
+    )]
+    EditConflict(String),
+    #[error("a Secret that is not sealed; seal it first: kubeseal seal -i FILE")]
+    PlainSecret,
+    #[error("no Secret in this file")]
+    NoSecret,
+    #[error("no {0} in this folder")]
+    EmptyFolder(&'static str),
+    #[error("{0}")]
+    Skipped(&'static str),
+    #[error("a Secret in a template of Helm; render it first, or create a SealedSecret with kubeseal create")]
+    SecretInTemplate,
+    #[error("another object in a List with Secrets; put it into a document of its own")]
+    MixedList,
+    #[error("metadata.name is missing; a SealedSecret has the name of its Secret")]
+    NoSecretName,
+    #[error("no SealedSecret in this file")]
+    NoSealedSecret,
+    #[error(
+        "spec.data is the old form, one ciphertext for all values; recreate the SealedSecret with encryptedData"
+    )]
+    V1Data,
+    #[error("several SealedSecrets in this file: {}; choose one with --name [NAMESPACE/]NAME", .0.join(", "))]
+    Several(Vec<String>),
+    #[error("no SealedSecret {wanted:?} in this file; there are: {}", .found.join(", "))]
+    NoSuchObject { wanted: String, found: Vec<String> },
+    #[error("metadata.name is missing, and a strict SealedSecret decrypts only under its name")]
+    NoName,
+    #[error("no namespace; the scope {0} needs the one that the file is applied to: add -n NAMESPACE")]
+    NoNamespace(Scope),
+    #[error("a template fills in the {field}; say what it will be with {flag}")]
+    Templated { field: &'static str, flag: &'static str },
+    #[error("the {field} is {found}, but {flag} says {given}; leave the flag out")]
+    Contradiction { field: &'static str, flag: &'static str, found: String, given: String },
+    #[error("the values have more than 1 MiB, the most that a Secret can hold")]
+    TooLarge,
+    #[error("no such item in {0}")]
+    NoSuchItem(String),
+    #[error("a template fills in a part of the spec; render it first, or decrypt one item with --item KEY")]
+    TemplatedSpec,
+    #[error("no item {key:?} in {object}; nothing was changed")]
+    NoItem { key: String, object: String },
+    #[error("the file is changed again and again while it is edited; nothing was written")]
+    Restless,
+}
+
+impl FileError {
+    pub(super) fn kind(&self) -> Kind {
+        match self.cause {
+            FileProblem::Several(_)
+            | FileProblem::NoSuchObject { .. }
+            | FileProblem::NoNamespace(_)
+            | FileProblem::Templated { .. }
+            | FileProblem::Contradiction { .. } => Kind::Usage,
+            _ => Kind::Input,
+        }
+    }
+}

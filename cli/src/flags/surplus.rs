@@ -1,0 +1,130 @@
+//! Unexpected arguments, with a suggestion for each.
+
+use std::path::Path;
+
+use clap::Command;
+use clap::error::{ContextKind, ContextValue};
+
+use super::command_line::Surplus;
+use super::{CommandLine, FLAGS, Kind};
+
+/// Words of other tools, and the subcommands that do the same.
+const SYNONYMS: [(&[&str], &str); 8] = [
+    (&["new", "generic", "secret"], "create"),
+    (&["encrypt"], "seal"),
+    (&["add", "put", "update", "replace"], "set"),
+    (&["delete", "remove", "rm"], "unset"),
+    (&["show", "view", "get", "describe", "cat"], "inspect"),
+    (&["check", "scan"], "lint"),
+    (&["decrypt", "open", "unlock"], "unseal"),
+    (&["install", "uninstall", "diff", "merge", "textconv", "hook"], "git install"),
+];
+
+/// Describes the first argument that is neither a flag, its value nor a subcommand. A lone `-` is standard input, which is read
+/// anyway.
+pub(crate) fn complaint(line: &CommandLine, command: fn() -> Command) -> Option<String> {
+    let reads_stdin = !line.flags.was_given("secret-file");
+    let mut surplus = line.surplus.iter();
+    surplus.find(|surplus| !(surplus.word == "-" && reads_stdin)).map(|surplus| meant(line, surplus, command))
+}
+
+fn meant(line: &CommandLine, surplus: &Surplus, command: fn() -> Command) -> String {
+    let word = &surplus.word;
+    if word == "-" {
+        return "- is standard input, but -f names a file; leave one of them out".to_owned();
+    }
+    if is_like_a_file(word) {
+        return meant_file(line, surplus);
+    }
+    let bare = word.trim_start_matches(['-', '\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}']);
+    let name = bare.split('=').next().unwrap_or_default();
+    if FLAGS.iter().any(|flag| flag.name == name) {
+        return format!("unexpected argument {word:?}: did you mean --{bare}?");
+    }
+    if let Some(flag) = surplus.after.filter(|flag| flag.kind.is_bool()) {
+        return format!(
+            "unexpected argument {word:?}: --{0} takes no value, or --{0}=true or =false",
+            flag.name
+        );
+    }
+    if let Some((_, verb)) = SYNONYMS.iter().find(|(words, _)| words.contains(&word.as_str())) {
+        return format!("{word:?} is no subcommand; did you mean \"kubeseal {verb}\"?");
+    }
+    if let Some(similar) = similar_subcommand(word, command) {
+        return format!("{word:?} is no subcommand; did you mean \"kubeseal {similar}\"?");
+    }
+    format!(
+        "unexpected argument {word:?}: kubeseal reads standard input, or the file of -f; --help shows all flags and subcommands"
+    )
+}
+
+fn is_like_a_file(word: &str) -> bool {
+    let extension = Path::new(word).extension().and_then(|extension| extension.to_str());
+    matches!(extension, Some("yaml" | "yml" | "json" | "pem" | "crt" | "key")) || Path::new(word).exists()
+}
+
+fn meant_file(line: &CommandLine, surplus: &Surplus) -> String {
+    let word = &surplus.word;
+    if let Some(flag) = surplus.after.filter(|flag| flag.kind == Kind::List) {
+        return format!("{word:?} follows the value of --{}; put commas between several files", flag.name);
+    }
+    if line.flags.was_given("secret-file") {
+        return format!(
+            "-f takes one file, and {word:?} is one more, as when the shell expands -f *.yaml; run kubeseal for each file"
+        );
+    }
+    format!(
+        "{word:?} would not be read, as kubeseal reads standard input: did you mean -f {word}, or < {word}?"
+    )
+}
+
+fn similar_subcommand(word: &str, command: fn() -> Command) -> Option<String> {
+    let error = command().try_get_matches_from(["kubeseal", word]).err()?;
+    match error.get(ContextKind::SuggestedSubcommand)? {
+        ContextValue::String(name) => Some(name.clone()),
+        // The best one is last.
+        ContextValue::Strings(names) => names.last().cloned(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(line: &str) -> Option<String> {
+        let words = line.split_whitespace().map(str::to_owned);
+        complaint(&CommandLine::parse(words, &["keys"]).unwrap(), crate::commands::command)
+    }
+
+    #[test]
+    fn every_surplus_word_is_answered_with_what_was_meant() {
+        let answers = [
+            ("-f one.yaml two.yaml -w x", "-f takes one file, and \"two.yaml\" is one more"),
+            ("-f one.yaml -w x two.yaml", "-f takes one file, and \"two.yaml\" is one more"),
+            ("--cert c one.yaml", "did you mean -f one.yaml, or < one.yaml?"),
+            ("--recovery-private-key a.key b.key", "put commas between several files"),
+            ("kyes list", "\"kyes\" is no subcommand; did you mean \"kubeseal keys\"?"),
+            ("crt", "did you mean \"kubeseal cert\"?"),
+            ("craete generic db", "did you mean \"kubeseal create\"?"),
+            ("delete db.yaml key", "\"delete\" is no subcommand; did you mean \"kubeseal unset\"?"),
+            ("decrypt db.yaml", "did you mean \"kubeseal unseal\"?"),
+            ("install", "did you mean \"kubeseal git install\"?"),
+            ("fetch-cert", "did you mean --fetch-cert?"),
+            ("\u{2013}-format=yaml", "did you mean --format=yaml?"),
+            ("--raw no", "--raw takes no value, or --raw=true or =false"),
+            ("-f one.yaml -", "- is standard input, but -f names a file"),
+            ("words", "unexpected argument \"words\": kubeseal reads standard input, or the file of -f"),
+            ("-- --bogus", "unexpected argument \"--bogus\""),
+        ];
+        for (line, answer) in answers {
+            let said = said(line).unwrap_or_default();
+            assert!(said.contains(answer), "{line}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_lone_dash_is_standard_input() {
+        assert_eq!((said("-"), said("--cert c -"), said("--cert c --")), (None, None, None));
+    }
+}

@@ -1,0 +1,207 @@
+//! SIGINT and SIGTERM: no file is left half-written, no folder of ours stays, and the terminal echoes again.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Held while a file is written. The program ends between two writes only.
+static WRITING: Mutex<()> = Mutex::new(());
+/// Folders that are removed when a signal ends the program.
+static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Runs `action`, during which no signal ends the program if [`handle`] was called.
+pub(crate) fn uninterrupted<T>(action: impl FnOnce() -> T) -> T {
+    let _held = locked(&WRITING);
+    action()
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Creates a folder by `create`, which a signal removes with everything in it before it ends the program.
+///
+/// # Errors
+/// The error of `create`.
+pub(crate) fn create_folder(create: impl FnOnce() -> io::Result<PathBuf>) -> io::Result<PathBuf> {
+    uninterrupted(|| {
+        let path = create()?;
+        locked(&FOLDERS).push(path.clone());
+        Ok(path)
+    })
+}
+
+/// Removes such a folder with everything in it.
+pub(crate) fn remove_folder(path: &Path) {
+    uninterrupted(|| {
+        // The system removes folders in memory in the end.
+        let _ = fs::remove_dir_all(path);
+        locked(&FOLDERS).retain(|folder| folder != path);
+    });
+}
+
+#[cfg(unix)]
+pub(crate) use unix::{HiddenInput, handle, run_editor};
+
+#[cfg(unix)]
+mod unix {
+    use std::future::poll_fn;
+    use std::io;
+    use std::process::{Command, ExitStatus};
+    use std::sync::Mutex;
+    use std::task::Poll;
+    use std::time::{Duration, Instant};
+
+    use rustix::process::{Pid, Signal as Sent, kill_process, test_kill_process};
+    use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+    use tokio::runtime::Runtime;
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    use crate::error::Error;
+    use crate::interrupt::{FOLDERS, locked, uninterrupted};
+
+    /// The settings of the terminal before a prompt or an editor.
+    static TERMINAL: Mutex<Option<Termios>> = Mutex::new(None);
+    /// The editor that runs.
+    static EDITOR: Mutex<Editor> = Mutex::new(Editor::None);
+
+    const SIGINT: i32 = 128 + 2;
+    /// Time for an editor to end after SIGTERM.
+    const PATIENCE: Duration = Duration::from_secs(2);
+
+    #[derive(Clone, Copy)]
+    enum Editor {
+        None,
+        Starting,
+        Running(Pid),
+    }
+
+    /// Ends the program after a signal with 128 and its number. A write that has begun is completed before. SIGINT is left to an editor
+    /// that runs.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn handle() -> Result<(), Error> {
+        let failed = |cause| Error::Internal { operation: "handle signals", cause };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let mut signals = listen(&runtime).map_err(failed)?;
+        std::thread::spawn(move || {
+            loop {
+                let code = runtime.block_on(first(&mut signals));
+                if code == SIGINT && !matches!(*locked(&EDITOR), Editor::None) {
+                    continue;
+                }
+                uninterrupted(|| {
+                    end_editor();
+                    for folder in locked(&FOLDERS).iter() {
+                        // The system removes folders in memory in the end.
+                        let _ = std::fs::remove_dir_all(folder);
+                    }
+                    restore_terminal();
+                    std::process::exit(code)
+                });
+            }
+        });
+        Ok(())
+    }
+
+    type Signals = Vec<(Signal, i32)>;
+
+    fn listen(runtime: &Runtime) -> io::Result<Signals> {
+        let _guard = runtime.enter();
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        kinds.into_iter().map(|kind| Ok((signal(kind)?, 128 + kind.as_raw_value()))).collect()
+    }
+
+    /// Waits for the next signal and returns its exit code.
+    async fn first(signals: &mut Signals) -> i32 {
+        poll_fn(|context| {
+            let ready = signals
+                .iter_mut()
+                .find_map(|(signal, code)| signal.poll_recv(context).is_ready().then_some(*code));
+            ready.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    /// Runs an editor to its end. Meanwhile SIGINT does not end this program, and other signals end the editor first.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn run_editor(command: &mut Command) -> io::Result<ExitStatus> {
+        locked(&TERMINAL).clone_from(&tcgetattr(io::stdin()).ok());
+        *locked(&EDITOR) = Editor::Starting;
+        let ended = command.spawn().and_then(|mut child| {
+            let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+            *locked(&EDITOR) = pid.map_or(Editor::Starting, Editor::Running);
+            child.wait()
+        });
+        *locked(&EDITOR) = Editor::None;
+        ended
+    }
+
+    fn end_editor() {
+        let Editor::Running(pid) = *locked(&EDITOR) else { return };
+        // An editor that has ended meanwhile needs no signal.
+        let _ = kill_process(pid, Sent::TERM);
+        let begun = Instant::now();
+        while test_kill_process(pid).is_ok() && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// A terminal that shows nothing of what is typed, until this is dropped or a signal ends the program.
+    pub(crate) struct HiddenInput(());
+
+    impl HiddenInput {
+        /// Turns the echo off, and the kernel's editing of lines, which cuts a line after 4095 bytes.
+        pub(crate) fn start() -> Self {
+            let before = tcgetattr(io::stdin()).ok();
+            locked(&TERMINAL).clone_from(&before);
+            if let Some(mut hidden) = before {
+                hidden.local_modes -= LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON;
+                // If stdin is no terminal, the prompt says so.
+                let _ = tcsetattr(io::stdin(), OptionalActions::Now, &hidden);
+            }
+            Self(())
+        }
+    }
+
+    impl Drop for HiddenInput {
+        fn drop(&mut self) {
+            restore_terminal();
+        }
+    }
+
+    fn restore_terminal() {
+        if let Some(before) = locked(&TERMINAL).as_ref() {
+            // If the terminal is gone, nobody sees its settings.
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
+        }
+    }
+}
+
+/// Does nothing: the system ends the program, and the console returns to its settings by itself.
+#[cfg(not(unix))]
+pub(crate) fn handle() -> Result<(), crate::error::Error> {
+    Ok(())
+}
+
+/// Nothing: the prompt itself turns the echo of the console off.
+#[cfg(not(unix))]
+pub(crate) struct HiddenInput(());
+
+#[cfg(not(unix))]
+impl HiddenInput {
+    /// Does nothing.
+    pub(crate) fn start() -> Self {
+        Self(())
+    }
+}
+
+/// Runs an editor to its end.
+#[cfg(not(unix))]
+pub(crate) fn run_editor(command: &mut std::process::Command) -> io::Result<std::process::ExitStatus> {
+    command.status()
+}

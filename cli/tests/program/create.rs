@@ -1,0 +1,358 @@
+//! `create`: transcripts, and every mistake that it names.
+
+use std::fs;
+
+use crate::workspace::{FINGERPRINT, OTHER_CERTIFICATE, Workspace, shape};
+
+#[test]
+fn a_new_file_has_its_items_with_receipts_and_the_report_names_what_was_chosen() {
+    let workspace = Workspace::new();
+    let told = workspace.done(
+        "create generic db -n shop --from-file password=- --from-literal user=app -w db.yaml --cert cert.pem",
+        "hunter2",
+    );
+    assert_eq!(
+        told,
+        format!("db.yaml: created shop/db (strict), 2 items, key {FINGERPRINT}, certificate cert.pem\n")
+    );
+    let expected = format!(
+        "---
+apiVersion: bitnami.com/v1alpha1
+kind: SealedSecret
+metadata:
+  name: db
+  namespace: shop
+spec:
+  encryptedData:
+    password: AQ…  # kubeseal: {FINGERPRINT} strict shop/db …
+    user: AQ…  # kubeseal: {FINGERPRINT} strict shop/db …
+  template:
+    metadata:
+      name: db
+      namespace: shop
+"
+    );
+    assert_eq!(shape(&workspace.read("db.yaml")), expected);
+    let opened = workspace.opened("db.yaml");
+    assert!(
+        opened.contains("\"password\": \"aHVudGVyMg==\"") && opened.contains("\"user\": \"YXBw\""),
+        "{opened}"
+    );
+}
+
+#[test]
+fn without_a_file_the_manifest_goes_to_stdout_and_the_report_to_stderr() {
+    let workspace = Workspace::new();
+    let ran = workspace.run("create generic db --scope cluster-wide --generate token --cert cert.pem");
+    assert_eq!(
+        ran.stderr,
+        format!("-: created db (cluster-wide), 1 item, key {FINGERPRINT}, certificate cert.pem\n")
+    );
+    assert!(ran.stdout.contains(&format!("  # kubeseal: {FINGERPRINT} cluster-wide * ")), "{}", ran.stdout);
+    let json = workspace.run("create generic db -n shop --generate token -o json --cert cert.pem").stdout;
+    assert!(json.starts_with("{\n  \"kind\": \"SealedSecret\"") && !json.contains("# kubeseal"), "{json}");
+    assert_eq!(workspace.names(), [""; 0]);
+}
+
+#[test]
+fn the_name_of_a_file_says_its_format_and_receipts_can_be_left_out() {
+    let workspace = Workspace::new();
+    workspace.done("create generic db -n shop --generate a -w db.json -w db.yml --cert cert.pem", "");
+    assert!(workspace.read("db.json").starts_with('{') && workspace.read("db.yml").contains("# kubeseal: "));
+    workspace.done("create generic db -n shop --generate a -w plain.yaml --no-receipt --cert cert.pem", "");
+    assert!(!workspace.read("plain.yaml").contains('#'));
+}
+
+#[test]
+fn flags_before_the_subcommand_and_variables_count() {
+    let workspace = Workspace::new();
+    let told = workspace.done("-n shop --cert cert.pem -w db.yaml create generic db --generate a", "");
+    assert!(told.starts_with("db.yaml: created shop/db (strict)"), "{told}");
+    let ran = std::process::Command::new(crate::run::PROGRAM)
+        .current_dir(workspace.path())
+        .env_clear()
+        .envs([
+            ("SEALED_SECRETS_CERT", "cert.pem"),
+            ("SEALED_SECRETS_NAMESPACE", "shop"),
+            ("SEALED_SECRETS_SCOPE", "namespace-wide"),
+        ])
+        .args(["create", "generic", "x", "--generate", "a"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(ran.stderr).unwrap();
+    assert!(told.starts_with("-: created shop/x (namespace-wide), 1 item"), "{told}");
+}
+
+#[test]
+fn labels_and_annotations_go_to_the_sealed_secret_or_to_its_secret() {
+    let workspace = Workspace::new();
+    let line = "create generic db -n shop --generate a --type example.org/t --annotation a.io/wave=-1 --label team=x \
+                --secret-annotation note=y=z --secret-label app=db --no-receipt --cert cert.pem";
+    let text = shape(&workspace.run(line).stdout);
+    let expected = "---
+apiVersion: bitnami.com/v1alpha1
+kind: SealedSecret
+metadata:
+  annotations:
+    a.io/wave: \"-1\"
+  labels:
+    team: x
+  name: db
+  namespace: shop
+spec:
+  encryptedData:
+    a: AQ…
+  template:
+    metadata:
+      annotations:
+        note: y=z
+      labels:
+        app: db
+      name: db
+      namespace: shop
+    type: example.org/t
+";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn a_file_that_exists_stays_unless_it_is_forced() {
+    let workspace = Workspace::new();
+    workspace.write("db.yaml", "precious\n");
+    let line = "create generic db -n shop --generate a -w new.yaml -w db.yaml --cert cert.pem";
+    workspace.refused(line, 1, "db.yaml: the file exists; change one item with `kubeseal set`, or replace the whole file with --force");
+    workspace.done(&format!("{line} --force"), "");
+    assert_eq!(workspace.names(), ["db.yaml", "new.yaml"]);
+    assert!(workspace.read("db.yaml").contains("encryptedData"));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_new_file_has_the_mode_of_other_new_files_and_a_replaced_one_keeps_its_own() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let workspace = Workspace::new();
+    let line = "create generic db -n shop --generate a --force -w db.yaml --cert cert.pem";
+    workspace.done(line, "");
+    workspace.write("other", "");
+    let mode = |name: &str| fs::metadata(workspace.file(name)).unwrap().permissions().mode();
+    assert_eq!(mode("db.yaml"), mode("other"));
+    fs::set_permissions(workspace.file("db.yaml"), fs::Permissions::from_mode(0o640)).unwrap();
+    workspace.done(line, "");
+    assert_eq!(mode("db.yaml") & 0o777, 0o640);
+}
+
+#[test]
+fn a_tls_secret_needs_a_key_that_belongs_to_its_certificate() {
+    let workspace = Workspace::new();
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/data");
+    let told = workspace.done(
+        &format!("create tls web -n shop --tls-cert {data}/rsa2048.crt --tls-key {data}/rsa2048-pkcs1.pem -w web.yaml --cert {OTHER_CERTIFICATE}"),
+        "",
+    );
+    assert!(told.starts_with("web.yaml: created shop/web (strict), 2 items"), "{told}");
+    let text = workspace.read("web.yaml");
+    assert!(
+        text.contains("    type: kubernetes.io/tls\n")
+            && text.contains("    tls.crt: ")
+            && text.contains("    tls.key: ")
+    );
+    let tls = |cert: &str, key: &str, seals: &str| {
+        format!("create tls x -n shop --tls-cert {cert} --tls-key {key} --cert {seals}")
+    };
+    let refused = |line: String, code, message| workspace.refused(&line, code, message);
+    let (crt, key) = (format!("{data}/rsa2048.crt"), format!("{data}/rsa2048-pkcs1.pem"));
+    refused(
+        tls(&format!("{data}/ec.crt"), &key, "cert.pem"),
+        1,
+        "the private key does not belong to the certificate",
+    );
+    refused(tls(&crt, &crt, OTHER_CERTIFICATE), 1, "the private key is no unencrypted PEM block");
+    refused(tls(&key, &key, "cert.pem"), 1, "the certificate is no PEM block");
+    refused(tls(&crt, &key, "cert.pem"), 2, "--cert is the certificate of the server in --tls-cert");
+    refused(tls("none.crt", &key, "cert.pem"), 1, "open none.crt: no such file");
+}
+
+#[test]
+fn a_registry_secret_takes_its_password_from_a_file_and_never_from_the_command_line() {
+    let workspace = Workspace::new();
+    let line = "create docker-registry pull -n shop --docker-server r.example.org --docker-username ci";
+    workspace.done(&format!("{line} --docker-password-file - -w pull.yaml --cert cert.pem"), "hunter2\n");
+    let text = workspace.read("pull.yaml");
+    assert!(
+        text.contains("    .dockerconfigjson: AQ")
+            && text.contains("    type: kubernetes.io/dockerconfigjson\n"),
+        "{text}"
+    );
+    workspace.refused(
+        &format!("{line} --docker-password hunter2 --cert cert.pem"),
+        2,
+        "--docker-password-file FILE",
+    );
+    workspace.refused(
+        &format!("{line} --cert cert.pem"),
+        2,
+        "docker-password: there is no terminal to ask for the value on",
+    );
+    workspace.refused(
+        &format!("{line} --docker-password-file - --cert cert.pem"),
+        1,
+        "-: the password is empty",
+    );
+}
+
+#[test]
+fn every_mistake_on_the_command_line_ends_with_2_before_anything_is_read() {
+    let workspace = Workspace::new();
+    // Nothing that a line names exists, so that reading would end with 1.
+    let good = "-n shop --cert none.pem";
+    for (line, message) in [
+        ("create generic Api_Key --generate a", "metadata.name \"Api_Key\": a name has"),
+        (
+            "create generic db --from-literal a/b=hunter2",
+            "--from-literal: the key is invalid: a key has 1 to 253",
+        ),
+        (
+            "create generic db --from-literal hunter2",
+            "--from-literal: expected KEY=VALUE; for a secret value use --prompt KEY",
+        ),
+        ("create generic db --from-literal =hunter2", "--from-literal: expected KEY=VALUE"),
+        ("create generic db --prompt password=hunter2", "--prompt: the key is invalid"),
+        ("create generic db --generate password=hunter2", "--generate: a length is a number from 16 to 1024"),
+        ("create generic db --generate a=8", "--generate: a length is a number from 16 to 1024"),
+        ("create generic db --generate a --label team=-x", "--label: the value of a label is empty, or has"),
+        ("create generic db --generate a --label -x=y", "--label: a key is a name of"),
+        ("create generic db --generate a --annotation x", "--annotation: expected KEY=VALUE"),
+        (
+            "create generic db --generate a --secret-label a=b --secret-label a=c",
+            "--secret-label: the key a is given twice",
+        ),
+        (
+            "create generic db --generate a --annotation sealedsecrets.bitnami.com/cluster-wide=true",
+            "by --scope",
+        ),
+        (
+            "create generic db --generate a --scope wide",
+            "--scope: must be one of: strict, namespace-wide, cluster-wide",
+        ),
+    ] {
+        workspace.refused(&format!("{line} {good}"), 2, message);
+    }
+}
+
+#[test]
+fn every_mistake_in_the_sources_of_values_ends_with_2_and_quotes_none() {
+    let workspace = Workspace::new();
+    let good = "-n shop --cert none.pem";
+    for (line, message) in [
+        (
+            "create generic db --generate a hunter2",
+            "there is an argument after NAME; values are no arguments",
+        ),
+        ("create generic db", "there are no values: add --prompt KEY"),
+        ("create generic db --generate a --from-file a=none", "the key a is given twice"),
+        ("create generic db --from-file a=- --from-env-file -", "stdin can be read once"),
+        ("create generic db --from-file -", "write --from-file KEY=-"),
+        ("create generic db --from-file a=b=c", "neither key nor file name can contain ="),
+        ("create generic db --from-file =b", "the key before = is missing"),
+        ("create generic db --from-file a=", "the file after = is missing"),
+        ("create generic db --from-file none/a%b", "KEY=FILE gives the file another key"),
+        (
+            "create generic db --prompt a",
+            "a: there is no terminal to ask for the value on; take it from stdin or a file",
+        ),
+        ("create generic db --generate a -w db.yaml -w db.yaml", "-w db.yaml is given twice"),
+        (
+            "create generic db --generate a --for prod",
+            "--for names a cluster of .kubeseal.yaml, and there is no such file",
+        ),
+    ] {
+        workspace.refused(&format!("{line} {good}"), 2, message);
+    }
+    workspace.refused(
+        "create generic db --generate a --cert none.pem",
+        2,
+        "no namespace; the scope strict needs the one",
+    );
+    workspace.refused(
+        "create generic db --generate a -n Shop",
+        2,
+        "metadata.namespace \"Shop\": a namespace has",
+    );
+    for line in
+        ["create", "create secret db", "create generic", "create generic db --raw", "--raw create generic db"]
+    {
+        let ran = workspace.run(line);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{line}: {}", ran.stderr);
+        assert!(ran.stderr.contains("kubeseal create"), "{line}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn values_that_cannot_be_read_end_with_1_and_nothing_is_written() {
+    let workspace = Workspace::new();
+    workspace.write("good.env", "\u{feff}A=1\r\n# b\n\n  B= x=y \n");
+    workspace.write("bad.env", "A=1\nhunter2\n");
+    workspace.write("name.env", "1A=hunter2\n");
+    workspace.write("folder/a b", "x");
+    fs::write(workspace.file("latin.env"), b"A=\xe9\n").unwrap();
+    fs::write(workspace.file("large"), vec![b'x'; (1 << 20) + 1]).unwrap();
+    let refused = |flags: &str, code, message: &str| {
+        workspace.refused(
+            &format!("create generic db -n shop {flags} -w db.yaml --cert cert.pem"),
+            code,
+            message,
+        );
+    };
+    refused("--from-env-file bad.env", 1, "bad.env:2: expected KEY=VALUE");
+    refused("--from-env-file name.env", 1, "name.env:1: the text before = is not the name of a variable");
+    refused("--from-env-file latin.env", 1, "latin.env:1: not UTF-8");
+    refused("--from-env-file folder", 1, "open folder: ");
+    refused("--from-file folder", 1, "folder/a b: the name of the file cannot be a key");
+    refused("--from-file a=folder", 2, "--from-file: folder is a folder");
+    refused("--from-file none", 1, "open none: no such file");
+    refused("--from-file large", 1, "the values have more than 1 MiB together");
+    refused("--from-env-file good.env --from-literal B=1", 2, "the key B is given twice");
+    workspace.done("create generic db -n shop --from-env-file good.env -w db.yaml --cert cert.pem", "");
+    let opened = workspace.opened("db.yaml");
+    assert!(opened.contains("\"A\": \"MQ==\"") && opened.contains("\"B\": \"IHg9eSA=\""), "{opened}");
+}
+
+#[test]
+fn a_certificate_that_cannot_seal_is_refused_in_the_words_of_sealing() {
+    let workspace = Workspace::new();
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/data");
+    for (cert, message) in [
+        ("expired.crt", "failed to encrypt using an expired certificate on"),
+        ("ec.crt", "expected RSA public key but found ECDSA"),
+        ("rsa1024.crt", "an RSA key of 1024 bits"),
+        ("rsa2048-pkcs1.pem", "holds a private key"),
+    ] {
+        workspace.refused(
+            &format!("create generic db -n shop --generate a -w db.yaml --cert {data}/{cert}"),
+            1,
+            message,
+        );
+    }
+    let pinned = "create generic db -n shop --generate a --cert cert.pem --cert-fingerprint";
+    let other = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    workspace.refused(&format!("{pinned} {other}"), 1, "but --cert-fingerprint says SHA256:AAAA");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_full_disk_or_a_closed_stdout_ends_with_1_and_leaves_no_file() {
+    let workspace = Workspace::new();
+    let shell = |line: &str| {
+        let line = format!("trap '' XFSZ; ulimit -f 0; exec {} {line}", crate::run::PROGRAM);
+        let mut command = std::process::Command::new("sh");
+        command.current_dir(workspace.path()).args(["-c", &line]).output().unwrap()
+    };
+    let create = "create generic db -n shop --generate a --cert cert.pem";
+    let full = shell(&format!("{create} -w db.yaml"));
+    let told = String::from_utf8(full.stderr).unwrap();
+    assert!(full.status.code() == Some(1) && told.contains("error: write db.yaml: file too large"), "{told}");
+    assert_eq!(workspace.names(), [""; 0]);
+    let closed = shell(&format!("{create} > /dev/full"));
+    let told = String::from_utf8(closed.stderr).unwrap();
+    assert!(closed.status.code() == Some(1) && told.contains("error: write stdout: no space left"), "{told}");
+}

@@ -1,0 +1,147 @@
+//! `git install` and `git uninstall`.
+#![cfg(unix)]
+
+use std::fs;
+use std::process::Command;
+
+use crate::run::{PROGRAM, SECRET, kubeseal};
+use crate::workspace::Workspace;
+
+fn repository() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.git(&["init", "--quiet"]);
+    workspace
+}
+
+/// Commits a file, and returns the exit code and stderr.
+fn commit(workspace: &Workspace) -> (Option<i32>, String) {
+    let mut command = Command::new("git");
+    command.current_dir(workspace.path()).args(["-c", "user.name=t", "-c", "user.email=t@example.com"]);
+    command
+        .args(["commit", "--quiet", "--message=x"])
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1");
+    let output = command.output().unwrap();
+    let told = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(told).unwrap())
+}
+
+#[test]
+fn the_hook_keeps_plaintext_out_of_a_commit_until_it_is_removed() {
+    let workspace = repository();
+    let told = workspace.done("git install", "");
+    assert_eq!(
+        told,
+        format!(
+            ".git/config: diff.kubeseal.textconv runs '{PROGRAM}' git textconv\n\
+             .git/config: merge.kubeseal.driver runs '{PROGRAM}' git merge %O %A %B %L %P\n\
+             .git/info/attributes: diff=kubeseal merge=kubeseal for *.yaml, *.yml and *.json\n\
+             .git/hooks/pre-commit: runs '{PROGRAM}' lint --staged\n"
+        )
+    );
+    let hook = workspace.read(".git/hooks/pre-commit");
+    assert_eq!(workspace.done("git install", ""), told, "once more");
+    assert_eq!(workspace.read(".git/hooks/pre-commit"), hook);
+    workspace.write("secret.yaml", SECRET);
+    workspace.git(&["add", "secret.yaml"]);
+    let (code, said) = commit(&workspace);
+    assert!(
+        code == Some(1) && said.contains("secret.yaml:2: error[KS001]: a Secret that is not sealed"),
+        "{said}"
+    );
+    assert_eq!(
+        workspace.done("git uninstall", ""),
+        ".git/config: diff.kubeseal.textconv removed\n.git/config: merge.kubeseal.driver removed\n\
+         .git/info/attributes: diff=kubeseal merge=kubeseal removed\n.git/hooks/pre-commit: removed\n"
+    );
+    assert_eq!(workspace.done("git uninstall", ""), "there is nothing of kubeseal in this clone\n");
+    assert_eq!(commit(&workspace).0, Some(0));
+}
+
+#[test]
+fn the_hook_names_the_program_alone_if_path_leads_to_it() {
+    let workspace = repository();
+    fs::create_dir(workspace.file("bin")).unwrap();
+    std::os::unix::fs::symlink(PROGRAM, workspace.file("bin/kubeseal")).unwrap();
+    let path = format!("{}:/usr/bin:/bin", workspace.file("bin").display());
+    let mut command = Command::new(PROGRAM);
+    let status = command
+        .current_dir(workspace.path())
+        .env_clear()
+        .env("PATH", path)
+        .args(["git", "install"])
+        .status()
+        .unwrap();
+    assert!(
+        status.success()
+            && workspace.read(".git/hooks/pre-commit").ends_with("\nexec kubeseal lint --staged\n")
+    );
+}
+
+#[test]
+fn a_hook_of_somebody_else_stays_and_the_missing_line_is_told() {
+    let workspace = repository();
+    workspace.write(".git/hooks/pre-commit", "#!/bin/sh\nexit 0\n");
+    let ran = workspace.run("git install");
+    assert_eq!(ran.code, Some(1));
+    let missing = format!(
+        "error: .git/hooks/pre-commit: this hook is not of kubeseal, and stays; add this line to it: '{PROGRAM}' lint --staged || exit 1\n"
+    );
+    assert!(ran.stderr.ends_with(&missing), "{}", ran.stderr);
+    assert_eq!(workspace.git(&["check-attr", "merge", "a.yaml"]), "a.yaml: merge: kubeseal\n");
+    workspace.done("git uninstall", "");
+    assert_eq!(workspace.read(".git/hooks/pre-commit"), "#!/bin/sh\nexit 0\n");
+}
+
+#[test]
+fn the_hook_can_be_left_out_and_uninstall_reverts_exactly_what_was_installed() {
+    let workspace = repository();
+    let attributes = workspace.file(".git/info/attributes");
+    for before in [None, Some("*.png binary\n# no line break at the end")] {
+        drop(fs::remove_file(&attributes));
+        if let Some(text) = before {
+            workspace.write(".git/info/attributes", text);
+        }
+        workspace.git(&["config", "diff.other.textconv", "cat"]);
+        let config = workspace.read(".git/config");
+        workspace.done("git install --no-hook", "");
+        workspace.done("git install --no-hook", "");
+        assert!(!workspace.file(".git/hooks/pre-commit").exists());
+        let lines = workspace.read(".git/info/attributes");
+        assert_eq!(lines.matches("diff=kubeseal merge=kubeseal\n").count(), 3, "{lines}");
+        workspace.done("git uninstall", "");
+        assert_eq!(workspace.read(".git/config"), config);
+        let after = before.map(|text| format!("{text}\n"));
+        assert_eq!(fs::read_to_string(&attributes).ok(), after);
+    }
+    workspace.git(&["config", "diff.kubeseal.textconv", "mine"]);
+    assert_eq!(workspace.done("git uninstall", ""), "there is nothing of kubeseal in this clone\n");
+    assert_eq!(workspace.git(&["config", "diff.kubeseal.textconv"]), "mine\n");
+}
+
+#[test]
+fn linked_work_trees_and_other_folders_of_hooks_are_honoured() {
+    let workspace = repository();
+    workspace.git(&["commit", "--quiet", "--allow-empty", "--message=x"]);
+    workspace.git(&["worktree", "add", "--quiet", "linked"]);
+    let ran = kubeseal(&workspace.file("linked"), &["git", "install"], b"");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(workspace.file(".git/hooks/pre-commit").exists());
+    workspace.done("git uninstall", "");
+    workspace.git(&["config", "core.hooksPath", "own hooks"]);
+    workspace.done("git install", "");
+    assert!(
+        workspace.file("own hooks/pre-commit").exists() && !workspace.file(".git/hooks/pre-commit").exists()
+    );
+    workspace.done("git uninstall", "");
+    assert!(!workspace.file("own hooks/pre-commit").exists());
+}
+
+#[test]
+fn outside_of_a_work_tree_nothing_is_installed() {
+    let workspace = Workspace::new();
+    workspace.refused("git install", 1, "not a git repository");
+    workspace.git(&["init", "--quiet", "--bare", "bare.git"]);
+    let ran = kubeseal(&workspace.file("bare.git"), &["git", "install"], b"");
+    assert!(ran.code == Some(1) && ran.stderr.contains("cannot use bare repository"), "{}", ran.stderr);
+}

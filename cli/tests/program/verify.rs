@@ -1,0 +1,114 @@
+//! `verify` with private keys: which items do not decrypt, and each mistake.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::run::{SECRET, seal};
+use crate::workspace::{KEY, Workspace};
+
+fn workspace() -> Workspace {
+    let workspace = Workspace::new();
+    fs::copy(KEY, workspace.file("key.pem")).unwrap();
+    for name in ["db", "web"] {
+        let sealed = seal(&["-o", "yaml"], &SECRET.replace("name: db", &format!("name: {name}"))).stdout;
+        workspace.write(&format!("a/{name}.yaml"), &sealed);
+    }
+    workspace
+}
+
+#[test]
+fn all_that_decrypts_is_counted_and_receipts_do_not_count() {
+    let workspace = workspace();
+    let ran = workspace.run("verify a --private-key key.pem");
+    assert_eq!(
+        (ran.code, ran.stdout.as_str(), ran.stderr.as_str()),
+        (Some(0), "", "2 of 2 SealedSecrets decrypt\n")
+    );
+    workspace.done("set a/db.yaml password --cert cert.pem", "hunter2");
+    let text = workspace.read("a/db.yaml");
+    workspace.write("a/db.yaml", &text.replace("name: db", "name: other").replace("shop/db", "shop/other"));
+    assert_eq!(workspace.run("verify a --private-key key.pem").code, Some(3));
+}
+
+#[test]
+fn an_item_that_does_not_decrypt_is_named_with_its_line() {
+    let workspace = workspace();
+    let text = workspace.read("a/db.yaml");
+    let broken = text
+        .replace("    password:", "    broken: AgX\n    good: AgX\n    password:")
+        .replace("good: AgX", "good: '!'");
+    workspace.write("a/db.yaml", &broken);
+    let ran = workspace.run("verify a --private-key key.pem");
+    let expected = "a/db.yaml:9: shop/db: broken does not decrypt: illegal base64 data at input byte 3\n\
+                    a/db.yaml:10: shop/db: good does not decrypt: illegal base64 data at input byte 0\n";
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(3), expected));
+    assert_eq!(ran.stderr, "1 of 2 SealedSecrets decrypt\n");
+}
+
+#[test]
+fn the_report_for_programs_has_every_field() {
+    let workspace = workspace();
+    let moved = workspace.read("a/web.yaml").replace("name: web", "name: moved");
+    workspace.write("a/web.yaml", &moved);
+    workspace.write("a/x.yaml", "kind: SealedSecret\nmetadata: {name: x}\n");
+    let ran = workspace.run("verify a -o json --private-key key.pem");
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(
+        ran.stderr.starts_with("a/x.yaml:1: x: no namespace; ")
+            && ran.stderr.ends_with("1 of 3 SealedSecrets decrypt\n"),
+        "{}",
+        ran.stderr
+    );
+    let mut report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let unknown = report["objects"][2]["message"].take();
+    assert!(unknown.as_str().unwrap().starts_with("no namespace; "), "{unknown}");
+    let expected = json!({
+        "decryptable": 1, "undecryptable": 1, "unknown": 1, "objects": [
+            {"file": "a/db.yaml", "line": 2, "namespace": "shop", "name": "db", "decrypts": true, "message": null},
+            {"file": "a/web.yaml", "line": 2, "namespace": "shop", "name": "moved", "decrypts": false,
+             "message": "password does not decrypt: no key could decrypt secret"},
+            {"file": "a/x.yaml", "line": 1, "namespace": null, "name": "x", "decrypts": null, "message": null},
+        ]
+    });
+    assert_eq!(report, expected);
+}
+
+#[test]
+fn stdin_is_verified_and_a_list_object_by_object() {
+    let workspace = workspace();
+    let both = workspace.read("a/db.yaml") + &workspace.read("a/web.yaml");
+    let ran = workspace.run_with("verify - --private-key key.pem", both.as_bytes());
+    assert_eq!(
+        (ran.code, ran.stdout.as_str(), ran.stderr.as_str()),
+        (Some(0), "", "2 of 2 SealedSecrets decrypt\n")
+    );
+}
+
+#[test]
+fn every_mistake_is_named() {
+    let workspace = workspace();
+    workspace.write("secret.yaml", SECRET);
+    workspace.write("empty/pod.yaml", "kind: Pod\n");
+    for (line, code, message) in [
+        ("verify", 2, "<PATH>"),
+        ("verify missing.yaml", 1, "open missing.yaml: no such file or directory"),
+        ("verify secret.yaml", 1, "secret.yaml:1: a Secret that is not sealed"),
+        ("verify empty", 1, "empty: no SealedSecret in this folder"),
+        ("verify a --private-key cert.pem", 1, "cert.pem: "),
+        ("verify a --for prod", 2, "--for names a cluster of .kubeseal.yaml"),
+        ("verify a --cert cert.pem", 2, "--cert"),
+        ("verify a/db.yaml -n web", 2, "the namespace is shop, but -n says web"),
+    ] {
+        workspace.refused(line, code, message);
+    }
+    let ran = workspace.run("verify a --server http://127.0.0.1:1");
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(
+        ran.stderr.matches("error: cannot get sealed secret service: Get \"http://127.0.0.1:1/").count(),
+        1,
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.ends_with("0 of 2 SealedSecrets decrypt\n"), "{}", ran.stderr);
+}

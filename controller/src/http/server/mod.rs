@@ -1,0 +1,213 @@
+//! Serves connections: their limit, their timeouts, and their graceful shutdown.
+
+pub(crate) mod connection_limiter;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzed;
+pub(crate) mod listen;
+pub(crate) mod socket;
+pub(crate) mod unread_body;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING};
+use axum::http::{HeaderValue, Request};
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use super::server::connection_limiter::{Connection, ConnectionLimiter};
+use super::server::socket::Socket;
+use super::server::unread_body::SharedBody;
+
+/// Size of the read buffer in bytes, which is also the limit of the headers.
+const MAX_BUFFER: usize = 32 << 10;
+/// Wait after a failed accept, for example for lack of a free file descriptor.
+const AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// Time for clients to read their answers at the end of the process.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Limits on connections, and their timeouts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConnectionTimeouts {
+    /// Limit of open connections. A further one replaces the one that has been idle the longest; if all are busy, it
+    /// waits.
+    pub(crate) connections: usize,
+    /// Header read timeout, from accept or the previous response.
+    pub(crate) headers: Duration,
+    /// Timeout for a client to read an answer, from the moment at which a write would block.
+    pub(crate) answer: Duration,
+    /// Lifetime of a connection; then the request that is being answered is its last.
+    pub(crate) connection: Duration,
+    /// Timeout of that last request and, at the end of the process, of all requests in flight.
+    pub(crate) request_grace: Duration,
+    /// Time during which connections are still accepted at the end of the process, until others notice that it is
+    /// ending.
+    pub(crate) drain: Duration,
+}
+
+/// The two phases of a graceful shutdown.
+#[derive(Clone, Debug)]
+struct Ending {
+    /// First phase: each answer closes its connection.
+    begun: CancellationToken,
+    /// Second phase: no further request is read.
+    closed: CancellationToken,
+}
+
+/// Answers the requests of `listener` until `stop` and a while longer, then completes the requests in flight.
+pub(super) async fn answer(
+    listener: TcpListener,
+    routes: Router,
+    timeouts: ConnectionTimeouts,
+    stop: CancellationToken,
+) {
+    let (limiter, connections) = (ConnectionLimiter::at_most(timeouts.connections), TaskTracker::new());
+    let ending = Ending { begun: stop, closed: CancellationToken::new() };
+    let drain = async {
+        ending.begun.cancelled().await;
+        tokio::time::sleep(timeouts.drain).await;
+    };
+    let accepting = async {
+        loop {
+            let (stream, peer, connection) = accept(&listener, &limiter).await;
+            connections.spawn(serve(stream, peer, connection, routes.clone(), timeouts, ending.clone()));
+        }
+    };
+    tokio::select! {
+        () = drain => {}
+        () = accepting => {}
+    }
+    ending.closed.cancel();
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+/// Accepts the next connection, within the limit.
+async fn accept(
+    listener: &TcpListener,
+    limiter: &Arc<ConnectionLimiter>,
+) -> (TcpStream, SocketAddr, Connection) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => return (stream, peer, limiter.admit().await),
+            Err(error) => {
+                tracing::warn!("cannot accept a connection: {error}");
+                tokio::time::sleep(AFTER_FAILURE).await;
+            }
+        }
+    }
+}
+
+/// Serves one connection, which keeps its place until it is closed. Its errors concern only the client.
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    connection: Connection,
+    routes: Router,
+    timeouts: ConnectionTimeouts,
+    ending: Ending,
+) {
+    let socket = Socket::new(stream, timeouts.answer);
+    let socket = match serve_requests(socket, peer, &connection, routes, timeouts, &ending).await {
+        Ok(socket) => socket,
+        Err(socket) => return socket.reset(),
+    };
+    let limit = async {
+        ending.closed.cancelled().await;
+        tokio::time::sleep(CLOSE_TIMEOUT).await;
+    };
+    tokio::select! {
+        () = socket.close() => {}
+        () = connection.evicted() => {}
+        () = limit => {}
+    }
+}
+
+/// Serves a connection from its first request to its last answer. Returns its stream.
+///
+/// # Errors
+/// The stream of a connection that is to be reset.
+async fn serve_requests<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    peer: SocketAddr,
+    connection: &Connection,
+    routes: Router,
+    timeouts: ConnectionTimeouts,
+    ending: &Ending,
+) -> Result<S, S> {
+    let service = service_fn(move |request: Request<Incoming>| {
+        connection.begin_request();
+        let answer = answered(routes.clone(), request, peer);
+        async move {
+            let mut answer = answer.await;
+            if ending.begun.is_cancelled() {
+                close_after(&mut answer);
+            }
+            connection.end_request();
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let mut exchange = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(timeouts.headers)
+        .max_buf_size(MAX_BUFFER)
+        .serve_connection(TokioIo::new(stream), service);
+    let close_reason = tokio::select! {
+        _ = &mut exchange => None,
+        () = connection.evicted() => Some(true),
+        () = tokio::time::sleep(timeouts.connection) => Some(false),
+        () = ending.closed.cancelled() => Some(false),
+    };
+    let is_done = match close_reason {
+        None => true,
+        Some(true) => false,
+        Some(false) => {
+            Pin::new(&mut exchange).graceful_shutdown();
+            tokio::time::timeout(timeouts.request_grace, &mut exchange).await.is_ok()
+        }
+    };
+    let stream = exchange.into_parts().io.into_inner();
+    if is_done { Ok(stream) } else { Err(stream) }
+}
+
+/// Answers one request. Afterwards its body has been read to the end, or the connection is closed after the answer.
+async fn answered(routes: Router, request: Request<Incoming>, peer: SocketAddr) -> Response {
+    let (mut head, body) = request.into_parts();
+    head.extensions.insert(ConnectInfo(peer));
+    // RFC 9112, 6.3: a Content-Length next to it closes the connection, and hyper does not expose whether there was
+    // one.
+    let is_chunked = head.headers.contains_key(TRANSFER_ENCODING);
+    // A client that waits for `100 Continue` sends no rest of the body without it.
+    let expects_continue = head.headers.contains_key(EXPECT);
+    let body = SharedBody::new(body);
+    let request = Request::from_parts(head, Body::new(body.clone()));
+    let mut answer = match routes.oneshot(request).await {
+        Ok(answer) => answer,
+        Err(never) => match never {},
+    };
+    let is_read = hyper::body::Body::is_end_stream(&body) || (!expects_continue && body.skip_rest().await);
+    if is_chunked || !is_read {
+        close_after(&mut answer);
+    }
+    answer
+}
+
+fn close_after(answer: &mut Response) {
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+}

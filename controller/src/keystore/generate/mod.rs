@@ -1,0 +1,4 @@
+//! Generates keys, with a back-off after failures.
+
+mod attempts;
+pub(crate) mod generator;

@@ -1,0 +1,106 @@
+//! Requests for a further list of the key Secrets: one list answers all of them, and requested lists have a minimum
+//! interval.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+
+/// Minimum time between the beginnings of two requested lists.
+const DISTANCE: Duration = Duration::from_secs(1);
+
+/// The time of the last list, and the notification that requests another one.
+#[derive(Debug, Default)]
+pub(crate) struct KeyRefresh {
+    desired: Notify,
+    /// Beginning of the list from which the published ring was made.
+    last: watch::Sender<Option<Instant>>,
+    /// Beginning of the list from which the published view was made.
+    published_view: Mutex<Option<Instant>>,
+}
+
+impl KeyRefresh {
+    /// Returns true if the published ring was made from a list that began after `moment`. If not, requests a list.
+    pub(crate) fn refresh_unless_newer_than(&self, moment: Instant) -> bool {
+        let newer = self.last().is_some_and(|last| last > moment);
+        if !newer {
+            self.ask();
+        }
+        newer
+    }
+
+    /// Returns true if the published ring was made from a list that began no longer ago than this.
+    pub(crate) fn has_listed_within(&self, age: Duration, now: Instant) -> bool {
+        self.last().is_some_and(|last| now.saturating_duration_since(last) <= age)
+    }
+
+    /// Requests a list.
+    pub(crate) fn ask(&self) {
+        self.desired.notify_one();
+    }
+
+    /// Returns true if the published view was made from a list that began after `moment`.
+    pub(crate) fn is_view_newer_than(&self, moment: Instant) -> bool {
+        let published_view = *self.published_view.lock();
+        published_view.is_some_and(|listed| listed > moment)
+    }
+
+    /// Records that the view of a list that began at `moment` was published.
+    pub(crate) fn view_published(&self, moment: Instant) {
+        *self.published_view.lock() = Some(moment);
+    }
+
+    /// Records that the ring of a list that began at `moment` was published.
+    pub(crate) fn published(&self, moment: Instant) {
+        self.last.send_replace(Some(moment));
+    }
+
+    /// Requests a list, and waits until the published ring was made from one that began after `moment`.
+    pub(crate) async fn published_after(&self, moment: Instant) {
+        if !self.refresh_unless_newer_than(moment) {
+            // Fails only without a sender, which `self` owns.
+            let _ = self.last.subscribe().wait_for(|last| last.is_some_and(|last| last > moment)).await;
+        }
+    }
+
+    /// Waits for a request, and for the minimum interval since the last list.
+    pub(crate) async fn asked(&self) {
+        self.desired.notified().await;
+        let distance = self.last().map(|last| last.elapsed());
+        tokio::time::sleep(rest(distance)).await;
+    }
+
+    fn last(&self) -> Option<Instant> {
+        *self.last.borrow()
+    }
+}
+
+/// Returns the wait before the next list if the last one began this long ago.
+fn rest(since_last: Option<Duration>) -> Duration {
+    since_last.map_or(Duration::ZERO, |elapsed| DISTANCE.saturating_sub(elapsed))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_list_that_began_later_will_do_and_one_serves_all_who_asked() {
+        let (list, failed) = (KeyRefresh::default(), Instant::now());
+        assert!(!list.refresh_unless_newer_than(failed));
+        assert!(!list.refresh_unless_newer_than(failed));
+        list.asked().await;
+        list.published(failed + Duration::from_millis(1));
+        assert!(list.refresh_unless_newer_than(failed));
+        assert!(list.asked().now_or_never().is_none(), "nobody has asked since");
+    }
+
+    #[test]
+    fn lists_that_are_asked_for_keep_a_distance() {
+        assert_eq!(rest(None), Duration::ZERO);
+        assert_eq!(rest(Some(Duration::from_millis(300))), Duration::from_millis(700));
+        assert_eq!(rest(Some(Duration::from_secs(2))), Duration::ZERO);
+    }
+}

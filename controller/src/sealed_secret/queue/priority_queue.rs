@@ -1,0 +1,625 @@
+//! Priority queue for bulk work (initial list, new key ring), and the bursts in which its Secrets are written. Live changes
+//! bypass it, up to a limit for each namespace. Slow work has queues and slots of its own.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use futures::{Stream, stream};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Notify;
+
+use super::round_robin::RoundRobin;
+use crate::sealed_secret::limits::{
+    BURST, COUNTING, IN_WORK_OF_ONE, LIVE, MAX_BURST_WAIT, QUICK, REPORTS_BEHIND, SLOW, Slots, UNWRITTEN,
+    UNWRITTEN_ALONE,
+};
+use crate::sealed_secret::object::ObjectKey;
+
+/// Kind of work that an object waits for. Each kind has a queue, in which namespaces take turns, and slots. So no object waits
+/// for slots that it does not need, and the wait of a quiet namespace depends on the number of others, not on the length of their
+/// queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum WorkKind {
+    /// Decryption of a small object without templates, in one slice of private-key operations.
+    Quick,
+    /// Decryption of an object with templates.
+    Rendering,
+    /// Decryption of an object that is large or takes more than one slice.
+    Large,
+    /// Counting of the keys that an object needs.
+    Counting,
+}
+
+impl WorkKind {
+    fn slots(self) -> Slots {
+        match self {
+            Self::Quick => QUICK,
+            Self::Rendering | Self::Large => SLOW,
+            Self::Counting => COUNTING,
+        }
+    }
+}
+
+/// Queues in order of priority, and the objects in work. In each queue namespaces take turns.
+///
+/// Objects of a list or of a new key ring wait for their decryption; decrypted objects wait for their report. So a first sync of
+/// thousands of objects writes the Secrets, which users wait for, before it writes status and events. It writes them in bursts,
+/// which the API server and its store complete sooner than the same number one by one. Background work, such as a condition that
+/// a new key ring has changed, comes last.
+///
+/// The lock is its own, because the queue orders and counts across objects.
+#[derive(Debug, Default)]
+pub(crate) struct PriorityQueue {
+    state: Mutex<State>,
+    changed: Notify,
+    burst: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Objects to decrypt or to count.
+    waiting: BTreeMap<WorkKind, RoundRobin>,
+    reports: RoundRobin,
+    background: RoundRobin,
+    in_work: HashMap<ObjectKey, Stage>,
+    live: BTreeSet<ObjectKey>,
+    /// Slow objects in work: each has a slot of its kind, and no other slot.
+    slow: HashMap<ObjectKey, WorkKind>,
+    /// Objects without a slot, until their attempt has ended; and the work that they wait for then.
+    deferred: BTreeMap<ObjectKey, WorkKind>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Decrypting,
+    /// The Secret waits for others of its burst.
+    Decrypted,
+    Writing,
+    /// A report, or background work.
+    Reporting,
+}
+
+impl PriorityQueue {
+    /// Queues objects for decryption. An object that waits already keeps its place.
+    pub(crate) fn add_bulk(&self, objects: impl IntoIterator<Item = ObjectKey>) {
+        self.lock().queue(WorkKind::Quick).extend(objects);
+        self.changed.notify_one();
+    }
+
+    /// Admits `object` to work until [`Self::done`]. A live change of a namespace with too many in work joins the bulk work then.
+    pub(crate) fn admit(&self, object: &ObjectKey) -> bool {
+        self.lock().admit(object)
+    }
+
+    /// Requests a slot of slow work for `object`, which is in work, and returns true if it has one. It then gives up its other
+    /// slots; without one it is queued when this attempt ends, which it should do at once.
+    pub(crate) fn begin(&self, object: &ObjectKey, kind: WorkKind) -> bool {
+        let begins = self.lock().begin(object, kind);
+        self.release_due_burst();
+        self.changed.notify_one();
+        begins
+    }
+
+    /// Returns the slot of slow work, while `object` stays in work.
+    pub(crate) fn end(&self, object: &ObjectKey) {
+        self.lock().slow.remove(object);
+        self.changed.notify_one();
+    }
+
+    /// Queues an object for its report.
+    pub(crate) fn add_report(&self, object: ObjectKey) {
+        self.lock().reports.insert(object);
+        self.changed.notify_one();
+    }
+
+    /// Queues objects for background work.
+    pub(crate) fn add_background(&self, objects: impl IntoIterator<Item = ObjectKey>) {
+        self.lock().background.extend(objects);
+        self.changed.notify_one();
+    }
+
+    /// Returns true if `object` is of the bulk work, and others of it are still to be decrypted: then its report can wait. For
+    /// slow work only reports of its own namespace wait.
+    pub(crate) fn others_come_first(&self, object: &ObjectKey) -> bool {
+        let state = self.lock();
+        state.in_work.contains_key(object)
+            && (state.has_undecrypted() || is_behind(&state.waiting, &object.namespace))
+    }
+
+    /// Returns true if `object` waits for its report.
+    pub(crate) fn will_report(&self, object: &ObjectKey) -> bool {
+        self.lock().reports.contains(object)
+    }
+
+    /// Waits until the Secret of `object`, which is decrypted, may be written: at once, unless it is of the bulk work and others
+    /// are about to join its burst.
+    pub(crate) async fn wait_to_write(&self, object: &ObjectKey) {
+        // Registered before the stage changes, so that no burst is missed.
+        let burst = self.burst.notified();
+        if !self.enter(object, Stage::Decrypted) {
+            return;
+        }
+        if !self.release_due_burst() {
+            // An error means that the wait was long enough.
+            let _ = tokio::time::timeout(MAX_BURST_WAIT, burst).await;
+        }
+        self.enter(object, Stage::Writing);
+    }
+
+    /// Ends an attempt at `object`, of the bulk work or not.
+    pub(crate) fn done(&self, object: &ObjectKey) {
+        let mut state = self.lock();
+        state.live.remove(object);
+        state.in_work.remove(object);
+        state.slow.remove(object);
+        if let Some(kind) = state.deferred.remove(object) {
+            state.queue(kind).insert(object.clone());
+        }
+        drop(state);
+        self.release_due_burst();
+        self.changed.notify_one();
+    }
+
+    /// Yields the objects one by one, each as soon as a slot is free; each must end with [`Self::done`]. Never ends, and is meant
+    /// for one reader.
+    pub(crate) fn turns(self: Arc<Self>) -> impl Stream<Item = ObjectKey> {
+        stream::unfold(self, async |queue| Some((queue.turn().await, queue)))
+    }
+
+    async fn turn(&self) -> ObjectKey {
+        loop {
+            let next = self.lock().take();
+            match next {
+                Some(object) => return object,
+                None => self.changed.notified().await,
+            }
+        }
+    }
+
+    /// Sets the stage of `object`, and returns true if it is of the bulk work.
+    fn enter(&self, object: &ObjectKey, stage: Stage) -> bool {
+        let known = self.lock().in_work.get_mut(object).map(|known| *known = stage).is_some();
+        self.changed.notify_one();
+        known
+    }
+
+    /// Releases the decrypted objects if the burst is complete, or no others will join it.
+    fn release_due_burst(&self) -> bool {
+        let is_due = self.lock().is_burst_complete();
+        if is_due {
+            self.burst.notify_waiters();
+        }
+        is_due
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+}
+
+impl State {
+    fn take(&mut self) -> Option<ObjectKey> {
+        let (key, stage) =
+            self.take_report().or_else(|| self.take_undecrypted()).or_else(|| self.take_counting())?;
+        self.in_work.insert(key.clone(), stage);
+        Some(key)
+    }
+
+    fn take_report(&mut self) -> Option<(ObjectKey, Stage)> {
+        let (too_many, nothing_else) = (self.reports.len() >= REPORTS_BEHIND, !self.has_undecrypted());
+        if !too_many && !nothing_else || self.count(Stage::Reporting) >= BURST {
+            return None;
+        }
+        let Self { reports, background, waiting, .. } = self;
+        let is_due = |namespace: &str| too_many || !is_behind(waiting, namespace);
+        let object = reports.pop(is_due).or_else(|| background.pop(is_due));
+        object.map(|key| (key, Stage::Reporting))
+    }
+
+    fn take_undecrypted(&mut self) -> Option<(ObjectKey, Stage)> {
+        if self.unwritten().count() >= UNWRITTEN_ALONE {
+            return None;
+        }
+        let kinds = [WorkKind::Quick, WorkKind::Rendering, WorkKind::Large];
+        kinds.into_iter().find_map(|kind| self.take_for(kind)).map(|key| (key, Stage::Decrypting))
+    }
+
+    fn take_counting(&mut self) -> Option<(ObjectKey, Stage)> {
+        if self.has_undecrypted() {
+            return None;
+        }
+        self.take_for(WorkKind::Counting).map(|key| (key, Stage::Reporting))
+    }
+
+    fn take_for(&mut self, kind: WorkKind) -> Option<ObjectKey> {
+        if self.in_this_work(kind).count() >= kind.slots().alone {
+            return None;
+        }
+        let mut queue = self.waiting.remove(&kind)?;
+        let object = queue.pop(|namespace| self.may_write(namespace) && self.has_slot(kind, namespace));
+        self.waiting.insert(kind, queue);
+        if let Some(key) = object.as_ref().filter(|_| kind != WorkKind::Quick) {
+            self.slow.insert(key.clone(), kind);
+        }
+        object
+    }
+
+    fn begin(&mut self, object: &ObjectKey, kind: WorkKind) -> bool {
+        let place = self.slow.get(object).copied();
+        if place == Some(kind) || kind == WorkKind::Large && place == Some(WorkKind::Rendering) {
+            return true;
+        }
+        // No object overtakes those that wait.
+        let begins = self.queue(kind).is_empty() && self.has_slot(kind, &object.namespace);
+        if begins {
+            self.slow.insert(object.clone(), kind);
+        } else {
+            self.deferred.insert(object.clone(), kind);
+        }
+        begins
+    }
+
+    fn has_slot(&self, kind: WorkKind, namespace: &str) -> bool {
+        let Slots { all, of_one, alone } = kind.slots();
+        let in_work: Vec<_> = self.in_this_work(kind).map(|key| key.namespace == namespace).collect();
+        let own = in_work.iter().filter(|is_own| **is_own).count();
+        let others =
+            self.in_work.keys().filter(|key| key.namespace == namespace && !self.slow.contains_key(*key));
+        let most = if own == 0 { alone } else { all };
+        own < of_one && in_work.len() < most && others.count() < IN_WORK_OF_ONE
+    }
+
+    /// Returns true if one more object of this namespace may wait for the write of its Secret.
+    fn may_write(&self, namespace: &str) -> bool {
+        self.unwritten().count() < UNWRITTEN || !self.unwritten().any(|key| key.namespace == namespace)
+    }
+
+    /// Objects that are decrypted and whose Secrets are not written yet.
+    fn unwritten(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.in_stage(Stage::Decrypted).chain(self.in_stage(Stage::Writing))
+    }
+
+    fn in_this_work(&self, kind: WorkKind) -> impl Iterator<Item = &ObjectKey> {
+        let quick = self.in_stage(Stage::Decrypting).filter(move |_| kind == WorkKind::Quick);
+        let slow = self.slow.iter().filter(move |(_, known)| **known == kind).map(|(key, _)| key);
+        quick.chain(slow)
+    }
+
+    fn admit(&mut self, object: &ObjectKey) -> bool {
+        if self.in_work.contains_key(object) || self.live.contains(object) {
+            return true;
+        }
+        let live: Vec<_> = self.live.iter().filter(|key| !self.slow.contains_key(*key)).collect();
+        let own = live.iter().filter(|key| key.namespace == object.namespace).count();
+        let most = if own == 0 { LIVE.alone } else { LIVE.all };
+        let has_room = own < LIVE.of_one && live.len() < most;
+        if has_room {
+            self.live.insert(object.clone());
+        } else {
+            self.deferred.insert(object.clone(), WorkKind::Quick);
+        }
+        has_room
+    }
+
+    fn queue(&mut self, kind: WorkKind) -> &mut RoundRobin {
+        self.waiting.entry(kind).or_default()
+    }
+
+    /// Returns true if objects are to be decrypted, without slow work.
+    fn has_undecrypted(&self) -> bool {
+        let is_waiting = self.waiting.get(&WorkKind::Quick).is_some_and(|queue| !queue.is_empty());
+        is_waiting || self.count(Stage::Decrypting) + self.count(Stage::Decrypted) > 0
+    }
+
+    fn is_burst_complete(&self) -> bool {
+        self.count(Stage::Decrypted) >= BURST || self.count(Stage::Decrypting) == 0
+    }
+
+    fn count(&self, stage: Stage) -> usize {
+        self.in_stage(stage).count()
+    }
+
+    /// Objects of the bulk work in this stage, without slow ones.
+    fn in_stage(&self, stage: Stage) -> impl Iterator<Item = &ObjectKey> {
+        let in_stage = self.in_work.iter().filter(move |(_, known)| **known == stage);
+        in_stage.map(|(key, _)| key).filter(|key| !self.slow.contains_key(*key))
+    }
+}
+
+/// Returns true if objects of this namespace wait for slow work.
+fn is_behind(waiting: &BTreeMap<WorkKind, RoundRobin>, namespace: &str) -> bool {
+    let queues = [WorkKind::Rendering, WorkKind::Large].into_iter().filter_map(|kind| waiting.get(&kind));
+    queues.into_iter().any(|queue| queue.has_any_of(namespace))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    const AT_ONCE_OF_ONE: usize = QUICK.of_one;
+    const RENDERED_OF_ONE: usize = SLOW.of_one;
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey::new("shop", name)
+    }
+
+    fn keys(count: usize) -> impl Iterator<Item = ObjectKey> {
+        (0..count).map(|number| key(&number.to_string()))
+    }
+
+    fn take_all(queue: &PriorityQueue) -> Vec<ObjectKey> {
+        std::iter::from_fn(|| queue.lock().take()).collect()
+    }
+
+    #[test]
+    fn no_more_than_the_limit_is_in_work_and_each_end_lets_one_in() {
+        let queue = PriorityQueue::default();
+        queue.add_bulk(keys(100));
+        let first = take_all(&queue);
+        assert_eq!(first.len(), AT_ONCE_OF_ONE);
+        queue.done(&key("somebody else's"));
+        assert_eq!(take_all(&queue).len(), 0);
+        queue.done(&first[3]);
+        assert_eq!(take_all(&queue).len(), 1);
+    }
+
+    fn objects(namespaces: usize, of_each: usize) -> Vec<ObjectKey> {
+        let names = |space| {
+            (0..of_each).map(move |name| ObjectKey::new(format!("hostile-{space:03}"), name.to_string()))
+        };
+        (0..namespaces).flat_map(names).collect()
+    }
+
+    fn of_quiet(count: usize) -> Vec<ObjectKey> {
+        (0..count).map(|name| ObjectKey::new("quiet", name.to_string())).collect()
+    }
+
+    /// Takes every object that gets a slot, and returns the quick ones in their order. Hostile objects begin slow work if they
+    /// may, and then never end; the others end at once.
+    fn done_beside(queue: &PriorityQueue, kind: WorkKind) -> Vec<ObjectKey> {
+        let mut done = Vec::new();
+        loop {
+            let next = queue.lock().take();
+            let Some(object) = next else { return done };
+            if object.namespace == "quiet" {
+                done.push(object.clone());
+            } else if queue.begin(&object, kind) {
+                continue;
+            }
+            queue.done(&object);
+        }
+    }
+
+    #[test]
+    fn what_is_quick_is_all_done_though_what_takes_long_elsewhere_never_ends() {
+        for (namespaces, of_each) in [(1, 1_000), (2, 100), (60, 3), (1_000, 2)] {
+            for kind in [WorkKind::Rendering, WorkKind::Large] {
+                let queue = PriorityQueue::default();
+                queue.add_bulk(objects(namespaces, of_each));
+                queue.add_bulk(of_quiet(100));
+                assert_eq!(done_beside(&queue, kind).len(), 100, "{namespaces} x {of_each}, {kind:?}");
+                assert!(queue.lock().slow.len() <= kind.slots().alone);
+            }
+        }
+    }
+
+    #[test]
+    fn writes_that_never_end_in_some_namespaces_do_not_hold_up_the_bulk_work_of_others() {
+        for namespaces in [2, 10, 30] {
+            let queue = PriorityQueue::default();
+            queue.add_bulk(objects(namespaces, 100));
+            loop {
+                let taken = take_all(&queue);
+                if taken.is_empty() {
+                    break;
+                }
+                for object in &taken {
+                    queue.enter(object, Stage::Writing);
+                }
+            }
+            queue.add_bulk(of_quiet(100));
+            assert_eq!(done_beside(&queue, WorkKind::Rendering).len(), 100, "{namespaces} namespaces");
+        }
+    }
+
+    #[test]
+    fn a_rendering_has_its_turn_after_at_most_one_of_each_other_namespace() {
+        for (namespaces, of_each) in [(2, 100), (60, 3), (60, 100)] {
+            let queue = PriorityQueue::default();
+            queue.add_bulk(objects(namespaces, of_each));
+            done_beside(&queue, WorkKind::Rendering);
+            let quiet = of_quiet(1).remove(0);
+            assert!(queue.admit(&quiet));
+            let mut has_begun = queue.begin(&quiet, WorkKind::Rendering);
+            queue.done(&quiet);
+            let mut ended = 0;
+            while !has_begun {
+                let oldest = queue.lock().slow.keys().min().cloned().unwrap();
+                queue.done(&oldest);
+                ended += 1;
+                for next in take_all(&queue) {
+                    has_begun |= next == quiet;
+                }
+            }
+            assert!(ended <= namespaces, "{ended} others have ended before");
+        }
+    }
+
+    #[test]
+    fn one_namespace_renders_few_objects_at_a_time_and_nothing_overtakes_what_waits() {
+        let queue = PriorityQueue::default();
+        queue.add_bulk(keys(100));
+        let (begun, deferred): (Vec<_>, Vec<_>) =
+            take_all(&queue).into_iter().partition(|next| queue.begin(next, WorkKind::Rendering));
+        assert_eq!(begun.len(), RENDERED_OF_ONE);
+        assert!(begun.iter().all(|object| queue.begin(object, WorkKind::Rendering)), "they have a place");
+        assert!(begun.iter().all(|object| queue.begin(object, WorkKind::Large)), "which is enough");
+        queue.done(&deferred[0]);
+        queue.end(&begun[0]);
+        assert!(!queue.begin(&key("later"), WorkKind::Rendering), "another one waits");
+        assert!(take_all(&queue).contains(&deferred[0]));
+    }
+
+    #[test]
+    fn a_slow_live_change_leaves_its_slot_to_others() {
+        let queue = PriorityQueue::default();
+        let admitted: Vec<_> = keys(1_000).filter(|object| queue.admit(object)).collect();
+        assert_eq!(admitted.len(), LIVE.of_one);
+        let deferred: Vec<_> =
+            admitted.into_iter().filter(|object| !queue.begin(object, WorkKind::Rendering)).collect();
+        assert_eq!(deferred.len(), LIVE.of_one - RENDERED_OF_ONE);
+        for object in &deferred {
+            queue.done(object);
+        }
+        assert_eq!((1_000..2_000).filter(|name| queue.admit(&key(&name.to_string()))).count(), LIVE.of_one);
+    }
+
+    #[test]
+    fn what_waits_to_be_counted_is_in_the_way_of_no_report() {
+        let queue = PriorityQueue::default();
+        queue.add_background(objects(2, 100));
+        assert!(done_beside(&queue, WorkKind::Counting).is_empty());
+        assert_eq!(queue.lock().slow.len(), 1, "one is counted, and the others wait");
+        for object in of_quiet(BURST) {
+            queue.add_report(object);
+        }
+        assert_eq!(take_all(&queue).len(), BURST);
+    }
+
+    #[test]
+    fn what_takes_long_delays_only_reports_of_its_own_namespace() {
+        let queue = PriorityQueue::default();
+        queue.add_bulk(keys(RENDERED_OF_ONE + 1));
+        for object in take_all(&queue) {
+            if !queue.begin(&object, WorkKind::Rendering) {
+                queue.done(&object);
+            }
+        }
+        let quiet = of_quiet(1).remove(0);
+        queue.add_report(key("report"));
+        queue.add_report(quiet.clone());
+        assert_eq!(take_all(&queue), [quiet]);
+        assert!(queue.others_come_first(&key("0")));
+        queue.done(&key("0"));
+        assert_eq!(take_all(&queue), [key("4"), key("report")], "no other one waits");
+    }
+
+    #[test]
+    fn live_changes_beyond_the_share_of_their_namespace_join_the_bulk_and_others_are_admitted() {
+        let queue = PriorityQueue::default();
+        let (admitted, deferred): (Vec<_>, Vec<_>) = keys(1_000).partition(|object| queue.admit(object));
+        for object in &deferred {
+            queue.done(object);
+        }
+        assert_eq!(
+            (admitted.len(), queue.lock().queue(WorkKind::Quick).len()),
+            (LIVE.of_one, 1_000 - LIVE.of_one)
+        );
+        for number in 0..8 {
+            assert!(queue.admit(&ObjectKey::new(format!("quiet-{number}"), "db")));
+        }
+        let from_bulk = queue.lock().take().unwrap();
+        assert!(queue.admit(&from_bulk), "it has its turn");
+        assert!(queue.admit(&key("0")), "it is in work already");
+        queue.done(&key("0"));
+        assert!(queue.admit(&key("later")));
+    }
+
+    #[test]
+    fn secrets_go_before_reports() {
+        let queue = PriorityQueue::default();
+        queue.add_report(key("a report"));
+        queue.add_bulk([key("an object")]);
+        assert_eq!(take_all(&queue), [key("an object")]);
+        assert!(queue.will_report(&key("a report")));
+        queue.done(&key("an object"));
+        assert_eq!(take_all(&queue), [key("a report")]);
+        assert!(!queue.will_report(&key("a report")));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_comes_last() {
+        let queue = PriorityQueue::default();
+        queue.add_background([key("a chore")]);
+        queue.add_report(key("a report"));
+        queue.add_bulk([key("an object")]);
+        assert_eq!(take_all(&queue), [key("an object")]);
+        queue.done(&key("an object"));
+        assert_eq!(take_all(&queue), [key("a report"), key("a chore")]);
+    }
+
+    #[test]
+    fn too_many_reports_go_before_secrets() {
+        let queue = PriorityQueue::default();
+        keys(REPORTS_BEHIND).for_each(|object| queue.add_report(object));
+        queue.add_bulk([key("an object")]);
+        assert_eq!(take_all(&queue)[..2], [key("0"), key("an object")]);
+    }
+
+    #[test]
+    fn only_what_is_of_the_backlog_reports_later_and_only_while_others_wait() {
+        let queue = PriorityQueue::default();
+        queue.add_bulk(keys(2));
+        let both = take_all(&queue);
+        queue.enter(&both[0], Stage::Writing);
+        assert!(queue.others_come_first(&both[0]));
+        assert!(!queue.others_come_first(&key("live")));
+        queue.enter(&both[1], Stage::Writing);
+        assert!(!queue.others_come_first(&both[0]));
+    }
+
+    #[test]
+    fn an_object_that_is_added_twice_has_one_turn() {
+        let queue = PriorityQueue::default();
+        queue.add_bulk([key("a"), key("b"), key("a")]);
+        assert_eq!(take_all(&queue), [key("a"), key("b")]);
+    }
+
+    #[tokio::test]
+    async fn a_turn_waits_until_something_is_added() {
+        let queue = PriorityQueue::default();
+        let turn = queue.turn();
+        futures::pin_mut!(turn);
+        assert_eq!((&mut turn).now_or_never(), None);
+        queue.add_bulk([key("a")]);
+        assert_eq!(turn.await, key("a"));
+    }
+
+    #[test]
+    fn a_burst_waits_for_those_that_are_being_opened() {
+        let queue = PriorityQueue::default();
+        queue.add_bulk(keys(3));
+        let all = take_all(&queue);
+        queue.enter(&all[0], Stage::Decrypted);
+        assert!(!queue.release_due_burst(), "two others may join it");
+        queue.done(&all[1]);
+        assert!(!queue.release_due_burst(), "one other may join it");
+        queue.enter(&all[2], Stage::Decrypted);
+        assert!(queue.release_due_burst());
+    }
+
+    #[tokio::test]
+    async fn a_live_change_and_one_behind_slow_work_are_written_in_the_end() {
+        let queue = PriorityQueue::default();
+        queue.wait_to_write(&key("live")).await;
+        queue.add_bulk(keys(2));
+        let both = take_all(&queue);
+        queue.wait_to_write(&both[0]).await;
+        assert_eq!(queue.lock().count(Stage::Writing), 1);
+    }
+
+    #[test]
+    fn a_burst_is_enough_though_others_are_being_opened() {
+        let queue = PriorityQueue::default();
+        queue.add_bulk(keys(BURST + 1));
+        queue.lock().take();
+        for _ in 0..BURST {
+            assert!(!queue.release_due_burst());
+            let object = queue.lock().take().unwrap();
+            queue.enter(&object, Stage::Decrypted);
+        }
+        assert!(queue.release_due_burst());
+    }
+}

@@ -1,0 +1,402 @@
+//! Several of our controllers that elect a leader, each behind a proxy of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use http::Method;
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Event, Secret};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Api, ResourceExt as _};
+use sealed_secrets_crds::{SealingKey, SealingKeyPolicy};
+use sealed_secrets_tests::{
+    Asked, Cluster, ControllerProcess, Edition, FaultProxy, Installation, leader_election_manifests_in, until,
+};
+use serde_json::{Value, json};
+
+use crate::key_scene::{REQUEST, apply_policy, started};
+use crate::scene::{item, seal_with};
+use crate::support::{PATIENCE, apply_sealed};
+
+/// The duration of the Lease in these tests, the shortest that there is.
+pub(super) const LEASE: Duration = Duration::from_secs(5);
+/// Time without a write after which everything is written: the items of keys are counted some seconds after a change.
+const SETTLING: Duration = Duration::from_secs(15);
+/// The duration of the Lease without its flag.
+pub(super) const DEFAULT_LEASE: Duration = Duration::from_secs(15);
+pub(super) const NAME: &str = "sealed-secrets-controller";
+const KEY_LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
+const FLAGS: [&str; 3] = ["--leader-elect", "--key-size=2048", "--rate-limit=1000"];
+const SHORT_LEASE: &str = "--leader-elect-lease-duration=5s";
+
+/// A controller and its proxy.
+pub(super) struct Replica {
+    pub(super) controller: ControllerProcess,
+    pub(super) proxy: FaultProxy,
+}
+
+/// The replicas of one installation.
+pub(super) struct Replicas {
+    pub(super) cluster: Cluster,
+    pub(super) installation: Installation,
+    pub(super) all: Vec<Replica>,
+    /// Further flags of each replica.
+    flags: Vec<&'static str>,
+    certificate: String,
+    /// The expected value of each Secret.
+    expected: BTreeMap<String, String>,
+    changes: u32,
+    /// The moments for which keys were requested.
+    requests: Vec<Timestamp>,
+}
+
+impl Replicas {
+    /// Starts so many replicas with the permission to elect a leader, the first of which makes the key.
+    pub(super) async fn start(count: usize) -> Self {
+        Self::with(count, vec![SHORT_LEASE]).await
+    }
+
+    /// As [`Self::start`], with a Lease of the default duration, which a busy machine does not let expire.
+    pub(super) async fn with_default_lease(count: usize) -> Self {
+        Self::with(count, Vec::new()).await
+    }
+
+    /// As [`Self::start`], with a Lease of the longest duration.
+    pub(super) async fn with_long_lease(count: usize) -> Self {
+        Self::with(count, vec!["--leader-elect-lease-duration=10m"]).await
+    }
+
+    /// As [`Self::with_default_lease`], with these further flags.
+    pub(super) async fn with(count: usize, flags: Vec<&'static str>) -> Self {
+        let (cluster, installation) = install().await;
+        let rights = leader_election_manifests_in(installation.namespace()).unwrap();
+        cluster.apply(&rights).await.unwrap();
+        Self::of(cluster, installation, count, flags).await
+    }
+
+    /// As [`Self::start`], without that right.
+    pub(super) async fn without_right(count: usize) -> Self {
+        let (cluster, installation) = install().await;
+        Self::of(cluster, installation, count, vec![SHORT_LEASE]).await
+    }
+
+    async fn of(
+        cluster: Cluster,
+        installation: Installation,
+        count: usize,
+        flags: Vec<&'static str>,
+    ) -> Self {
+        let mut all = Vec::new();
+        for _ in 0..count {
+            all.push(replica(&installation, &flags).await);
+        }
+        let certificate = all[0].controller.certificate().await.unwrap();
+        let (expected, requests) = (BTreeMap::new(), Vec::new());
+        Self { cluster, installation, all, flags, certificate, expected, changes: 0, requests }
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        self.installation.namespace()
+    }
+
+    pub(super) fn lease(&self) -> Api<Lease> {
+        Api::namespaced(self.cluster.client(), self.namespace())
+    }
+
+    pub(super) fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.cluster.client(), self.namespace())
+    }
+
+    pub(super) fn sealed_secrets(&self) -> Api<DynamicObject> {
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret"));
+        Api::namespaced_with(self.cluster.client(), self.namespace(), &kind)
+    }
+
+    pub(super) async fn holder(&self) -> Option<String> {
+        self.lease().get_opt(NAME).await.ok()??.spec?.holder_identity
+    }
+
+    /// The replicas that lead, by their own metrics. One that does not answer does not count.
+    pub(super) async fn leaders(&self) -> Vec<usize> {
+        let mut leaders = Vec::new();
+        for (index, replica) in self.all.iter().enumerate() {
+            if metric(&replica.controller, "leader ").await == Some(1) {
+                leaders.push(index);
+            }
+        }
+        leaders
+    }
+
+    /// Waits until one replica leads, and none of `others`, and returns it.
+    pub(super) async fn until_leader_beside(&self, others: &[usize]) -> usize {
+        let one = async || match self.leaders().await[..] {
+            [leader] if !others.contains(&leader) => Some(leader),
+            _ => None,
+        };
+        until("one replica leads", PATIENCE, one).await.unwrap()
+    }
+
+    pub(super) async fn until_leader(&self) -> usize {
+        self.until_leader_beside(&[]).await
+    }
+
+    /// Starts a new process in the place of this replica, with a new proxy.
+    pub(super) async fn start_again(&mut self, index: usize) {
+        self.all[index] = replica(&self.installation, &self.flags).await;
+    }
+
+    /// As [`Self::start_again`], with these environment variables.
+    pub(super) async fn start_again_with(&mut self, index: usize, variables: &[(&str, String)]) {
+        let (proxy, flags) = behind_proxy(&self.installation, &self.flags).await;
+        let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let controller =
+            ControllerProcess::start_with(&self.installation, Edition::Ours, &flags, &variables).await;
+        self.all[index] = Replica { controller: controller.unwrap(), proxy };
+    }
+
+    /// As [`Self::start_again`], without waiting until the process serves.
+    pub(super) async fn spawn_again(&mut self, index: usize) {
+        let (proxy, flags) = behind_proxy(&self.installation, &self.flags).await;
+        let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+        let controller = ControllerProcess::spawn(&self.installation, Edition::Ours, &flags).await.unwrap();
+        self.all[index] = Replica { controller, proxy };
+    }
+
+    /// Creates a SealedSecret, or changes it, whose Secret must have its value in the end.
+    pub(super) async fn seal(&mut self, name: &str) {
+        self.changes += 1;
+        let value = format!("value-{name}-{}", self.changes);
+        self.apply(name, &value, &json!({})).await;
+        self.expected.insert(name.to_owned(), value);
+    }
+
+    /// Creates a SealedSecret whose Secret has a random value.
+    pub(super) async fn seal_random(&self, name: &str) {
+        self.apply(name, "p", &json!({"data": {"token": "{{ randAlphaNum 16 }}"}})).await;
+    }
+
+    /// Requests a key for the present moment, as `kubeseal keys rotate` does.
+    pub(super) async fn request_key(&mut self) {
+        let policies: Api<SealingKeyPolicy> = Api::namespaced(self.cluster.client(), self.namespace());
+        if self.requests.is_empty() {
+            apply_policy(&policies, "default", &json!({})).await;
+        }
+        let now = Timestamp::now();
+        let annotation = Patch::Merge(json!({"metadata": {"annotations": {REQUEST: now.to_string()}}}));
+        policies.patch("default", &PatchParams::default(), &annotation).await.unwrap();
+        self.requests.push(now);
+    }
+
+    /// Waits until the newest key is not older than the last request.
+    pub(super) async fn until_requested_key(&self) {
+        let requested = self.requests.last().map(|moment| moment.as_second());
+        let made = async || (self.key_starts().await.last().copied() >= requested).then_some(());
+        until("the requested key is made", PATIENCE, made).await.unwrap();
+    }
+
+    /// The moments at which the keys begin, in seconds.
+    async fn key_starts(&self) -> Vec<i64> {
+        let keys = self.key_secrets().await;
+        let mut starts: Vec<_> = keys.iter().map(|key| started(key).unwrap().as_second()).collect();
+        starts.sort_unstable();
+        starts
+    }
+
+    /// Asserts docs/rotation-rules.md, rule 2: each key but the first was made for a request that the one before it was too
+    /// old for, and the newest is not older than the last request.
+    pub(super) async fn assert_keys(&self) {
+        let starts = self.key_starts().await;
+        let moments: Vec<_> = self.requests.iter().map(|moment| moment.as_second()).collect();
+        for pair in starts.windows(2) {
+            let is_asked_for = moments.iter().any(|moment| (pair[0] + 1..=pair[1]).contains(moment));
+            assert!(is_asked_for, "nobody asked for the key of {}: {starts:?} for {moments:?}", pair[1]);
+        }
+        assert!(starts.last() >= moments.last(), "{starts:?} for {moments:?}");
+        println!("{} keys for {} requests", starts.len(), moments.len());
+    }
+
+    /// Asserts that each SealedSecret has exactly its Secret.
+    pub(super) async fn assert_one_secret_each(&self) {
+        let all = ListParams::default();
+        let secrets = self.secrets().list(&all).await.unwrap();
+        let owner = |secret: &Secret| Some(secret.owner_references().first()?.name.clone());
+        let mut owners: Vec<_> = secrets.iter().filter_map(owner).collect();
+        owners.sort_unstable();
+        let sealed = self.sealed_secrets().list(&all).await.unwrap();
+        let mut expected: Vec<_> = sealed.iter().map(kube::ResourceExt::name_any).collect();
+        expected.sort_unstable();
+        assert_eq!(owners, expected);
+    }
+
+    /// Applies a SealedSecret with these further fields of the template.
+    pub(super) async fn apply(&self, name: &str, value: &str, template: &Value) {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": name, "namespace": self.namespace()},
+            "stringData": {"password": value}
+        });
+        let mut sealed = seal_with(&self.certificate, &secret);
+        let fields = sealed["spec"]["template"].as_object_mut().unwrap();
+        fields.extend(template.as_object().unwrap().clone());
+        apply_sealed(&self.cluster, &sealed.to_string()).await;
+    }
+
+    /// Waits until each Secret has its value, and each SealedSecret says so of its current generation.
+    pub(super) async fn until_converged(&self, what: &str) {
+        for (name, value) in &self.expected {
+            let is_so = async || {
+                let object = self.sealed_secrets().get_opt(name).await.ok()??;
+                let secret = self.secrets().get_opt(name).await.ok()??;
+                let status: &Value = object.data.get("status")?;
+                let is_current = status["observedGeneration"].as_i64() == object.metadata.generation;
+                let is_synced = status["conditions"][0]["status"] == "True";
+                let holds = item(&secret, "password").as_deref() == Some(value.as_str());
+                (holds && is_current && is_synced).then_some(())
+            };
+            until(&format!("{what}: {name} is as it should be"), PATIENCE, is_so).await.unwrap();
+        }
+    }
+
+    /// The number of events of this reason.
+    pub(super) async fn events_of(&self, reason: &str) -> usize {
+        let events: Api<Event> = Api::namespaced(self.cluster.client(), self.namespace());
+        let about = ListParams::default().fields(&format!("reason={reason}"));
+        events.list(&about).await.unwrap().items.len()
+    }
+
+    /// The number of `Unsealed` events for each SealedSecret.
+    pub(super) async fn events(&self) -> BTreeMap<String, usize> {
+        let events: Api<Event> = Api::namespaced(self.cluster.client(), self.namespace());
+        let about = ListParams::default().fields("reason=Unsealed");
+        let mut count = BTreeMap::new();
+        for event in events.list(&about).await.unwrap().items {
+            *count.entry(event.involved_object.name.unwrap_or_default()).or_default() += 1;
+        }
+        count
+    }
+
+    /// Waits until all replicas serve the same certificate, which is not `former`.
+    pub(super) async fn until_same_certificate(&self, former: Option<&str>) {
+        let same = async || {
+            let mut served = BTreeSet::new();
+            for replica in &self.all {
+                served.insert(replica.controller.certificate().await.ok()?);
+            }
+            let only = served.pop_first()?;
+            (served.is_empty() && Some(only.as_str()) != former).then_some(())
+        };
+        until("every replica serves the same certificate", PATIENCE, same).await.unwrap();
+    }
+
+    pub(super) async fn key_secrets(&self) -> Vec<Secret> {
+        let labelled = ListParams::default().labels(KEY_LABEL);
+        self.secrets().list(&labelled).await.unwrap().items
+    }
+
+    /// The names of the key Secrets.
+    pub(super) async fn keys(&self) -> Vec<String> {
+        self.key_secrets().await.iter().map(kube::ResourceExt::name_any).collect()
+    }
+
+    /// Waits until nothing is written any more but the Lease, and returns all versions.
+    pub(super) async fn until_settled(&self) -> BTreeMap<String, Option<String>> {
+        let settled = async || {
+            let before = self.versions().await;
+            tokio::time::sleep(SETTLING).await;
+            (self.versions().await == before).then_some(before)
+        };
+        until("everything is written", PATIENCE, settled).await.unwrap()
+    }
+
+    /// The version of every object that a controller writes, but for the Lease.
+    pub(super) async fn versions(&self) -> BTreeMap<String, Option<String>> {
+        let all = ListParams::default();
+        let events: Api<Event> = Api::namespaced(self.cluster.client(), self.namespace());
+        let secrets = self.secrets().list(&all).await.unwrap().items.into_iter();
+        let secrets = secrets.map(|one| (format!("Secret {}", one.name_any()), one.resource_version()));
+        let events = events.list(&all).await.unwrap().items.into_iter();
+        let events = events.map(|one| (format!("Event {}", one.name_any()), one.resource_version()));
+        let sealed = self.sealed_secrets().list(&all).await.unwrap().items.into_iter();
+        let sealed = sealed.map(|one| (format!("SealedSecret {}", one.name_any()), one.resource_version()));
+        let keys: Api<SealingKey> = Api::namespaced(self.cluster.client(), self.namespace());
+        let keys = keys.list(&all).await.unwrap().items.into_iter();
+        let keys = keys.map(|one| (format!("SealingKey {}", one.name_any()), one.resource_version()));
+        secrets.chain(events).chain(sealed).chain(keys).collect()
+    }
+}
+
+impl Replica {
+    pub(super) fn signal(&mut self, name: &str) {
+        self.controller.process().signal(name).unwrap();
+    }
+
+    /// The writes of this replica about other objects than the Lease.
+    pub(super) fn writes(&self) -> Vec<Asked> {
+        self.proxy
+            .asked()
+            .into_iter()
+            .filter(|asked| asked.method != Method::GET && !is_about_lease(&asked.path))
+            .collect()
+    }
+
+    /// Asserts that this replica has written nothing but the Lease since this moment.
+    pub(super) fn assert_quiet_since(&self, moment: Instant) {
+        let asked = self.proxy.asked_since(moment);
+        let writes = asked.iter().filter(|asked| asked.method != Method::GET && !is_about_lease(&asked.path));
+        assert_eq!(writes.map(|asked| (&asked.method, &asked.path)).collect::<Vec<_>>(), []);
+    }
+
+    /// Asserts that each write of this replica applies to one version of its object only, or has a name that makes it unique.
+    pub(super) fn assert_conditional(&self) {
+        for Asked { method, path, body, .. } in self.proxy.asked() {
+            let is_set = |pointer: &str| body.pointer(pointer).is_some_and(|value| value != "");
+            let is_conditional = match method.as_str() {
+                "GET" => true,
+                "PUT" => is_set("/metadata/resourceVersion"),
+                "POST" => is_set("/metadata/name") || path.contains("/selfsubjectreviews"),
+                "DELETE" => is_set("/preconditions/uid"),
+                _ => false,
+            };
+            assert!(is_conditional, "{method} {path} {body}");
+        }
+    }
+
+    pub(super) async fn until_logged(&self, text: &str) {
+        let found = async || self.controller.log().contains(text).then_some(());
+        until(&format!("the log says {text:?}"), PATIENCE, found).await.unwrap();
+    }
+}
+
+pub(super) fn is_about_lease(path: &str) -> bool {
+    path.contains("/leases")
+}
+
+async fn install() -> (Cluster, Installation) {
+    let cluster = Cluster::shared().await.unwrap();
+    let installation = cluster.install_namespaced(&[]).await.unwrap();
+    (cluster, installation)
+}
+
+async fn replica(installation: &Installation, further: &[&str]) -> Replica {
+    let (proxy, flags) = behind_proxy(installation, further).await;
+    let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+    Replica { controller: installation.start(Edition::Ours, &flags).await.unwrap(), proxy }
+}
+
+/// A new proxy, and the flags of a replica that uses it.
+async fn behind_proxy(installation: &Installation, further: &[&str]) -> (FaultProxy, Vec<String>) {
+    let proxy = FaultProxy::start(installation).await.unwrap();
+    let through = format!("--kubeconfig={}", proxy.kubeconfig().display());
+    let flags = [&FLAGS[..], further, &[through.as_str()]].concat();
+    (proxy, flags.into_iter().map(str::to_owned).collect())
+}
+
+/// The value of a metric of ours whose line begins so.
+pub(super) async fn metric(controller: &ControllerProcess, begin: &str) -> Option<i64> {
+    let page = tokio::time::timeout(Duration::from_secs(1), controller.metrics()).await.ok()?.ok()?;
+    let line = format!("sealed_secrets_controller_{begin}");
+    page.lines().find_map(|found| found.strip_prefix(&line))?.trim().parse().ok()
+}
