@@ -76,9 +76,8 @@ async fn all_steps(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.timings {
         println!("{}", timings::table(&run.outcomes));
     }
-    let failed: Vec<_> = run.outcomes.iter().flat_map(|outcome| &outcome.failed).collect();
-    for name in failed {
-        println!("to run it alone: cargo xtask test {name}");
+    for test in run.outcomes.iter().flat_map(|outcome| &outcome.failed) {
+        println!("{test}");
     }
     let summary = Summary::new(&run.outcomes, start.elapsed());
     println!("{summary}");

@@ -1,21 +1,42 @@
 //! The results that a test program prints.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use super::counts::Counts;
 
 const PROPERTY: &str = "property";
+/// The lines of a panic's message that are repeated at the end of a run.
+const REASON_LINES: usize = 15;
 
 /// The results of one test program.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Results {
     /// Counts by kind of test: property tests are a kind of their own, in any file.
     pub(crate) counts: BTreeMap<String, Counts>,
-    /// The names of the tests that failed.
-    pub(crate) failed: Vec<String>,
+    /// The tests that failed.
+    pub(crate) failed: Vec<FailedTest>,
     /// The duration of each test, if it was requested.
     pub(crate) durations: Vec<(Duration, String)>,
+}
+
+/// A test that failed. Displays as its name, its reason, and how to run it alone.
+#[derive(Debug, PartialEq)]
+pub(crate) struct FailedTest {
+    name: String,
+    /// The beginning of the panic's message, of at most [`REASON_LINES`] lines; empty if there is none.
+    reason: String,
+}
+
+impl fmt::Display for FailedTest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "\nfailed: {}", self.name)?;
+        for line in self.reason.lines() {
+            writeln!(out, "    {line}")?;
+        }
+        write!(out, "to run it alone: cargo xtask test {}", self.name)
+    }
 }
 
 impl Results {
@@ -33,6 +54,9 @@ impl Results {
                 results.note(name, verdict);
             }
         }
+        for test in &mut results.failed {
+            test.reason = panic_message(output, &test.name);
+        }
         let mut sum = sum.unwrap_or(Counts { failed: 1, ..Counts::default() });
         let properties = properties.min(sum.passed);
         if properties > 0 {
@@ -45,7 +69,7 @@ impl Results {
 
     fn note(&mut self, name: &str, verdict: &str) {
         if verdict.starts_with("FAILED") {
-            self.failed.push(name.to_owned());
+            self.failed.push(FailedTest { name: name.to_owned(), reason: String::new() });
         }
         let seconds = verdict.split_once('<').and_then(|(_, rest)| rest.strip_suffix("s>"));
         if let Some(duration) =
@@ -54,6 +78,17 @@ impl Results {
             self.durations.push((duration, name.to_owned()));
         }
     }
+}
+
+/// The beginning of the first panic's message in what the test of this name has printed.
+fn panic_message(output: &str, name: &str) -> String {
+    let printed = output.split_once(&format!("\n---- {name} stdout ----\n")).map_or("", |(_, rest)| rest);
+    let message = printed
+        .lines()
+        .take_while(|line| !line.starts_with("---- "))
+        .skip_while(|line| !line.contains("panicked at "))
+        .take_while(|line| !line.starts_with("note: "));
+    message.take(REASON_LINES).collect::<Vec<_>>().join("\n")
 }
 
 /// Parses `test seal::round_trip ... ok <0.123s>`, the duration only if it was requested.
@@ -88,6 +123,19 @@ test seal::properties::what_is_sealed_opens ... ok <1.500s>
 test keyring::tests::an_empty_ring_opens_nothing ... FAILED <0.001s>
 test slow ... ignored
 
+failures:
+
+---- keyring::tests::an_empty_ring_opens_nothing stdout ----
+preparing
+
+thread 'keyring::tests::an_empty_ring_opens_nothing' (7) panicked at core/src/keyring.rs:1:2:
+assertion failed: it opens
+left: 1
+note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace
+
+failures:
+    keyring::tests::an_empty_ring_opens_nothing
+
 test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 3 filtered out; finished in 1.23s
 ";
 
@@ -103,9 +151,27 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 3 filtered out; 
     }
 
     #[test]
-    fn failed_tests_and_durations_are_known_by_name() {
+    fn a_failed_test_is_told_with_its_panic_and_how_to_run_it_alone() {
+        let failed = Results::parse("unit", OUTPUT).failed;
+        let told: Vec<_> = failed.iter().map(ToString::to_string).collect();
+        let name = "keyring::tests::an_empty_ring_opens_nothing";
+        let panic = format!("thread '{name}' (7) panicked at core/src/keyring.rs:1:2:");
+        let expected = format!(
+            "\nfailed: {name}\n    {panic}\n    assertion failed: it opens\n    left: 1\nto run it alone: cargo xtask test {name}"
+        );
+        assert_eq!(told, [expected]);
+    }
+
+    #[test]
+    fn a_panic_message_is_cut_and_may_be_missing() {
+        let long = format!("\n---- a stdout ----\nthread 'a' panicked at a.rs:\n{}", "line\n".repeat(99));
+        assert_eq!(panic_message(&long, "a").lines().count(), REASON_LINES);
+        assert_eq!(panic_message(&long, "b"), "");
+    }
+
+    #[test]
+    fn durations_are_known_by_name() {
         let results = Results::parse("unit", OUTPUT);
-        assert_eq!(results.failed, ["keyring::tests::an_empty_ring_opens_nothing"]);
         let slowest = results.durations.iter().max().unwrap();
         assert_eq!(
             *slowest,

@@ -10,7 +10,7 @@ use sealed_secrets_tests::{Error, Result, workspace};
 use tokio::process::Command;
 
 use super::counts::Counts;
-use super::output::Results;
+use super::output::{FailedTest, Results};
 
 /// The time limit of a step: a run must reach its summary even if a step hangs.
 const LIMIT: Duration = Duration::from_mins(45);
@@ -32,8 +32,8 @@ pub(crate) struct Outcome {
     pub(crate) duration: Duration,
     /// Counts by kind of test or check.
     pub(crate) rows: Vec<(String, Counts)>,
-    /// The names of the tests that failed.
-    pub(crate) failed: Vec<String>,
+    /// The tests that failed.
+    pub(crate) failed: Vec<FailedTest>,
     /// The duration of each test, if it was requested.
     pub(crate) durations: Vec<(Duration, String)>,
 }
