@@ -6,7 +6,7 @@ use kube::Api;
 use kube::api::{DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use sealed_secrets_core::crypto::SealingCertificate;
-use sealed_secrets_crds::SEALED_SECRET_CRD_YAML;
+use sealed_secrets_crds::{SEALED_SECRET_CRD_YAML, SealingKeyPhase};
 use sealed_secrets_tests::{Cluster, Edition, Kubeseal, Output, until};
 use serde_json::{Value, json};
 
@@ -102,6 +102,8 @@ async fn objects_that_are_stale_or_not_decrypted_are_listed_with_the_controllers
 
     // The objects that need a key, by its name and by its fingerprint.
     let names = scene.until_keys(2).await;
+    // A key seals before it has its SealingKey.
+    scene.until_phase(&names[1], SealingKeyPhase::Primary).await;
     for key in [names[0].as_str(), &first, &first[..23]] {
         assert_needed_by(&status(&format!("--key {key}")), &format!("{namespace}/db"));
     }
