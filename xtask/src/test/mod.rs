@@ -11,7 +11,7 @@ mod summary;
 mod timings;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -124,24 +124,21 @@ impl TestRun<'_> {
         Ok(())
     }
 
-    /// Runs everything that the change can affect. Tests on an API server mostly wait, so steps that compute run beside them. Two
-    /// such runs at once would compete for processors and miss their deadlines, so they run one after another.
+    /// Runs everything that the change can affect. Tests on an API server mostly wait, so the steps that compute, and then the other
+    /// runs on an API server, go beside the first one.
     async fn full(&mut self, programs: &[TestProgram], api: &TestProgram) -> Result<()> {
         let (this_program, options, affected) = (&self.this_program, self.options, &self.affected);
-        let shipped = async {
-            match affected.api_run(api) {
-                Some(run) => run.run(this_program, options).await.map(Some),
-                None => Ok(None),
-            }
+        let shipped = runs(affected.api_run(api), this_program, options);
+        let beside = async {
+            let mut outcomes = computing_steps(affected, programs, options).await?;
+            let image = affected.image.then(|| ApiRun::of_the_image(api));
+            let existing = affected.is_everything().then(|| ApiRun::on_existing(api));
+            outcomes.extend(runs(image.into_iter().chain(existing), this_program, options).await?);
+            Ok::<_, sealed_secrets_tests::Error>(outcomes)
         };
-        let (shipped, computing) = tokio::join!(shipped, computing_steps(affected, programs, options));
-        self.outcomes.extend(computing?);
+        let (shipped, beside) = tokio::join!(shipped, beside);
+        self.outcomes.extend(beside?);
         self.outcomes.extend(shipped?);
-        let image = self.affected.image.then(|| ApiRun::of_the_image(api));
-        let existing = self.affected.is_everything().then(|| ApiRun::on_existing(api));
-        for run in image.into_iter().chain(existing) {
-            self.outcomes.push(run.run(&self.this_program, options).await?);
-        }
         Ok(())
     }
 
@@ -150,6 +147,19 @@ impl TestRun<'_> {
         self.outcomes.extend(steps::lints().await?);
         Ok(())
     }
+}
+
+/// Runs these tests one after another.
+async fn runs(
+    runs: impl IntoIterator<Item = ApiRun<'_>>,
+    this_program: &Path,
+    options: Options<'_>,
+) -> Result<Vec<Outcome>> {
+    let mut outcomes = Vec::new();
+    for run in runs {
+        outcomes.push(run.run(this_program, options).await?);
+    }
+    Ok(outcomes)
 }
 
 /// Runs the steps that need no API server, one after another: each can use all processors.
