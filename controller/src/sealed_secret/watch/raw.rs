@@ -6,7 +6,6 @@
 //! Text takes a third of the memory of its tree. Nothing in one object, such as fields nested deeper than a decoder goes, can
 //! spoil the list or the watch with all the others, because the text is not parsed.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -36,7 +35,8 @@ pub(crate) const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 const LONGEST_TYPE: usize = LONGEST_NAME;
 
 /// A SealedSecret with the fields that are read, and with everything but its metadata as text.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Resource)]
+#[resource(inherit = "SealedSecret")]
 pub(crate) struct RawSealedSecret {
     pub(crate) metadata: ObjectMeta,
     spec: RawSpec,
@@ -69,35 +69,6 @@ pub(crate) struct UnabridgedSealedSecret {
 impl Default for RawSpec {
     fn default() -> Self {
         Self::Kept(None)
-    }
-}
-
-impl Resource for RawSealedSecret {
-    type DynamicType = ();
-    type Scope = <SealedSecret as Resource>::Scope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        SealedSecret::kind(&())
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        SealedSecret::group(&())
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        SealedSecret::version(&())
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        SealedSecret::plural(&())
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
     }
 }
 
