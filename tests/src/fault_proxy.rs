@@ -256,11 +256,11 @@ async fn answer(
     let mut healed = state.healed.subscribe();
     let rule = state.rule.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let Some(fault) = rule.and_then(|rule| rule(request.method(), &path)) else {
-        return Ok(pass_on(request, path, &state, place).await);
+        return Ok(deliver(request, path, state, place).await);
     };
     if fault == Fault::Unanswered {
         // Counted only after the API server has responded.
-        drop(pass_on(request, path, &state, place).await);
+        drop(deliver(request, path, Arc::clone(&state), place).await);
         state.faults.fetch_add(1, Ordering::SeqCst);
         return std::future::pending().await;
     }
@@ -270,7 +270,7 @@ async fn answer(
         Fault::Held => {
             // The sender is gone only if the proxy has ended.
             let _ = healed.changed().await;
-            pass_on(request, path, &state, place).await
+            deliver(request, path, state, place).await
         }
         Fault::Status(code) => json_answer(code, &status(code)),
         Fault::RetryAfter(seconds) => {
@@ -281,6 +281,17 @@ async fn answer(
         Fault::Echo(code) => json_answer(code, &echo(code, request.body())),
         Fault::Expired => json_answer(200, &json!({ "type": "ERROR", "object": status(410) })),
     })
+}
+
+/// Passes a request on, and notes its answer also if the client is gone by then: the API server executes it all the same.
+async fn deliver(
+    request: Request<Bytes>,
+    path: String,
+    state: Arc<State>,
+    place: usize,
+) -> Response<AnyBody> {
+    let passing = tokio::spawn(async move { pass_on(request, path, &state, place).await });
+    passing.await.unwrap_or_else(|_| json_answer(503, &status(503)))
 }
 
 async fn pass_on(

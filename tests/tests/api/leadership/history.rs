@@ -69,22 +69,38 @@ impl Life {
     }
 }
 
-/// The lateness of this machine: an allowance for what a busy one delays.
+/// The times that this machine has lost: an allowance for what a busy one delays.
 #[derive(Default)]
-pub(super) struct Lateness(pub(super) Vec<(Instant, Duration)>);
+pub(super) struct Lateness {
+    lost: Vec<Span>,
+    /// The moment from which the present probe is late.
+    due: Option<Instant>,
+}
 
 impl Lateness {
-    /// The time that was lost between two moments.
+    /// Begins a probe that is late from this moment on.
+    pub(super) fn expect(&mut self, due: Instant) {
+        self.due = Some(due);
+    }
+
+    /// Ends the probe.
+    pub(super) fn arrived(&mut self, now: Instant) {
+        self.lost.extend(self.due.take().filter(|due| *due < now).map(|due| (due, now)));
+    }
+
+    /// The time that was lost between two moments, also by a probe that has not ended yet.
     pub(super) fn between(&self, begin: Instant, end: Instant) -> Duration {
-        self.0.iter().filter(|(at, _)| (begin..=end).contains(at)).map(|(_, late)| *late).sum()
+        let present = self.due.map(|due| (due, end));
+        let lost = self.lost.iter().copied().chain(present);
+        lost.map(|(from, until)| until.min(end).saturating_duration_since(from.max(begin))).sum()
     }
 }
 
-/// The processes of a run, and the moments at which somebody has changed the Lease by hand.
+/// The processes of a run, and the times in which somebody has changed the Lease by hand.
 #[derive(Default)]
 pub(super) struct History {
     pub(super) lives: Vec<Life>,
-    pub(super) edits: Vec<Instant>,
+    pub(super) edits: Vec<Span>,
 }
 
 impl History {
@@ -115,10 +131,10 @@ impl History {
         let mut claims: Vec<_> = self.lives.iter().enumerate().flat_map(of_life).collect();
         claims.sort_unstable();
         let releases = self.lives.iter().flat_map(|life| &life.releases);
-        let freed: Vec<_> = releases.chain(&self.edits).collect();
+        let freed: Vec<_> = releases.map(|at| (*at, *at)).chain(self.edits.iter().copied()).collect();
         for pair in claims.windows(2) {
             let [(former, one), (at, other)] = pair else { continue };
-            let is_freed = freed.iter().any(|moment| (former..=at).contains(moment));
+            let is_freed = freed.iter().any(|(begin, end)| begin <= at && former <= end);
             let age = *at - *former;
             assert!(one == other || is_freed || age >= lease, "the Lease was taken after {age:?}");
         }
@@ -129,7 +145,7 @@ impl History {
     pub(super) fn assert_always_led(&self, bound: Duration, lateness: &Lateness) {
         let mut marks: Vec<_> =
             self.lives.iter().flat_map(|life| life.claims.iter().map(|(_, answered)| *answered)).collect();
-        marks.extend(&self.edits);
+        marks.extend(self.edits.iter().map(|(_, end)| *end));
         marks.sort_unstable();
         let mut longest = Duration::ZERO;
         for (begin, end) in self.lives.iter().flat_map(Life::reaches) {
@@ -159,6 +175,11 @@ mod tests {
         Life { claims: spans(claims), looks: spans(looks), healthy, ..Life::default() }
     }
 
+    /// A change by hand between this second and the next one.
+    fn edit(start: Instant, second: u64) -> Span {
+        (start + Duration::from_secs(second), start + Duration::from_secs(second + 1))
+    }
+
     #[test]
     #[should_panic(expected = "no leader for 18s")]
     fn a_time_without_a_leader_is_noticed() {
@@ -178,7 +199,7 @@ mod tests {
             life(start, &[0, 5, 10, 15, 20, 25], &[], &[]),
             life(start, &[58], &[1, 42], &[(0, 20), (40, 60)]),
         ];
-        History { lives, edits: vec![start + Duration::from_secs(41)] }
+        History { lives, edits: vec![edit(start, 41)] }
             .assert_always_led(LEASE + Duration::from_secs(2), &Lateness::default());
     }
 
@@ -188,6 +209,30 @@ mod tests {
         let start = Instant::now();
         let lives = vec![life(start, &[0, 5], &[], &[]), life(start, &[14], &[], &[])];
         History { lives, edits: Vec::new() }.assert_taken_when_expired(LEASE);
+    }
+
+    #[test]
+    fn a_lease_may_be_taken_at_once_while_it_is_changed_by_hand() {
+        let start = Instant::now();
+        let lives = || vec![life(start, &[0, 5], &[], &[]), life(start, &[8], &[], &[])];
+        for second in [4, 5, 7, 8] {
+            let edits = vec![edit(start, second)];
+            History { lives: lives(), edits }.assert_taken_when_expired(LEASE);
+        }
+    }
+
+    #[test]
+    fn lost_time_counts_where_it_falls_and_while_it_lasts() {
+        let start = Instant::now();
+        let at = |second| start + Duration::from_secs(second);
+        let mut lateness = Lateness::default();
+        for (due, now) in [(2, 5), (8, 7)] {
+            lateness.expect(at(due));
+            lateness.arrived(at(now));
+        }
+        lateness.expect(at(10));
+        let lost = |begin, end| lateness.between(at(begin), at(end)).as_secs();
+        assert_eq!([lost(0, 9), lost(3, 4), lost(4, 9), lost(5, 10), lost(9, 14)], [3, 1, 1, 0, 4]);
     }
 
     #[test]

@@ -111,7 +111,6 @@ impl Case {
     }
 
     async fn befall(&mut self, leader: usize) {
-        let leases = self.replicas.lease();
         let replica = &mut self.replicas.all[leader];
         match self.happening {
             Killed | ClockOff(_) => replica.controller.process().kill(),
@@ -121,16 +120,19 @@ impl Case {
                 replica.proxy.freeze();
             }
             Slowed => replica.proxy.delay(|_| Some(Duration::from_secs(4))),
-            LeaseDeleted => {
-                self.history.edits.push(Instant::now());
-                leases.delete(NAME, &DeleteParams::default()).await.unwrap();
-            }
-            LeaseEdited => {
-                self.history.edits.push(Instant::now());
-                let edit = Patch::Merge(json!({"spec": {"holderIdentity": "somebody"}}));
-                leases.patch(NAME, &PatchParams::default(), &edit).await.unwrap();
-            }
+            LeaseDeleted | LeaseEdited => self.change_lease().await,
         }
+    }
+
+    async fn change_lease(&mut self) {
+        let (leases, begun) = (self.replicas.lease(), Instant::now());
+        if self.happening == LeaseDeleted {
+            leases.delete(NAME, &DeleteParams::default()).await.unwrap();
+        } else {
+            let edit = Patch::Merge(json!({"spec": {"holderIdentity": "somebody"}}));
+            leases.patch(NAME, &PatchParams::default(), &edit).await.unwrap();
+        }
+        self.history.edits.push((begun, Instant::now()));
     }
 
     async fn recover(&mut self, leader: usize, next: usize) {
