@@ -116,7 +116,7 @@ impl Election {
         let leader =
             self.candidate.record().map(|record| record.holder.as_str()).filter(|holder| !holder.is_empty());
         self.leadership.publish(tenure, leader, now);
-        self.log.note(tenure.is_open(now).then_some(tenure), &self.candidate, &self.refusal);
+        self.log.note(tenure, now, &self.candidate, &self.refusal);
     }
 
     async fn send(&mut self, request: &Request) -> Answer {
@@ -238,6 +238,8 @@ enum Role {
     WorksAlone,
     /// With the identity of the leader.
     Follows(String),
+    /// Its term has ended, and no other leader is known.
+    MissedRenewal,
     WaitsForLeader,
 }
 
@@ -247,7 +249,7 @@ impl RoleLog {
         Self { lease, own_identity: settings.identity.clone(), role: None, oddity: None }
     }
 
-    fn note(&mut self, tenure: Option<Tenure>, candidate: &Candidate, refusal: &str) {
+    fn note(&mut self, tenure: Tenure, now: Instant, candidate: &Candidate, refusal: &str) {
         let others = candidate.record().filter(|record| !candidate.is_own(record));
         let oddity = others.and_then(|record| record.describe_oddity(&self.own_identity));
         if let Some(oddity) = oddity.as_ref().filter(|oddity| self.oddity.as_ref() != Some(*oddity)) {
@@ -255,10 +257,11 @@ impl RoleLog {
         }
         self.oddity = oddity;
         let role = match (tenure, others) {
-            (Some(Tenure::WorksAlone), _) => Role::WorksAlone,
-            (Some(_), _) => Role::Leads,
-            (None, Some(record)) if !record.is_released() => Role::Follows(record.holder.clone()),
-            (None, _) => Role::WaitsForLeader,
+            (Tenure::WorksAlone, _) => Role::WorksAlone,
+            (Tenure::LeadsUntil(end), _) if now < end => Role::Leads,
+            (_, Some(record)) if !record.is_released() => Role::Follows(record.holder.clone()),
+            (Tenure::LeadsUntil(_), _) => Role::MissedRenewal,
+            (Tenure::Follows, _) => Role::WaitsForLeader,
         };
         if self.role.as_ref() != Some(&role) {
             self.log(&role, refusal);
@@ -273,6 +276,9 @@ impl RoleLog {
             Role::Follows(leader) => {
                 tracing::info!("this replica follows {leader}, which holds Lease {lease}");
             }
+            Role::MissedRenewal => tracing::warn!(
+                "this replica leads no longer: it could not renew Lease {lease} in time, and writes nothing until it can"
+            ),
             Role::WaitsForLeader => tracing::info!("no replica holds Lease {lease}"),
             Role::WorksAlone => tracing::warn!(
                 "the permission to use Lease {lease} is missing, so this replica works as without --leader-elect, beside all others; it asks again every 30 seconds: {refusal}"
