@@ -112,13 +112,16 @@ async fn becomes_three_replicas(cluster: &Cluster, mut former: ControllerProcess
 }
 
 /// Values that are taken, with the start of the line about them in the notes.
-const NOTED: [(&str, &str); 3] = [
+const NOTED: [(&str, &str); 6] = [
     ("replicaCount=0", "WARNING: replicaCount is 0, so no controller runs"),
     ("replicaCount=2,leaderElection.enabled=false", "WARNING: without leader election"),
     (
         "replicaCount=2,rbac.create=false",
         "NOTE: rbac.create is false, so grant the controller the permissions on Lease",
     ),
+    ("replicaCount=2,args={--key-size=3072}", "WARNING: args replaces the flags of the leader election"),
+    ("replicaCount=2,hostNetwork=true", "WARNING: with ports of the host"),
+    ("leaderElection.leaseDuration=5s", "NOTE: leaderElection.leaseDuration has no effect"),
 ];
 
 /// Asserts that the notes warn of a number of replicas that was hardly meant.
