@@ -43,7 +43,9 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     helm()?;
     lua_health()?;
     if Ground::here() == Ground::Outside {
-        build::api_tests().await?;
+        if arguments.program.is_none() {
+            build::api_tests().await?;
+        }
         return inside::again().await;
     }
     let program = match &arguments.program {
