@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use kube::Client;
 use sealed_secrets_crds::SealingKeyPolicy;
 use sealed_secrets_crds::names::DEFAULT_CONTROLLER_NAME;
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -67,17 +67,18 @@ pub fn run(args: Args) -> Result<(), StartError> {
     if args.version {
         return print_version();
     }
-    // The deepest allowed template needs 1.6 MiB of stack in an unoptimized build.
-    // One thread handles the network; CPU-intensive work runs on blocking threads.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .thread_stack_size(STACK)
-        .build()?;
+    let runtime = runtime()?;
     let outcome = runtime.block_on(serve(args));
     // A key that is being generated is no longer needed, and takes long.
     runtime.shutdown_background();
     outcome
+}
+
+/// Returns a runtime with one thread for the network; CPU-intensive work runs on blocking threads. So a process whose election is
+/// stuck does not respond to the liveness probe either.
+fn runtime() -> std::io::Result<Runtime> {
+    // The deepest allowed template needs 1.6 MiB of stack in an unoptimized build.
+    Builder::new_multi_thread().worker_threads(1).enable_all().thread_stack_size(STACK).build()
 }
 
 fn print_version() -> Result<(), StartError> {
@@ -339,4 +340,46 @@ fn stop_on_signal() -> Result<Stop, StartError> {
         }
     });
     Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use ::http::{Request, Response, StatusCode};
+    use kube::client::Body;
+    use tower::service_fn;
+
+    use super::*;
+
+    /// An election in which every request is refused. With the longest durations a deadline overflows: a panic.
+    fn election(lease_duration: Duration) -> Election {
+        let refusing = service_fn(async |_: Request<Body>| {
+            let mut answer = Response::new(Body::empty());
+            *answer.status_mut() = StatusCode::FORBIDDEN;
+            Ok::<_, std::io::Error>(answer)
+        });
+        let settings = Settings {
+            namespace: "kube-system".to_owned(),
+            name: "sealed-secrets".to_owned(),
+            identity: identity("pod", 1),
+            timing: Timing::new(lease_duration),
+        };
+        Election::new(Client::new(refusing, "default"), settings, Leadership::elected())
+    }
+
+    #[tokio::test]
+    async fn an_election_that_ends_by_itself_ends_the_process_and_one_that_has_resigned_does_not() {
+        let going_on = CancellationToken::new();
+        let ended = elect(Some(election(Duration::MAX)), going_on).await;
+        assert!(matches!(ended, Err(StartError::Stopped("the leader election"))), "{ended:?}");
+        let resigned = CancellationToken::new();
+        resigned.cancel();
+        elect(Some(election(Duration::from_secs(15))), resigned).await.unwrap();
+        elect(None, CancellationToken::new()).await.unwrap();
+    }
+
+    #[test]
+    fn what_is_stuck_in_the_election_keeps_the_liveness_probe_from_being_answered() {
+        let runtime = runtime().unwrap();
+        assert_eq!(runtime.metrics().num_workers(), 1, "all tasks share a thread");
+    }
 }

@@ -10,6 +10,9 @@ use serde_json::json;
 use super::replicas::{LEASE, NAME, Replicas, is_about_lease, metric};
 use crate::support::PATIENCE;
 
+/// Objects that another leader takes over.
+const OBJECTS: i64 = 5;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_is_killed_is_replaced_when_its_lease_has_expired() {
     let mut replicas = Replicas::with_default_lease(2).await;
@@ -23,6 +26,43 @@ async fn a_leader_that_is_killed_is_replaced_when_its_lease_has_expired() {
     replicas.until_converged("after the takeover").await;
     let lease = replicas.lease().get(NAME).await.unwrap().spec.unwrap();
     assert_eq!(lease.lease_transitions, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_takeover_decrypts_nothing_again_and_changes_nothing() {
+    assert_takeover_changes_nothing(Replicas::with_default_lease(2).await, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_the_originals_crd_a_takeover_decrypts_all_again_and_changes_nothing() {
+    assert_takeover_changes_nothing(Replicas::on_the_originals_crd(2).await, OBJECTS).await;
+}
+
+/// Asserts that the next leader decrypts so many objects again.
+async fn assert_takeover_changes_nothing(mut replicas: Replicas, decrypted_again: i64) {
+    let leader = replicas.until_leader().await;
+    for number in 0..OBJECTS {
+        replicas.seal(&format!("db-{number}")).await;
+    }
+    replicas.until_converged("before").await;
+    let before = replicas.until_settled().await;
+    replicas.all[leader].signal("TERM");
+    let next = replicas.until_leader_beside(&[leader]).await;
+    let all_again = async || {
+        let decrypted = metric(&replicas.all[next].controller, "unseal_requests_total ").await;
+        (decrypted == Some(decrypted_again)).then_some(())
+    };
+    until("the next leader has decrypted what it does not know", PATIENCE, all_again).await.unwrap();
+    replicas.seal("later").await;
+    replicas.until_converged("later").await;
+    assert_eq!(
+        metric(&replicas.all[next].controller, "unseal_requests_total ").await,
+        Some(decrypted_again + 1)
+    );
+    let after = replicas.versions().await;
+    for (object, version) in before {
+        assert_eq!(after.get(&object), Some(&version), "{object}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -71,6 +111,7 @@ async fn a_leader_that_is_cut_off_ends_its_term_before_another_begins() {
     let seen = seen.into_inner();
     assert!(seen.iter().all(|leaders| leaders.len() <= 1), "{seen:?}");
     assert!(seen.iter().any(Vec::is_empty), "the old term has ended by itself: {seen:?}");
+    replicas.all[leader].until_logged("this replica leads no longer: it could not renew Lease").await;
     replicas.seal("under-the-new-leader").await;
     replicas.until_converged("cut off").await;
     let served = replicas.all[leader].controller.certificate().await.unwrap();

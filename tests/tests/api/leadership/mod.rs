@@ -110,6 +110,8 @@ async fn no_certificate_fetch_fails_while_replicas_are_replaced_one_by_one() {
         replicas.all[leader].controller.stop().await.unwrap();
         replicas.start_again(leader).await;
     }
+    let lease = replicas.lease().get(replicas::NAME).await.unwrap().spec.unwrap();
+    assert_eq!(lease.lease_transitions, Some(2), "one handover for each replica");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -35,6 +35,18 @@ async fn without_the_right_every_replica_works_as_without_the_flag_until_the_rig
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_right_to_watch_the_lease_a_handover_takes_a_missed_renewal_and_that_is_told_once() {
+    let mut replicas = Replicas::without_right_to_watch(2).await;
+    let leader = replicas.until_leader().await;
+    let next = 1 - leader;
+    let missing = "the permission to watch Lease";
+    replicas.all[next].until_logged(missing).await;
+    replicas.all[leader].signal("TERM");
+    assert_eq!(replicas.until_leader_beside(&[leader]).await, next);
+    assert_eq!(replicas.all[next].controller.log().matches(missing).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_flag_no_lease_is_read_or_written_and_its_other_flags_are_told() {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
@@ -96,6 +108,13 @@ async fn a_second_name_elects_a_second_leader_in_the_same_namespace() {
     let alone = async || other.log().contains("the permission to use Lease").then_some(());
     until("the role permits no other name", PATIENCE, alone).await.unwrap();
     assert!(other.log().contains("/other is missing"), "{}", other.log());
+    let rights = leader_election_manifests_in(replicas.namespace()).unwrap();
+    let rights = json!(rights).to_string().replace("sealed-secrets-leader-election", "other");
+    let rights = rights.replace(&json!([NAME]).to_string(), &json!(["other"]).to_string());
+    replicas.cluster.apply(&serde_json::from_str::<Vec<_>>(&rights).unwrap()).await.unwrap();
+    let leads = async || other.log().contains("/other as ").then_some(());
+    until("it holds its own Lease", PATIENCE, leads).await.unwrap();
+    assert_eq!(replicas.leaders().await, [0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,7 +12,8 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt as _};
 use sealed_secrets_crds::{SealingKey, SealingKeyPolicy};
 use sealed_secrets_tests::{
-    Asked, Cluster, ControllerProcess, Edition, FaultProxy, Installation, leader_election_manifests_in, until,
+    Asked, Cluster, ControllerProcess, Edition, FaultProxy, Installation, Reach,
+    leader_election_manifests_in, until,
 };
 use serde_json::{Value, json};
 
@@ -29,6 +30,8 @@ pub(super) const DEFAULT_LEASE: Duration = Duration::from_secs(15);
 pub(super) const NAME: &str = "sealed-secrets-controller";
 const KEY_LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
 const FLAGS: [&str; 3] = ["--leader-elect", "--key-size=2048", "--rate-limit=1000"];
+/// The original's CRD and roles.
+const ORIGINALS: &str = "tests/tests/data/existing-namespaces";
 const SHORT_LEASE: &str = "--leader-elect-lease-duration=5s";
 
 /// A controller and its proxy.
@@ -71,6 +74,15 @@ impl Replicas {
     /// As [`Self::with_default_lease`], with these further flags.
     pub(super) async fn with(count: usize, flags: Vec<&'static str>) -> Self {
         let (cluster, installation) = install().await;
+        Self::elected(cluster, installation, count, flags).await
+    }
+
+    async fn elected(
+        cluster: Cluster,
+        installation: Installation,
+        count: usize,
+        flags: Vec<&'static str>,
+    ) -> Self {
         let rights = leader_election_manifests_in(installation.namespace()).unwrap();
         cluster.apply(&rights).await.unwrap();
         Self::of(cluster, installation, count, flags).await
@@ -80,6 +92,27 @@ impl Replicas {
     pub(super) async fn without_right(count: usize) -> Self {
         let (cluster, installation) = install().await;
         Self::of(cluster, installation, count, vec![SHORT_LEASE]).await
+    }
+
+    /// As [`Self::with_default_lease`], without the permission to watch the Lease.
+    pub(super) async fn without_right_to_watch(count: usize) -> Self {
+        let (cluster, installation) = install().await;
+        let mut rights = leader_election_manifests_in(installation.namespace()).unwrap();
+        let rules = rights.iter_mut().filter_map(|object| object.get_mut("rules")?.as_array_mut()).flatten();
+        for verbs in rules.filter_map(|rule| rule["verbs"].as_array_mut()) {
+            verbs.retain(|verb| verb != "list" && verb != "watch");
+        }
+        cluster.apply(&rights).await.unwrap();
+        Self::of(cluster, installation, count, Vec::new()).await
+    }
+
+    /// As [`Self::with_default_lease`], on a control plane of its own with the original's CRD, whose status keeps less than ours.
+    pub(super) async fn on_the_originals_crd(count: usize) -> Self {
+        let cluster = Cluster::own().await.unwrap();
+        let namespace = cluster.namespace("sealed").await.unwrap();
+        let reach = Reach::Namespaces { additional: Vec::new() };
+        let installation = cluster.install_on(ORIGINALS, &namespace, reach).await.unwrap();
+        Self::elected(cluster, installation, count, Vec::new()).await
     }
 
     async fn of(
@@ -322,7 +355,8 @@ impl Replicas {
         let sealed = self.sealed_secrets().list(&all).await.unwrap().items.into_iter();
         let sealed = sealed.map(|one| (format!("SealedSecret {}", one.name_any()), one.resource_version()));
         let keys: Api<SealingKey> = Api::namespaced(self.cluster.client(), self.namespace());
-        let keys = keys.list(&all).await.unwrap().items.into_iter();
+        // The original's CRD comes without this kind.
+        let keys = keys.list(&all).await.map(|keys| keys.items).unwrap_or_default().into_iter();
         let keys = keys.map(|one| (format!("SealingKey {}", one.name_any()), one.resource_version()));
         secrets.chain(events).chain(sealed).chain(keys).collect()
     }
