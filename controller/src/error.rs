@@ -1,4 +1,5 @@
-//! Retry policy and failures of SealedSecrets: which failure is retried and when, its messages, and its names elsewhere.
+//! Failures of SealedSecrets: their class for the retry policy, their messages, and their names elsewhere. The decision about a
+//! retry is `sealed_secret::reconcile::retry`; the wait before it is `sealed_secret::queue::retry_backoff`.
 
 use sealed_secrets_core::decryption::DecryptionError;
 use sealed_secrets_core::diagnosis::Diagnosis;

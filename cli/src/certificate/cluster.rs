@@ -1,4 +1,4 @@
-//! The certificate of a cluster: from its `SealingKey`s if the user may read them, else from the controller.
+//! Choice of the certificate of a cluster: from its `SealingKey`s if the user may read them, else from the controller.
 
 use kube::ResourceExt as _;
 use kube::api::ListParams;

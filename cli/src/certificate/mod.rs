@@ -1,4 +1,6 @@
-//! The sealing certificate: from a file, a URL or the controller, and compared with its pin.
+//! Choice of the sealing certificate, and its comparison with the pin. [`load`] reads a file, a URL or the controller.
+//! [`ClusterCertificate`] prefers the `SealingKey`s of a cluster to its controller (`keys`, `cert`).
+//! `workflow::certificates` chooses one for each cluster of a project.
 
 mod cluster;
 mod fetched;

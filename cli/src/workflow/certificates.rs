@@ -1,4 +1,4 @@
-//! Certificates of several clusters, each loaded once.
+//! Choice of the certificate for each cluster of the project, each loaded once; `certificate` loads them.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

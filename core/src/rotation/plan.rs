@@ -1,4 +1,4 @@
-//! Rotation plan: the primary key, and which keys to create, activate, retire and delete. Pure.
+//! Rotation decision, as a plan: the primary key, and which keys to create, activate, retire and delete. Pure.
 
 use std::collections::BTreeSet;
 

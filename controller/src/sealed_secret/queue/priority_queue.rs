@@ -1,5 +1,5 @@
 //! Priority queue for bulk work (initial list, new key ring), and the bursts in which its Secrets are written. Live changes
-//! bypass it, up to a limit for each namespace. Slow work has queues and slots of its own.
+//! (edits) bypass it, up to a limit for each namespace. Slow work has queues and slots of its own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Retry back-off of one object that fails.
+//! Retry back-off of one object that fails: the wait that the retry policy (`reconcile::retry`) applies.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Secrets that are changed or deleted: their SealedSecrets are queued. Metadata only, of which only versions are kept.
+//! Drift detection: a Secret that is changed or deleted queues its SealedSecret, which repairs it. Metadata only, of which only
+//! versions are kept.
 
 use std::collections::HashSet;
 use std::sync::Arc;
