@@ -162,7 +162,7 @@ pub(crate) fn describe(blocked: &Blocked) -> String {
         }
         Blocked::RetiresWhilePrimary(name) => {
             format!(
-                "RetiresWhileLeading: {name} is to be retired but is the primary key; it is retired once another key is primary"
+                "RetiresWhilePrimary: {name} is to be retired but is the primary key; it is retired once another key is primary"
             )
         }
         Blocked::RetiresWhileUsed(name) => {
@@ -171,10 +171,10 @@ pub(crate) fn describe(blocked: &Blocked) -> String {
             )
         }
         Blocked::UsageIncomplete(name) => format!(
-            "ViewNotWhole: {name} is neither retired nor deleted until every item of every SealedSecret of the cluster has been decrypted; this requires all namespaces, no --label-selector, and no item that cannot be decrypted"
+            "UsageIncomplete: {name} is neither retired nor deleted until every item of every SealedSecret of the cluster has been decrypted; this requires all namespaces, no --label-selector, and no item that cannot be decrypted"
         ),
         Blocked::Retention => {
-            "ViewNotWhole: no unused key retires until every item of every SealedSecret of the cluster has been decrypted; this requires all namespaces, no --label-selector, and no item that cannot be decrypted".to_owned()
+            "UsageIncomplete: no unused key retires until every item of every SealedSecret of the cluster has been decrypted; this requires all namespaces, no --label-selector, and no item that cannot be decrypted".to_owned()
         }
     }
 }

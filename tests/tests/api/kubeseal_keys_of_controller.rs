@@ -67,7 +67,7 @@ async fn keys_are_seen_rotated_revoked_and_retired_from_a_laptop() {
 
     run(&scene, &format!("keys retire {first}")).ok().unwrap();
     let told = |status: &SealingKeyPolicyStatus| {
-        status.conditions.iter().any(|one| one.message.contains("ViewNotWhole"))
+        status.conditions.iter().any(|one| one.message.contains("UsageIncomplete"))
     };
     scene.until_policy("it does not retire: other namespaces are not seen", told).await;
     until_listed(&scene, &first, &json!({"phase": "Compromised", "state": "Retired"})).await;

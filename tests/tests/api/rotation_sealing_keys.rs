@@ -279,16 +279,16 @@ async fn the_key_that_seals_does_not_retire_and_that_is_told() {
     scene.say(&first, &json!({"state": "Retired"})).await;
     let waits = |key: &SealingKey| {
         let message = key.status.as_ref().and_then(|status| status.message.clone());
-        message.is_some_and(|message| message.starts_with("RetiresWhileLeading"))
+        message.is_some_and(|message| message.starts_with("RetiresWhilePrimary"))
     };
     let key = scene.until_key(&first, "it says why it stays", waits).await;
     assert_eq!(phase_of(&key), Some(SealingKeyPhase::Primary));
     scene
         .until_policy("told", |status| {
-            status.conditions.iter().any(|one| one.message.contains("RetiresWhileLeading"))
+            status.conditions.iter().any(|one| one.message.contains("RetiresWhilePrimary"))
         })
         .await;
-    scene.until_event("RotationBlocked", "RetiresWhileLeading").await;
+    scene.until_event("RotationBlocked", "RetiresWhilePrimary").await;
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ async fn until_blocked_by_what_is_counted(scene: &KeyScene, objects: u64, undecr
     };
     scene.until_policy("all is counted", counted).await;
     scene.apply_policy(&retention()).await;
-    until_blocked(scene, "ViewNotWhole: due").await;
+    until_blocked(scene, "UsageIncomplete: due").await;
     assert!(scene.names().await.contains(&DUE.to_owned()));
 }
 

@@ -60,7 +60,7 @@ async fn a_key_retires_when_nothing_needs_it_and_every_item_opens() {
     scene.0.create(&broken).await;
     scene.0.until_synced("broken", "False").await;
     scene.say(&first, &json!({"state": "Retired"})).await;
-    until_blocked(&scene, "ViewNotWhole").await;
+    until_blocked(&scene, "UsageIncomplete").await;
     scene.0.sealed_secrets().delete("broken", &DeleteParams::default()).await.unwrap();
     until_blocked(&scene, "RetiresWhileUsed").await;
     let renewed = scene.0.seal(&scene.0.secret("db", "password", CANARY)).await;
@@ -107,8 +107,8 @@ async fn time_in_which_an_item_did_not_open_does_not_count_and_that_is_told_from
     broken["spec"]["encryptedData"]["password"] = json!("AAAA");
     scene.0.create(&broken).await;
     scene.0.until_secret(&first, "nobody knows", |key| !is_noted(key)).await;
-    until_blocked(&scene, "ViewNotWhole: no unused key retires").await;
-    scene.until_event("RotationBlocked", "ViewNotWhole: no unused key retires").await;
+    until_blocked(&scene, "UsageIncomplete: no unused key retires").await;
+    scene.until_event("RotationBlocked", "UsageIncomplete: no unused key retires").await;
     scene.0.sealed_secrets().delete("broken", &DeleteParams::default()).await.unwrap();
     scene.0.until_secret(&first, "noted anew", is_noted).await;
     assert_eq!(scene.secrets().get(&first).await.unwrap().labels()[LABEL], "active");
@@ -121,7 +121,7 @@ async fn a_controller_of_one_namespace_says_that_it_cannot_retire_what_is_unused
     let hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
     scene.create_secret(&key_secret("unused", "active", hour_ago)).await;
     scene.apply_policy(&json!({"retention": {"keepAtLeast": 1, "retireWhenUnusedFor": "26w"}})).await;
-    until_blocked(&scene, "ViewNotWhole: no unused key retires").await;
+    until_blocked(&scene, "UsageIncomplete: no unused key retires").await;
     let unused = scene.secrets().get("unused").await.unwrap();
     assert!(!unused.annotations().contains_key(UNUSED_SINCE_ANNOTATION), "{:?}", unused.annotations());
 }
@@ -136,7 +136,7 @@ async fn after_a_restart_every_item_is_opened_before_a_key_retires_and_nothing_i
     restart(&mut scene).await;
     scene.say(&first, &json!({"state": "Retired"})).await;
     scene.until_labelled(&first, "retired").await;
-    assert_eq!(metric(&scene, "unseal_requests_total").await, "0", "to look is no attempt");
+    assert_eq!(metric(&scene, "unseal_requests_total").await, "0", "to look is not an attempt");
     let after =
         (scene.0.sealed_secrets().get("later").await.unwrap(), scene.secrets().get("later").await.unwrap());
     assert_eq!(after.0.resource_version(), before.0.resource_version());
