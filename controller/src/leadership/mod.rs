@@ -1,7 +1,7 @@
 //! Leader election: of several replicas one writes, and the others serve.
 //!
 //! The Lease saves work and never grants safety: two replicas may believe that they lead, and every write is safe
-//! beside another writer's (`sealed_secret/secret/apply`, `keystore`).
+//! with concurrent writers (`sealed_secret/secret/apply`, `keystore`).
 
 pub(crate) mod candidate;
 pub(crate) mod election;

@@ -38,8 +38,8 @@ impl Timing {
         self.lease_duration / 15
     }
 
-    /// Time after the last renewal at which the term ends. The clock of another replica may run half as fast again
-    /// before it takes the Lease too early.
+    /// Time after the last renewal at which the term ends. The clock of another replica may run up to 1.5 times as
+    /// fast before it takes the Lease too early.
     pub(crate) fn renew_deadline(self) -> Duration {
         self.lease_duration * 2 / 3
     }

@@ -22,7 +22,7 @@ const NAMESPACE: &str = "shop";
 const FIRST: &str = "correct-horse-battery-staple";
 const SECOND: &str = "Tr0ub4dor-and-3";
 
-/// Seal a Secret, commit it to Git, let the controller open it
+/// Seal a Secret, commit it to Git, let the controller decrypt it
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Leave everything running until ctrl-C
@@ -66,7 +66,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
 fn run_chapters(story: &mut Story, laptop: &Laptop) -> Result<()> {
     let account = "system:serviceaccount:kube-system:sealed-secrets-controller";
     let answer = laptop.refuses(&format!("kubectl auth can-i delete namespaces --as {account}"));
-    story.step("its account is no administrator: it may not delete namespaces", answer)?;
+    story.step("its account is not an administrator: it may not delete namespaces", answer)?;
 
     story.chapter("The laptop seals");
     laptop.shell("git init --quiet git && cd git && git config user.name demo && git config user.email demo@example.com")?;
@@ -74,7 +74,7 @@ fn run_chapters(story: &mut Story, laptop: &Laptop) -> Result<()> {
     story.command(laptop, "kubeseal --fetch-cert > cert.pem")?;
     story.command(laptop, &sealing(FIRST))?;
     let sealed = laptop.shell("grep --only-matching 'password: Ag.\\{60\\}' git/database.yaml");
-    quote(&story.step("the file for Git holds the sealed form", sealed)?);
+    quote(&story.step("the file for Git contains only ciphertext", sealed)?);
 
     story.chapter("Git carries");
     story.command(laptop, "cd git && git add . && git commit --quiet --message 'database password'")?;

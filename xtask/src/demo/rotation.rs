@@ -6,7 +6,7 @@ use super::story::{Story, quote};
 
 /// Runs this part after a Secret was sealed with the first key, in `git/database.yaml`.
 pub(crate) fn rotate(story: &mut Story, laptop: &Laptop) -> Result<()> {
-    story.chapter("A new key, asked for in Git");
+    story.chapter("A new key, requested through Git");
     let first = laptop.shell(&format!("{KEYS} -o jsonpath='{{.items[0].metadata.name}}'"))?;
     story.command(laptop, POLICY)?;
     story.command(laptop, "kubectl apply -f git/policy.yaml")?;
