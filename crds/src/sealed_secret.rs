@@ -82,7 +82,7 @@ pub struct SealedSecretStatus {
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<SealedSecretCondition>,
     /// Inputs and results of the last successful decryption.
-    /// A restarted controller skips objects for which all of them are unchanged. Only used to save work: no write depends on it.
+    /// A restarted controller skips objects for which all of them are unchanged. It only saves work: no write depends on it.
     // A value of another shape counts as absent.
     #[serde(default, deserialize_with = "none_if_unreadable", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "last_success_schema")]

@@ -35,7 +35,7 @@ pub struct SealingKeySpec {
     #[serde(default)]
     #[schemars(schema_with = "schema::of::<SealingKeyState>")]
     pub state: SealingKeyState,
-    /// Time until which a compromised key still decrypts. Absent or null means without end.
+    /// Time until which a compromised key still decrypts. If unset, it decrypts indefinitely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "nullable_moment")]
     pub decrypt_until: Option<Time>,

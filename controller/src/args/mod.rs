@@ -26,7 +26,7 @@ use value::{
 
 const LEASE_DURATION: Duration = Duration::from_secs(15);
 
-/// Opens SealedSecrets inside a Kubernetes cluster.
+/// Decrypts SealedSecrets into Secrets inside a Kubernetes cluster.
 ///
 /// Every flag can also be set by an environment variable: `SEALED_SECRETS_` and its name in capitals with `_` for `-`.
 /// A flag takes precedence over its variable. An empty variable counts as not set.
@@ -153,8 +153,7 @@ pub struct Args {
     #[arg(long, env = "SEALED_SECRETS_SKIP_RECREATE", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = GoBool, action = ArgAction::Set)]
     pub skip_recreate: bool,
 
-    /// Delete the Secret of a deleted SealedSecret in the controller; has no effect: the cluster's garbage collector
-    /// does it
+    /// No effect; accepted for compatibility (the garbage collector deletes the Secrets of deleted SealedSecrets)
     #[arg(long, env = "SEALED_SECRETS_OLD_GC_BEHAVIOR", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = GoBool, action = ArgAction::Set)]
     pub old_gc_behavior: bool,
 

@@ -96,7 +96,7 @@ fn settings() -> Value {
         "WorkingDir": "/",
         "Labels": {
             "org.opencontainers.image.title": "sealed-secrets-rs controller",
-            "org.opencontainers.image.description": "Opens SealedSecrets inside the cluster",
+            "org.opencontainers.image.description": "Decrypts SealedSecrets into Secrets inside the cluster",
             "org.opencontainers.image.source": env!("CARGO_PKG_REPOSITORY"),
             "org.opencontainers.image.licenses": env!("CARGO_PKG_LICENSE"),
             "org.opencontainers.image.version": VERSION,
