@@ -161,7 +161,7 @@ mod unix {
             locked(&TERMINAL).clone_from(&before);
             if let Some(mut hidden) = before {
                 hidden.local_modes -= LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON;
-                // If stdin is no terminal, the prompt says so.
+                // If stdin is not a terminal, the prompt says so.
                 let _ = tcsetattr(io::stdin(), OptionalActions::Now, &hidden);
             }
             Self(())

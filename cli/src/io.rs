@@ -126,7 +126,7 @@ pub(crate) fn warn(text: &str) {
     log(&format!("warning: {text}"));
 }
 
-/// Writes one line to stderr, escaped. A closed stderr is no failure.
+/// Writes one line to stderr, escaped. A closed stderr is not a failure.
 pub(crate) fn log(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", escape::line(line));
 }
@@ -236,7 +236,7 @@ pub(crate) fn replace_public(path: &str, bytes: &[u8]) -> Result<(), Error> {
 /// Reads a file in order to edit it in place.
 ///
 /// # Errors
-/// When it cannot be read, is no regular file, may not be written, or is not UTF-8.
+/// When it cannot be read, is not a regular file, may not be written, or is not UTF-8.
 pub(crate) fn read_editable(path: &str) -> Result<Zeroizing<String>, Error> {
     let failed = |cause| Error::File { operation: "open", path: path.to_owned(), cause };
     let metadata = fs::metadata(path).map_err(failed)?;

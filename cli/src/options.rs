@@ -251,7 +251,7 @@ impl CertificateOptions {
 /// Parses `--cert-fingerprint`; an empty text is `None`.
 ///
 /// # Errors
-/// When it is no fingerprint.
+/// When it is not a fingerprint.
 pub(crate) fn pin(text: Option<&str>) -> Result<Option<Fingerprint>, Error> {
     let parse = |text: &str| text.trim().parse().map_err(|cause| Error::Pin(text.to_owned(), cause));
     text.filter(|text| !text.is_empty()).map(parse).transpose()

@@ -105,7 +105,7 @@ impl<'s> ServiceProxy<'s> {
     /// Posts one SealedSecret, or a List of them.
     ///
     /// # Errors
-    /// When the controller cannot be reached. A response of any status is no error.
+    /// When the controller cannot be reached. A response of any status is not an error.
     pub(crate) fn post(&self, path: &str, body: Vec<u8>) -> Result<Answer, String> {
         self.request(Method::POST, path, body)
     }

@@ -1,6 +1,6 @@
 //! Finds out why items decrypt with no key: sealed in another scope, or for none of the keys here.
 //!
-//! This is no oracle: any user who may create a SealedSecret of that name and namespace can select each scope by an annotation.
+//! This is not an oracle: any user who may create a SealedSecret of that name and namespace can select each scope by an annotation.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;

@@ -37,7 +37,7 @@ impl ReEncrypted {
         self.encrypted_data.len() + usize::from(self.data.is_some())
     }
 
-    /// Returns true if there is no ciphertext.
+    /// Returns true if there is not ciphertext.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -145,7 +145,7 @@ fn applied(text: &str, step: &Step, items: &mut BTreeMap<String, String>) -> Str
     }
 }
 
-/// The lines of the text that are no items of `spec.encryptedData`.
+/// The lines of the text that are not items of `spec.encryptedData`.
 fn others(text: &str) -> Vec<String> {
     let is_item = |line: &&str| {
         let line = line.trim_start();

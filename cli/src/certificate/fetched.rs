@@ -20,7 +20,7 @@ pub(crate) struct Fetched {
 /// Parses a certificate; `name` is its origin, for messages.
 ///
 /// # Errors
-/// When the bytes are no certificate of an RSA key.
+/// When the bytes are not a certificate of an RSA key.
 pub(crate) fn parse(bytes: &[u8], name: &str) -> Result<SealingCertificate, Error> {
     SealingCertificate::from_file(bytes).map_err(|cause| match cause {
         CertificateError::Content(content) => Error::NoCertificate(name.to_owned(), content),

@@ -17,7 +17,7 @@ pub(crate) struct PinFlag {
 
 impl PinFlag {
     /// # Errors
-    /// When it is no fingerprint.
+    /// When it is not a fingerprint.
     pub(crate) fn parse(&self) -> Result<Option<Fingerprint>, Error> {
         options::pin(self.cert_fingerprint.as_deref())
     }

@@ -128,7 +128,7 @@ fn value_of(file: &SealedFile, object: &SealedObject<'_>) -> Value {
     })
 }
 
-/// An item for programs. A text that is no ciphertext has no digest: it may be a value, and the hash of a value tells it.
+/// An item for programs. A text that is not ciphertext has no digest: it may be a value, and the hash of a value tells it.
 fn item_value(item: &Item) -> Value {
     let ciphertext = item.ciphertext.as_deref().filter(|_| !item.is_templated);
     let form = ciphertext.and_then(item_form);

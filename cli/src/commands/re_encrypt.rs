@@ -60,7 +60,7 @@ fn re_encrypt(proxy: &ServiceProxy, object: usize, sealed: &SealedSecret) -> Res
         let value = renewed.spec.data.as_ref().map(|data| STANDARD.encode(&data.0));
         let path = vec!["spec".to_owned(), "data".to_owned()];
         let value =
-            value.ok_or_else(|| missing("spec.data; seal the Secret anew, into encryptedData".to_owned()))?;
+            value.ok_or_else(|| missing("spec.data; seal the Secret again, using encryptedData".to_owned()))?;
         Ok(Change { object, path, value })
     });
     items.chain(v1).collect()

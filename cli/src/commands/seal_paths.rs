@@ -188,7 +188,7 @@ struct Run<'s> {
 }
 
 impl Run<'_> {
-    /// The error of the run. A mistake in one of several files is no wrong command line.
+    /// The error of the run. A mistake in one of several files is not a wrong command line.
     fn failure(&self, mut problems: Vec<Error>) -> Option<Error> {
         if let Some(at) = problems.iter().position(is_of_run) {
             return Some(problems.swap_remove(at));
@@ -366,7 +366,7 @@ impl Run<'_> {
                 first.borrow_mut().take().map_or_else(|| run.borrow_mut().edited(path), Ok)
             })?;
             if is_tracked(&path) {
-                io::warn(&format!("{path} is in Git's history in the clear: change the values"));
+                io::warn(&format!("{path} is tracked: its plaintext remains in Git's history; rotate the values"));
             }
         }
         Ok(())

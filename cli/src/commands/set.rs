@@ -18,11 +18,11 @@ use crate::workflow::{
 };
 use crate::{interrupt, io, prompt};
 
-/// Add an item to a SealedSecret file, or replace it; every other byte stays
+/// Add an item to a SealedSecret file, or replace it; the rest of the file is unchanged
 #[derive(Debug, Args)]
 #[command(
     override_usage = "kubeseal set [OPTIONS] <FILE>... <KEY>",
-    long_about = "Add an item to a SealedSecret file, or replace it; every other byte of the file stays.\n\
+    long_about = "Add an item to a SealedSecret file, or replace it; the rest of the file is unchanged.\n\
                   The value comes from a hidden prompt if stdin is a terminal, else from stdin, byte for byte.\n\
                   It is sealed with the certificate of --cert, of .kubeseal.yaml or of the cluster; several files get the same value.",
     after_help = "Examples:\n  \

@@ -9,11 +9,11 @@ use crate::io::Input;
 use crate::workflow::{Edited, STDIN, given, parse, select, shown_object, write_edited};
 use crate::{interrupt, io};
 
-/// Remove an item from a SealedSecret file; every other byte stays
+/// Remove an item from a SealedSecret file; the rest of the file is unchanged
 #[derive(Debug, Args)]
 #[command(
     override_usage = "kubeseal unset [OPTIONS] <FILE>... <KEY>",
-    long_about = "Remove an item from a SealedSecret file; every other byte of the file stays, also comments above the item.\n\
+    long_about = "Remove an item from a SealedSecret file; the rest of the file is unchanged, also comments above the item.\n\
                   Needs neither certificate nor cluster. If one of several files lacks the item, none is changed.",
     after_help = "Example:\n  kubeseal unset deploy/*/db.yaml password"
 )]

@@ -50,7 +50,7 @@ pub(crate) enum FileProblem {
     EmptyFolder(&'static str),
     #[error("{0}")]
     Skipped(&'static str),
-    #[error("a Secret in a template of Helm; render it first, or create a SealedSecret with kubeseal create")]
+    #[error("a Secret in a Helm template; render it first, or create a SealedSecret with kubeseal create")]
     SecretInTemplate,
     #[error("another object in a List with Secrets; put it into a document of its own")]
     MixedList,
@@ -64,13 +64,13 @@ pub(crate) enum FileProblem {
     V1Data,
     #[error("several SealedSecrets in this file: {}; choose one with --name [NAMESPACE/]NAME", .0.join(", "))]
     Several(Vec<String>),
-    #[error("no SealedSecret {wanted:?} in this file; there are: {}", .found.join(", "))]
+    #[error("no SealedSecret {wanted:?} in this file; available: {}", .found.join(", "))]
     NoSuchObject { wanted: String, found: Vec<String> },
     #[error("metadata.name is missing, and a strict SealedSecret decrypts only under its name")]
     NoName,
     #[error("no namespace; the scope {0} needs the one that the file is applied to: add -n NAMESPACE")]
     NoNamespace(Scope),
-    #[error("a template fills in the {field}; say what it will be with {flag}")]
+    #[error("a template fills in the {field}; set it with {flag}")]
     Templated { field: &'static str, flag: &'static str },
     #[error("the {field} is {found}, but {flag} says {given}; leave the flag out")]
     Contradiction { field: &'static str, flag: &'static str, found: String, given: String },

@@ -253,7 +253,7 @@ pub(crate) enum Error {
     Keys(#[from] KeysError),
     /// A manual page that does not exist.
     #[error(
-        "no manual page for {0:?}; there are: man, man keys, man keys list and so on, man cert, man cert fetch, man cert show"
+        "no manual page for {0:?}; available: man, man keys, man keys list and so on, man cert, man cert fetch, man cert show"
     )]
     NoManualPage(String),
 }

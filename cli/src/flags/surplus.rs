@@ -48,10 +48,10 @@ fn meant(line: &CommandLine, surplus: &Surplus, command: fn() -> Command) -> Str
         );
     }
     if let Some((_, verb)) = SYNONYMS.iter().find(|(words, _)| words.contains(&word.as_str())) {
-        return format!("{word:?} is no subcommand; did you mean \"kubeseal {verb}\"?");
+        return format!("{word:?} is not a subcommand; did you mean \"kubeseal {verb}\"?");
     }
     if let Some(similar) = similar_subcommand(word, command) {
-        return format!("{word:?} is no subcommand; did you mean \"kubeseal {similar}\"?");
+        return format!("{word:?} is not a subcommand; did you mean \"kubeseal {similar}\"?");
     }
     format!(
         "unexpected argument {word:?}: kubeseal reads standard input, or the file of -f; --help shows all flags and subcommands"
@@ -104,10 +104,10 @@ mod tests {
             ("-f one.yaml -w x two.yaml", "-f takes one file, and \"two.yaml\" is one more"),
             ("--cert c one.yaml", "did you mean -f one.yaml, or < one.yaml?"),
             ("--recovery-private-key a.key b.key", "put commas between several files"),
-            ("kyes list", "\"kyes\" is no subcommand; did you mean \"kubeseal keys\"?"),
+            ("kyes list", "\"kyes\" is not a subcommand; did you mean \"kubeseal keys\"?"),
             ("crt", "did you mean \"kubeseal cert\"?"),
             ("craete generic db", "did you mean \"kubeseal create\"?"),
-            ("delete db.yaml key", "\"delete\" is no subcommand; did you mean \"kubeseal unset\"?"),
+            ("delete db.yaml key", "\"delete\" is not a subcommand; did you mean \"kubeseal unset\"?"),
             ("decrypt db.yaml", "did you mean \"kubeseal unseal\"?"),
             ("install", "did you mean \"kubeseal git install\"?"),
             ("fetch-cert", "did you mean --fetch-cert?"),

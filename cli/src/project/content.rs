@@ -207,7 +207,7 @@ fn ignore(field: Field<'_>) -> Result<Ignore, Mistake> {
 fn rule_id(text: &str) -> Result<String, String> {
     let digits = text.strip_prefix("KS").filter(|digits| digits.len() == 3);
     let is_id = digits.is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
-    if is_id { Ok(text.to_owned()) } else { Err(format!("{text:?} is no rule such as KS030")) }
+    if is_id { Ok(text.to_owned()) } else { Err(format!("{text:?} is not a rule such as KS030")) }
 }
 
 #[cfg(test)]
@@ -290,12 +290,12 @@ mod tests {
             ("clusters:\n  a: {maxAge: 40 days}\n", 2, "such as 30d"),
             ("clusters:\n  a: {certificate: 'HTTP://a/b'}\n", 2, "needs its fingerprint"),
             ("receipts: perhaps\n", 1, "must be true or false"),
-            ("lint: {ignore: [{path: a, rules: [KS1]}]}\n", 1, "is no rule such as KS030"),
+            ("lint: {ignore: [{path: a, rules: [KS1]}]}\n", 1, "is not a rule such as KS030"),
             ("lint: {ignore: [{path: '{a'}]}\n", 1, "error parsing glob"),
             ("rules: {}\n", 1, "must be a list"),
             ("clusters: []\n", 1, "must be a mapping"),
             ("a: b: c\n", 1, "not valid YAML"),
-            ("receipts: true\nreceipts: true\n", 2, "is there twice"),
+            ("receipts: true\nreceipts: true\n", 2, "duplicate key"),
             ("{}\n---\nrules: []\n", 3, "must be one document"),
         ];
         for (text, line, cause) in cases {

@@ -50,7 +50,7 @@ impl Destinations {
         if let Some(name) = given.filter(|name| project.cluster(name).is_none()) {
             let known: Vec<&str> = project.cluster_names().collect();
             return Err(Error::Argument(format!(
-                "--for {name:?}: {} has no such cluster; there are: {}",
+                "--for {name:?}: {} has no such cluster; available: {}",
                 project.name,
                 known.join(", ")
             )));

@@ -22,7 +22,7 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Manifest, Error> {
 /// The SealedSecret that is meant: the only one of the file, or that of `--name [NAMESPACE/]NAME`.
 ///
 /// # Errors
-/// When there is none or more than one, or the object has items that are no strings, or the deprecated `spec.data`.
+/// When there is none or more than one, or the object has items that are not strings, or the deprecated `spec.data`.
 pub(crate) fn select<'m>(
     file: &str,
     manifest: &'m Manifest,

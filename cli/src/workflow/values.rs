@@ -27,7 +27,7 @@ pub(crate) fn is_stdin(file: &str) -> bool {
 /// Parses the length of a generated value; without one it is 32.
 ///
 /// # Errors
-/// When it is no number from 16 to 1024.
+/// When it is not a number from 16 to 1024.
 pub(crate) fn length_of_generated(text: Option<&str>) -> Result<usize, Error> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(DEFAULT_LENGTH) };
     let length = text.parse().ok().filter(|length| LENGTHS.contains(length));

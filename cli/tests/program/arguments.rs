@@ -16,7 +16,7 @@ fn arguments_that_nothing_understands_end_with_2_and_say_what_was_meant() {
             "-f takes one file, and \"two.yaml\" is one more",
         ),
         (&["one.yaml"], "did you mean -f one.yaml, or < one.yaml?"),
-        (&["kyes", "list", "-o", "yaml"], "\"kyes\" is no subcommand; did you mean \"kubeseal keys\"?"),
+        (&["kyes", "list", "-o", "yaml"], "\"kyes\" is not a subcommand; did you mean \"kubeseal keys\"?"),
         (&["crt"], "did you mean \"kubeseal cert\"?"),
         (&["validate"], "did you mean --validate?"),
         (&["words"], "unexpected argument \"words\""),

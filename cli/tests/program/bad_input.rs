@@ -242,7 +242,7 @@ fn hostile_input_is_refused_with_document_line_and_field() {
     let laughs = ["a0: &a0 [x]\n".to_owned()].into_iter().chain((1..12).map(level)).collect::<String>();
     let cases = [
         (laughs.as_str(), "too large or too deeply nested"),
-        ("kind: Secret\ndata: {a: YQ==, a: Yg==}\n", "document 1, line 2: the key \"a\" is there twice"),
+        ("kind: Secret\ndata: {a: YQ==, a: Yg==}\n", "document 1, line 2: duplicate key \"a\""),
         ("kind: Secret\ndata:\n\ta: YQ==\n", "document 1, line 3: not valid YAML or JSON"),
         ("kind: List\nitems:\n- kind: Secret\n- kind: Pod\n", "document 1, line 4: expected a Secret"),
         ("kind: Secret\nstringData: {a: [b]}\n", "stringData[\"a\"]: must be text"),
@@ -296,8 +296,8 @@ fn an_input_error_names_file_document_line_and_a_whole_reason() {
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{text}");
         ran.stderr
     };
-    let helm = "{{ … }} is a template of Helm or Go, not yet a manifest; render it first, for example with helm template\n";
-    let no_kind = "this object has no kind; say kind: Secret, or take it out of the input\n";
+    let helm = "{{ … }} is a Helm or Go template, not yet a manifest; render it first, for example with helm template\n";
+    let no_kind = "this object has no kind; set kind: Secret, or take it out of the input\n";
     let nothing = "secret.data is empty in input Secret, assuming this is an error and aborting. To work with empty data, --allow-empty-data can be used\n";
     let errors = [
         (format!("{{{{- if .Values.enabled }}}}\n{SECRET}{{{{- end }}}}\n"), 1, 1, helm),
@@ -308,7 +308,7 @@ fn an_input_error_names_file_document_line_and_a_whole_reason() {
             format!("{SECRET}---\n- a\n"),
             2,
             6,
-            "expected a Secret (apiVersion v1) but found something that is no object; take it out of the input\n",
+            "expected a Secret (apiVersion v1) but found something that is not an object; take it out of the input\n",
         ),
         (
             "- a\nb: c\n".to_owned(),

@@ -166,8 +166,8 @@ fn a_tls_secret_needs_a_key_that_belongs_to_its_certificate() {
         1,
         "the private key does not belong to the certificate",
     );
-    refused(tls(&crt, &crt, OTHER_CERTIFICATE), 1, "the private key is no unencrypted PEM block");
-    refused(tls(&key, &key, "cert.pem"), 1, "the certificate is no PEM block");
+    refused(tls(&crt, &crt, OTHER_CERTIFICATE), 1, "the private key is not an unencrypted PEM block");
+    refused(tls(&key, &key, "cert.pem"), 1, "the certificate is not a PEM block");
     refused(tls(&crt, &key, "cert.pem"), 2, "--cert is the certificate of the server in --tls-cert");
     refused(tls("none.crt", &key, "cert.pem"), 1, "open none.crt: no such file");
 }
@@ -246,7 +246,7 @@ fn every_mistake_in_the_sources_of_values_ends_with_2_and_quotes_none() {
     for (line, message) in [
         (
             "create generic db --generate a hunter2",
-            "there is an argument after NAME; values are no arguments",
+            "there is an argument after NAME; values cannot be passed as arguments",
         ),
         ("create generic db", "there are no values: add --prompt KEY"),
         ("create generic db --generate a --from-file a=none", "the key a is given twice"),

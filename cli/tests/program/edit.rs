@@ -159,7 +159,7 @@ fn a_text_that_is_saved_as_it_was_is_not_written() {
     let fixture = Fixture::new();
     let file = fixture.workspace.file("db.yaml");
     let inode = fs::metadata(&file).unwrap().ino();
-    let hint = "an editor with a window needs its flag to wait, for example KUBE_EDITOR='code --wait'\n";
+    let hint = "a graphical editor must be started with its wait flag, e.g. KUBE_EDITOR='code --wait'\n";
     for script in ["true", "touch \"$1\"", "sed -i '/^#~/d' \"$1\""] {
         assert_eq!(fixture.edit(script), format!("db.yaml: no changes\n{hint}"), "{script}");
     }
@@ -202,13 +202,13 @@ fn a_text_that_cannot_be_saved_is_refused_by_line_and_the_file_stays() {
     for (with, reason) in [
         ("user: [a", "not valid YAML or JSON"),
         ("user: a: b", "not valid YAML or JSON"),
-        ("password: a", "the key \"password\" is there twice"),
+        ("password: a", "duplicate key \"password\""),
         ("hunter 2: a", "an invalid KEY: "),
         (
             "user: yes",
-            "user: kubectl and other YAML 1.1 readers see something else in this unquoted word; put it in quotes",
+            "user: this unquoted value is not a string in YAML 1.1 (kubectl); quote it",
         ),
-        ("user: 012", "put it in quotes"),
+        ("user: 012", "quote it"),
         ("user:", "user: there is no value; write '' for an empty one"),
         ("user: [a, b]", "user: a value is a text, not a mapping or list"),
         ("user: <sealed 3>", "user: there was no <sealed 3>"),
@@ -276,7 +276,7 @@ fn a_template_keeps_its_expressions_and_none_is_sealed() {
     fixture.refused(
         "sed -i 's/<sealed 1>/hunter2/' \"$1\"",
         2,
-        "a template fills in the name; say what it will be with --name",
+        "a template fills in the name; set it with --name",
     );
     let ran = fixture.edit_with("sed -i 's/<sealed 1>/new/' \"$1\"", &["db.yaml", "--name", "db"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
@@ -284,7 +284,7 @@ fn a_template_keeps_its_expressions_and_none_is_sealed() {
     fixture.refused(
         "sed -i 's/<sealed 1>/{{ hunter2 }}/' \"$1\"",
         1,
-        "cannot be sealed; use `kubeseal set` for such a value",
+        "cannot be sealed: the rendered value is unknown; use `kubeseal set` for such a value",
     );
 }
 
@@ -331,7 +331,7 @@ fn a_file_that_cannot_be_edited_is_refused_before_the_editor_starts() {
             "twice.yaml",
             "kind: SealedSecret\nkind: SealedSecret\n",
             1,
-            "twice.yaml:2: the key \"kind\" is there twice",
+            "twice.yaml:2: duplicate key \"kind\"",
         ),
         ("old.yaml", "kind: SealedSecret\nspec: {data: AgX}\n", 1, "old.yaml:2: spec.data is the old form"),
         ("number.yaml", "kind: SealedSecret\nspec: {encryptedData: {a: 5}}\n", 1, "number.yaml:2: "),
@@ -436,7 +436,7 @@ const MENDED: &str = "grep 'user: yes' \"$1\" && sed -i \"s/user: yes/user: 'yes
 fn on_a_terminal_a_bad_text_is_opened_again_after_enter() {
     let fixture = Fixture::new();
     let mut terminal = terminal(&fixture, MENDED);
-    terminal.wait_for("put it in quotes");
+    terminal.wait_for("quote it");
     terminal.wait_for("press Enter to edit this text again, or Ctrl-C to give up");
     terminal.enter(b"\r");
     assert!(terminal.end(0).contains(": user replaced in shop/db (strict), key "));

@@ -54,7 +54,7 @@ fn the_hook_keeps_plaintext_out_of_a_commit_until_it_is_removed() {
         ".git/config: diff.kubeseal.textconv removed\n.git/config: merge.kubeseal.driver removed\n\
          .git/info/attributes: diff=kubeseal merge=kubeseal removed\n.git/hooks/pre-commit: removed\n"
     );
-    assert_eq!(workspace.done("git uninstall", ""), "there is nothing of kubeseal in this clone\n");
+    assert_eq!(workspace.done("git uninstall", ""), "kubeseal is not installed in this clone\n");
     assert_eq!(commit(&workspace).0, Some(0));
 }
 
@@ -85,7 +85,7 @@ fn a_hook_of_somebody_else_stays_and_the_missing_line_is_told() {
     let ran = workspace.run("git install");
     assert_eq!(ran.code, Some(1));
     let missing = format!(
-        "error: .git/hooks/pre-commit: this hook is not of kubeseal, and stays; add this line to it: '{PROGRAM}' lint --staged || exit 1\n"
+        "error: .git/hooks/pre-commit: another hook is already installed and was not changed; add this line to it: '{PROGRAM}' lint --staged || exit 1\n"
     );
     assert!(ran.stderr.ends_with(&missing), "{}", ran.stderr);
     assert_eq!(workspace.git(&["check-attr", "merge", "a.yaml"]), "a.yaml: merge: kubeseal\n");
@@ -115,7 +115,7 @@ fn the_hook_can_be_left_out_and_uninstall_reverts_exactly_what_was_installed() {
         assert_eq!(fs::read_to_string(&attributes).ok(), after);
     }
     workspace.git(&["config", "diff.kubeseal.textconv", "mine"]);
-    assert_eq!(workspace.done("git uninstall", ""), "there is nothing of kubeseal in this clone\n");
+    assert_eq!(workspace.done("git uninstall", ""), "kubeseal is not installed in this clone\n");
     assert_eq!(workspace.git(&["config", "diff.kubeseal.textconv"]), "mine\n");
 }
 

@@ -319,7 +319,7 @@ fn people_get_lines_with_help_and_totals() {
     );
     workspace.git(&["init", "--quiet"]);
     let ran = workspace.run("lint");
-    let expected = "db.yaml:10: error[KS010]: token: the item is not ciphertext: it is no base64, at byte 7\n  \
+    let expected = "db.yaml:10: error[KS010]: token: the item is not ciphertext: it is not base64, at byte 7\n  \
                     help: seal the value: kubeseal set FILE KEY. If it was plaintext and ever pushed, change it\n\
                     tmp/secret.yaml:1: error[KS001]: a Secret that is not sealed\n  \
                     help: seal it (kubeseal seal -i FILE), delete the file, and change the values if it was ever pushed\n";
@@ -339,7 +339,7 @@ fn programs_get_every_field() {
         "files": 1, "errors": 1, "warnings": 0, "notes": 0,
         "findings": [{
             "rule": "KS010", "severity": "error", "file": "db.yaml", "line": 10, "object": "shop/db", "item": "token",
-            "message": "the item is not ciphertext: it is no base64, at byte 7",
+            "message": "the item is not ciphertext: it is not base64, at byte 7",
             "help": "seal the value: kubeseal set FILE KEY. If it was plaintext and ever pushed, change it",
         }],
     });

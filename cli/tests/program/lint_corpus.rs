@@ -37,7 +37,7 @@ fn expected() -> Vec<Expected> {
         .collect()
 }
 
-/// The corpus as a repository of Git.
+/// The corpus as a Git repository.
 fn repository() -> Workspace {
     let workspace = Workspace::new();
     copy(Path::new(&format!("{DATA}/lint/repository")), workspace.path());
@@ -179,7 +179,7 @@ struct WorkflowCommand {
 
 impl WorkflowCommand {
     /// Parses `::name key=value,key=value::message`. In values `%25 %0D %0A %3A %2C` stand for `% CR LF : ,`, in the message the
-    /// first three. `None` for a line that is no command.
+    /// first three. `None` for a line that is not a command.
     fn parse(line: &str) -> Option<Self> {
         let (head, message) = line.strip_prefix("::")?.split_once("::")?;
         let (name, properties) = head.split_once(' ').unwrap_or((head, ""));

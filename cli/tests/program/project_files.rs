@@ -201,7 +201,7 @@ fn mistakes_in_the_project_file_end_with_2_and_name_file_and_line() {
     workspace.refused(
         &format!("{create} --for stage"),
         2,
-        "--for \"stage\": .kubeseal.yaml has no such cluster; there are: own, prod",
+        "--for \"stage\": .kubeseal.yaml has no such cluster; available: own, prod",
     );
     fs::remove_file(workspace.file(".kubeseal.yaml")).unwrap();
     fs::create_dir(workspace.file(".kubeseal.yaml")).unwrap();

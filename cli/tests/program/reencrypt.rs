@@ -250,7 +250,7 @@ fn a_name_or_namespace_that_the_file_does_not_say_comes_from_a_flag_or_the_rule(
     workspace.refused(
         &format!("reencrypt db.yaml --private-key key.pem {OTHER}"),
         2,
-        "say what it will be with --name",
+        "set it with --name",
     );
     assert_eq!(run(&workspace, &format!("db.yaml --name db --dry-run {OTHER}")).code, Some(3));
     // In a run over several objects it is a failure of that one.
@@ -386,7 +386,7 @@ fn rules_decide_on_the_certificate_and_for_leaves_other_files_out() {
     workspace.refused(
         "reencrypt prod --for test --private-key key.pem",
         2,
-        "has no such cluster; there are: prod, stage",
+        "has no such cluster; available: prod, stage",
     );
     workspace.write(
         ".kubeseal.yaml",

@@ -195,7 +195,7 @@ fn a_secret_that_git_tracks_is_warned_of() {
         assert!(output.status.success());
         String::from_utf8(output.stderr).unwrap()
     };
-    let warning = "warning: tracked.yaml is in Git's history in the clear: change the values\n";
+    let warning = "warning: tracked.yaml is tracked: its plaintext remains in Git's history; rotate the values\n";
     assert_eq!(seal("tracked.yaml"), report("tracked.yaml") + warning);
     assert_eq!(seal("new.yaml"), report("new.yaml"));
     assert_eq!(seal("[t]racked.yaml"), report("[t]racked.yaml"));
@@ -214,7 +214,7 @@ fn nothing_is_written_unless_all_can_be_sealed() {
     assert!(ran.stderr.contains("error: a/two.yaml:1: no namespace"), "{}", ran.stderr);
     assert!(ran.stderr.ends_with("error: 2 problems\n"), "{}", ran.stderr);
     fs::remove_file(workspace.file("a/three.yaml")).unwrap();
-    // In a run over many files one object is no wrong command line.
+    // In a run over many files one object is not a wrong command line.
     let ran = workspace.run(&format!("seal -i a {CERT}"));
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{}", ran.stderr);
     assert_eq!(workspace.read("a/one.yaml"), SECRET);
@@ -262,9 +262,9 @@ const MISTAKES: [(&str, i32, &str); 29] = [
     ("seal empty.yaml", 1, "empty.yaml: no Secret in this file"),
     ("seal -i pods", 1, "pods: no Secret in this folder"),
     ("seal broken.yaml", 1, "broken.yaml:1: not valid YAML"),
-    ("seal twice.yaml", 1, "twice.yaml:2: the key \"kind\" is there twice"),
-    ("seal chart.yaml", 1, "chart.yaml:1: a Secret in a template of Helm; render it first"),
-    ("seal -i charts", 1, "charts/chart.yaml:1: a Secret in a template of Helm"),
+    ("seal twice.yaml", 1, "twice.yaml:2: duplicate key \"kind\""),
+    ("seal chart.yaml", 1, "chart.yaml:1: a Secret in a Helm template; render it first"),
+    ("seal -i charts", 1, "charts/chart.yaml:1: a Secret in a Helm template"),
     ("seal mixed.yaml", 1, "mixed.yaml:4: another object in a List with Secrets"),
     ("seal unnamed.yaml", 1, "unnamed.yaml:1: metadata.name is missing"),
     ("seal named.yaml", 1, "named.yaml:1: metadata.name \"Api_Key\": a name has"),

@@ -163,17 +163,17 @@ fn a_template_of_helm_keeps_its_expressions_and_flags_say_what_it_leaves_open() 
     workspace.refused(
         &set(""),
         2,
-        "db.yaml:2: a template fills in the scope; say what it will be with --scope",
+        "db.yaml:2: a template fills in the scope; set it with --scope",
     );
     workspace.refused(
         &set("--scope strict"),
         2,
-        "a template fills in the namespace; say what it will be with -n",
+        "a template fills in the namespace; set it with -n",
     );
     workspace.refused(
         &set("--scope strict -n shop"),
         2,
-        "a template fills in the name; say what it will be with --name",
+        "a template fills in the name; set it with --name",
     );
     let told = workspace.done(&set("--scope strict -n shop --name prod-db"), "");
     assert!(told.starts_with("db.yaml:11: password replaced in shop/prod-db (strict)"), "{told}");
@@ -204,7 +204,7 @@ fn of_several_sealed_secrets_one_is_named() {
     workspace.refused(
         &format!("{set} --name web"),
         2,
-        "no SealedSecret \"web\" in this file; there are: shop/db, shop/api, stage/db",
+        "no SealedSecret \"web\" in this file; available: shop/db, shop/api, stage/db",
     );
     workspace.done(&format!("{set} --name api"), "");
     workspace.done(&format!("{set} --name stage/db"), "");
@@ -305,7 +305,7 @@ fn a_file_that_cannot_be_edited_is_named_with_its_line() {
         ("secret.yaml", "secret.yaml:1: a Secret that is not sealed; seal it first: kubeseal seal -i FILE"),
         ("none.yaml", "none.yaml: no SealedSecret in this file"),
         ("syntax.yaml", "syntax.yaml:2: not valid YAML or JSON"),
-        ("twice.yaml", "twice.yaml:7: the key \"a\" is there twice; remove one"),
+        ("twice.yaml", "twice.yaml:7: duplicate key \"a\"; remove one"),
         ("number.yaml", "number.yaml:6: spec.encryptedData[\"a\"]: no key could decrypt secret (a)"),
         ("old.yaml", "old.yaml:5: spec.data is the old form"),
         (

@@ -109,14 +109,14 @@ fn an_object_whose_place_the_file_does_not_say_is_decrypted_where_flags_or_rules
     workspace.write(".kubeseal.yaml", "rules:\n- {namespace: shop}\n");
     assert_eq!(workspace.run("unseal db.yaml --private-key key.pem").stdout, OPENED);
     std::fs::remove_file(workspace.file(".kubeseal.yaml")).unwrap();
-    // A template of Helm: its literal items.
+    // A Helm template: its literal items.
     let template =
         text.replace("  name: db\n", "  name: {{ .Release.Name }}\n").replace("  namespace: shop\n", "");
     workspace.write("chart.yaml", &format!("{{{{- if .Values.on }}}}\n{template}{{{{- end }}}}\n"));
     workspace.refused(
         "unseal chart.yaml --private-key key.pem -n shop --item user",
         2,
-        "a template fills in the name; say what it will be with --name",
+        "a template fills in the name; set it with --name",
     );
     let ran = workspace.run("unseal chart.yaml --private-key key.pem -n shop --name db --item user");
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "app"), "{}", ran.stderr);

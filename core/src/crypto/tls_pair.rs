@@ -13,10 +13,10 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum TlsPairError {
     /// The first file has no certificate in PEM.
-    #[error("the certificate is no PEM block -----BEGIN CERTIFICATE-----, or cannot be read")]
+    #[error("the certificate is not a PEM block -----BEGIN CERTIFICATE-----, or cannot be read")]
     Certificate,
     /// The second file has no private key in PEM.
-    #[error("the private key is no unencrypted PEM block -----BEGIN … PRIVATE KEY-----")]
+    #[error("the private key is not an unencrypted PEM block -----BEGIN … PRIVATE KEY-----")]
     Key,
     /// The key is damaged, or neither RSA of 2048 bits or more, ECDSA nor Ed25519.
     #[error("the private key is damaged, or neither RSA (2048 to 8192 bits), ECDSA nor Ed25519")]

@@ -11,8 +11,8 @@ pub(super) fn refused(text: &str) -> Option<String> {
     }
     let bytes = match decode(text) {
         Ok(bytes) => bytes,
-        Err(ItemError::NotBase64(at)) => return Some(format!("it is no base64, at byte {at}")),
-        Err(_) => return Some("it is no base64".to_owned()),
+        Err(ItemError::NotBase64(at)) => return Some(format!("it is not base64, at byte {at}")),
+        Err(_) => return Some("it is not base64".to_owned()),
     };
     match Envelope::parse(&bytes) {
         Ok(envelope) if envelope.has_known_block() => None,

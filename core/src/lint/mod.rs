@@ -75,17 +75,17 @@ fn of_unreadable(text: &str, error: &ManifestError) -> Vec<Finding> {
         _ if !mentions_kind(text, &["Secret", "SealedSecret", "SecretList"]) => Vec::new(),
         (_, Some(line)) => finding(UNREADABLE, line, "a merge conflict that is not resolved".to_owned()),
         (NodeError::DuplicateKey(_), None) => {
-            finding(DUPLICATE, error.line, "the key is there twice".to_owned())
+            finding(DUPLICATE, error.line, "duplicate key".to_owned())
         }
         (NodeError::Template, None) => finding(
             SKIPPED,
             error.line,
-            "not checked: a template that is no YAML even without its expressions".to_owned(),
+            "not checked: a template that is not YAML even without its expressions".to_owned(),
         ),
         (_, None) if text.contains("{{") => finding(
             SKIPPED,
             error.line,
-            "not checked: a template that is no YAML even without its expressions".to_owned(),
+            "not checked: a template that is not YAML even without its expressions".to_owned(),
         ),
         (cause, None) => finding(UNREADABLE, error.line, cause.to_string()),
     }

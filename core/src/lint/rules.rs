@@ -77,7 +77,7 @@ pub const DUPLICATE: &Rule = &rule(
     "a duplicate key or object",
     "remove one of the two: readers disagree on which one counts",
 );
-/// An item that is no ciphertext.
+/// An item that is not ciphertext.
 pub const NOT_CIPHERTEXT: &Rule = &rule(
     "KS010",
     Error,
@@ -96,14 +96,14 @@ pub const OTHER_PLACE: &Rule = &rule(
     "KS012",
     Error,
     "an item that is sealed for another scope, namespace or name",
-    "give the object back what the receipt names, or set the item again",
+    "restore the name, namespace or scope in the receipt, or set the item again",
 );
 /// A receipt of another ciphertext.
 pub const STALE_RECEIPT: &Rule = &rule(
     "KS013",
     Note,
     "a receipt of another ciphertext",
-    "the receipt does not count; setting the item again renews it",
+    "the receipt is ignored; setting the item again renews it",
 );
 /// A missing namespace.
 pub const NO_NAMESPACE: &Rule = &rule(

@@ -173,7 +173,7 @@ impl<'c> Checker<'c> {
                     MISPLACED_DATA,
                     self.line(path),
                     None,
-                    format!("{} is no field of a SealedSecret", path.join(".")),
+                    format!("{} is not a field of a SealedSecret", path.join(".")),
                 );
             }
         }
@@ -255,7 +255,7 @@ impl<'c> Checker<'c> {
         }
         let shown = Some(item.key.as_str()).filter(|key| refused_key(key).is_none());
         let Some(text) = &item.ciphertext else {
-            self.add(NOT_CIPHERTEXT, item.line, shown, "the item is not ciphertext: it is no string");
+            self.add(NOT_CIPHERTEXT, item.line, shown, "the item is not ciphertext: it is not a string");
             return;
         };
         if let Some(reason) = ciphertext::refused(text) {

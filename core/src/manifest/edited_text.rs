@@ -21,7 +21,7 @@ use super::texts::{Splice, parse};
 use crate::names::{KEY_RULE, refused_key};
 use crate::receipt::Receipt;
 
-/// Start of the lines that explain the text to its reader. They are no part of the file.
+/// Start of the lines that explain the text to its reader. They are not part of the file.
 pub const HEADER_MARK: &str = "#~";
 const REFERENCE: &str = "<sealed ";
 
@@ -247,7 +247,7 @@ impl Reader<'_> {
         }
         if *plain && (resolve(text) == Resolved::Null || go_text(text) != **text) {
             return Err(format!(
-                "{name}: kubectl and other YAML 1.1 readers see something else in this unquoted word; put it in quotes"
+                "{name}: this unquoted value is not a string in YAML 1.1 (kubectl); quote it"
             ));
         }
         let (key, line) = (name.to_owned(), object.document.lines_before + key.line);
@@ -264,13 +264,13 @@ impl Reader<'_> {
         first.filter(|first| matches!(first, '"' | '\'')).map_or_else(String::new, String::from)
     }
 
-    /// A value with an expression of a template stays as it is: what the template makes of it cannot be sealed.
+    /// A value with an expression of a template is left unchanged: the rendered value is unknown, so it cannot be sealed.
     fn expect_as_before(&self, item: Range<usize>) -> Result<(), String> {
         let text = self.source.text.get(item).unwrap_or_default();
         if self.shown.original.contains(text) && !contains_reference(text) {
             return Ok(());
         }
-        Err("an item with {{ … }} in a template of Helm cannot be sealed; use `kubeseal set` for such a value".to_owned())
+        Err("an item with {{ … }} in a Helm template cannot be sealed: the rendered value is unknown; use `kubeseal set` for such a value".to_owned())
     }
 
     /// Expects `<sealed N>` at no other place than the values of items, unless the file itself says so.

@@ -25,7 +25,7 @@ const METADATA: [&str; 16] = [
     "uid",
 ];
 
-/// Returns true if this is no SealedSecret, and holds values of a Secret or has the form of a SealedSecret.
+/// Returns true if this is not a SealedSecret, and holds values of a Secret or has the form of a SealedSecret.
 pub(super) fn may_be_plaintext(object: &Node) -> bool {
     let is_secret = object.get("kind").and_then(Node::text) == Some("Secret");
     let has_values = is_secret && ["data", "stringData"].iter().any(|field| object.get(field).is_some());

@@ -14,11 +14,11 @@ pub enum NodeError {
     Syntax(String),
     /// Braces of a Go template at a position where YAML allows none.
     #[error(
-        "{{{{ … }}}} is a template of Helm or Go, not yet a manifest; render it first, for example with helm template"
+        "{{{{ … }}}} is a Helm or Go template, not yet a manifest; render it first, for example with helm template"
     )]
     Template,
     /// A mapping contains a key twice; readers disagree on which one counts.
-    #[error("the key {0:?} is there twice; remove one")]
+    #[error("duplicate key {0:?}; remove one")]
     DuplicateKey(String),
     /// A key is not a scalar.
     #[error("a key must be a single word or text, not a list or mapping")]

@@ -22,8 +22,8 @@ pub enum PlainSecretsError {
     /// A Secret has a field that cannot be used.
     #[error("{0}")]
     Field(#[from] ReadError),
-    /// A template of Helm has a Secret.
-    #[error("line {line}: a Secret in a template of Helm")]
+    /// A Helm template has a Secret.
+    #[error("line {line}: a Secret in a Helm template")]
     Template {
         /// Line of the whole text, from 1.
         line: usize,
@@ -69,7 +69,7 @@ pub struct PlainSecrets {
 ///
 /// # Errors
 /// Returns an error if a document cannot be parsed or has a Secret that cannot be read, if a List holds other objects besides, or if
-/// the file is a template of Helm with a Secret.
+/// the file is a Helm template with a Secret.
 pub fn plain_secrets(text: &str) -> Result<PlainSecrets, PlainSecretsError> {
     let (documents, masked) = parse(text)?;
     let mut found = PlainSecrets { documents: Vec::new(), has_others: false };

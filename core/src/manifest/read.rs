@@ -41,7 +41,7 @@ pub enum ReadCause {
         found: String,
     },
     /// The object has no kind, and none of the fields of the expected one.
-    #[error("this object has no kind; say kind: {0}, or take it out of the input")]
+    #[error("this object has no kind; set kind: {0}, or take it out of the input")]
     NoKind(&'static str),
     /// The value is not a mapping.
     #[error("must be a mapping of keys to values")]
@@ -56,7 +56,7 @@ pub enum ReadCause {
     #[error("must be true or false")]
     NotBool,
     /// Go's readers would read a different text.
-    #[error("kubectl and other YAML 1.1 readers see something else in this unquoted word; put it in quotes")]
+    #[error("this unquoted value is not a string in YAML 1.1 (kubectl); quote it")]
     Unquoted,
     /// An item of `encryptedData` cannot be ciphertext. The message begins with upstream's wording.
     #[error(
@@ -229,11 +229,11 @@ impl Reader<'_> {
         expected: &'static str,
     ) -> Result<(), ReadError> {
         if !matches!(node.kind, NodeKind::Mapping(_)) {
-            let found = "something that is no object".to_owned();
+            let found = "something that is not an object".to_owned();
             return Err(self.error(node, "", ReadCause::Kind { expected, found }));
         }
         let word = |key: &str| node.get(key).and_then(Node::text).filter(|text| !text.is_empty());
-        // Upstream checks neither kind nor apiVersion, so an absent one is no error.
+        // Upstream checks neither kind nor apiVersion, so an absent one is not an error.
         let right = word("kind").is_none_or(|found| found == kind)
             && word("apiVersion").is_none_or(|found| found == api_version);
         if right {
@@ -425,7 +425,7 @@ mod tests {
         for word in ["y", "012", "1e3", "~", "1_000", "0x1f", "3.141592653589793"] {
             let error = refused(&format!("kind: Secret\nstringData:\n  a: ok\n  pin: {word}\n"));
             assert!(error.starts_with("document 1, line 4: stringData[\"pin\"]: "), "{error}");
-            assert!(error.ends_with("put it in quotes"), "{error}");
+            assert!(error.ends_with("quote it"), "{error}");
         }
         assert!(refused("stringData:\n  n: x\n").contains("stringData[\"n\"], the key itself"));
     }
@@ -435,7 +435,7 @@ mod tests {
         let text = "kind: Secret\n---\napiVersion: v1\nkind: ConfigMap\n";
         let wanted = "document 2, line 3: expected a Secret (apiVersion v1) but found a ConfigMap (apiVersion v1); take it out of the input";
         assert_eq!(refused(text), wanted);
-        assert!(refused("just text").contains("something that is no object"));
+        assert!(refused("just text").contains("something that is not an object"));
     }
 
     #[test]
@@ -445,11 +445,11 @@ mod tests {
             ["NAME: release\nSTATUS: pending-install\n", "Error from server (NotFound): no\n", "metadata: {}"]
         {
             let wanted =
-                "document 2, line 3: this object has no kind; say kind: Secret, or take it out of the input";
+                "document 2, line 3: this object has no kind; set kind: Secret, or take it out of the input";
             assert_eq!(refused(&format!("kind: Secret\n---\n{text}")), wanted, "{text}");
         }
         let sealed = sealed_secrets_of(&documents("metadata: {name: a}").unwrap()).unwrap_err();
-        assert!(sealed.to_string().contains("say kind: SealedSecret"));
+        assert!(sealed.to_string().contains("set kind: SealedSecret"));
     }
 
     #[test]
@@ -477,7 +477,7 @@ mod tests {
         sealed_secrets_of(&documents(&text).unwrap()).map(|mut all| all.remove(0))
     }
 
-    /// A valid item, and values that are no ciphertext with the description of their kind.
+    /// A valid item, and values that are not ciphertext with the description of their kind.
     const NO_TEXT: [(&str, &str); 12] = [
         ("{value: AgX}", "a mapping"),
         ("\n      value: AgX", "a mapping"),

@@ -15,7 +15,7 @@ use super::receipts::{Found, receipt_of};
 use super::split::{Document, ManifestError, chunks};
 use super::texts::parse;
 
-/// A parsed local file. It may be a template of Helm, whose expressions are masked.
+/// A parsed local file. It may be a Helm template, whose expressions are masked.
 pub struct Manifest {
     text: Zeroizing<String>,
     documents: Vec<Document>,
@@ -362,7 +362,7 @@ mod tests {
     #[test]
     fn a_file_that_masking_does_not_help_keeps_its_own_error() {
         let text = "{{ if .x }}\na: 1\n{{ else }}\na: 2\n{{ end }}\n";
-        assert!(Manifest::parse(text).err().unwrap().to_string().contains("is a template of Helm"));
+        assert!(Manifest::parse(text).err().unwrap().to_string().contains("is a Helm or Go template"));
         let text = "a: [{{ .x }}\nb: c\n";
         assert!(Manifest::parse(text).is_err());
     }

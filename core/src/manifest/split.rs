@@ -188,7 +188,7 @@ mod tests {
         for (text, line) in templates {
             let error = documents(text).unwrap_err();
             assert_eq!((error.line, &error.cause), (line, &NodeError::Template), "{text}");
-            assert!(error.to_string().contains("{{ … }} is a template of Helm or Go"), "{error}");
+            assert!(error.to_string().contains("{{ … }} is a Helm or Go template"), "{error}");
         }
         let other = "data:\n  a: '{{ .x }}'\n  b: |\n    {{ .y }}\n  c: [\nd: e\n";
         assert!(matches!(documents(other).unwrap_err().cause, NodeError::Syntax(_)));

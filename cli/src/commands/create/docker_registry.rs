@@ -32,7 +32,7 @@ pub(crate) struct DockerRegistry {
     /// The user's address
     #[arg(long, value_name = "EMAIL")]
     docker_email: Option<String>,
-    /// Take the password from this file (`-` is stdin) instead of a prompt; a final line break is no part of it
+    /// Take the password from this file (`-` is stdin) instead of a prompt; a final line break is not part of it
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     docker_password_file: Option<String>,
     #[arg(long, hide = true)]
@@ -48,7 +48,7 @@ impl DockerRegistry {
         expect_no_value(&self.surplus)?;
         if self.docker_password.is_some() {
             return Err(Error::Argument(
-                "--docker-password: the shell keeps the command line; leave the flag out to be asked, or use --docker-password-file FILE"
+                "--docker-password: command lines end up in the shell history; leave the flag out to be asked, or use --docker-password-file FILE"
                     .to_owned(),
             ));
         }

@@ -265,7 +265,7 @@ pub(super) fn expect_no_value(words: &[String]) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Argument(
-        "there is an argument after NAME; values are no arguments, which the shell keeps: they come from --prompt KEY, \
+        "there is an argument after NAME; values cannot be passed as arguments, because command lines end up in the shell history: use --prompt KEY, \
          --from-file [KEY=]FILE or --generate KEY"
             .to_owned(),
     ))

@@ -29,7 +29,7 @@ pub(super) struct ValueFlags {
     /// Take keys and values from lines KEY=VALUE of a file
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(super) from_env_file: Vec<String>,
-    /// A value that is not secret: the shell keeps the command line
+    /// A value that is not secret: command lines end up in the shell history
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) from_literal: Vec<String>,
     /// Make a random value of letters and digits, 32 unless a length from 16 to 1024 is given, and do not show it
@@ -227,7 +227,7 @@ impl Source {
         match self {
             Self::Literal { key, value } => {
                 if std::io::stderr().is_terminal() {
-                    io::warn(&format!("{key} was on the command line, which the shell keeps"));
+                    io::warn(&format!("{key} was on the command line; command lines end up in the shell history"));
                 }
                 add(key.clone(), Zeroizing::new(value.as_bytes().to_vec()))
             }

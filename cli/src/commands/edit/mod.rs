@@ -40,7 +40,8 @@ const SUSPICIOUS: Duration = Duration::from_secs(1);
     override_usage = "kubeseal edit [OPTIONS] <FILE>",
     long_about = "Change a SealedSecret file in an editor; no value is shown, and what you type is sealed. The editor shows each value as <sealed N>.\n\
                   A value typed over it is sealed when you save; keys can be renamed, items added and removed, and all other text changed.\n\
-                  The text is in memory only. The editor is $KUBE_EDITOR, $VISUAL, $EDITOR or vi; one with a window needs its flag to wait.",
+                  The text is in memory only. The editor is $KUBE_EDITOR, $VISUAL, $EDITOR or vi; a graphical\n\
+                  editor must be started with its wait flag.",
     after_help = "Examples:\n  \
                   kubeseal edit deploy/prod/db.yaml\n  \
                   KUBE_EDITOR='code --wait' kubeseal edit db.yaml"
@@ -187,7 +188,7 @@ impl Run<'_> {
                     io::log(&format!("{file}: no changes"));
                     if begun.elapsed() < SUSPICIOUS {
                         io::log(
-                            "an editor with a window needs its flag to wait, for example KUBE_EDITOR='code --wait'",
+                            "a graphical editor must be started with its wait flag, e.g. KUBE_EDITOR='code --wait'",
                         );
                     }
                     return Ok(None);

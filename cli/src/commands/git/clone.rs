@@ -21,7 +21,7 @@ pub(super) fn git(arguments: &[&str]) -> Result<String, Error> {
 pub(super) fn expect_work_tree() -> Result<(), Error> {
     match git(&["rev-parse", "--is-inside-work-tree"])?.as_str() {
         "true" => Ok(()),
-        _ => Err(failed("not inside a work tree of Git")),
+        _ => Err(failed("not inside a Git work tree")),
     }
 }
 

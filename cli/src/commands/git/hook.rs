@@ -16,14 +16,14 @@ const MARK: &str = "# Installed by `kubeseal git install`, removed by `kubeseal 
 /// Writes the hook, which runs `kubeseal lint --staged`. `program` is a word of the shell.
 ///
 /// # Errors
-/// When there is a hook of somebody else, or it cannot be written.
+/// When another hook is installed, or it cannot be written.
 pub(super) fn install(program: &str) -> Result<(), Error> {
     let hook = path()?;
     let line = format!("{program} lint --staged");
     match fs::read_to_string(&hook) {
         Ok(text) if !is_own(&text) => {
             return Err(Error::Git(format!(
-                "{}: this hook is not of kubeseal, and stays; add this line to it: {line} || exit 1",
+                "{}: another hook is already installed and was not changed; add this line to it: {line} || exit 1",
                 shown(&hook)
             )));
         }

@@ -15,7 +15,7 @@ use crate::io;
 #[command(
     long_about = "Show, merge and check SealedSecrets item by item in this clone. Differences show a ciphertext as <sealed 32 B 1f0c9a2e71b0>, merges\n\
                   take each item on its own, and a pre-commit hook runs `kubeseal lint --staged`. Only this clone changes, and no file that Git\n\
-                  tracks. A hook of somebody else stays: then the line that it lacks is printed, and the exit code is 1."
+                  tracks. Another hook is left unchanged: then the line that it lacks is printed, and the exit code is 1."
 )]
 pub(crate) struct Install {
     /// Leave the pre-commit hook out
@@ -29,7 +29,7 @@ pub(crate) struct Uninstall {}
 
 impl Install {
     /// # Errors
-    /// Outside of a work tree, when there is a hook of somebody else, or something cannot be written.
+    /// Outside of a work tree, when another hook is installed, or something cannot be written.
     pub(super) fn run(&self) -> Result<(), Error> {
         clone::expect_work_tree()?;
         let program = program();
@@ -46,7 +46,7 @@ impl Uninstall {
         clone::expect_work_tree()?;
         let removed = [settings::uninstall()?, attributes::uninstall()?, hook::uninstall()?];
         if !removed.contains(&true) {
-            io::log("there is nothing of kubeseal in this clone");
+            io::log("kubeseal is not installed in this clone");
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::io;
 #[derive(Debug, Args)]
 #[command(
     long_about = "Print a file with each ciphertext as <sealed 32 B 1f0c9a2e71b0>: the length of the value, and a hash of the ciphertext. All else is\n\
-                  printed as it is, also a file that is no manifest. Git runs this for git diff, log -p and show after `kubeseal git install`."
+                  printed as it is, also a file that is not a manifest. Git runs this for git diff, log -p and show after `kubeseal git install`."
 )]
 pub(crate) struct Textconv {
     /// The file

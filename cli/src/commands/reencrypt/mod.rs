@@ -19,14 +19,14 @@ use crate::report::ReportFormat;
 use crate::workflow::{BoundFile, ObjectFlags, STDIN, SealingFlags, Wanted, bound_files, given, key_ring};
 use crate::{interrupt, io};
 
-/// Move stale items of SealedSecret files to the newest key; every other byte stays
+/// Move stale items of SealedSecret files to the newest key; the rest of the file is unchanged
 #[derive(Debug, Args)]
 #[command(
     override_usage = "kubeseal reencrypt [OPTIONS] <PATH>...",
-    long_about = "Move stale items to the newest key of their cluster: items that an older key sealed. Every other byte of the files stays.\n\
-                  The controller decrypts and encrypts them, so that no value leaves the cluster; which items need it is known from the\n\
-                  receipts in the files, else from the controller. With --private-key this happens here, for the key of the certificate.\n\
-                  An object that does not decrypt stays whole and is reported, and the others are processed.",
+    long_about = "Move stale items to the newest key of their cluster: items that an older key sealed. The rest of the files is unchanged.\n\
+                  The controller decrypts and encrypts them, so that no value leaves the cluster. Receipts in the files, or else the\n\
+                  controller, tell which items are stale. With --private-key this happens here, for the key of the certificate.\n\
+                  An object that does not decrypt is left unchanged and reported, and the others are processed.",
     after_help = "Examples:\n  \
                   kubeseal reencrypt clusters/prod                        all files below a folder\n  \
                   kubeseal reencrypt . --dry-run                          which items are stale? exit code 3 if there are any\n  \
@@ -40,7 +40,7 @@ pub(crate) struct Reencrypt {
     /// Change nothing, and report what is stale
     #[arg(long)]
     dry_run: bool,
-    /// Do not rely on receipts
+    /// Ignore receipts
     #[arg(long)]
     all: bool,
     /// Decrypt with these private keys or backups of them, and seal with the certificate

@@ -31,7 +31,7 @@ const REQUESTS: usize = 2;
     override_usage = "kubeseal verify [OPTIONS] <PATH>...",
     long_about = "Ask the controller of each file's cluster whether it can decrypt the SealedSecrets. No value leaves the cluster.\n\
                   With --private-key they are decrypted here, in memory, and each item that does not decrypt is named: a rehearsal\n\
-                  of recovery from a backup of the keys. Receipts do not count. Exit code 3 if an object does not decrypt.",
+                  of recovery from a backup of the keys. Receipts are ignored. Exit code 3 if an object does not decrypt.",
     after_help = "Examples:\n  \
                   kubeseal verify clusters/prod                           all files below a folder\n  \
                   kubeseal verify . --private-key sealing-keys.yaml       do the keys of this backup suffice?"

@@ -9,7 +9,7 @@ pub(super) struct ItemState {
     pub(super) body: String,
     /// Text of the receipt and of the space before it; empty without one.
     pub(super) receipt: String,
-    /// The value as a reader gets it; `None` if it is no scalar.
+    /// The value as a reader gets it; `None` if it is not a scalar.
     pub(super) value: Option<String>,
 }
 

@@ -1,7 +1,7 @@
 //! Merges two changed versions of a file, SealedSecrets item by item and everything else line by line.
 //!
 //! An item that one side changed, or both equally, is taken; one that a side removed and the other left alone is removed; all else
-//! is a conflict of that item. So that changes of neighbouring items are no conflict for a merge by lines, all versions first get the
+//! is a conflict of that item. So that changes of neighbouring items are not a conflict for a merge by lines, all versions first get the
 //! items of the result, and items become placeholders. Nothing is decrypted.
 
 mod item;

@@ -17,7 +17,7 @@ pub(super) fn constant(number: &Number) -> Outcome<Value> {
     }
 }
 
-/// Converts a constant to a parameter's type. `None` if `operand` is no constant or the parameter accepts any type.
+/// Converts a constant to a parameter's type. `None` if `operand` is not a constant or the parameter accepts any type.
 pub(super) fn literal(operand: &Operand, parameter: Ty) -> Option<Outcome<Value>> {
     let wrong = |expected| Some(Err(Failure::wrong_type(expected)));
     match (operand, parameter) {

@@ -204,7 +204,7 @@ pub(crate) const OFFLINE: &[Case] = &[
         "--cert t.crt",
         "kind: Secret\nmetadata: {name: n1, namespace: s}\ndata: {a: YQ==, a: Yg==}\n",
         1,
-        "twice",
+        "duplicate",
         why::DUPLICATE,
     ),
     differs(

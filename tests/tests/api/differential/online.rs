@@ -115,7 +115,7 @@ pub(crate) const ONLINE: &[Case] = &[
 pub(crate) const ONLINE_WITH_UPSTREAMS_CONTROLLER: &[Case] = &[
     differs("--re-encrypt -f own.json", "", 0, "\"team\": \"a\"", why::RENDERED),
     differs("--re-encrypt -f own.json -w out.json", "", 0, "\"team\": \"a\"", why::RENDERED),
-    differs("--re-encrypt -f own-v1.yaml", "", 1, "seal the Secret anew", why::RENDERED),
+    differs("--re-encrypt -f own-v1.yaml", "", 1, "seal the Secret again", why::RENDERED),
     differs("--re-encrypt -f own.yaml", "", 0, "        team: a\n", why::RENDERED),
 ];
 
