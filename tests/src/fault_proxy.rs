@@ -63,7 +63,7 @@ pub struct Asked {
     pub path: String,
     /// Its header Accept.
     pub accept: String,
-    /// Its body; null if that is no JSON.
+    /// Its body; null if that is not JSON.
     pub body: Value,
 }
 

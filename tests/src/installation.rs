@@ -122,7 +122,7 @@ pub(crate) async fn dry_run(client: &Client, object: &Value) -> Result<()> {
 
 fn dynamic(object: &Value) -> Result<DynamicObject> {
     serde_json::from_value(object.clone()).map_err(|error| {
-        Error::Invalid(format!("a shipped {} is no Kubernetes object: {error}", kind_of(object)))
+        Error::Invalid(format!("a shipped {} is not a Kubernetes object: {error}", kind_of(object)))
     })
 }
 

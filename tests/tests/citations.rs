@@ -17,7 +17,7 @@ struct Page {
     noun: &'static str,
 }
 
-// The paths are in two parts so that they are no citations.
+// The paths are in two parts so that they are not citations.
 const PAGES: [Page; 2] = [
     Page { path: concat!("docs", "/compatibility.md"), heading: ("### ", " "), noun: "section" },
     Page { path: concat!("docs", "/rotation-rules.md"), heading: ("## Rule ", ": "), noun: "rule" },

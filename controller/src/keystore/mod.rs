@@ -126,7 +126,7 @@ impl Keystore {
         let mut last_error = None;
         loop {
             let outcome = self.turn().await;
-            // A write that was not sent because the term has ended is no error: the next leader makes it.
+            // A write that was not sent because the term has ended is not an error: the next leader makes it.
             let has_same_term = self.leadership.active_term(Instant::now()) == self.term;
             let error = outcome.as_ref().err().filter(|_| has_same_term).map(ToString::to_string);
             if let Some(error) = error.as_ref().filter(|error| last_error.as_ref() != Some(*error)) {

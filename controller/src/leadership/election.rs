@@ -154,7 +154,7 @@ impl Election {
         (lease.resource_version().as_deref() == Some(version)).then_some(lease)
     }
 
-    /// Watches the Lease. A watch that fails is no loss: then a release is noticed when the next renewal is overdue.
+    /// Watches the Lease. A watch that fails is harmless: then a release is noticed when the next renewal is overdue.
     fn watch(&self) -> impl Stream<Item = Shown> + use<> {
         let config: Config = client::watching().fields(&format!("metadata.name={}", self.settings.name));
         let events = watcher(self.leases.clone(), config).backoff(WatchBackoff::optional());

@@ -320,7 +320,7 @@ fn all(states: &ObjectStates, store: &Store<RawSealedSecret>) -> Vec<ObjectKey> 
 async fn report_the_rest(states: &ObjectStates, store: &Store<RawSealedSecret>) {
     let all = stream::iter(states.all_unreported()).for_each_concurrent(REPORTERS, async |(key, success)| {
         if let Some(object) = store.get(&key.reference()) {
-            // A failure is no loss: see [`LAST_REPORTS`].
+            // A failure is harmless: see [`LAST_REPORTS`].
             let _ = report::report(&object, states, success).await;
         }
     });

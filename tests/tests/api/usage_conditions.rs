@@ -96,7 +96,7 @@ async fn after_a_rotation_objects_are_stale_until_they_are_re_encrypted_and_the_
     );
     assert_eq!(stale.data["status"]["conditions"][0]["type"], "Synced", "{stale:?}");
     until_items(&scene, &[0, 3], 3).await;
-    assert_eq!(events(&scene, "db").await, 1, "a rotation is no event of every object");
+    assert_eq!(events(&scene, "db").await, 1, "a rotation is not an event of every object");
     assert_eq!(numbers(&scene, "unseal_requests_total").await, [1], "nothing was opened again");
 
     re_encrypt(&scene, &secret).await;
@@ -136,7 +136,7 @@ async fn what_became_stale_while_no_controller_ran_is_told_with_one_write_and_wi
     until_items(&scene, &[0, 3], 3).await;
     opened(&scene, &scene.secret("later", "password", CANARY)).await;
     assert_eq!(numbers(&scene, "unseal_requests_total").await, [1], "only what is new was opened");
-    assert_eq!(events(&scene, "db").await, 1, "a restart is no event of every object");
+    assert_eq!(events(&scene, "db").await, 1, "a restart is not an event of every object");
     let after = scene.sealed_secrets().get("db").await.unwrap();
     assert_eq!(after.resource_version(), stale.resource_version(), "written once");
 }

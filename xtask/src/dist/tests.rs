@@ -188,7 +188,7 @@ fn bill_lists_what_is_linked(bill: &Value, linked: &[&str], not_linked: &[&str])
         assert!(names.contains(name), "{name} is missing: {names:?}");
     }
     for name in not_linked.iter().chain(&["insta", "proptest", "ring", "serde_derive", "cc"]) {
-        assert!(!names.contains(name), "{name} is no part of the program");
+        assert!(!names.contains(name), "{name} is not part of the program");
     }
     let identifiers: BTreeSet<_> = packages.iter().map(|part| part["SPDXID"].as_str().unwrap()).collect();
     assert_eq!(identifiers.len(), packages.len());

@@ -53,7 +53,7 @@ impl Outcome {
     }
 
     /// The results of test programs. `success` is true if all exit codes are 0. In a run `with_filters`, filtered tests are not
-    /// counted, and no test at all is no failure.
+    /// counted, and no test at all is not a failure.
     pub(crate) fn of_tests(
         name: &str,
         duration: Duration,

@@ -33,7 +33,7 @@ pub(crate) struct DriftBackoff {
 }
 
 impl DriftBackoff {
-    /// Returns the time that the Secret must still wait, if any. A write that is no repair, because the present version of the
+    /// Returns the time that the Secret must still wait, if any. A write that is not a repair, because the present version of the
     /// SealedSecret was never unsealed, does not wait.
     pub(crate) fn wait(&self, is_repair: bool, now: Instant) -> Option<Duration> {
         let last = self.last.filter(|_| is_repair)?;

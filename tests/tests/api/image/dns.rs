@@ -20,7 +20,7 @@ pub(super) struct NameServer {
 impl NameServer {
     /// Listens on port 53 of the run's own network, the only port that `resolv.conf` can name.
     pub(super) async fn start(name: &str, address: IpAddr) -> Self {
-        let IpAddr::V4(address) = address else { panic!("{address} is no IPv4 address") };
+        let IpAddr::V4(address) = address else { panic!("{address} is not an IPv4 address") };
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).await.unwrap();
         let (name, own_address) = (name.to_owned(), socket.local_addr().unwrap().ip());
         let answering = tokio::spawn(async move {
