@@ -47,7 +47,7 @@ pub(crate) struct Context {
     pub(crate) object_memory: ObjectMemory,
     pub(crate) template_budget: Budget,
     /// True if the CRD is an older version that prunes fields of our status; learnt from the first answer.
-    pub(crate) status_forgets: AtomicBool,
+    pub(crate) crd_prunes_status: AtomicBool,
 }
 
 impl Context {
@@ -89,7 +89,7 @@ impl Context {
             diagnosis_limit: DiagnosisLimit::new(),
             object_memory: ObjectMemory::of(None),
             template_budget: Budget::default(),
-            status_forgets: AtomicBool::new(false),
+            crd_prunes_status: AtomicBool::new(false),
         }
     }
 }

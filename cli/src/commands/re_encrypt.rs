@@ -59,8 +59,8 @@ fn re_encrypt(proxy: &ServiceProxy, object: usize, sealed: &SealedSecret) -> Res
     let v1 = sealed.spec.data.iter().map(|_| {
         let value = renewed.spec.data.as_ref().map(|data| STANDARD.encode(&data.0));
         let path = vec!["spec".to_owned(), "data".to_owned()];
-        let value =
-            value.ok_or_else(|| missing("spec.data; seal the Secret again, using encryptedData".to_owned()))?;
+        let value = value
+            .ok_or_else(|| missing("spec.data; seal the Secret again, using encryptedData".to_owned()))?;
         Ok(Change { object, path, value })
     });
     items.chain(v1).collect()

@@ -366,7 +366,9 @@ impl Run<'_> {
                 first.borrow_mut().take().map_or_else(|| run.borrow_mut().edited(path), Ok)
             })?;
             if is_tracked(&path) {
-                io::warn(&format!("{path} is tracked: its plaintext remains in Git's history; rotate the values"));
+                io::warn(&format!(
+                    "{path} is tracked: its plaintext remains in Git's history; rotate the values"
+                ));
             }
         }
         Ok(())

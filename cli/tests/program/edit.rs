@@ -204,10 +204,7 @@ fn a_text_that_cannot_be_saved_is_refused_by_line_and_the_file_stays() {
         ("user: a: b", "not valid YAML or JSON"),
         ("password: a", "duplicate key \"password\""),
         ("hunter 2: a", "an invalid KEY: "),
-        (
-            "user: yes",
-            "user: this unquoted value is not a string in YAML 1.1 (kubectl); quote it",
-        ),
+        ("user: yes", "user: this unquoted value is not a string in YAML 1.1 (kubectl); quote it"),
         ("user: 012", "quote it"),
         ("user:", "user: there is no value; write '' for an empty one"),
         ("user: [a, b]", "user: a value is a text, not a mapping or list"),
@@ -327,12 +324,7 @@ fn a_file_that_cannot_be_edited_is_refused_before_the_editor_starts() {
         ("secret.yaml", SECRET, 1, "secret.yaml:1: a Secret that is not sealed"),
         ("other.yaml", "kind: ConfigMap\n", 1, "other.yaml: no SealedSecret in this file"),
         ("broken.yaml", "kind: [\n", 1, "broken.yaml:"),
-        (
-            "twice.yaml",
-            "kind: SealedSecret\nkind: SealedSecret\n",
-            1,
-            "twice.yaml:2: duplicate key \"kind\"",
-        ),
+        ("twice.yaml", "kind: SealedSecret\nkind: SealedSecret\n", 1, "twice.yaml:2: duplicate key \"kind\""),
         ("old.yaml", "kind: SealedSecret\nspec: {data: AgX}\n", 1, "old.yaml:2: spec.data is the old form"),
         ("number.yaml", "kind: SealedSecret\nspec: {encryptedData: {a: 5}}\n", 1, "number.yaml:2: "),
     ] {

@@ -145,7 +145,10 @@ fn a_literal_value_on_a_terminal_is_warned_of() {
         "create generic db -n shop --from-literal user=app -w a.yaml --cert cert.pem",
     )
     .end(0);
-    assert!(shown.contains("warning: user was on the command line; command lines end up in the shell history"), "{shown}");
+    assert!(
+        shown.contains("warning: user was on the command line; command lines end up in the shell history"),
+        "{shown}"
+    );
 }
 
 /// The program waits for a certificate that never arrives.

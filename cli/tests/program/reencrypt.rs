@@ -247,11 +247,7 @@ fn a_name_or_namespace_that_the_file_does_not_say_comes_from_a_flag_or_the_rule(
         &text
             .replace("{ name: db, namespace: \"shop\" }", "\n  name: {{ .Release.Name }}\n  namespace: shop"),
     );
-    workspace.refused(
-        &format!("reencrypt db.yaml --private-key key.pem {OTHER}"),
-        2,
-        "set it with --name",
-    );
+    workspace.refused(&format!("reencrypt db.yaml --private-key key.pem {OTHER}"), 2, "set it with --name");
     assert_eq!(run(&workspace, &format!("db.yaml --name db --dry-run {OTHER}")).code, Some(3));
     // In a run over several objects it is a failure of that one.
     kept(&workspace, "good.yaml");

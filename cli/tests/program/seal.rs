@@ -195,7 +195,8 @@ fn a_secret_that_git_tracks_is_warned_of() {
         assert!(output.status.success());
         String::from_utf8(output.stderr).unwrap()
     };
-    let warning = "warning: tracked.yaml is tracked: its plaintext remains in Git's history; rotate the values\n";
+    let warning =
+        "warning: tracked.yaml is tracked: its plaintext remains in Git's history; rotate the values\n";
     assert_eq!(seal("tracked.yaml"), report("tracked.yaml") + warning);
     assert_eq!(seal("new.yaml"), report("new.yaml"));
     assert_eq!(seal("[t]racked.yaml"), report("[t]racked.yaml"));

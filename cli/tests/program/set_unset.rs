@@ -160,21 +160,9 @@ fn a_template_of_helm_keeps_its_expressions_and_flags_say_what_it_leaves_open() 
                 encryptedData:\n    password: AgX\n    user: {{ .Values.user }}\n{{- end }}\n";
     workspace.write("db.yaml", text);
     let set = |flags: &str| format!("set db.yaml password --generate {SET} {flags}");
-    workspace.refused(
-        &set(""),
-        2,
-        "db.yaml:2: a template fills in the scope; set it with --scope",
-    );
-    workspace.refused(
-        &set("--scope strict"),
-        2,
-        "a template fills in the namespace; set it with -n",
-    );
-    workspace.refused(
-        &set("--scope strict -n shop"),
-        2,
-        "a template fills in the name; set it with --name",
-    );
+    workspace.refused(&set(""), 2, "db.yaml:2: a template fills in the scope; set it with --scope");
+    workspace.refused(&set("--scope strict"), 2, "a template fills in the namespace; set it with -n");
+    workspace.refused(&set("--scope strict -n shop"), 2, "a template fills in the name; set it with --name");
     let told = workspace.done(&set("--scope strict -n shop --name prod-db"), "");
     assert!(told.starts_with("db.yaml:11: password replaced in shop/prod-db (strict)"), "{told}");
     let line = format!("    password: AQ…  # kubeseal: {FINGERPRINT} strict shop/prod-db …\n");

@@ -54,11 +54,11 @@ impl PageLimit {
         self.0.objects.load(Ordering::Relaxed).clamp(1, asked.max(1))
     }
 
-    fn was_too_large(&self, objects: u32) {
+    fn shrink_after(&self, objects: u32) {
         self.0.objects.store((objects / PART).max(1), Ordering::Relaxed);
     }
 
-    fn had(&self, objects: u32, bytes: usize) {
+    fn grow_after(&self, objects: u32, bytes: usize) {
         if bytes < SMALL_PAGE {
             self.0.objects.fetch_max(objects.saturating_mul(2), Ordering::Relaxed);
         }
@@ -118,10 +118,10 @@ where
         match Limited::new(body, most).collect().await {
             Ok(page) => {
                 let page = page.to_bytes();
-                limit.had(objects, page.len());
+                limit.grow_after(objects, page.len());
                 return Ok(Response::from_parts(parts, Either::Left(Full::new(page))));
             }
-            Err(error) if error.is::<LengthLimitError>() => limit.was_too_large(objects),
+            Err(error) if error.is::<LengthLimitError>() => limit.shrink_after(objects),
             Err(error) => return Err(error),
         }
     }

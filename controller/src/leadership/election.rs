@@ -13,7 +13,7 @@ use kube::runtime::{WatchStreamExt as _, watcher::Config};
 use kube::{Api, Client, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 
-use super::candidate::{Answer, Candidate, Request, Shown, Tenure};
+use super::candidate::{Answer, Candidate, Observed, Request, Tenure};
 use super::fence::Leadership;
 use super::record::LeaseRecord;
 use super::timing::{LONGEST_JITTER, Timing};
@@ -66,21 +66,21 @@ impl Election {
 
     /// Takes part until `resigned`, then releases the Lease.
     pub(crate) async fn run(mut self, resigned: CancellationToken) {
-        let shown = self.watch();
-        futures::pin_mut!(shown);
+        let observed = self.watch();
+        futures::pin_mut!(observed);
         loop {
             let due = self.candidate.due(Instant::now());
             tokio::select! {
                 () = resigned.cancelled() => break,
-                Some(shown) = shown.next() => {
-                    self.candidate.on_watch(shown, Instant::now(), jitter());
+                Some(observed) = observed.next() => {
+                    self.candidate.on_watch(observed, Instant::now(), jitter());
                     self.publish();
                 }
                 () = tokio::time::sleep_until(due.into()) => {
                     self.attempt().await;
-                    let is_silent = self.candidate.takes_watch_for_silent();
+                    let is_silent = self.candidate.take_watch_silence();
                     if is_silent && !self.is_watch_denied.load(Ordering::Relaxed) {
-                        shown.set(self.watch());
+                        observed.set(self.watch());
                     }
                 }
             }
@@ -155,7 +155,7 @@ impl Election {
     }
 
     /// Watches the Lease. A watch that fails is harmless: then a release is noticed when the next renewal is overdue.
-    fn watch(&self) -> impl Stream<Item = Shown> + use<> {
+    fn watch(&self) -> impl Stream<Item = Observed> + use<> {
         let config: Config = client::watching().fields(&format!("metadata.name={}", self.settings.name));
         let events = watcher(self.leases.clone(), config).backoff(WatchBackoff::optional());
         let (mut was_listed, is_logged) = (false, Arc::clone(&self.is_watch_denied));
@@ -164,13 +164,13 @@ impl Election {
             if let Err(error) = &event {
                 log_watch_failure(error, &name, &is_logged);
             }
-            std::future::ready(shown(event, &mut was_listed))
+            std::future::ready(observed(event, &mut was_listed))
         })
     }
 }
 
 /// Returns what an event of the watch shows, if anything.
-fn shown(event: watcher::Result<Event<DynamicObject>>, was_listed: &mut bool) -> Option<Shown> {
+fn observed(event: watcher::Result<Event<DynamicObject>>, was_listed: &mut bool) -> Option<Observed> {
     match event.ok()? {
         Event::Init => {
             *was_listed = false;
@@ -178,11 +178,11 @@ fn shown(event: watcher::Result<Event<DynamicObject>>, was_listed: &mut bool) ->
         }
         Event::InitApply(lease) => {
             *was_listed = true;
-            Some(Shown::Lease(LeaseRecord::of(&lease)))
+            Some(Observed::Lease(LeaseRecord::of(&lease)))
         }
-        Event::InitDone => (!*was_listed).then_some(Shown::Absent),
-        Event::Apply(lease) => Some(Shown::Lease(LeaseRecord::of(&lease))),
-        Event::Delete(_) => Some(Shown::Absent),
+        Event::InitDone => (!*was_listed).then_some(Observed::Absent),
+        Event::Apply(lease) => Some(Observed::Lease(LeaseRecord::of(&lease))),
+        Event::Delete(_) => Some(Observed::Absent),
     }
 }
 
@@ -320,12 +320,12 @@ mod tests {
     #[test]
     fn a_list_without_the_lease_shows_that_there_is_none() {
         let mut was_listed = true;
-        let mut see = |event| shown(Ok(event), &mut was_listed);
-        assert_eq!((see(Event::Init), see(Event::InitDone)), (None, Some(Shown::Absent)));
+        let mut see = |event| observed(Ok(event), &mut was_listed);
+        assert_eq!((see(Event::Init), see(Event::InitDone)), (None, Some(Observed::Absent)));
         let lease = DynamicObject::new("a", &ApiResource::erase::<Lease>(&()));
         let record = LeaseRecord::default();
         assert_eq!(see(Event::Init), None);
-        assert_eq!(see(Event::InitApply(lease.clone())), Some(Shown::Lease(record)));
-        assert_eq!((see(Event::InitDone), see(Event::Delete(lease))), (None, Some(Shown::Absent)));
+        assert_eq!(see(Event::InitApply(lease.clone())), Some(Observed::Lease(record)));
+        assert_eq!((see(Event::InitDone), see(Event::Delete(lease))), (None, Some(Observed::Absent)));
     }
 }

@@ -162,10 +162,10 @@ impl SecretModel {
                 all.push(notices_end(state, index));
             }
             if writer.leads() && writer.seen < state.generation {
-                let mut shown = state.clone();
-                shown.writers[index].seen += 1;
-                shown.writers[index].is_queued = true;
-                all.push(shown);
+                let mut observed = state.clone();
+                observed.writers[index].seen += 1;
+                observed.writers[index].is_queued = true;
+                all.push(observed);
             }
         }
         all

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::candidate::{Answer, Candidate, Request, Shown};
+use super::candidate::{Answer, Candidate, Observed, Request};
 use super::record::{LeaseRecord, identity};
 use super::timing::{LONGEST_JITTER, Timing};
 
@@ -62,7 +62,7 @@ enum Event {
         number: u64,
     },
     /// The watch of a replica shows the Lease.
-    Shown {
+    Observed {
         replica: usize,
         version: u64,
     },
@@ -80,7 +80,7 @@ struct Process {
     /// Microseconds that each message from and to this replica takes longer.
     slowness: u64,
     /// The version of the Lease that its watch has shown: a watch keeps the order.
-    shown: u64,
+    observed: u64,
     is_alive: bool,
     /// Clock: microseconds per thousand of real time, and its offset.
     rate: u64,
@@ -146,7 +146,7 @@ impl World {
             is_attempting: false,
             paused_until: 0,
             slowness: 0,
-            shown: 0,
+            observed: 0,
             is_alive: true,
             rate,
             offset,
@@ -225,7 +225,7 @@ impl World {
             Event::Wake(replica)
             | Event::Answered { replica, .. }
             | Event::TimedOut { replica, .. }
-            | Event::Shown { replica, .. } => {
+            | Event::Observed { replica, .. } => {
                 let paused_until = self.replicas[replica].paused_until;
                 if paused_until > self.now {
                     return self.at(paused_until + self.serial % 3, event);
@@ -243,12 +243,12 @@ impl World {
         let answers = &mut self.answers;
         let state = &mut self.replicas[replica];
         let answer = match event {
-            Event::Shown { version, .. } if version < state.shown => return,
-            Event::Shown { version, .. } => {
-                state.shown = version;
-                let shown = self.history[usize::try_from(version).unwrap()].clone();
-                let shown = shown.map_or(Shown::Absent, Shown::Lease);
-                return state.candidate.on_watch(shown, now, jitter);
+            Event::Observed { version, .. } if version < state.observed => return,
+            Event::Observed { version, .. } => {
+                state.observed = version;
+                let observed = self.history[usize::try_from(version).unwrap()].clone();
+                let observed = observed.map_or(Observed::Absent, Observed::Lease);
+                return state.candidate.on_watch(observed, now, jitter);
             }
             Event::Answered { process, number, .. } if process == state.number => {
                 (number, answers[usize::try_from(number).unwrap()].clone().unwrap())
@@ -332,7 +332,7 @@ impl World {
         self.history.push(Some(record.clone()));
         for replica in 0..REPLICAS {
             if let Some(arrival) = self.arrival(replica) {
-                self.at(arrival, Event::Shown { replica, version: self.version });
+                self.at(arrival, Event::Observed { replica, version: self.version });
             }
         }
         Answer::Lease(record, self.version.to_string())
@@ -372,7 +372,7 @@ impl World {
         slow.slowness = timeout * 2 / 5 * 1_000 / slow.rate;
         for replica in 0..REPLICAS {
             let version = self.version;
-            self.at(self.now + DELAY, Event::Shown { replica, version });
+            self.at(self.now + DELAY, Event::Observed { replica, version });
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::work::fair_semaphore::WorkClass;
 ///
 /// # Errors
 /// When the status cannot be written for another reason than a missing permission.
-pub(crate) async fn attend(
+pub(crate) async fn update_key_conditions(
     object: &RawSealedSecret,
     ring: &Arc<KeyRing>,
     states: &ObjectStates,

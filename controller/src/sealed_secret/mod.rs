@@ -100,7 +100,7 @@ pub(crate) async fn run(context: Arc<Context>, selection: Selection, stop: Cance
     tokio::select! {
         _ = futures::future::join_all(workers) => {}
         () = context.usage.publish(context.ring.clone(), context.metrics.usage()) => {}
-        () = begin_nothing_after(&stop, &context.work) => {}
+        () = close_limits_on_stop(&stop, &context.work) => {}
         () = hand_out_turns(&context.queue, &watches, &stop) => {}
     }
 }
@@ -122,7 +122,7 @@ async fn hand_out_turns(queue: &Arc<PriorityQueue>, watches: &Watches, stop: &Ca
 }
 
 /// Closes the work limits at `stop`: a decryption in flight ends with its slice, and is repeated after the next start.
-async fn begin_nothing_after(stop: &CancellationToken, work: &WorkLimits) {
+async fn close_limits_on_stop(stop: &CancellationToken, work: &WorkLimits) {
     stop.cancelled().await;
     work.close();
     std::future::pending::<()>().await;

@@ -61,11 +61,11 @@ pub(super) async fn reconcile(
     }
     if states.recall_unchanged(&object, &ring) || states.is_left_alone(&object) {
         states.context.metrics.condition(&*object, true);
-        return background::attend(&object, &ring, &states).await;
+        return background::update_key_conditions(&object, &ring, &states).await;
     }
     if states.ran_out_of_time(&object) {
         states.context.metrics.condition(&*object, false);
-        return background::attend(&object, &ring, &states).await;
+        return background::update_key_conditions(&object, &ring, &states).await;
     }
     if let Some(rest) = states.wait_before_repair(&object) {
         return Ok(Action::requeue(rest));

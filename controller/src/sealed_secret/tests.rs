@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::limits::{IN_WORK, WORKERS};
+use super::limits::{IN_FLIGHT, WORKERS};
 use super::{Selection, contained, run};
 use crate::context::Context;
 use crate::error::Failure;
@@ -83,7 +83,7 @@ async fn settled(in_flight: &InFlight, count: usize) {
 
 #[test]
 fn there_are_more_workers_than_objects_in_work() {
-    assert!(usize::from(WORKERS) > IN_WORK, "{IN_WORK}");
+    assert!(usize::from(WORKERS) > IN_FLIGHT, "{IN_FLIGHT}");
 }
 
 #[tokio::test]

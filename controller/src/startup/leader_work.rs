@@ -147,7 +147,7 @@ impl LeaderWork {
             diagnosis_limit: DiagnosisLimit::new(),
             object_memory: ObjectMemory::of(args.memory_limit),
             template_budget: args.template_budget(),
-            status_forgets: AtomicBool::new(false),
+            crd_prunes_status: AtomicBool::new(false),
             namespace: self.namespace.clone(),
         })
     }

@@ -21,8 +21,8 @@ use tokio::sync::oneshot;
 pub(crate) struct Limits {
     /// Units that may be in use at the same time.
     pub(crate) units: usize,
-    /// Most units of one namespace, unless it holds a single permit.
-    pub(crate) units_of_one: usize,
+    /// Maximum number of units of one namespace, unless it holds a single permit.
+    pub(crate) units_per_namespace: usize,
     /// Provisional charge per unit until the permit reports the actual usage: the expected maximum.
     pub(crate) cost: u64,
 }
@@ -236,7 +236,7 @@ impl Share {
     }
 
     fn may_have_more(&self, limits: Limits) -> bool {
-        let fits = |waiter: &Waiter| self.held == 0 || self.held + waiter.units <= limits.units_of_one;
+        let fits = |waiter: &Waiter| self.held == 0 || self.held + waiter.units <= limits.units_per_namespace;
         self.first().is_some_and(fits)
     }
 
@@ -288,8 +288,8 @@ mod tests {
     }
 
     impl Line {
-        fn new(units: usize, units_of_one: usize) -> Self {
-            let semaphore = FairSemaphore::new(Limits { units, units_of_one, cost: SLICE });
+        fn new(units: usize, units_per_namespace: usize) -> Self {
+            let semaphore = FairSemaphore::new(Limits { units, units_per_namespace, cost: SLICE });
             Self { semaphore, waiting: Vec::new() }
         }
 
@@ -414,7 +414,7 @@ mod tests {
 
     #[test]
     fn the_largest_request_fits_alone_and_a_namespace_has_its_share_otherwise() {
-        let semaphore = FairSemaphore::new(Limits { units: 10, units_of_one: 6, cost: 1 });
+        let semaphore = FairSemaphore::new(Limits { units: 10, units_per_namespace: 6, cost: 1 });
         let held = semaphore.request("a", 100, WorkClass::New).try_recv().unwrap();
         let mut second = semaphore.request("b", 4, WorkClass::New);
         assert!(second.try_recv().is_err(), "nothing is left");
@@ -426,7 +426,7 @@ mod tests {
 
     #[test]
     fn small_requests_pass_a_large_one_that_does_not_fit_until_each_namespace_has_had_as_much() {
-        let semaphore = FairSemaphore::new(Limits { units: 10, units_of_one: 10, cost: 1 });
+        let semaphore = FairSemaphore::new(Limits { units: 10, units_per_namespace: 10, cost: 1 });
         let begun = semaphore.request("small-0", 1, WorkClass::New).try_recv().unwrap();
         let mut large = semaphore.request("large", 10, WorkClass::New);
         let mut passed = HashMap::new();
@@ -456,7 +456,7 @@ mod tests {
 
     #[test]
     fn what_nobody_waits_for_any_more_is_passed_over_and_nothing_is_left_behind() {
-        let semaphore = FairSemaphore::new(Limits { units: 1, units_of_one: 1, cost: SLICE });
+        let semaphore = FairSemaphore::new(Limits { units: 1, units_per_namespace: 1, cost: SLICE });
         let mut held = semaphore.request("a", 1, WorkClass::New);
         let permit = held.try_recv().unwrap();
         for _ in 0..100 {
@@ -473,7 +473,7 @@ mod tests {
 
     #[tokio::test]
     async fn closing_it_ends_all_waiting() {
-        let semaphore = FairSemaphore::new(Limits { units: 1, units_of_one: 1, cost: 1 });
+        let semaphore = FairSemaphore::new(Limits { units: 1, units_per_namespace: 1, cost: 1 });
         let held = semaphore.acquire("a", 1, WorkClass::New).await.unwrap();
         let waiting = semaphore.acquire("a", 1, WorkClass::New);
         futures::pin_mut!(waiting);

@@ -15,14 +15,14 @@ pub(crate) const SLICE: usize = 25;
 /// Templates that are rendered at the same time. A rendering cannot be interrupted and may use 32 MiB.
 const RENDERINGS: usize = 2;
 
-/// Heap of large objects in work at the same time, in total and per namespace, in bytes.
+/// Heap of large objects in flight at the same time, in total and per namespace, in bytes.
 const HEAP: usize = 20 << 20;
-const HEAP_OF_ONE: usize = HEAP / 2;
+const HEAP_PER_NAMESPACE: usize = HEAP / 2;
 
 /// Existing Secrets of any size that are read at the same time, in total and per namespace. Each takes up to 8 MiB
 /// until it is compared and written.
 const EXISTING: usize = 3;
-const EXISTING_OF_ONE: usize = 2;
+const EXISTING_PER_NAMESPACE: usize = 2;
 
 /// Semaphores that namespaces share.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(crate) struct WorkLimits {
     pub(crate) decryption: Arc<FairSemaphore>,
     /// Charged in microseconds. One namespace never has all permits.
     pub(crate) rendering: Arc<FairSemaphore>,
-    /// Bytes of heap of large objects in work, including all their copies. To prevent deadlocks, a task that waits for
+    /// Bytes of heap of large objects in flight, including all their copies. To prevent deadlocks, a task that waits for
     /// it holds no other permit except one for rendering, and a task that holds it never waits for rendering.
     pub(crate) memory: Arc<FairSemaphore>,
     /// One permit per existing Secret whose size is not yet known, or that is large. A task that holds one waits for no
@@ -48,16 +48,24 @@ impl WorkLimits {
         Self {
             decryption: FairSemaphore::new(Limits {
                 units: processors,
-                units_of_one: processors,
+                units_per_namespace: processors,
                 cost: operations,
             }),
             rendering: FairSemaphore::new(Limits {
                 units: RENDERINGS,
-                units_of_one: RENDERINGS - 1,
+                units_per_namespace: RENDERINGS - 1,
                 cost: microseconds,
             }),
-            memory: FairSemaphore::new(Limits { units: HEAP, units_of_one: HEAP_OF_ONE, cost: 1 }),
-            existing: FairSemaphore::new(Limits { units: EXISTING, units_of_one: EXISTING_OF_ONE, cost: 1 }),
+            memory: FairSemaphore::new(Limits {
+                units: HEAP,
+                units_per_namespace: HEAP_PER_NAMESPACE,
+                cost: 1,
+            }),
+            existing: FairSemaphore::new(Limits {
+                units: EXISTING,
+                units_per_namespace: EXISTING_PER_NAMESPACE,
+                cost: 1,
+            }),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The memory of SealedSecrets, for all watched namespaces together: half of the container's memory.
 //!
 //! Everything that tenants control is counted. The other half is for memory that does not grow with the number of
-//! objects: the program, objects in work, pages of lists, bodies and answers of requests.
+//! objects: the program, objects in flight, pages of lists, bodies and answers of requests.
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};

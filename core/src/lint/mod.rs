@@ -74,9 +74,7 @@ fn of_unreadable(text: &str, error: &ManifestError) -> Vec<Finding> {
     match (&error.cause, conflict) {
         _ if !mentions_kind(text, &["Secret", "SealedSecret", "SecretList"]) => Vec::new(),
         (_, Some(line)) => finding(UNREADABLE, line, "a merge conflict that is not resolved".to_owned()),
-        (NodeError::DuplicateKey(_), None) => {
-            finding(DUPLICATE, error.line, "duplicate key".to_owned())
-        }
+        (NodeError::DuplicateKey(_), None) => finding(DUPLICATE, error.line, "duplicate key".to_owned()),
         (NodeError::Template, None) => finding(
             SKIPPED,
             error.line,

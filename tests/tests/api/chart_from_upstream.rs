@@ -137,5 +137,5 @@ async fn in_a_namespaced_release_of_upstreams_chart_our_image_opens_in_its_names
     controller.stop().await.unwrap();
     let log = controller.log();
     assert_eq!(log.matches("the permission to watch key Secrets is missing").count(), 1, "{log}");
-    assert!(!log.contains("unfinished work"), "nothing can be in work where nothing may be seen:\n{log}");
+    assert!(!log.contains("unfinished work"), "nothing can be in flight where nothing may be seen:\n{log}");
 }

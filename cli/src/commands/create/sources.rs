@@ -227,7 +227,9 @@ impl Source {
         match self {
             Self::Literal { key, value } => {
                 if std::io::stderr().is_terminal() {
-                    io::warn(&format!("{key} was on the command line; command lines end up in the shell history"));
+                    io::warn(&format!(
+                        "{key} was on the command line; command lines end up in the shell history"
+                    ));
                 }
                 add(key.clone(), Zeroizing::new(value.as_bytes().to_vec()))
             }

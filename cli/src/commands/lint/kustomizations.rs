@@ -9,7 +9,7 @@ use crate::io;
 const NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 /// Bases of bases that are followed.
 const DEPTH: usize = 16;
-/// Most files and folders of one kustomization that are read: each may name itself many times.
+/// Maximum number of files and folders of one kustomization that are read: each may name itself many times.
 const FILES: usize = 1_000;
 
 /// True for the names of kustomizations.

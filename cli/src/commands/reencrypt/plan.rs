@@ -11,9 +11,9 @@ use sealed_secrets_crds::SealedSecret;
 
 use crate::workflow::{Binding, BoundItems};
 
-/// Most items of one request, so that an interrupted run loses little work.
+/// Maximum number of items of one request, so that an interrupted run loses little work.
 const ITEMS: usize = 100;
-/// Most bytes of ciphertext of one request; the controller accepts bodies of 2 MiB.
+/// Maximum number of bytes of ciphertext of one request; the controller accepts bodies of 2 MiB.
 const BYTES: usize = 256 << 10;
 
 /// Items of an object that may be stale.

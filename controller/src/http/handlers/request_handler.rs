@@ -91,7 +91,7 @@ impl RequestHandler {
         write_timeout: Duration,
     ) -> Self {
         let read_timeout = read_timeout.min(BODY);
-        let turns = FairSemaphore::new(Limits { units: 1, units_of_one: 1, cost: 1 });
+        let turns = FairSemaphore::new(Limits { units: 1, units_per_namespace: 1, cost: 1 });
         let in_flight_limit = Arc::default();
         Self { v1_data, ring, key_refresh, read_timeout, write_timeout, in_flight_limit, turns }
     }

@@ -15,7 +15,7 @@ use super::record::LeaseRecord;
 use super::timing::Timing;
 
 /// Interval at which a replica that works alone asks for the right to take part.
-const ASKED_FOR_RIGHT_EVERY: Duration = Duration::from_secs(30);
+const PERMISSION_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// Requests of one attempt. Each conflict costs two.
 const MOST_REQUESTS: u32 = 6;
 
@@ -116,7 +116,7 @@ enum Mode {
 
 /// The Lease as the watch shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Shown {
+pub(crate) enum Observed {
     Lease(LeaseRecord),
     Absent,
 }
@@ -129,7 +129,7 @@ pub(crate) struct Candidate {
     knowledge: Knowledge,
     basis: Basis,
     /// True if the watch shows the Lease of this leader in other hands.
-    is_suspicious: bool,
+    is_lease_in_doubt: bool,
     /// True if an answer has shown a renewal that the watch should have shown long before.
     is_watch_silent: bool,
     /// True once this process has sent a claim, which may arrive at any time.
@@ -149,7 +149,7 @@ impl Candidate {
             timing,
             knowledge: Knowledge::Nothing,
             basis: Basis::Stale,
-            is_suspicious: false,
+            is_lease_in_doubt: false,
             is_watch_silent: false,
             has_claimed: false,
             held_from: None,
@@ -204,7 +204,7 @@ impl Candidate {
     /// Returns when the next attempt is due.
     pub(crate) fn due(&self, now: Instant) -> Instant {
         let due = match self.decide(now) {
-            Step::Wait(until) if !self.is_suspicious && self.mode != Mode::Alone => {
+            Step::Wait(until) if !self.is_lease_in_doubt && self.mode != Mode::Alone => {
                 self.look_due().map_or(until, |look| until.min(look))
             }
             _ => now,
@@ -226,7 +226,7 @@ impl Candidate {
     }
 
     /// Returns true, once, if the watch has lost a renewal and must begin anew.
-    pub(crate) fn takes_watch_for_silent(&mut self) -> bool {
+    pub(crate) fn take_watch_silence(&mut self) -> bool {
         std::mem::take(&mut self.is_watch_silent)
     }
 
@@ -264,7 +264,7 @@ impl Candidate {
         let duration = self.timing.lease_duration();
         let step = self.decide(now);
         let is_overdue = self.look_due().is_some_and(|look| look <= now);
-        let is_doubtful = self.is_suspicious || self.mode == Mode::Alone || is_overdue;
+        let is_doubtful = self.is_lease_in_doubt || self.mode == Mode::Alone || is_overdue;
         let needs_look = is_doubtful || !matches!(step, Step::Wait(_) | Step::End);
         if self.basis == Basis::Stale && needs_look {
             return Some(Request::Get);
@@ -328,7 +328,7 @@ impl Candidate {
             Answer::Absent => Basis::Absent,
             Answer::Conflict | Answer::Refused | Answer::Failed => Basis::Stale,
         };
-        self.is_suspicious &= self.basis == Basis::Stale;
+        self.is_lease_in_doubt &= self.basis == Basis::Stale;
         match answer {
             Answer::Lease(record, _) => {
                 let (is_claim, is_own) = (*request != Request::Get, self.is_own(&record));
@@ -362,32 +362,32 @@ impl Candidate {
 
     fn pause(&mut self, now: Instant) {
         let pause =
-            if self.mode == Mode::Alone { ASKED_FOR_RIGHT_EVERY } else { self.timing.retry_interval() };
+            if self.mode == Mode::Alone { PERMISSION_CHECK_INTERVAL } else { self.timing.retry_interval() };
         self.not_before = Some(now + pause);
     }
 
     /// Takes what the watch shows. It may be older than an answer, so it decides nothing: it lets an expiry begin, or
     /// causes an attempt.
-    pub(crate) fn on_watch(&mut self, shown: Shown, now: Instant, jitter: Duration) {
-        let is_known = match &shown {
-            Shown::Lease(record) => self.is_known(record),
-            Shown::Absent => matches!(self.knowledge, Knowledge::Absent),
+    pub(crate) fn on_watch(&mut self, observed: Observed, now: Instant, jitter: Duration) {
+        let is_known = match &observed {
+            Observed::Lease(record) => self.is_known(record),
+            Observed::Absent => matches!(self.knowledge, Knowledge::Absent),
         };
         if is_known {
             return;
         }
         if self.held_from.is_some() {
-            self.is_suspicious = !matches!(&shown, Shown::Lease(shown) if self.is_own(shown));
-            if self.is_suspicious {
+            self.is_lease_in_doubt = !matches!(&observed, Observed::Lease(observed) if self.is_own(observed));
+            if self.is_lease_in_doubt {
                 self.basis = Basis::Stale;
             }
             return;
         }
         self.basis = Basis::Stale;
         self.refused_since = None;
-        match shown {
-            Shown::Lease(record) => self.note(record, now, jitter),
-            Shown::Absent => self.knowledge = Knowledge::Absent,
+        match observed {
+            Observed::Lease(record) => self.note(record, now, jitter),
+            Observed::Absent => self.knowledge = Knowledge::Absent,
         }
     }
 

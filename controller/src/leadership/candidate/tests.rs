@@ -91,9 +91,9 @@ fn a_leader_renews_with_one_request_and_its_time_counts_from_when_that_was_sent(
 fn a_follower_waits_for_the_whole_duration_since_it_has_seen_a_renewal_itself() {
     let mut scene = Scene::following();
     assert_eq!(scene.candidate.decide(scene.at(14)), Step::Wait(scene.at(15)));
-    scene.candidate.on_watch(Shown::Lease(record(OTHER, -3_600)), scene.at(4), NO_JITTER);
+    scene.candidate.on_watch(Observed::Lease(record(OTHER, -3_600)), scene.at(4), NO_JITTER);
     assert_eq!(scene.candidate.decide(scene.at(18)), Step::Wait(scene.at(19)), "an hour behind");
-    scene.candidate.on_watch(Shown::Lease(record(OTHER, -3_600)), scene.at(9), NO_JITTER);
+    scene.candidate.on_watch(Observed::Lease(record(OTHER, -3_600)), scene.at(9), NO_JITTER);
     let requests = scene.attempt(19, [lease(OTHER, -3_600, "9"), lease(OWN, 19, "10")]);
     assert!(requests[0] == Request::Get && replaces(&requests[1], "9", OWN), "{requests:?}");
     assert!(scene.is_open(20));
@@ -113,7 +113,7 @@ fn a_follower_reads_the_lease_itself_when_a_renewal_is_overdue_until_one_is_seen
     while scene.candidate.due(scene.start) < scene.at(15) {
         let second = (scene.candidate.due(scene.start) - scene.start).as_secs();
         assert_eq!(scene.attempt(second, [lease(OTHER, 0, "1")]), [Request::Get]);
-        assert!(!scene.candidate.takes_watch_for_silent(), "it has lost nothing");
+        assert!(!scene.candidate.take_watch_silence(), "it has lost nothing");
         looks.push(second);
     }
     assert_eq!(looks, (6..15).collect::<Vec<_>>());
@@ -125,11 +125,11 @@ fn a_follower_reads_the_lease_itself_when_a_renewal_is_overdue_until_one_is_seen
 fn a_renewal_that_the_watch_has_lost_is_seen_soon_after_it_was_due_and_the_watch_begins_anew() {
     let mut scene = Scene::following();
     assert_eq!(scene.attempt(6, [lease(OTHER, 5, "2")]), [Request::Get]);
-    assert!(scene.candidate.takes_watch_for_silent() && !scene.candidate.takes_watch_for_silent());
+    assert!(scene.candidate.take_watch_silence() && !scene.candidate.take_watch_silence());
     assert_eq!(scene.candidate.decide(scene.at(20)), Step::Wait(scene.at(21)), "16 seconds, and not 25");
-    scene.candidate.on_watch(Shown::Lease(record(OTHER, 10)), scene.at(10), NO_JITTER);
+    scene.candidate.on_watch(Observed::Lease(record(OTHER, 10)), scene.at(10), NO_JITTER);
     assert_eq!(scene.candidate.due(scene.at(10)), scene.at(16), "the watch works: no look before that");
-    assert!(!scene.candidate.takes_watch_for_silent());
+    assert!(!scene.candidate.take_watch_silence());
 }
 
 #[test]
@@ -144,14 +144,14 @@ fn a_lease_of_a_short_duration_is_read_no_more_often_than_ours_is_tried() {
 fn a_jitter_delays_the_taking_of_what_has_expired() {
     let mut scene = Scene::following();
     let jitter = Duration::from_millis(400);
-    scene.candidate.on_watch(Shown::Lease(record(OTHER, 1)), scene.at(1), jitter);
+    scene.candidate.on_watch(Observed::Lease(record(OTHER, 1)), scene.at(1), jitter);
     assert_eq!(scene.candidate.decide(scene.at(1)), Step::Wait(scene.at(16) + jitter));
 }
 
 #[test]
 fn a_released_lease_is_taken_at_once_and_by_one_replica() {
     let mut scene = Scene::following();
-    scene.candidate.on_watch(Shown::Lease(record(OTHER, 1).released(TIME)), scene.at(1), NO_JITTER);
+    scene.candidate.on_watch(Observed::Lease(record(OTHER, 1).released(TIME)), scene.at(1), NO_JITTER);
     assert_eq!(scene.candidate.due(scene.at(1)), scene.at(1));
     let third = "third_00000003";
     let requests = scene.attempt(1, [lease("", 1, "2"), Answer::Conflict, lease(third, 1, "3")]);
@@ -190,12 +190,12 @@ fn a_term_ends_at_once_where_another_holds_the_lease() {
 
 #[test]
 fn a_leader_looks_at_once_when_the_watch_shows_the_lease_in_other_hands() {
-    let others = [record(OTHER, 1), record(OTHER, 1).released(TIME)].map(Shown::Lease);
-    for shown in others.into_iter().chain([Shown::Absent]) {
+    let others = [record(OTHER, 1), record(OTHER, 1).released(TIME)].map(Observed::Lease);
+    for observed in others.into_iter().chain([Observed::Absent]) {
         let mut scene = Scene::leading();
-        scene.candidate.on_watch(shown.clone(), scene.at(1), NO_JITTER);
+        scene.candidate.on_watch(observed.clone(), scene.at(1), NO_JITTER);
         assert!(scene.is_open(1), "the watch may be late, so it decides nothing");
-        assert_eq!(scene.candidate.due(scene.at(1)), scene.at(1), "{shown:?}");
+        assert_eq!(scene.candidate.due(scene.at(1)), scene.at(1), "{observed:?}");
         scene.attempt(1, [lease(OWN, 0, "1")]);
         assert_eq!(scene.candidate.due(scene.at(1)), scene.at(5), "it was late");
     }
@@ -204,7 +204,7 @@ fn a_leader_looks_at_once_when_the_watch_shows_the_lease_in_other_hands() {
 #[test]
 fn a_lease_that_was_deleted_is_created_again_by_its_leader() {
     let mut scene = Scene::leading();
-    scene.candidate.on_watch(Shown::Absent, scene.at(1), NO_JITTER);
+    scene.candidate.on_watch(Observed::Absent, scene.at(1), NO_JITTER);
     let requests = scene.attempt(1, [Answer::Absent, lease(OWN, 1, "4")]);
     assert!(matches!(requests[1], Request::Create(_)), "{requests:?}");
     let requests = scene.attempt(6, [Answer::Absent, lease(OWN, 6, "5")]);

@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 
 use super::round_robin::RoundRobin;
 use crate::sealed_secret::limits::{
-    BURST, COUNTING, IN_WORK_OF_ONE, LIVE, MAX_BURST_WAIT, QUICK, REPORTS_BEHIND, SLOW, Slots, UNWRITTEN,
-    UNWRITTEN_ALONE,
+    BURST, COUNTING, IN_FLIGHT_PER_NAMESPACE, LIVE, MAX_BURST_WAIT, QUICK, REPORTS_BEHIND, SLOW, Slots,
+    UNWRITTEN, UNWRITTEN_WITH_FIRST,
 };
 use crate::sealed_secret::object::ObjectKey;
 
@@ -40,7 +40,7 @@ impl WorkKind {
     }
 }
 
-/// Queues in order of priority, and the objects in work. In each queue namespaces take turns.
+/// Queues in order of priority, and the objects in flight. In each queue namespaces take turns.
 ///
 /// Objects of a list or of a new key ring wait for their decryption; decrypted objects wait for their report. So a first sync of
 /// thousands of objects writes the Secrets, which users wait for, before it writes status and events. It writes them in bursts,
@@ -61,9 +61,9 @@ struct State {
     waiting: BTreeMap<WorkKind, RoundRobin>,
     reports: RoundRobin,
     background: RoundRobin,
-    in_work: HashMap<ObjectKey, Stage>,
+    in_flight: HashMap<ObjectKey, Stage>,
     live: BTreeSet<ObjectKey>,
-    /// Slow objects in work: each has a slot of its kind, and no other slot.
+    /// Slow objects in flight: each has a slot of its kind, and no other slot.
     slow: HashMap<ObjectKey, WorkKind>,
     /// Objects without a slot, until their attempt has ended; and the work that they wait for then.
     deferred: BTreeMap<ObjectKey, WorkKind>,
@@ -86,12 +86,12 @@ impl PriorityQueue {
         self.changed.notify_one();
     }
 
-    /// Admits `object` to work until [`Self::done`]. A live change of a namespace with too many in work joins the bulk work then.
+    /// Admits `object` to work until [`Self::done`]. A live change of a namespace with too many in flight joins the bulk work then.
     pub(crate) fn admit(&self, object: &ObjectKey) -> bool {
         self.lock().admit(object)
     }
 
-    /// Requests a slot of slow work for `object`, which is in work, and returns true if it has one. It then gives up its other
+    /// Requests a slot of slow work for `object`, which is in flight, and returns true if it has one. It then gives up its other
     /// slots; without one it is queued when this attempt ends, which it should do at once.
     pub(crate) fn begin(&self, object: &ObjectKey, kind: WorkKind) -> bool {
         let begins = self.lock().begin(object, kind);
@@ -100,7 +100,7 @@ impl PriorityQueue {
         begins
     }
 
-    /// Returns the slot of slow work, while `object` stays in work.
+    /// Returns the slot of slow work, while `object` stays in flight.
     pub(crate) fn end(&self, object: &ObjectKey) {
         self.lock().slow.remove(object);
         self.changed.notify_one();
@@ -122,7 +122,7 @@ impl PriorityQueue {
     /// slow work only reports of its own namespace wait.
     pub(crate) fn others_come_first(&self, object: &ObjectKey) -> bool {
         let state = self.lock();
-        state.in_work.contains_key(object)
+        state.in_flight.contains_key(object)
             && (state.has_undecrypted() || is_behind(&state.waiting, &object.namespace))
     }
 
@@ -150,7 +150,7 @@ impl PriorityQueue {
     pub(crate) fn done(&self, object: &ObjectKey) {
         let mut state = self.lock();
         state.live.remove(object);
-        state.in_work.remove(object);
+        state.in_flight.remove(object);
         state.slow.remove(object);
         if let Some(kind) = state.deferred.remove(object) {
             state.queue(kind).insert(object.clone());
@@ -178,7 +178,7 @@ impl PriorityQueue {
 
     /// Sets the stage of `object`, and returns true if it is of the bulk work.
     fn enter(&self, object: &ObjectKey, stage: Stage) -> bool {
-        let known = self.lock().in_work.get_mut(object).map(|known| *known = stage).is_some();
+        let known = self.lock().in_flight.get_mut(object).map(|known| *known = stage).is_some();
         self.changed.notify_one();
         known
     }
@@ -201,7 +201,7 @@ impl State {
     fn take(&mut self) -> Option<ObjectKey> {
         let (key, stage) =
             self.take_report().or_else(|| self.take_undecrypted()).or_else(|| self.take_counting())?;
-        self.in_work.insert(key.clone(), stage);
+        self.in_flight.insert(key.clone(), stage);
         Some(key)
     }
 
@@ -217,7 +217,7 @@ impl State {
     }
 
     fn take_undecrypted(&mut self) -> Option<(ObjectKey, Stage)> {
-        if self.unwritten().count() >= UNWRITTEN_ALONE {
+        if self.unwritten().count() >= UNWRITTEN_WITH_FIRST {
             return None;
         }
         let kinds = [WorkKind::Quick, WorkKind::Rendering, WorkKind::Large];
@@ -232,7 +232,7 @@ impl State {
     }
 
     fn take_for(&mut self, kind: WorkKind) -> Option<ObjectKey> {
-        if self.in_this_work(kind).count() >= kind.slots().alone {
+        if self.in_flight_of_kind(kind).count() >= kind.slots().first_of_namespace {
             return None;
         }
         let mut queue = self.waiting.remove(&kind)?;
@@ -260,13 +260,13 @@ impl State {
     }
 
     fn has_slot(&self, kind: WorkKind, namespace: &str) -> bool {
-        let Slots { all, of_one, alone } = kind.slots();
-        let in_work: Vec<_> = self.in_this_work(kind).map(|key| key.namespace == namespace).collect();
-        let own = in_work.iter().filter(|is_own| **is_own).count();
+        let Slots { total, per_namespace, first_of_namespace } = kind.slots();
+        let in_flight: Vec<_> = self.in_flight_of_kind(kind).map(|key| key.namespace == namespace).collect();
+        let own = in_flight.iter().filter(|is_own| **is_own).count();
         let others =
-            self.in_work.keys().filter(|key| key.namespace == namespace && !self.slow.contains_key(*key));
-        let most = if own == 0 { alone } else { all };
-        own < of_one && in_work.len() < most && others.count() < IN_WORK_OF_ONE
+            self.in_flight.keys().filter(|key| key.namespace == namespace && !self.slow.contains_key(*key));
+        let most = if own == 0 { first_of_namespace } else { total };
+        own < per_namespace && in_flight.len() < most && others.count() < IN_FLIGHT_PER_NAMESPACE
     }
 
     /// Returns true if one more object of this namespace may wait for the write of its Secret.
@@ -279,20 +279,20 @@ impl State {
         self.in_stage(Stage::Decrypted).chain(self.in_stage(Stage::Writing))
     }
 
-    fn in_this_work(&self, kind: WorkKind) -> impl Iterator<Item = &ObjectKey> {
+    fn in_flight_of_kind(&self, kind: WorkKind) -> impl Iterator<Item = &ObjectKey> {
         let quick = self.in_stage(Stage::Decrypting).filter(move |_| kind == WorkKind::Quick);
         let slow = self.slow.iter().filter(move |(_, known)| **known == kind).map(|(key, _)| key);
         quick.chain(slow)
     }
 
     fn admit(&mut self, object: &ObjectKey) -> bool {
-        if self.in_work.contains_key(object) || self.live.contains(object) {
+        if self.in_flight.contains_key(object) || self.live.contains(object) {
             return true;
         }
         let live: Vec<_> = self.live.iter().filter(|key| !self.slow.contains_key(*key)).collect();
         let own = live.iter().filter(|key| key.namespace == object.namespace).count();
-        let most = if own == 0 { LIVE.alone } else { LIVE.all };
-        let has_room = own < LIVE.of_one && live.len() < most;
+        let most = if own == 0 { LIVE.first_of_namespace } else { LIVE.total };
+        let has_room = own < LIVE.per_namespace && live.len() < most;
         if has_room {
             self.live.insert(object.clone());
         } else {
@@ -321,7 +321,7 @@ impl State {
 
     /// Objects of the bulk work in this stage, without slow ones.
     fn in_stage(&self, stage: Stage) -> impl Iterator<Item = &ObjectKey> {
-        let in_stage = self.in_work.iter().filter(move |(_, known)| **known == stage);
+        let in_stage = self.in_flight.iter().filter(move |(_, known)| **known == stage);
         in_stage.map(|(key, _)| key).filter(|key| !self.slow.contains_key(*key))
     }
 }
@@ -338,8 +338,8 @@ mod tests {
 
     use super::*;
 
-    const AT_ONCE_OF_ONE: usize = QUICK.of_one;
-    const RENDERED_OF_ONE: usize = SLOW.of_one;
+    const AT_ONCE_PER_NAMESPACE: usize = QUICK.per_namespace;
+    const RENDERED_PER_NAMESPACE: usize = SLOW.per_namespace;
 
     fn key(name: &str) -> ObjectKey {
         ObjectKey::new("shop", name)
@@ -358,7 +358,7 @@ mod tests {
         let queue = PriorityQueue::default();
         queue.add_bulk(keys(100));
         let first = take_all(&queue);
-        assert_eq!(first.len(), AT_ONCE_OF_ONE);
+        assert_eq!(first.len(), AT_ONCE_PER_NAMESPACE);
         queue.done(&key("somebody else's"));
         assert_eq!(take_all(&queue).len(), 0);
         queue.done(&first[3]);
@@ -400,7 +400,7 @@ mod tests {
                 queue.add_bulk(objects(namespaces, of_each));
                 queue.add_bulk(of_quiet(100));
                 assert_eq!(done_beside(&queue, kind).len(), 100, "{namespaces} x {of_each}, {kind:?}");
-                assert!(queue.lock().slow.len() <= kind.slots().alone);
+                assert!(queue.lock().slow.len() <= kind.slots().first_of_namespace);
             }
         }
     }
@@ -453,7 +453,7 @@ mod tests {
         queue.add_bulk(keys(100));
         let (begun, deferred): (Vec<_>, Vec<_>) =
             take_all(&queue).into_iter().partition(|next| queue.begin(next, WorkKind::Rendering));
-        assert_eq!(begun.len(), RENDERED_OF_ONE);
+        assert_eq!(begun.len(), RENDERED_PER_NAMESPACE);
         assert!(begun.iter().all(|object| queue.begin(object, WorkKind::Rendering)), "they have a place");
         assert!(begun.iter().all(|object| queue.begin(object, WorkKind::Large)), "which is enough");
         queue.done(&deferred[0]);
@@ -466,14 +466,17 @@ mod tests {
     fn a_slow_live_change_leaves_its_slot_to_others() {
         let queue = PriorityQueue::default();
         let admitted: Vec<_> = keys(1_000).filter(|object| queue.admit(object)).collect();
-        assert_eq!(admitted.len(), LIVE.of_one);
+        assert_eq!(admitted.len(), LIVE.per_namespace);
         let deferred: Vec<_> =
             admitted.into_iter().filter(|object| !queue.begin(object, WorkKind::Rendering)).collect();
-        assert_eq!(deferred.len(), LIVE.of_one - RENDERED_OF_ONE);
+        assert_eq!(deferred.len(), LIVE.per_namespace - RENDERED_PER_NAMESPACE);
         for object in &deferred {
             queue.done(object);
         }
-        assert_eq!((1_000..2_000).filter(|name| queue.admit(&key(&name.to_string()))).count(), LIVE.of_one);
+        assert_eq!(
+            (1_000..2_000).filter(|name| queue.admit(&key(&name.to_string()))).count(),
+            LIVE.per_namespace
+        );
     }
 
     #[test]
@@ -491,7 +494,7 @@ mod tests {
     #[test]
     fn what_takes_long_delays_only_reports_of_its_own_namespace() {
         let queue = PriorityQueue::default();
-        queue.add_bulk(keys(RENDERED_OF_ONE + 1));
+        queue.add_bulk(keys(RENDERED_PER_NAMESPACE + 1));
         for object in take_all(&queue) {
             if !queue.begin(&object, WorkKind::Rendering) {
                 queue.done(&object);
@@ -515,14 +518,14 @@ mod tests {
         }
         assert_eq!(
             (admitted.len(), queue.lock().queue(WorkKind::Quick).len()),
-            (LIVE.of_one, 1_000 - LIVE.of_one)
+            (LIVE.per_namespace, 1_000 - LIVE.per_namespace)
         );
         for number in 0..8 {
             assert!(queue.admit(&ObjectKey::new(format!("quiet-{number}"), "db")));
         }
         let from_bulk = queue.lock().take().unwrap();
         assert!(queue.admit(&from_bulk), "it has its turn");
-        assert!(queue.admit(&key("0")), "it is in work already");
+        assert!(queue.admit(&key("0")), "it is in flight already");
         queue.done(&key("0"));
         assert!(queue.admit(&key("later")));
     }

@@ -11,7 +11,7 @@ use sealed_secrets_crds::{Scope, SealedSecret};
 
 use super::desired::refuse_sealing_key;
 use super::live;
-use super::ownership::{MANAGER, Mode, relation, says_the_same, target};
+use super::ownership::{MANAGER, Mode, has_same_content, relation, target};
 use super::record::{Before, SecretVersion};
 use super::refusal::Written;
 use crate::api::client::Once;
@@ -41,7 +41,7 @@ pub(crate) enum Applied {
 enum Step {
     Create {
         /// The live SealedSecret is looked at before.
-        look: bool,
+        check_live: bool,
     },
     /// With the reason why it may not be created: quotas and webhooks decide before the API server looks whether it exists.
     Update(Option<Failure>),
@@ -75,22 +75,22 @@ pub(crate) async fn apply(
     let request = ApplyRequest { states, sealed, desired, volatile, before, key, secrets };
     let should_exist = states.has_secret(&request.key) || request.before.has_unsealed;
     // Without an owner the Secret would outlast a SealedSecret that is gone.
-    let look = request.before.is_known || request.desired.owner_references().is_empty();
-    let mut step = if should_exist { Step::Update(None) } else { Step::Create { look } };
+    let check_live = request.before.is_known || request.desired.owner_references().is_empty();
+    let mut step = if should_exist { Step::Update(None) } else { Step::Create { check_live } };
     for _ in 0..ATTEMPTS {
         let attempt = match &step {
-            Step::Create { look } => request.create(*look).await,
+            Step::Create { check_live } => request.create(*check_live).await,
             Step::Update(_) => request.update().await,
         };
         step = match (attempt, step) {
             (Ok(done), _) => return Ok(Some(done)),
-            (Err(Attempt::Overtaken), _) => return Ok(None),
+            (Err(Attempt::Superseded), _) => return Ok(None),
             (Err(Attempt::Failed(failure)), _) => return Err(failure),
             (Err(Attempt::Refused(error)), _) => request.update_after(&error)?,
             (Err(Attempt::Changed), step) => step,
             (Err(Attempt::Absent), Step::Update(Some(refusal))) => return Err(refusal),
             // It has existed, maybe with values of a later generation.
-            (Err(Attempt::Absent), _) => Step::Create { look: true },
+            (Err(Attempt::Absent), _) => Step::Create { check_live: true },
         };
     }
     Err(Failure::temporary("the Secret was modified concurrently at every attempt to write it".to_owned()))
@@ -105,7 +105,7 @@ enum Attempt {
     /// The Secret may not be created.
     Refused(kube::Error),
     /// The SealedSecret has changed since it was decrypted: its own event queues it.
-    Overtaken,
+    Superseded,
     Failed(Failure),
 }
 
@@ -146,9 +146,9 @@ impl ApplyRequest<'_> {
 
     /// Creates the Secret. The first Secret of a SealedSecret needs no look at the live object: it replaces none, and is deleted
     /// with its owner.
-    async fn create(&self, look: bool) -> Result<(Applied, ObjectMeta), Attempt> {
-        let created = if look {
-            self.look().await?;
+    async fn create(&self, check_live: bool) -> Result<(Applied, ObjectMeta), Attempt> {
+        let created = if check_live {
+            self.check_live().await?;
             self.create_at_once().await
         } else {
             self.secrets.create(&written_by_us(), &self.desired).await
@@ -174,10 +174,10 @@ impl ApplyRequest<'_> {
         let mode = if self.before.has_unsealed { Mode::Repair } else { Mode::Replace };
         let kept = if self.is_rendered_from_this(&existing) { &self.volatile } else { &BTreeSet::new() };
         let wanted = target(&existing, &self.desired, relation, mode, kept);
-        let is_so = wanted.as_ref().is_some_and(|wanted| says_the_same(&existing, wanted));
+        let is_so = wanted.as_ref().is_some_and(|wanted| has_same_content(&existing, wanted));
         // A random value fits every generation, and may be of a later one than was decrypted.
         if !self.volatile.is_empty() || !is_so {
-            self.look().await?;
+            self.check_live().await?;
         }
         if is_so {
             return Ok((Applied::Nothing, existing.metadata));
@@ -197,7 +197,7 @@ impl ApplyRequest<'_> {
     async fn existing(&self) -> Result<Existing, Attempt> {
         let ObjectKey { namespace, name } = &self.key;
         let permit = self.states.context.work.existing.acquire(namespace, 1, WorkClass::New).await;
-        let memory = permit.ok_or(Attempt::Overtaken)?;
+        let memory = permit.ok_or(Attempt::Superseded)?;
         let secret = self.secrets.get(name).await.map_err(|error| match code(&error) {
             Some(404) => Attempt::Absent,
             _ => Attempt::Failed(self.written(&self.desired, None).failure(&error)),
@@ -207,9 +207,9 @@ impl ApplyRequest<'_> {
     }
 
     /// Checks that the live SealedSecret is still the version that was decrypted.
-    async fn look(&self) -> Result<(), Attempt> {
+    async fn check_live(&self) -> Result<(), Attempt> {
         let is_current = live::is_current(self.states.context.client.clone(), self.sealed).await;
-        if is_current.map_err(Attempt::Failed)? { Ok(()) } else { Err(Attempt::Overtaken) }
+        if is_current.map_err(Attempt::Failed)? { Ok(()) } else { Err(Attempt::Superseded) }
     }
 
     /// Returns true if the random values of the existing Secret are of this generation, whether this process, another replica or

@@ -9,7 +9,7 @@ const LONGEST: Duration = Duration::from_mins(5);
 /// A Secret without a repair for this long starts over.
 const QUIET_PERIOD: Duration = Duration::from_mins(10);
 
-/// Most different messages about one Secret until it starts over.
+/// Maximum number of different messages about one Secret until it starts over.
 const MOST_MESSAGES: usize = 4;
 
 /// Event to write for a repair.

@@ -40,9 +40,9 @@ pub(crate) enum Relation {
 /// Computes the relation of `existing`. `was_ours` means that this process has seen it controlled by this very SealedSecret, so
 /// that a missing owner is drift; with another controller since, it is foreign.
 pub(crate) fn relation(existing: &Secret, sealed: &SealedSecret, was_ours: bool) -> Relation {
-    let says = |name: &str| says(&existing.metadata, name);
+    let is_annotated = |name: &str| is_annotated(&existing.metadata, name);
     let owned = owner_uid(existing, sealed).is_some_and(|uid| Some(uid) == sealed.metadata.uid.as_deref());
-    match (says(PATCH_ANNOTATION), says(MANAGED_ANNOTATION)) {
+    match (is_annotated(PATCH_ANNOTATION), is_annotated(MANAGED_ANNOTATION)) {
         (true, managed) => Relation::Patched { owned: managed || owned },
         (false, true) => Relation::Ours,
         (false, false) if owned => Relation::Ours,
@@ -58,10 +58,10 @@ pub(crate) fn relation(existing: &Secret, sealed: &SealedSecret, was_ours: bool)
 pub(crate) fn is_patched_only(metadata: &ObjectMeta) -> bool {
     let name = metadata.name.as_deref().unwrap_or_default();
     let owned = controlling_sealed_secret(metadata, name).is_some();
-    says(metadata, PATCH_ANNOTATION) && !says(metadata, MANAGED_ANNOTATION) && !owned
+    is_annotated(metadata, PATCH_ANNOTATION) && !is_annotated(metadata, MANAGED_ANNOTATION) && !owned
 }
 
-fn says(metadata: &ObjectMeta, annotation: &str) -> bool {
+fn is_annotated(metadata: &ObjectMeta, annotation: &str) -> bool {
     metadata.annotations.iter().flatten().any(|(name, value)| name == annotation && value == "true")
 }
 
@@ -142,10 +142,10 @@ pub(crate) fn target(
         (Relation::Ours | Relation::OursOutdated, _) => Some(replaced(existing, wanted)),
         (Relation::Patched { owned }, _) => Some(patched(existing, wanted, owned)),
         // Compared with the sealed content, and not with `wanted`, which has values of the existing Secret.
-        (Relation::Restored, _) => says_no_less(existing, desired).then(|| adopted(existing, desired)),
+        (Relation::Restored, _) => contains(existing, desired).then(|| adopted(existing, desired)),
         // With skip-set-owner-references only the content shows that the Secret is ours.
         (Relation::Foreign, _) => {
-            says_the_same(existing, &marked_like(existing, wanted)).then(|| existing.clone())
+            has_same_content(existing, &with_annotation_of(existing, wanted)).then(|| existing.clone())
         }
     }
 }
@@ -158,7 +158,7 @@ fn keeping(existing: &Secret, kept: &BTreeSet<String>, mut target: Secret) -> Se
 }
 
 /// Returns `target` without our annotation if `existing` does not have it: the original and earlier versions do not write it.
-fn marked_like(existing: &Secret, mut target: Secret) -> Secret {
+fn with_annotation_of(existing: &Secret, mut target: Secret) -> Secret {
     if !existing.annotations().contains_key(RENDERED_FROM_ANNOTATION) {
         target.annotations_mut().remove(RENDERED_FROM_ANNOTATION);
     }
@@ -174,7 +174,7 @@ fn adopted(existing: &Secret, desired: &Secret) -> Secret {
 }
 
 /// Returns true if `existing` has exactly the items and the type of `desired`, and at least its labels and annotations.
-fn says_no_less(existing: &Secret, desired: &Secret) -> bool {
+fn contains(existing: &Secret, desired: &Secret) -> bool {
     let has = |all: &BTreeMap<String, String>, some: &BTreeMap<String, String>| {
         some.iter().all(|(name, value)| all.get(name) == Some(value))
     };
@@ -237,7 +237,7 @@ fn merge<V>(into: &mut Option<BTreeMap<String, V>>, from: Option<BTreeMap<String
 }
 
 /// Returns true if both have the same content and owners; an absent map equals an empty one.
-pub(crate) fn says_the_same(one: &Secret, other: &Secret) -> bool {
+pub(crate) fn has_same_content(one: &Secret, other: &Secret) -> bool {
     one.data.clone().unwrap_or_default() == other.data.clone().unwrap_or_default()
         && one.type_ == other.type_
         && one.labels() == other.labels()
@@ -376,7 +376,7 @@ mod tests {
         let ours = [Relation::Ours, Relation::OursOutdated, Relation::Patched { owned: false }];
         for relation in ours.into_iter().chain([Relation::Foreign]) {
             let target = target(&existing, &desired, relation, Mode::Repair, &kept).unwrap();
-            assert!(says_the_same(&target, &existing), "{relation:?}");
+            assert!(has_same_content(&target, &existing), "{relation:?}");
         }
         for relation in ours {
             let target = target(&existing, &desired, relation, Mode::Replace, &BTreeSet::new()).unwrap();

@@ -34,7 +34,7 @@ const FIELDS: [&str; 14] = [
 ];
 /// Prefix of the reasons of causes about an invalid field of the object itself.
 const VALIDATION: &str = "FieldValue";
-/// Most fields and broken rules that a message names.
+/// Maximum number of fields and broken rules that a message names.
 const MOST_FIELDS: usize = 8;
 
 /// A write of a Secret: the input of a message about it.

@@ -10,7 +10,7 @@ pub(crate) const STALE: &str = "Stale";
 /// Condition: some items are sealed with a key that others may have.
 pub(crate) const KEY_COMPROMISED: &str = "KeyCompromised";
 
-/// Most keys that a message names.
+/// Maximum number of keys that a message names.
 const MOST_NAMED: usize = 5;
 
 /// A condition that is True. It is neither a failure nor progress, so that tools that judge an object ignore it.

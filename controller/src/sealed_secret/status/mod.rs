@@ -99,7 +99,7 @@ pub(super) async fn report(
 ) -> StatusReport {
     let KnownStatus { stored, reported, key_conditions } = known;
     let (generation, now) = (object.metadata.generation, clock::now());
-    let forgets = context.status_forgets.load(Ordering::Relaxed);
+    let forgets = context.crd_prunes_status.load(Ordering::Relaxed);
     let after = |before: &_| next(before, generation, outcome.clone(), key_conditions, now);
     let failure = outcome.as_ref().err().copied();
     let update = |before: &_, reported: &_| {
@@ -415,7 +415,7 @@ async fn put(
         Ok(written) => {
             if remembers {
                 let forgets = read(&written).last_success.is_none();
-                context.status_forgets.store(forgets, Ordering::Relaxed);
+                context.crd_prunes_status.store(forgets, Ordering::Relaxed);
             }
             Ok(Put::Stored(Box::new(written)))
         }
