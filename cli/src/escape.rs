@@ -53,8 +53,8 @@ mod tests {
         let marks =
             (0x200e..0x2010).chain(0x2028..0x202f).chain(0x2066..0x206a).chain([0xa0, 0x3164, 0xfe0f]);
         for character in hidden.chain(marks).filter_map(char::from_u32) {
-            let shown = line(&format!("a{character}b"));
-            assert!(shown.is_ascii() && shown.len() > 3 && shown.starts_with("a\\"), "{shown}");
+            let escaped = line(&format!("a{character}b"));
+            assert!(escaped.is_ascii() && escaped.len() > 3 && escaped.starts_with("a\\"), "{escaped}");
         }
         assert_eq!(line("\u{1b}[2K\r\n\t\0"), "\\u{1b}[2K\\r\\n\\t\\0");
     }

@@ -80,8 +80,8 @@ pub(crate) fn text(program: &str) -> String {
 
 fn line(flag: &Flag) -> String {
     let letter = flag.short.map_or_else(|| "    ".to_owned(), |letter| format!("-{letter}, "));
-    let shown = format!("{letter}--{} {}", flag.name, flag.value);
-    format!("  {:<42} {}\n", shown.trim_end(), flag.help)
+    let synopsis = format!("{letter}--{} {}", flag.name, flag.value);
+    format!("  {:<42} {}\n", synopsis.trim_end(), flag.help)
 }
 
 #[cfg(test)]

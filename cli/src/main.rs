@@ -67,8 +67,8 @@ fn report_error(error: &Error, program: &str) -> ExitCode {
     }
     if let Error::Syntax(error) = error {
         // Scripts find the message where upstream puts it: last on stdout. People find it on stderr.
-        let shown = escape::line(&error.to_string());
-        let _ = io::write(None, format!("{}{shown}\n", help::text(program)).as_bytes());
+        let escaped = escape::line(&error.to_string());
+        let _ = io::write(None, format!("{}{escaped}\n", help::text(program)).as_bytes());
     }
     io::log(&format!("error: {error}"));
     error.hint().iter().for_each(|line| io::log(line));

@@ -74,9 +74,9 @@ impl<'s> ServiceProxy<'s> {
         let name = session.controller_name().unwrap_or(DEFAULT_CONTROLLER_NAME);
         let path = format!("/api/v1/namespaces/{namespace}/services/{name}");
         let failed = |cause: String| Error::Service { cause, is_missing: false };
-        let shown = format!("Get {:?}", format!("{}{path}", api.url));
-        let answer =
-            send(api, Method::GET, &path, Vec::new()).map_err(|cause| failed(format!("{shown}: {cause}")))?;
+        let request = format!("Get {:?}", format!("{}{path}", api.url));
+        let answer = send(api, Method::GET, &path, Vec::new())
+            .map_err(|cause| failed(format!("{request}: {cause}")))?;
         if !answer.status.is_success() {
             let cause = answer.message().unwrap_or_else(|| answer.failure());
             return Err(Error::Service { cause, is_missing: answer.status == StatusCode::NOT_FOUND });

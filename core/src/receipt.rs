@@ -158,10 +158,10 @@ mod tests {
     #[test]
     fn a_receipt_names_key_scope_place_and_the_hash_of_the_ciphertext() {
         // printf AgB0 | sha256sum
-        let shown = Scope::ALL.map(|scope| receipt(scope).to_string());
+        let texts = Scope::ALL.map(|scope| receipt(scope).to_string());
         let expected = ["strict shop/db", "namespace-wide shop", "cluster-wide *"]
             .map(|place| format!("# kubeseal: SHA256:q3Zt0aBcDeFgHiJk {place} 0c2f7a213463"));
-        assert_eq!(shown, expected);
+        assert_eq!(texts, expected);
     }
 
     #[test]

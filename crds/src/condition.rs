@@ -38,11 +38,11 @@ pub struct SealedSecretCondition {
     pub status: String,
     /// The last time this condition was updated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::moment")]
+    #[schemars(schema_with = "crate::schema::date_time")]
     pub last_update_time: Option<Time>,
     /// The last time the status of this condition changed from one value to another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::moment")]
+    #[schemars(schema_with = "crate::schema::date_time")]
     pub last_transition_time: Option<Time>,
     /// Machine-readable reason for the condition's status, one CamelCase word.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -24,7 +24,7 @@ pub(crate) fn integer(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "integer", "format": "int64"})
 }
 
-pub(crate) fn moment(_: &mut SchemaGenerator) -> Schema {
+pub(crate) fn date_time(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date-time"})
 }
 

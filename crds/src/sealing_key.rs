@@ -37,7 +37,7 @@ pub struct SealingKeySpec {
     pub state: SealingKeyState,
     /// Time until which a compromised key still decrypts. If unset, it decrypts indefinitely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "nullable_moment")]
+    #[schemars(schema_with = "nullable_date_time")]
     pub decrypt_until: Option<Time>,
 }
 
@@ -110,11 +110,11 @@ pub struct SealingKeyStatus {
     pub certificate: Option<String>,
     /// Start of the certificate's validity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::moment")]
+    #[schemars(schema_with = "schema::date_time")]
     pub not_before: Option<Time>,
     /// End of the certificate's validity. The key decrypts items also after this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::moment")]
+    #[schemars(schema_with = "schema::date_time")]
     pub not_after: Option<Time>,
     /// Objects and items of this cluster that need the key. Absent until the controller has processed all SealedSecrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,6 +138,6 @@ pub struct SealingKeyUsage {
     pub items: u64,
 }
 
-fn nullable_moment(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+fn nullable_date_time(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({"type": "string", "format": "date-time", "nullable": true})
 }

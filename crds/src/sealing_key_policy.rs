@@ -109,7 +109,7 @@ pub struct Rotation {
     /// Requests that the newest key be no older than this time.
     /// A time in the past creates a key at once, a time in the future schedules its creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::moment")]
+    #[schemars(schema_with = "schema::date_time")]
     pub rotate_after: Option<Time>,
     /// Delay until a new key is offered for sealing, such as 2d. It decrypts at once. Defaults to 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -240,7 +240,7 @@ pub struct PrimaryKey {
     pub fingerprint: String,
     /// Time since which the key has been offered for sealing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::moment")]
+    #[schemars(schema_with = "schema::date_time")]
     pub activated_at: Option<Time>,
 }
 
@@ -253,7 +253,7 @@ pub struct PendingKey {
     #[schemars(schema_with = "schema::text")]
     pub name: String,
     /// Time at which the key was created.
-    #[schemars(schema_with = "schema::moment")]
+    #[schemars(schema_with = "schema::date_time")]
     pub created_at: Time,
     /// Earliest time at which the key is offered for sealing.
     #[schemars(schema_with = "schema::text")]

@@ -105,9 +105,10 @@ fn chosen(
         .map_err(|cause| format!("{name}: {cause}"))?;
     let fingerprint = certificate.fingerprint().as_str();
     if status.fingerprint.as_deref() != Some(fingerprint) {
-        let said =
-            status.fingerprint.map_or("no fingerprint".to_owned(), |said| format!("the fingerprint {said}"));
-        return Err(format!("{name} claims {said}, but its certificate has {fingerprint}"));
+        let claimed = status
+            .fingerprint
+            .map_or("no fingerprint".to_owned(), |claimed| format!("the fingerprint {claimed}"));
+        return Err(format!("{name} claims {claimed}, but its certificate has {fingerprint}"));
     }
     if let Some(policy) = policy {
         let named = policy.status.as_ref().and_then(|status| status.primary.as_ref());

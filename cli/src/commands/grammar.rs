@@ -79,7 +79,7 @@ pub(super) fn run(words: &[String]) -> Result<Outcome, Error> {
         Grammar::Keys(verb) => keys::run(verb),
         Grammar::Cert(verb) => cert::run(verb),
     }?;
-    Ok(Outcome::Done)
+    Ok(Outcome::Success)
 }
 
 /// Parses the words. Errors of clap quote them, so a failed parse is repeated with the escaped words.
@@ -91,8 +91,8 @@ pub(super) fn parsed<T>(
     parse: impl Fn(&[String]) -> Result<T, clap::Error>,
 ) -> Result<T, clap::Error> {
     parse(words).map_err(|error| {
-        let shown: Vec<String> = words.iter().map(|word| escape::line(word)).collect();
-        parse(&shown).err().unwrap_or(error)
+        let escaped: Vec<String> = words.iter().map(|word| escape::line(word)).collect();
+        parse(&escaped).err().unwrap_or(error)
     })
 }
 

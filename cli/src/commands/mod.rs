@@ -66,7 +66,7 @@ fn run_subcommand(words: &[String]) -> Result<Outcome, Error> {
         Some("man") => man::run(words.iter().skip(1))?,
         _ => return grammar::run(words),
     }
-    Ok(Outcome::Done)
+    Ok(Outcome::Success)
 }
 
 /// Runs the command.
@@ -77,7 +77,7 @@ pub(crate) fn run(command: &Command, session: &Session, program: &str) -> Result
     if let Command::Subcommand(words) = command {
         return run_subcommand(words);
     }
-    run_flags(command, session, program).map(|()| Outcome::Done)
+    run_flags(command, session, program).map(|()| Outcome::Success)
 }
 
 /// Runs a command of the flag grammar.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Done, or there was nothing to do.
-    Done,
+    Success,
     /// There are findings.
     Findings,
     /// A part failed, as the report says.
@@ -16,7 +16,7 @@ pub(crate) enum Outcome {
 impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
         match outcome {
-            Outcome::Done => Self::SUCCESS,
+            Outcome::Success => Self::SUCCESS,
             Outcome::Findings => Self::from(3),
             Outcome::Failed => Self::FAILURE,
         }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use sealed_secrets_core::manifest::edit::{Change, apply};
-use sealed_secrets_core::manifest::{Format, places_of, sealed_secret_text, sealed_secrets_of};
+use sealed_secrets_core::manifest::{Format, positions_of, sealed_secret_text, sealed_secrets_of};
 use sealed_secrets_crds::SealedSecret;
 
 use crate::commands::validate;
@@ -24,7 +24,7 @@ pub(super) fn run(options: &ReEncryptOptions, session: &Session) -> Result<(), E
     let input = Input::read(options.input.as_deref())?;
     let sealed = validate::sealed_secrets(&input)?;
     let proxy = ServiceProxy::connect(session)?;
-    let places = places_of(&input.documents()?);
+    let places = positions_of(&input.documents()?);
     let mut changes = Vec::new();
     for ((object, sealed), place) in sealed.iter().enumerate().zip(places) {
         let renewed = re_encrypt(&proxy, object, sealed);

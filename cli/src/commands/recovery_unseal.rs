@@ -1,7 +1,7 @@
 //! `--recovery-unseal` decrypts without a cluster.
 
 use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::manifest::{Format, places_of, secret_text};
+use sealed_secrets_core::manifest::{Format, positions_of, secret_text};
 use sealed_secrets_core::template::Budget;
 use sealed_secrets_core::unseal::{Renderer, V1Data, unseal};
 use sealed_secrets_crds::SealedSecret;
@@ -25,7 +25,7 @@ pub(super) fn run(options: &RecoveryUnsealOptions) -> Result<(), Error> {
         return Err(Error::NoRecoveryKey);
     }
     let mut text = Zeroizing::new(String::new());
-    let places = places_of(&input.documents()?);
+    let places = positions_of(&input.documents()?);
     for (mut sealed, place) in sealed.into_iter().zip(&places) {
         with_namespace(&mut sealed, options.namespace.as_deref());
         let unsealed_text = unsealed_text(&sealed, &ring, options.output.format);

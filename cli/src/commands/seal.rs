@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
 use sealed_secrets_core::crypto::SealingCertificate;
-use sealed_secrets_core::manifest::{places_of, sealed_secret_text, secrets_of};
+use sealed_secrets_core::manifest::{positions_of, sealed_secret_text, secrets_of};
 use sealed_secrets_core::names::refusals;
 use sealed_secrets_core::seal::seal_secret;
 use sealed_secrets_crds::{Scope, SealedSecret};
@@ -21,7 +21,7 @@ pub(super) fn run(options: &SealOptions, session: &Session) -> Result<(), Error>
     let input = Input::read(options.input.as_deref())?;
     let certificate = certificate::load(&options.certificate, session)?;
     let secrets = secrets(&input)?;
-    let places = places_of(&input.documents()?);
+    let places = positions_of(&input.documents()?);
     let mut text = String::new();
     for (secret, place) in secrets.into_iter().zip(&places) {
         let metadata = secret.metadata.clone();

@@ -164,9 +164,9 @@ impl SealPaths {
             Some(file) => io::create(file, text.as_bytes())?,
             None => io::write(None, text.as_bytes())?,
         }
-        let shown = self.write.as_deref().unwrap_or(STDIN);
+        let output = self.write.as_deref().unwrap_or(STDIN);
         for report in sealed.iter().flat_map(|file| &file.reports) {
-            io::log(&format!("{shown}{report}"));
+            io::log(&format!("{output}{report}"));
         }
         Ok(())
     }
@@ -309,9 +309,9 @@ impl Run<'_> {
         let items = object.spec.encrypted_data.len();
         let report = format!(
             ": sealed {}, {items} item{}, {}",
-            binding.shown(),
+            binding.describe(),
             if items == 1 { "" } else { "s" },
-            sealer.shown()
+            sealer.describe()
         );
         if format == Format::Json || !destination.has_receipts || self.seal.sealing.no_receipt {
             return Ok((text, report));

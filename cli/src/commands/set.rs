@@ -228,7 +228,7 @@ impl Run<'_> {
         let after = write_receipts(&after, &[receipt]).map_err(failed)?;
         let done = if is_there { "replaced in" } else { "added to" };
         let line = self.line(file, &after)?;
-        let report = format!(":{line}: {} {done} {}, {}", self.key, binding.shown(), sealer.shown());
+        let report = format!(":{line}: {} {done} {}, {}", self.key, binding.describe(), sealer.describe());
         Ok(Edited { before, after, report })
     }
 

@@ -42,13 +42,13 @@ impl Unset {
         let before = if file == STDIN { Input::read(None)?.text } else { io::read_editable(file)? };
         let manifest = parse(file, &before)?;
         let object = select(file, &manifest, given(self.name.as_ref()))?;
-        let shown = shown_object(&object);
+        let name = shown_object(&object);
         let Some(item) = object.items().into_iter().find(|item| item.key == key) else {
-            return Err(FileProblem::NoItem { key: key.to_owned(), object: shown }.at(file, object.line()));
+            return Err(FileProblem::NoItem { key: key.to_owned(), object: name }.at(file, object.line()));
         };
         let path = ["spec", "encryptedData", key].map(str::to_owned).to_vec();
         let after = remove(&before, &[Removal { object: object.index, path }]);
         let after = after.map_err(|error| FileError::of_edit(file, error))?;
-        Ok(Edited { before, after, report: format!(":{}: {key} removed from {shown}", item.line) })
+        Ok(Edited { before, after, report: format!(":{}: {key} removed from {name}", item.line) })
     }
 }

@@ -16,7 +16,7 @@ use sealed_secrets_core::crypto::{
 };
 use sealed_secrets_core::decryption::DecryptionError;
 use sealed_secrets_core::manifest::edit::EditError;
-use sealed_secrets_core::manifest::{ManifestError, Place, ReadError, UnknownFormat};
+use sealed_secrets_core::manifest::{ManifestError, Position, ReadError, UnknownFormat};
 use sealed_secrets_core::seal::SealError;
 use sealed_secrets_core::unseal::UnsealError;
 use sealed_secrets_crds::{ParseScopeError, Scope};
@@ -40,7 +40,7 @@ pub(crate) enum Error {
     SecretFile { path: String, cause: io::Error },
     /// An error in one object of the input.
     #[error("{input}: {place}, {object}: {cause}")]
-    Object { input: String, place: Place, object: String, cause: Box<Error> },
+    Object { input: String, place: Position, object: String, cause: Box<Error> },
     /// A failed operation on a file or stream.
     #[error("{operation} {path}: {}", go_message(.cause))]
     File {
@@ -310,7 +310,7 @@ impl Error {
     }
 
     /// Adds the input, the place in it and the object that the error is about.
-    pub(crate) fn at(self, input: &str, place: Place, metadata: &ObjectMeta) -> Self {
+    pub(crate) fn at(self, input: &str, place: Position, metadata: &ObjectMeta) -> Self {
         let named = [metadata.namespace.as_deref(), metadata.name.as_deref()];
         let named: Vec<&str> = named.into_iter().flatten().filter(|word| !word.is_empty()).collect();
         let object = if named.is_empty() { "an object without a name".to_owned() } else { named.join("/") };

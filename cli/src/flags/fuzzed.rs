@@ -13,8 +13,8 @@ pub fn flags(input: &[u8]) {
     let Ok(text) = str::from_utf8(input) else { return };
     match CommandLine::parse(text.split('\0').map(str::to_owned), &SUBCOMMANDS) {
         Ok(line) => {
-            let shown = complaint(&line, command).map(|complaint| escape::line(&complaint));
-            assert!(!shown.is_some_and(|shown| shown.contains(char::is_control)));
+            let escaped = complaint(&line, command).map(|complaint| escape::line(&complaint));
+            assert!(!escaped.is_some_and(|escaped| escaped.contains(char::is_control)));
             assert_passed_on(line);
         }
         Err(error) => assert!(!escape::line(&error.to_string()).contains(char::is_control), "{error}"),

@@ -92,7 +92,7 @@ fn similar_subcommand(word: &str, command: fn() -> Command) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn said(line: &str) -> Option<String> {
+    fn answer(line: &str) -> Option<String> {
         let words = line.split_whitespace().map(str::to_owned);
         complaint(&CommandLine::parse(words, &["keys"]).unwrap(), crate::commands::command)
     }
@@ -117,14 +117,14 @@ mod tests {
             ("words", "unexpected argument \"words\": kubeseal reads standard input, or the file of -f"),
             ("-- --bogus", "unexpected argument \"--bogus\""),
         ];
-        for (line, answer) in answers {
-            let said = said(line).unwrap_or_default();
-            assert!(said.contains(answer), "{line}: {said}");
+        for (line, expected) in answers {
+            let answer = answer(line).unwrap_or_default();
+            assert!(answer.contains(expected), "{line}: {answer}");
         }
     }
 
     #[test]
     fn a_lone_dash_is_standard_input() {
-        assert_eq!((said("-"), said("--cert c -"), said("--cert c --")), (None, None, None));
+        assert_eq!((answer("-"), answer("--cert c -"), answer("--cert c --")), (None, None, None));
     }
 }

@@ -69,7 +69,7 @@ impl Project {
         if certificate.contains("://") {
             return Some(certificate.to_owned());
         }
-        Some(shown(&self.folder.join(certificate)))
+        Some(display_path(&self.folder.join(certificate)))
     }
 }
 
@@ -101,15 +101,15 @@ fn find(folder: &Path) -> Result<Option<PathBuf>, Error> {
         match fs::symlink_metadata(&file) {
             Ok(_) => return Ok(Some(file)),
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {}
-            Err(cause) => return Err(Error::File { operation: "open", path: shown(&file), cause }),
+            Err(cause) => return Err(Error::File { operation: "open", path: display_path(&file), cause }),
         }
     }
     Ok(None)
 }
 
 fn read(file: &Path, start: &Path) -> Result<Project, Error> {
-    let name = shown(file);
-    let failed = |cause| Error::File { operation: "open", path: shown(file), cause };
+    let name = display_path(file);
+    let failed = |cause| Error::File { operation: "open", path: display_path(file), cause };
     if !platform::is_trusted(file, start).map_err(failed)? {
         return Err(Error::Project {
             file: name,
@@ -125,7 +125,7 @@ fn read(file: &Path, start: &Path) -> Result<Project, Error> {
 }
 
 /// A path for messages: relative to the current folder if that or the path is below the other.
-pub(crate) fn shown(path: &Path) -> String {
+pub(crate) fn display_path(path: &Path) -> String {
     let current = std::env::current_dir().and_then(fs::canonicalize).unwrap_or_default();
     if let Ok(below) = path.strip_prefix(&current) {
         return below.display().to_string();

@@ -27,7 +27,7 @@ impl Sealer {
     }
 
     /// Key and certificate, for reports.
-    pub(crate) fn shown(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let key = short_fingerprint(self.certificate.fingerprint().as_str());
         match &self.source {
             Some(source) => format!("key {key}, certificate {source}"),

@@ -71,13 +71,13 @@ fn split_name(wanted: &str) -> (Option<&str>, &str) {
 
 /// Namespace and name of an object, as far as the file says them.
 pub(crate) fn shown_object(object: &SealedObject<'_>) -> String {
-    let shown = |field: Field<String>| match field {
+    let text_of = |field: Field<String>| match field {
         Field::Literal(text) => Some(text),
         Field::Templated => Some("{{…}}".to_owned()),
         Field::Absent => None,
     };
-    let name = shown(object.name()).unwrap_or_else(|| "(without a name)".to_owned());
-    shown(object.namespace()).map_or(name.clone(), |namespace| format!("{namespace}/{name}"))
+    let name = text_of(object.name()).unwrap_or_else(|| "(without a name)".to_owned());
+    text_of(object.namespace()).map_or(name.clone(), |namespace| format!("{namespace}/{name}"))
 }
 
 /// The place that items are sealed for.
@@ -134,7 +134,7 @@ impl Binding {
     }
 
     /// Namespace, name and scope for reports.
-    pub(crate) fn shown(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let place = [self.namespace.as_str(), self.name.as_str()];
         let place: Vec<&str> = place.into_iter().filter(|part| !part.is_empty()).collect();
         format!("{} ({})", place.join("/"), self.scope)

@@ -38,9 +38,10 @@ pub(crate) fn merge_bytes(versions: ThreeWay<&[u8]>, marker_size: usize) -> Resu
         Some(0) => Ok((output.stdout, true)),
         Some(1..=127) if !output.stdout.is_empty() => Ok((output.stdout, false)),
         _ => {
-            let told = String::from_utf8_lossy(&output.stderr);
-            let told = if told.contains("binary files") { "a version is not text" } else { told.trim() };
-            Err(Error::Git(told.to_owned()))
+            let errors = String::from_utf8_lossy(&output.stderr);
+            let errors =
+                if errors.contains("binary files") { "a version is not text" } else { errors.trim() };
+            Err(Error::Git(errors.to_owned()))
         }
     }
 }

@@ -23,7 +23,7 @@ const LONGEST_MESSAGE: usize = 1024;
 /// Longest part of a name before the dot and the 16 digits.
 const LONGEST_PREFIX: usize = LONGEST_NAME - 17;
 
-/// Writes one event about the SealedSecret with this metadata. Its name is computed from its content, its object and `moment`, which
+/// Writes one event about the SealedSecret with this metadata. Its name is computed from its content, its object and `discriminator`, which
 /// distinguishes it from the same text at another time: so neither another replica nor a restarted one writes it again.
 pub(crate) async fn write(
     client: &Client,
@@ -31,7 +31,7 @@ pub(crate) async fn write(
     kind: &str,
     reason: &str,
     message: &str,
-    moment: &str,
+    discriminator: &str,
 ) {
     let object = ObjectReference {
         api_version: Some(SEALED_SECRET_API_VERSION.to_owned()),
@@ -42,14 +42,14 @@ pub(crate) async fn write(
         uid: about.uid.clone(),
         field_path: None,
     };
-    let name = name_of(about, reason, message, moment);
+    let name = name_of(about, reason, message, discriminator);
     let named = ObjectMeta { name: Some(name), ..ObjectMeta::default() };
     create(client, named, object, kind, reason, message).await;
 }
 
-fn name_of(about: &ObjectMeta, reason: &str, message: &str, moment: &str) -> String {
+fn name_of(about: &ObjectMeta, reason: &str, message: &str, discriminator: &str) -> String {
     let (uid, generation) = (about.uid.as_deref().unwrap_or_default(), about.generation);
-    let id = digest(&format!("{uid}\0{generation:?}\0{reason}\0{message}\0{moment}"));
+    let id = digest(&format!("{uid}\0{generation:?}\0{reason}\0{message}\0{discriminator}"));
     let prefix = shortened(about.name.as_deref().unwrap_or_default(), LONGEST_PREFIX);
     // A label of a DNS name ends with a letter or a digit.
     format!("{}.{id}", prefix.trim_end_matches(['.', '-']))

@@ -42,7 +42,7 @@ impl WriterPacing {
         tokio::select! {
             _ = one.changed() => {}
             _ = other.changed() => {}
-            () = counted(usage) => {}
+            () = after_usage_change(usage) => {}
             () = wait(again) => {}
         }
     }
@@ -75,7 +75,7 @@ impl WriterPacing {
 }
 
 /// Returns [`COUNTED_EVERY`] after the counters have changed.
-async fn counted(usage: &mut watch::Receiver<Usage>) {
+async fn after_usage_change(usage: &mut watch::Receiver<Usage>) {
     if usage.changed().await.is_err() {
         std::future::pending::<()>().await;
     }

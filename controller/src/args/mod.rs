@@ -201,7 +201,7 @@ impl Args {
     pub fn rotation_policy(&self) -> RotationPolicy {
         RotationPolicy {
             every: (self.key_renew_period > SignedDuration::ZERO).then_some(self.key_renew_period),
-            requests: self.key_cutoff_time.moment().into_iter().collect(),
+            requests: self.key_cutoff_time.timestamp().into_iter().collect(),
             ..RotationPolicy::default()
         }
     }

@@ -24,7 +24,7 @@ pub struct CutoffTime(Option<Timestamp>);
 impl CutoffTime {
     /// Returns the time, if one was given.
     #[must_use]
-    pub fn moment(self) -> Option<Timestamp> {
+    pub fn timestamp(self) -> Option<Timestamp> {
         self.0
     }
 }

@@ -61,16 +61,16 @@ fn routes(HttpState { ring, readiness, request_handler, limiter, proxies, metric
         .route_layer(limit)
         .route_layer(identified)
         .with_state(Arc::new(request_handler));
-    let counted = Router::new()
+    let api = Router::new()
         .route("/v1/cert.pem", any(handlers::certificate::pem))
         .with_state(ring)
         .merge(questions)
-        .route_layer(from_fn_with_state(metrics, middleware::metrics::counted));
+        .route_layer(from_fn_with_state(metrics, middleware::metrics::count_requests));
     Router::new()
         .route("/healthz", any(handlers::health::alive))
         .route("/readyz", any(handlers::health::ready))
         .with_state(readiness)
-        .merge(counted)
+        .merge(api)
         .fallback(nothing_here)
 }
 

@@ -281,11 +281,11 @@ async fn only_paths_that_are_served_become_labels() {
         exchange(&served, &post(path, NOTHING_SEALED, "")).await;
     }
     let page = served.metrics.render();
-    let counted: Vec<_> = page
+    let series: Vec<_> = page
         .lines()
         .filter(|line| line.starts_with("sealed_secrets_controller_http_requests_total{"))
         .collect();
-    assert_eq!(counted.len(), 2, "{counted:?}");
+    assert_eq!(series.len(), 2, "{series:?}");
 }
 
 #[tokio::test]

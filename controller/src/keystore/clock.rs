@@ -31,10 +31,10 @@ pub(super) struct Skew {
 }
 
 impl Skew {
-    /// Returns how long the last check remains valid, if what is due now can wait (`urgent` is false) or the clock is
+    /// Returns how long the last check remains valid, if what is due now can wait (`is_due_now` is false) or the clock is
     /// off.
-    fn wait(&self, urgent: bool, now: Instant) -> Duration {
-        let pause = match (self.off, urgent) {
+    fn wait(&self, is_due_now: bool, now: Instant) -> Duration {
+        let pause = match (self.off, is_due_now) {
             (None, true) => Duration::ZERO,
             (None, false) => LONGEST,
             (Some(_), _) => doubled(FIRST, self.found, LONGEST),
@@ -122,7 +122,7 @@ impl Clock {
 
 /// Returns true if a key is requested for a moment that is still in the future by the clock here.
 fn waits_for_a_request(policy: &RotationPolicy, records: &[KeyRecord], now: Timestamp) -> bool {
-    policy.requests.iter().any(|moment| *moment > now && !is_met(records, *moment))
+    policy.requests.iter().any(|time| *time > now && !is_met(records, *time))
 }
 
 #[cfg(test)]
@@ -130,7 +130,7 @@ mod tests {
     use sealed_secrets_core::rotation::{Change, DesiredState, KeyLabel, Step, UsageReport, plan};
     use sealed_secrets_crds::SealingKeyPhase;
 
-    use super::super::fixtures::{key, moment};
+    use super::super::fixtures::{key, time_at};
     use super::*;
 
     #[test]
@@ -139,11 +139,11 @@ mod tests {
         let minutes = SignedDuration::from_mins;
         assert!(!skew.note(minutes(5), now) && !skew.is_off());
         assert!(skew.note(minutes(6), now) && skew.is_off());
-        assert_eq!(skew.time_of_api_server(moment(1_000)), moment(640));
+        assert_eq!(skew.time_of_api_server(time_at(1_000)), time_at(640));
         assert!(!skew.note(minutes(-600), now), "it is known");
         assert_eq!(skew.blocker(), Some(Blocker::ClockSkew(-36_000)));
         assert!(!skew.note(minutes(-4), now) && skew.blocker().is_none());
-        assert_eq!(skew.time_of_api_server(moment(1_000)), moment(1_000));
+        assert_eq!(skew.time_of_api_server(time_at(1_000)), time_at(1_000));
     }
 
     #[test]
@@ -175,16 +175,16 @@ mod tests {
         // be dated.
         records[0].label = KeyLabel::Pending;
         (records[1].desired, records[1].decrypt_until) =
-            (DesiredState::Compromised { decrypt_until: Some(moment(20)) }, Some(moment(20)));
-        (records[1].state_since, records[1].compromised_since) = (Some(moment(15)), Some(moment(15)));
-        (records[2].label, records[2].off_ring_since) = (KeyLabel::Retired, Some(moment(20)));
+            (DesiredState::Compromised { decrypt_until: Some(time_at(20)) }, Some(time_at(20)));
+        (records[1].state_since, records[1].compromised_since) = (Some(time_at(15)), Some(time_at(15)));
+        (records[2].label, records[2].off_ring_since) = (KeyLabel::Retired, Some(time_at(20)));
         (records[3].label, records[3].desired) =
             (KeyLabel::Active, DesiredState::Compromised { decrypt_until: None });
         records[3].off_ring_since = None;
-        (records[4].desired, records[4].off_ring_since) = (DesiredState::Retired, Some(moment(12)));
+        (records[4].desired, records[4].off_ring_since) = (DesiredState::Retired, Some(time_at(12)));
         records[4].facts.as_mut().unwrap().has_certificate = false;
         let usage = UsageReport::default();
-        let planned = plan(&policy, &records, Some(&usage), moment(1_000));
+        let planned = plan(&policy, &records, Some(&usage), time_at(1_000));
         let steps = |changes: &[Change]| -> Vec<_> {
             changes.iter().map(|change| (change.name.clone(), change.step)).collect()
         };

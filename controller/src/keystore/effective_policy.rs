@@ -36,13 +36,13 @@ pub(crate) struct Request {
     /// The text of the annotation.
     pub(crate) text: String,
     /// `None` if the text is not a time.
-    pub(crate) moment: Option<Timestamp>,
+    pub(crate) time: Option<Timestamp>,
 }
 
 impl Request {
     pub(crate) fn of(policy: &SealingKeyPolicy) -> Option<Self> {
         let text = policy.annotations().get(ROTATE_REQUESTED_AT_ANNOTATION)?.clone();
-        Some(Self { moment: text.parse().ok(), text })
+        Some(Self { time: text.parse().ok(), text })
     }
 }
 
@@ -96,7 +96,7 @@ impl EffectivePolicy {
             rotation.activation_delay = length(delay).unwrap_or_default();
         }
         rotation.requests.extend(wanted.rotate_after.map(|time| time.0));
-        rotation.requests.extend(Request::of(policy).and_then(|request| request.moment));
+        rotation.requests.extend(Request::of(policy).and_then(|request| request.time));
     }
 
     fn apply_retention(&mut self, policy: &SealingKeyPolicy) {
@@ -219,6 +219,6 @@ mod tests {
     fn an_annotation_that_is_no_time_asks_for_nothing() {
         let policy = policy(&json!({ROTATE_REQUESTED_AT_ANNOTATION: "tomorrow"}), &json!({}));
         assert_eq!(flags().under(&policy), flags());
-        assert_eq!(Request::of(&policy), Some(Request { text: "tomorrow".to_owned(), moment: None }));
+        assert_eq!(Request::of(&policy), Some(Request { text: "tomorrow".to_owned(), time: None }));
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn key_secret(name: &str, certificate: &str) -> Secret {
     Secret { metadata, data: Some(data.into()), ..Secret::default() }
 }
 
-pub(crate) fn moment(second: i64) -> Timestamp {
+pub(crate) fn time_at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn moment(second: i64) -> Timestamp {
 /// fingerprints.
 pub(crate) fn key(name: &str, phase: SealingKeyPhase) -> KeyView {
     let fingerprint = format!("SHA256:{}A", name[..1].repeat(42)).parse().unwrap();
-    let made = moment(10);
+    let made = time_at(10);
     let facts = KeyFacts { fingerprint, not_before: made, order_time: made, has_certificate: true };
     let record = KeyRecord {
         name: name.to_owned(),

@@ -76,16 +76,16 @@ impl PolicyInput {
     }
 
     /// Requests a key that is not older than this, independently of the policy.
-    pub(super) fn request(&mut self, moment: Timestamp) {
-        self.flags.rotation.requests.push(moment);
+    pub(super) fn request(&mut self, time: Timestamp) {
+        self.flags.rotation.requests.push(time);
     }
 
     /// Returns the version of the policy in force, and the state of its request with these keys.
     pub(super) fn observed(&self, records: &[KeyRecord]) -> Option<ObservedPolicy> {
         let policy = self.policy.as_ref()?;
         let request = Request::of(policy);
-        let is_handled = |request: &Request| request.moment.is_some_and(|moment| is_met(records, moment));
-        let is_malformed = |request: &Request| request.moment.is_none();
+        let is_handled = |request: &Request| request.time.is_some_and(|time| is_met(records, time));
+        let is_malformed = |request: &Request| request.time.is_none();
         let text = |request: Request| request.text;
         Some(ObservedPolicy {
             uid: policy.uid().unwrap_or_default(),

@@ -181,7 +181,7 @@ pub(crate) fn describe(blocked: &Blocked) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::{self, key, moment};
+    use super::super::fixtures::{self, key, time_at};
     use super::*;
 
     /// Returns a key whose certificate ends an hour after 1970 began.
@@ -193,9 +193,9 @@ mod tests {
     #[test]
     fn a_certificate_has_ended_when_its_last_second_is_over_and_only_that_of_the_primary_counts() {
         let keys = [key_that_ends("a"), key("b", SealingKeyPhase::DecryptOnly)];
-        assert_eq!(expired_at(&keys, Some("a"), moment(3_600)), None);
-        assert_eq!(expired_at(&keys, Some("a"), moment(3_601)), Some(moment(3_600)));
-        assert_eq!(expired_at(&keys, Some("b"), moment(3_601)), None);
-        assert_eq!(expired_at(&keys, None, moment(3_601)), None);
+        assert_eq!(expired_at(&keys, Some("a"), time_at(3_600)), None);
+        assert_eq!(expired_at(&keys, Some("a"), time_at(3_601)), Some(time_at(3_600)));
+        assert_eq!(expired_at(&keys, Some("b"), time_at(3_601)), None);
+        assert_eq!(expired_at(&keys, None, time_at(3_601)), None);
     }
 }

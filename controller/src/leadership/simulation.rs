@@ -165,9 +165,9 @@ impl World {
     }
 
     /// The real time at which the clock of a replica has reached a moment.
-    fn real_time(&self, replica: usize, moment: Instant) -> u64 {
+    fn real_time(&self, replica: usize, instant: Instant) -> u64 {
         let Process { rate, offset, .. } = self.replicas[replica];
-        let local = u64::try_from((moment - self.base).as_nanos()).unwrap().saturating_sub(offset * 1_000);
+        let local = u64::try_from((instant - self.base).as_nanos()).unwrap().saturating_sub(offset * 1_000);
         local.div_ceil(rate)
     }
 

@@ -297,20 +297,20 @@ mod tests {
             let metrics = Metrics::new(omit_names, &Leadership::unelected());
             let mut other = object();
             other.metadata.name = Some("cache".to_owned());
-            let counted = || {
+            let count = || {
                 let page = metrics.render();
                 page.lines().find_map(|line| line.strip_prefix(COUNT)).map(|count| count.trim().to_owned())
             };
             metrics.condition(&object(), true);
-            assert_eq!(counted(), None);
+            assert_eq!(count(), None);
             for object in [object(), object(), other.clone()] {
                 metrics.condition(&object, false);
             }
-            assert_eq!(counted().as_deref(), Some("2"));
+            assert_eq!(count().as_deref(), Some("2"));
             metrics.condition(&other, true);
-            assert_eq!(counted().as_deref(), Some("1"));
+            assert_eq!(count().as_deref(), Some("1"));
             metrics.forget(&ObjectKey::new("shop", "db"));
-            assert_eq!(counted(), None);
+            assert_eq!(count(), None);
         }
     }
 

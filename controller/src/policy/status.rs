@@ -55,12 +55,12 @@ pub(super) fn desired(
 }
 
 /// Formats a time in whole seconds, like all times in a status.
-fn text(moment: Timestamp) -> String {
-    seconds(moment).to_string()
+fn text(time: Timestamp) -> String {
+    seconds(time).to_string()
 }
 
-fn seconds(moment: Timestamp) -> Timestamp {
-    Timestamp::from_second(moment.as_second()).unwrap_or(moment)
+fn seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 fn phase(view: &KeysView, failed: u32) -> RotationPhase {

@@ -285,6 +285,6 @@ async fn record_repair(
         RepairNotice::Nothing => return,
     };
     tracing::warn!(namespace, name, "{message}");
-    let moment = format!("{}/{}", repaired.uid, repaired.resource_version);
-    event::write(&states.context.client, &object.metadata, kind, reason, &message, &moment).await;
+    let repaired_version = format!("{}/{}", repaired.uid, repaired.resource_version);
+    event::write(&states.context.client, &object.metadata, kind, reason, &message, &repaired_version).await;
 }

@@ -137,7 +137,7 @@ fn status(view: &KeysView, key: &KeyView, existing: &SealingKey, usage: &Usage) 
     let facts = key.record.facts.as_ref();
     let certificate = key.certificate.as_ref();
     let before = existing.status.as_ref().and_then(|status| status.usage);
-    let counted = usage.complete.then(|| {
+    let current = usage.complete.then(|| {
         let used = facts.and_then(|facts| usage.by_key.get(&facts.fingerprint)).copied().unwrap_or_default();
         SealingKeyUsage { objects: used.objects, items: used.items }
     });
@@ -149,7 +149,7 @@ fn status(view: &KeysView, key: &KeyView, existing: &SealingKey, usage: &Usage) 
         not_before: certificate.map(|certificate| Time(certificate.not_before())),
         not_after: certificate.map(|certificate| Time(certificate.not_after())),
         // After a restart, keep the last counts until new ones are complete.
-        usage: counted.or(before),
+        usage: current.or(before),
         message: message(view, key),
     }
 }

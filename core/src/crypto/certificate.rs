@@ -186,8 +186,8 @@ impl CertificateRequest {
     }
 }
 
-fn date(moment: Timestamp) -> Result<OffsetDateTime, CertificateError> {
-    OffsetDateTime::from_unix_timestamp(moment.as_second()).map_err(|_| CertificateError::Generation)
+fn date(time: Timestamp) -> Result<OffsetDateTime, CertificateError> {
+    OffsetDateTime::from_unix_timestamp(time.as_second()).map_err(|_| CertificateError::Generation)
 }
 
 fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
@@ -195,8 +195,8 @@ fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
     first.and_then(|name| name.as_str().ok()).map(str::to_owned)
 }
 
-fn timestamp(moment: ASN1Time) -> Result<Timestamp, CertificateError> {
-    let second = moment.timestamp().min(Timestamp::MAX.as_second());
+fn timestamp(time: ASN1Time) -> Result<Timestamp, CertificateError> {
+    let second = time.timestamp().min(Timestamp::MAX.as_second());
     Timestamp::from_second(second).map_err(|_| CertificateError::Unreadable)
 }
 

@@ -116,10 +116,10 @@ impl<'c> Checker<'c> {
         let own = |name: &str| self.node(&["metadata", "annotations", name]);
         let of_template = |name: &str| self.node(&["spec", "template", "metadata", "annotations", name]);
         let [cluster, namespace] = SCOPES.map(own);
-        let said = |node: Option<&Node>| node.is_some_and(|node| node.text() == Some("true"));
+        let is_true = |node: Option<&Node>| node.is_some_and(|node| node.text() == Some("true"));
         let mut found = Vec::new();
         let line = |metadata: &[&str], name| self.line(&[metadata, &["annotations", name]].concat());
-        if said(cluster) && said(namespace) {
+        if is_true(cluster) && is_true(namespace) {
             found.push((
                 line(&["metadata"], CLUSTER_WIDE_ANNOTATION),
                 "both scope annotations are \"true\"; cluster-wide wins".to_owned(),
@@ -132,7 +132,7 @@ impl<'c> Checker<'c> {
             if node.is_some_and(|node| is_odd(&node)) {
                 found.push((line(&["metadata"], name), format!("{name} is neither \"true\" nor \"false\"")));
             }
-            if said(of_template(name)) && node.is_none() {
+            if is_true(of_template(name)) && node.is_none() {
                 found.push((
                     line(&["spec", "template", "metadata"], name),
                     format!("{name} is in the template only, where it has no effect"),
@@ -253,24 +253,24 @@ impl<'c> Checker<'c> {
         if let Some(refusal) = refused_key(&item.key) {
             self.add(REJECTED, item.line, None, refusal.split(": ").last().unwrap_or_default());
         }
-        let shown = Some(item.key.as_str()).filter(|key| refused_key(key).is_none());
+        let item_key = Some(item.key.as_str()).filter(|key| refused_key(key).is_none());
         let Some(text) = &item.ciphertext else {
-            self.add(NOT_CIPHERTEXT, item.line, shown, "the item is not ciphertext: it is not a string");
+            self.add(NOT_CIPHERTEXT, item.line, item_key, "the item is not ciphertext: it is not a string");
             return;
         };
         if let Some(reason) = ciphertext::refused(text) {
-            self.add(NOT_CIPHERTEXT, item.line, shown, format!("the item is not ciphertext: {reason}"));
+            self.add(NOT_CIPHERTEXT, item.line, item_key, format!("the item is not ciphertext: {reason}"));
             return;
         }
-        self.check_receipt(item, shown);
-        self.check_key(item, text, shown);
+        self.check_receipt(item, item_key);
+        self.check_key(item, text, item_key);
     }
 
-    fn check_receipt(&mut self, item: &Item, shown: Option<&str>) {
+    fn check_receipt(&mut self, item: &Item, item_key: Option<&str>) {
         let receipt = match &item.receipt {
             Found::None => return,
             Found::Stale => {
-                return self.add(STALE_RECEIPT, item.line, shown, "the receipt is of another ciphertext");
+                return self.add(STALE_RECEIPT, item.line, item_key, "the receipt is of another ciphertext");
             }
             Found::Valid(receipt) => receipt,
         };
@@ -292,11 +292,11 @@ impl<'c> Checker<'c> {
                 receipt.place(),
                 receipt.scope()
             );
-            self.add(OTHER_PLACE, item.line, shown, message);
+            self.add(OTHER_PLACE, item.line, item_key, message);
         }
     }
 
-    fn check_key(&mut self, item: &Item, text: &str, shown: Option<&str>) {
+    fn check_key(&mut self, item: &Item, text: &str, item_key: Option<&str>) {
         let Some(expected) = &self.expectations.key else { return };
         let wanted = short_fingerprint(expected.fingerprint.as_str());
         match &item.receipt {
@@ -305,7 +305,7 @@ impl<'c> Checker<'c> {
                     "the item is sealed with the key {}, and the certificate has {wanted}",
                     receipt.fingerprint()
                 );
-                self.add(OTHER_KEY, item.line, shown, message);
+                self.add(OTHER_KEY, item.line, item_key, message);
             }
             Found::Valid(_) => {}
             _ => {
@@ -313,7 +313,7 @@ impl<'c> Checker<'c> {
                     self.add(
                         OTHER_KEY,
                         item.line,
-                        shown,
+                        item_key,
                         "the item cannot be sealed with the key of the certificate",
                     );
                 }

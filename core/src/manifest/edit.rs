@@ -56,7 +56,7 @@ fn apply_with(text: &str, changes: &[Change], smallest: Smallest) -> Result<Stri
         sort(&mut pending, |a, b| path_order(a, b));
     }
     while !pending.is_empty() {
-        (edited, pending) = make_what_fits(&edited, pending, smallest)?;
+        (edited, pending) = apply_fitting(&edited, pending, smallest)?;
     }
     let mut wanted: Vec<Content> = before.iter().map(|document| Content::of(&document.root)).collect();
     changes.iter().try_for_each(|change| set(&mut wanted, change)).ok_or(EditError::Unsafe)?;
@@ -85,7 +85,7 @@ fn path_order(a: &Change, b: &Change) -> Ordering {
 
 /// Applies all changes to mappings that have entries; if there are none, one change that creates a mapping. Returns the new text
 /// and the remaining changes.
-fn make_what_fits<'a>(
+fn apply_fitting<'a>(
     texts: &Texts,
     pending: Vec<&'a Change>,
     smallest: Smallest,
@@ -96,10 +96,10 @@ fn make_what_fits<'a>(
     let (mut splices, mut additions, mut left) = (Vec::new(), Vec::new(), Vec::new());
     for change in pending {
         let object = *objects.get(change.object).ok_or(EditError::NoObject(change.object))?;
-        match (Editor { text, object, change, smallest }).place()? {
-            Place::Replace(splice) => splices.push((splice, change)),
-            Place::Add(splice) => additions.push((splice, change)),
-            Place::Make(splice) => left.push((splice, change)),
+        match (Editor { text, object, change, smallest }).locate()? {
+            Edit::Replace(splice) => splices.push((splice, change)),
+            Edit::Add(splice) => additions.push((splice, change)),
+            Edit::Create(splice) => left.push((splice, change)),
         }
     }
     splices.append(&mut additions);
@@ -110,18 +110,18 @@ fn make_what_fits<'a>(
     // Applied from the end, so that earlier positions stay valid. Of several after the same line, the outer and later one goes
     // first.
     splices.sort_by_key(|(splice, change)| (splice.range.start, std::cmp::Reverse(change.path.len())));
-    let mut made = texts.clone();
-    splices.into_iter().rev().try_for_each(|(splice, _)| made.replace(&splice))?;
-    Ok((made, left))
+    let mut edited = texts.clone();
+    splices.into_iter().rev().try_for_each(|(splice, _)| edited.replace(&splice))?;
+    Ok((edited, left))
 }
 
-enum Place {
+enum Edit {
     /// New text for an entry.
     Replace(Splice),
     /// New entry in a mapping with entries.
     Add(Splice),
     /// New entry together with the mapping around it, which other changes may need.
-    Make(Splice),
+    Create(Splice),
 }
 
 struct Editor<'a> {
@@ -132,7 +132,7 @@ struct Editor<'a> {
 }
 
 impl Editor<'_> {
-    fn place(&self) -> Result<Place, EditError> {
+    fn locate(&self) -> Result<Edit, EditError> {
         let mut node = self.object.node;
         for (depth, key) in self.change.path.iter().enumerate() {
             self.expect_own(node, depth)?;
@@ -140,19 +140,19 @@ impl Editor<'_> {
             let Some((name, value)) = node.entries().iter().find(|(name, _)| name.text() == Some(key)) else {
                 let splice = self.add_to(node, depth)?;
                 let in_entries = last && !node.entries().is_empty();
-                return Ok(if in_entries { Place::Add(splice) } else { Place::Make(splice) });
+                return Ok(if in_entries { Edit::Add(splice) } else { Edit::Create(splice) });
             };
             match &value.kind {
                 NodeKind::Scalar { .. } if last => {
                     self.expect_own(value, depth + 1)?;
-                    return Ok(Place::Replace(self.replace(name, value)));
+                    return Ok(Edit::Replace(self.replace(name, value)));
                 }
                 NodeKind::Mapping(entries) if !last && (!entries.is_empty() || is_flow(node)) => node = value,
                 NodeKind::Mapping(_) if !last => {
-                    return Ok(Place::Make(self.fill(name, value, depth + 1)));
+                    return Ok(Edit::Create(self.fill(name, value, depth + 1)));
                 }
                 NodeKind::Scalar { .. } if is_null(value) && !last => {
-                    return Ok(Place::Make(self.fill(name, value, depth + 1)));
+                    return Ok(Edit::Create(self.fill(name, value, depth + 1)));
                 }
                 _ => return Err(self.unexpected(value, depth + 1)),
             }
@@ -160,7 +160,7 @@ impl Editor<'_> {
         Err(EditError::Unsafe)
     }
 
-    fn shown(&self, depth: usize) -> String {
+    fn path_text(&self, depth: usize) -> String {
         self.change.path.get(..depth).unwrap_or_default().join(".")
     }
 
@@ -170,13 +170,13 @@ impl Editor<'_> {
 
     fn expect_own(&self, node: &Node, depth: usize) -> Result<(), EditError> {
         if node.shared {
-            return Err(EditError::Shared { path: self.shown(depth), line: self.line(node) });
+            return Err(EditError::Shared { path: self.path_text(depth), line: self.line(node) });
         }
         Ok(())
     }
 
     fn unexpected(&self, node: &Node, depth: usize) -> EditError {
-        EditError::Unexpected { path: self.shown(depth), line: self.line(node) }
+        EditError::Unexpected { path: self.path_text(depth), line: self.line(node) }
     }
 
     /// Returns the byte range in the whole text.

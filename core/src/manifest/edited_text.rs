@@ -83,7 +83,7 @@ impl EditorText {
         let parsed = masked.as_ref().map_or(edited, |masked| &masked.text);
         let source = Source { text: edited, parsed, expressions };
         let mut reader = Reader {
-            shown: self,
+            editor_text: self,
             source,
             splices: Vec::new(),
             new: Vec::new(),
@@ -136,7 +136,7 @@ impl EditorText {
 }
 
 struct Reader<'a> {
-    shown: &'a EditorText,
+    editor_text: &'a EditorText,
     source: Source<'a>,
     splices: Vec<Splice>,
     new: Vec<NewValue>,
@@ -152,7 +152,7 @@ impl Reader<'_> {
             let start = object.document.range.start;
             let range = start + key.range.start..start + key.range.end;
             !self.source.is_templated(&range)
-                && key.text().is_none_or(|text| !self.shown.unknown_fields.contains(text))
+                && key.text().is_none_or(|text| !self.editor_text.unknown_fields.contains(text))
         };
         unknown_fields(object.node).into_iter().find(is_new).map_or(Ok(()), |key| {
             let reason = "a SealedSecret has no such field, and its value would not be sealed; items are indented below encryptedData";
@@ -162,7 +162,7 @@ impl Reader<'_> {
 
     /// Expects no new Secret, and no object that looks like a SealedSecret and is none: its values would stay plaintext.
     fn expect_no_more_others(&self, object: &Object<'_>, count: usize) -> Result<(), EditedError> {
-        if count <= self.shown.others {
+        if count <= self.editor_text.others {
             return Ok(());
         }
         let reason = if items_of(object).is_none() {
@@ -220,7 +220,7 @@ impl Reader<'_> {
             return Err(format!("{name}: a value is a text, not a mapping or list"));
         };
         if let Some(number) = reference(text) {
-            let item = number.checked_sub(1).and_then(|number| self.shown.items.get(number));
+            let item = number.checked_sub(1).and_then(|number| self.editor_text.items.get(number));
             let item = item.ok_or_else(|| format!("{name}: there was no <sealed {number}>"))?;
             if item.place != place {
                 return Err(format!(
@@ -259,7 +259,7 @@ impl Reader<'_> {
 
     /// Returns the quotes of the item that a new value replaces. Those that were typed may be there for the plaintext only.
     fn quotes(&self, key: &str, place: &[String]) -> String {
-        let same = self.shown.items.iter().find(|item| item.key == key && item.place == place);
+        let same = self.editor_text.items.iter().find(|item| item.key == key && item.place == place);
         let first = same.and_then(|item| item.value.chars().next());
         first.filter(|first| matches!(first, '"' | '\'')).map_or_else(String::new, String::from)
     }
@@ -267,7 +267,7 @@ impl Reader<'_> {
     /// A value with an expression of a template is left unchanged: the rendered value is unknown, so it cannot be sealed.
     fn expect_as_before(&self, item: Range<usize>) -> Result<(), String> {
         let text = self.source.text.get(item).unwrap_or_default();
-        if self.shown.original.contains(text) && !contains_reference(text) {
+        if self.editor_text.original.contains(text) && !contains_reference(text) {
             return Ok(());
         }
         Err("an item with {{ … }} in a Helm template cannot be sealed: the rendered value is unknown; use `kubeseal set` for such a value".to_owned())
@@ -275,7 +275,7 @@ impl Reader<'_> {
 
     /// Expects `<sealed N>` at no other place than the values of items, unless the file itself says so.
     fn expect_no_other_reference(&self) -> Result<(), EditedError> {
-        if contains_reference(&self.shown.original) {
+        if contains_reference(&self.editor_text.original) {
             return Ok(());
         }
         let text = self.source.text;

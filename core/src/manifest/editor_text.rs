@@ -67,9 +67,9 @@ impl EditorText {
             }
         }
         splices.sort_by_key(|splice: &Splice| splice.range.start);
-        let mut shown = text.to_owned();
-        splices.into_iter().rev().for_each(|splice| shown.replace_range(splice.range, &splice.text));
-        Ok(Self { original: text.to_owned(), text: shown, items, unknown_fields, others })
+        let mut editor_text = text.to_owned();
+        splices.into_iter().rev().for_each(|splice| editor_text.replace_range(splice.range, &splice.text));
+        Ok(Self { original: text.to_owned(), text: editor_text, items, unknown_fields, others })
     }
 
     /// Returns the text for the editor.

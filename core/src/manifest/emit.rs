@@ -63,7 +63,7 @@ fn emit_value(output: &mut String, value: &Value, indent: usize, column: usize) 
         }
         Value::String(text) => {
             output.push(' ');
-            emit_text(output, text, Place { column: column + 1, indent: indent + INDENT });
+            emit_text(output, text, Position { column: column + 1, indent: indent + INDENT });
         }
         other => {
             let _ = write!(output, " {other}");
@@ -76,12 +76,12 @@ fn emit_value(output: &mut String, value: &Value, indent: usize, column: usize) 
 
 /// Column at which a scalar begins, and the indentation of its continuation lines.
 #[derive(Clone, Copy)]
-struct Place {
+struct Position {
     column: usize,
     indent: usize,
 }
 
-fn emit_text(output: &mut String, text: &str, place: Place) {
+fn emit_text(output: &mut String, text: &str, place: Position) {
     match style_of(text, false) {
         Style::Plain => output.push_str(&folded(text, place)),
         Style::Single => output.push_str(&single_quoted(text, Some(place))),
@@ -167,21 +167,21 @@ fn is_unusual_break(character: char) -> bool {
 }
 
 /// Folds a text: a line break replaces the first single space beyond the best width.
-fn folded(text: &str, place: Place) -> String {
+fn folded(text: &str, place: Position) -> String {
     fold(text, Some(place), 0, str::to_owned)
 }
 
-fn single_quoted(text: &str, place: Option<Place>) -> String {
+fn single_quoted(text: &str, place: Option<Position>) -> String {
     format!("'{}'", fold(text, place, 1, |word| word.replace('\'', "''")))
 }
 
-fn double_quoted(text: &str, place: Option<Place>) -> String {
+fn double_quoted(text: &str, place: Option<Position>) -> String {
     format!("\"{}\"", fold(text, place, 1, |word| word.chars().map(escaped).collect()))
 }
 
 /// Writes `text` through `escape`, with line breaks at single spaces after the best width. `lead` is the width of any text before
 /// it on the first line.
-fn fold(text: &str, place: Option<Place>, lead: usize, escape: impl Fn(&str) -> String) -> String {
+fn fold(text: &str, place: Option<Position>, lead: usize, escape: impl Fn(&str) -> String) -> String {
     let Some(place) = place else { return escape(text) };
     let mut output = String::new();
     let mut column = place.column + lead;

@@ -39,7 +39,7 @@ pub use plain::{
     replace_documents,
 };
 pub use read::{
-    Place, ReadError, places_of, read_sealed_secret, read_secret, read_stored_sealed_secret,
+    Position, ReadError, positions_of, read_sealed_secret, read_secret, read_stored_sealed_secret,
     sealed_secrets_of, secrets_of, stored_sealed_secrets_of,
 };
 pub use remove::{Removal, remove};

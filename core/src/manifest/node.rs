@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn debug_output_holds_no_value() {
         let document = &documents("data: {password: hunter2, list: [hunter2]}\n").unwrap()[0];
-        let shown = format!("{document:?}");
-        assert!(shown.contains("password") && !shown.contains("hunter2"), "{shown}");
+        let debug = format!("{document:?}");
+        assert!(debug.contains("password") && !debug.contains("hunter2"), "{debug}");
     }
 }

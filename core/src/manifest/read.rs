@@ -113,10 +113,10 @@ pub(super) struct Object<'a> {
 
 /// Returns the position of each object of these documents, in the order of the text.
 #[must_use]
-pub fn places_of(documents: &[Document]) -> Vec<Place> {
+pub fn positions_of(documents: &[Document]) -> Vec<Position> {
     let objects = documents.iter().flat_map(objects);
     objects
-        .map(|Object { document, node }| Place {
+        .map(|Object { document, node }| Position {
             document: document.number,
             line: document.lines_before + node.line,
         })
@@ -125,14 +125,14 @@ pub fn places_of(documents: &[Document]) -> Vec<Place> {
 
 /// Position of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Position {
     /// Number of its document among the non-empty ones, from 1.
     pub document: usize,
     /// Line of the whole text, from 1.
     pub line: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Position {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "document {}, line {}", self.document, self.line)
     }
@@ -289,12 +289,12 @@ impl Reader<'_> {
         let field = "spec.encryptedData";
         let Some(items) = self.section(spec, "encryptedData", field)? else { return Ok(BTreeMap::new()) };
         let entries = items.entries().iter().map(|(key, value)| {
-            let shown = format!("{field}[{:?}]", key.text().unwrap_or_default());
-            let name = self.text(key, &format!("{shown}, the key itself"))?;
+            let path = format!("{field}[{:?}]", key.text().unwrap_or_default());
+            let name = self.text(key, &format!("{path}, the key itself"))?;
             match ciphertext(value) {
                 Ok(text) => Ok((name, text.to_owned())),
                 Err(_) if no_text == NoText::IsEmpty => Ok((name, String::new())),
-                Err(found) => Err(self.error(key, &shown, ReadCause::NotCiphertext { key: name, found })),
+                Err(found) => Err(self.error(key, &path, ReadCause::NotCiphertext { key: name, found })),
             }
         });
         entries.collect()
@@ -322,8 +322,8 @@ impl Reader<'_> {
     ) -> Result<Option<BTreeMap<String, T>>, ReadError> {
         let Some(node) = self.section(parent, key, field)? else { return Ok(None) };
         let entries = node.entries().iter().map(|(key, value)| {
-            let shown = format!("{field}[{:?}]", key.text().unwrap_or_default());
-            Ok((self.text(key, &format!("{shown}, the key itself"))?, read(self, value, &shown)?))
+            let path = format!("{field}[{:?}]", key.text().unwrap_or_default());
+            Ok((self.text(key, &format!("{path}, the key itself"))?, read(self, value, &path)?))
         });
         entries.collect::<Result<_, _>>().map(Some)
     }
@@ -456,9 +456,9 @@ mod tests {
     fn items_without_a_kind_around_them_are_a_list() {
         let text = "items:\n- kind: Secret\n  data: {a: YQ==}\n- data: {a: YQ==}\n";
         assert_eq!(read(text).unwrap().len(), 2);
-        let places = places_of(&documents(&format!("kind: Secret\n---\n{text}")).unwrap());
-        let shown: Vec<String> = places.iter().map(Place::to_string).collect();
-        assert_eq!(shown, ["document 1, line 1", "document 2, line 4", "document 2, line 6"]);
+        let places = positions_of(&documents(&format!("kind: Secret\n---\n{text}")).unwrap());
+        let path: Vec<String> = places.iter().map(Position::to_string).collect();
+        assert_eq!(path, ["document 1, line 1", "document 2, line 4", "document 2, line 6"]);
     }
 
     #[test]

@@ -100,10 +100,10 @@ pub fn parts(text: &str) -> Vec<Part<'_>> {
     let whole = || vec![Part { text, lines_before: 0, manifest: Manifest::parse(text) }];
     let Ok(chunks) = chunks(text, &mut Budget::of_own_file()) else { return whole() };
     let mut parts = Vec::with_capacity(chunks.len());
-    let (mut lines_before, mut counted) = (0, 0);
+    let (mut lines_before, mut scanned) = (0, 0);
     for range in chunks {
-        lines_before += text.get(counted..range.start).unwrap_or_default().matches('\n').count();
-        counted = range.start;
+        lines_before += text.get(scanned..range.start).unwrap_or_default().matches('\n').count();
+        scanned = range.start;
         let text = text.get(range).unwrap_or_default();
         parts.push(Part { text, lines_before, manifest: Manifest::parse(text) });
     }

@@ -54,13 +54,13 @@ pub fn only_document(text: &str) -> Option<Document> {
 
 fn read(text: &str, mut budget: Budget) -> Result<Vec<Document>, ManifestError> {
     let mut found = Vec::new();
-    let (mut lines_before, mut counted) = (0, 0);
+    let (mut lines_before, mut scanned) = (0, 0);
     let error = |document, line, cause| ManifestError { document, line, cause };
     for chunk in chunks(text, &mut budget).map_err(|cause| error(1, 1, cause))? {
         let values = json_values(text, chunk, &mut budget);
         for range in values.map_err(|cause| error(found.len() + 1, lines_before + 1, cause))? {
-            lines_before += text.get(counted..range.start).unwrap_or_default().matches('\n').count();
-            counted = range.start;
+            lines_before += text.get(scanned..range.start).unwrap_or_default().matches('\n').count();
+            scanned = range.start;
             let source = text.get(range.clone()).unwrap_or_default();
             let number = found.len() + 1;
             let parsed = parse(source, &mut budget).map_err(|(cause, line)| or_template(source, cause, line));

@@ -204,7 +204,7 @@ pub fn due_since(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp) ->
     let compromised = planner.compromise_without_successor(&candidates);
     let period_over = planner.period_over().filter(|_| !policy.suspended && !policy.external);
     let due = compromised.into_iter().chain(planner.unmet_requests()).chain(period_over);
-    due.filter(|moment| *moment <= now).min()
+    due.filter(|time| *time <= now).min()
 }
 
 /// Returns true if the newest key, pending keys included, is no older than this time, which fulfils the request.
@@ -215,8 +215,8 @@ pub fn is_met(keys: &[KeyRecord], requested: Timestamp) -> bool {
 }
 
 /// Returns true if the key is no older than this time, in whole seconds.
-fn began_by(facts: &KeyFacts, moment: Timestamp) -> bool {
-    facts.not_before.as_second() >= moment.as_second()
+fn began_by(facts: &KeyFacts, time: Timestamp) -> bool {
+    facts.not_before.as_second() >= time.as_second()
 }
 
 /// Returns the predecessor of the next key: the newest key that is or could become primary, whose age [`plan`] checks. It
@@ -336,7 +336,7 @@ impl<'a> Planner<'a> {
         if self.newest_candidate().is_none() {
             return Some(Trigger::NoKey);
         }
-        if self.unmet_requests().any(|moment| moment <= self.now) {
+        if self.unmet_requests().any(|time| time <= self.now) {
             return Some(Trigger::Requested);
         }
         let is_scheduled = !self.policy.suspended && !self.policy.external;
@@ -366,12 +366,12 @@ impl<'a> Planner<'a> {
 
     fn unmet_requests(&self) -> impl Iterator<Item = Timestamp> {
         let newest = self.newest_candidate();
-        let is_unmet = move |moment: &Timestamp| !newest.is_some_and(|(_, facts)| began_by(facts, *moment));
+        let is_unmet = move |time: &Timestamp| !newest.is_some_and(|(_, facts)| began_by(facts, *time));
         self.policy.requests.iter().copied().filter(is_unmet)
     }
 
     fn future_requests(&self) -> impl Iterator<Item = Timestamp> {
-        self.unmet_requests().filter(|moment| *moment > self.now)
+        self.unmet_requests().filter(|time| *time > self.now)
     }
 
     fn decide(&self, key: &KeyRecord, primary: Option<&KeyRecord>) -> Decision {
@@ -554,14 +554,10 @@ impl<'a> Planner<'a> {
             [decrypts_until, activation, retirement, self.deletion_time(key), key.state_since]
         };
         let moments = self.keys.iter().flat_map(of_key).flatten();
-        moments
-            .chain(self.period_over())
-            .chain(self.future_requests())
-            .filter(|moment| *moment > self.now)
-            .min()
+        moments.chain(self.period_over()).chain(self.future_requests()).filter(|time| *time > self.now).min()
     }
 
-    fn is_past(&self, moment: Option<Timestamp>) -> bool {
-        moment.is_some_and(|moment| moment <= self.now)
+    fn is_past(&self, time: Option<Timestamp>) -> bool {
+        time.is_some_and(|time| time <= self.now)
     }
 }

@@ -90,10 +90,10 @@ impl KeyRecord {
         let metadata = &secret.metadata;
         let empty = BTreeMap::new();
         let annotations = metadata.annotations.as_ref().unwrap_or(&empty);
-        let moment = |name: &str| annotations.get(name).and_then(|text| text.parse::<Timestamp>().ok());
+        let time = |name: &str| annotations.get(name).and_then(|text| text.parse::<Timestamp>().ok());
         let label = metadata.labels.as_ref().and_then(|labels| labels.get(SEALING_KEY_LABEL));
-        let compromised_since = moment(COMPROMISED_SINCE_ANNOTATION);
-        let decrypt_until = moment(DECRYPT_UNTIL_ANNOTATION);
+        let compromised_since = time(COMPROMISED_SINCE_ANNOTATION);
+        let decrypt_until = time(DECRYPT_UNTIL_ANNOTATION);
         let desired = match annotations.get(KEY_STATE_ANNOTATION).map(String::as_str) {
             Some("Retired") => DesiredState::Retired,
             Some("Compromised") => DesiredState::Compromised { decrypt_until },
@@ -106,11 +106,11 @@ impl KeyRecord {
             label: label_of(label.map(String::as_str)),
             created: metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             desired,
-            state_since: moment(STATE_SINCE_ANNOTATION),
+            state_since: time(STATE_SINCE_ANNOTATION),
             compromised_since,
             decrypt_until,
-            off_ring_since: moment(OFF_RING_SINCE_ANNOTATION),
-            unused_since: moment(UNUSED_SINCE_ANNOTATION),
+            off_ring_since: time(OFF_RING_SINCE_ANNOTATION),
+            unused_since: time(UNUSED_SINCE_ANNOTATION),
         }
     }
 

@@ -87,8 +87,8 @@ fn run_chapters(story: &mut Story, laptop: &Laptop) -> Result<()> {
     story.command(laptop, "kubectl apply -f git/database.yaml")?;
     let decrypted = until_decrypted(laptop, FIRST);
     story.step("the controller created the Secret", decrypted)?;
-    let shown = story.command(laptop, SHOW)?;
-    quote(&shown);
+    let output = story.command(laptop, SHOW)?;
+    quote(&output);
 
     story.chapter("A change arrives the same way");
     story.command(laptop, &sealing(SECOND))?;

@@ -101,9 +101,9 @@ async fn libraries() -> Result<[Library; 2]> {
 async fn second_word(program: &str, argument: &str) -> Result<String> {
     let output = Command::new(program).arg(argument).output().await;
     let output = output.map_err(cannot(format!("start {program}")))?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let word = said.split_whitespace().nth(1).map(str::to_owned);
-    word.ok_or_else(|| Error::Program(format!("{program} {argument} tells no version: {said:?}")))
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let word = printed.split_whitespace().nth(1).map(str::to_owned);
+    word.ok_or_else(|| Error::Program(format!("{program} {argument} tells no version: {printed:?}")))
 }
 
 fn document(name: &str, tree: &Tree, libraries: &[Library]) -> Value {

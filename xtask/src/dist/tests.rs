@@ -100,9 +100,9 @@ async fn a_release_is_complete_and_each_part_is_what_the_others_say() {
 fn checksums_are_those_of_sha256sum(folder: &Path) {
     let mut command = Command::new("sha256sum");
     let output = command.args(["--check", "--strict", CHECKSUMS]).current_dir(folder).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}");
-    assert_eq!(said.matches(": OK").count(), 9, "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}");
+    assert_eq!(printed.matches(": OK").count(), 9, "{printed}");
 }
 
 fn kubeseal_comes_with_manual_and_completions(archive: &BTreeMap<String, Vec<u8>>) {

@@ -153,13 +153,13 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 3 filtered out; 
     #[test]
     fn a_failed_test_is_told_with_its_panic_and_how_to_run_it_alone() {
         let failed = Results::parse("unit", OUTPUT).failed;
-        let told: Vec<_> = failed.iter().map(ToString::to_string).collect();
+        let reports: Vec<_> = failed.iter().map(ToString::to_string).collect();
         let name = "keyring::tests::an_empty_ring_opens_nothing";
         let panic = format!("thread '{name}' (7) panicked at core/src/keyring.rs:1:2:");
         let expected = format!(
             "\nfailed: {name}\n    {panic}\n    assertion failed: it opens\n    left: 1\nto run it alone: cargo xtask test {name}"
         );
-        assert_eq!(told, [expected]);
+        assert_eq!(reports, [expected]);
     }
 
     #[test]

@@ -233,7 +233,7 @@ impl Target<'_> {
     fn report(&self, items: usize) -> String {
         let file = self.file.unwrap_or(STDIN);
         let items = if items == 1 { "1 item".to_owned() } else { format!("{items} items") };
-        format!("{file}: created {}, {items}, {}", self.binding.shown(), self.sealer.shown())
+        format!("{file}: created {}, {items}, {}", self.binding.describe(), self.sealer.describe())
     }
 }
 

@@ -32,15 +32,15 @@ impl Editor {
         }
     }
 
-    /// Edits a file. `shown` is its name in messages.
+    /// Edits a file. `name` is its name in messages.
     ///
     /// # Errors
     /// When the editor cannot start, fails, or dies of a signal.
-    pub(super) fn edit(&self, file: &Path, shown: &str) -> Result<(), Error> {
+    pub(super) fn edit(&self, file: &Path, name: &str) -> Result<(), Error> {
         let (program, arguments) =
             self.words.split_first().ok_or_else(|| Error::Editor("there is no editor".to_owned()))?;
         let failed = |reason: String| {
-            Error::Editor(format!("{shown}: the editor {program}: {reason}; nothing was written"))
+            Error::Editor(format!("{name}: the editor {program}: {reason}; nothing was written"))
         };
         let status = interrupt::run_editor(Command::new(program).args(arguments).arg(file));
         let status = status.map_err(|cause| {
@@ -48,7 +48,7 @@ impl Editor {
         })?;
         match status {
             status if status.success() => Ok(()),
-            status if is_interrupted(status) => Err(Error::EditorInterrupted(shown.to_owned())),
+            status if is_interrupted(status) => Err(Error::EditorInterrupted(name.to_owned())),
             status => Err(failed(status.to_string())),
         }
     }

@@ -81,13 +81,14 @@ impl Edit {
         let destination =
             Destinations::default().of(Path::new(&self.file), self.sealing.cluster_name.as_deref())?;
         let sealer = Certificates::new(&self.sealing).of(&destination)?;
-        let shown = EditorText::of(&before).map_err(|error| FileError::of_manifest(&self.file, error))?;
-        let run = Run { edit: self, shown, destination, sealer: &sealer };
+        let editor_text =
+            EditorText::of(&before).map_err(|error| FileError::of_manifest(&self.file, error))?;
+        let run = Run { edit: self, editor_text, destination, sealer: &sealer };
         let Some(saved) = run.saved(&editor, &before)? else { return Ok(()) };
         self.write(&before, &saved.text)?;
         report::report(&self.file, &before, &saved.text, |object, key| {
             let place = saved.places.get(&(object.to_owned(), key.to_owned()))?;
-            Some((place.clone(), sealer.shown()))
+            Some((place.clone(), sealer.describe()))
         })
     }
 
@@ -163,7 +164,7 @@ struct Saved {
 /// One run of the editor, or several.
 struct Run<'e> {
     edit: &'e Edit,
-    shown: EditorText,
+    editor_text: EditorText,
     destination: Destination,
     sealer: &'e Sealer,
 }
@@ -174,13 +175,13 @@ impl Run<'_> {
         let file = &self.edit.file;
         let folder = memory::create_folder(self.edit.tmpdir.as_deref())?;
         let name = Path::new(file).file_name().and_then(|name| name.to_str()).unwrap_or("sealed.yaml");
-        let shown = self.with_header();
-        let path = folder.write(name, shown.as_bytes())?;
+        let initial = self.with_header();
+        let path = folder.write(name, initial.as_bytes())?;
         loop {
             let begun = Instant::now();
             editor.edit(&path, file)?;
             let edited = read(&folder, name, file)?;
-            let saved = if *edited == *shown { None } else { Some(self.sealed(&edited)) };
+            let saved = if *edited == *initial { None } else { Some(self.sealed(&edited)) };
             match saved {
                 Some(Ok(saved)) if saved.text != before => return Ok(Some(saved)),
                 Some(Err(error)) => reopen(error)?,
@@ -199,7 +200,7 @@ impl Run<'_> {
 
     /// The text for the editor. JSON has no comments.
     fn with_header(&self) -> String {
-        let text = self.shown.text();
+        let text = self.editor_text.text();
         let (mark, rest) = text.strip_prefix('\u{feff}').map_or(("", text), |rest| ("\u{feff}", rest));
         if rest.trim_start().starts_with('{') {
             return text.to_owned();
@@ -213,7 +214,7 @@ impl Run<'_> {
     fn sealed(&self, edited: &str) -> Result<Saved, Error> {
         let file = &self.edit.file;
         let text = self
-            .shown
+            .editor_text
             .read(edited)
             .map_err(|error| FileProblem::Edited(error.to_string()).at(file, error.line()))?;
         let manifest = parse(file, edited)?;
@@ -248,7 +249,7 @@ impl Run<'_> {
             let (item, receipt) = binding.seal(self.sealer, new.value.as_bytes())?;
             let has_receipt = self.destination.has_receipts && !self.edit.sealing.no_receipt;
             sealed.push((item, Some(receipt).filter(|_| has_receipt)));
-            places.insert((shown_object(object), new.key.clone()), binding.shown());
+            places.insert((shown_object(object), new.key.clone()), binding.describe());
         }
         Ok((sealed, places))
     }

@@ -51,9 +51,9 @@ pub(super) fn report(
 fn items(manifest: &Manifest) -> Items {
     let mut items = Items::new();
     for object in manifest.sealed_secrets() {
-        let shown = shown_object(&object);
+        let name = shown_object(&object);
         items.extend(
-            object.items().into_iter().map(|item| ((shown.clone(), item.key), (item.ciphertext, item.line))),
+            object.items().into_iter().map(|item| ((name.clone(), item.key), (item.ciphertext, item.line))),
         );
     }
     items

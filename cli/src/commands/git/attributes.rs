@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::clone;
 use crate::error::Error;
 use crate::io;
-use crate::project::shown;
+use crate::project::display_path;
 
 const LINES: [&str; 3] = [
     "*.yaml diff=kubeseal merge=kubeseal",
@@ -24,11 +24,11 @@ pub(super) fn install() -> Result<(), Error> {
     let before = read(&file)?;
     let after = with_lines(&before);
     if after != before {
-        let failed = |cause| Error::File { operation: "write", path: shown(&file), cause };
+        let failed = |cause| Error::File { operation: "write", path: display_path(&file), cause };
         fs::create_dir_all(file.parent().unwrap_or(Path::new("."))).map_err(failed)?;
         io::replace_public(&file.display().to_string(), after.as_bytes())?;
     }
-    io::log(&format!("{}: diff=kubeseal merge=kubeseal for *.yaml, *.yml and *.json", shown(&file)));
+    io::log(&format!("{}: diff=kubeseal merge=kubeseal for *.yaml, *.yml and *.json", display_path(&file)));
     Ok(())
 }
 
@@ -44,12 +44,12 @@ pub(super) fn uninstall() -> Result<bool, Error> {
         return Ok(false);
     }
     if after.is_empty() {
-        let failed = |cause| Error::File { operation: "remove", path: shown(&file), cause };
+        let failed = |cause| Error::File { operation: "remove", path: display_path(&file), cause };
         fs::remove_file(&file).map_err(failed)?;
     } else {
         io::replace_public(&file.display().to_string(), after.as_bytes())?;
     }
-    io::log(&format!("{}: diff=kubeseal merge=kubeseal removed", shown(&file)));
+    io::log(&format!("{}: diff=kubeseal merge=kubeseal removed", display_path(&file)));
     Ok(true)
 }
 
@@ -60,7 +60,7 @@ fn path() -> Result<PathBuf, Error> {
 fn read(file: &Path) -> Result<String, Error> {
     match fs::read_to_string(file) {
         Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(String::new()),
-        read => read.map_err(|cause| Error::File { operation: "open", path: shown(file), cause }),
+        read => read.map_err(|cause| Error::File { operation: "open", path: display_path(file), cause }),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::clone;
 use crate::error::Error;
-use crate::project::shown;
+use crate::project::display_path;
 use crate::{io, platform};
 
 const HOOK: &str = "pre-commit";
@@ -24,19 +24,19 @@ pub(super) fn install(program: &str) -> Result<(), Error> {
         Ok(text) if !is_own(&text) => {
             return Err(Error::Git(format!(
                 "{}: another hook is already installed and was not changed; add this line to it: {line} || exit 1",
-                shown(&hook)
+                display_path(&hook)
             )));
         }
         Ok(_) => {}
         Err(cause) if cause.kind() == ErrorKind::NotFound => {}
-        Err(cause) => return Err(Error::File { operation: "open", path: shown(&hook), cause }),
+        Err(cause) => return Err(Error::File { operation: "open", path: display_path(&hook), cause }),
     }
-    let failed = |cause| Error::File { operation: "write", path: shown(&hook), cause };
+    let failed = |cause| Error::File { operation: "write", path: display_path(&hook), cause };
     fs::create_dir_all(hook.parent().unwrap_or(Path::new("."))).map_err(failed)?;
     let text = format!("#!/bin/sh\n{MARK}\nexec {line}\n");
     io::replace_public(&hook.display().to_string(), text.as_bytes())?;
     platform::make_executable(&hook).map_err(failed)?;
-    io::log(&format!("{}: runs {line}", shown(&hook)));
+    io::log(&format!("{}: runs {line}", display_path(&hook)));
     Ok(())
 }
 
@@ -49,9 +49,9 @@ pub(super) fn uninstall() -> Result<bool, Error> {
     if !fs::read_to_string(&hook).is_ok_and(|text| is_own(&text)) {
         return Ok(false);
     }
-    let failed = |cause| Error::File { operation: "remove", path: shown(&hook), cause };
+    let failed = |cause| Error::File { operation: "remove", path: display_path(&hook), cause };
     fs::remove_file(&hook).map_err(failed)?;
-    io::log(&format!("{}: removed", shown(&hook)));
+    io::log(&format!("{}: removed", display_path(&hook)));
     Ok(true)
 }
 

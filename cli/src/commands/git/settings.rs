@@ -4,7 +4,7 @@ use super::clone::{self, git};
 use crate::error::Error;
 use crate::git::{self, failed};
 use crate::io;
-use crate::project::shown;
+use crate::project::display_path;
 
 const TEXTCONV: &str = "git textconv";
 const MERGE: &str = "git merge %O %A %B %L %P";
@@ -32,7 +32,7 @@ fn value_of(program: &str, words: &str) -> String {
 /// # Errors
 /// When Git cannot write them.
 pub(super) fn install(program: &str) -> Result<(), Error> {
-    let file = shown(&clone::path("config")?);
+    let file = display_path(&clone::path("config")?);
     for (name, words) in SETTINGS {
         git(&["config", "--local", "--replace-all", name, &value_of(program, words)])?;
         io::log(&format!("{file}: {name} runs {program} {words}"));
@@ -45,7 +45,7 @@ pub(super) fn install(program: &str) -> Result<(), Error> {
 /// # Errors
 /// When Git cannot write them.
 pub(super) fn uninstall() -> Result<bool, Error> {
-    let file = shown(&clone::path("config")?);
+    let file = display_path(&clone::path("config")?);
     let mut is_changed = false;
     for (name, words) in SETTINGS {
         if value(name)?.is_some_and(|value| value.contains(&format!(" {words}"))) {

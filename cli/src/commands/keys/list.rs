@@ -94,13 +94,13 @@ fn expired_primary(keys: &[SealingKey], now: Timestamp) -> Option<String> {
     let phase = |key: &SealingKey| key.status.as_ref()?.phase;
     let primary = keys.iter().find(|key| phase(key) == Some(SealingKeyPhase::Primary))?;
     let not_after = primary.status.as_ref()?.not_after.as_ref()?.0;
-    let told = || {
+    let warning = || {
         let name = primary.name_any();
         format!(
             "warning: the certificate of {name}, which is offered for sealing, expired on {not_after}; kubeseal does not seal with it. Request a new key with `kubeseal keys rotate`"
         )
     };
-    (not_after < now).then(told)
+    (not_after < now).then(warning)
 }
 
 fn rows(keys: &[SealingKey], now: Timestamp, wide: bool) -> Vec<Vec<String>> {
@@ -182,15 +182,15 @@ mod tests {
     #[test]
     fn a_primary_that_has_expired_is_warned_of_and_another_key_is_not() {
         let ends = |phase: &str| json!({"phase": phase, "notAfter": "2026-01-01T00:00:00Z"});
-        let told = |keys: &[SealingKey], now: &str| expired_primary(keys, now.parse().unwrap());
+        let warning_at = |keys: &[SealingKey], now: &str| expired_primary(keys, now.parse().unwrap());
         let keys = [key("old", &ends("DecryptOnly")), key("new", &ends("Primary"))];
-        let warning = told(&keys, "2026-01-01T00:00:01Z").unwrap();
+        let warning = warning_at(&keys, "2026-01-01T00:00:01Z").unwrap();
         assert!(
             warning.contains("certificate of new, ") && warning.contains("kubeseal keys rotate"),
             "{warning}"
         );
-        assert_eq!(told(&keys, "2026-01-01T00:00:00Z"), None);
-        assert_eq!(told(&keys[..1], "2027-01-01T00:00:00Z"), None);
+        assert_eq!(warning_at(&keys, "2026-01-01T00:00:00Z"), None);
+        assert_eq!(warning_at(&keys[..1], "2027-01-01T00:00:00Z"), None);
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Restore {
         let mut done = Vec::new();
         for key in &backup {
             let outcome = self.restore(api, key)?;
-            done.push(Done { key, outcome });
+            done.push(RestoreResult { key, outcome });
         }
         if self.dry_run {
             io::log("dry run: nothing was written");
@@ -198,12 +198,12 @@ enum Outcome {
     AlreadyThere(String),
 }
 
-struct Done<'a> {
+struct RestoreResult<'a> {
     key: &'a BackupKey,
     outcome: Outcome,
 }
 
-impl Done<'_> {
+impl RestoreResult<'_> {
     fn row(&self, dry_run: bool) -> Vec<String> {
         let restored = if dry_run { "would be restored" } else { "restored" };
         let name = self.key.secret.name_any();
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn no_word_of_an_answer_about_the_restored_key_is_told() {
-        for (message, told) in [
+        for (message, expected) in [
             (
                 "admission webhook \"w.example.com\" denied the request: QUOTED",
                 "the admission webhook w.example.com refuses",
@@ -268,8 +268,8 @@ mod tests {
             ("secrets is forbidden: User \"u\" cannot create resource", "User \"u\" cannot create"),
         ] {
             let status = kube::core::Status::failure(message, "Forbidden").with_code(403);
-            let shown = Refusal::from(without_words(kube::Error::Api(Box::new(status)))).to_string();
-            assert!(shown.contains(told) && !shown.contains("QUOTED"), "{shown}");
+            let message = Refusal::from(without_words(kube::Error::Api(Box::new(status)))).to_string();
+            assert!(message.contains(expected) && !message.contains("QUOTED"), "{message}");
         }
     }
 

@@ -102,8 +102,8 @@ mod tests {
             assert!(hides_no_compromise(&allowed, "kube-system").is_ok());
         }
         let mut unseen = key("Compromised", 2, 1);
-        let said = hides_no_compromise(&unseen, "kube-system").unwrap_err().to_string();
-        assert!(said.contains("Try again when `kubeseal keys list"), "{said}");
+        let message = hides_no_compromise(&unseen, "kube-system").unwrap_err().to_string();
+        assert!(message.contains("Try again when `kubeseal keys list"), "{message}");
         unseen.status = None;
         assert!(hides_no_compromise(&unseen, "kube-system").is_err());
     }
@@ -116,17 +116,17 @@ mod tests {
             }))
             .unwrap()
         };
-        let said = |statuses: &[&serde_json::Value]| {
+        let message = |statuses: &[&serde_json::Value]| {
             next(&statuses.iter().map(|status| key(status)).collect::<Vec<_>>())
         };
         let primary = json!({"phase": "Primary"});
         let used = json!({"phase": "DecryptOnly", "usage": {"objects": 2, "items": 3}});
         let retired = json!({"phase": "Retired"});
-        assert!(said(&[&primary]).contains("kubeseal keys rotate"));
-        assert!(said(&[&used, &primary]).contains("kubeseal keys rotate"));
-        assert!(said(&[&used]).contains("3 items"));
-        assert!(said(&[&retired]).contains("already"));
-        assert!(said(&[&retired, &used]).contains("3 items"));
-        assert!(said(&[&json!({})]).contains("when it has seen"));
+        assert!(message(&[&primary]).contains("kubeseal keys rotate"));
+        assert!(message(&[&used, &primary]).contains("kubeseal keys rotate"));
+        assert!(message(&[&used]).contains("3 items"));
+        assert!(message(&[&retired]).contains("already"));
+        assert!(message(&[&retired, &used]).contains("3 items"));
+        assert!(message(&[&json!({})]).contains("when it has seen"));
     }
 }

@@ -107,7 +107,7 @@ fn request(api: &ApiServer) -> Result<Timestamp, KeysError> {
 fn waiting_request(policy: &SealingKeyPolicy, now: Timestamp) -> Option<Timestamp> {
     let text = policy.annotations().get(ROTATE_REQUESTED_AT_ANNOTATION)?;
     let handled = policy.status.as_ref().and_then(|status| status.last_handled_rotate_request.as_ref());
-    text.parse().ok().filter(|moment| *moment <= now && handled != Some(text))
+    text.parse().ok().filter(|time| *time <= now && handled != Some(text))
 }
 
 /// Reads the policy in force and the API server's clock, in whole seconds.
@@ -173,11 +173,11 @@ fn is_handled(policy: &SealingKeyPolicy, request: Timestamp) -> bool {
 fn new_key(policy: &SealingKeyPolicy, keys: &[SealingKey], request: Timestamp) -> Option<NewKey> {
     let answers = |key: &&SealingKey| {
         let status = key.status.clone().unwrap_or_default();
-        let opens = matches!(
+        let decrypts = matches!(
             status.phase,
             Some(SealingKeyPhase::Primary | SealingKeyPhase::Pending | SealingKeyPhase::DecryptOnly)
         );
-        opens && status.not_before.is_some_and(|time| time.0 >= request)
+        decrypts && status.not_before.is_some_and(|time| time.0 >= request)
     };
     let key = keys.iter().filter(answers).max_by_key(|key| list::made(key))?;
     let status = key.status.clone()?;
@@ -245,7 +245,7 @@ mod tests {
 
     const T: &str = "2026-11-20T09:00:00Z";
 
-    fn moment(text: &str) -> Timestamp {
+    fn timestamp(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
 
@@ -268,8 +268,8 @@ mod tests {
 
     #[test]
     fn a_request_that_waits_is_not_replaced() {
-        let now = moment("2026-11-20T09:05:00Z");
-        assert_eq!(waiting_request(&policy(T, &json!({})), now), Some(moment(T)));
+        let now = timestamp("2026-11-20T09:05:00Z");
+        assert_eq!(waiting_request(&policy(T, &json!({})), now), Some(timestamp(T)));
         assert_eq!(waiting_request(&policy(T, &json!({"lastHandledRotateRequest": T})), now), None);
         assert_eq!(waiting_request(&policy("2027-01-01T00:00:00Z", &json!({})), now), None, "scheduled");
         assert_eq!(waiting_request(&policy("soon", &json!({})), now), None);
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn a_request_is_handled_when_the_status_names_it_or_a_later_one() {
         let handled =
-            |text: &str| is_handled(&policy(T, &json!({"lastHandledRotateRequest": text})), moment(T));
+            |text: &str| is_handled(&policy(T, &json!({"lastHandledRotateRequest": text})), timestamp(T));
         assert!(handled(T) && handled("2026-11-20T09:00:01Z"));
         assert!(!handled("2026-11-20T08:59:59Z") && !handled("soon"));
     }
@@ -286,20 +286,20 @@ mod tests {
     #[test]
     fn only_a_key_that_is_not_older_answers_and_it_says_what_it_does() {
         let old = key("old", "Primary", "2026-11-20T08:59:59Z");
-        let said = |status: Value, phase: &str| {
+        let described = |status: Value, phase: &str| {
             let keys = [old.clone(), key("new", phase, T)];
-            new_key(&policy(T, &status), &keys, moment(T)).map(|key| key.text())
+            new_key(&policy(T, &status), &keys, timestamp(T)).map(|key| key.text())
         };
-        assert_eq!(new_key(&policy(T, &json!({})), std::slice::from_ref(&old), moment(T)), None);
-        assert_eq!(said(json!({}), "Primary").unwrap(), "new  SHA256:new  seals from now on\n");
+        assert_eq!(new_key(&policy(T, &json!({})), std::slice::from_ref(&old), timestamp(T)), None);
+        assert_eq!(described(json!({}), "Primary").unwrap(), "new  SHA256:new  seals from now on\n");
         let pending =
             json!({"pending": {"name": "new", "createdAt": T, "earliestActivation": "2026-11-22T09:00:00Z"}});
         assert_eq!(
-            said(pending, "Pending").unwrap(),
+            described(pending, "Pending").unwrap(),
             "new  SHA256:new  decrypts, and seals from 2026-11-22T09:00:00Z on\n"
         );
-        assert!(said(json!({}), "DecryptOnly").unwrap().contains("pins"));
-        assert_eq!(said(json!({}), "Unreadable"), None);
+        assert!(described(json!({}), "DecryptOnly").unwrap().contains("pins"));
+        assert_eq!(described(json!({}), "Unreadable"), None);
     }
 
     #[test]
@@ -309,10 +309,10 @@ mod tests {
                 "type": kind, "status": status, "reason": "ClockSkew", "message": "the clock is off", "lastTransitionTime": T
             })
         };
-        let told = |kind, status| {
+        let described = |kind, status| {
             state(&policy(T, &json!({"phase": "Failed", "conditions": [condition(kind, status)]})))
         };
-        assert_eq!(told("Ready", "False"), "ClockSkew: the clock is off");
-        assert_eq!(told("Ready", "True"), "phase Failed");
+        assert_eq!(described("Ready", "False"), "ClockSkew: the clock is off");
+        assert_eq!(described("Ready", "True"), "phase Failed");
     }
 }

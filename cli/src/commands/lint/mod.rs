@@ -56,7 +56,7 @@ impl Lint {
         report::write(self.output, sources.len(), &found)?;
         let fails = |severity| severity == Severity::Error || (self.strict && severity == Severity::Warning);
         let is_clean = !found.iter().any(|located| fails(located.finding.rule.severity));
-        Ok(if is_clean { Outcome::Done } else { Outcome::Findings })
+        Ok(if is_clean { Outcome::Success } else { Outcome::Findings })
     }
 }
 
@@ -105,8 +105,8 @@ impl Linter {
             .project()
             .is_some_and(|project| project.ignores(&absolute(Path::new(&file.path)), finding.rule.id));
         if !is_ignored {
-            let shown = file.path_below_root();
-            self.found.push(Located { file: file.without_content(), shown, finding });
+            let path = file.path_below_root();
+            self.found.push(Located { file: file.without_content(), path, finding });
         }
     }
 }

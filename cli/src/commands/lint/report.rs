@@ -31,13 +31,13 @@ pub(super) enum LintFormat {
 pub(super) struct Located {
     pub(super) file: SourceFile,
     /// Path of the file below the root of its work tree.
-    pub(super) shown: String,
+    pub(super) path: String,
     pub(super) finding: Finding,
 }
 
 impl Located {
     pub(super) fn place(&self) -> (&str, usize, &str) {
-        (&self.shown, self.finding.line, self.finding.rule.id)
+        (&self.path, self.finding.line, self.finding.rule.id)
     }
 }
 
@@ -127,13 +127,13 @@ fn json(files: usize, found: &[Located]) -> Value {
 /// Workflow commands, whose data and properties are escaped as the runner decodes them, for the terminal of its log.
 fn github(found: &[Located]) -> String {
     let mut text = String::new();
-    for Located { shown, finding, .. } in found {
+    for Located { path, finding, .. } in found {
         let command = match finding.rule.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
             Severity::Note => "notice",
         };
-        let (path, line, id) = (property(&escape::lines(shown)), finding.line, finding.rule.id);
+        let (path, line, id) = (property(&escape::lines(path)), finding.line, finding.rule.id);
         // Writing to a String does not fail.
         let _ = writeln!(
             text,
@@ -176,7 +176,7 @@ fn sarif(found: &[Located]) -> Value {
             "level": level(finding.rule.severity),
             "message": {"text": message(finding)},
             "locations": [{"physicalLocation": {
-                "artifactLocation": {"uri": uri(&located.shown), "uriBaseId": "%SRCROOT%"},
+                "artifactLocation": {"uri": uri(&located.path), "uriBaseId": "%SRCROOT%"},
                 "region": {"startLine": finding.line},
             }}],
             "partialFingerprints": {"kubesealLint/v1": fingerprint(located, &mut seen)},
@@ -201,7 +201,7 @@ fn sarif(found: &[Located]) -> Value {
 /// A hash that stays when lines move: of rule, file, object, item and message, and a number among equal ones.
 fn fingerprint(located: &Located, seen: &mut BTreeMap<String, usize>) -> String {
     let Finding { rule, object, item, message, .. } = &located.finding;
-    let identity = format!("{}\0{}\0{object:?}\0{item:?}\0{message}", rule.id, located.shown);
+    let identity = format!("{}\0{}\0{object:?}\0{item:?}\0{message}", rule.id, located.path);
     let number = seen.entry(identity.clone()).or_default();
     *number += 1;
     let hash = Sha256::digest(format!("{identity}\0{number}").as_bytes());

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::error::Error;
 use crate::git::{self, failed, not_started};
-use crate::project::shown;
+use crate::project::display_path;
 use crate::workflow::{SourceFile, is_manifest, path_of};
 
 /// A staged file.
@@ -36,8 +36,9 @@ pub(super) fn files(paths: &[String]) -> Result<Vec<SourceFile>, Error> {
     let mut entries = entries(&git::output(&arguments)?);
     entries.retain(|entry| is_manifest(&entry.path));
     let contents = contents(&entries)?;
-    let file =
-        |(entry, content): (Entry, Vec<u8>)| SourceFile::of_bytes(shown(&root.join(entry.path)), &content);
+    let file = |(entry, content): (Entry, Vec<u8>)| {
+        SourceFile::of_bytes(display_path(&root.join(entry.path)), &content)
+    };
     Ok(entries.into_iter().zip(contents).map(file).collect())
 }
 

@@ -84,7 +84,7 @@ impl Reencrypt {
         if !self.dry_run {
             pass_on(&files, &report)?;
         }
-        self.tell(&files, &report)
+        self.report(&files, &report)
     }
 
     /// A manifest on stdout leaves no room for a report.
@@ -101,7 +101,7 @@ impl Reencrypt {
         Err(Error::Argument(problem.to_owned()))
     }
 
-    fn tell(&self, files: &[BoundFile], report: &Report) -> Result<Outcome, Error> {
+    fn report(&self, files: &[BoundFile], report: &Report) -> Result<Outcome, Error> {
         report.problems(files).iter().for_each(|problem| io::log(problem));
         let holds_manifest = !self.dry_run && files.iter().any(|file| file.path == STDIN);
         if holds_manifest {

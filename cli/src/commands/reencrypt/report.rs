@@ -30,7 +30,7 @@ pub(super) struct ObjectReport {
     /// True until there is a result.
     pub(super) is_open: bool,
     /// True if the error was told with others.
-    pub(super) is_told: bool,
+    pub(super) is_reported: bool,
 }
 
 impl FileReport {
@@ -67,7 +67,7 @@ impl Report {
         match (self.failed(), self.stale()) {
             (1.., _) => Outcome::Failed,
             (0, 1..) if self.dry_run => Outcome::Findings,
-            _ => Outcome::Done,
+            _ => Outcome::Success,
         }
     }
 
@@ -88,7 +88,7 @@ impl Report {
         let mut problems = Vec::new();
         for (file, report) in files.iter().zip(&self.files) {
             for (object, report) in file.objects.iter().zip(&report.objects) {
-                let Some(error) = report.error.as_ref().filter(|_| !report.is_told) else { continue };
+                let Some(error) = report.error.as_ref().filter(|_| !report.is_reported) else { continue };
                 problems.push(format!("{}:{}: {}{error}", file.path, object.line, object.prefix()));
             }
         }
@@ -158,9 +158,9 @@ mod tests {
         let stale = || ObjectReport { items: 2, stale: 1, reencrypted: 1, ..ObjectReport::default() };
         let failed =
             || ObjectReport { error: Some("does not decrypt".to_owned()), ..ObjectReport::default() };
-        assert_eq!(report(false, vec![stale()]).outcome(), Outcome::Done);
+        assert_eq!(report(false, vec![stale()]).outcome(), Outcome::Success);
         assert_eq!(report(true, vec![stale()]).outcome(), Outcome::Findings);
-        assert_eq!(report(true, vec![ObjectReport::default()]).outcome(), Outcome::Done);
+        assert_eq!(report(true, vec![ObjectReport::default()]).outcome(), Outcome::Success);
         assert_eq!(report(true, vec![stale(), failed()]).outcome(), Outcome::Failed);
         assert_eq!(report(false, vec![failed(), stale()]).outcome(), Outcome::Failed);
     }

@@ -54,7 +54,7 @@ impl Run<'_> {
             let objects = self.reports.get_mut(*index).map_or(&mut [][..], |report| &mut report.objects);
             for object in objects.iter_mut().filter(|object| object.is_open) {
                 object.fail(failure.to_owned());
-                object.is_told = true;
+                object.is_reported = true;
             }
         }
     }

@@ -39,7 +39,7 @@ impl NewItems {
             let (Some(old), Some(ciphertext)) = (&item.ciphertext, new.get(&item.key)) else { continue };
             let receipt = key
                 .map(|key| Receipt::new(key, binding.scope, &binding.namespace, &binding.name, ciphertext));
-            let place = (binding.shown(), item.key.clone(), old.clone());
+            let place = (binding.describe(), item.key.clone(), old.clone());
             self.items.insert(place, NewItem { ciphertext: ciphertext.clone(), receipt });
         }
     }
@@ -50,7 +50,8 @@ impl NewItems {
         for object in objects {
             let Ok(BoundItems { binding, items, .. }) = &object.content else { continue };
             for item in items {
-                let place = (binding.shown(), item.key.clone(), item.ciphertext.clone().unwrap_or_default());
+                let place =
+                    (binding.describe(), item.key.clone(), item.ciphertext.clone().unwrap_or_default());
                 let Some(new) = self.items.get(&place) else { continue };
                 let path = ["spec", "encryptedData", &item.key].map(str::to_owned).to_vec();
                 changes.push(Change { object: object.index, path, value: new.ciphertext.clone() });

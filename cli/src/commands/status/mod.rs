@@ -104,13 +104,13 @@ impl Status {
     }
 
     fn write(&self, found: &[ObjectState]) -> Result<Outcome, Error> {
-        let is_shown = |state: &&ObjectState| self.all || !self.names.is_empty() || state.needs_attention();
-        let shown: Vec<&ObjectState> = found.iter().filter(is_shown).collect();
+        let is_listed = |state: &&ObjectState| self.all || !self.names.is_empty() || state.needs_attention();
+        let listed_objects: Vec<&ObjectState> = found.iter().filter(is_listed).collect();
         let head = ["NAME", "SYNCED", "STATE", "MESSAGE"].map(str::to_owned).to_vec();
         let rows: Vec<Vec<String>> =
-            std::iter::once(head).chain(shown.iter().map(|state| state.row())).collect();
-        let text = if shown.is_empty() { String::new() } else { table(&rows) };
-        report::write(self.output, &values(&shown), &text)?;
+            std::iter::once(head).chain(listed_objects.iter().map(|state| state.row())).collect();
+        let text = if listed_objects.is_empty() { String::new() } else { table(&rows) };
+        report::write(self.output, &values(&listed_objects), &text)?;
         if found.iter().any(ObjectState::is_synced) && found.iter().all(ObjectState::lacks_keys) {
             io::warn(
                 "this controller does not record which keys the SealedSecrets need: those that are Stale or KeyCompromised are not known",
@@ -118,7 +118,7 @@ impl Status {
         }
         let problems = found.iter().filter(|state| state.needs_attention()).count();
         io::log(&totals(found.len(), problems));
-        Ok(if problems == 0 { Outcome::Done } else { Outcome::Findings })
+        Ok(if problems == 0 { Outcome::Success } else { Outcome::Findings })
     }
 
     /// Lists the objects that need a key.
@@ -144,7 +144,7 @@ impl Status {
                 found.len()
             )));
         }
-        Ok(Outcome::Done)
+        Ok(Outcome::Success)
     }
 }
 

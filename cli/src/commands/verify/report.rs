@@ -15,7 +15,7 @@ pub(super) struct Report<'f> {
     /// By file and object; `None` until there is one.
     by_file: Vec<Vec<Option<Verdict>>>,
     /// Verdicts whose reason was told for the whole cluster.
-    told: Vec<(usize, usize)>,
+    reported: Vec<(usize, usize)>,
 }
 
 impl<'f> Report<'f> {
@@ -24,7 +24,7 @@ impl<'f> Report<'f> {
             object.content.as_ref().err().map(|error| Verdict::Unknown(error.problem()))
         };
         let by_file = files.iter().map(|file| file.objects.iter().map(verdict).collect()).collect();
-        Self { files, by_file, told: Vec::new() }
+        Self { files, by_file, reported: Vec::new() }
     }
 
     /// The objects of these files without a verdict.
@@ -58,15 +58,15 @@ impl<'f> Report<'f> {
     pub(super) fn fail(&mut self, indices: &[usize], failure: &str) {
         for (file, object, _) in self.jobs(indices) {
             self.set(file, object, Verdict::Unknown(failure.to_owned()));
-            self.told.push((file, object));
+            self.reported.push((file, object));
         }
     }
 
     fn all(&self) -> impl Iterator<Item = (&BoundFile, &BoundObject, &Verdict, bool)> {
         self.files.iter().enumerate().flat_map(move |(index, file)| {
             file.objects.iter().enumerate().filter_map(move |(number, object)| {
-                let is_told = self.told.contains(&(index, number));
-                Some((file, object, self.verdict(index, number)?, is_told))
+                let is_reported = self.reported.contains(&(index, number));
+                Some((file, object, self.verdict(index, number)?, is_reported))
             })
         })
     }
@@ -80,19 +80,20 @@ impl<'f> Report<'f> {
         match (self.count(None), self.count(Some(false))) {
             (1.., _) => Outcome::Failed,
             (0, 1..) => Outcome::Findings,
-            (0, 0) => Outcome::Done,
+            (0, 0) => Outcome::Success,
         }
     }
 
     /// The reasons for missing results that were not told yet, each with its file and line.
     pub(super) fn problems(&self) -> Vec<String> {
-        let problem =
-            |(file, object, verdict, is_told): (&BoundFile, &BoundObject, &Verdict, bool)| match verdict {
-                Verdict::Unknown(reason) if !is_told => {
+        let problem = |(file, object, verdict, is_reported): (&BoundFile, &BoundObject, &Verdict, bool)| {
+            match verdict {
+                Verdict::Unknown(reason) if !is_reported => {
                     Some(format!("{}:{}: {}{reason}", file.path, object.line, object.prefix()))
                 }
                 _ => None,
-            };
+            }
+        };
         self.all().filter_map(problem).collect()
     }
 

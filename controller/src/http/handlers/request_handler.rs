@@ -166,10 +166,10 @@ impl RequestHandler {
         tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::NotOneSealedSecret)?
     }
 
-    /// Returns the ring of a list that began after `moment`, if it differs from `ring`.
-    async fn newer_ring(&self, ring: &Arc<KeyRing>, moment: Instant) -> Option<Arc<KeyRing>> {
+    /// Returns the ring of a list that began after `instant`, if it differs from `ring`.
+    async fn newer_ring(&self, ring: &Arc<KeyRing>, instant: Instant) -> Option<Arc<KeyRing>> {
         // Even if the list times out, the ring may have changed.
-        let _ = tokio::time::timeout(FOR_LIST, self.key_refresh.published_after(moment)).await;
+        let _ = tokio::time::timeout(FOR_LIST, self.key_refresh.published_after(instant)).await;
         self.ring.borrow().clone().filter(|newer| !Arc::ptr_eq(newer, ring))
     }
 
@@ -363,9 +363,9 @@ mod tests {
             pending::<()>().await;
         };
         let attempts = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&attempts);
+        let counter = Arc::clone(&attempts);
         let work = move |_: &str, _: &KeyRing, _: Wanted<'_>| {
-            Ok((counted.fetch_add(1, Ordering::SeqCst) + 1 >= opens_with).then_some(()))
+            Ok((counter.fetch_add(1, Ordering::SeqCst) + 1 >= opens_with).then_some(()))
         };
         let outcome = tokio::select! {
             outcome = request_handler.handle(ONE, Request::new(Body::empty()), work) => outcome.unwrap().0,
@@ -389,9 +389,9 @@ mod tests {
             let request_handler =
                 RequestHandler::new(ring, Arc::clone(&key_refresh), V1Data::Accepted, LONG, LONG);
             let attempts = Arc::new(AtomicUsize::new(0));
-            let counted = Arc::clone(&attempts);
+            let counter = Arc::clone(&attempts);
             let work = move |_: &str, _: &KeyRing, _: Wanted<'_>| {
-                counted.fetch_add(1, Ordering::SeqCst);
+                counter.fetch_add(1, Ordering::SeqCst);
                 Ok(None::<()>)
             };
             let listing = async {

@@ -11,7 +11,7 @@ use axum::response::Response;
 use crate::metrics::Metrics;
 
 /// Counts requests of routes only: with unknown paths, the label would have no bound.
-pub(crate) async fn counted(
+pub(crate) async fn count_requests(
     State(metrics): State<Arc<Metrics>>,
     path: MatchedPath,
     request: Request,

@@ -99,9 +99,9 @@ impl Connection {
         self.eviction.cancelled().await;
     }
 
-    fn set_idle_since(&self, moment: Option<Instant>) {
+    fn set_idle_since(&self, instant: Option<Instant>) {
         if let Some(state) = self.limiter.lock().open.get_mut(&self.number) {
-            state.idle_since = moment;
+            state.idle_since = instant;
         }
     }
 }

@@ -19,7 +19,7 @@ fn reasons(before: Option<&KeysView>, now: &KeysView) -> Vec<&'static str> {
 }
 
 fn reasons_at(before: Option<&KeysView>, now: &KeysView, second: i64) -> Vec<&'static str> {
-    events_between(before, now, PREFIX, fixtures::moment(second)).iter().map(|one| one.reason).collect()
+    events_between(before, now, PREFIX, fixtures::time_at(second)).iter().map(|one| one.reason).collect()
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_defect_of_a_key_that_is_put_on_the_ring_makes_an_event() {
 #[test]
 fn an_expired_certificate_of_the_primary_makes_an_event_once_also_at_the_start_and_again_for_the_next_one() {
     let valid = view(&[("a", Primary)]);
-    let expired = KeysView { expired_at: Some(fixtures::moment(20)), ..valid.clone() };
+    let expired = KeysView { expired_at: Some(fixtures::time_at(20)), ..valid.clone() };
     assert_eq!(reasons(None, &expired), ["KeyExpired"]);
     assert_eq!(reasons(Some(&valid), &expired), ["KeyExpired"]);
     assert!(reasons(Some(&expired), &expired).is_empty());
@@ -102,7 +102,7 @@ fn a_blocker_makes_one_event_whatever_its_numbers() {
 #[test]
 fn a_follower_keeps_an_event_until_the_leader_must_have_written_it() {
     let (retention, start) = (Duration::from_secs(30), Instant::now());
-    let events = || events_between(Some(&view(&[])), &view(&[("a", Primary)]), PREFIX, fixtures::moment(20));
+    let events = || events_between(Some(&view(&[])), &view(&[("a", Primary)]), PREFIX, fixtures::time_at(20));
     assert_eq!(events().len(), 2);
     let mut pending = PendingEvents::new(retention);
     pending.add(events(), start);

@@ -20,9 +20,9 @@ pub(crate) struct KeyRefresh {
 }
 
 impl KeyRefresh {
-    /// Returns true if the published ring was made from a list that began after `moment`. If not, requests a list.
-    pub(crate) fn refresh_unless_newer_than(&self, moment: Instant) -> bool {
-        let newer = self.last().is_some_and(|last| last > moment);
+    /// Returns true if the published ring was made from a list that began after `instant`. If not, requests a list.
+    pub(crate) fn refresh_unless_newer_than(&self, instant: Instant) -> bool {
+        let newer = self.last().is_some_and(|last| last > instant);
         if !newer {
             self.ask();
         }
@@ -39,27 +39,27 @@ impl KeyRefresh {
         self.desired.notify_one();
     }
 
-    /// Returns true if the published view was made from a list that began after `moment`.
-    pub(crate) fn is_view_newer_than(&self, moment: Instant) -> bool {
+    /// Returns true if the published view was made from a list that began after `instant`.
+    pub(crate) fn is_view_newer_than(&self, instant: Instant) -> bool {
         let published_view = *self.published_view.lock();
-        published_view.is_some_and(|listed| listed > moment)
+        published_view.is_some_and(|listed| listed > instant)
     }
 
-    /// Records that the view of a list that began at `moment` was published.
-    pub(crate) fn view_published(&self, moment: Instant) {
-        *self.published_view.lock() = Some(moment);
+    /// Records that the view of a list that began at `instant` was published.
+    pub(crate) fn view_published(&self, instant: Instant) {
+        *self.published_view.lock() = Some(instant);
     }
 
-    /// Records that the ring of a list that began at `moment` was published.
-    pub(crate) fn published(&self, moment: Instant) {
-        self.last.send_replace(Some(moment));
+    /// Records that the ring of a list that began at `instant` was published.
+    pub(crate) fn published(&self, instant: Instant) {
+        self.last.send_replace(Some(instant));
     }
 
-    /// Requests a list, and waits until the published ring was made from one that began after `moment`.
-    pub(crate) async fn published_after(&self, moment: Instant) {
-        if !self.refresh_unless_newer_than(moment) {
+    /// Requests a list, and waits until the published ring was made from one that began after `instant`.
+    pub(crate) async fn published_after(&self, instant: Instant) {
+        if !self.refresh_unless_newer_than(instant) {
             // Fails only without a sender, which `self` owns.
-            let _ = self.last.subscribe().wait_for(|last| last.is_some_and(|last| last > moment)).await;
+            let _ = self.last.subscribe().wait_for(|last| last.is_some_and(|last| last > instant)).await;
         }
     }
 

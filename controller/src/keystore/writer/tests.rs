@@ -3,7 +3,7 @@
 use sealed_secrets_core::rotation::{KeyLabel, KeyRecord};
 
 use super::*;
-use crate::keystore::fixtures::{key_secret, moment};
+use crate::keystore::fixtures::{key_secret, time_at};
 
 const COMPROMISED: DesiredState = DesiredState::Compromised { decrypt_until: None };
 
@@ -22,19 +22,19 @@ fn record(secret: &Secret) -> KeyRecord {
 
 /// Returns this key Secret after a person has set the desired state, and after it was dated.
 fn requested(secret: Secret, desired: DesiredState, second: i64) -> Secret {
-    changed(with_desired_state(secret, desired), Step::RecordRequest, moment(second))
+    changed(with_desired_state(secret, desired), Step::RecordRequest, time_at(second))
 }
 
 #[test]
 fn to_retire_a_compromised_key_takes_back_neither_its_mark_nor_its_end() {
-    let compromised = DesiredState::Compromised { decrypt_until: Some(moment(90)) };
+    let compromised = DesiredState::Compromised { decrypt_until: Some(time_at(90)) };
     let retiring = requested(requested(secret(&[]), compromised, 20), DesiredState::Retired, 30);
     let record = record(&retiring);
-    assert_eq!((record.desired, record.state_since), (DesiredState::Retired, Some(moment(30))));
-    assert_eq!((record.compromised_since, record.decrypt_until), (Some(moment(20)), Some(moment(90))));
+    assert_eq!((record.desired, record.state_since), (DesiredState::Retired, Some(time_at(30))));
+    assert_eq!((record.compromised_since, record.decrypt_until), (Some(time_at(20)), Some(time_at(90))));
     assert!(record.is_compromised());
     let again = requested(retiring, COMPROMISED, 40);
-    assert_eq!(self::record(&again).compromised_since, Some(moment(20)), "since the first word of it");
+    assert_eq!(self::record(&again).compromised_since, Some(time_at(20)), "since the first word of it");
     assert_eq!(self::record(&again).decrypt_until, None, "that has no end was said");
 }
 
@@ -43,11 +43,11 @@ fn a_compromise_that_was_noted_without_the_mark_gets_it_with_its_date() {
     let noted = [(KEY_STATE_ANNOTATION, "Compromised"), (STATE_SINCE_ANNOTATION, "1970-01-01T00:00:20Z")];
     let dates = |annotations: &[(&str, &str)]| {
         assert!(record(&secret(annotations)).is_undated());
-        let dated = record(&changed(secret(annotations), Step::RecordRequest, moment(30)));
+        let dated = record(&changed(secret(annotations), Step::RecordRequest, time_at(30)));
         (dated.compromised_since, dated.state_since)
     };
-    assert_eq!(dates(&noted), (Some(moment(20)), Some(moment(20))));
-    assert_eq!(dates(&noted[..1]), (Some(moment(30)), Some(moment(30))));
+    assert_eq!(dates(&noted), (Some(time_at(20)), Some(time_at(20))));
+    assert_eq!(dates(&noted[..1]), (Some(time_at(30)), Some(time_at(30))));
 }
 
 #[test]
@@ -58,9 +58,9 @@ fn a_date_that_is_none_is_noted_once() {
         (COMPROMISED_SINCE_ANNOTATION, "long ago"),
     ];
     assert!(record(&secret(&rubbish)).is_undated());
-    let dated = changed(secret(&rubbish), Step::RecordRequest, moment(30));
+    let dated = changed(secret(&rubbish), Step::RecordRequest, time_at(30));
     assert!(!record(&dated).is_undated());
-    let again = changed(dated.clone(), Step::RecordRequest, moment(50));
+    let again = changed(dated.clone(), Step::RecordRequest, time_at(50));
     assert_eq!(again.annotations(), dated.annotations());
 }
 
@@ -68,7 +68,7 @@ fn a_date_that_is_none_is_noted_once() {
 fn a_marked_key_without_a_state_is_still_compromised() {
     let marked = secret(&[(COMPROMISED_SINCE_ANNOTATION, "1970-01-01T00:00:20Z")]);
     assert_eq!(record(&marked).desired, COMPROMISED);
-    let dated = changed(marked, Step::RecordRequest, moment(30));
+    let dated = changed(marked, Step::RecordRequest, time_at(30));
     assert!(!record(&dated).is_undated(), "one write is enough");
 }
 
@@ -76,7 +76,7 @@ fn a_marked_key_without_a_state_is_still_compromised() {
 fn only_a_person_who_puts_the_key_back_takes_the_mark_away() {
     let compromised = || requested(secret(&[]), COMPROMISED, 20);
     for desired in
-        [COMPROMISED, DesiredState::Compromised { decrypt_until: Some(moment(90)) }, DesiredState::Retired]
+        [COMPROMISED, DesiredState::Compromised { decrypt_until: Some(time_at(90)) }, DesiredState::Retired]
     {
         assert!(record(&with_desired_state(compromised(), desired)).is_compromised(), "{desired:?}");
     }
@@ -90,19 +90,19 @@ fn only_a_person_who_puts_the_key_back_takes_the_mark_away() {
         Step::RecordUsed,
     ];
     for step in steps {
-        let stepped = changed(with_desired_state(compromised(), DesiredState::Retired), step, moment(40));
-        assert_eq!(record(&stepped).compromised_since, Some(moment(20)), "{step:?}");
+        let stepped = changed(with_desired_state(compromised(), DesiredState::Retired), step, time_at(40));
+        assert_eq!(record(&stepped).compromised_since, Some(time_at(20)), "{step:?}");
     }
     let taken_back = with_desired_state(compromised(), DesiredState::Active);
     assert_eq!(taken_back.annotations(), secret(&[]).annotations(), "it is as if nothing was said");
     let mut put_back = changed(
         with_desired_state(compromised(), DesiredState::Retired),
         Step::RemoveCompromised,
-        moment(40),
+        time_at(40),
     );
     assert_eq!(record(&put_back).label, KeyLabel::Compromised);
     put_back.labels_mut().insert(SEALING_KEY_LABEL.to_owned(), SEALING_KEY_ACTIVE.to_owned());
     assert!(!record(&put_back).is_compromised());
-    let restored = changed(put_back, Step::Restore, moment(50));
+    let restored = changed(put_back, Step::Restore, time_at(50));
     assert_eq!(restored.annotations(), secret(&[]).annotations());
 }

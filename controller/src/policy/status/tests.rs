@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::keystore::KeyView;
-use crate::keystore::fixtures::{self, key, moment};
+use crate::keystore::fixtures::{self, key, time_at};
 
 fn observed_policy() -> ObservedPolicy {
     ObservedPolicy {
@@ -30,7 +30,7 @@ fn policy(name: &str, status: Option<SealingKeyPolicyStatus>) -> SealingKeyPolic
 }
 
 fn status_at(view: &KeysView, before: Option<SealingKeyPolicyStatus>, second: i64) -> SealingKeyPolicyStatus {
-    desired(&policy("default", before), view, &Usage::default(), moment(second)).unwrap()
+    desired(&policy("default", before), view, &Usage::default(), time_at(second)).unwrap()
 }
 
 fn reason(status: &SealingKeyPolicyStatus, type_: &str) -> (String, String) {
@@ -58,7 +58,7 @@ fn a_status_stays_the_same_at_any_later_time() {
 #[test]
 fn a_policy_is_not_ready_while_the_certificate_of_its_primary_is_expired() {
     let valid = view(vec![key("a", SealingKeyPhase::Primary)]);
-    let expired = KeysView { expired_at: Some(moment(20)), ..valid.clone() };
+    let expired = KeysView { expired_at: Some(time_at(20)), ..valid.clone() };
     let status = status_at(&expired, None, 100);
     assert_eq!(reason(&status, "Ready"), pair("False", "PrimaryExpired"));
     let message = &status.conditions[0].message;
@@ -69,10 +69,10 @@ fn a_policy_is_not_ready_while_the_certificate_of_its_primary_is_expired() {
 #[test]
 fn a_key_is_activated_when_a_status_first_names_it_and_an_only_one_since_it_was_made() {
     let one = status_at(&view(vec![key("a", SealingKeyPhase::Primary)]), None, 100);
-    assert_eq!(one.primary.as_ref().unwrap().activated_at, Some(Time(moment(10))));
+    assert_eq!(one.primary.as_ref().unwrap().activated_at, Some(Time(time_at(10))));
     let two = view(vec![key("a", SealingKeyPhase::DecryptOnly), key("b", SealingKeyPhase::Primary)]);
     let other = status_at(&two, Some(one), 200).primary.unwrap();
-    assert_eq!((other.name.as_str(), other.activated_at), ("b", Some(Time(moment(200)))));
+    assert_eq!((other.name.as_str(), other.activated_at), ("b", Some(Time(time_at(200)))));
 }
 
 #[test]
@@ -146,17 +146,17 @@ fn numbers_are_kept_while_they_are_not_complete() {
     let status = status_at(&view, None, 1);
     assert_eq!(status.counts, Some(KeyCounts { keys: 1, ..KeyCounts::default() }));
     let usage = Usage { complete: true, objects: 2, items: 3, ..Usage::default() };
-    let counted = desired(&policy("default", Some(status)), &view, &usage, moment(2)).unwrap();
-    let counts = counted.counts.unwrap();
+    let with_counts = desired(&policy("default", Some(status)), &view, &usage, time_at(2)).unwrap();
+    let counts = with_counts.counts.unwrap();
     assert_eq!((counts.objects, counts.items, counts.stale_items), (Some(2), Some(3), Some(0)));
-    assert_eq!(status_at(&view, Some(counted.clone()), 3), counted);
+    assert_eq!(status_at(&view, Some(with_counts.clone()), 3), with_counts);
 }
 
 #[test]
 fn a_policy_that_the_plan_was_not_made_from_gets_no_status() {
     let mut view = view(vec![key("a", SealingKeyPhase::Primary)]);
     view.observed_policy = Some(ObservedPolicy { uid: "former".to_owned(), ..observed_policy() });
-    assert_eq!(desired(&policy("default", None), &view, &Usage::default(), moment(1)), None);
-    let other = desired(&policy("other", None), &view, &Usage::default(), moment(1)).unwrap();
+    assert_eq!(desired(&policy("default", None), &view, &Usage::default(), time_at(1)), None);
+    let other = desired(&policy("other", None), &view, &Usage::default(), time_at(1)).unwrap();
     assert_eq!(reason(&other, "Ready"), pair("False", "NotSelected"));
 }

@@ -26,7 +26,7 @@ pub(crate) struct DecryptFailure {
     /// Time of the first failure.
     pub(crate) since: Instant,
     /// The failure is in the metrics.
-    counted: bool,
+    is_in_metrics: bool,
     /// The failure was reported without a diagnosis.
     pub(crate) is_reported: bool,
     /// The diagnosis is finished, with or without a result.
@@ -61,7 +61,7 @@ impl DecryptFailureCache {
             cause,
             error: error.shortened(),
             since: now,
-            counted: false,
+            is_in_metrics: false,
             is_reported: false,
             is_diagnosed: false,
             diagnosis: None,
@@ -94,7 +94,7 @@ impl DecryptFailureCache {
 
     /// Counts the failure, and returns true the first time: the metrics count it once, however often it is reported.
     pub(crate) fn count_first_time(&mut self) -> bool {
-        self.0.as_mut().is_none_or(|failure| !std::mem::replace(&mut failure.counted, true))
+        self.0.as_mut().is_none_or(|failure| !std::mem::replace(&mut failure.is_in_metrics, true))
     }
 
     pub(crate) fn clear(&mut self) {

@@ -84,7 +84,7 @@ struct StatusEvent {
     reason: &'static str,
     message: String,
     /// Distinguishes the event from an equal event at another time.
-    moment: String,
+    transition_time: String,
 }
 
 /// Reports the outcome of an attempt by event and status, unless both already report it. If the object has changed meanwhile, both
@@ -125,12 +125,17 @@ fn status_event(
         None => ("Normal", "Unsealed", "SealedSecret unsealed successfully".to_owned()),
         Some(failure) => ("Warning", failure.class().event, failure.event_message()),
     };
-    Some(StatusEvent { kind, reason, message, moment: moment(before, after.observed_generation) })
+    Some(StatusEvent {
+        kind,
+        reason,
+        message,
+        transition_time: transition_time(before, after.observed_generation),
+    })
 }
 
 /// Returns the last transition time of `Synced` in `before`. It is empty for the first report of a generation, so that it does
 /// not depend on what a replica knows of the time before.
-fn moment(before: &SealedSecretStatus, generation: Option<i64>) -> String {
+fn transition_time(before: &SealedSecretStatus, generation: Option<i64>) -> String {
     let of_generation = before.observed_generation == generation;
     let mut conditions =
         before.conditions.iter().filter(|condition| of_generation && condition.type_ == SYNCED);
@@ -388,8 +393,8 @@ async fn write_until_stored(
 }
 
 async fn write_event(context: &Context, object: &RawSealedSecret, event: Option<StatusEvent>) {
-    if let Some(StatusEvent { kind, reason, message, moment }) = event {
-        event::write(&context.client, &object.metadata, kind, reason, &message, &moment).await;
+    if let Some(StatusEvent { kind, reason, message, transition_time }) = event {
+        event::write(&context.client, &object.metadata, kind, reason, &message, &transition_time).await;
     }
 }
 
@@ -545,12 +550,12 @@ mod tests {
     fn what_another_replica_has_told_meanwhile_is_no_news() {
         let (nothing, now) = (SealedSecretStatus::default(), success(&SealedSecretStatus::default(), 1, 1));
         let first = status_event(&nothing, &now, None).unwrap();
-        assert_eq!((first.reason, first.moment.as_str()), ("Unsealed", ""));
+        assert_eq!((first.reason, first.transition_time.as_str()), ("Unsealed", ""));
         assert_eq!(status_event(&now, &success(&now, 1, 2), None), None);
         let broken = failed("no");
         let failure = after_failure(&now, 1, &broken);
         let event = status_event(&now, &failure, Some(&broken)).unwrap();
-        assert_eq!((event.reason, event.moment), ("ErrUpdateFailed", at(1).to_string()));
+        assert_eq!((event.reason, event.transition_time), ("ErrUpdateFailed", at(1).to_string()));
     }
 
     #[test]

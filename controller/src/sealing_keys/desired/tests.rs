@@ -2,7 +2,7 @@ use sealed_secrets_crds::SealingKeyPhase;
 use serde_json::json;
 
 use super::*;
-use crate::keystore::fixtures::{self, moment};
+use crate::keystore::fixtures::{self, time_at};
 use crate::usage::sum::KeyUsage;
 
 const NAMESPACE: &str = "kube-system";
@@ -84,7 +84,7 @@ fn a_new_object_that_is_not_ours_says_nothing() {
 #[test]
 fn a_key_that_was_put_back_by_hand_is_restored_before_a_new_request_counts() {
     let mut restored = key(COMPROMISED);
-    restored.record.off_ring_since = Some(moment(20));
+    restored.record.off_ring_since = Some(time_at(20));
     let existing = changed(stored(&restored), SealingKeyState::Retired);
     assert_eq!(requested_state(&restored, &existing), None);
 }

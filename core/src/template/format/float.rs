@@ -72,10 +72,10 @@ fn scientific(decimal: &Decimal, precision: usize, style: char) -> String {
     let (first, rest) = decimal.digits.split_at_checked(1).unwrap_or(("0", ""));
     let mut text = first.to_owned();
     if precision > 0 {
-        let shown = rest.get(..precision.min(rest.len())).unwrap_or_default();
+        let digits = rest.get(..precision.min(rest.len())).unwrap_or_default();
         text.push('.');
-        text.push_str(shown);
-        text.push_str(&"0".repeat(precision.saturating_sub(shown.len())));
+        text.push_str(digits);
+        text.push_str(&"0".repeat(precision.saturating_sub(digits.len())));
     }
     let exponent = if decimal.digits.is_empty() { 0 } else { decimal.point - 1 };
     let sign = if exponent < 0 { '-' } else { '+' };

@@ -72,9 +72,9 @@ fn unicode(flags: &Flags, magnitude: u64, negative: Option<bool>) -> Vec<u8> {
     let least = flags.precision.unwrap_or(4).max(4);
     let hex = format!("{code:X}");
     let mut text = format!("U+{}{hex}", "0".repeat(least.saturating_sub(hex.len())));
-    let shown =
+    let printed =
         u32::try_from(code).ok().and_then(char::from_u32).filter(|char| flags.sharp && is_graphic(*char));
-    if let Some(char) = shown {
+    if let Some(char) = printed {
         text.extend([' ', '\'', char, '\'']);
     }
     text.into_bytes()
@@ -82,10 +82,10 @@ fn unicode(flags: &Flags, magnitude: u64, negative: Option<bool>) -> Vec<u8> {
 
 /// Formats a string with `%x`, padded to the width.
 pub(super) fn hex_of_bytes(cx: &mut Cx, flags: &Flags, bytes: &[u8], upper: bool) -> Outcome<Buffer> {
-    let shown = bytes.get(..flags.precision.unwrap_or(bytes.len())).unwrap_or(bytes);
+    let printed = bytes.get(..flags.precision.unwrap_or(bytes.len())).unwrap_or(bytes);
     let prefix: &[u8] = if upper { b"0X" } else { b"0x" };
     let mut hex = cx.buffer();
-    cx.pieces(shown, |piece| {
+    cx.pieces(printed, |piece| {
         for byte in piece {
             let is_first = hex.len() == 0;
             if flags.space && !is_first {
@@ -102,7 +102,7 @@ pub(super) fn hex_of_bytes(cx: &mut Cx, flags: &Flags, bytes: &[u8], upper: bool
     let filler: &[u8] = if flags.zero && !flags.minus { b"0" } else { b" " };
     cx.work(missing.saturating_add(hex.len()))?;
     let mut padded = cx.buffer();
-    if !flags.minus || shown.is_empty() {
+    if !flags.minus || printed.is_empty() {
         padded.push_repeated(filler, missing)?;
         padded.push(hex.as_slice())?;
         return Ok(padded);

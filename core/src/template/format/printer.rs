@@ -202,9 +202,9 @@ impl<'c, 's> Printer<'c, 's> {
         }
         let unsigned = text.get(1..).unwrap_or_default().to_owned();
         if !value.is_finite() {
-            let shown =
+            let text =
                 if value.is_nan() && !self.flags.space && !self.flags.plus { &unsigned } else { &text };
-            return self.write_integer(shown.as_bytes());
+            return self.write_integer(text.as_bytes());
         }
         if !self.flags.plus && text.starts_with('+') {
             return self.pad(unsigned.as_bytes());

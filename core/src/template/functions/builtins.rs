@@ -130,7 +130,7 @@ fn text_of(cx: &mut Cx, args: &Args) -> Outcome<Bytes> {
         cx.work(text.len())?;
         return Ok(text.clone());
     }
-    let shown: Vec<Value> = args
+    let operands: Vec<Value> = args
         .from(0)
         .iter()
         .map(|value| match value {
@@ -138,7 +138,7 @@ fn text_of(cx: &mut Cx, args: &Args) -> Outcome<Bytes> {
             other => other.clone(),
         })
         .collect();
-    Ok(sprint(cx, &shown)?.into_bytes().into())
+    Ok(sprint(cx, &operands)?.into_bytes().into())
 }
 
 pub(super) fn html(cx: &mut Cx, args: &Args) -> Outcome<Value> {

@@ -212,12 +212,12 @@ fn written_offset(offset: i64, form: OffsetForm) -> String {
 
 fn written_fraction(nanoseconds: u32, digits: usize, trims: bool, separator: char) -> String {
     let all = format!("{nanoseconds:09}");
-    let shown: String = all.chars().chain(std::iter::repeat('0')).take(digits.min(9)).collect();
+    let digits: String = all.chars().chain(std::iter::repeat('0')).take(digits.min(9)).collect();
     if !trims {
-        return format!("{separator}{shown}");
+        return format!("{separator}{digits}");
     }
-    let shown = shown.trim_end_matches('0');
-    if shown.is_empty() { String::new() } else { format!("{separator}{shown}") }
+    let digits = digits.trim_end_matches('0');
+    if digits.is_empty() { String::new() } else { format!("{separator}{digits}") }
 }
 
 /// Returns the number of the month or weekday whose name starts `text`, and the length of the name.

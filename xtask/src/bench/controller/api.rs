@@ -68,8 +68,8 @@ impl View {
             http::Request::get(path).body(Vec::new()).map_err(|error| Error::Invalid(error.to_string()))?;
         let list: Value = self.client.request(request).await?;
         let more = list.pointer("/metadata/remainingItemCount").and_then(Value::as_u64).unwrap_or_default();
-        let shown = list.get("items").and_then(Value::as_array).map_or(0, Vec::len);
-        Ok(shown + usize::try_from(more).unwrap_or(usize::MAX))
+        let listed = list.get("items").and_then(Value::as_array).map_or(0, Vec::len);
+        Ok(listed + usize::try_from(more).unwrap_or(usize::MAX))
     }
 
     /// Reads the counts of requests for Secrets, SealedSecrets and Events from the API server's metrics.

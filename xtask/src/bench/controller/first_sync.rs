@@ -37,7 +37,7 @@ pub(super) async fn measure(
     let before = view.requests().await?;
     let running = program.start(installation).await?;
     let secrets = until(&running, async || Ok(view.count_secrets().await? >= count)).await?;
-    until_told(&running, workload).await?;
+    until_reported(&running, workload).await?;
     let everything = until(&running, async || Ok(view.count_synced().await? >= count)).await?;
     let cpu = running.idle_cpu().await?;
     let requests = view.requests().await? - before;
@@ -47,16 +47,16 @@ pub(super) async fn measure(
 
 /// Waits for the events: counting them is cheap, reading the status is not. If events are lost, as may happen with many objects,
 /// the wait ends when no more arrive.
-async fn until_told(running: &Running, workload: &Workload) -> Result<()> {
+async fn until_reported(running: &Running, workload: &Workload) -> Result<()> {
     let (mut most, mut since) = (0, Instant::now());
-    let told = async || {
+    let are_reported = async || {
         let events = workload.view().count_events().await?;
         if events > most {
             (most, since) = (events, Instant::now());
         }
         Ok(events >= workload.len() || since.elapsed() > NO_MORE)
     };
-    until(running, told).await.map(drop)
+    until(running, are_reported).await.map(drop)
 }
 
 /// The rate of a program that is too slow for a full sync: Secrets per second from its start.
