@@ -98,7 +98,7 @@ impl Cluster {
         }
     }
 
-    /// A client with an administrator's rights.
+    /// A client with an administrator's permissions.
     #[must_use]
     pub fn client(&self) -> Client {
         self.client.clone()
@@ -135,7 +135,7 @@ impl Cluster {
         Installation::apply(self.client(), &self.access, namespace, reach).await
     }
 
-    /// As [`Self::install`], but with the CRD and the rights in this folder of the repository. For a control plane of its own.
+    /// As [`Self::install`], but with the CRD and the permissions in this folder of the repository. For a control plane of its own.
     ///
     /// # Errors
     /// As [`Self::install`].

@@ -190,7 +190,7 @@ impl Access {
         self.path("admin.kubeconfig")
     }
 
-    /// A client with all rights. It belongs to the async runtime that it was created in.
+    /// A client with all permissions. It belongs to the async runtime that it was created in.
     ///
     /// # Errors
     /// When the kubeconfig does not exist any more.

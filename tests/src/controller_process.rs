@@ -1,4 +1,4 @@
-//! A controller that runs as in a cluster: with its account's token, the shipped rights and no kubeconfig.
+//! A controller that runs as in a cluster: with its account's token, the shipped permissions and no kubeconfig.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -264,7 +264,7 @@ impl ControllerProcess {
     }
 }
 
-/// Writes the files that a kubelet would mount, and a kubeconfig with the same rights for machines that cannot mount.
+/// Writes the files that a kubelet would mount, and a kubeconfig with the same permissions for machines that cannot mount.
 pub(crate) async fn write_account(installation: &Installation, folder: &Path) -> Result<PathBuf> {
     let (namespace, access) = (installation.namespace(), &installation.access);
     let name = name_of(installation.manifests.first("ServiceAccount")?);
@@ -284,7 +284,7 @@ pub(crate) async fn write_account(installation: &Installation, folder: &Path) ->
     Ok(account)
 }
 
-/// A client with the rights of the account in this folder.
+/// A client with the permissions of the account in this folder.
 pub(crate) async fn client_of_account(account: &Path) -> Result<Client> {
     let path = account.join("kubeconfig");
     let invalid = |error: &dyn std::error::Error| Error::Invalid(format!("{}: {error}", path.display()));

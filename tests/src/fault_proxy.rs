@@ -124,7 +124,7 @@ pub struct FaultProxy {
 }
 
 impl FaultProxy {
-    /// Starts a proxy. The kubeconfig for it has the rights of the installation's account.
+    /// Starts a proxy. The kubeconfig for it has the permissions of the installation's account.
     ///
     /// # Errors
     /// When no port is free or the account gets no token.

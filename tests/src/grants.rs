@@ -13,7 +13,7 @@ use crate::poll::until;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Returns when a service account that `binding` (a `RoleBinding` or `ClusterRoleBinding`) names has the rights of the last rule
+/// Returns when a service account that `binding` (a `RoleBinding` or `ClusterRoleBinding`) names has the permissions of the last rule
 /// of its role. No two of the shipped roles have that rule in common.
 pub(crate) async fn until_granted(client: &Client, binding: &Value) -> Result<()> {
     let binding = Binding::read(binding)?;
@@ -26,7 +26,7 @@ pub(crate) async fn until_granted(client: &Client, binding: &Value) -> Result<()
         let answer = reviews.create(&PostParams::default(), &review).await.ok()?;
         answer.status?.allowed.then_some(())
     };
-    until(&format!("{account} has its rights"), PATIENCE, granted).await
+    until(&format!("{account} has its permissions"), PATIENCE, granted).await
 }
 
 struct Binding {

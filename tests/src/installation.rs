@@ -60,7 +60,7 @@ impl Edition {
     }
 }
 
-/// A namespace in which a controller can start: account, rights, Service and CRDs exist.
+/// A namespace in which a controller can start: account, permissions, Service and CRDs exist.
 #[derive(Clone)]
 pub struct Installation {
     pub(crate) client: Client,

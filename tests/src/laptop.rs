@@ -50,7 +50,7 @@ impl Laptop {
         Err(Error::Program(format!("`{line}` failed ({}): {}", output.status, output.stderr.trim())))
     }
 
-    /// Succeeds if the line fails and prints `no`, the API server's answer about a right that is not granted.
+    /// Succeeds if the line fails and prints `no`, the API server's answer about a permission that is not granted.
     ///
     /// # Errors
     /// [`Error::Program`] with its output otherwise.

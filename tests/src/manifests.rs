@@ -13,7 +13,7 @@ use crate::workspace;
 const CLUSTER_SCOPED: [&str; 4] =
     ["ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"];
 
-/// The variable that names a folder whose CRD and rights replace the shipped ones: those of an existing installation.
+/// The variable that names a folder whose CRD and permissions replace the shipped ones: those of an existing installation.
 pub const EXISTING: &str = "HARNESS_EXISTING";
 
 const RIGHTS_AND_CRD: [&str; 5] =
@@ -22,7 +22,7 @@ const RIGHTS_AND_CRD: [&str; 5] =
 /// The namespaces that a controller manages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
-    /// All of them, with the shipped cluster-wide rights. For a test with a control plane of its own.
+    /// All of them, with the shipped cluster-wide permissions. For a test with a control plane of its own.
     WholeCluster,
     /// Its own namespace and the additional ones.
     Namespaces {
@@ -84,7 +84,7 @@ impl Manifests {
         }
     }
 
-    /// The shipped manifests with the CRD and the rights of the YAML files in `folder`.
+    /// The shipped manifests with the CRD and the permissions of the YAML files in `folder`.
     pub(crate) fn on_existing(self, folder: &Path) -> Result<Self> {
         let is_kept = |object: &Value| RIGHTS_AND_CRD.contains(&kind_of(object));
         let mut existing = Vec::new();
@@ -108,7 +108,7 @@ impl Manifests {
             .ok_or_else(|| Error::Invalid(format!("deploy/kustomize/base has no {kind}")))
     }
 
-    /// The objects for an installation in `namespace`. With a reach of some namespaces it gets exactly the shipped rights, but in
+    /// The objects for an installation in `namespace`. With a reach of some namespaces it gets exactly the shipped permissions, but in
     /// these only: a `ClusterRoleBinding` becomes a `RoleBinding` in each.
     pub(crate) fn placed(&self, namespace: &str, reach: &Reach) -> Vec<Value> {
         self.objects.iter().flat_map(|object| place(object, namespace, reach)).collect()
@@ -125,7 +125,7 @@ pub fn objects_of(manifest: &str) -> Result<Vec<Value>> {
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
-/// Returns true if the tests run with the CRD and the rights of an existing installation.
+/// Returns true if the tests run with the CRD and the permissions of an existing installation.
 #[must_use]
 pub fn on_existing_installation() -> bool {
     std::env::var_os(EXISTING).is_some()
@@ -147,7 +147,7 @@ pub fn shipped_manifests_in(namespace: &str) -> Result<Vec<Value>> {
     Ok(Manifests::shipped()?.placed(namespace, &Reach::WholeCluster))
 }
 
-/// The rights of the leader election, in this namespace.
+/// The permissions of the leader election, in this namespace.
 ///
 /// # Errors
 /// When the manifest cannot be read.

@@ -21,7 +21,7 @@ pub(crate) struct Pki {
     pub(crate) authority: String,
     /// The API server's serving certificate.
     pub(crate) server: Identity,
-    /// A client in the group `system:masters`, which has all rights.
+    /// A client in the group `system:masters`, which has all permissions.
     pub(crate) admin: Identity,
     /// The key that signs the tokens of service accounts, PEM.
     pub(crate) token_key: String,

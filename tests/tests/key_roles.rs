@@ -1,4 +1,4 @@
-//! The rights on sealing keys and policies that the shipped roles grant.
+//! The permissions on sealing keys and policies that the shipped roles grant.
 
 #![cfg(test)]
 

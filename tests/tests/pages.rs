@@ -116,7 +116,7 @@ fn the_chart_says_which_versions_it_was_tried_with() {
 }
 
 /// The rules of a role, in the notation of the threat model.
-fn rights(role: &Value) -> String {
+fn permissions(role: &Value) -> String {
     let words = |list: &Value| -> Vec<String> {
         list.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
     };
@@ -135,7 +135,7 @@ fn the_threat_model_names_the_rights_that_are_shipped() {
     let shipped = shipped_manifests().unwrap();
     for role in shipped.iter().filter(|object| object.get("rules").is_some()) {
         let (kind, name) = (&role["kind"].as_str().unwrap(), &role["metadata"]["name"].as_str().unwrap());
-        let row = format!("| {kind} `{name}` | {} |", rights(role));
+        let row = format!("| {kind} `{name}` | {} |", permissions(role));
         let line = told.next().unwrap_or_default();
         assert!(line.starts_with(&row), "should be:\n{row}\nis:\n{line}");
     }

@@ -10,7 +10,7 @@ use sealed_secrets_tests::{ControlPlane, Error, KEY_SIZE, Result, SHARED, worksp
 use tokio::process::Command;
 
 use crate::test::build;
-use crate::{inside, rights};
+use crate::{inside, permissions};
 
 /// Tests that need namespaces: the service proxy, a controller without a kubeconfig, and a controller in a root of its own.
 const LEFT_OUT_ON_LOOPBACK: [&str; 3] = ["service_proxy", "upstream", "image::"];
@@ -27,9 +27,9 @@ pub(crate) struct Arguments {
     /// The test program, if it has been built already
     #[arg(long)]
     program: Option<PathBuf>,
-    /// Fail for a shipped right that no test needed, and for one that is missing
+    /// Fail for a shipped permission that no test needed, and for one that is missing
     #[arg(long)]
-    judge_rights: bool,
+    judge_permissions: bool,
     /// Passed on to the test program: filters and options such as --nocapture
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     options: Vec<OsString>,
@@ -59,8 +59,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     tokio::select! {
         status = command.status() => {
             let status = status.map_err(|source| Error::Io { action: format!("start {}", program.display()), source })?;
-            if status.success() && arguments.judge_rights {
-                rights::judge(plane.access())?;
+            if status.success() && arguments.judge_permissions {
+                permissions::judge(plane.access())?;
             }
             Ok(inside::exit_code(status))
         }

@@ -12,7 +12,7 @@ mod image;
 mod inside;
 mod licenses;
 mod man;
-mod rights;
+mod permissions;
 mod test;
 
 use std::process::ExitCode;

@@ -15,7 +15,7 @@ pub(crate) enum KeysError {
         "this cluster has no {kind} objects: their CRD is not installed. Install the CRDs of sealed-secrets-rs, or list the key Secrets:"
     )]
     UnknownKind { kind: &'static str, namespace: String },
-    /// The user lacks a right.
+    /// The user lacks a permission.
     #[error("{cause}")]
     Forbidden { cause: String, namespace: String },
     /// Another failed request.

@@ -14,7 +14,7 @@ pub(crate) enum Refusal {
     /// There is no such object.
     #[error("{0}")]
     NotFound(String),
-    /// The user lacks a right; the server's words name it.
+    /// The user lacks a permission; the server's words name it.
     #[error("{0}")]
     Forbidden(String),
     /// The object exists, or has changed since it was read.

@@ -1,5 +1,5 @@
 //! Watches the objects of our own kinds in the controller's namespace, if the cluster has these kinds and the
-//! controller may read them; both may change at any time. Losing the right does not discard the objects that were read:
+//! controller may read them; both may change at any time. Losing the permission does not discard the objects that were read:
 //! an API server that has just started denies requests that it allows a moment later, and a policy contains
 //! prohibitions.
 
@@ -23,7 +23,7 @@ use super::client;
 
 /// Interval at which an absent kind or a missing permission is checked again.
 const LOOKED_FOR_EVERY: Duration = Duration::from_secs(30);
-/// After the start, a right counts as missing once it has been denied for this time.
+/// After the start, a permission counts as missing once it has been denied for this time.
 const DENIED_FOR: Duration = Duration::from_secs(3);
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 

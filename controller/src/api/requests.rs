@@ -85,7 +85,7 @@ impl State {
             (200..=299, _) => Self::Works,
             (401 | 403 | 404, Some(Self::Refused(since))) => Self::Refused(since),
             (401 | 403 | 404, _) => Self::Refused(now),
-            // An outage in between says nothing about the right.
+            // An outage in between says nothing about the permission.
             (_, Some(Self::Refused(since))) => Self::Refused(since),
             _ => Self::Fails,
         }

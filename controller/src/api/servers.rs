@@ -15,7 +15,7 @@ const ASKED_EVERY: Duration = Duration::from_mins(5);
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// Asks for the address periodically. Never returns. Every account may ask (`system:discovery`), so this needs no
-/// right; a failed request is repeated.
+/// permission; a failed request is repeated.
 pub(crate) async fn follow(client: Client, proxies: Arc<TrustedProxies>) {
     loop {
         let pause = match client.list_core_api_versions().await {

@@ -44,7 +44,7 @@ pub(crate) struct Election {
     lease: Option<DynamicObject>,
     /// The message of the last refusal.
     refusal: String,
-    /// True once the missing right to watch the Lease was logged.
+    /// True once the missing permission to watch the Lease was logged.
     is_watch_denied: Arc<AtomicBool>,
     log: RoleLog,
 }

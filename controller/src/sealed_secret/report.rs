@@ -61,7 +61,7 @@ pub(super) fn log(object: &RawSealedSecret, failure: Option<&Failure>, states: &
             states.missing_permissions.forget(&namespace);
             tracing::info!(namespace, name, "SealedSecret unsealed");
         }
-        // The whole namespace fails alike, and its rights may be the first thing to go when it is deleted.
+        // The whole namespace fails alike, and its permissions may be the first thing to go when it is deleted.
         Some(failure) if failure.lacks_permission() => {
             if states.missing_permissions.add(&namespace) {
                 tracing::warn!(namespace, "permission missing in namespace {namespace}: {failure}");

@@ -6,7 +6,7 @@ use std::fs;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
-use sealed_secrets_tests::rights::grants_to_accounts;
+use sealed_secrets_tests::permissions::grants_to_accounts;
 use sealed_secrets_tests::{Cluster, Tool, objects_of, shipped_manifests, workspace};
 use serde_json::{Value, json};
 
@@ -157,9 +157,9 @@ fn without_the_rotation_crds_the_overlay_lacks_these_kinds_all_rights_to_them_an
     let mut expected = base.clone();
     expected.retain(|object| !for_people(object) && !of_rotation(&object["metadata"]["name"].to_string()));
     assert_eq!(names(&overlay), names(&expected));
-    let mut rights = grants_to_accounts(&base);
-    rights.retain(|grant| !of_rotation(&grant.right.resource));
-    assert_eq!(grants_to_accounts(&overlay), rights);
+    let mut permissions = grants_to_accounts(&base);
+    permissions.retain(|grant| !of_rotation(&grant.permission.resource));
+    assert_eq!(grants_to_accounts(&overlay), permissions);
 }
 
 /// The fields of a type by the API server's published schema.

@@ -19,7 +19,7 @@ const ORIGINAL: &str = "HARNESS_ORIGINAL";
 
 const CRD: &str = "sealedsecrets.bitnami.com";
 
-/// The original's chart with its default values, and the rights that it grants then, written by us.
+/// The original's chart with its default values, and the permissions that it grants then, written by us.
 const DEFAULT: [&str; 2] = ["chart-default.yaml", "existing-cluster/roles.yaml"];
 /// The original's chart with Roles for the namespaces `TEAMS`.
 const NAMESPACED: [&str; 2] = ["chart-namespaced.yaml", "original-namespaces/roles.yaml"];

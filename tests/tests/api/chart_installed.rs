@@ -135,7 +135,7 @@ fn assert_notes(cluster: &Cluster) {
     assert!(NOTED.iter().all(|(_, line)| !notes.contains(line)), "{notes}");
 }
 
-/// A user with all rights in this namespace, and none elsewhere.
+/// A user with all permissions in this namespace, and none elsewhere.
 fn tenant(namespace: &str) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",

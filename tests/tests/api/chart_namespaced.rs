@@ -1,4 +1,4 @@
-//! Installations without any cluster-wide right: the overlay `namespaced` and the chart's `rbac.namespacedRoles`.
+//! Installations without any cluster-wide permission: the overlay `namespaced` and the chart's `rbac.namespacedRoles`.
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;

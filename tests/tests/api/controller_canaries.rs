@@ -348,8 +348,8 @@ async fn delete_namespace(scene: &Scene, name: &str) {
 
 async fn until_no_secret_may_be_made(scene: &Scene, namespace: &str) {
     let account = format!("system:serviceaccount:{}:sealed-secrets-controller", scene.namespace());
-    let right = json!({"namespace": namespace, "verb": "create", "resource": "secrets"});
-    let review = json!({"metadata": {}, "spec": {"user": account, "resourceAttributes": right}});
+    let permission = json!({"namespace": namespace, "verb": "create", "resource": "secrets"});
+    let review = json!({"metadata": {}, "spec": {"user": account, "resourceAttributes": permission}});
     let review: SubjectAccessReview = serde_json::from_value(review).unwrap();
     let reviews: Api<SubjectAccessReview> = Api::all(scene.cluster.client());
     let denied = async || {

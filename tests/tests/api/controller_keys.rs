@@ -240,7 +240,7 @@ async fn what_only_a_removed_key_opens_is_told_and_its_secret_stays() {
     scene.until_synced("on-first", "True").await;
 }
 
-/// Revokes the controller's right to watch Secrets, which some installations of the original lack.
+/// Revokes the controller's permission to watch Secrets, which some installations of the original lack.
 pub(crate) async fn without_watch_on_secrets(cluster: &Cluster, namespace: &str) {
     let bindings: Api<RoleBinding> = Api::namespaced(cluster.client(), namespace);
     let bound = bindings.list(&ListParams::default()).await.unwrap().items;

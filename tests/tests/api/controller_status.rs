@@ -154,7 +154,7 @@ async fn reason_message_and_generation_are_those_of_the_last_attempt() {
     );
 }
 
-/// Grants the controller of `scene` its rights in another namespace, too.
+/// Grants the controller of `scene` its permissions in another namespace, too.
 async fn bind_in(scene: &Scene, namespace: &str) {
     let own: Api<RoleBinding> = Api::namespaced(scene.cluster.client(), scene.namespace());
     let bindings = own.list(&ListParams::default()).await.unwrap().items;

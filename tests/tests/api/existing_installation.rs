@@ -1,4 +1,4 @@
-//! Our controller with the CRD and the rights of an existing installation of the original. `cargo xtask test` runs all tests of
+//! Our controller with the CRD and the permissions of an existing installation of the original. `cargo xtask test` runs all tests of
 //! the controller on them in a step of its own; these tests cover the differences.
 
 use std::collections::BTreeSet;
@@ -41,7 +41,7 @@ async fn versions(cluster: &Cluster, namespace: &str) -> BTreeSet<String> {
     versions.map(|version| format!("{version:?}")).collect()
 }
 
-/// Decryption, repair, restart without a write, and a single report of missing rights.
+/// Decryption, repair, restart without a write, and a single report of missing permissions.
 async fn story(cluster: &Cluster, installation: &Installation) {
     let namespace = installation.namespace();
     let mut controller = installation.start(Edition::Ours, &[]).await.unwrap();
@@ -165,7 +165,7 @@ async fn without_the_right_to_write_events_all_else_works_and_that_is_said_once(
     }
     let said =
         async || (times_said(&controller, "the permission to create events is missing") == 1).then_some(());
-    until("the missing right is said once", PATIENCE, said).await.unwrap();
+    until("the missing permission is said once", PATIENCE, said).await.unwrap();
 }
 
 #[tokio::test]

@@ -146,7 +146,7 @@ async fn keys_are_listed_without_a_look_at_their_secrets() {
         assert_eq!(value["keys"][0]["fingerprint"], fingerprint(), "{format}");
         assert_eq!(value["keys"][1]["objects"], 2, "{format}");
     }
-    // A user without any rights learns which right is missing.
+    // A user without any permissions learns which permission is missing.
     let stranger = stage.run("keys list --as stranger");
     fails(
         &stranger,

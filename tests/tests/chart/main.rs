@@ -4,8 +4,8 @@
 
 mod contradictions;
 mod files;
+mod permissions;
 mod readme;
 mod rendering;
-mod rights;
 mod support;
 mod values;

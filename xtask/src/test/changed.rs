@@ -92,7 +92,7 @@ impl Affected {
         self.packages.contains(package)
     }
 
-    /// The run with the shipped CRDs and rights.
+    /// The run with the shipped CRDs and permissions.
     pub(crate) fn api_run<'a>(&self, program: &'a TestProgram) -> Option<ApiRun<'a>> {
         match self.api {
             ApiTests::None => None,

@@ -187,17 +187,17 @@ pub(crate) struct ApiRun<'a> {
     pub(crate) program: &'a TestProgram,
     /// Filters and options of the test program.
     pub(crate) arguments: Vec<OsString>,
-    /// The folder with the CRD and the rights that replace the shipped ones.
+    /// The folder with the CRD and the permissions that replace the shipped ones.
     pub(crate) existing: Option<&'static str>,
-    /// True if every granted right must be used, and no others.
-    pub(crate) judge_rights: bool,
+    /// True if every granted permission must be used, and no others.
+    pub(crate) judge_permissions: bool,
 }
 
 impl<'a> ApiRun<'a> {
     /// All tests but those of the image, which may not be built yet.
     pub(crate) fn of_everything(program: &'a TestProgram) -> Self {
         let arguments = ["--skip", IMAGE_TESTS].map(OsString::from).to_vec();
-        Self { judge_rights: true, ..Self::with("tests with an API server", program, arguments) }
+        Self { judge_permissions: true, ..Self::with("tests with an API server", program, arguments) }
     }
 
     /// The tests of the image.
@@ -205,7 +205,7 @@ impl<'a> ApiRun<'a> {
         Self::with("tests of the image", program, vec![IMAGE_TESTS.into()])
     }
 
-    /// The controller's tests with the CRD and the rights of the original.
+    /// The controller's tests with the CRD and the permissions of the original.
     pub(crate) fn on_existing(program: &'a TestProgram) -> Self {
         let arguments = ON_EXISTING.iter().map(OsString::from).collect();
         Self {
@@ -215,7 +215,7 @@ impl<'a> ApiRun<'a> {
     }
 
     pub(crate) fn with(name: &'static str, program: &'a TestProgram, arguments: Vec<OsString>) -> Self {
-        Self { name, program, arguments, existing: None, judge_rights: false }
+        Self { name, program, arguments, existing: None, judge_permissions: false }
     }
 
     /// Returns true if any test has one of these names.
@@ -233,8 +233,8 @@ impl<'a> ApiRun<'a> {
         let folder = RunFolder::create()?;
         let mut command = isolation.command(this_program, &folder);
         command.args(["api-tests", "--program"]).arg(&self.program.executable);
-        if self.judge_rights {
-            command.arg("--judge-rights");
+        if self.judge_permissions {
+            command.arg("--judge-permissions");
         }
         command.arg("--").args(&self.arguments).env("CARGO_TERM_COLOR", "never");
         let options = Options { filters: &[], ..options };

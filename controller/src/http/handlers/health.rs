@@ -26,7 +26,7 @@ pub(crate) struct Readiness {
 /// Requirement of readiness beside a sealing key. It never depends on who leads.
 #[derive(Clone, Debug)]
 pub(crate) enum Requirement {
-    /// The right to read SealedSecrets.
+    /// The permission to read SealedSecrets.
     SealedSecrets(Arc<ApiRequests>),
     /// A recent list of the keys: another replica may have generated one.
     RecentKeys(Arc<KeyRefresh>),

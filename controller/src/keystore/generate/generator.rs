@@ -149,7 +149,7 @@ impl Generator {
         Err(KeystoreError::NoFreeName(MAX_NAMES))
     }
 
-    /// Looks up a Secret of this name with a list, which needs no additional right.
+    /// Looks up a Secret of this name with a list, which needs no additional permission.
     async fn look_up(&self, name: &str) -> Result<Name, KeystoreError> {
         let named = ListParams::default().fields(&format!("metadata.name={name}"));
         let found =

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::record::LeaseRecord;
 use super::timing::Timing;
 
-/// Interval at which a replica that works alone asks for the right to take part.
+/// Interval at which a replica that works alone asks for the permission to take part.
 const PERMISSION_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// Requests of one attempt. Each conflict costs two.
 const MOST_REQUESTS: u32 = 6;
@@ -53,7 +53,7 @@ pub(crate) enum Answer {
     Absent,
     /// Another write came first.
     Conflict,
-    /// The right is missing, or the request cannot succeed for another reason that lasts.
+    /// The permission is missing, or the request cannot succeed for another reason that lasts.
     Refused,
     /// The API server did not answer, or cannot answer now.
     Failed,

@@ -45,7 +45,7 @@ pub(crate) enum StatusWrite {
     Disabled(Box<SealedSecretStatus>),
     /// The object does not exist any more, or another one of its name does, which its own event queues.
     Gone,
-    /// The right to write the status is missing (403).
+    /// The permission to write the status is missing (403).
     Forbidden { status: Box<SealedSecretStatus>, message: String },
 }
 

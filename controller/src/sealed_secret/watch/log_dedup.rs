@@ -38,8 +38,13 @@ mod tests {
     #[test]
     fn the_same_error_is_said_once_until_the_watch_has_worked() {
         let mut log_dedup = LogDedup::default();
-        let events =
-            [error("no right"), Ok(Event::Init), error("no right"), error("no CRD"), Ok(Event::InitDone)];
+        let events = [
+            error("no permission"),
+            Ok(Event::Init),
+            error("no permission"),
+            error("no CRD"),
+            Ok(Event::InitDone),
+        ];
         assert_eq!(events.map(|event| log_dedup.record(&event)), [true, true, false, true, true]);
         assert!(log_dedup.record(&error("no CRD")));
     }

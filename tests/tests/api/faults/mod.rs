@@ -60,7 +60,7 @@ async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet(
         ("keys", five),
         ("SIGTERM", six),
         ("SIGKILL", seven),
-        ("rights", eight),
+        ("permissions", eight),
         ("namespace", nine),
         ("too large", ten),
         ("conflicts on status", eleven),
@@ -379,21 +379,21 @@ async fn killed_at_every_write(access: &Access) -> FaultRun {
 async fn rights_revoked(access: &Access) -> FaultRun {
     let mut trial = FaultRun::begin(access, &[]).await;
     trial.seal("edited").await;
-    trial.until_converged("rights").await;
+    trial.until_converged("permissions").await;
     let bindings: Api<RoleBinding> = Api::namespaced(trial.cluster.client(), trial.namespace());
     let binding = bindings.get(BINDING).await.unwrap();
     bindings.delete(BINDING, &DeleteParams::default()).await.unwrap();
     trial.seal("new").await;
     trial.seal("edited").await;
     trial.until_logged("orbidden").await;
-    trial.until_ready("rights", false).await;
+    trial.until_ready("permissions", false).await;
     let restored = RoleBinding {
         metadata: ObjectMeta { name: Some(BINDING.to_owned()), ..ObjectMeta::default() },
         ..binding
     };
     bindings.create(&PostParams::default(), &restored).await.unwrap();
-    trial.until_ready("rights", true).await;
-    trial.until_converged("rights").await;
+    trial.until_ready("permissions", true).await;
+    trial.until_converged("permissions").await;
     trial
 }
 

@@ -153,7 +153,7 @@ impl FaultRun {
         apply_sealed(&self.cluster, &sealed.to_string()).await;
     }
 
-    /// Starts another controller with the same rights and the same proxy, after this one has ended.
+    /// Starts another controller with the same permissions and the same proxy, after this one has ended.
     pub(super) async fn start_again(&mut self) {
         self.logs.push_str(&self.controller.log());
         self.controller = start(&self.installation, &self.proxy).await;

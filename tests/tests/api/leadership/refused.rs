@@ -1,4 +1,4 @@
-//! Bad input: no right to Leases, the Lease of another program, and values that cannot be.
+//! Bad input: no permission to Leases, the Lease of another program, and values that cannot be.
 
 use http::Method;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -20,14 +20,14 @@ async fn without_the_right_every_replica_works_as_without_the_flag_until_the_rig
     }
     assert_eq!(replicas.leaders().await.len(), 2);
     replicas.seal("alone").await;
-    replicas.until_converged("without the right").await;
+    replicas.until_converged("without the permission").await;
     let events = replicas.events().await;
     assert_eq!(events.get("alone"), Some(&1), "{events:?}");
-    let rights = leader_election_manifests_in(replicas.namespace()).unwrap();
-    replicas.cluster.apply(&rights).await.unwrap();
+    let permissions = leader_election_manifests_in(replicas.namespace()).unwrap();
+    replicas.cluster.apply(&permissions).await.unwrap();
     replicas.until_leader().await;
     replicas.seal("elected").await;
-    replicas.until_converged("with the right").await;
+    replicas.until_converged("with the permission").await;
     let told = |replica: &super::replicas::Replica| {
         replica.controller.log().matches("works as without --leader-elect").count()
     };

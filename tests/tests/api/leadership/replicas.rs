@@ -83,12 +83,12 @@ impl Replicas {
         count: usize,
         flags: Vec<&'static str>,
     ) -> Self {
-        let rights = leader_election_manifests_in(installation.namespace()).unwrap();
-        cluster.apply(&rights).await.unwrap();
+        let permissions = leader_election_manifests_in(installation.namespace()).unwrap();
+        cluster.apply(&permissions).await.unwrap();
         Self::of(cluster, installation, count, flags).await
     }
 
-    /// As [`Self::start`], without that right.
+    /// As [`Self::start`], without that permission.
     pub(super) async fn without_right(count: usize) -> Self {
         let (cluster, installation) = install().await;
         Self::of(cluster, installation, count, vec![SHORT_LEASE]).await

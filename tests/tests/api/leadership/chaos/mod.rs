@@ -1,4 +1,4 @@
-//! Faults at random, while objects, Secrets and rights change and keys rotate, with everything that is recorded meanwhile.
+//! Faults at random, while objects, Secrets and permissions change and keys rotate, with everything that is recorded meanwhile.
 //!
 //! A run takes a minute at least, with the shortest Lease; `HARNESS_CHAOS=60` makes it an hour, with a Lease of the default duration.
 
@@ -64,7 +64,7 @@ struct Chaos {
     random: StdRng,
     begun: Instant,
     lateness: Arc<Mutex<Lateness>>,
-    /// The binding of the right to SealedSecrets and Secrets, while it is taken away.
+    /// The binding of the permission to SealedSecrets and Secrets, while it is taken away.
     taken_right: Option<RoleBinding>,
     /// Objects whose Secret was changed by hand since their own last change: a second repair waits longer.
     repaired: Vec<String>,
@@ -194,7 +194,7 @@ impl Chaos {
         }
     }
 
-    /// Changes a SealedSecret, a Secret, or the rights of the replicas.
+    /// Changes a SealedSecret, a Secret, or the permissions of the replicas.
     async fn change(&mut self) {
         self.give_right_back().await;
         let name = format!("db-{}", self.random.random_range(0..NAMES));
@@ -228,7 +228,7 @@ impl Chaos {
         let binding = all.into_iter().find(|binding| binding.role_ref.kind == "ClusterRole").unwrap();
         bindings.delete(&binding.name_any(), &DeleteParams::default()).await.unwrap();
         self.taken_right = Some(binding);
-        self.tell("the right to Secrets is taken away");
+        self.tell("the permission to Secrets is taken away");
     }
 
     async fn give_right_back(&mut self) {
@@ -236,7 +236,7 @@ impl Chaos {
         binding.metadata.resource_version = None;
         binding.metadata.uid = None;
         self.bindings().create(&PostParams::default(), &binding).await.unwrap();
-        self.tell("the right to Secrets is given back");
+        self.tell("the permission to Secrets is given back");
     }
 
     /// The replicas that are ready and reach the API server: they have listed the keys since their last fault.

@@ -1,4 +1,4 @@
-//! Comparison of granted rights with used rights: roles, and the API server's audit log.
+//! Comparison of granted permissions with used permissions: roles, and the API server's audit log.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,31 +11,31 @@ use crate::manifests::kind_of;
 
 /// One verb on one resource.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Right {
+pub struct Permission {
     /// The resource, with its subresource and group: `sealedsecrets/status.bitnami.com`.
     pub resource: String,
     /// The verb.
     pub verb: String,
 }
 
-impl fmt::Display for Right {
+impl fmt::Display for Permission {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} {}", self.verb, self.resource)
     }
 }
 
-/// A right and the role that grants it.
+/// A permission and the role that grants it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Grant {
     /// Kind and name of the role.
     pub role: String,
-    /// True for a Role, whose rights are limited to its own namespace.
+    /// True for a Role, whose permissions are limited to its own namespace.
     pub in_namespace: bool,
-    /// The granted right.
-    pub right: Right,
+    /// The granted permission.
+    pub permission: Permission,
 }
 
-/// The rights that the roles and bindings among these objects grant to service accounts.
+/// The permissions that the roles and bindings among these objects grant to service accounts.
 #[must_use]
 pub fn grants_to_accounts(objects: &[Value]) -> BTreeSet<Grant> {
     let roles = objects.iter().filter(|object| ["Role", "ClusterRole"].contains(&kind_of(object)));
@@ -57,23 +57,23 @@ fn grants_of(role: &Value) -> Vec<Grant> {
     let name = role.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
     let name = format!("{} {name}", kind_of(role));
     let rules = role.get("rules").and_then(Value::as_array).into_iter().flatten();
-    let rights = rules.flat_map(|rule| {
+    let permissions = rules.flat_map(|rule| {
         let list = |field: &str| {
             let texts = rule.get(field).and_then(Value::as_array).into_iter().flatten();
             texts.filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
         };
-        let mut rights = Vec::new();
+        let mut permissions = Vec::new();
         for group in list("apiGroups") {
             for resource in list("resources") {
                 let resource = named(&resource, &group);
-                let each = |verb| Right { resource: resource.clone(), verb };
-                rights.extend(list("verbs").into_iter().map(each));
+                let each = |verb| Permission { resource: resource.clone(), verb };
+                permissions.extend(list("verbs").into_iter().map(each));
             }
         }
-        rights
+        permissions
     });
     let in_namespace = kind_of(role) == "Role";
-    rights.map(|right| Grant { role: name.clone(), in_namespace, right }).collect()
+    permissions.map(|permission| Grant { role: name.clone(), in_namespace, permission }).collect()
 }
 
 fn named(resource: &str, group: &str) -> String {
@@ -91,8 +91,8 @@ pub struct Request {
     pub agent: String,
     /// The namespace; empty for the whole cluster.
     pub namespace: String,
-    /// The right that the request needs.
-    pub right: Right,
+    /// The permission that the request needs.
+    pub permission: Permission,
     /// True if the API server allowed it.
     pub allowed: bool,
 }
@@ -101,7 +101,7 @@ impl Grant {
     /// Returns true if this grant allows the request.
     #[must_use]
     pub fn covers(&self, request: &Request) -> bool {
-        self.right == request.right && (!self.in_namespace || request.namespace == request.home)
+        self.permission == request.permission && (!self.in_namespace || request.namespace == request.home)
     }
 }
 
@@ -163,7 +163,7 @@ fn request(event: Event) -> Option<Request> {
         account: account.to_owned(),
         agent: event.user_agent,
         namespace: object.namespace,
-        right: Right { resource: named(&resource, &object.api_group), verb: event.verb },
+        permission: Permission { resource: named(&resource, &object.api_group), verb: event.verb },
         allowed: event.annotations.decision == "allow",
     })
 }
@@ -175,11 +175,15 @@ pub fn unused<'a>(grants: &'a BTreeSet<Grant>, requests: &BTreeSet<Request>) -> 
     grants.iter().filter(|grant| !used(grant)).collect()
 }
 
-/// The rights that were requested, denied and not granted by any role. A granted right may be denied in a test that revokes it.
+/// The permissions that were requested, denied and not granted by any role. A granted permission may be denied in a test that revokes it.
 #[must_use]
-pub fn missing<'a>(grants: &BTreeSet<Grant>, requests: &'a BTreeSet<Request>) -> BTreeSet<&'a Right> {
+pub fn missing<'a>(grants: &BTreeSet<Grant>, requests: &'a BTreeSet<Request>) -> BTreeSet<&'a Permission> {
     let granted = |request: &&Request| grants.iter().any(|grant| grant.covers(request));
-    requests.iter().filter(|request| !request.allowed && !granted(request)).map(|one| &one.right).collect()
+    requests
+        .iter()
+        .filter(|request| !request.allowed && !granted(request))
+        .map(|one| &one.permission)
+        .collect()
 }
 
 #[cfg(test)]
@@ -215,7 +219,8 @@ mod tests {
     fn a_rule_that_no_request_needed_is_unused() {
         let grants = grants_to_accounts(&objects("ClusterRole", &["update", "patch"]));
         let requests = requests(&event("update", "shop", "allow")).unwrap();
-        let unused: Vec<_> = unused(&grants, &requests).iter().map(|grant| grant.right.to_string()).collect();
+        let unused: Vec<_> =
+            unused(&grants, &requests).iter().map(|grant| grant.permission.to_string()).collect();
         assert_eq!(unused, ["patch sealedsecrets/status.bitnami.com"]);
     }
 

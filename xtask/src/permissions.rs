@@ -1,10 +1,10 @@
-//! Comparison of the granted rights with those that a full run of the tests used.
+//! Comparison of the granted permissions with those that a full run of the tests used.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 
-use sealed_secrets_tests::rights::{Request, grants_to_accounts, missing, requests, unused};
+use sealed_secrets_tests::permissions::{Request, grants_to_accounts, missing, requests, unused};
 use sealed_secrets_tests::{Access, Error, Result, leader_election_manifests_in, shipped_manifests};
 
 /// The name of the shipped service account.
@@ -24,15 +24,15 @@ pub(crate) fn judge(access: &Access) -> Result<()> {
     let mut complaints = String::new();
     for grant in unused(&grants, &requests) {
         // Writing to a string cannot fail.
-        let _ = writeln!(complaints, "{}: nobody needs {}", grant.role, grant.right);
+        let _ = writeln!(complaints, "{}: nobody needs {}", grant.role, grant.permission);
     }
-    for right in missing(&grants, &requests) {
-        let _ = writeln!(complaints, "no role grants {right}");
+    for permission in missing(&grants, &requests) {
+        let _ = writeln!(complaints, "no role grants {permission}");
     }
     if complaints.is_empty() {
         return Ok(());
     }
-    Err(Error::Invalid(format!("the shipped rights:\n{complaints}")))
+    Err(Error::Invalid(format!("the shipped permissions:\n{complaints}")))
 }
 
 /// The requests of our controllers to the shared control plane and to control planes of single tests.

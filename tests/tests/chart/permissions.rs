@@ -1,18 +1,18 @@
-//! The chart, the kustomize base and the role for one more namespace grant the same rights.
+//! The chart, the kustomize base and the role for one more namespace grant the same permissions.
 
 use std::collections::BTreeSet;
 use std::fs;
 
-use sealed_secrets_tests::rights::{Right, grants_to_accounts};
+use sealed_secrets_tests::permissions::{Permission, grants_to_accounts};
 use sealed_secrets_tests::{leader_election_manifests_in, objects_of, shipped_manifests, workspace};
 use serde_json::Value;
 
 use crate::support::template;
 
-/// The rights that roles of this kind grant to service accounts.
-fn rights(objects: &[Value], in_namespace: bool) -> BTreeSet<Right> {
+/// The permissions that roles of this kind grant to service accounts.
+fn permissions(objects: &[Value], in_namespace: bool) -> BTreeSet<Permission> {
     let grants = grants_to_accounts(objects).into_iter();
-    grants.filter(|grant| grant.in_namespace == in_namespace).map(|grant| grant.right).collect()
+    grants.filter(|grant| grant.in_namespace == in_namespace).map(|grant| grant.permission).collect()
 }
 
 fn chart(values: &str) -> Vec<Value> {
@@ -23,8 +23,8 @@ fn chart(values: &str) -> Vec<Value> {
 fn the_chart_grants_what_the_base_grants() {
     let (base, chart) = (shipped_manifests().unwrap(), chart(""));
     for in_namespace in [false, true] {
-        assert_eq!(rights(&chart, in_namespace), rights(&base, in_namespace));
-        assert!(!rights(&base, in_namespace).is_empty());
+        assert_eq!(permissions(&chart, in_namespace), permissions(&base, in_namespace));
+        assert!(!permissions(&base, in_namespace).is_empty());
     }
 }
 
@@ -32,27 +32,27 @@ fn the_chart_grants_what_the_base_grants() {
 fn the_role_for_one_more_namespace_grants_what_the_cluster_role_grants() {
     let file = workspace::root().join("deploy/kustomize/namespace-role/role.yaml");
     let role = objects_of(&fs::read_to_string(file).unwrap()).unwrap();
-    assert_eq!(rights(&role, true), rights(&shipped_manifests().unwrap(), false));
+    assert_eq!(permissions(&role, true), permissions(&shipped_manifests().unwrap(), false));
 }
 
 #[test]
 fn without_the_rotation_crds_nothing_about_them_is_granted() {
     let chart = chart("crds: {rotation: false}");
-    let all = rights(&chart, true);
+    let all = permissions(&chart, true);
     assert!(!all.is_empty());
-    assert!(all.iter().all(|right| !right.resource.ends_with("sealedsecrets.rs")), "{all:?}");
+    assert!(all.iter().all(|permission| !permission.resource.ends_with("sealedsecrets.rs")), "{all:?}");
 }
 
-/// Rights to Leases, where a leader is elected and nowhere else.
+/// Permissions to Leases, where a leader is elected and nowhere else.
 #[test]
 fn an_election_grants_what_the_kustomize_component_grants_and_one_replica_nothing() {
-    let election = rights(&leader_election_manifests_in("kube-system").unwrap(), true);
-    let is_about_leases = |right: &Right| right.resource.starts_with("leases");
+    let election = permissions(&leader_election_manifests_in("kube-system").unwrap(), true);
+    let is_about_leases = |permission: &Permission| permission.resource.starts_with("leases");
     assert!(election.len() == 5 && election.iter().all(is_about_leases), "{election:?}");
-    let several: BTreeSet<_> = rights(&chart("replicaCount: 2"), true);
-    assert_eq!(several, &rights(&chart(""), true) | &election);
+    let several: BTreeSet<_> = permissions(&chart("replicaCount: 2"), true);
+    assert_eq!(several, &permissions(&chart(""), true) | &election);
     for without in ["", "replicaCount: 3\nleaderElection: {enabled: false}"] {
-        assert!(!rights(&chart(without), true).iter().any(is_about_leases), "{without}");
+        assert!(!permissions(&chart(without), true).iter().any(is_about_leases), "{without}");
     }
 }
 
