@@ -21,7 +21,7 @@ use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
 
 use crate::error::{Error, error_chain};
 
-const MOST_REDIRECTS: usize = 10;
+const MAX_REDIRECTS: usize = 10;
 const NO_LOCATION: &str = "redirected to an invalid URL";
 
 /// The response to a URL.
@@ -54,7 +54,7 @@ pub(crate) fn get(url: &str, timeout: Option<Duration>) -> Result<Page, Error> {
 async fn follow(first: &str) -> Result<Page, Error> {
     let mut url = first.to_owned();
     let mut unencrypted = None;
-    for _ in 0..=MOST_REDIRECTS {
+    for _ in 0..=MAX_REDIRECTS {
         let failed = |cause: String| Error::Url { url: redact_password(&url), cause };
         let uri = Address::parse(url.as_str()).map_err(|_| failed("not a valid URL".to_owned()))?;
         let response = send(&uri).await.map_err(failed)?;

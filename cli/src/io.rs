@@ -69,26 +69,26 @@ pub(crate) fn read_file(path: &str) -> Result<Vec<u8>, Error> {
 
 /// Largest file that is read as a value or because a repository names it, in bytes: there are files without an end, also behind
 /// symbolic links.
-pub(crate) const LARGEST: u64 = 8 << 20;
+pub(crate) const MAX_FILE_SIZE: u64 = 8 << 20;
 
 /// Reads a value, or a file that a repository may name.
 ///
 /// # Errors
-/// When it cannot be read or has more than [`LARGEST`] bytes.
+/// When it cannot be read or has more than [`MAX_FILE_SIZE`] bytes.
 pub(crate) fn read_named(path: &str) -> Result<Vec<u8>, Error> {
     let bytes = read_beginning(path)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length <= LARGEST) {
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= MAX_FILE_SIZE) {
         return Ok(bytes);
     }
     Err(Error::File { operation: "read", path: path.to_owned(), cause: io::ErrorKind::FileTooLarge.into() })
 }
 
-/// Reads a file up to one byte more than [`LARGEST`].
+/// Reads a file up to one byte more than [`MAX_FILE_SIZE`].
 pub(crate) fn read_beginning(path: &str) -> Result<Vec<u8>, Error> {
     let failed = |operation| move |cause| Error::File { operation, path: path.to_owned(), cause };
     let file = fs::File::open(path).map_err(failed("open"))?;
     let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed("open"))?;
+    file.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes).map_err(failed("open"))?;
     Ok(bytes)
 }
 
@@ -100,10 +100,10 @@ pub(crate) fn read_stdin(wanted: &str) -> Result<Vec<u8>, Error> {
 /// Reads a value from stdin.
 ///
 /// # Errors
-/// When it cannot be read or has more than [`LARGEST`] bytes.
+/// When it cannot be read or has more than [`MAX_FILE_SIZE`] bytes.
 pub(crate) fn read_stdin_value(wanted: &str) -> Result<Vec<u8>, Error> {
-    let bytes = read_stdin_up_to(LARGEST + 1, wanted)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length <= LARGEST) {
+    let bytes = read_stdin_up_to(MAX_FILE_SIZE + 1, wanted)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= MAX_FILE_SIZE) {
         return Ok(bytes);
     }
     let cause = io::ErrorKind::FileTooLarge.into();

@@ -14,7 +14,7 @@ use crate::error::{Error, error_chain};
 use crate::session::Session;
 
 /// The longest wait for a server that says when to come again.
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
+const MAX_WAIT: Duration = Duration::from_mins(1);
 /// Attempts at a request that is refused for its rate.
 const ATTEMPTS: usize = 100;
 
@@ -48,7 +48,7 @@ impl Answer {
     fn wait(&self) -> Option<Duration> {
         let seconds =
             self.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let wait = Duration::from_secs(seconds.unwrap_or(1)).clamp(Duration::from_secs(1), LONGEST_WAIT);
+        let wait = Duration::from_secs(seconds.unwrap_or(1)).clamp(Duration::from_secs(1), MAX_WAIT);
         (self.status == StatusCode::TOO_MANY_REQUESTS).then_some(wait)
     }
 

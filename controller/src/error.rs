@@ -10,9 +10,9 @@ use thiserror::Error;
 use crate::api::client;
 
 /// Longest message of a failure in bytes: it is stored in the object, and kept in memory.
-const LONGEST_MESSAGE: usize = 4 << 10;
+const MAX_MESSAGE_LENGTH: usize = 4 << 10;
 /// Longest message of the conditions for other tools, in bytes.
-const LONGEST_SUMMARY: usize = 512;
+const MAX_SUMMARY_LENGTH: usize = 512;
 
 /// Reason of the condition if the templates exceeded their time: a generation with this reason is never rendered again.
 pub(crate) const OUT_OF_TIME: &str = "TemplateOutOfTime";
@@ -223,7 +223,7 @@ impl Failure {
     #[must_use]
     pub(crate) fn condition_summary(&self) -> String {
         let message = self.condition_message();
-        at_most(LONGEST_SUMMARY, message.lines().next().unwrap_or_default().to_owned())
+        at_most(MAX_SUMMARY_LENGTH, message.lines().next().unwrap_or_default().to_owned())
     }
 
     /// Returns the message of the event, which is shorter still.
@@ -239,7 +239,7 @@ impl Failure {
     }
 
     fn message(&self, prefix: &str) -> String {
-        at_most(LONGEST_MESSAGE, format!("{prefix}{self}"))
+        at_most(MAX_MESSAGE_LENGTH, format!("{prefix}{self}"))
     }
 }
 
@@ -257,7 +257,7 @@ mod tests {
     use sealed_secrets_core::template::{Class, TemplateError};
 
     use super::Failure;
-    use super::{LONGEST_MESSAGE, LONGEST_SUMMARY, OUT_OF_TIME, Retry};
+    use super::{MAX_MESSAGE_LENGTH, MAX_SUMMARY_LENGTH, OUT_OF_TIME, Retry};
 
     fn template_failure(class: Class) -> Failure {
         let key = "url".to_owned();
@@ -286,9 +286,9 @@ mod tests {
         let failures = [Failure::Malformed("é".repeat(100_000)), Failure::temporary("x".repeat(100_000))];
         for failure in failures {
             for message in [failure.condition_message(), failure.event_message()] {
-                assert!(message.len() <= LONGEST_MESSAGE + '…'.len_utf8() && message.ends_with('…'));
+                assert!(message.len() <= MAX_MESSAGE_LENGTH + '…'.len_utf8() && message.ends_with('…'));
             }
-            assert!(failure.condition_summary().len() <= LONGEST_SUMMARY + '…'.len_utf8());
+            assert!(failure.condition_summary().len() <= MAX_SUMMARY_LENGTH + '…'.len_utf8());
         }
     }
 

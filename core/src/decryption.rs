@@ -19,13 +19,13 @@ use crate::keyring::KeyRing;
 use crate::label::Label;
 
 /// Maximum length of all item names in one sentence of an error, in bytes.
-const LONGEST_LIST: usize = 2_000;
+const MAX_LIST_LENGTH: usize = 2_000;
 
 /// Maximum number of items in a shortened error.
-const MOST_ITEMS: usize = 100;
+const MAX_ITEMS: usize = 100;
 
 /// Maximum length of a key in a Secret, in bytes.
-const LONGEST_KEY: usize = 253;
+const MAX_KEY_LENGTH: usize = 253;
 
 /// Maximum number of lines in an error text; the first lines are the most important.
 const MAX_LINES: usize = 20;
@@ -87,17 +87,17 @@ impl ItemErrors {
         let count = self.by_key.len() + self.more;
         let mut all: Vec<_> = self.by_key.into_iter().collect();
         all.sort_by_key(|(_, cause)| *cause != ItemError::NoKey);
-        let mut left = LONGEST_LIST;
+        let mut left = MAX_LIST_LENGTH;
         let fits = |(key, _): &(String, ItemError)| {
             let fits = key.len() <= left;
             left = left.saturating_sub(key.len());
             fits
         };
         let cut = |(mut key, cause): (String, ItemError)| {
-            key.truncate(key.floor_char_boundary(LONGEST_KEY));
+            key.truncate(key.floor_char_boundary(MAX_KEY_LENGTH));
             (key, cause)
         };
-        let by_key: BTreeMap<_, _> = all.into_iter().map(cut).take(MOST_ITEMS).take_while(fits).collect();
+        let by_key: BTreeMap<_, _> = all.into_iter().map(cut).take(MAX_ITEMS).take_while(fits).collect();
         Self { more: count - by_key.len(), by_key }
     }
 
@@ -137,7 +137,7 @@ impl ItemErrors {
 
 /// Joins the keys up to the length limit, and adds the number of the others.
 fn listed(keys: &[&str]) -> String {
-    let mut left = LONGEST_LIST;
+    let mut left = MAX_LIST_LENGTH;
     let fits = |key: &&str| {
         let fits = key.len() <= left;
         left = left.saturating_sub(key.len());

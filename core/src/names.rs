@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Secret;
 
 /// Maximum length of a name (a DNS subdomain) and of a key, in bytes.
-pub const LONGEST_NAME: usize = 253;
+pub const MAX_NAME_LENGTH: usize = 253;
 /// Maximum length of a DNS label, and of the value of a label, in bytes.
-pub const LONGEST_LABEL: usize = 63;
+pub const MAX_LABEL_LENGTH: usize = 63;
 
 /// Returns the reasons why the API server would reject the names and keys of this Secret, one sentence each.
 #[must_use]
@@ -24,10 +24,10 @@ pub fn refusals(secret: &Secret) -> Vec<String> {
 /// Returns why a `metadata.name` is invalid. An empty name counts as absent.
 #[must_use]
 pub fn refused_name(name: &str) -> Option<String> {
-    let is_right = name.len() <= LONGEST_NAME && name.split('.').all(is_label);
+    let is_right = name.len() <= MAX_NAME_LENGTH && name.split('.').all(is_label);
     (!is_right && !name.is_empty()).then(|| {
         format!(
-            "metadata.name {name:?}: a name has at most {LONGEST_NAME} lower case letters, digits, - and ., and begins and ends with a letter or digit"
+            "metadata.name {name:?}: a name has at most {MAX_NAME_LENGTH} lower case letters, digits, - and ., and begins and ends with a letter or digit"
         )
     })
 }
@@ -35,10 +35,10 @@ pub fn refused_name(name: &str) -> Option<String> {
 /// Returns why a `metadata.namespace` is invalid. An empty one counts as absent.
 #[must_use]
 pub fn refused_namespace(namespace: &str) -> Option<String> {
-    let is_right = namespace.len() <= LONGEST_LABEL && is_label(namespace);
+    let is_right = namespace.len() <= MAX_LABEL_LENGTH && is_label(namespace);
     (!is_right && !namespace.is_empty()).then(|| {
         format!(
-            "metadata.namespace {namespace:?}: a namespace has at most {LONGEST_LABEL} lower case letters, digits and -, and begins and ends with a letter or digit"
+            "metadata.namespace {namespace:?}: a namespace has at most {MAX_LABEL_LENGTH} lower case letters, digits and -, and begins and ends with a letter or digit"
         )
     })
 }
@@ -56,7 +56,7 @@ pub const LABEL_VALUE_RULE: &str = "the value of a label is empty, or has at mos
 pub fn is_qualified_name(text: &str) -> bool {
     match text.split_once('/') {
         Some((prefix, name)) => {
-            prefix.len() <= LONGEST_NAME && prefix.split('.').all(is_label) && is_label_word(name)
+            prefix.len() <= MAX_NAME_LENGTH && prefix.split('.').all(is_label) && is_label_word(name)
         }
         None => is_label_word(text),
     }
@@ -71,7 +71,7 @@ pub fn is_label_value(text: &str) -> bool {
 fn is_label_word(text: &str) -> bool {
     let is_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
     let bytes = text.as_bytes();
-    bytes.len() <= LONGEST_LABEL
+    bytes.len() <= MAX_LABEL_LENGTH
         && is_end(bytes.first())
         && is_end(bytes.last())
         && bytes.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
@@ -81,7 +81,7 @@ fn is_label_word(text: &str) -> bool {
 #[must_use]
 pub fn refused_key(key: &str) -> Option<String> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    let is_right = (1..=LONGEST_NAME).contains(&key.len())
+    let is_right = (1..=MAX_NAME_LENGTH).contains(&key.len())
         && key.bytes().all(is_allowed)
         && key != "."
         && !key.starts_with("..");

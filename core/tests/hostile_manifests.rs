@@ -15,10 +15,10 @@ static HEAP: PeakAlloc = PeakAlloc;
 static MEASURING: Mutex<()> = Mutex::new(());
 
 /// Maximum length of a request body, in bytes.
-const LONGEST: usize = 2 << 20;
+const MAX_LENGTH: usize = 2 << 20;
 /// Eight times the longest request, and an allowance for the test harness: its threads share the heap and allocate
 /// some KiB whenever they start or report a test.
-const MOST_HEAP: usize = 8 * LONGEST + (256 << 10);
+const MAX_HEAP: usize = 8 * MAX_LENGTH + (256 << 10);
 
 /// Returns the peak heap use of `work`, in bytes.
 fn peak(work: impl FnOnce()) -> usize {
@@ -56,7 +56,7 @@ fn nested_anchors(content: &str) -> String {
 }
 
 fn repeated(piece: &str) -> String {
-    piece.repeat(LONGEST / piece.len())
+    piece.repeat(MAX_LENGTH / piece.len())
 }
 
 #[test]
@@ -74,9 +74,9 @@ fn multiplied_content_is_refused_before_it_takes_memory() {
     ];
     for (name, text) in texts {
         let heap = peak(|| assert!(documents(&text).is_err(), "{name}"));
-        assert!(heap < MOST_HEAP, "{name}: {heap} bytes");
+        assert!(heap < MAX_HEAP, "{name}: {heap} bytes");
         let heap = peak(|| assert!(only_document(&text).is_none(), "{name}"));
-        assert!(heap < MOST_HEAP, "{name} in a request: {heap} bytes");
+        assert!(heap < MAX_HEAP, "{name} in a request: {heap} bytes");
     }
 }
 
@@ -117,7 +117,7 @@ fn a_request_of_any_form_takes_little_memory() {
     ];
     for (name, text) in texts {
         let heap = peak(|| drop(only_document(&text)));
-        assert!(heap < MOST_HEAP, "{name}: {heap} bytes");
+        assert!(heap < MAX_HEAP, "{name}: {heap} bytes");
     }
 }
 

@@ -12,7 +12,7 @@ mod tests {
     /// The tests that run the bodies of the targets.
     const REPLAYING: [&str; 3] =
         ["core/tests/fuzz_corpus.rs", "controller/src/fuzzed.rs", "cli/src/fuzzed.rs"];
-    const MOST_BYTES: u64 = 300 << 10;
+    const MAX_BYTES: u64 = 300 << 10;
 
     /// The names in a folder, without extensions.
     fn names(folder: &str) -> BTreeSet<String> {
@@ -35,7 +35,7 @@ mod tests {
         for target in names("fuzz/fuzz_targets") {
             let file = workspace::root().join("fuzz/corpus").join(&target).with_extension("txt");
             let bytes = file.metadata().unwrap().len();
-            assert!(bytes <= MOST_BYTES, "{target}: {bytes} bytes");
+            assert!(bytes <= MAX_BYTES, "{target}: {bytes} bytes");
         }
     }
 

@@ -21,7 +21,7 @@ const PAGES: [&str; 7] =
     ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md", "docs", "deploy"];
 
 /// The maximum number of characters in a line of prose.
-const LONGEST_LINE: usize = 160;
+const MAX_LINE_LENGTH: usize = 160;
 
 /// The files with this extension at or below a path.
 fn files(path: &Path, extension: &str, found: &mut Vec<PathBuf>) {
@@ -97,7 +97,7 @@ fn bad_descriptions(manifest: &str) -> Vec<usize> {
     faults
 }
 
-/// The numbers of the lines of a page that are longer than [`LONGEST_LINE`], outside of tables, headings, code blocks and HTML
+/// The numbers of the lines of a page that are longer than [`MAX_LINE_LENGTH`], outside of tables, headings, code blocks and HTML
 /// comments, and without lines that consist mostly of links.
 fn long_lines(page: &str) -> Vec<usize> {
     let (mut is_code, mut is_comment) = (false, false);
@@ -110,7 +110,7 @@ fn long_lines(page: &str) -> Vec<usize> {
         let is_prose = !(is_code || is_fence || is_comment || text.starts_with(['|', '#']));
         is_comment &= !text.contains("-->");
         let length = line.chars().count();
-        if is_prose && length > LONGEST_LINE && 2 * length_of_links(line) <= length {
+        if is_prose && length > MAX_LINE_LENGTH && 2 * length_of_links(line) <= length {
             faults.push(number);
         }
     }
@@ -142,7 +142,7 @@ fn descriptions_of_fields_begin_with_a_noun_or_a_verb() {
 
 #[test]
 fn lines_of_pages_fit_into_an_editor() {
-    let rule = format!("prose has at most {LONGEST_LINE} characters in a line");
+    let rule = format!("prose has at most {MAX_LINE_LENGTH} characters in a line");
     assert_clean(&PAGES, "md", &rule, long_lines);
 }
 

@@ -12,7 +12,7 @@ use sealed_secrets_tests::workspace;
 /// The crates that are shipped, and the one that builds them.
 const CRATES: [&str; 5] = ["crds", "core", "controller", "cli", "xtask"];
 /// Files of one folder, so that they are read at a glance.
-const MOST_FILES: usize = 10;
+const MAX_FILES: usize = 10;
 
 /// Names that were given up for the field's term: (former name, term).
 const FORMER: [(&str, &str); 129] = [
@@ -211,7 +211,7 @@ fn no_folder_of_the_controller_has_more_files_than_are_read_at_a_glance() {
         *files.entry(path.parent().unwrap().to_owned()).or_default() += 1;
     }
     assert!(files.len() > 10, "{files:?}");
-    files.retain(|_, count| *count > MOST_FILES);
+    files.retain(|_, count| *count > MAX_FILES);
     assert!(files.is_empty(), "{files:?}");
 }
 

@@ -19,7 +19,7 @@ const LIMITS: [&str; 3] = ["-timeout=20", "-rss_limit_mb=1024", "-max_len=4096"]
 /// large.
 const SMALLEST: [&str; 2] = ["-set_cover_merge=1", "-use_counters=0"];
 /// Size limit of a corpus in bytes, so that tests run it in a second.
-const LARGEST: usize = 300 << 10;
+const MAX_SIZE: usize = 300 << 10;
 
 /// Fuzz a target, and write the smallest set of inputs with the same coverage to fuzz/corpus
 #[derive(clap::Args)]
@@ -113,7 +113,7 @@ fn packed(folder: &Path) -> Result<String> {
     let lines = inputs.iter().map(|input| input.escape_ascii().to_string() + "\n");
     let within_limit = lines.scan(0, |bytes, line| {
         *bytes += line.len();
-        (*bytes <= LARGEST).then_some(line)
+        (*bytes <= MAX_SIZE).then_some(line)
     });
     Ok(within_limit.collect())
 }

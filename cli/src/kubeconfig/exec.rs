@@ -13,8 +13,8 @@ use crate::error::{Error, go_message};
 use crate::io::log;
 
 /// Shortest value of a variable that is masked; shorter ones occur in any text.
-const SHORTEST_SECRET: usize = 4;
-const SHORTEST_PRINTED: usize = 8;
+const MIN_SECRET_LENGTH: usize = 4;
+const MIN_PRINTED_LENGTH: usize = 8;
 
 /// The credential that a plugin prints.
 pub(super) struct Credential {
@@ -92,10 +92,10 @@ fn failure(status: ExitStatus) -> String {
 fn masked_lines(stderr: &[u8], plugin: &ExecConfig, stdout: &[u8]) -> Vec<String> {
     let printed = Zeroizing::new(String::from_utf8_lossy(stdout).into_owned());
     let is_end = |character: char| character.is_whitespace() || "\"',{}[]".contains(character);
-    let printed = printed.split(is_end).filter(|word| word.len() >= SHORTEST_PRINTED);
+    let printed = printed.split(is_end).filter(|word| word.len() >= MIN_PRINTED_LENGTH);
     let given = variables(plugin).map(|(_, value)| value.as_str());
     let mut secrets: Vec<&str> =
-        given.filter(|value| value.len() >= SHORTEST_SECRET).chain(printed).collect();
+        given.filter(|value| value.len() >= MIN_SECRET_LENGTH).chain(printed).collect();
     // One secret may contain another.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     let hidden = |text: String, secret: &&str| text.replace(*secret, "***");

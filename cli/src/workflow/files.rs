@@ -54,7 +54,7 @@ impl SourceFile {
 }
 
 fn content(bytes: &[u8]) -> Content {
-    if u64::try_from(bytes.len()).is_ok_and(|length| length > io::LARGEST) {
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > io::MAX_FILE_SIZE) {
         return Content::Skipped("more than 8 MiB");
     }
     text_of_file(bytes).map_or(Content::Skipped("neither UTF-8 nor UTF-16"), Content::Text)
@@ -101,7 +101,7 @@ fn read_found(file: &Path) -> Option<SourceFile> {
     if !metadata.is_file() {
         return None;
     }
-    if metadata.len() > io::LARGEST {
+    if metadata.len() > io::MAX_FILE_SIZE {
         let content = Content::Skipped("more than 8 MiB");
         return Some(SourceFile { path, content, is_named: false });
     }

@@ -10,7 +10,7 @@ pub(crate) fn doubled(first: Duration, failures: u32, longest: Duration) -> Dura
     first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(longest)
 }
 
-const LONGEST_OF_WATCH: Duration = Duration::from_secs(5);
+const MAX_WATCH_BACKOFF: Duration = Duration::from_secs(5);
 const OPTIONAL_MAX: Duration = Duration::from_secs(30);
 /// About one minute of retries.
 const TRIES_BEFORE_SLOWDOWN: u32 = 12;
@@ -26,7 +26,7 @@ impl WatchBackoff {
     /// Back-off of a watch that the controller cannot work without: five seconds at most, because its obstacle may go
     /// away at any time, such as a namespace whose role binding is created later.
     pub(crate) fn required() -> Self {
-        Self { pauses: DefaultBackoff::default(), tries: 0, longest_after_a_minute: LONGEST_OF_WATCH }
+        Self { pauses: DefaultBackoff::default(), tries: 0, longest_after_a_minute: MAX_WATCH_BACKOFF }
     }
 
     /// Back-off of a watch that the role of an existing installation may never allow, and that has a fallback: after
@@ -42,7 +42,7 @@ impl Iterator for WatchBackoff {
     fn next(&mut self) -> Option<Duration> {
         self.tries = self.tries.saturating_add(1);
         let is_slowed_down = self.tries > TRIES_BEFORE_SLOWDOWN;
-        let pause = self.pauses.next().map(|pause| pause.min(LONGEST_OF_WATCH));
+        let pause = self.pauses.next().map(|pause| pause.min(MAX_WATCH_BACKOFF));
         if is_slowed_down { pause.max(Some(self.longest_after_a_minute)) } else { pause }
     }
 }
@@ -73,12 +73,12 @@ mod tests {
     #[test]
     fn a_watch_that_is_denied_for_ever_is_soon_tried_twice_a_minute_and_a_needed_one_more_often() {
         let after = |mut backoff: WatchBackoff, tries| backoff.nth(tries).unwrap();
-        assert!(after(WatchBackoff::optional(), 5) <= LONGEST_OF_WATCH);
+        assert!(after(WatchBackoff::optional(), 5) <= MAX_WATCH_BACKOFF);
         assert_eq!(after(WatchBackoff::optional(), 50), OPTIONAL_MAX);
-        assert_eq!(after(WatchBackoff::required(), 50), LONGEST_OF_WATCH);
+        assert_eq!(after(WatchBackoff::required(), 50), MAX_WATCH_BACKOFF);
         let mut again = WatchBackoff::optional();
         again.nth(50);
         again.reset();
-        assert!(after(again, 0) < LONGEST_OF_WATCH);
+        assert!(after(again, 0) < MAX_WATCH_BACKOFF);
     }
 }

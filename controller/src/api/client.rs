@@ -38,7 +38,7 @@ const WAITING_REQUESTS: usize = 1024;
 /// answers ask for. After that, the caller retries with its own back-off.
 const RETRIES: u32 = 3;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LONGEST_RETRY: Duration = Duration::from_secs(1);
+const MAX_RETRY: Duration = Duration::from_secs(1);
 
 /// Creates the client from the flags. What it writes is sent only while this replica leads.
 ///
@@ -52,7 +52,7 @@ pub(crate) async fn connect(
     let mut config = configuration_with_timeouts(args).await?;
     let sign = signing(&mut config).map_err(StartError::Configuration)?;
     // A longer Retry-After of the API server is respected.
-    let again = RetryPolicy::new(FIRST_RETRY, LONGEST_RETRY, RETRIES, true);
+    let again = RetryPolicy::new(FIRST_RETRY, MAX_RETRY, RETRIES, true);
     let again = again.map_err(|error| StartError::Configuration(error.to_string()))?;
     let builder = ClientBuilder::try_from(config)
         .map_err(|error| unusable(&error))?

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
-use sealed_secrets_core::names::LONGEST_NAME;
+use sealed_secrets_core::names::MAX_NAME_LENGTH;
 use sealed_secrets_crds::names::{SEALED_SECRET_API_VERSION, SEALED_SECRET_KIND};
 use sha2::{Digest as _, Sha256};
 
@@ -19,9 +19,9 @@ static FORBIDDEN: AtomicBool = AtomicBool::new(false);
 
 const COMPONENT: &str = "sealed-secrets";
 /// Limit of the API server.
-const LONGEST_MESSAGE: usize = 1024;
+const MAX_MESSAGE_LENGTH: usize = 1024;
 /// Longest part of a name before the dot and the 16 digits.
-const LONGEST_PREFIX: usize = LONGEST_NAME - 17;
+const MAX_PREFIX_LENGTH: usize = MAX_NAME_LENGTH - 17;
 
 /// Writes one event about the SealedSecret with this metadata. Its name is computed from its content, its object and `discriminator`, which
 /// distinguishes it from the same text at another time: so neither another replica nor a restarted one writes it again.
@@ -50,7 +50,7 @@ pub(crate) async fn write(
 fn name_of(about: &ObjectMeta, reason: &str, message: &str, discriminator: &str) -> String {
     let (uid, generation) = (about.uid.as_deref().unwrap_or_default(), about.generation);
     let id = digest(&format!("{uid}\0{generation:?}\0{reason}\0{message}\0{discriminator}"));
-    let prefix = shortened(about.name.as_deref().unwrap_or_default(), LONGEST_PREFIX);
+    let prefix = shortened(about.name.as_deref().unwrap_or_default(), MAX_PREFIX_LENGTH);
     // A label of a DNS name ends with a letter or a digit.
     format!("{}.{id}", prefix.trim_end_matches(['.', '-']))
 }
@@ -115,7 +115,7 @@ fn event(named: ObjectMeta, about: ObjectReference, kind: &str, reason: &str, me
         involved_object: about,
         type_: Some(kind.to_owned()),
         reason: Some(reason.to_owned()),
-        message: Some(shortened(message, LONGEST_MESSAGE).to_owned()),
+        message: Some(shortened(message, MAX_MESSAGE_LENGTH).to_owned()),
         source: Some(EventSource { component: Some(COMPONENT.to_owned()), host: None }),
         reporting_component: Some(COMPONENT.to_owned()),
         count: Some(1),

@@ -17,9 +17,9 @@ use tokio::sync::Semaphore;
 use tower::{BoxError, Layer, Service, ServiceExt as _};
 
 /// Largest page with several objects, in bytes. While a page is read, memory holds it twice.
-const LARGEST_PAGE: usize = 4 << 20;
+const MAX_PAGE: usize = 4 << 20;
 /// After a page with fewer bytes than this, the number of objects is doubled.
-const SMALL_PAGE: usize = LARGEST_PAGE / 4;
+const SMALL_PAGE: usize = MAX_PAGE / 4;
 /// After a page that was too large, the number of objects is divided by this.
 const PART: u32 = 8;
 /// Pages that are read at the same time, of all lists together.
@@ -114,7 +114,7 @@ where
     loop {
         let objects = limit.objects(asked);
         let (parts, body) = inner.clone().oneshot(with_limit(&request, objects)?).await?.into_parts();
-        let most = if objects == 1 { usize::MAX } else { LARGEST_PAGE };
+        let most = if objects == 1 { usize::MAX } else { MAX_PAGE };
         match Limited::new(body, most).collect().await {
             Ok(page) => {
                 let page = page.to_bytes();
@@ -196,14 +196,14 @@ mod tests {
     #[tokio::test]
     async fn one_object_is_read_however_large_it_is() {
         let limit = PageLimit::beginning_with(100);
-        assert_eq!(ask(&limit, 2 * LARGEST_PAGE, LIST).await.1, 2 * LARGEST_PAGE);
+        assert_eq!(ask(&limit, 2 * MAX_PAGE, LIST).await.1, 2 * MAX_PAGE);
     }
 
     #[tokio::test]
     async fn what_is_no_page_of_a_list_passes() {
         let limit = PageLimit::beginning_with(100);
         let watch = "/api/v1/secrets?&watch=true&timeoutSeconds=15";
-        assert_eq!(ask(&limit, 2 * LARGEST_PAGE, watch).await, (vec![1], 2 * LARGEST_PAGE));
+        assert_eq!(ask(&limit, 2 * MAX_PAGE, watch).await, (vec![1], 2 * MAX_PAGE));
     }
 
     #[test]

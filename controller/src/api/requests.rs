@@ -20,7 +20,7 @@ use sealed_secrets_crds::SealedSecret;
 use tower::{Layer, Service};
 
 /// Longest accepted Retry-After in seconds. Callers retry anyway.
-const LONGEST_RETRY_AFTER: u64 = 30;
+const MAX_RETRY_AFTER: u64 = 30;
 /// A starting API server temporarily denies requests that it allows later.
 const PASSING: Duration = Duration::from_secs(30);
 /// Duration above which a request counts as slow.
@@ -239,8 +239,8 @@ fn resource(path: &str) -> &str {
 
 fn shorten_wait<B>(answer: &mut Response<B>) {
     let asked = answer.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok());
-    if asked.is_some_and(|seconds: u64| seconds > LONGEST_RETRY_AFTER) {
-        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(LONGEST_RETRY_AFTER));
+    if asked.is_some_and(|seconds: u64| seconds > MAX_RETRY_AFTER) {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(MAX_RETRY_AFTER));
     }
 }
 

@@ -18,7 +18,7 @@ const MAX: SignedDuration = SignedDuration::from_mins(5);
 const FIRST: Duration = Duration::from_secs(2);
 /// Longest interval while the clock is off, and the interval while the only reason for a check is a request for a later
 /// moment.
-const LONGEST: Duration = Duration::from_secs(30);
+const MAX_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Results of the last checks of the clock.
 #[derive(Debug, Default)]
@@ -36,8 +36,8 @@ impl Skew {
     fn wait(&self, is_due_now: bool, now: Instant) -> Duration {
         let pause = match (self.off, is_due_now) {
             (None, true) => Duration::ZERO,
-            (None, false) => LONGEST,
-            (Some(_), _) => doubled(FIRST, self.found, LONGEST),
+            (None, false) => MAX_INTERVAL,
+            (Some(_), _) => doubled(FIRST, self.found, MAX_INTERVAL),
         };
         self.last.map_or(Duration::ZERO, |last| (last + pause).saturating_duration_since(now))
     }
@@ -151,7 +151,7 @@ mod tests {
         let (mut skew, now) = (Skew::default(), Instant::now());
         assert!(skew.wait(true, now).is_zero() && skew.wait(false, now).is_zero());
         skew.note(SignedDuration::ZERO, now);
-        assert_eq!((skew.wait(true, now), skew.wait(false, now)), (Duration::ZERO, LONGEST));
+        assert_eq!((skew.wait(true, now), skew.wait(false, now)), (Duration::ZERO, MAX_INTERVAL));
     }
 
     #[test]
@@ -162,7 +162,7 @@ mod tests {
             skew.wait(true, now).as_secs()
         });
         assert_eq!(waits, [2, 4, 8, 16, 30, 30]);
-        assert_eq!(skew.next_check(now), Some(LONGEST));
+        assert_eq!(skew.next_check(now), Some(MAX_INTERVAL));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::candidate::{Answer, Candidate, Observed, Request, Tenure};
 use super::fence::Leadership;
 use super::record::LeaseRecord;
-use super::timing::{LONGEST_JITTER, Timing};
+use super::timing::{MAX_JITTER, Timing};
 use crate::api::backoff::WatchBackoff;
 use crate::api::client;
 use crate::clock;
@@ -220,7 +220,7 @@ fn answer(
 }
 
 fn jitter() -> Duration {
-    LONGEST_JITTER.mul_f64(rand::random())
+    MAX_JITTER.mul_f64(rand::random())
 }
 
 /// The last logged state of the election, so that each change is logged once.

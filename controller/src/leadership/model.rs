@@ -319,7 +319,7 @@ struct KeyState {
     makers: Vec<MakerPhase>,
 }
 
-const MOST_WANTED: usize = 3;
+const MAX_WANTED: usize = 3;
 
 impl KeyModel {
     fn step(self, state: &KeyState, index: usize) -> Result<Option<KeyState>, &'static str> {
@@ -362,7 +362,7 @@ impl Model for KeyModel {
 
     fn next(&self, state: &KeyState) -> Result<Vec<KeyState>, &'static str> {
         let mut all = Vec::new();
-        if state.wanted < MOST_WANTED && state.keys.len() == state.wanted {
+        if state.wanted < MAX_WANTED && state.keys.len() == state.wanted {
             all.push(KeyState { wanted: state.wanted + 1, ..state.clone() });
         }
         for index in 0..REPLICAS {

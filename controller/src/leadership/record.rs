@@ -7,7 +7,7 @@ use kube::api::DynamicObject;
 use serde_json::{Map, Value};
 
 /// Longest time for which a Lease is waited for, whatever it says.
-const LONGEST_DURATION: Duration = Duration::from_mins(10);
+const MAX_DURATION: Duration = Duration::from_mins(10);
 /// Duration in seconds of a released Lease, as client-go writes it: the API server refuses 0.
 const RELEASED_SECONDS: i64 = 1;
 
@@ -89,7 +89,7 @@ impl LeaseRecord {
     pub(crate) fn duration(&self, own: Duration) -> Duration {
         let stated = self.duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
         let stated = stated.filter(|seconds| *seconds > 0).map(Duration::from_secs);
-        stated.unwrap_or(own).min(LONGEST_DURATION)
+        stated.unwrap_or(own).min(MAX_DURATION)
     }
 
     /// Returns what is wrong with a Lease that somebody holds, seen by a replica that does not.
@@ -112,7 +112,7 @@ impl LeaseRecord {
             Err(_) | Ok(0) => Some(format!(
                 "has the duration {seconds}, which cannot be; it is waited for as if it were this replica's"
             )),
-            Ok(seconds) => (Duration::from_secs(seconds) > LONGEST_DURATION).then(|| {
+            Ok(seconds) => (Duration::from_secs(seconds) > MAX_DURATION).then(|| {
                 format!("has a duration of {seconds} seconds; it is waited for no longer than 10 minutes")
             }),
         }

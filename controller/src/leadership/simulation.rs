@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::candidate::{Answer, Candidate, Observed, Request};
 use super::record::{LeaseRecord, identity};
-use super::timing::{LONGEST_JITTER, Timing};
+use super::timing::{MAX_JITTER, Timing};
 
 const REPLICAS: usize = 3;
 const SEEDS: u64 = 400;
@@ -37,7 +37,7 @@ impl Dice {
     }
 
     fn jitter(&mut self) -> Duration {
-        LONGEST_JITTER.mul_f64(f64::from(u32::try_from(self.below(1_000)).unwrap()) / 1_000.0)
+        MAX_JITTER.mul_f64(f64::from(u32::try_from(self.below(1_000)).unwrap()) / 1_000.0)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Longest jitter before an expired Lease is taken, so that followers do not all write at the same moment.
-pub(crate) const LONGEST_JITTER: Duration = Duration::from_millis(500);
+pub(crate) const MAX_JITTER: Duration = Duration::from_millis(500);
 
 /// The durations of an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -249,7 +249,7 @@ mod tests {
 
     use super::*;
     use crate::leadership::candidate::Tenure;
-    use crate::metrics::series::{MOST_NAMESPACES, MOST_OBJECTS};
+    use crate::metrics::series::{MAX_NAMESPACES, MAX_OBJECTS};
 
     fn object() -> DynamicObject {
         let object = serde_json::json!({
@@ -348,18 +348,18 @@ mod tests {
     #[test]
     fn the_page_does_not_grow_with_the_namespaces_and_objects_that_tenants_make() {
         let metrics = Metrics::new(false, &Leadership::unelected());
-        for namespace in 0..MOST_NAMESPACES + 10 {
+        for namespace in 0..MAX_NAMESPACES + 10 {
             metrics.condition(&numbered(namespace, 0), false);
             metrics.failed("unseal", &format!("team-{namespace}"));
             metrics.repaired(&format!("team-{namespace}"));
         }
-        for name in 0..MOST_OBJECTS {
+        for name in 0..MAX_OBJECTS {
             metrics.condition(&numbered(0, name), false);
         }
         let page = metrics.render();
-        assert_eq!(lines(&page, "condition_info"), MOST_OBJECTS);
+        assert_eq!(lines(&page, "condition_info"), MAX_OBJECTS);
         for family in ["unseal_errors_total", "secret_repairs_total", "unsynced_objects"] {
-            assert_eq!(lines(&page, family), MOST_NAMESPACES + 1, "{family}");
+            assert_eq!(lines(&page, family), MAX_NAMESPACES + 1, "{family}");
             let others = |line: &&str| line.contains(family) && line.contains("namespace=\"_other\"");
             assert!(page.lines().find(others).is_some_and(|line| line.ends_with(" 10")), "{family}");
         }
@@ -368,10 +368,10 @@ mod tests {
     #[test]
     fn whoever_has_no_series_gets_one_when_others_have_gone() {
         let metrics = Metrics::new(false, &Leadership::unelected());
-        for namespace in 0..=MOST_NAMESPACES {
+        for namespace in 0..=MAX_NAMESPACES {
             metrics.condition(&numbered(namespace, 0), false);
         }
-        let last = numbered(MOST_NAMESPACES, 0);
+        let last = numbered(MAX_NAMESPACES, 0);
         assert!(metrics.render().contains("_other"));
         metrics.forget(&ObjectKey::of(&last));
         metrics.forget(&ObjectKey::of(&numbered(0, 0)));

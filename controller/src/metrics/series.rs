@@ -9,9 +9,9 @@ use prometheus_client::encoding::EncodeLabelSet;
 use crate::sealed_secret::object::ObjectKey;
 
 /// Namespaces with a series of their own in each family of metrics.
-pub(crate) const MOST_NAMESPACES: usize = 2_000;
+pub(crate) const MAX_NAMESPACES: usize = 2_000;
 /// Limit of SealedSecrets with samples of their own.
-pub(crate) const MOST_OBJECTS: usize = 10_000;
+pub(crate) const MAX_OBJECTS: usize = 10_000;
 /// Label value for the sum of all other namespaces. It is not a valid name of a namespace.
 const OTHERS: &str = "_other";
 
@@ -67,7 +67,7 @@ impl Series {
     pub(crate) fn note(&self, name: &ObjectKey, instance: &str) -> Change {
         let mut state = self.lock();
         let before = state.objects.remove(name);
-        let is_shown = before.as_ref().map_or(state.objects_shown < MOST_OBJECTS, |before| before.is_shown);
+        let is_shown = before.as_ref().map_or(state.objects_shown < MAX_OBJECTS, |before| before.is_shown);
         state.objects_shown += usize::from(before.is_none() && is_shown);
         let instance = instance.to_owned();
         let moved = before.filter(|before| before.is_shown && before.instance != instance);
@@ -102,7 +102,7 @@ impl Series {
 
 impl State {
     fn enter(&mut self, namespace: &str) -> bool {
-        let is_shown = self.namespaces_shown < MOST_NAMESPACES;
+        let is_shown = self.namespaces_shown < MAX_NAMESPACES;
         self.namespaces_shown += usize::from(is_shown);
         self.namespaces.insert(namespace.to_owned(), is_shown);
         is_shown

@@ -21,7 +21,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 const SIGNED_DATA: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
 const PBES2: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05, 0x0d];
 /// Minimum length of a key or certificate in DER, in bytes.
-const SHORTEST_DER: usize = 64;
+const MIN_DER_LENGTH: usize = 64;
 
 /// Unexpected content of a file, as a predicate for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ pub(super) fn der_of_file(bytes: &[u8], labels: &[&str]) -> Result<Zeroizing<Vec
         return from_base64(block?).ok_or(FileContent::DamagedPem);
     }
     match from_base64(&text) {
-        Some(decoded) if decoded.len() >= SHORTEST_DER => der_of_file(&decoded, labels),
+        Some(decoded) if decoded.len() >= MIN_DER_LENGTH => der_of_file(&decoded, labels),
         _ => Err(content_of_text(&text)),
     }
 }
@@ -174,7 +174,7 @@ fn content_of_text(text: &str) -> FileContent {
 
 /// Classifies DER.
 pub(super) fn content_of_der(der: &[u8]) -> FileContent {
-    let head = der.get(..SHORTEST_DER).unwrap_or(der);
+    let head = der.get(..MIN_DER_LENGTH).unwrap_or(der);
     let has = |identifier: &[u8]| memmem::find(head, identifier).is_some();
     // PFX (RFC 7292) is a sequence that begins with version 3.
     let is_keystore =

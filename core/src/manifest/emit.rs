@@ -9,7 +9,7 @@ use super::scalar::wants_quotes;
 
 const BEST_WIDTH: usize = 80;
 const INDENT: usize = 2;
-const LONGEST_SIMPLE_KEY: usize = 128;
+const MAX_SIMPLE_KEY_LENGTH: usize = 128;
 
 /// Writes a mapping as one YAML document with a final newline.
 pub(super) fn emit(mapping: &Map<String, Value>) -> String {
@@ -25,7 +25,7 @@ fn emit_mapping(output: &mut String, mapping: &Map<String, Value>, indent: usize
         pad(output, indent);
         let start = output.len();
         let style = key_style(key);
-        let simple = style.0 <= LONGEST_SIMPLE_KEY;
+        let simple = style.0 <= MAX_SIMPLE_KEY_LENGTH;
         if !simple {
             output.push_str("? ");
         }

@@ -79,7 +79,7 @@ pub(crate) const PIECE: usize = 4096;
 /// Steps that a look into the database of time zones costs.
 const STEPS_TO_FIND_A_ZONE: u64 = 64;
 /// Bytes of the longest name of a time zone, and more.
-const LONGEST_ZONE_NAME: usize = 256;
+const MAX_ZONE_NAME_LENGTH: usize = 256;
 
 /// The context of function calls: the budget, the owner of lists and maps, and the caller's clock and randomness.
 pub(crate) struct Cx<'s> {
@@ -287,7 +287,7 @@ impl<'s> Cx<'s> {
         Ok(match name {
             "" | "UTC" => Some(Zone::Utc),
             "Local" => Some(self.local_zone()),
-            _ if name.len() > LONGEST_ZONE_NAME => None,
+            _ if name.len() > MAX_ZONE_NAME_LENGTH => None,
             // Names are case-sensitive in Go, and need not be for the source.
             _ => self.sources.zone(name).filter(|zone| zone.iana_name() == Some(name)).map(Zone::Named),
         })

@@ -21,10 +21,10 @@ use crate::session::Session;
 use crate::{io, report};
 
 /// Longest beginning of a name before its number, so that both together are no longer than a name may be.
-const LONGEST_PREFIX: usize = 230;
+const MAX_PREFIX_LENGTH: usize = 230;
 
 /// Maximum number of names that are tried for one key.
-const MOST_NAMES: u32 = 100;
+const MAX_NAMES: u32 = 100;
 
 /// Restore the keys of a backup, in the same cluster or another one
 #[derive(Debug, Args)]
@@ -95,7 +95,7 @@ impl Restore {
 
     fn restore(&self, api: &ApiServer, key: &BackupKey) -> Result<Outcome, KeysError> {
         let mut taken = BTreeSet::new();
-        for _ in 0..MOST_NAMES {
+        for _ in 0..MAX_NAMES {
             let present: Vec<Present> = key_secrets(api, &self.key_prefix)?.iter().map(Present::of).collect();
             let name = match plan_restore(key, &present, &taken) {
                 Step::Leave(name) => return Ok(Outcome::AlreadyThere(name)),
@@ -185,7 +185,7 @@ fn plan_restore(key: &BackupKey, present: &[Present], taken: &BTreeSet<String>) 
     let is_free =
         |name: &String| !taken.contains(name) && present.iter().all(|present| present.name != *name);
     let name = key.secret.name_any();
-    let prefix = name.get(..name.floor_char_boundary(LONGEST_PREFIX)).unwrap_or_default();
+    let prefix = name.get(..name.floor_char_boundary(MAX_PREFIX_LENGTH)).unwrap_or_default();
     let numbered = (2..).map(|number: u64| format!("{prefix}-{number}"));
     let free = std::iter::once(name.clone()).filter(|name| !name.is_empty()).chain(numbered).find(is_free);
     Step::Create(free.unwrap_or_default())

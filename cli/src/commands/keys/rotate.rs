@@ -23,7 +23,7 @@ use crate::{io, kubeconfig, report};
 /// The interval between two reads of the status.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Maximum number of conflicting writes before the request fails.
-const MOST_CONFLICTS: u32 = 10;
+const MAX_CONFLICTS: u32 = 10;
 
 /// Request a new key, which then seals; the other keys still decrypt
 #[derive(Debug, Args)]
@@ -97,7 +97,7 @@ fn request(api: &ApiServer) -> Result<Timestamp, KeysError> {
         let patched = api.runtime.block_on(api.policies().patch(DEFAULT_POLICY_NAME, &parameters, &patch));
         match patched.map_err(Refusal::from) {
             Ok(_) => return Ok(now),
-            Err(Refusal::Conflict(_)) if conflicts < MOST_CONFLICTS => conflicts += 1,
+            Err(Refusal::Conflict(_)) if conflicts < MAX_CONFLICTS => conflicts += 1,
             Err(refusal) => return Err(refused(api, "request a rotation", refusal)),
         }
     }

@@ -11,7 +11,7 @@ use kube::core::Status;
 use tower::{BoxError, Layer, Service};
 
 /// Largest error answer, in bytes. Each worker may hold one, several times.
-const LARGEST: usize = 64 << 10;
+const MAX_SIZE: usize = 64 << 10;
 /// The message in place of an answer that is larger.
 pub(crate) const TOO_LARGE: &str = "the API server's answer is too large to be read";
 
@@ -63,7 +63,7 @@ where
         return Ok(answer.map(Either::Right));
     }
     let (parts, body) = answer.into_parts();
-    let bytes = match Limited::new(body, LARGEST).collect().await {
+    let bytes = match Limited::new(body, MAX_SIZE).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => too_large(code.as_u16()),
         Err(error) => return Err(error),
@@ -89,10 +89,10 @@ mod tests {
     #[tokio::test]
     async fn only_an_error_that_is_too_large_becomes_a_status_with_its_code() {
         for (code, length, is_unchanged) in [
-            (200, 2 * LARGEST, true),
-            (422, LARGEST, true),
-            (422, LARGEST + 1, false),
-            (503, 2 * LARGEST, false),
+            (200, 2 * MAX_SIZE, true),
+            (422, MAX_SIZE, true),
+            (422, MAX_SIZE + 1, false),
+            (503, 2 * MAX_SIZE, false),
         ] {
             let body = body_of(code, length).await;
             assert_eq!(body.len() == length, is_unchanged, "{code} {length}");

@@ -18,7 +18,7 @@ pub(crate) const ROTATE: &str = "/v1/rotate";
 /// Private-key operations of a request with `stale-only=true` that are charged like one other request.
 const OPERATIONS: f64 = 1000.0;
 /// Charge for such a request in addition to its operations.
-const LEAST: f64 = 0.02;
+const MIN_RATE: f64 = 0.02;
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -53,7 +53,7 @@ pub(crate) async fn limit(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let cost = if is_stale_only(request.uri()) { LEAST } else { WHOLE };
+    let cost = if is_stale_only(request.uri()) { MIN_RATE } else { WHOLE };
     let admission = limiter.admit(client.0, cost, Instant::now());
     request.extensions_mut().insert(Account { limiter, client });
     let mut response = match admission.wait {

@@ -9,7 +9,7 @@ use crate::keystore::view::Blocker;
 
 const FIRST: Duration = Duration::from_secs(2);
 /// Longest wait: generating a key takes seconds of CPU time.
-const LONGEST: Duration = Duration::from_mins(5);
+const MAX_BACKOFF: Duration = Duration::from_mins(5);
 
 /// The failures since a key was last generated or no longer due.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ impl Attempts {
 
     pub(crate) fn failed(&mut self, error: &KeystoreError, now: Instant) {
         self.count = self.count.saturating_add(1);
-        self.next = now.checked_add(doubled(FIRST, self.count, LONGEST));
+        self.next = now.checked_add(doubled(FIRST, self.count, MAX_BACKOFF));
         self.blocker = Some(Blocker::Failed { attempts: self.count, cause: error.to_string() });
     }
 

@@ -17,7 +17,7 @@ use super::timing::Timing;
 /// Interval at which a replica that works alone asks for the permission to take part.
 const PERMISSION_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// Requests of one attempt. Each conflict costs two.
-const MOST_REQUESTS: u32 = 6;
+const MAX_REQUESTS: u32 = 6;
 
 /// The decision on the latest Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,7 +236,7 @@ impl Candidate {
             self.basis = Basis::Stale;
         }
         self.not_before = None;
-        self.requests_left = MOST_REQUESTS;
+        self.requests_left = MAX_REQUESTS;
     }
 
     /// Gives the Lease up: from now on, attempts only release it.

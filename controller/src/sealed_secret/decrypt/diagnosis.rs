@@ -21,7 +21,7 @@ use crate::work::fair_semaphore;
 /// Interval of the checks whether the keys have been listed.
 const CHECK_LIST_AFTER: Duration = Duration::from_millis(100);
 /// Longest wait for a list of keys; then the failure is reported as it is known.
-const LONGEST_WAIT_FOR_LIST: Duration = Duration::from_secs(10);
+const MAX_WAIT_FOR_LIST: Duration = Duration::from_secs(10);
 /// Shortest wait for the next attempt to get a diagnosis permit.
 const RETRY_DIAGNOSIS_AFTER: Duration = Duration::from_secs(5);
 
@@ -40,7 +40,7 @@ pub(crate) async fn consider(
 ) -> Verdict {
     let failure = states.record_decrypt_failure(object, ring, error);
     if failure.error.may_lack_a_key()
-        && failure.since.elapsed() < LONGEST_WAIT_FOR_LIST
+        && failure.since.elapsed() < MAX_WAIT_FOR_LIST
         && !states.context.key_refresh.refresh_unless_newer_than(failure.since)
     {
         return Verdict::RetryAfter(CHECK_LIST_AFTER);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::api::backoff::doubled;
 
 const FIRST: Duration = Duration::from_millis(200);
-const LONGEST: Duration = Duration::from_mins(5);
+const MAX_BACKOFF: Duration = Duration::from_mins(5);
 
 /// Consecutive failures of an object while everything that an attempt depends on stays the same. The wait doubles up to five
 /// minutes; there is no last retry.
@@ -21,7 +21,7 @@ impl RetryBackoff {
     pub(crate) fn fail(&mut self, fingerprint: u64, jitter: f64) -> Duration {
         let before = if self.fingerprint == fingerprint { self.failures } else { 0 };
         *self = Self { fingerprint, failures: before.saturating_add(1) };
-        doubled(FIRST, self.failures, LONGEST).mul_f64(1.0 - 0.2 * jitter.clamp(0.0, 1.0))
+        doubled(FIRST, self.failures, MAX_BACKOFF).mul_f64(1.0 - 0.2 * jitter.clamp(0.0, 1.0))
     }
 
     /// Returns the number of failures since the last success or change of the fingerprint.
@@ -39,7 +39,7 @@ mod tests {
         let mut backoff = RetryBackoff::default();
         let waits: Vec<_> = (0..30).map(|_| backoff.fail(1, 0.0)).collect();
         assert_eq!(waits[..3], [FIRST, FIRST * 2, FIRST * 4]);
-        assert_eq!(waits[20..], [LONGEST; 10]);
+        assert_eq!(waits[20..], [MAX_BACKOFF; 10]);
     }
 
     #[test]

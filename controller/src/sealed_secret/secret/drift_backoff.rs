@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use crate::api::backoff::doubled;
 
 const FIRST: Duration = Duration::from_millis(500);
-const LONGEST: Duration = Duration::from_mins(5);
+const MAX_BACKOFF: Duration = Duration::from_mins(5);
 /// A Secret without a repair for this long starts over.
 const QUIET_PERIOD: Duration = Duration::from_mins(10);
 
 /// Maximum number of different messages about one Secret until it starts over.
-const MOST_MESSAGES: usize = 4;
+const MAX_MESSAGES: usize = 4;
 
 /// Event to write for a repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl DriftBackoff {
     /// SealedSecret was never unsealed, does not wait.
     pub(crate) fn wait(&self, is_repair: bool, now: Instant) -> Option<Duration> {
         let last = self.last.filter(|_| is_repair)?;
-        doubled(FIRST, self.times, LONGEST)
+        doubled(FIRST, self.times, MAX_BACKOFF)
             .checked_sub(now.duration_since(last))
             .filter(|rest| !rest.is_zero())
     }
@@ -50,7 +50,7 @@ impl DriftBackoff {
         }
         self.times = self.times.saturating_add(1);
         self.last = Some(now);
-        if self.messages.iter().any(|known| known == message) || self.messages.len() == MOST_MESSAGES {
+        if self.messages.iter().any(|known| known == message) || self.messages.len() == MAX_MESSAGES {
             let is_known = std::mem::replace(&mut self.is_contested, true);
             return if is_known { RepairNotice::Nothing } else { RepairNotice::Contested };
         }
@@ -103,7 +103,7 @@ mod tests {
         let notices =
             ["by one", "by another", "by one", "by another", "by one"].map(|message| record(message, start));
         assert_eq!(notices, [Repair, Repair, Contested, Nothing, Nothing]);
-        for number in 0..MOST_MESSAGES - 2 {
+        for number in 0..MAX_MESSAGES - 2 {
             assert_eq!(record(&number.to_string(), start), Repair);
         }
         assert_eq!(record("by ever another", start), Nothing);

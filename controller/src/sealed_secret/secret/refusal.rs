@@ -35,7 +35,7 @@ const FIELDS: [&str; 14] = [
 /// Prefix of the reasons of causes about an invalid field of the object itself.
 const VALIDATION: &str = "FieldValue";
 /// Maximum number of fields and broken rules that a message names.
-const MOST_FIELDS: usize = 8;
+const MAX_FIELDS: usize = 8;
 
 /// A write of a Secret: the input of a message about it.
 pub(crate) struct Written<'a> {
@@ -106,7 +106,7 @@ impl Written<'_> {
             return Vec::new();
         }
         if !self.hides_names() {
-            return broken_rules(self.secret).into_iter().take(MOST_FIELDS).collect();
+            return broken_rules(self.secret).into_iter().take(MAX_FIELDS).collect();
         }
         // In the deprecated form everything is sealed, its type and the names of its items, too.
         let is_too_large = status.code == 413 || rules::is_too_large(self.secret);
@@ -137,7 +137,7 @@ impl Written<'_> {
     fn fields(&self, status: &Status) -> Vec<String> {
         let open = self.open_names();
         let fields: BTreeSet<String> = causes(status).map(|(_, field)| open_part(field, &open)).collect();
-        fields.into_iter().filter(|field| !field.is_empty()).take(MOST_FIELDS).collect()
+        fields.into_iter().filter(|field| !field.is_empty()).take(MAX_FIELDS).collect()
     }
 
     /// Returns the names of items, labels and annotations that are public in the SealedSecret.

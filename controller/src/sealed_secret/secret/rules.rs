@@ -13,8 +13,8 @@ use serde::de::IgnoredAny;
 pub(crate) const TOO_LARGE: &str =
     "its values are larger than the 1 MiB that a Secret may have; split them between several Secrets";
 
-const MOST_DATA: usize = 1 << 20;
-const MOST_ANNOTATIONS: usize = 256 << 10;
+const MAX_DATA: usize = 1 << 20;
+const MAX_ANNOTATIONS: usize = 256 << 10;
 
 /// Returns one sentence for each rule that the Secret breaks, with the remedy. No sentence quotes a value.
 pub(crate) fn broken_rules(secret: &Secret) -> Vec<String> {
@@ -34,7 +34,7 @@ pub(crate) fn broken_rules(secret: &Secret) -> Vec<String> {
 
 /// Returns true if the values are larger than the API server allows.
 pub(crate) fn is_too_large(secret: &Secret) -> bool {
-    secret.data.iter().flatten().map(|(_, value)| value.0.len()).sum::<usize>() > MOST_DATA
+    secret.data.iter().flatten().map(|(_, value)| value.0.len()).sum::<usize>() > MAX_DATA
 }
 
 fn of_type(kind: &str, data: &BTreeMap<String, ByteString>, secret: &Secret) -> Vec<String> {
@@ -94,7 +94,7 @@ fn of_labels(labels: &BTreeMap<String, String>) -> impl Iterator<Item = String> 
 fn of_annotations(annotations: &BTreeMap<String, String>) -> impl Iterator<Item = String> {
     let size: usize = annotations.iter().map(|(name, value)| name.len() + value.len()).sum();
     let too_large =
-        (size > MOST_ANNOTATIONS).then(|| "its annotations are larger than 256 KiB together".to_owned());
+        (size > MAX_ANNOTATIONS).then(|| "its annotations are larger than 256 KiB together".to_owned());
     let misnamed =
         annotations.keys().filter(|name| !is_qualified_name(&name.to_ascii_lowercase())).map(|name| {
             format!(

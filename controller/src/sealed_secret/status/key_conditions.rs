@@ -11,7 +11,7 @@ pub(crate) const STALE: &str = "Stale";
 pub(crate) const KEY_COMPROMISED: &str = "KeyCompromised";
 
 /// Maximum number of keys that a message names.
-const MOST_NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 /// A condition that is True. It is neither a failure nor progress, so that tools that judge an object ignore it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ fn items(keys: &[&KeyUse]) -> u32 {
 }
 
 fn named(keys: &[&KeyUse]) -> String {
-    let (named, more) = keys.split_at(keys.len().min(MOST_NAMED));
+    let (named, more) = keys.split_at(keys.len().min(MAX_NAMED));
     let mut words: Vec<String> =
         named.iter().map(|key| format!("{} on {}", key.items, key.fingerprint)).collect();
     if !more.is_empty() {

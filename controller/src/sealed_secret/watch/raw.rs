@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
 use kube::api::ObjectMeta;
-use sealed_secrets_core::names::{LONGEST_LABEL, LONGEST_NAME};
+use sealed_secrets_core::names::{MAX_LABEL_LENGTH, MAX_NAME_LENGTH};
 use sealed_secrets_core::weight::heap_of;
 use sealed_secrets_crds::names::{
     CLUSTER_WIDE_ANNOTATION, KUBECTL_LAST_APPLIED_ANNOTATION, NAMESPACE_WIDE_ANNOTATION,
@@ -32,7 +32,7 @@ const KEPT: usize = 8 << 10;
 pub(crate) const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 
 /// Longest type that is kept, so that the memory of an object is bounded. A user has no reason to deny a longer type by its name.
-const LONGEST_TYPE: usize = LONGEST_NAME;
+const MAX_TYPE_LENGTH: usize = MAX_NAME_LENGTH;
 
 /// A SealedSecret with the fields that are read, and with everything but its metadata as text.
 #[derive(Clone, Debug, Default, Resource)]
@@ -151,7 +151,7 @@ impl RawSealedSecret {
     fn without_spec_and(mut self, pairs: usize) -> Self {
         let RawSpec::Kept(spec) = &self.spec else { return self };
         let heap = heap_of([text(spec.as_deref())]) + pairs;
-        let kind = self.type_of_secret().filter(|kind| kind.len() <= LONGEST_TYPE);
+        let kind = self.type_of_secret().filter(|kind| kind.len() <= MAX_TYPE_LENGTH);
         self.spec = RawSpec::Omitted(SpecSummary {
             heap,
             has_templates: self.has_templates(),
@@ -274,7 +274,7 @@ fn bytes_of_pairs(pairs: [&Option<BTreeMap<String, String>>; 2]) -> usize {
 /// Keeps these keys only, with values that may be valid.
 fn retain(pairs: &mut Option<BTreeMap<String, String>>, keys: &[&str]) {
     if let Some(pairs) = pairs {
-        pairs.retain(|key, value| keys.contains(&key.as_str()) && value.len() <= LONGEST_LABEL);
+        pairs.retain(|key, value| keys.contains(&key.as_str()) && value.len() <= MAX_LABEL_LENGTH);
     }
 }
 

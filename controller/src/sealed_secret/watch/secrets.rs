@@ -20,7 +20,7 @@ use crate::sealed_secret::state::ObjectStates;
 use crate::sealed_secret::watch::raw::RawSealedSecret;
 
 /// Longest wait of objects for the first list of Secrets while it fails: without it no object is known to be unchanged.
-const LONGEST_WAIT_FOR_LIST: Duration = Duration::from_secs(10);
+const MAX_WAIT_FOR_LIST: Duration = Duration::from_secs(10);
 
 /// Yields the SealedSecrets in `store` whose Secret has changed. If Secrets may not be watched, it yields none, and logs that
 /// once.
@@ -110,7 +110,7 @@ impl Follower {
         if forbidden {
             self.states.set_secrets_watched(false);
         }
-        if forbidden || now.duration_since(since) >= LONGEST_WAIT_FOR_LIST {
+        if forbidden || now.duration_since(since) >= MAX_WAIT_FOR_LIST {
             // An error means that it is set already.
             let _ = self.states.secrets_listed.set(());
         }
@@ -148,7 +148,7 @@ mod tests {
         let (mut follower, start) = (follower(), Instant::now());
         follower.failed(&failure(503), start);
         assert!(!follower.states.secrets_listed.initialized());
-        follower.failed(&failure(503), start + LONGEST_WAIT_FOR_LIST);
+        follower.failed(&failure(503), start + MAX_WAIT_FOR_LIST);
         assert!(follower.states.secrets_listed.initialized());
     }
 

@@ -8,7 +8,7 @@ use super::flags::Flags;
 use super::printer::Printer;
 
 /// Maximum width and precision, which Go ignores beyond this.
-const LARGEST: i64 = 1_000_000;
+const MAX_WIDTH: i64 = 1_000_000;
 
 /// `fmt.Sprintf`
 pub(crate) fn sprintf(cx: &mut Cx, format: &[u8], arguments: &[Value]) -> Outcome<Buffer> {
@@ -202,7 +202,7 @@ impl Directives<'_, '_, '_> {
             Value::Uint(count, _) => i64::try_from(*count).ok()?,
             _ => return None,
         };
-        (-LARGEST..=LARGEST).contains(&count).then_some(count)
+        (-MAX_WIDTH..=MAX_WIDTH).contains(&count).then_some(count)
     }
 
     fn extra(&mut self) -> Outcome<()> {
@@ -229,5 +229,5 @@ impl Directives<'_, '_, '_> {
 fn parse_count(digits: &[u8]) -> Option<i64> {
     let text = str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
     // Go checks the size before it adds the last digit.
-    text.parse::<i64>().ok().filter(|count| *count / 10 <= LARGEST)
+    text.parse::<i64>().ok().filter(|count| *count / 10 <= MAX_WIDTH)
 }

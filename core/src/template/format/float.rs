@@ -3,7 +3,7 @@
 use super::super::error::{Failure, Outcome};
 
 /// Maximum number of significant decimal digits of a double.
-const MOST_DIGITS: usize = 1100;
+const MAX_DIGITS: usize = 1100;
 
 /// Decimal digits without trailing zeros, and the position of the point: the value is 0.DIGITS times ten to the power of `point`.
 struct Decimal {
@@ -41,7 +41,7 @@ pub(crate) fn format_float(
 
 fn decimal(value: f64, significant: Option<usize>) -> Decimal {
     let text = match significant {
-        Some(count) => format!("{value:.*e}", count.saturating_sub(1).min(MOST_DIGITS)),
+        Some(count) => format!("{value:.*e}", count.saturating_sub(1).min(MAX_DIGITS)),
         None => format!("{value:e}"),
     };
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
@@ -54,7 +54,7 @@ fn fixed(value: f64, precision: Option<usize>) -> String {
     match precision {
         None => format!("{value}"),
         Some(precision) => {
-            let exact = precision.min(MOST_DIGITS);
+            let exact = precision.min(MAX_DIGITS);
             let mut text = format!("{value:.exact$}");
             text.push_str(&"0".repeat(precision - exact));
             text

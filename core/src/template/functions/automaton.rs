@@ -21,7 +21,7 @@ const STEPS_PER_STRIDE: u64 = 4;
 /// Bytes of a compiled expression that one step covers when new states are built.
 const BYTES_PER_STEP: usize = 1024;
 /// Maximum product of expression parts and text bytes for finding the groups of a match, which cannot be interrupted.
-const MOST_AT_ONCE: usize = 1 << 22;
+const MAX_AT_ONCE: usize = 1 << 22;
 
 impl Automaton {
     pub(super) fn is_match(&self, cx: &mut Cx, text: &[u8]) -> Outcome<bool> {
@@ -177,7 +177,7 @@ impl Groups {
     pub(super) fn find(&mut self, cx: &mut Cx, text: &[u8], hit: &Range<usize>) -> Outcome<()> {
         let parts = self.vm.get_nfa().states().len().saturating_mul(self.captures.group_len() / 8 + 1);
         let work = parts.saturating_mul(hit.len().saturating_add(1));
-        if work > MOST_AT_ONCE {
+        if work > MAX_AT_ONCE {
             return Err(Failure::budget("a match of a regular expression with groups is too large"));
         }
         cx.work(work)?;

@@ -44,13 +44,13 @@ pub(super) fn self_signed(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 }
 
 /// The most bytes of all texts from which a certificate is made.
-const LONGEST: usize = 64 << 10;
+const MAX_LENGTH: usize = 64 << 10;
 
 /// Bytes of heap that parsing, encoding and signing take at the same time for texts of so many bytes.
 fn memory_for(bytes: usize) -> Outcome<usize> {
     /// Copies, parsed and encoded forms of each text, and PEM of both; a byte that is not UTF-8 becomes three.
     const COPIES: usize = 40;
-    if bytes > LONGEST {
+    if bytes > MAX_LENGTH {
         return Err(Failure::budget("the texts for a certificate are too long"));
     }
     Ok(RSA_MEMORY + bytes * COPIES)

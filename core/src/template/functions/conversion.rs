@@ -34,10 +34,10 @@ pub(super) fn to_int(cx: &mut Cx, value: &Value) -> Outcome<i64> {
 /// Charges for parsing a number that may be a string.
 fn pay_to_parse(cx: &mut Cx, value: &Value) -> Outcome<()> {
     // Longer texts are numbers padded with zeros or underscores.
-    const LONGEST: usize = 64 << 10;
+    const MAX_LENGTH: usize = 64 << 10;
     match value {
         Value::Text(text) => {
-            let length = short(text, LONGEST)?.len();
+            let length = short(text, MAX_LENGTH)?.len();
             cx.scan(length)
         }
         _ => cx.step(1),

@@ -10,7 +10,7 @@ use crate::template::value::time::{Time, Zone};
 use crate::template::value::{IntType, Value};
 
 /// Maximum length of a layout, a date or a duration, in bytes.
-const LONGEST: usize = 16 << 10;
+const MAX_LENGTH: usize = 16 << 10;
 
 pub(super) fn now(cx: &mut Cx, _: &Args) -> Outcome<Value> {
     Ok(Value::Time(cx.now()))
@@ -27,7 +27,7 @@ fn time_of(cx: &mut Cx, value: &Value) -> Time {
 
 /// Returns a layout after charging for it: each byte may stand for a part of the time.
 fn layout_of(cx: &mut Cx, layout: &[u8]) -> Outcome<String> {
-    let layout = short(layout, LONGEST)?;
+    let layout = short(layout, MAX_LENGTH)?;
     cx.step(u64::try_from(layout.len()).unwrap_or(u64::MAX))?;
     Ok(String::from_utf8_lossy(layout).into_owned())
 }
@@ -65,7 +65,7 @@ pub(super) fn format(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 }
 
 fn duration_in(cx: &mut Cx, text: &[u8]) -> Outcome<Option<i64>> {
-    let text = short(text, LONGEST)?;
+    let text = short(text, MAX_LENGTH)?;
     cx.scan(text.len())?;
     Ok(str::from_utf8(text).ok().and_then(parse_duration))
 }
@@ -83,7 +83,7 @@ pub(super) fn must_date_modify(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 }
 
 fn parsed(cx: &mut Cx, args: &Args) -> Outcome<Option<Time>> {
-    let length = short(args.text(0), LONGEST)?.len() + short(args.text(1), LONGEST)?.len();
+    let length = short(args.text(0), MAX_LENGTH)?.len() + short(args.text(1), MAX_LENGTH)?.len();
     cx.step(u64::try_from(length).unwrap_or(u64::MAX))?;
     let local = cx.local_zone();
     let texts = str::from_utf8(args.text(0)).ok().zip(str::from_utf8(args.text(1)).ok());

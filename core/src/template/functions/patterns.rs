@@ -11,11 +11,11 @@ use crate::template::value::{ListType, Value, decode_rune, is_alphanumeric};
 use crate::template::zeroizing::Buffer;
 
 /// Maximum number of cached expressions.
-const MOST_COMPILED: usize = 8;
+const MAX_COMPILED: usize = 8;
 /// Maximum length of an expression, in bytes.
-const MOST_TEXT: usize = 4 << 10;
+const MAX_TEXT: usize = 4 << 10;
 /// Maximum number of character classes with thousands of characters in a case-insensitive expression.
-const MOST_WIDE_CLASSES: usize = 8;
+const MAX_WIDE_CLASSES: usize = 8;
 /// Bytes of the largest class while an expression is compiled.
 const CLASS: usize = 8 << 10;
 /// Steps that compiling costs at least.
@@ -26,19 +26,19 @@ fn compile(cx: &mut Cx, pattern: &[u8]) -> Outcome<Rc<Automaton>> {
     if let Some(known) = cx.patterns.0.get(pattern) {
         return Ok(Rc::clone(known));
     }
-    if pattern.len() > MOST_TEXT {
+    if pattern.len() > MAX_TEXT {
         return Err(TOO_LARGE);
     }
     cx.step(STEPS_TO_COMPILE + u64::try_from(pattern.len()).unwrap_or(0) * 16)?;
     let text = str::from_utf8(pattern).map_err(|_| INVALID)?;
     let translated = translate(text)?;
-    if ignores_case(text) && wide_classes(text) > MOST_WIDE_CLASSES {
+    if ignores_case(text) && wide_classes(text) > MAX_WIDE_CLASSES {
         return Err(TOO_LARGE);
     }
     cx.meter.affords(classes(text).saturating_mul(CLASS).saturating_add(2 * COMPILED_SIZE))?;
     let automaton = Rc::new(Automaton::new(&translated)?);
     cx.meter.allocate(automaton.memory())?;
-    if cx.patterns.0.len() >= MOST_COMPILED {
+    if cx.patterns.0.len() >= MAX_COMPILED {
         cx.patterns.0.clear();
     }
     cx.patterns.0.insert(pattern.to_vec(), Rc::clone(&automaton));

@@ -9,10 +9,10 @@ use crate::template::value::version::{INVALID, Part, Version, are_identifiers, i
 use crate::template::value::{Reference, UintType, Value};
 
 /// Maximum length of a version or constraint, in bytes.
-pub(super) const LONGEST: usize = 4 << 10;
+pub(super) const MAX_LENGTH: usize = 4 << 10;
 
 pub(super) fn semver(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    let text = short(args.text(0), LONGEST)?;
+    let text = short(args.text(0), MAX_LENGTH)?;
     let version = Version::parse(str::from_utf8(text).map_err(|_| INVALID)?)?;
     made(cx, version, Reference::Pointer)
 }
@@ -75,7 +75,7 @@ fn order(cx: &mut Cx, args: &Args) -> Outcome<Ordering> {
 }
 
 fn set_prerelease(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    short(args.text(1), LONGEST)?;
+    short(args.text(1), MAX_LENGTH)?;
     let prerelease = args.string(1);
     if !prerelease.is_empty() && !is_prerelease(&prerelease) {
         return Err(INVALID);
@@ -84,7 +84,7 @@ fn set_prerelease(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 }
 
 fn set_metadata(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    short(args.text(1), LONGEST)?;
+    short(args.text(1), MAX_LENGTH)?;
     let metadata = args.string(1);
     if !metadata.is_empty() && !are_identifiers(&metadata) {
         return Err(INVALID);

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::semver::LONGEST;
+use super::semver::MAX_LENGTH;
 use crate::template::context::{Args, Cx, short};
 use crate::template::error::{Failure, Outcome};
 use crate::template::value::Value;
@@ -49,11 +49,11 @@ struct Constraint {
 const BYTES_FOR_EACH: usize = 160;
 
 pub(super) fn compare(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    let text = str::from_utf8(short(args.text(0), LONGEST)?).map_err(|_| INVALID)?;
+    let text = str::from_utf8(short(args.text(0), MAX_LENGTH)?).map_err(|_| INVALID)?;
     cx.step(u64::try_from(text.len()).unwrap_or(u64::MAX))?;
     cx.meter.affords(text.len().saturating_mul(BYTES_FOR_EACH))?;
     let alternatives = parse(text)?;
-    let version = str::from_utf8(short(args.text(1), LONGEST)?).map_err(|_| INVALID)?;
+    let version = str::from_utf8(short(args.text(1), MAX_LENGTH)?).map_err(|_| INVALID)?;
     let version = Version::parse(version)?;
     Ok(Value::Bool(alternatives.iter().any(|all| admits_all(all, &version))))
 }

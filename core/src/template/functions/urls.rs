@@ -8,7 +8,7 @@ use crate::template::error::{Failure, Outcome};
 use crate::template::value::{Bytes, Entries, Map, MapType, Value};
 
 /// Maximum length of a URL or of a part of one, in bytes.
-const LONGEST: usize = 256 << 10;
+const MAX_LENGTH: usize = 256 << 10;
 const INVALID: Failure = Failure::function("not a URL");
 
 /// Part of a URL to escape. Each has its own set of unescaped characters.
@@ -302,7 +302,7 @@ fn parse_bracketed(host: &[u8]) -> Outcome<Vec<u8>> {
 }
 
 pub(super) fn parse(cx: &mut Cx, args: &Args) -> Outcome<Value> {
-    let text = short(args.text(0), LONGEST)?;
+    let text = short(args.text(0), MAX_LENGTH)?;
     cx.meter.allocate(text.len().saturating_mul(6))?;
     cx.step(u64::try_from(text.len()).unwrap_or(u64::MAX))?;
     let url = Url::parse(text)?;
@@ -349,7 +349,7 @@ fn text_under(cx: &mut Cx, map: Option<&Map>, name: &str) -> Outcome<Vec<u8>> {
     match map.map_or(Ok(None), |map| cx.get(map, name.as_bytes()))? {
         None => Ok(Vec::new()),
         Some(Value::Text(text)) => {
-            let text = short(&text, LONGEST)?;
+            let text = short(&text, MAX_LENGTH)?;
             cx.meter.allocate(text.len().saturating_mul(4))?;
             cx.step(u64::try_from(text.len()).unwrap_or(u64::MAX))?;
             Ok(text.to_vec())

@@ -9,7 +9,7 @@ use crate::template::error::Outcome;
 use crate::template::value::{Rune, Value, push_rune, runes};
 
 /// Maximum length of a text to split into words, in bytes. Each character is looked up in several tables.
-const LONGEST: usize = 64 << 10;
+const MAX_LENGTH: usize = 64 << 10;
 
 /// Go's one-to-one upper case. Letters whose full mapping differs are listed.
 fn to_upper(char: char) -> char {
@@ -163,7 +163,7 @@ fn is_connector(char: char) -> bool {
 
 pub(super) fn camelcase(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let mut output = Vec::new();
-    let text = short(args.text(0), LONGEST)?;
+    let text = short(args.text(0), MAX_LENGTH)?;
     cx.step(u64::try_from(text.len()).unwrap_or(u64::MAX))?;
     let mut rest = runes(text).map(|rune| rune.char).peekable();
     let mut last = None;
@@ -238,7 +238,7 @@ impl<'t> Words<'t> {
 }
 
 fn separated(cx: &mut Cx, args: &Args, connector: char) -> Outcome<Value> {
-    let text = short(args.text(0), LONGEST)?;
+    let text = short(args.text(0), MAX_LENGTH)?;
     cx.step(u64::try_from(text.len()).unwrap_or(u64::MAX))?;
     cx.meter.affords(text.len().saturating_mul(8))?;
     let mut output = Vec::with_capacity(text.len() + text.len() / 4);

@@ -47,7 +47,7 @@ pub(crate) struct Lexer<'t> {
 type Lexed<T> = Result<T, Located>;
 
 /// Maximum length of a name or number, in bytes. Each character is looked up in tables.
-const LONGEST_NAME: usize = 4096;
+const MAX_NAME_LENGTH: usize = 4096;
 
 const SPACES: [char; 4] = [' ', '\t', '\r', '\n'];
 
@@ -221,7 +221,7 @@ impl<'t> Lexer<'t> {
     }
 
     fn check_length(&self, length: usize) -> Lexed<()> {
-        if length > LONGEST_NAME {
+        if length > MAX_NAME_LENGTH {
             return Err(Located::new(self.position, Failure::budget("a name or number is too long")));
         }
         Ok(())
@@ -268,12 +268,12 @@ fn closes(text: &str) -> Option<usize> {
 
 /// Returns the length of the name at the start of `text`, or a value above the maximum length.
 fn name_length(text: &str) -> usize {
-    let end = text.char_indices().find(|(at, next)| *at > LONGEST_NAME || !is_alphanumeric(*next));
+    let end = text.char_indices().find(|(at, next)| *at > MAX_NAME_LENGTH || !is_alphanumeric(*next));
     end.map_or(text.len(), |(at, _)| at)
 }
 
 fn number_length(text: &str) -> usize {
-    let text = text.get(..text.floor_char_boundary(2 * LONGEST_NAME)).unwrap_or(text);
+    let text = text.get(..text.floor_char_boundary(2 * MAX_NAME_LENGTH)).unwrap_or(text);
     let mut scan = Scan { rest: text };
     scan.accept("+-");
     let mut digits = "0123456789_";

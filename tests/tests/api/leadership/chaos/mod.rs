@@ -34,9 +34,9 @@ const NAMES: u32 = 8;
 const FAULT_EVERY: u64 = 5;
 const KEY_EVERY: u64 = 30;
 /// Longest fault, in seconds: longer than a term lasts without a renewal.
-const LONGEST_FAULT: u64 = 15;
+const MAX_FAULT: u64 = 15;
 /// Replicas with a fault at the same time.
-const MOST_HURT: usize = 2;
+const MAX_HURT: usize = 2;
 /// Time after the last fault within which everything is as it should be.
 const CONVERGENCE: Duration = Duration::from_secs(30);
 const PROBE: Duration = Duration::from_millis(100);
@@ -154,7 +154,7 @@ impl Chaos {
     async fn befall(&mut self, second: u64) {
         let healthy: Vec<_> =
             (0..self.health.len()).filter(|index| self.health[*index].hurt.is_none()).collect();
-        let is_full = self.health.len() - healthy.len() >= MOST_HURT;
+        let is_full = self.health.len() - healthy.len() >= MAX_HURT;
         if is_full || self.random.random_range(0..4) == 0 {
             let begun = Instant::now();
             let how = change_lease(&self.replicas.lease(), &mut self.random).await;
@@ -163,7 +163,7 @@ impl Chaos {
         }
         let index = healthy[self.random.random_range(0..healthy.len())];
         let hurt = Hurt::any(&mut self.random);
-        let until = second + self.random.random_range(FAULT_EVERY..=LONGEST_FAULT);
+        let until = second + self.random.random_range(FAULT_EVERY..=MAX_FAULT);
         hurt.befall(&mut self.replicas.all[index]);
         let health = &mut self.health[index];
         health.hurt = Some((hurt, until));
