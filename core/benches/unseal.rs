@@ -47,7 +47,7 @@ fn bare_private_key_operations(bencher: Bencher<'_, '_>, items: usize) {
 }
 
 #[divan::bench(args = ITEMS)]
-fn opening(bencher: Bencher<'_, '_>, items: usize) {
+fn decryption(bencher: Bencher<'_, '_>, items: usize) {
     let ring = KeyRing::new(vec![Arc::clone(&KEY)]);
     let sealed = sealed(items);
     bencher.bench_local(|| decrypt_all(&sealed, &ring, V1Data::Accepted).is_ok());

@@ -37,7 +37,7 @@ impl KeyOrder {
 
     /// Tries the keys from index `tried` on and advances it. Each private-key operation takes one of `operations`; a key whose
     /// modulus length does not match the item costs none.
-    pub(crate) fn open(
+    pub(crate) fn decrypt(
         &mut self,
         envelope: &Envelope<'_>,
         label: &Label,
@@ -48,7 +48,7 @@ impl KeyOrder {
             if key.key_pair().public_key().block_len() == envelope.block_len() {
                 let Some(left) = operations.checked_sub(1) else { return DecryptAttempt::OutOfOperations };
                 *operations = left;
-                if let Some(plaintext) = envelope.open(key.key_pair(), label) {
+                if let Some(plaintext) = envelope.decrypt(key.key_pair(), label) {
                     let fingerprint = key.fingerprint().clone();
                     self.prefer(*tried);
                     return DecryptAttempt::Decrypted(plaintext, fingerprint);

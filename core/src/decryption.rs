@@ -304,7 +304,7 @@ impl Decryption {
     ) -> Result<DecryptAttempt, ItemError> {
         let bytes = ciphertext.as_ref().map_err(|cause| *cause)?;
         let envelope = Envelope::parse(bytes).map_err(ItemError::Framing)?;
-        Ok(self.keys.open(&envelope, &self.label, &mut self.tried, operations))
+        Ok(self.keys.decrypt(&envelope, &self.label, &mut self.tried, operations))
     }
 
     fn note_use(&mut self, fingerprint: Fingerprint) {
@@ -369,7 +369,7 @@ pub fn decrypt_value(ring: &KeyRing, label: &Label, text: &str) -> Result<Zeroiz
     let bytes = decode(text)?;
     let envelope = Envelope::parse(&bytes).map_err(ItemError::Framing)?;
     let (mut tried, mut operations) = (0, usize::MAX);
-    match KeyOrder::new(ring, &[]).open(&envelope, label, &mut tried, &mut operations) {
+    match KeyOrder::new(ring, &[]).decrypt(&envelope, label, &mut tried, &mut operations) {
         DecryptAttempt::Decrypted(plaintext, _) => Ok(plaintext),
         DecryptAttempt::NoKey | DecryptAttempt::OutOfOperations => Err(ItemError::NoKey),
     }

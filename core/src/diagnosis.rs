@@ -157,7 +157,7 @@ impl Examination {
     fn examine(&mut self, bytes: &[u8], operations: &mut usize) -> Option<Finding> {
         let Ok(envelope) = Envelope::parse(bytes) else { return Some(Finding::NoKey) };
         while let Some((scope, label)) = self.others.get(self.cursor.0) {
-            match self.keys.open(&envelope, label, &mut self.cursor.1, operations) {
+            match self.keys.decrypt(&envelope, label, &mut self.cursor.1, operations) {
                 DecryptAttempt::Decrypted(..) => return Some(Finding::SealedIn(*scope)),
                 DecryptAttempt::NoKey => self.cursor = (self.cursor.0 + 1, 0),
                 DecryptAttempt::OutOfOperations => return None,

@@ -59,9 +59,9 @@ pub type Wanted<'a> = &'a dyn Fn() -> bool;
 #[must_use]
 pub fn can_decrypt(sealed: &SealedSecret, ring: &KeyRing, v1_data: V1Data, wanted: Wanted<'_>) -> bool {
     ciphertexts(sealed, v1_data).is_some_and(|ciphertexts| {
-        let mut opener = Opener::new(ring, ciphertexts.len(), wanted);
+        let mut decryptor = Decryptor::new(ring, ciphertexts.len(), wanted);
         let label = Label::of(sealed);
-        ciphertexts.iter().all(|(_, ciphertext)| opener.open(ciphertext, &label).is_some())
+        ciphertexts.iter().all(|(_, ciphertext)| decryptor.decrypt(ciphertext, &label).is_some())
     })
 }
 
@@ -76,11 +76,11 @@ pub fn re_encrypt(
     wanted: Wanted<'_>,
 ) -> Option<ReEncrypted> {
     let ciphertexts = ciphertexts(sealed, v1_data)?;
-    let mut opener = Opener::new(ring, ciphertexts.len(), wanted);
+    let mut decryptor = Decryptor::new(ring, ciphertexts.len(), wanted);
     let label = Label::of(sealed);
     let mut re_encrypted = ReEncrypted::default();
     for (name, ciphertext) in ciphertexts {
-        let (plaintext, _) = opener.open(&ciphertext, &label)?;
+        let (plaintext, _) = decryptor.decrypt(&ciphertext, &label)?;
         re_encrypted.add(name, STANDARD.encode(envelope::seal(random, key, &label, &plaintext).ok()?));
     }
     Some(re_encrypted)
@@ -101,9 +101,9 @@ pub fn re_encrypt_stale(
 ) -> Option<ReEncrypted> {
     let ciphertexts = ciphertexts(sealed, v1_data)?;
     let preferred = [newest.fingerprint().to_string()];
-    let mut opener = Opener::preferring(ring, &preferred, ciphertexts.len(), wanted);
-    let stale = stale_items(random, ciphertexts, &Label::of(sealed), newest, &mut opener);
-    *operations = operations.saturating_add(opener.operations);
+    let mut decryptor = Decryptor::preferring(ring, &preferred, ciphertexts.len(), wanted);
+    let stale = stale_items(random, ciphertexts, &Label::of(sealed), newest, &mut decryptor);
+    *operations = operations.saturating_add(decryptor.operations);
     stale
 }
 
@@ -112,11 +112,11 @@ fn stale_items(
     ciphertexts: Vec<(Option<String>, Vec<u8>)>,
     label: &Label,
     newest: &PublicKey,
-    opener: &mut Opener<'_>,
+    decryptor: &mut Decryptor<'_>,
 ) -> Option<ReEncrypted> {
     let mut stale = ReEncrypted::default();
     for (name, ciphertext) in ciphertexts {
-        let (plaintext, key) = opener.open(&ciphertext, label)?;
+        let (plaintext, key) = decryptor.decrypt(&ciphertext, label)?;
         if key != *newest.fingerprint() {
             stale.add(name, STANDARD.encode(envelope::seal(random, newest, label, &plaintext).ok()?));
         }
@@ -135,7 +135,7 @@ fn ciphertexts(sealed: &SealedSecret, v1_data: V1Data) -> Option<Vec<(Option<Str
 }
 
 /// Decrypts one ciphertext after the other. The most recently used key is tried first.
-struct Opener<'a> {
+struct Decryptor<'a> {
     keys: KeyOrder,
     /// Private-key operations so far.
     operations: usize,
@@ -143,24 +143,24 @@ struct Opener<'a> {
     wanted: Wanted<'a>,
 }
 
-impl<'a> Opener<'a> {
+impl<'a> Decryptor<'a> {
     fn new(ring: &KeyRing, items: usize, wanted: Wanted<'a>) -> Self {
         Self::preferring(ring, &[], items, wanted)
     }
 
-    /// Creates an opener that tries keys with these fingerprints first.
+    /// Creates a decryptor that tries keys with these fingerprints first.
     fn preferring(ring: &KeyRing, preferred: &[String], items: usize, wanted: Wanted<'a>) -> Self {
         let most_operations = items.saturating_add(ring.len()).max(FREE_OPERATIONS);
         Self { keys: KeyOrder::new(ring, preferred), operations: 0, most_operations, wanted }
     }
 
     /// Returns the plaintext and the key that decrypted it.
-    fn open(&mut self, ciphertext: &[u8], label: &Label) -> Option<(Zeroizing<Vec<u8>>, Fingerprint)> {
+    fn decrypt(&mut self, ciphertext: &[u8], label: &Label) -> Option<(Zeroizing<Vec<u8>>, Fingerprint)> {
         let envelope = Envelope::parse(ciphertext).ok()?;
         let mut tried = 0;
         while self.operations < self.most_operations && (self.wanted)() {
             self.operations += 1;
-            match self.keys.open(&envelope, label, &mut tried, &mut 1) {
+            match self.keys.decrypt(&envelope, label, &mut tried, &mut 1) {
                 DecryptAttempt::Decrypted(plaintext, key) => return Some((plaintext, key)),
                 DecryptAttempt::NoKey => return None,
                 DecryptAttempt::OutOfOperations => {}

@@ -95,8 +95,8 @@ fn certificates_that_cannot_seal_are_refused_with_the_reason() {
 #[test]
 fn what_upstream_sealed_opens_in_each_scope() {
     for (scope, item) in FROM_UPSTREAM {
-        let opened = decrypt_value(&ring(), &Label::new(scope, "shop", "db"), item).unwrap();
-        assert_eq!(opened.as_slice(), b"from upstream", "{scope}");
+        let decrypted = decrypt_value(&ring(), &Label::new(scope, "shop", "db"), item).unwrap();
+        assert_eq!(decrypted.as_slice(), b"from upstream", "{scope}");
     }
 }
 

@@ -53,13 +53,13 @@ fn installation(name: &str) -> Installation {
 static OURS: LazyLock<Installation> = LazyLock::new(|| installation("ours"));
 static THEIRS: LazyLock<Installation> = LazyLock::new(|| installation("theirs"));
 
-fn open(sealed: &SealedSecret) -> Result<Secret, UnsealError> {
+fn unsealed(sealed: &SealedSecret) -> Result<Secret, UnsealError> {
     let mut renderer = Renderer { budget: &Budget::default(), sources: &mut Still::forever() };
     unseal(sealed, &OURS.ring, V1Data::Accepted, &mut renderer).map(|unsealed| unsealed.secret)
 }
 
-fn opened_by_ours(envelope: &Envelope<'_>, label: &Label) -> Option<Zeroizing<Vec<u8>>> {
-    OURS.ring.iter().find_map(|key| envelope.open(key.key_pair(), label))
+fn decrypted_by_ours(envelope: &Envelope<'_>, label: &Label) -> Option<Zeroizing<Vec<u8>>> {
+    OURS.ring.iter().find_map(|key| envelope.decrypt(key.key_pair(), label))
 }
 
 fn any_scope() -> impl Strategy<Value = Scope> {
@@ -113,13 +113,13 @@ proptest! {
     fn any_secret_survives_sealing_and_unsealing(secret in any_secret(), seed in any::<u64>()) {
         let mut rng = StdRng::seed_from_u64(seed);
         let sealed = seal_secret(&mut rng, OURS.certificate.public_key(), secret.clone()).unwrap();
-        let opened = open(&sealed).unwrap();
-        prop_assert_eq!(opened.data.as_ref(), Some(&merged_data(&secret)));
-        prop_assert_eq!(&opened.type_, &secret.type_);
-        prop_assert_eq!(opened.immutable, secret.immutable);
-        prop_assert_eq!(&opened.metadata.labels, &secret.metadata.labels);
-        prop_assert_eq!(opened.metadata.annotations.unwrap_or_default(), secret.metadata.annotations.unwrap_or_default());
-        prop_assert_eq!(opened.metadata.uid, None);
+        let decrypted = unsealed(&sealed).unwrap();
+        prop_assert_eq!(decrypted.data.as_ref(), Some(&merged_data(&secret)));
+        prop_assert_eq!(&decrypted.type_, &secret.type_);
+        prop_assert_eq!(decrypted.immutable, secret.immutable);
+        prop_assert_eq!(&decrypted.metadata.labels, &secret.metadata.labels);
+        prop_assert_eq!(decrypted.metadata.annotations.unwrap_or_default(), secret.metadata.annotations.unwrap_or_default());
+        prop_assert_eq!(decrypted.metadata.uid, None);
     }
 
     #[test]
@@ -145,8 +145,8 @@ proptest! {
         let mut item = seal(&mut rng, OURS.certificate.public_key(), &label, b"value").unwrap();
         let at = at.index(item.len());
         item[at] ^= flip;
-        let opened = Envelope::parse(&item).ok().and_then(|envelope| opened_by_ours(&envelope, &label));
-        prop_assert!(opened.is_none());
+        let decrypted = Envelope::parse(&item).ok().and_then(|envelope| decrypted_by_ours(&envelope, &label));
+        prop_assert!(decrypted.is_none());
     }
 
     #[test]
@@ -156,8 +156,8 @@ proptest! {
         let item = seal(&mut rng, OURS.certificate.public_key(), &label, b"value").unwrap();
         let truncated = item[..keep.index(item.len())].to_vec();
         for changed in [truncated, [item.clone(), surplus].concat()] {
-            let opened = Envelope::parse(&changed).ok().and_then(|envelope| opened_by_ours(&envelope, &label));
-            prop_assert!(opened.is_none());
+            let decrypted = Envelope::parse(&changed).ok().and_then(|envelope| decrypted_by_ours(&envelope, &label));
+            prop_assert!(decrypted.is_none());
         }
     }
 }
@@ -185,8 +185,8 @@ proptest! {
         let item = seal_value(&mut rng, OURS.certificate.public_key(), &label, b"value").unwrap();
         let at = at.index(item.len());
         let with = |text: &str| format!("{}{text}{}", &item[..at], &item[at..]);
-        let opened = decrypt_value(&OURS.ring, &label, &with("\r\n")).unwrap();
-        prop_assert_eq!(opened.as_slice(), b"value");
+        let decrypted = decrypt_value(&OURS.ring, &label, &with("\r\n")).unwrap();
+        prop_assert_eq!(decrypted.as_slice(), b"value");
         prop_assert_eq!(decrypt_value(&OURS.ring, &label, &with(" ")).unwrap_err(), ItemError::NotBase64(at));
     }
 }
@@ -201,8 +201,8 @@ fn every_item_that_does_not_open_is_named_after_upstreams_sentence() {
     let mut sealed = seal_secret(&mut rng, THEIRS.certificate.public_key(), secret).unwrap();
     sealed.spec.encrypted_data.insert("c".into(), "%%%".into());
     sealed.spec.encrypted_data.insert("d".into(), "AgA=".into());
-    let UnsealError::Decryption(DecryptionError::Items(errors)) = open(&sealed).unwrap_err() else {
-        panic!("items do not open");
+    let UnsealError::Decryption(DecryptionError::Items(errors)) = unsealed(&sealed).unwrap_err() else {
+        panic!("items do not decrypt");
     };
     assert_eq!(
         errors.to_string(),

@@ -159,8 +159,8 @@ impl World {
     }
 
     fn need(&self) -> UsageReport {
-        let opens = |sealed: &Fingerprint| self.ring().contains(sealed);
-        let undecryptable = !self.sealed_to.iter().all(opens);
+        let decrypts = |sealed: &Fingerprint| self.ring().contains(sealed);
+        let undecryptable = !self.sealed_to.iter().all(decrypts);
         UsageReport { used: self.sealed_to.clone(), undecryptable, ..UsageReport::default() }
     }
 

@@ -102,7 +102,7 @@ impl<'a> Envelope<'a> {
     /// Decrypts the item with one private-key operation. `None` if key or label do not match; the cause is not reported, so that
     /// no caller can become an oracle.
     #[must_use]
-    pub fn open(&self, key: &KeyPair, label: &Label) -> Option<Zeroizing<Vec<u8>>> {
+    pub fn decrypt(&self, key: &KeyPair, label: &Label) -> Option<Zeroizing<Vec<u8>>> {
         let session_key = key.decrypt_oaep(label.as_bytes(), self.block)?;
         let cipher = Aes256Gcm::new_from_slice(&session_key).ok()?;
         cipher.decrypt(&Nonce::default(), self.body).ok().map(Zeroizing::new)

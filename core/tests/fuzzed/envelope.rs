@@ -11,6 +11,6 @@ pub(crate) fn run(input: &[u8]) {
     if let Ok(envelope) = Envelope::parse(input) {
         assert!(envelope.block_len() <= input.len());
     }
-    let opened = decrypt_value(&KeyRing::default(), &label, &String::from_utf8_lossy(input));
-    assert!(opened.is_err(), "there is no key");
+    let decrypted = decrypt_value(&KeyRing::default(), &label, &String::from_utf8_lossy(input));
+    assert!(decrypted.is_err(), "there is no key");
 }

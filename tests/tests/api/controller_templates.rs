@@ -11,7 +11,7 @@ use crate::scene::{CANARY, Scene, item};
 use crate::support::{PATIENCE, apply_sealed, until_secret};
 
 /// Starts a controller, seals these items, adds these templates, and returns the resulting Secret.
-async fn opened_by(edition: Edition, items: &Value, templates: &Value) -> Secret {
+async fn unsealed_by(edition: Edition, items: &Value, templates: &Value) -> Secret {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let controller = installation.start(edition, &[]).await.unwrap();
@@ -45,8 +45,8 @@ fn documented_examples() -> (Value, Value) {
 async fn the_documented_examples_give_the_same_secret_as_upstream() {
     let (items, templates) = documented_examples();
     assert!(templates.as_object().unwrap().len() >= 5);
-    let ours = opened_by(Edition::Ours, &items, &templates).await;
-    let upstream = opened_by(Edition::Upstream, &items, &templates).await;
+    let ours = unsealed_by(Edition::Ours, &items, &templates).await;
+    let upstream = unsealed_by(Edition::Upstream, &items, &templates).await;
     for (key, value) in upstream.data.clone().unwrap() {
         assert_eq!(
             item(&ours, &key),
@@ -62,7 +62,7 @@ async fn the_documented_examples_give_the_same_secret_as_upstream() {
 async fn null_drops_a_key_and_an_item_wins_over_a_template_as_upstream_does() {
     let items = json!({"password": "p", "user": "u"});
     let templates = json!({"password": null, "user": "a template", "url": "{{ .user }}:{{ .password }}"});
-    let ours = opened_by(Edition::Ours, &items, &templates).await;
+    let ours = unsealed_by(Edition::Ours, &items, &templates).await;
     assert_eq!(item(&ours, "url").as_deref(), Some("u:p"));
     assert_eq!((item(&ours, "password"), item(&ours, "user").as_deref()), (None, Some("u")));
 }
@@ -187,9 +187,9 @@ async fn dates_in_named_zones_need_no_zone_files_and_are_gos() {
     let template =
         "{{ dateInZone \"2006-01-02 15:04 MST\" (toDate \"2006-01-02\" \"2024-07-01\") \"Europe/Berlin\" }}";
     let templates = json!({"berlin": template});
-    let ours = opened_by(Edition::Ours, &items, &templates).await;
+    let ours = unsealed_by(Edition::Ours, &items, &templates).await;
     assert_eq!(item(&ours, "berlin").as_deref(), Some("2024-07-01 02:00 CEST"));
-    assert_eq!(ours.data, opened_by(Edition::Upstream, &items, &templates).await.data);
+    assert_eq!(ours.data, unsealed_by(Edition::Upstream, &items, &templates).await.data);
 }
 
 /// The API server does not update the time of a managed field when fields are only removed.

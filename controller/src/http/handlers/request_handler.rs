@@ -351,7 +351,7 @@ mod tests {
     }
 
     /// Runs a handler whose first list finds another ring, and returns the number of calls of `work`.
-    async fn attempts_until_opened(opens_with: usize) -> (Option<()>, usize) {
+    async fn attempts_until_decrypted(decrypts_at: usize) -> (Option<()>, usize) {
         let (publisher, ring) = watch::channel(Some(Arc::new(KeyRing::new(Vec::new()))));
         let key_refresh = Arc::<KeyRefresh>::default();
         let request_handler =
@@ -365,7 +365,7 @@ mod tests {
         let attempts = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&attempts);
         let work = move |_: &str, _: &KeyRing, _: Wanted<'_>| {
-            Ok((counter.fetch_add(1, Ordering::SeqCst) + 1 >= opens_with).then_some(()))
+            Ok((counter.fetch_add(1, Ordering::SeqCst) + 1 >= decrypts_at).then_some(()))
         };
         let outcome = tokio::select! {
             outcome = request_handler.handle(ONE, Request::new(Body::empty()), work) => outcome.unwrap().0,
@@ -376,9 +376,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_does_not_open_is_tried_once_more_with_the_keys_of_a_later_list() {
-        assert_eq!(attempts_until_opened(1).await, (Some(()), 1));
-        assert_eq!(attempts_until_opened(2).await, (Some(()), 2));
-        assert_eq!(attempts_until_opened(3).await, (None, 2), "and no more than once");
+        assert_eq!(attempts_until_decrypted(1).await, (Some(()), 1));
+        assert_eq!(attempts_until_decrypted(2).await, (Some(()), 2));
+        assert_eq!(attempts_until_decrypted(3).await, (None, 2), "and no more than once");
     }
 
     #[tokio::test]
