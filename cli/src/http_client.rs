@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_redirect_leads_where_its_address_says() {
+    fn a_redirect_is_resolved_against_the_address_that_sent_it() {
         let base = Address::parse("https://user:pw@host:8443/v1/cert.pem?x=1#f").unwrap();
         let resolved = |location: &str| resolve(&base, location).unwrap();
         assert_eq!(resolved("cert"), "https://user:pw@host:8443/v1/cert");

@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn no_failure_is_told_at_any_length() {
+    fn failure_messages_are_truncated() {
         let failures = [Failure::Malformed("é".repeat(100_000)), Failure::temporary("x".repeat(100_000))];
         for failure in failures {
             for message in [failure.condition_message(), failure.event_message()] {
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_api_server_refuses_for_good_is_told_from_what_it_refuses_now() {
+    fn permanent_and_transient_api_errors_are_distinguished() {
         for code in [400, 413, 422] {
             assert_ne!(api_failure(code, "no").class().retry, Retry::Soon, "{code}");
         }

@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn kept_objects_are_decoded_and_opened_or_refused_without_a_panic() {
+    fn kept_objects_are_decoded_and_decrypted_or_refused_without_a_panic() {
         replay("sealed_secret", sealed_secret);
     }
 

@@ -75,7 +75,7 @@ fn lines_can_be_json() {
 }
 
 #[test]
-fn a_level_leaves_out_what_is_below() {
+fn a_level_filters_lines_below_it() {
     let (mut controller, _folder) =
         start(&[("SEALED_SECRETS_LOG_LEVEL", "error"), ("SEALED_SECRETS_LOG_INFO_STDOUT", "false")]);
     let told = first_line(controller.0.stderr.take().unwrap());
@@ -99,7 +99,7 @@ fn a_wrong_value_of_a_variable_is_named_and_passed_over() {
 }
 
 #[test]
-fn a_wrong_flag_says_what_is_right() {
+fn an_invalid_flag_is_an_error_with_the_valid_values() {
     let output = command(&[]).arg("--key-size=1000").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8(output.stderr).unwrap();
@@ -167,7 +167,7 @@ fn credentials_that_cannot_be_used_end_it_without_a_panic_and_are_not_shown() {
 }
 
 #[test]
-fn without_a_cluster_it_says_what_to_do() {
+fn without_a_cluster_the_error_has_a_remedy() {
     let output = command(&[("HOME", "/nonexistent")])
         .args(["--listen-addr=127.0.0.1:0", "--listen-metrics-addr=127.0.0.1:0"])
         .output()

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_scope_binds_exactly_what_it_names() {
+    fn each_scope_binds_exactly_its_namespace_and_name() {
         assert_eq!(Label::new(Scope::Strict, "shop", "db").as_bytes(), b"shop/db");
         assert_eq!(Label::new(Scope::NamespaceWide, "shop", "db").as_bytes(), b"shop");
         assert_eq!(Label::new(Scope::ClusterWide, "shop", "db").as_bytes(), b"");

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_and_elements_are_counted_and_what_stands_in_strings_is_not() {
+    fn fields_and_elements_are_counted_and_the_content_of_strings_is_not() {
         for (json, expected) in [("7", 0), (r#"{"a":1,"b":[2,3]}"#, 4), (r#"{"a":"{,[\",,,","b":"\\"}"#, 2)] {
             assert_eq!(nodes(json), expected, "{json}");
         }

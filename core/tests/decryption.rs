@@ -102,7 +102,7 @@ fn the_newest_key_is_tried_first() {
 }
 
 #[test]
-fn the_key_that_opened_the_previous_item_is_tried_first() {
+fn the_key_that_decrypted_the_previous_item_is_tried_first() {
     let items = ["a", "b", "c"].map(|name| (name, &*KEYS[0], Scope::Strict));
     let (finished, operations) = count(&sealed(&items), &[]);
     assert_eq!((item_count(&finished), operations), (3, 4 + 1 + 1));
@@ -118,7 +118,7 @@ fn the_items_that_each_key_opened_are_counted_and_the_key_that_was_used_last_com
 }
 
 #[test]
-fn items_that_open_are_counted_also_where_others_do_not() {
+fn items_that_decrypt_are_counted_even_if_others_do_not() {
     let object = sealed(&[
         ("a", &KEYS[1], Scope::Strict),
         ("b", &FOREIGN, Scope::Strict),
@@ -131,14 +131,14 @@ fn items_that_open_are_counted_also_where_others_do_not() {
 }
 
 #[test]
-fn with_the_key_that_worked_last_a_long_ring_costs_what_a_short_one_does() {
+fn with_the_preferred_key_a_long_ring_costs_as_little_as_a_short_one() {
     let items = ["a", "b"].map(|name| (name, &*KEYS[0], Scope::Strict));
     let (finished, operations) = count(&sealed(&items), &[fingerprint(&KEYS[0])]);
     assert_eq!((item_count(&finished), operations), (2, 2));
 }
 
 #[test]
-fn a_preferred_key_that_is_not_on_the_ring_or_does_not_open_changes_nothing() {
+fn a_preferred_key_that_is_not_on_the_ring_or_does_not_decrypt_changes_nothing() {
     let object = sealed(&[("a", &KEYS[3], Scope::Strict)]);
     for preferred in [fingerprint(&FOREIGN), fingerprint(&KEYS[0]), "rubbish".to_owned()] {
         assert_eq!(item_count(&count(&object, &[preferred]).0), 1);
@@ -146,7 +146,7 @@ fn a_preferred_key_that_is_not_on_the_ring_or_does_not_open_changes_nothing() {
 }
 
 #[test]
-fn all_items_that_do_not_open_are_named_however_small_the_slices() {
+fn all_items_that_do_not_decrypt_are_named_however_small_the_slices() {
     let object = sealed(&[
         ("a", &FOREIGN, Scope::Strict),
         ("b", &KEYS[1], Scope::Strict),
@@ -161,7 +161,7 @@ fn all_items_that_do_not_open_are_named_however_small_the_slices() {
 }
 
 #[test]
-fn however_many_items_do_not_open_the_error_is_short_and_begins_as_the_originals() {
+fn however_many_items_do_not_decrypt_the_error_is_short_and_begins_like_the_originals() {
     let mut sealed = sealed(&[("a", &FOREIGN, Scope::Strict), ("b", &FOREIGN, Scope::Strict)]);
     let text =
         |sealed: &SealedSecret| decrypt_all(sealed, &ring(), V1Data::Accepted).err().unwrap().to_string();
@@ -206,7 +206,7 @@ fn diagnosis(sealed: &SealedSecret, slice: usize) -> (String, usize) {
 }
 
 #[test]
-fn an_item_of_another_scope_is_told_with_the_annotation_that_helps() {
+fn an_item_of_another_scope_is_diagnosed_with_the_annotation_that_helps() {
     let object = sealed(&[("a", &KEYS[0], Scope::NamespaceWide), ("b", &KEYS[3], Scope::ClusterWide)]);
     assert_eq!(
         diagnosis(&object, 1).0,
@@ -225,7 +225,7 @@ fn an_item_of_another_scope_is_told_with_the_annotation_that_helps() {
 }
 
 #[test]
-fn a_scope_counts_only_if_the_whole_item_opens() {
+fn a_scope_counts_only_if_the_whole_item_decrypts() {
     let mut object = sealed(&[("a", &KEYS[0], Scope::ClusterWide)]);
     let text = object.spec.encrypted_data.get_mut("a").unwrap();
     text.replace_range(text.len() - 8..text.len() - 4, "AAAA");
@@ -233,7 +233,7 @@ fn a_scope_counts_only_if_the_whole_item_opens() {
 }
 
 #[test]
-fn an_item_for_a_key_of_another_size_is_told_without_an_operation() {
+fn an_item_for_a_key_of_another_size_is_diagnosed_without_an_operation() {
     let (text, granted) = diagnosis(&sealed(&[("a", &LARGER, Scope::Strict)]), 0);
     assert_eq!(
         (text.as_str(), granted),
@@ -273,7 +273,7 @@ fn no_key_is_said_only_when_every_key_was_tried_in_every_scope() {
 }
 
 #[test]
-fn what_was_said_already_is_not_examined() {
+fn items_named_in_the_error_are_not_diagnosed() {
     let mut object = sealed(&[]);
     object.spec.encrypted_data.insert("a".to_owned(), "%%%".to_owned());
     let error = decrypt_all(&object, &ring(), V1Data::Accepted).err().unwrap();

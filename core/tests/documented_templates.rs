@@ -38,7 +38,7 @@ fn rendered(entries: &[(&str, Option<&str>)]) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn every_example_gives_what_the_page_says() {
+fn every_example_gives_the_result_on_the_page() {
     let examples = blocks("template");
     assert!(examples.len() >= 8);
     for example in examples {
@@ -126,7 +126,7 @@ fn keys_that_use_the_clock_or_randomness_are_known() {
 }
 
 #[test]
-fn what_is_rendered_is_not_shown_by_debug() {
+fn debug_does_not_print_rendered_text() {
     let rendered = render_secret(
         &templates(&[("a", Some("{{.password}}"))]),
         &items(),

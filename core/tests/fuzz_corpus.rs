@@ -30,7 +30,7 @@ fn no_kept_file_makes_reading_certificates_and_keys_panic() {
 }
 
 #[test]
-fn no_kept_item_makes_opening_panic() {
+fn no_kept_item_makes_decryption_panic() {
     replay("envelope", envelope::run);
 }
 

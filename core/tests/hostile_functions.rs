@@ -155,7 +155,7 @@ fn no_function_of_the_table_works_for_long_without_a_look_at_the_clock() {
 }
 
 #[test]
-fn no_function_works_for_long_on_what_is_worst_for_it() {
+fn no_function_works_for_long_on_its_worst_arguments() {
     assert_quick(&worst::templates(), &items(Budget::default().value));
 }
 

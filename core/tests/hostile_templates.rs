@@ -220,7 +220,7 @@ fn recursion_as_deep_as_the_budget_allows_does_not_overflow_the_stack() {
 }
 
 #[test]
-fn an_error_tells_the_place_and_never_the_value() {
+fn an_error_names_the_position_and_never_the_value() {
     let items = Data::from([("password".to_owned(), b"canary-7".to_vec().into())]);
     for template in [
         "\n  {{fail .password}}",

@@ -152,7 +152,7 @@ fn several_objects_merge_each_on_its_own() {
 }
 
 #[test]
-fn what_cannot_be_parsed_is_merged_as_text() {
+fn a_version_that_cannot_be_parsed_is_merged_as_text() {
     for broken in ["a: [", "\u{1}", "kind: ConfigMap\n", ""] {
         let found = merged(&file("\n    a: A"), broken, &file("\n    a: A"));
         assert_eq!((found.text.as_str(), found.is_clean), (broken, true));
@@ -160,7 +160,7 @@ fn what_cannot_be_parsed_is_merged_as_text() {
 }
 
 #[test]
-fn line_breaks_and_an_open_end_stay() {
+fn line_breaks_and_a_missing_final_line_break_stay() {
     let crlf = |text: &str| file(text).replace('\n', "\r\n");
     let found = merged(&crlf("\n    a: A"), &crlf("\n    a: A\n    b: B"), &crlf("\n    a: A\n    c: C"));
     assert_eq!(found.text, crlf("\n    a: A\n    b: B\n    c: C"));

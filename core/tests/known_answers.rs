@@ -93,7 +93,7 @@ fn certificates_that_cannot_seal_are_refused_with_the_reason() {
 }
 
 #[test]
-fn what_upstream_sealed_opens_in_each_scope() {
+fn items_sealed_by_upstream_decrypt_in_each_scope() {
     for (scope, item) in FROM_UPSTREAM {
         let decrypted = decrypt_value(&ring(), &Label::new(scope, "shop", "db"), item).unwrap();
         assert_eq!(decrypted.as_slice(), b"from upstream", "{scope}");
@@ -101,7 +101,7 @@ fn what_upstream_sealed_opens_in_each_scope() {
 }
 
 #[test]
-fn what_upstream_sealed_opens_under_no_label_but_its_own() {
+fn items_sealed_by_upstream_decrypt_under_no_label_but_their_own() {
     for (sealed_as, item) in FROM_UPSTREAM {
         for opened_as in Scope::ALL.into_iter().filter(|scope| *scope != sealed_as) {
             let label = Label::new(opened_as, "shop", "db");
@@ -117,7 +117,7 @@ fn what_upstream_sealed_opens_under_no_label_but_its_own() {
 }
 
 #[test]
-fn a_key_secret_says_which_field_is_wrong() {
+fn the_error_of_a_key_secret_names_the_invalid_field() {
     let read = |key: &str, certificate: &str| {
         RingKey::from_secret(&key_secret(key, certificate), OrderBy::CertNotBefore)
     };
@@ -127,7 +127,7 @@ fn a_key_secret_says_which_field_is_wrong() {
 }
 
 #[test]
-fn a_key_without_a_certificate_of_its_own_opens_but_never_leads() {
+fn a_key_without_a_certificate_of_its_own_decrypts_but_is_never_primary() {
     let other = KeyPair::generate(sealed_secrets_core::crypto::KeySize::Rsa2048).unwrap();
     let other = other.expose_pkcs1_pem().unwrap();
     let cases = [

@@ -59,7 +59,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn what_is_written_is_read_back(sealed in any_sealed(), yaml in any::<bool>()) {
+    fn written_manifests_are_read_back_unchanged(sealed in any_sealed(), yaml in any::<bool>()) {
         let format = if yaml { Format::Yaml } else { Format::Json };
         let text = sealed_secret_text(&sealed, format);
         let read = sealed_secrets_of(&documents(&text).unwrap()).unwrap();

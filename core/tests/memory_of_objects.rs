@@ -63,7 +63,7 @@ fn work_on(body: &str, answer: &str) {
 }
 
 #[test]
-fn no_object_takes_more_than_it_is_said_to_take() {
+fn no_object_takes_more_memory_than_estimated() {
     let items = |items| json!({"encryptedData": items});
     let template = |template| json!({"encryptedData": {}, "template": template});
     for (shape, spec) in [

@@ -131,7 +131,7 @@ proptest! {
     }
 
     #[test]
-    fn another_installation_opens_nothing(value in vec(any::<u8>(), 0..64), seed in any::<u64>()) {
+    fn another_installation_decrypts_nothing(value in vec(any::<u8>(), 0..64), seed in any::<u64>()) {
         let label = Label::new(Scope::ClusterWide, "", "");
         let mut rng = StdRng::seed_from_u64(seed);
         let item = seal_value(&mut rng, THEIRS.certificate.public_key(), &label, &value).unwrap();
@@ -139,7 +139,7 @@ proptest! {
     }
 
     #[test]
-    fn an_item_changed_in_one_byte_does_not_open(at in any::<prop::sample::Index>(), flip in 1_u8..) {
+    fn an_item_changed_in_one_byte_does_not_decrypt(at in any::<prop::sample::Index>(), flip in 1_u8..) {
         let label = Label::new(Scope::Strict, "shop", "db");
         let mut rng = StdRng::seed_from_u64(1);
         let mut item = seal(&mut rng, OURS.certificate.public_key(), &label, b"value").unwrap();
@@ -150,7 +150,7 @@ proptest! {
     }
 
     #[test]
-    fn a_truncated_or_lengthened_item_does_not_open(keep in any::<prop::sample::Index>(), surplus in vec(any::<u8>(), 1..40)) {
+    fn a_truncated_or_lengthened_item_does_not_decrypt(keep in any::<prop::sample::Index>(), surplus in vec(any::<u8>(), 1..40)) {
         let label = Label::new(Scope::Strict, "shop", "db");
         let mut rng = StdRng::seed_from_u64(2);
         let item = seal(&mut rng, OURS.certificate.public_key(), &label, b"value").unwrap();
@@ -165,7 +165,7 @@ proptest! {
 proptest! {
     /// Stable counterpart of the fuzz target `envelope`.
     #[test]
-    fn no_text_makes_opening_panic(text in prop_oneof![".{0,80}", "[A-Za-z0-9+/=\r\n]{0,700}"]) {
+    fn no_text_makes_decryption_panic(text in prop_oneof![".{0,80}", "[A-Za-z0-9+/=\r\n]{0,700}"]) {
         let label = Label::new(Scope::Strict, "shop", "db");
         prop_assert!(decrypt_value(&OURS.ring, &label, &text).is_err());
     }
@@ -192,7 +192,7 @@ proptest! {
 }
 
 #[test]
-fn every_item_that_does_not_open_is_named_after_upstreams_sentence() {
+fn every_item_that_does_not_decrypt_is_named_after_upstreams_sentence() {
     let mut rng = StdRng::seed_from_u64(4);
     let data = ["a", "b"].map(|key| (key.to_owned(), ByteString(b"canary".to_vec())));
     let metadata =

@@ -96,7 +96,7 @@ fn items_of_another_key_alone_are_stale_and_take_at_most_an_operation_more() {
 }
 
 #[test]
-fn an_object_with_an_item_that_does_not_open_has_no_stale_items_and_its_operations_count() {
+fn an_object_with_an_item_that_does_not_decrypt_has_no_stale_items_and_its_operations_count() {
     let (ring, _) = ring_of_two();
     let mut object = sealed(&[("a", b"1"), ("b", b"2")]);
     object.metadata.name = Some("other".to_owned());
@@ -109,7 +109,7 @@ fn an_object_with_an_item_that_does_not_open_has_no_stale_items_and_its_operatio
 }
 
 #[test]
-fn one_item_that_does_not_open_fails_the_whole_object() {
+fn one_item_that_does_not_decrypt_fails_the_whole_object() {
     let ring = ring();
     let mut object = sealed(&[("a", b"1"), ("b", b"2")]);
     assert!(can_decrypt(&object, &ring, V1Data::Accepted, &ALWAYS));

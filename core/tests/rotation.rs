@@ -346,7 +346,7 @@ fn a_compromised_key_decrypts_until_its_end_and_for_ever_without_one() {
 }
 
 #[test]
-fn what_a_person_wants_is_dated_before_it_is_done() {
+fn a_desired_state_is_dated_before_it_is_carried_out() {
     let compromised = || compromised("a", 0, 1);
     let not_dated = [
         KeyRecord { state_since: None, compromised_since: None, ..compromised() },
@@ -467,14 +467,14 @@ fn a_compromised_key_that_retires_leaves_as_compromised_when_nothing_needs_it_or
     let leaving = |key: KeyRecord, need: Option<&UsageReport>, day| {
         plan(&RotationPolicy::default(), &[key, self::key("b", 7)], need, at(day)).changes
     };
-    let expelled = [change("a", Step::RemoveCompromised)];
-    let unneeded = [Change { requires: Evidence::BOTH, ..expelled[0].clone() }];
+    let removed = [change("a", Step::RemoveCompromised)];
+    let unneeded = [Change { requires: Evidence::BOTH, ..removed[0].clone() }];
     assert_eq!(leaving(to_retire(compromised("a", 5, 6)), Some(&need(&["b"])), 9), unneeded);
     assert_eq!(leaving(to_retire(compromised("a", 5, 6)), None, 9_999), []);
     let with_end = || to_retire(ending("a", 5, 6, 50));
     let waiting = plan(&RotationPolicy::default(), &[with_end(), key("b", 7)], None, at(49));
     assert_eq!((waiting.changes, waiting.look_again_at), (vec![], Some(at(50))));
-    assert_eq!(leaving(with_end(), None, 50), expelled, "its end was not taken back");
+    assert_eq!(leaving(with_end(), None, 50), removed, "its end was not taken back");
 }
 
 #[test]
@@ -585,7 +585,7 @@ fn time_in_which_nobody_knew_does_not_count() {
 }
 
 #[test]
-fn a_retired_key_is_deleted_only_where_the_policy_says_so_and_enough_keys_stay() {
+fn a_retired_key_is_deleted_only_if_the_policy_permits_it_and_enough_keys_remain() {
     let keys = [retired("a", 0, 5), key("b", 1), key("c", 2)];
     let deletes = |policy: &RotationPolicy, keys: &[KeyRecord], need: Option<&UsageReport>, day| {
         plan(policy, keys, need, at(day)).changes.contains(&change("a", Step::Delete))
@@ -645,7 +645,7 @@ fn a_key_that_leaves_the_ring_on_request_is_not_counted_among_those_that_stay() 
 
 /// Known answers: `printf 'UID\0FINGERPRINT\0N' | sha256sum | cut -c1-10 | xxd -r -p | base32 | tr A-Z a-z`.
 #[test]
-fn the_name_of_a_successor_is_what_the_shell_computes() {
+fn the_name_of_a_successor_equals_the_one_that_the_shell_computes() {
     assert_eq!(successor_name("sealed-secrets-key", "uid-1", None, 0), "sealed-secrets-keyj3kmolou");
     let key = KeyPair::from_pem(include_bytes!("data/rsa2048-pkcs1.pem")).unwrap();
     assert_eq!(successor_name("k", "uid-1", Some(key.fingerprint()), 3), "kqf6yf7qt");

@@ -454,7 +454,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_sealed_opens_as_long_as_no_person_takes_a_key_away(policy in policy(), events in prop::collection::vec(event(), 1..30)) {
+    fn sealed_items_decrypt_as_long_as_no_user_removes_a_key(policy in policy(), events in prop::collection::vec(event(), 1..30)) {
         let mut world = World::new(policy);
         world.settle()?;
         for event in events.iter().filter(|event| !is_a_persons_hand(event)) {

@@ -59,7 +59,7 @@ fn a_zone_in_another_case_is_none_although_the_source_finds_it() {
 }
 
 #[test]
-fn every_recorded_case_gives_what_go_gave() {
+fn every_recorded_case_gives_the_result_of_go() {
     let cases: Vec<Case> = serde_json::from_str(include_str!("data/go-templates.json")).unwrap();
     assert_eq!(cases.len(), 189);
     let mut wrong = Vec::new();

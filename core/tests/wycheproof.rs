@@ -19,7 +19,7 @@ fn can_decrypt(key: &KeyPair, test: &Test) -> bool {
 }
 
 #[test]
-fn valid_vectors_of_our_padding_open_and_all_others_fail() {
+fn valid_vectors_of_our_padding_decrypt_and_all_others_fail() {
     let (mut decrypted, mut refused) = (0, 0);
     for group in groups() {
         let Ok(key) = KeyPair::from_pem(group.pem.as_bytes()) else {

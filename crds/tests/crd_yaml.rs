@@ -26,7 +26,7 @@ fn compare<K: CustomResourceExt>(checked_in: &str) {
 }
 
 #[test]
-fn the_checked_in_crds_are_what_the_types_say() {
+fn the_checked_in_crds_match_the_types() {
     compare::<SealedSecret>(SEALED_SECRET_CRD_YAML);
     compare::<SealingKey>(SEALING_KEY_CRD_YAML);
     compare::<SealingKeyPolicy>(SEALING_KEY_POLICY_CRD_YAML);

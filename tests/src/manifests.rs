@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn rights_in_some_namespaces_are_granted_in_these_only() {
+    fn permissions_in_some_namespaces_are_granted_in_these_only() {
         let placed = place(&binding(), "x", &Reach::Namespaces { additional: vec!["y".into()] });
         let namespaces: Vec<_> =
             placed.iter().map(|object| object["metadata"]["namespace"].as_str().unwrap()).collect();
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reach_is_told_to_the_controller() {
+    fn the_reach_is_passed_to_the_controller() {
         assert!(Reach::WholeCluster.arguments().is_empty());
         let additional = vec!["a".into(), "b".into()];
         let arguments = Reach::Namespaces { additional }.arguments();

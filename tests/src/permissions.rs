@@ -232,13 +232,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_forbidden_used_nothing() {
+    fn a_forbidden_request_used_no_permission() {
         let grants = grants_to_accounts(&objects("ClusterRole", &["update"]));
         assert_eq!(unused(&grants, &requests(&event("update", "shop", "forbid")).unwrap()).len(), 1);
     }
 
     #[test]
-    fn what_was_asked_for_in_vain_is_missing_unless_it_is_granted_there() {
+    fn a_denied_request_is_missing_unless_it_is_granted_there() {
         let asked = requests(&event("update", "shop", "forbid")).unwrap();
         assert_eq!(missing(&grants_to_accounts(&objects("ClusterRole", &["get"])), &asked).len(), 1);
         assert_eq!(missing(&grants_to_accounts(&objects("Role", &["update"])), &asked).len(), 1);

@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_server_is_told_its_version() {
+    fn the_server_gets_its_version() {
         let flags = kubernetes_linker_flags("v1.36.3");
         assert!(
             flags.contains("gitVersion=v1.36.3")
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_users_own_folder_lacks_is_missing() {
+    fn a_program_that_the_cache_folder_lacks_is_missing() {
         let home = tempfile::tempdir().unwrap();
         for name in envtest::PROGRAMS {
             put(home.path().join("assets").join(name));
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_says_what_to_install() {
+    fn the_error_of_a_missing_program_has_a_remedy() {
         let home = tempfile::tempdir().unwrap();
         let message = toolbox(home.path()).require("etcd").unwrap_err().to_string();
         assert!(message.contains("Install Go") && message.contains("KUBEBUILDER_ASSETS"), "{message}");

@@ -168,7 +168,7 @@ fn a_citation_is_read_in_every_place_and_over_two_lines() {
 }
 
 #[test]
-fn what_leads_nowhere_is_found() {
+fn a_dangling_citation_is_found() {
     let [compatibility, rules] = PAGES.map(|page| page.path);
     for text in [
         format!("/// ({compatibility}, section 4.9)"),

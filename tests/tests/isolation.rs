@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn killing_the_run_ends_what_it_started_in_the_background() {
+    async fn killing_the_run_ends_its_background_processes() {
         let isolation = Isolation::detect().await;
         if isolation != Isolation::Namespaces {
             return;

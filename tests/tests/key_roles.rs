@@ -45,7 +45,7 @@ fn only(resources: &[(&str, BTreeSet<String>)]) -> BTreeMap<String, BTreeSet<Str
 }
 
 #[test]
-fn each_role_grants_what_it_is_for_and_only_the_controller_makes_sealing_keys_or_writes_a_status() {
+fn each_role_grants_its_purpose_and_only_the_controller_creates_sealing_keys_or_writes_a_status() {
     let update = these(&["update"]);
     let expected = [
         (

@@ -120,7 +120,7 @@ fn third_party() -> String {
 }
 
 #[test]
-fn everything_that_is_linked_into_a_program_is_told_with_its_licence() {
+fn every_crate_that_is_linked_into_a_program_is_listed_with_its_licence() {
     let (file, expected) = (workspace::root().join(FILE), third_party());
     if std::env::var_os(UPDATE).is_some() {
         fs::write(&file, &expected).unwrap();

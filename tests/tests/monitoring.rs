@@ -108,7 +108,7 @@ fn a_metric_that_does_not_exist_is_noticed() {
 }
 
 #[test]
-fn every_alert_says_what_is_wrong_and_what_follows() {
+fn every_alert_describes_the_fault_and_its_consequence() {
     for rule in rules() {
         let name = rule["alert"].as_str().unwrap();
         assert!(matches!(rule["labels"]["severity"].as_str(), Some("critical" | "warning")), "{name}");
@@ -157,7 +157,7 @@ fn the_alerts_fire_when_they_should_and_only_then() {
 }
 
 #[test]
-fn every_alert_is_tested_both_ways() {
+fn every_alert_is_tested_firing_and_silent() {
     let tests = fs::read_to_string(folder().join("alerts.test.yaml")).unwrap();
     let tests: Value = serde_saphyr::from_str(&tests).unwrap();
     let cases = fields(&tests, "alert_rule_test");

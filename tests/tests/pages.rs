@@ -71,7 +71,7 @@ fn every_link_to_a_file_of_this_repository_leads_somewhere() {
 }
 
 #[test]
-fn every_alert_says_where_to_read_on() {
+fn every_alert_links_to_its_page() {
     let alerts = fs::read_to_string(workspace::root().join("deploy/monitoring/alerts.yaml")).unwrap();
     let told = |name: &str| -> Vec<String> {
         let lines = alerts.lines().filter_map(|line| line.split_once(name));
@@ -100,7 +100,7 @@ fn every_page_for_users_is_reached_from_the_list_of_pages() {
 }
 
 #[test]
-fn the_chart_says_which_versions_it_was_tried_with() {
+fn the_chart_names_the_versions_that_it_was_tested_with() {
     let required = |folder: &str, module: &str| {
         let definition = fs::read_to_string(workspace::root().join(folder).join("go.mod")).unwrap();
         let line =
@@ -128,7 +128,7 @@ fn permissions(role: &Value) -> String {
 }
 
 #[test]
-fn the_threat_model_names_the_rights_that_are_shipped() {
+fn the_threat_model_names_the_shipped_permissions() {
     let page = fs::read_to_string(workspace::root().join("docs/threat-model.md")).unwrap();
     let mut told =
         page.lines().filter(|line| line.starts_with("| Role") || line.starts_with("| ClusterRole"));

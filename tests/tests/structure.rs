@@ -244,7 +244,7 @@ fn handles_custom_resource(found: &str) -> bool {
 }
 
 #[test]
-fn identifiers_are_told_from_strings_and_comments() {
+fn identifiers_are_distinguished_from_strings_and_comments() {
     let found = identifiers("let a = \"Lanes \\\" Room\"; // Folded\n/// Marks\nfn b(_: Cases) {}");
     assert!(["a", "b", "Cases"].iter().all(|name| found.contains(*name)), "{found:?}");
     assert!(!["Lanes", "Room", "Folded", "Marks"].iter().any(|name| found.contains(*name)), "{found:?}");

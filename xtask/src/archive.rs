@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_come_before_what_is_in_them_and_belong_to_root() {
+    fn folders_precede_their_content_and_belong_to_root() {
         let tar = Archive::default().with_program("usr/local/bin/x", "program").tar().unwrap();
         let mut archive = tar::Archive::new(tar.as_slice());
         let mut seen = Vec::new();

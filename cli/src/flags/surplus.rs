@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn every_surplus_word_is_answered_with_what_was_meant() {
+    fn every_surplus_word_is_answered_with_a_suggestion() {
         let answers = [
             ("-f one.yaml two.yaml -w x", "-f takes one file, and \"two.yaml\" is one more"),
             ("-f one.yaml -w x two.yaml", "-f takes one file, and \"two.yaml\" is one more"),

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_failure_nothing_is_begun_and_what_was_done_stays_done() {
+    fn after_a_failure_no_job_starts_and_finished_results_are_kept() {
         let jobs: Vec<usize> = (0..50).collect();
         let begun = AtomicUsize::new(0);
         let work = |job: &usize| {

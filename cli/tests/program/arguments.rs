@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use crate::run::{CERTIFICATE, SECRET, kubeseal, seal, seal_free};
 
 #[test]
-fn arguments_that_nothing_understands_end_with_2_and_say_what_was_meant() {
+fn unknown_arguments_end_with_2_and_a_suggestion() {
     let folder = TempDir::new().unwrap();
     for file in ["one.yaml", "two.yaml"] {
         std::fs::write(folder.path().join(file), SECRET).unwrap();

@@ -42,7 +42,7 @@ fn bad_input_is_named_with_document_and_line() {
 }
 
 #[test]
-fn what_a_flag_names_is_looked_at_also_where_it_is_not_needed() {
+fn the_file_of_a_flag_is_checked_even_if_it_is_not_needed() {
     let raw = ["--raw", "--scope=cluster-wide", "-f", "nope"];
     let unreadable =
         "error: Could not read file specified with --secret-file: open nope: no such file or directory\n";
@@ -92,7 +92,7 @@ fn a_certificate_authority_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_control_character_is_named_as_what_it_is() {
+fn a_control_character_is_named_by_its_code_point() {
     let ran = seal(&[], "kind: Secret\nstringData: {a: \u{1}}\n");
     assert_eq!(ran.code, Some(1));
     let sentence = ran.stderr.trim_end();
@@ -155,7 +155,7 @@ const SEALED: &str = "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmeta
                       spec: {encryptedData: {a: AgX}}\n";
 
 #[test]
-fn a_cluster_out_of_reach_is_named_with_its_address_and_what_to_look_at() {
+fn an_unreachable_cluster_is_reported_with_its_address_and_a_hint() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("sealed.yaml"), SEALED).unwrap();
     let actions = [
@@ -345,7 +345,7 @@ fn a_file_that_cannot_be_read_is_named_with_the_reason() {
 }
 
 #[test]
-fn decrypting_says_which_of_its_two_flags_is_missing() {
+fn decrypting_names_the_missing_one_of_its_two_flags() {
     let folder = TempDir::new().unwrap();
     let sealed = kubeseal(folder.path(), &["--cert", CERTIFICATE], SECRET.as_bytes()).stdout;
     let without_key = kubeseal(folder.path(), &["--recovery-unseal"], sealed.as_bytes());
@@ -359,7 +359,7 @@ fn decrypting_says_which_of_its_two_flags_is_missing() {
 }
 
 #[test]
-fn decrypting_says_line_by_line_why_items_do_not_open_and_none_of_their_names_begins_a_line() {
+fn decrypting_reports_each_item_that_does_not_decrypt_on_a_line_that_no_key_name_begins() {
     let folder = TempDir::new().unwrap();
     let sealed = "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: db, namespace: shop}\n\
                   spec: {encryptedData: {a: '%', b: AQ==, \"c\\nd\": AQ==}}\n";

@@ -79,7 +79,7 @@ fn a_certificate_is_used_in_every_form_in_which_people_keep_one() {
 }
 
 #[test]
-fn a_certificate_without_an_end_seals_and_says_so() {
+fn a_certificate_without_an_expiry_seals_with_a_warning() {
     let folder = TempDir::new().unwrap();
     let sealed = kubeseal(folder.path(), &["--cert", WITHOUT_END], SECRET.as_bytes());
     assert_eq!((sealed.code, sealed.stderr.as_str()), (Some(0), ""));
@@ -93,7 +93,7 @@ fn a_certificate_without_an_end_seals_and_says_so() {
 }
 
 #[test]
-fn what_is_no_certificate_is_named_for_what_it_is() {
+fn an_input_that_is_not_a_certificate_is_named_by_its_kind() {
     let folder = TempDir::new().unwrap();
     let request = "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n";
     let manifest = "apiVersion: v1\nkind: Secret\ndata:\n  tls.crt: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t\n";
@@ -138,7 +138,7 @@ fn what_is_no_certificate_is_named_for_what_it_is() {
 }
 
 #[test]
-fn a_private_key_opens_in_every_form_in_which_people_keep_one() {
+fn a_private_key_is_read_in_every_common_format() {
     let folder = TempDir::new().unwrap();
     let sealed = seal(&["-o", "yaml"], SECRET).stdout;
     let recover = |bytes: &[u8]| {

@@ -195,7 +195,7 @@ fn a_refusal_for_the_rate_is_obeyed_and_the_request_repeated() {
 }
 
 #[test]
-fn answers_that_are_none_change_nothing_and_are_told() {
+fn invalid_answers_change_nothing_and_are_reported() {
     let cases = [
         (
             "200 OK",
@@ -241,7 +241,7 @@ fn answers_that_are_none_change_nothing_and_are_told() {
 }
 
 #[test]
-fn an_old_certificate_file_is_told_with_the_command_that_fetches_the_new_one() {
+fn an_old_certificate_file_is_reported_with_the_command_that_fetches_the_new_one() {
     let (server, workspace) = (Server::start(), repository(1));
     workspace.git(&["init", "--quiet"]);
     workspace.write(

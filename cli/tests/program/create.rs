@@ -5,7 +5,7 @@ use std::fs;
 use crate::workspace::{FINGERPRINT, OTHER_CERTIFICATE, Workspace, shape};
 
 #[test]
-fn a_new_file_has_its_items_with_receipts_and_the_report_names_what_was_chosen() {
+fn a_new_file_has_its_items_with_receipts_and_the_report_names_scope_key_and_certificate() {
     let workspace = Workspace::new();
     let told = workspace.done(
         "create generic db -n shop --from-file password=- --from-literal user=app -w db.yaml --cert cert.pem",
@@ -55,7 +55,7 @@ fn without_a_file_the_manifest_goes_to_stdout_and_the_report_to_stderr() {
 }
 
 #[test]
-fn the_name_of_a_file_says_its_format_and_receipts_can_be_left_out() {
+fn the_name_of_a_file_decides_its_format_and_receipts_can_be_left_out() {
     let workspace = Workspace::new();
     workspace.done("create generic db -n shop --generate a -w db.json -w db.yml --cert cert.pem", "");
     assert!(workspace.read("db.json").starts_with('{') && workspace.read("db.yml").contains("# kubeseal: "));

@@ -51,7 +51,7 @@ fn plugin(script: &str) -> Value {
 }
 
 #[test]
-fn a_plugin_that_fails_is_named_with_its_status_and_what_it_said_and_nothing_that_it_holds() {
+fn a_failing_plugin_is_named_with_its_status_and_stderr_but_without_its_credentials() {
     let failed = refused(&plugin(&format!("echo token{CANARY}; echo sorry >&2; exit 3")));
     assert_eq!(
         failed,
@@ -85,7 +85,7 @@ fn a_plugin_that_prints_no_credential_is_named_and_its_output_is_not() {
 }
 
 #[test]
-fn a_plugin_that_is_not_there_is_named_with_what_the_kubeconfig_says_of_it() {
+fn a_missing_plugin_is_named_with_the_install_hint_of_the_kubeconfig() {
     let mut user = plugin("");
     user["exec"]["command"] = "aws-not-there".into();
     user["exec"]["installHint"] = "Install it:\n\u{1b}[31mbrew install aws".into();
@@ -101,7 +101,7 @@ fn a_plugin_that_is_not_there_is_named_with_what_the_kubeconfig_says_of_it() {
 }
 
 #[test]
-fn a_plugin_runs_once_and_gets_what_it_needs() {
+fn a_plugin_runs_once_and_gets_its_environment_and_cluster_info() {
     let folder = TempDir::new().unwrap();
     let count = folder.path().join("count");
     let script =

@@ -168,7 +168,7 @@ fn a_text_that_is_saved_as_it_was_is_not_written() {
 }
 
 #[test]
-fn json_windows_line_breaks_and_an_open_end_stay() {
+fn json_windows_line_breaks_and_a_missing_final_line_break_stay() {
     let fixture = Fixture::new();
     let yaml = fixture.read();
     fixture.workspace.done(&CREATE.replace("db.yaml", "db.json"), "");

@@ -131,7 +131,7 @@ fn a_file_without_namespace_is_sealed_for_the_one_of_the_flag() {
 }
 
 #[test]
-fn what_cannot_be_merged_leaves_the_file_alone() {
+fn an_input_that_cannot_be_merged_leaves_the_file_unchanged() {
     let folder = TempDir::new().unwrap();
     let before = kept_file(folder.path());
     for input in ["", "kind: ConfigMap\n", "kind: Secret\n", "kind: Secret\nstringData: {a: 012}\n", "{"] {

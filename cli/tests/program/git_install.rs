@@ -79,7 +79,7 @@ fn the_hook_names_the_program_alone_if_path_leads_to_it() {
 }
 
 #[test]
-fn a_hook_of_somebody_else_stays_and_the_missing_line_is_told() {
+fn another_hook_is_left_unchanged_and_the_missing_line_is_printed() {
     let workspace = repository();
     workspace.write(".git/hooks/pre-commit", "#!/bin/sh\nexit 0\n");
     let ran = workspace.run("git install");
@@ -94,7 +94,7 @@ fn a_hook_of_somebody_else_stays_and_the_missing_line_is_told() {
 }
 
 #[test]
-fn the_hook_can_be_left_out_and_uninstall_reverts_exactly_what_was_installed() {
+fn the_hook_can_be_left_out_and_uninstall_reverts_exactly_the_installed_settings() {
     let workspace = repository();
     let attributes = workspace.file(".git/info/attributes");
     for before in [None, Some("*.png binary\n# no line break at the end")] {

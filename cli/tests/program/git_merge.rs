@@ -280,7 +280,7 @@ fn linked_work_trees_merge_and_so_do_files_with_other_line_breaks() {
 }
 
 #[test]
-fn what_is_no_manifest_merges_as_git_merges_it() {
+fn a_file_that_is_not_a_manifest_merges_as_git_merges_it() {
     let repository = Repository::new("db.yaml");
     repository.diverge(
         |theirs| theirs.write("a: [\nb\nc\nd\ne\n"),

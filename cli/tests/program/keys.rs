@@ -12,7 +12,7 @@ fn misused(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn wrong_words_end_with_2_and_say_what_is_wrong_on_stderr() {
+fn wrong_words_end_with_2_and_an_explanation_on_stderr() {
     let seen: [(&[&str], &str); 9] = [
         (&["keys"], "Usage: kubeseal keys <COMMAND>"),
         (&["keys", "bogus"], "unrecognized subcommand 'bogus'"),

@@ -72,7 +72,7 @@ fn plaintext_is_found_in_every_disguise() {
 }
 
 #[test]
-fn what_is_no_plaintext_is_passed_over() {
+fn files_without_plaintext_are_passed_over() {
     let workspace = Workspace::new();
     for text in [
         "",
@@ -100,7 +100,7 @@ fn what_is_no_plaintext_is_passed_over() {
 }
 
 #[test]
-fn unreadable_manifests_of_secrets_are_errors_and_what_cannot_be_checked_is_a_note() {
+fn unreadable_manifests_of_secrets_are_errors_and_unchecked_files_are_notes() {
     let workspace = Workspace::new();
     for (text, wanted) in [
         ("kind: SealedSecret\n<<<<<<< ours\na: 1\n=======\na: 2\n>>>>>>> theirs\n", &[("KS004", 2)][..]),

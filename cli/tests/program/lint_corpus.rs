@@ -136,7 +136,7 @@ fn the_corpus_is_found_in_other_encodings_too() {
 }
 
 #[test]
-fn code_scanning_gets_what_the_schema_of_sarif_permits() {
+fn the_sarif_report_is_valid_by_its_schema() {
     let workspace = repository();
     fs::write(workspace.file(ODD_NAME), SECRET).unwrap();
     let sarif: Value = serde_json::from_str(&report(&workspace, "sarif")).unwrap();

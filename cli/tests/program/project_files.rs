@@ -73,7 +73,7 @@ fn the_project_file_of_the_help_works() {
 }
 
 #[test]
-fn namespace_and_scope_of_a_rule_apply_where_nothing_else_says_them() {
+fn namespace_and_scope_of_a_rule_apply_where_file_and_flags_have_none() {
     let workspace = repository();
     let told = workspace.done("create generic db --generate a -w deploy/prod/db.yaml", "");
     assert!(told.contains("created shop/db (strict)"), "{told}");

@@ -320,7 +320,7 @@ fn every_mistake_is_named_and_changes_nothing() {
 }
 
 #[test]
-fn a_file_that_nobody_may_write_is_told_before_anything_is_decrypted_and_others_change() {
+fn a_read_only_file_is_reported_before_anything_is_decrypted_and_others_change() {
     let workspace = workspace();
     let before = kept(&workspace, "a.yaml");
     kept(&workspace, "b.yaml");

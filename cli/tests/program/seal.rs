@@ -135,7 +135,7 @@ fn line_ends_byte_order_mark_mode_and_links_stay() {
 }
 
 #[test]
-fn rules_and_flags_say_what_the_secret_does_not() {
+fn rules_and_flags_supply_a_missing_namespace_and_scope() {
     let workspace = Workspace::new();
     let bare = "kind: Secret\nmetadata: {name: db}\nstringData: {password: hunter2}\n";
     workspace.write("db.yaml", bare);
@@ -318,7 +318,7 @@ fn utf16_is_sealed_to_stdout_and_not_in_place() {
 }
 
 #[test]
-fn what_only_others_put_into_the_file_meanwhile_is_kept() {
+fn a_concurrent_change_of_other_parts_of_the_file_is_kept() {
     // Eight runs at once over the same file: each finds it sealed or seals it, and none breaks it.
     let workspace = Workspace::new();
     workspace.write("db.yaml", SECRET);
@@ -341,7 +341,7 @@ fn what_only_others_put_into_the_file_meanwhile_is_kept() {
 }
 
 #[test]
-fn a_mistake_of_the_run_is_told_once_and_keeps_its_exit_code() {
+fn an_error_of_the_whole_run_is_reported_once_and_keeps_its_exit_code() {
     let workspace = Workspace::new();
     for number in 0..3 {
         workspace.write(&format!("a/{number}.yaml"), SECRET);

@@ -153,7 +153,7 @@ fn json_flow_style_windows_line_ends_and_byte_order_marks_stay() {
 }
 
 #[test]
-fn a_template_of_helm_keeps_its_expressions_and_flags_say_what_it_leaves_open() {
+fn a_helm_template_keeps_its_expressions_and_flags_supply_their_values() {
     let workspace = Workspace::new();
     let text = "{{- if .Values.on }}\napiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata:\n  name: {{ .Release.Name }}-db\n  \
                 namespace: {{ .Release.Namespace }}\n  annotations:\n    sealedsecrets.bitnami.com/namespace-wide: {{ .wide | quote }}\nspec:\n  \

@@ -231,7 +231,7 @@ fn names_in_a_kubeconfig_are_escaped() {
 }
 
 #[test]
-fn a_report_for_programs_says_exactly_what_there_is() {
+fn a_report_for_programs_is_not_escaped() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("named.pem"), hostile_certificate()).unwrap();
     let show = |format: &str| {

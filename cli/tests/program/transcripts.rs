@@ -201,7 +201,7 @@ fn completions_and_the_manual_page_name_every_action() {
 }
 
 #[test]
-fn a_subcommand_that_is_called_in_another_way_says_how_and_ends_with_2() {
+fn a_subcommand_with_the_grammar_of_flags_ends_with_2_and_its_usage() {
     for arguments in [&["completion"][..], &["completion", "tcsh"], &["completion", "bash", "x"]] {
         let ran = seal_free(arguments);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{arguments:?}");
@@ -216,7 +216,7 @@ fn a_subcommand_that_is_called_in_another_way_says_how_and_ends_with_2() {
 /// A pseudo terminal of util-linux's `script`, whose input ends at once.
 #[test]
 #[cfg(target_os = "linux")]
-fn on_a_terminal_it_says_on_stderr_what_it_waits_for() {
+fn on_a_terminal_kubeseal_names_the_awaited_input_on_stderr() {
     let folder = TempDir::new().unwrap();
     for (arguments, awaited) in
         [("", "json/yaml k8s resource"), ("--raw -n s --name n", "a secret to encrypt")]

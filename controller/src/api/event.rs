@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_named_by_all_that_tells_it_from_another_and_by_nothing_else() {
+    fn the_name_of_an_event_depends_on_exactly_the_properties_that_distinguish_it() {
         let name = name_of(&about("db", "u", 1), "Unsealed", "well", "t");
         let moved = ObjectMeta { resource_version: Some("7".to_owned()), ..about("db", "u", 1) };
         assert_eq!(name, name_of(&moved, "Unsealed", "well", "t"));

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_page_of_a_list_passes() {
+    async fn a_response_that_is_not_a_page_of_a_list_passes() {
         let limit = PageLimit::beginning_with(100);
         let watch = "/api/v1/secrets?&watch=true&timeoutSeconds=15";
         assert_eq!(ask(&limit, 2 * MAX_PAGE, watch).await, (vec![1], 2 * MAX_PAGE));

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_watches_are_told_from_other_requests() {
+    fn lists_and_watches_are_distinguished_from_other_requests() {
         for (path, resource, is_watch) in [
             (LIST, "sealedsecrets", false),
             (WATCH, "sealedsecrets", true),
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_counted_and_what_fails_is_shown_until_it_works() {
+    fn requests_are_counted_and_a_failing_read_is_exported_until_it_succeeds() {
         let requests = ApiRequests::default();
         let mut registry = Registry::default();
         requests.register(&mut registry);

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_an_error_without_its_content() {
+    fn a_file_that_is_not_a_token_is_an_error_without_its_content() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         let refused = || TokenFile::new(path.clone()).header(Instant::now()).unwrap_err();

@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_prefix_is_what_may_begin_a_name() {
+    fn a_key_prefix_is_the_valid_beginning_of_a_name() {
         assert!(parse(&["--key-prefix", "my-keys2"]).is_ok());
         for prefix in ["", "My", "a.b", &"a".repeat(246)] {
             assert!(parse(&["--key-prefix", prefix]).is_err(), "{prefix:?}");
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_lease_is_an_error_that_names_the_flag_and_what_it_takes() {
+    fn an_invalid_lease_flag_is_an_error_that_names_the_flag_and_its_values() {
         for (flag, value, range) in [
             ("--leader-elect-lease-duration", "4s", "5s to 10m"),
             ("--leader-elect-lease-duration", "10m1s", "5s to 10m"),

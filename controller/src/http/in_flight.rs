@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_holds_what_it_takes_until_it_is_gone() {
+    fn a_response_holds_its_memory_until_it_is_sent() {
         let limit = Arc::<InFlightLimit>::default();
         let mut request = limit.enter(peer(1)).unwrap();
         request.keep(10).unwrap();

@@ -231,7 +231,7 @@ async fn beyond_16_in_flight_a_client_is_turned_away() {
 }
 
 #[tokio::test]
-async fn many_documents_aliases_and_nodes_are_refused_as_what_is_no_sealed_secret() {
+async fn many_documents_aliases_and_nodes_are_refused_like_other_invalid_input() {
     let served = served(PATIENT, 1000).await;
     let double =
         |text: String, level: u32| text + &format!("a{level}: &a{level} [*a{0}, *a{0}]\n", level - 1);
@@ -331,7 +331,7 @@ async fn the_deprecated_form_is_verified_and_rotated_where_it_is_accepted() {
 }
 
 #[tokio::test]
-async fn an_item_that_is_no_text_does_not_open_and_items_of_another_type_are_no_sealed_secret() {
+async fn an_item_that_is_not_text_does_not_decrypt_and_items_of_another_type_are_not_a_sealed_secret() {
     let served = served(PATIENT, 1000).await;
     let answers = [
         ("null", "200", "200"),
@@ -353,7 +353,7 @@ async fn an_item_that_is_no_text_does_not_open_and_items_of_another_type_are_no_
 }
 
 #[tokio::test]
-async fn what_does_not_name_its_kind_is_no_sealed_secret() {
+async fn an_object_without_its_kind_is_not_a_sealed_secret() {
     let served = served(PATIENT, 1000).await;
     let list = format!(r#"{{"apiVersion":"v1","kind":"List","items":[{NOTHING_SEALED}]}}"#);
     for body in ["{}", &list, r#"{"kind":"SealedSecret"}"#] {
@@ -432,7 +432,7 @@ async fn stale_items_alone_are_rotated_and_fresh_ones_come_back_byte_for_byte() 
 }
 
 #[tokio::test]
-async fn a_list_is_rotated_in_one_request_and_a_status_takes_the_place_of_what_does_not_open() {
+async fn a_list_is_rotated_in_one_request_and_a_status_replaces_an_object_that_does_not_decrypt() {
     let (served, new, old) = served_with_old_key(1000).await;
     let mut moved = sealed_with("b", &[&old]);
     moved["metadata"]["name"] = "elsewhere".into();
@@ -499,7 +499,7 @@ async fn lists_that_wait_for_their_turn_take_little_memory() {
 }
 
 #[tokio::test]
-async fn what_is_neither_a_sealed_secret_nor_a_list_of_them_is_not_rotated() {
+async fn an_object_that_is_neither_a_sealed_secret_nor_a_list_of_them_is_not_rotated() {
     let served = served(PATIENT, 1000).await;
     let pod = json!({"apiVersion": "v1", "kind": "Pod"});
     let nameless = json!({"items": [serde_json::from_str::<Value>(NOTHING_SEALED).unwrap()]}).to_string();
@@ -727,7 +727,7 @@ async fn answers_that_nobody_reads_take_little_memory_and_end() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_says_so_and_answers_until_nobody_sends_to_it_any_more() {
+async fn a_stopping_server_is_not_ready_and_answers_until_its_drain_time_is_over() {
     let served = served(Times { drain: LONG, ..PATIENT }, 1000).await;
     let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
     let mut kept = Kept::new(&served);

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_takes_a_look_and_what_is_not_at_most_one_every_half_a_minute() {
+    fn a_due_change_checks_the_clock_and_others_at_most_once_every_half_minute() {
         let (mut skew, now) = (Skew::default(), Instant::now());
         assert!(skew.wait(true, now).is_zero() && skew.wait(false, now).is_zero());
         skew.note(SignedDuration::ZERO, now);
@@ -166,12 +166,12 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_right_at_any_time_is_done_while_the_clock_is_off() {
+    fn only_changes_that_do_not_depend_on_the_clock_are_made_while_it_is_off() {
         let policy =
             RotationPolicy { delete_after_retired: Some(SignedDuration::ZERO), ..RotationPolicy::default() };
         let mut records: Vec<_> =
             ["a", "b", "c", "d", "e"].map(|name| key(name, SealingKeyPhase::DecryptOnly).record).into();
-        // Activated at once, since no other key can be the primary; then: expelled, deleted, restored by hand, and to
+        // Activated at once, since no other key can be the primary; then: removed as compromised, deleted, restored by hand, and to
         // be dated.
         records[0].label = KeyLabel::Pending;
         (records[1].desired, records[1].decrypt_until) =

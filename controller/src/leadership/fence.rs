@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_finishing_may_write_and_begins_nothing() {
+    fn a_term_that_is_finishing_may_write_and_starts_nothing() {
         let (leadership, now) = (Leadership::unelected(), Instant::now());
         assert_eq!(leadership.active_term(now), Some(1));
         leadership.finish();

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_that_is_no_replica_of_ours_is_told_and_one_that_is_is_not() {
+    fn a_foreign_holder_is_recognised_and_a_replica_of_ours_is_not_foreign() {
         let oddity = |holder: &str, duration_seconds| {
             let holder = holder.to_owned();
             LeaseRecord { holder, duration_seconds, ..LeaseRecord::default() }.describe_oddity("own_00000001")

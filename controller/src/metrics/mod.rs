@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_synced_is_counted_by_namespace_also_without_names() {
+    fn objects_that_are_not_synced_are_counted_by_namespace_even_without_names() {
         const COUNT: &str = r#"sealed_secrets_controller_unsynced_objects{namespace="shop"}"#;
         for omit_names in [false, true] {
             let metrics = Metrics::new(omit_names, &Leadership::unelected());
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_no_series_gets_one_when_others_have_gone() {
+    fn an_object_without_a_series_gets_one_when_others_are_gone() {
         let metrics = Metrics::new(false, &Leadership::unelected());
         for namespace in 0..=MAX_NAMESPACES {
             metrics.condition(&numbered(namespace, 0), false);
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_says_whether_it_leads_and_how_many_terms_it_has_begun() {
+    fn a_replica_exports_whether_it_leads_and_its_number_of_terms() {
         let (leadership, now) = (Leadership::elected(), Instant::now());
         let metrics = Metrics::new(false, &leadership);
         let lines = || {

@@ -144,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_left_out() {
+    fn missing_process_metrics_are_left_out() {
         assert_eq!((cpu(""), limit("", "Max open files"), octets("", "InOctets")), (None, None, None));
         assert_eq!((field("7 (a) S", 22), number_after("btime x", "btime ")), (None, None));
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn linux_tells_everything_of_this_process() {
+    fn all_process_metrics_are_read_on_linux() {
         let names: Vec<_> = samples().into_iter().map(|reading| reading.name).collect();
         assert_eq!(names.len(), 9, "{names:?}");
     }

@@ -569,7 +569,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_state_of_one_object_says_nothing_of_another() {
+    async fn the_state_of_one_object_does_not_affect_another() {
         let states = states();
         fail(&states, "db");
         assert!(states.decrypt_error(&object("db"), &KeyRing::default()).is_some());
@@ -632,7 +632,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_written_before_a_status_update_fails_is_known() {
+    async fn a_secret_write_before_a_failing_status_update_is_recorded() {
         let (states, mut answered) = (states(), object("db"));
         states.observe(&answered);
         answered.metadata.resource_version = Some("11".to_owned());
@@ -645,7 +645,7 @@ mod tests {
     type Event = fn(&ObjectStates);
 
     #[tokio::test]
-    async fn what_is_known_of_a_secret_after_a_write_is_never_older_than_what_the_watch_has_shown() {
+    async fn the_record_of_a_secret_after_a_write_is_never_older_than_the_watch() {
         let events: [(&str, Event, Option<&str>); 5] = [
             ("nothing", |_| {}, Some("10")),
             ("an edit", |states| assert!(states.observe_secret(key("db"), &secret("11"))), Some("11")),
@@ -664,14 +664,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_write_that_failed_says_nothing() {
+    async fn a_failed_write_records_nothing() {
         let states = states();
         drop(states.begin_secret_write(key("db")));
         assert!(states.with(&object("db"), ObjectState::is_empty));
     }
 
     #[tokio::test]
-    async fn what_a_new_list_does_not_hold_is_gone() {
+    async fn an_object_that_a_new_list_lacks_is_forgotten() {
         let states = states();
         states.observe_secret(key("db"), &secret("1"));
         states.observe_secret(key("web"), &secret("1"));

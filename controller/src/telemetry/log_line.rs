@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_misread_is_in_quotes() {
+    fn ambiguous_values_are_quoted() {
         let quoted = ["", "a b", "a=b", "a\"b", "a\nb"].map(|value| text(&value.into()).starts_with('"'));
         assert_eq!(quoted, [true; 5]);
         assert_eq!(text(&"shop/db-1.x:2".into()), "shop/db-1.x:2");

@@ -241,7 +241,7 @@ fn the_page_shows_every_key_of_the_ring_and_those_that_are_gone_leave_it() {
 }
 
 #[test]
-fn after_the_end_of_a_term_usage_is_complete_only_when_everything_was_listed_and_opened_again() {
+fn after_a_term_ends_usage_is_complete_only_when_everything_was_listed_and_decrypted_again() {
     let key_usage = key_usage(&["a"]);
     key_usage.note(&object("a"), V1, object_usage(on_ring(), 2, 0));
     assert!(sum(&key_usage).complete);

@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_namespace_what_has_begun_ends_first_and_what_takes_long_alternates_with_the_rest() {
+    fn in_a_namespace_started_work_ends_first_and_slow_work_alternates_with_the_rest() {
         let mut line = Line::new(1, 1);
         line.ask("a", 0, WorkClass::New);
         let running = line.granted();
@@ -455,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_waits_for_any_more_is_passed_over_and_nothing_is_left_behind() {
+    fn cancelled_waiters_are_passed_over_and_leave_nothing_behind() {
         let semaphore = FairSemaphore::new(Limits { units: 1, units_per_namespace: 1, cost: SLICE });
         let mut held = semaphore.request("a", 1, WorkClass::New);
         let permit = held.try_recv().unwrap();

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_another_certificate_and_what_is_neither_are_refused() {
+    fn a_key_of_another_certificate_and_other_inputs_are_refused() {
         assert_eq!(check_tls_pair(EC, PKCS8), Err(TlsPairError::Mismatch));
         for key in [EC_PKCS8, EC_SEC1] {
             assert_eq!(check_tls_pair(RSA, key), Err(TlsPairError::Mismatch));

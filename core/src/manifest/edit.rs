@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_before_all_others_comes_first_and_comments_stay_with_what_they_are_about() {
+    fn an_item_before_all_others_comes_first_and_comments_stay_with_their_items() {
         let added = edit(COMMENTED, "spec.encryptedData.A", "AgZ").unwrap();
         assert_eq!(added, COMMENTED.replace("        # about a\n", "        A: AgZ\n        # about a\n"));
         let parted = COMMENTED.replace("# about a\n", "# about all\n\n        # about a\n");
@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn line_ends_stay_what_they_are() {
+    fn line_ends_are_preserved() {
         let edited = edit("a:\r\n  b: x\r\n", "a.c", "z").unwrap();
         assert_eq!(edited, "a:\r\n  b: x\r\n  c: z\r\n");
         assert_eq!(edit("a:\n  b: x", "a.c", "z").unwrap(), "a:\n  b: x\n  c: z");
@@ -511,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shared_is_refused() {
+    fn a_shared_node_is_refused() {
         assert!(matches!(edit("x: &x {b: 1}\na: *x\n", "a.b", "2"), Err(EditError::Shared { line: 2, .. })));
         assert!(matches!(edit("a: &x\n  b: 1\nc: *x\n", "a.b", "2"), Err(EditError::Shared { .. })));
         assert!(matches!(edit("a: [b]\n", "a.b", "2"), Err(EditError::Unexpected { .. })));

@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_upstream_leaves_open_to_misreading_is_quoted() {
+    fn ambiguous_scalars_are_quoted_where_upstream_does_not() {
         assert_eq!(line("="), "k: \"=\"\n");
         assert_eq!(line("<<"), "k: \"<<\"\n");
     }

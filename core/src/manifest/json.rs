@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_what_yaml_1_1_makes_of_them_and_numbers_stay_text() {
+    fn words_are_resolved_as_in_yaml_1_1_and_numbers_stay_text() {
         let text = "a: on\nb: ~\nc: 012\nd: 'yes'\ne: [{f: x}]\n";
         let wanted = json!({"a": true, "b": null, "c": "10", "d": "yes", "e": [{"f": "x"}]});
         assert_eq!(json_of(&documents(text).unwrap()[0].root), wanted);

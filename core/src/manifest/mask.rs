@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_expression_or_one_without_an_end_is_not_masked() {
+    fn a_text_without_a_complete_expression_is_not_masked() {
         for text in ["a: b\n", "{ { } }", "a: {{ .x\n", "a: {{ \"}}\n", "{{/* }}"] {
             assert!(mask(text).is_none(), "{text}");
         }

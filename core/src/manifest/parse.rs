@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn merge_keys_fill_in_what_is_absent() {
+    fn merge_keys_supply_absent_keys() {
         let root = read("base: &b {x: 1, y: 2}\nall: {<<: *b, x: 3}\n");
         let all = root.get("all").unwrap();
         assert_eq!(all.get("x").unwrap().text(), Some("3"));
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_mapping_of_distinct_texts_is_refused() {
+    fn only_a_mapping_of_distinct_texts_is_accepted() {
         assert_eq!(refused("a: 1\na: 2\n"), NodeError::DuplicateKey("a".to_owned()));
         assert_eq!(refused("[a]: 1\n"), NodeError::KeyNotScalar);
         for source in ["<<: AgX", "<<: 5", "<<:", "<<: [{a: 1}, AgX]", "<<: [[{a: 1}]]"] {
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_changes_what_a_scalar_means_is_refused() {
+    fn a_tag_that_changes_the_meaning_of_a_scalar_is_refused() {
         assert_eq!(refused("a: !!binary aGk="), NodeError::BinaryTag);
         assert_eq!(refused("a: !<tag:yaml.org,2002:binary> 'aGk='"), NodeError::BinaryTag);
         assert_eq!(refused("a: !!timestamp 2024-01-01"), NodeError::ForeignTag);

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_with_values_stays() {
+    fn documents_other_than_secrets_with_values_stay() {
         for text in [
             "kind: SealedSecret\nspec: {encryptedData: {a: AgX}}\n",
             "kind: Secret\nmetadata: {name: token}\ntype: kubernetes.io/service-account-token\n",

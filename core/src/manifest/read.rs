@@ -518,7 +518,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_mapping_where_one_is_wanted_is_refused_and_nothing_is_empty() {
+    fn a_field_that_must_be_a_mapping_is_refused_otherwise_and_null_counts_as_empty() {
         for items in [" []", " 7", " text", " ''"] {
             let error = sealed(items).unwrap_err().to_string();
             assert_eq!(

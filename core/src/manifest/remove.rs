@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shared_or_absent_or_commented_in_braces_is_refused() {
+    fn a_removal_from_shared_absent_or_commented_flow_nodes_is_refused() {
         assert!(matches!(without("a: &x\n  b: 1\nc: *x\n", "a.b"), Err(EditError::Shared { .. })));
         assert!(matches!(
             without("a: &x {b: 1}\nc: *x\n", "c.b"),

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_yaml_1_1_would_misread_wants_quotes() {
+    fn words_that_yaml_1_1_resolves_need_quotes() {
         for word in [
             "y",
             "on",

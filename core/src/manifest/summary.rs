@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shared_stays() {
+    fn shared_nodes_stay() {
         let text = sealed(&format!("\n    a: &x {0}\n    b: *x", item(1)));
         assert_eq!(with_summaries(&text), text);
     }

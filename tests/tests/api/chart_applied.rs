@@ -148,7 +148,7 @@ fn names(objects: &[Value]) -> BTreeSet<String> {
 }
 
 #[test]
-fn without_the_rotation_crds_the_overlay_lacks_these_kinds_all_rights_to_them_and_nothing_else() {
+fn without_the_rotation_crds_the_overlay_lacks_these_kinds_and_all_permissions_for_them_and_nothing_else() {
     let (base, overlay) = (shipped_manifests().unwrap(), shipped_overlay("without-rotation-crds"));
     let of_rotation = |text: &str| text.contains("sealedsecrets.rs");
     assert!(!of_rotation(&Value::from(overlay.clone()).to_string()));

@@ -65,8 +65,7 @@ async fn assert_the_crd_is_ours(cluster: &Cluster) {
 }
 
 #[tokio::test]
-async fn a_release_of_upstreams_chart_becomes_ours_and_goes_back_and_comes_again_and_everything_still_opens()
-{
+async fn a_release_of_upstreams_chart_becomes_ours_and_back_and_again_and_everything_still_decrypts() {
     let cluster = Cluster::own().await.unwrap();
     let original = original_chart(DEFAULT);
     helm(&cluster, &["install", RELEASE, original.path().to_str().unwrap()]);
@@ -115,8 +114,7 @@ async fn a_release_of_upstreams_chart_becomes_ours_and_goes_back_and_comes_again
 }
 
 #[tokio::test]
-async fn in_a_namespaced_release_of_upstreams_chart_our_image_opens_in_its_namespaces_without_watching_keys()
-{
+async fn in_a_namespaced_release_of_upstreams_chart_our_image_decrypts_without_watching_keys() {
     let cluster = Cluster::own().await.unwrap();
     for team in TEAMS {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": team}});

@@ -146,7 +146,7 @@ fn tenant(namespace: &str) -> Value {
 }
 
 #[tokio::test]
-async fn who_has_no_right_in_the_cluster_installs_it_in_his_namespace_with_a_policy_and_egress_rules() {
+async fn the_chart_installs_into_one_namespace_without_cluster_permissions() {
     let cluster = Cluster::shared().await.unwrap();
     let namespace = cluster.namespace("tenant").await.unwrap();
     let mut prepared = shipped_manifests().unwrap();

@@ -71,7 +71,7 @@ async fn the_overlay_is_enough_for_one_namespace_and_its_role_for_each_further_o
 }
 
 #[tokio::test]
-async fn overlays_of_ones_own_put_the_controller_and_its_rights_into_another_namespace() {
+async fn custom_overlays_put_the_controller_and_its_permissions_into_another_namespace() {
     let cluster = Cluster::shared().await.unwrap();
     let (home, further) =
         (cluster.namespace("sealing").await.unwrap(), cluster.namespace("team").await.unwrap());

@@ -141,7 +141,7 @@ impl Scene {
 pub(crate) const DEBUG: &str = "--log-level=DEBUG";
 
 #[tokio::test]
-async fn no_character_of_a_value_is_told_when_the_api_server_finds_it_wrong() {
+async fn no_character_of_a_value_is_disclosed_when_the_api_server_finds_it_invalid() {
     let scene = Scene::with(&[DEBUG]).await;
     let mut sent = Vec::new();
     for (kind, key) in [("dockerconfigjson", ".dockerconfigjson"), ("dockercfg", ".dockercfg")] {
@@ -169,7 +169,7 @@ async fn no_character_of_a_value_is_told_when_the_api_server_finds_it_wrong() {
 }
 
 #[tokio::test]
-async fn no_character_of_a_value_is_told_when_a_secret_breaks_a_rule_or_may_not_be_written() {
+async fn no_character_of_a_value_is_disclosed_when_a_secret_breaks_a_rule_or_may_not_be_written() {
     let scene = Scene::with(&[DEBUG]).await;
     let large = scene.secret("large", "password", &CANARY.repeat(59_000));
     let message = scene.failed(&scene.seal(&large).await).await;
@@ -203,7 +203,7 @@ async fn no_character_of_a_value_is_told_when_a_secret_breaks_a_rule_or_may_not_
 }
 
 #[tokio::test]
-async fn no_character_of_a_value_is_told_when_a_template_fails() {
+async fn no_character_of_a_value_is_disclosed_when_a_template_fails() {
     let scene = Scene::with(&[DEBUG]).await;
     let templates = [
         "{{ fail .password }}",
@@ -275,7 +275,7 @@ async fn quote_in_policy(scene: &Scene) {
 }
 
 #[tokio::test]
-async fn no_character_of_a_value_is_told_when_an_admission_policy_quotes_it() {
+async fn no_character_of_a_value_is_disclosed_when_an_admission_policy_quotes_it() {
     let scene = Scene::with(&[DEBUG]).await;
     scene.opened("before").await;
     quote_in_policy(&scene).await;
@@ -288,7 +288,7 @@ async fn no_character_of_a_value_is_told_when_an_admission_policy_quotes_it() {
 }
 
 #[tokio::test]
-async fn no_character_of_a_value_is_told_whatever_an_answer_quotes_and_wherever() {
+async fn no_character_of_a_value_is_disclosed_whatever_an_answer_quotes_and_wherever() {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let proxy = FaultProxy::start(&installation).await.unwrap();
@@ -372,7 +372,7 @@ async fn a_namespace_that_is_deleted_is_no_error_for_each_of_its_objects() {
 }
 
 #[tokio::test]
-async fn a_namespace_whose_rights_go_first_is_told_once_and_is_no_error_for_each_of_its_objects() {
+async fn a_namespace_whose_permissions_go_first_is_reported_once_and_not_for_each_object() {
     let (scene, other) = with_secrets_in_another_namespace(false).await;
     let bindings: Api<RoleBinding> = Api::namespaced(scene.cluster.client(), &other);
     bindings.delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();

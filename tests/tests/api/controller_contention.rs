@@ -79,7 +79,7 @@ fn large(sealed: &Value, name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn many_large_objects_that_do_not_open_do_not_keep_a_small_one_waiting() {
+async fn many_large_objects_that_do_not_decrypt_do_not_delay_a_small_one() {
     let scene = Scene::with(&[DEFAULT_KEY_SIZE]).await;
     let sealed = scene.seal(&scene.secret("elsewhere", "password", CANARY)).await;
     let small = scene.seal(&scene.secret("small", "password", CANARY)).await;
@@ -167,7 +167,7 @@ async fn one_item_of_a_quiet_namespace_has_its_turn_whatever_another_namespace_h
 }
 
 #[tokio::test]
-async fn sigterm_does_not_wait_for_what_is_still_to_be_decrypted() {
+async fn sigterm_does_not_wait_for_pending_decryptions() {
     for _ in 0..LOOKS {
         let mut scene = Scene::with(&[DEFAULT_KEY_SIZE]).await;
         scene.create_full_objects().await;
@@ -305,7 +305,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn a_backlog_without_templates_is_open_while_slow_templates_of_two_other_namespaces_wait() {
+async fn bulk_work_without_templates_completes_while_slow_templates_of_two_other_namespaces_wait() {
     // One informer watches all namespaces.
     let cluster = Cluster::own().await.unwrap();
     let slow = [cluster.namespace("slow").await.unwrap(), cluster.namespace("slow").await.unwrap()];

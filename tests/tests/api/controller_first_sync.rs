@@ -108,7 +108,7 @@ async fn a_first_sync_writes_secrets_before_it_reports() {
 }
 
 #[tokio::test]
-async fn what_was_opened_is_reported_before_sigterm_ends_it_and_not_opened_again() {
+async fn unsealed_objects_are_reported_before_sigterm_ends_the_process_and_not_decrypted_again() {
     for _ in 0..LOOKS {
         let (mut scene, _) = Scene::with_backlog().await;
         scene.start().await;

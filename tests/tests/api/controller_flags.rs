@@ -9,7 +9,7 @@ use crate::scene::{CANARY, Scene};
 use crate::support::PATIENCE;
 
 #[tokio::test]
-async fn a_sealed_secret_that_gets_the_selected_label_later_opens_then() {
+async fn a_sealed_secret_that_gets_the_selected_label_later_is_unsealed_then() {
     let scene = Scene::with(&["--label-selector=tier=blue"]).await;
     scene.seal_and_create(&scene.secret("late", "password", CANARY)).await;
     let mut chosen = scene.seal(&scene.secret("chosen", "password", CANARY)).await;
@@ -33,7 +33,7 @@ async fn with_few_requests_per_second_everything_happens_though_later() {
 }
 
 #[tokio::test]
-async fn old_gc_behavior_is_taken_and_said_to_be_the_clusters_affair() {
+async fn old_gc_behavior_is_accepted_with_a_warning_that_it_has_no_effect() {
     let scene = Scene::with(&["--old-gc-behavior"]).await;
     scene.until_logged("--old-gc-behavior has no effect").await;
     scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
@@ -46,7 +46,7 @@ async fn old_gc_behavior_is_taken_and_said_to_be_the_clusters_affair() {
 }
 
 #[tokio::test]
-async fn without_names_in_the_metrics_what_does_not_open_is_counted_until_it_is_gone() {
+async fn without_names_in_the_metrics_failing_objects_are_counted_until_they_are_gone() {
     let scene = Scene::with(&["--metrics-omit-secret-labels"]).await;
     let mut renamed = scene.seal(&scene.secret("db", "password", CANARY)).await;
     renamed["metadata"]["name"] = json!("nameless");

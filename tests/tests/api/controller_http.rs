@@ -19,7 +19,7 @@ async fn post(scene: &Scene, path: &str, body: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn verify_says_whether_every_item_opens_and_nothing_else() {
+async fn verify_answers_whether_every_item_decrypts_and_nothing_else() {
     let scene = unlimited().await;
     let good = scene.seal(&scene.secret("db", "password", CANARY)).await;
     assert_eq!(post(&scene, "/v1/verify", &good.to_string()).await, (200, String::new()));
@@ -34,7 +34,7 @@ async fn verify_says_whether_every_item_opens_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_item_that_is_no_text_does_not_open_over_http_and_hides_no_other() {
+async fn an_item_that_is_not_text_does_not_decrypt_over_http_and_hides_no_other() {
     let scene = unlimited().await;
     let good = scene.seal(&scene.secret("db", "password", CANARY)).await;
     for value in ["{\"value\": \"AgX\"}", "[\"AgX\"]", "5", "true", "null", "\"\""] {
@@ -58,7 +58,7 @@ async fn verify_never_renders_a_template() {
 }
 
 #[tokio::test]
-async fn what_is_not_one_sealed_secret_is_refused_with_one_fixed_answer() {
+async fn an_input_other_than_one_sealed_secret_is_refused_with_one_fixed_answer() {
     let scene = unlimited().await;
     let good = scene.seal(&scene.secret("db", "password", CANARY)).await;
     let two = format!("{good}\n---\n{good}");
@@ -72,7 +72,7 @@ async fn what_is_not_one_sealed_secret_is_refused_with_one_fixed_answer() {
 }
 
 #[tokio::test]
-async fn rotate_wraps_the_items_anew_and_keeps_everything_else() {
+async fn rotate_re_encrypts_the_items_and_keeps_everything_else() {
     let scene = unlimited().await;
     let mut sealed = scene.seal(&scene.secret("db", "password", CANARY)).await;
     sealed["metadata"]["labels"] = json!({"kept": "yes"});
@@ -94,7 +94,7 @@ async fn rotate_wraps_the_items_anew_and_keeps_everything_else() {
 }
 
 #[tokio::test]
-async fn rotate_has_one_answer_for_all_that_does_not_open() {
+async fn rotate_has_one_answer_for_all_objects_that_do_not_decrypt() {
     let scene = unlimited().await;
     let good = scene.seal(&scene.secret("db", "password", CANARY)).await;
     let foreign = seal_with(FOREIGN_CERTIFICATE, &scene.secret("db", "password", CANARY));
@@ -118,7 +118,7 @@ async fn more_requests_than_the_limit_are_turned_away() {
 }
 
 #[tokio::test]
-async fn what_one_replica_has_a_certificate_for_opens_at_one_that_has_not_seen_the_key() {
+async fn an_object_sealed_with_the_new_key_of_one_replica_decrypts_at_one_that_has_not_seen_the_key() {
     let mut scene = unlimited().await;
     let proxy = FaultProxy::start(&scene.installation).await.unwrap();
     // The watch is silent; the next periodic list may be half a minute away.

@@ -107,7 +107,7 @@ async fn broken_key_secrets_are_named_and_passed_over() {
 }
 
 #[tokio::test]
-async fn a_broken_key_secret_is_told_once_for_each_version_and_shown_while_it_is_there() {
+async fn a_broken_key_secret_is_reported_once_per_version_and_listed_while_it_exists() {
     let scene = Scene::set().await;
     let create =
         async |secret: Secret| drop(scene.secrets().create(&PostParams::default(), &secret).await.unwrap());
@@ -136,7 +136,7 @@ async fn a_broken_key_secret_is_told_once_for_each_version_and_shown_while_it_is
 }
 
 #[tokio::test]
-async fn a_key_that_is_added_live_opens_what_waited_for_it() {
+async fn a_key_that_is_added_live_unseals_the_objects_that_waited_for_it() {
     let scene = Scene::with(&[DEFAULT_KEY_SIZE]).await;
     scene.create(&seal_with(CERTIFICATE, &scene.secret("db", "password", CANARY))).await;
     assert_eq!(
@@ -172,7 +172,7 @@ async fn unseal_requests(scene: &Scene) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_key_that_is_added_opens_nothing_again_that_is_open() {
+async fn a_key_that_is_added_causes_no_second_decryption() {
     let scene = Scene::set().await;
     scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
     scene.until_synced("db", "True").await;
@@ -222,7 +222,7 @@ async fn elder_key(scene: &Scene, than: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_only_a_removed_key_opens_is_told_and_its_secret_stays() {
+async fn an_object_that_needs_a_removed_key_is_reported_and_its_secret_stays() {
     let scene = Scene::set().await;
     let name = active_keys(&scene).await[0].name_any();
     scene.secrets().create(&PostParams::default(), &key_secret("added", KEY, CERTIFICATE)).await.unwrap();
@@ -268,7 +268,7 @@ pub(crate) async fn without_watch_on_secrets(cluster: &Cluster, namespace: &str)
 }
 
 #[tokio::test]
-async fn keys_are_listed_once_more_before_an_object_is_told_not_to_open() {
+async fn keys_are_listed_once_more_before_a_failed_decryption_is_reported() {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     without_watch_on_secrets(&cluster, installation.namespace()).await;

@@ -311,7 +311,7 @@ async fn ten_thousand_objects_of_two_items_fit_into_the_limit_at_the_start_and_i
 }
 
 #[tokio::test]
-async fn objects_that_there_is_no_memory_for_say_so_once_and_are_opened_when_others_have_gone() {
+async fn objects_over_the_memory_limit_are_reported_once_and_unsealed_when_others_are_gone() {
     const COUNT: usize = 60;
     let scene = Scene::with(&["--memory-limit=256Ki"]).await;
     scene.create_small_objects(0, COUNT).await;

@@ -114,7 +114,7 @@ async fn an_owner_that_others_have_added_stays_when_ours_is_put_back() {
 }
 
 #[tokio::test]
-async fn an_update_that_the_spec_asks_for_is_not_told_as_a_repair() {
+async fn an_update_that_the_spec_requests_is_not_reported_as_a_repair() {
     let mut scene = Scene::set().await;
     scene.opened("db").await;
     let labelled = |value: &str| json!({"spec": {"template": {"metadata": {"labels": {"step": value}}}}});
@@ -133,7 +133,7 @@ async fn an_update_that_the_spec_asks_for_is_not_told_as_a_repair() {
 }
 
 #[tokio::test]
-async fn what_was_merged_into_a_secret_of_others_is_put_back_and_theirs_stays() {
+async fn items_merged_into_a_patched_secret_are_repaired_and_those_of_others_stay() {
     let scene = Scene::set().await;
     plant(&scene, "db", &[PATCH]).await;
     scene.opened("db").await;
@@ -185,7 +185,7 @@ async fn a_secret_without_owner_on_request_is_synced_again_and_again() {
 }
 
 #[tokio::test]
-async fn an_immutable_secret_is_told_so_and_made_anew_when_it_is_deleted() {
+async fn an_immutable_secret_is_reported_and_recreated_when_it_is_deleted() {
     let scene = Scene::set().await;
     let mut secret = scene.secret("db", "password", "old");
     secret["immutable"] = json!(true);
@@ -206,7 +206,7 @@ async fn an_immutable_secret_is_told_so_and_made_anew_when_it_is_deleted() {
 }
 
 #[tokio::test]
-async fn another_type_is_told_so_and_made_anew_when_the_secret_is_deleted() {
+async fn another_type_is_reported_and_the_secret_recreated_when_it_is_deleted() {
     let scene = Scene::set().await;
     scene.opened("db").await;
     scene.merge("db", &json!({"spec": {"template": {"type": "example.com/other"}}})).await;

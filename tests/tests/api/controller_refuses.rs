@@ -92,7 +92,7 @@ fn no_key(item: &str) -> String {
 }
 
 #[tokio::test]
-async fn items_that_do_not_open_are_named_and_nothing_is_written() {
+async fn items_that_do_not_decrypt_are_named_and_nothing_is_written() {
     let scene = Scene::with(&[DEFAULT_KEY_SIZE]).await;
     let good = scene.seal(&scene.secret("db", "a", CANARY)).await["spec"]["encryptedData"]["a"]
         .as_str()
@@ -136,7 +136,7 @@ async fn items_that_do_not_open_are_named_and_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn an_object_of_another_shape_is_told_so_and_blocks_no_other() {
+async fn a_malformed_object_is_reported_and_blocks_no_other() {
     let scene = Scene::set().await;
     let mut sealed = scene.seal(&scene.secret("odd", "password", CANARY)).await;
     sealed["spec"]["template"]["metadata"]["ownerReferences"] = json!("not a list");
@@ -192,7 +192,7 @@ async fn owner_references_and_finalizers_of_a_template_do_not_reach_the_secret()
 }
 
 #[tokio::test]
-async fn what_is_sealed_as_a_whole_is_not_told_in_the_words_of_the_api_server() {
+async fn a_refused_secret_from_spec_data_is_not_reported_in_the_words_of_the_api_server() {
     let scene = Scene::set().await;
     let mut secret = scene.secret("old", &format!("{CANARY} key!"), "value");
     secret["metadata"]["labels"] = json!({"team": format!("{CANARY} label with spaces")});
@@ -206,7 +206,7 @@ async fn what_is_sealed_as_a_whole_is_not_told_in_the_words_of_the_api_server() 
 }
 
 #[tokio::test]
-async fn an_item_of_another_scope_is_told_with_the_annotation_that_mends_it() {
+async fn an_item_of_another_scope_is_reported_with_the_annotation_that_fixes_it() {
     let scene = Scene::set().await;
     let mut secret = scene.secret("db", "password", CANARY);
     secret["metadata"]["annotations"] = json!({"sealedsecrets.bitnami.com/namespace-wide": "true"});
@@ -270,7 +270,7 @@ async fn an_object_that_is_nested_too_deep_stops_neither_a_running_controller_no
 }
 
 #[tokio::test]
-async fn the_deprecated_field_is_refused_when_the_flag_says_so_even_if_it_was_open_before() {
+async fn the_deprecated_field_is_refused_by_the_flag_even_if_it_was_unsealed_before() {
     let mut scene = Scene::set().await;
     scene.create(&scene.seal_v1(&scene.secret("old", "password", CANARY)).await).await;
     scene.until_synced("old", "True").await;

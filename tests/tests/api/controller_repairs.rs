@@ -40,7 +40,7 @@ async fn a_deleted_secret_is_created_again() {
 }
 
 #[tokio::test]
-async fn an_edited_secret_is_put_back_and_what_others_have_added_stays() {
+async fn an_edited_secret_is_repaired_and_additions_of_others_stay() {
     let scene = Scene::set().await;
     scene.opened("db").await;
     let change = json!({
@@ -88,7 +88,7 @@ async fn events(scene: &Scene, reason: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_fight_over_a_secret_is_told_once() {
+async fn a_fight_over_a_secret_is_reported_once() {
     let scene = Scene::set().await;
     scene.opened("db").await;
     let is_back = |secret: &_| item(secret, "password").as_deref() == Some(CANARY);
@@ -184,7 +184,7 @@ async fn skip_recreate_leaves_a_deleted_secret_deleted() {
 }
 
 #[tokio::test]
-async fn a_restarted_controller_opens_nothing_that_is_unchanged() {
+async fn a_restarted_controller_decrypts_no_unchanged_object() {
     let mut scene = Scene::set().await;
     for name in ["one", "two", "three"] {
         scene.opened(name).await;
@@ -202,7 +202,7 @@ async fn a_restarted_controller_opens_nothing_that_is_unchanged() {
 }
 
 #[tokio::test]
-async fn what_changed_while_no_controller_ran_is_put_back_at_the_start() {
+async fn drift_while_no_controller_ran_is_repaired_at_the_start() {
     let mut scene = Scene::set().await;
     scene.opened("edited").await;
     scene.opened("deleted").await;
@@ -243,7 +243,7 @@ fn conditions(object: &kube::api::DynamicObject) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn the_conditions_say_what_gitops_tools_read() {
+async fn the_conditions_are_those_that_gitops_tools_read() {
     let scene = Scene::set().await;
     let good = scene.seal(&scene.secret("db", "password", CANARY)).await;
     let mut sealed = good.clone();

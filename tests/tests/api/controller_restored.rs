@@ -65,7 +65,7 @@ fn named<'a>(objects: &'a [Value], name: &str) -> &'a Value {
 }
 
 #[tokio::test]
-async fn what_velero_restores_is_adopted_and_follows_the_sealed_secret_again() {
+async fn a_secret_restored_by_velero_is_adopted_and_follows_the_sealed_secret_again() {
     let scene = Scene::set().await;
     let mut labelled = scene.seal(&scene.secret("labelled", "password", CANARY)).await;
     labelled["spec"]["template"]["metadata"]["labels"] = json!({"team": "a"});
@@ -91,7 +91,7 @@ async fn what_velero_restores_is_adopted_and_follows_the_sealed_secret_again() {
 }
 
 #[tokio::test]
-async fn a_restored_secret_that_says_something_else_or_was_not_restored_is_left_alone() {
+async fn a_restored_secret_with_other_content_or_without_velero_is_not_adopted() {
     let scene = Scene::set().await;
     for name in ["more", "other", "unmarked"] {
         scene.opened(name).await;

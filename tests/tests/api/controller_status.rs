@@ -51,7 +51,7 @@ async fn an_explicit_limit_of_retries_holds_until_a_change_and_without_one_there
 }
 
 #[tokio::test]
-async fn what_belongs_to_somebody_else_is_told_once_and_waits_until_its_secret_changes() {
+async fn a_secret_of_another_owner_is_reported_once_and_its_object_waits_until_it_changes() {
     let scene = Scene::set().await;
     plant(&scene, "foreign").await;
     scene.seal_and_create(&scene.secret("foreign", "password", CANARY)).await;
@@ -97,7 +97,7 @@ async fn until_needed(scene: &Scene, items: usize) {
 }
 
 #[tokio::test]
-async fn what_is_being_deleted_is_left_alone() {
+async fn an_object_that_is_being_deleted_is_left_alone() {
     let scene = Scene::set().await;
     scene.opened("db").await;
     until_needed(&scene, 1).await;
@@ -168,7 +168,7 @@ async fn bind_in(scene: &Scene, namespace: &str) {
 }
 
 #[tokio::test]
-async fn a_namespace_that_appears_later_is_worked_in_as_soon_as_its_rights_are_there() {
+async fn a_namespace_that_is_created_later_is_reconciled_as_soon_as_its_permissions_exist() {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let name = format!("later-{}", installation.namespace());

@@ -194,7 +194,7 @@ async fn dates_in_named_zones_need_no_zone_files_and_are_gos() {
 
 /// The API server does not update the time of a managed field when fields are only removed.
 #[tokio::test]
-async fn what_a_spec_loses_while_the_controller_is_away_goes_though_somebody_touches_the_secret() {
+async fn an_item_removed_from_the_spec_while_the_controller_is_down_goes_even_if_the_secret_is_edited() {
     let mut scene = Scene::set().await;
     let mut sealed = scene.seal(&scene.secret("app", "token", "revoked")).await;
     sealed["spec"]["template"]["metadata"]["labels"] = json!({"team": "former"});

@@ -120,7 +120,7 @@ async fn a_restarted_controller_keeps_its_key_and_writes_nothing_again() {
 }
 
 #[tokio::test]
-async fn what_a_certificate_kept_on_a_laptop_sealed_opens_too() {
+async fn an_object_sealed_with_a_stored_certificate_is_unsealed_too() {
     let scene = Scene::set().await;
     let certificate = scene.controller.certificate().await.unwrap();
     let sealed = seal_with(&certificate, &scene.secret("db", "password", CANARY));

@@ -55,7 +55,7 @@ async fn live(scene: &Scene) -> Secret {
 }
 
 #[tokio::test]
-async fn an_item_that_is_no_text_does_not_open_and_the_secret_stays_as_it_is() {
+async fn an_item_that_is_not_text_does_not_decrypt_and_the_secret_is_left_unchanged() {
     let scene = unvalidated().await;
     let mut secret = scene.secret("live", "password", CANARY);
     secret["stringData"]["user"] = json!("app");

@@ -48,7 +48,7 @@ async fn empty_variables_keep_neither_upstreams_nor_ours_from_starting() {
 }
 
 #[tokio::test]
-async fn ours_starts_with_the_wrong_variables_that_upstreams_starts_with_and_says_so() {
+async fn our_controller_starts_with_the_invalid_variables_that_upstream_accepts_and_warns() {
     let cluster = Cluster::shared().await.unwrap();
     let wrong = [
         ("SEALED_SECRETS_KEY_RENEW_PERIOD", "monthly"),

@@ -168,7 +168,7 @@ async fn until_reported(scene: &Scene, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn no_character_of_a_value_is_told_wherever_an_admission_webhook_puts_it() {
+async fn no_character_of_a_value_is_disclosed_wherever_an_admission_webhook_puts_it() {
     let scene = Scene::with(&[DEBUG, "--key-size=2048"]).await;
     let webhook = AdmissionWebhook::start(answer).await.unwrap();
     let quoted = "object.metadata.name.startsWith('quoted')";
@@ -219,7 +219,7 @@ async fn told_about_keys(scene: &KeyScene) -> String {
 }
 
 #[tokio::test]
-async fn no_part_of_a_private_key_is_told_when_an_admission_webhook_quotes_it() {
+async fn no_part_of_a_private_key_is_disclosed_when_an_admission_webhook_quotes_it() {
     let scene = KeyScene::with(&[DEBUG]).await;
     scene.apply_policy(&json!({})).await;
     let (code, quoted) = (Arc::new(AtomicU16::new(403)), Arc::new(Mutex::new(Vec::new())));

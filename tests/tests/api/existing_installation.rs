@@ -149,7 +149,7 @@ fn times_said(controller: &ControllerProcess, text: &str) -> usize {
 }
 
 #[tokio::test]
-async fn without_the_right_to_write_events_all_else_works_and_that_is_said_once() {
+async fn without_permission_to_write_events_all_else_works_and_one_line_is_logged() {
     let cluster = Cluster::own().await.unwrap();
     let namespace = cluster.namespace("sealed").await.unwrap();
     let reach = Reach::Namespaces { additional: Vec::new() };
@@ -169,8 +169,7 @@ async fn without_the_right_to_write_events_all_else_works_and_that_is_said_once(
 }
 
 #[tokio::test]
-async fn without_the_right_to_write_a_status_secrets_are_made_once_and_the_statuses_follow_the_right_by_themselves()
- {
+async fn without_permission_to_write_a_status_secrets_are_created_once_and_statuses_follow_the_permission() {
     let cluster = Cluster::own().await.unwrap();
     let namespace = cluster.namespace("sealed").await.unwrap();
     let reach = Reach::Namespaces { additional: Vec::new() };

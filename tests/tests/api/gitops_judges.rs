@@ -72,7 +72,7 @@ fn healthy() -> ([String; 3], String) {
 const FAILED: [&str; 3] = ["Failed", "Degraded", "Degraded"];
 
 #[tokio::test]
-async fn what_has_opened_is_current_and_healthy() {
+async fn an_unsealed_object_is_current_and_healthy() {
     let scene = Scene::set().await;
     scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
     scene.until_synced("db", "True").await;
@@ -86,7 +86,7 @@ async fn what_has_opened_is_current_and_healthy() {
 }
 
 #[tokio::test]
-async fn what_cannot_open_is_failed_and_degraded_with_the_reason() {
+async fn an_object_that_does_not_decrypt_is_failed_and_degraded_with_the_reason() {
     let scene = Scene::set().await;
     scene.create(&seal_with(FOREIGN_CERTIFICATE, &scene.secret("db", "password", CANARY))).await;
     scene.until_synced("db", "False").await;
@@ -96,7 +96,7 @@ async fn what_cannot_open_is_failed_and_degraded_with_the_reason() {
 }
 
 #[tokio::test]
-async fn what_is_not_ours_is_failed_and_degraded_until_it_is_out_of_the_way() {
+async fn a_secret_of_another_owner_is_failed_and_degraded_until_it_is_gone() {
     let scene = Scene::set().await;
     let foreign = json!({"metadata": {"name": "db"}, "stringData": {"a": "b"}});
     scene.secrets().create(&PostParams::default(), &serde_json::from_value(foreign).unwrap()).await.unwrap();
@@ -111,7 +111,7 @@ async fn what_is_not_ours_is_failed_and_degraded_until_it_is_out_of_the_way() {
 }
 
 #[tokio::test]
-async fn what_is_not_valid_is_failed_and_degraded() {
+async fn an_invalid_object_is_failed_and_degraded() {
     let scene = Scene::set().await;
     let mut sealed = scene.seal(&scene.secret("db", "password", CANARY)).await;
     sealed["spec"]["encryptedData"]["password"] = json!("not base64!");
@@ -122,7 +122,7 @@ async fn what_is_not_valid_is_failed_and_degraded() {
 
 /// A controller while the API server refuses to create Secrets.
 #[tokio::test]
-async fn a_passing_error_is_in_progress_and_stays_healthy_only_for_what_has_opened() {
+async fn a_transient_error_is_in_progress_and_stays_healthy_only_for_unsealed_objects() {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let proxy = FaultProxy::start(&installation).await.unwrap();

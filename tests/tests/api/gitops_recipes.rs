@@ -52,7 +52,7 @@ fn installs(object: &Value) -> Option<&str> {
 }
 
 #[test]
-fn what_the_tools_are_to_install_and_to_wait_for_is_there() {
+fn the_resources_that_the_tools_install_and_wait_for_exist() {
     let shipped = shipped_manifests().unwrap();
     let identity = |object: &Value, place: &str| {
         let text = |field: &str| object.pointer(&format!("{place}{field}")).cloned();
@@ -247,7 +247,7 @@ fn the_hook_lets_sealed_secrets_and_other_objects_through() {
 }
 
 #[test]
-fn the_hook_refuses_secrets_that_are_not_sealed_and_says_where() {
+fn the_hook_refuses_plain_secrets_and_names_their_files() {
     let list = format!("kind: List\nitems:\n- {}", PLAIN.trim_end().replace('\n', "\n  "));
     let second = format!("{}---\n{PLAIN}", sealed("yaml"));
     let line_of_second = second.lines().position(|line| line == "kind: Secret").unwrap() + 1;
@@ -304,7 +304,7 @@ fn the_hook_refuses_items_that_somebody_typed_in_plain() {
 }
 
 #[test]
-fn the_hook_looks_at_what_is_staged_and_not_at_what_lies_in_the_folder() {
+fn the_hook_checks_staged_files_and_not_the_work_tree() {
     let repository = Repository::new();
     repository.write("db.yaml", PLAIN);
     assert!(repository.git(&["add", "."]).status.success());

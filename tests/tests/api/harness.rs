@@ -59,14 +59,14 @@ async fn a_control_plane_of_its_own_is_another_one() {
 }
 
 #[test]
-fn the_tests_apply_what_kubectl_applies() {
+fn the_tests_apply_the_same_as_kubectl() {
     let kubectl = Tool::kubectl().unwrap();
     let theirs = kubectl.run(&["kustomize", "deploy/kustomize/base"], "").unwrap().ok().unwrap();
     assert_eq!(by_name(shipped_manifests().unwrap()), by_name(objects_of(&theirs).unwrap()));
 }
 
 #[test]
-fn the_tests_apply_in_any_namespace_what_an_overlay_for_it_applies() {
+fn in_any_namespace_the_tests_apply_the_same_as_an_overlay_for_it() {
     let theirs = overlay("deploy/kustomize/base", "namespace: sealing");
     assert_eq!(by_name(shipped_manifests_in("sealing").unwrap()), by_name(theirs));
 }
@@ -110,7 +110,7 @@ async fn may(cluster: &Cluster, home: &str, verb: &str, resource: &str, namespac
 }
 
 #[tokio::test]
-async fn a_namespaced_installation_has_the_shipped_rights_in_its_namespaces_only() {
+async fn a_namespaced_installation_has_the_shipped_permissions_in_its_namespaces_only() {
     let cluster = Cluster::shared().await.unwrap();
     let additional = cluster.namespace("additional").await.unwrap();
     let installation = cluster.install_namespaced(&[&additional]).await.unwrap();

@@ -74,7 +74,7 @@ async fn git_shows_ciphertext_lines_only_after_re_encrypting_through_the_service
 }
 
 #[tokio::test]
-async fn what_another_key_sealed_is_not_valid_and_stays_as_it_is() {
+async fn an_object_of_an_unknown_key_is_not_valid_and_is_left_unchanged() {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let _serving = installation.start(Edition::Upstream, &[]).await.unwrap();

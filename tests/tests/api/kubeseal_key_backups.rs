@@ -64,7 +64,7 @@ fn essence(secret: &Secret) -> Value {
 }
 
 #[tokio::test]
-async fn what_was_sealed_before_opens_elsewhere_after_a_restore_by_upstreams_controller() {
+async fn after_a_restore_upstreams_controller_of_another_cluster_decrypts_everything() {
     let laptop = Laptop::new().await;
     let here = laptop.cluster.install_namespaced(&[]).await.unwrap();
     let there = laptop.cluster.install_namespaced(&[]).await.unwrap();
@@ -166,7 +166,7 @@ async fn a_backup_goes_to_a_plain_new_file_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_restore_leaves_what_is_there_and_takes_no_name_from_anybody() {
+async fn a_restore_keeps_existing_keys_and_replaces_no_secret() {
     let laptop = Laptop::new().await;
     let (here, there) =
         (laptop.cluster.namespace("from").await.unwrap(), laptop.cluster.namespace("to").await.unwrap());

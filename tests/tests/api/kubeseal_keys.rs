@@ -100,7 +100,7 @@ fn fails(ran: &Output, code: i32, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn without_the_kinds_each_command_says_what_is_missing_and_where_the_keys_are() {
+async fn without_the_kinds_each_command_names_the_missing_crd_and_the_key_secrets() {
     let stage = Stage::without_kinds().await;
     let command =
         format!("kubectl get secrets -n {} -l sealedsecrets.bitnami.com/sealed-secrets-key", stage.namespace);
@@ -156,7 +156,7 @@ async fn keys_are_listed_without_a_look_at_their_secrets() {
 }
 
 #[tokio::test]
-async fn a_key_is_revoked_by_fingerprint_and_retired_by_name_and_people_are_told_what_comes() {
+async fn a_key_is_revoked_by_fingerprint_and_retired_by_name_and_the_next_steps_are_printed() {
     let stage = Stage::with_kinds().await;
     stage.write_key("keynew", &primary()).await;
     stage.write_key("keyold", &json!({"phase": "DecryptOnly", "fingerprint": "SHA256:old"})).await;
@@ -193,7 +193,7 @@ async fn a_key_is_revoked_by_fingerprint_and_retired_by_name_and_people_are_told
 }
 
 #[tokio::test]
-async fn a_key_in_two_secrets_is_revoked_and_retired_in_both_and_that_is_said() {
+async fn a_key_in_two_secrets_is_revoked_and_retired_in_both_and_both_are_named() {
     let stage = Stage::with_kinds().await;
     for (name, phase) in [("keyold", "DecryptOnly"), ("keyanew", "Primary")] {
         stage.write_key(name, &json!({"phase": phase, "fingerprint": "SHA256:same"})).await;

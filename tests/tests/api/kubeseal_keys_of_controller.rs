@@ -90,7 +90,7 @@ async fn on_an_expired_key() -> KeyScene {
 }
 
 #[tokio::test]
-async fn an_only_key_that_has_expired_is_served_and_told_until_another_one_leads() {
+async fn an_expired_only_key_is_served_and_reported_until_another_key_is_primary() {
     let told =
         "the certificate that is offered for sealing has expired: kubeseal refuses that of expired since ";
     let scene = on_an_expired_key().await;

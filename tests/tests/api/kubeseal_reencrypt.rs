@@ -247,7 +247,7 @@ async fn each_file_goes_to_the_controller_of_its_cluster_and_one_that_is_not_the
 }
 
 #[tokio::test]
-async fn an_account_without_the_right_to_the_service_proxy_is_told_and_changes_nothing() {
+async fn without_permission_for_the_service_proxy_the_command_names_it_and_changes_nothing() {
     blocking(Repository::with(Edition::Ours).await, |repository| {
         repository.write("db.yaml", "db", &["old"]);
         let before = repository.read("db.yaml");

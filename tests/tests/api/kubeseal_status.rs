@@ -125,7 +125,7 @@ async fn objects_that_are_stale_or_not_decrypted_are_listed_with_the_controllers
 }
 
 #[tokio::test]
-async fn with_upstreams_crd_and_controller_what_is_not_known_about_keys_is_told_once() {
+async fn with_upstreams_crd_and_controller_missing_key_usage_is_reported_once() {
     let cluster = Cluster::own().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     install_crd(&cluster, UPSTREAM_CRD).await;
@@ -243,7 +243,7 @@ async fn a_tenant_sees_the_objects_of_its_namespace_and_learns_which_right_is_mi
 }
 
 #[tokio::test]
-async fn without_the_kind_or_the_server_the_cause_and_the_address_are_told() {
+async fn without_the_kind_or_the_server_the_cause_and_the_address_are_reported() {
     let cluster = Cluster::own().await.unwrap();
     let missing = run(&cluster, "status -A");
     let (text, told) = ran(&missing, 1);

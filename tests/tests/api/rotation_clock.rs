@@ -1,4 +1,4 @@
-//! Clock skew: no key is created, retired, expelled or deleted because of it; the skew is reported, and everything is done after
+//! Clock skew: no key is created, retired, removed or deleted because of it; the skew is reported, and everything is done after
 //! it is corrected.
 
 use jiff::{SignedDuration, Timestamp};
@@ -31,7 +31,7 @@ fn tells_skew(status: &SealingKeyPolicyStatus) -> bool {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_off_makes_no_key_and_that_is_told_until_it_is_set() {
+async fn under_clock_skew_no_key_is_created_and_the_skew_is_reported_until_the_clock_is_set() {
     let (scene, proxy, _) = with_proxy().await;
     scene.apply_policy(&json!({})).await;
     for date in &years() {
@@ -59,7 +59,7 @@ async fn plant(scene: &KeyScene, name: &str, label: &str, annotations: &Value) {
 }
 
 #[tokio::test]
-async fn no_key_is_expelled_retired_or_deleted_while_the_clock_is_off() {
+async fn no_key_is_removed_retired_or_deleted_while_the_clock_is_off() {
     let cluster = Cluster::own().await.unwrap();
     let installation = cluster.install("kube-system", Reach::WholeCluster).await.unwrap();
     let (proxy, kubeconfig) = behind_proxy(&installation).await;
@@ -70,13 +70,13 @@ async fn no_key_is_expelled_retired_or_deleted_while_the_clock_is_off() {
     plant(&scene, "other", "active", &json!({})).await;
     for (round, date) in years().iter().enumerate() {
         proxy.pretend_date(Some(date));
-        let [expelled, unused, retired, new] =
-            ["expelled", "unused", "retired", "new"].map(|name| format!("{name}-{round}"));
+        let [compromised, unused, retired, new] =
+            ["compromised", "unused", "retired", "new"].map(|name| format!("{name}-{round}"));
         let leaked = json!({
             KEY_STATE_ANNOTATION: "Compromised", STATE_SINCE_ANNOTATION: LONG_AGO,
             COMPROMISED_SINCE_ANNOTATION: LONG_AGO, DECRYPT_UNTIL_ANNOTATION: LONG_AGO
         });
-        plant(&scene, &expelled, "active", &leaked).await;
+        plant(&scene, &compromised, "active", &leaked).await;
         plant(&scene, &unused, "active", &json!({UNUSED_SINCE_ANNOTATION: LONG_AGO})).await;
         plant(&scene, &retired, "retired", &json!({OFF_RING_SINCE_ANNOTATION: LONG_AGO})).await;
         scene.until_policy("blocked", tells_skew).await;
@@ -86,13 +86,13 @@ async fn no_key_is_expelled_retired_or_deleted_while_the_clock_is_off() {
         let last = format!("last-{round}");
         plant(&scene, &last, "active", &json!({})).await;
         scene.until_phase(&last, SealingKeyPhase::DecryptOnly).await;
-        for (name, label) in [(&expelled, "active"), (&unused, "active"), (&retired, "retired")] {
+        for (name, label) in [(&compromised, "active"), (&unused, "active"), (&retired, "retired")] {
             assert_eq!(scene.secrets().get(name).await.unwrap().labels()[LABEL], label, "{name}");
         }
         let noted = scene.secrets().get(&new).await.unwrap();
         assert!(!noted.annotations().contains_key(UNUSED_SINCE_ANNOTATION), "no date is written");
         proxy.pretend_date(None);
-        scene.until_labelled(&expelled, "compromised").await;
+        scene.until_labelled(&compromised, "compromised").await;
         scene.until_labelled(&unused, "retired").await;
         let gone = async || scene.secrets().get_opt(&retired).await.unwrap().is_none().then_some(());
         until("the retired key is deleted", PATIENCE, gone).await.unwrap();
@@ -134,7 +134,7 @@ fn in_an_hour() -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_request_that_is_dated_ahead_of_our_clock_is_told_as_clock_skew() {
+async fn a_request_that_is_dated_ahead_of_our_clock_is_reported_as_clock_skew() {
     let (scene, proxy, _) = with_proxy().await;
     scene.apply_policy(&json!({})).await;
     let (date, request) = in_an_hour();

@@ -42,7 +42,7 @@ const WITHOUT_WHOLE_VIEW: [Case; 5] = [
         after: Some((Compromised, "compromised", Some(COMPROMISED_SINCE_ANNOTATION))),
     },
     Case {
-        what: "expel",
+        what: "remove",
         before: ("active", &[COMPROMISED, LEAKED, WANTED, OVER]),
         after: Some((Compromised, "compromised", Some(OFF_RING_SINCE_ANNOTATION))),
     },
@@ -159,7 +159,8 @@ fn retention() -> Value {
 }
 
 #[tokio::test]
-async fn killed_before_or_after_it_activates_expels_dates_or_restores_a_key_the_next_controller_ends_it() {
+async fn killed_before_or_after_it_activates_removes_dates_or_restores_a_key_the_next_controller_completes_it()
+ {
     let (mut scene, proxy, kubeconfig) = with_proxy().await;
     scene.apply_policy(&json!({})).await;
     killed_at_each(&mut scene, &proxy, &kubeconfig, &WITHOUT_WHOLE_VIEW).await;

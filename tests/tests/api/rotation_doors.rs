@@ -13,7 +13,7 @@ use crate::scene::{CANARY, Scene};
 use crate::support::PATIENCE;
 
 #[tokio::test]
-async fn an_annotation_asks_for_one_key_which_then_seals_and_the_status_says_so_word_for_word() {
+async fn an_annotation_requests_one_key_which_then_seals_and_the_status_quotes_it_word_for_word() {
     let scene = KeyScene::set().await;
     scene.apply_policy(&json!({})).await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
@@ -144,7 +144,7 @@ async fn a_right_that_is_missing_for_a_moment_makes_no_key_against_the_policy() 
 }
 
 #[tokio::test]
-async fn an_annotation_that_is_no_time_is_told_and_not_obeyed() {
+async fn an_annotation_that_is_not_a_time_is_reported_and_ignored() {
     let scene = KeyScene::set().await;
     scene.apply_policy(&json!({})).await;
     scene.annotate_policy("tomorrow").await;
@@ -161,7 +161,7 @@ async fn an_annotation_that_is_no_time_is_told_and_not_obeyed() {
 }
 
 #[tokio::test]
-async fn a_new_key_waits_for_its_activation_and_opens_meanwhile() {
+async fn a_new_key_waits_for_its_activation_and_decrypts_meanwhile() {
     let scene = KeyScene::set().await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
     let request = scene.later_than_all_keys().await.to_string();
@@ -190,7 +190,7 @@ async fn a_new_key_waits_for_its_activation_and_opens_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_pinned_key_seals_and_a_pin_that_cannot_is_ignored_and_told() {
+async fn a_pinned_key_seals_and_an_unusable_pin_is_ignored_and_reported() {
     let scene = KeyScene::set().await;
     let old = key_secret("older", "active", Timestamp::now() - SignedDuration::from_hours(2));
     scene.create_secret(&old).await;
@@ -232,7 +232,7 @@ async fn with_external_keys_none_is_made_and_the_first_that_arrives_seals() {
 }
 
 #[tokio::test]
-async fn a_policy_of_another_name_is_not_in_force_and_says_so() {
+async fn a_policy_of_another_name_is_not_in_force_and_its_status_reports_that() {
     let scene = KeyScene::set().await;
     apply_policy(&scene.policies(), "other", &json!({"rotation": {"rotateAfter": "2020-01-01T00:00:00Z"}}))
         .await;
@@ -248,7 +248,7 @@ async fn a_policy_of_another_name_is_not_in_force_and_says_so() {
 }
 
 #[tokio::test]
-async fn keys_are_made_as_the_policy_says() {
+async fn keys_are_created_by_the_settings_of_the_policy() {
     let scene = KeyScene::set().await;
     let request = scene.later_than_all_keys().await.to_string();
     let generate = json!({"keySize": 3072, "certificateValidity": "2d", "commonName": "shop", "secretPrefix": "shop-key"});

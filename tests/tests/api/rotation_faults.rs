@@ -149,7 +149,7 @@ async fn three_replicas_make_exactly_the_keys_that_fifty_requests_in_any_order_a
 }
 
 #[tokio::test]
-async fn a_rotation_that_fails_is_told_and_tried_again_until_it_works() {
+async fn a_failing_rotation_is_reported_and_retried_until_it_succeeds() {
     let (scene, proxy, _) = with_proxy().await;
     scene.apply_policy(&json!({})).await;
     proxy.fail(|method, path| {
@@ -235,7 +235,7 @@ async fn until_later_than_key(scene: &KeyScene, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_key_whose_creation_was_never_answered_is_told_of_exactly_once_also_by_another_process() {
+async fn a_key_whose_creation_was_never_answered_is_reported_exactly_once_even_by_another_process() {
     let (mut scene, proxy, kubeconfig) = with_proxy().await;
     let mut keys = scene.until_keys(1).await;
     scene.until_event("KeyGenerated", &keys[0]).await;
@@ -324,7 +324,7 @@ async fn a_new_key_that_is_deleted_or_relabelled_at_once_is_made_again_under_rul
 }
 
 #[tokio::test]
-async fn what_has_the_name_of_a_new_key_and_is_none_is_neither_adopted_nor_touched() {
+async fn a_foreign_secret_with_the_name_of_a_new_key_is_neither_adopted_nor_changed() {
     let scene = KeyScene::set().await;
     scene.apply_policy(&json!({})).await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
@@ -368,7 +368,7 @@ async fn a_key_that_has_lost_its_label_is_left_alone_and_does_not_stand_in_the_w
 }
 
 #[tokio::test]
-async fn without_the_kinds_the_flags_rule_with_one_line_and_kinds_that_come_go_and_come_back_are_followed() {
+async fn without_the_crds_the_flags_apply_and_one_line_is_logged() {
     let cluster = Cluster::own().await.unwrap();
     let namespace = cluster.namespace("sealed").await.unwrap();
     let installation =
@@ -413,7 +413,7 @@ async fn without_the_kinds_the_flags_rule_with_one_line_and_kinds_that_come_go_a
 }
 
 #[tokio::test]
-async fn without_rights_on_the_kinds_the_flags_rule_and_rights_that_come_later_are_used() {
+async fn without_permissions_on_the_kinds_the_flags_apply_and_permissions_granted_later_are_used() {
     let scene = KeyScene::set().await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
     scene.until_phase(&first, SealingKeyPhase::Primary).await;

@@ -76,7 +76,7 @@ async fn of_external_keys_the_next_leads_when_one_is_compromised_and_after_the_l
 }
 
 #[tokio::test]
-async fn a_pin_on_a_compromised_key_is_told_and_its_successor_leads() {
+async fn a_pin_on_a_compromised_key_is_reported_and_its_successor_is_primary() {
     let scene = on_an_old_key(json!({"primary": {"pin": "old"}}), &[]).await;
     revoke(&scene, "old").await;
     let names = scene.until_keys(2).await;

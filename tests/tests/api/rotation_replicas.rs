@@ -29,7 +29,7 @@ async fn until_seen(controller: &ControllerProcess, name: &str) {
 }
 
 #[tokio::test]
-async fn three_replicas_make_one_key_when_the_period_is_over_and_tell_it_once() {
+async fn three_replicas_create_one_key_when_the_period_is_over_and_report_it_once() {
     let mut scene = on_an_old_key(json!({"suspend": true}), &[]).await;
     let two = scene.0.installation.start(Edition::Ours, &[SMALL]).await.unwrap();
     let three = scene.0.installation.start(Edition::Ours, &[SMALL]).await.unwrap();

@@ -103,7 +103,7 @@ async fn labels_and_broken_secrets_are_phases() {
 }
 
 #[tokio::test]
-async fn what_is_altered_is_put_back_and_what_is_foreign_goes() {
+async fn altered_sealing_keys_are_restored_and_foreign_ones_deleted() {
     let scene = KeyScene::set().await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
     let is_complete = |key: &SealingKey| {
@@ -131,7 +131,7 @@ async fn what_is_altered_is_put_back_and_what_is_foreign_goes() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_said_to_be_compromised_gets_a_successor_at_once_and_goes_on_opening() {
+async fn a_key_marked_compromised_gets_a_successor_at_once_and_still_decrypts() {
     let scene = KeyScene::set().await;
     scene.apply_policy(&json!({"rotation": {"activationDelay": "2d"}})).await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
@@ -153,7 +153,7 @@ async fn a_key_that_is_said_to_be_compromised_gets_a_successor_at_once_and_goes_
 }
 
 #[tokio::test]
-async fn at_its_end_a_compromised_key_leaves_the_ring_and_relabelling_it_forgets_what_was_said() {
+async fn at_its_deadline_a_compromised_key_leaves_the_ring_and_relabelling_it_clears_its_dates() {
     let scene = KeyScene::set().await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
     scene.until_phase(&first, SealingKeyPhase::Primary).await;
@@ -254,7 +254,7 @@ async fn a_key_with_a_certificate_issued_anew_is_compromised_in_both_secrets() {
 }
 
 #[tokio::test]
-async fn what_a_person_says_can_be_taken_back() {
+async fn a_requested_state_can_be_taken_back() {
     let scene = KeyScene::set().await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
     scene.until_phase(&first, SealingKeyPhase::Primary).await;
@@ -271,7 +271,7 @@ async fn what_a_person_says_can_be_taken_back() {
 }
 
 #[tokio::test]
-async fn the_key_that_seals_does_not_retire_and_that_is_told() {
+async fn the_primary_key_does_not_retire_and_the_blocker_is_reported() {
     let scene = KeyScene::set().await;
     scene.apply_policy(&json!({})).await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
@@ -292,7 +292,7 @@ async fn the_key_that_seals_does_not_retire_and_that_is_told() {
 }
 
 #[tokio::test]
-async fn a_sealing_key_that_is_made_anew_says_what_its_secret_says() {
+async fn a_recreated_sealing_key_has_the_state_of_its_secret() {
     let scene = KeyScene::set().await;
     let mut secret = key_secret("lost", "active", Timestamp::now() - SignedDuration::from_hours(1));
     secret.annotations_mut().insert("sealedsecrets.rs/state".to_owned(), "Compromised".to_owned());

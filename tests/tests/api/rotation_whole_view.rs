@@ -100,7 +100,7 @@ async fn until_blocked_by_what_is_counted(scene: &KeyScene, objects: u64, undecr
 }
 
 #[tokio::test]
-async fn a_key_that_is_due_stays_under_a_label_selector_and_while_an_item_does_not_open_and_then_goes() {
+async fn a_due_key_stays_under_a_label_selector_and_while_an_item_does_not_decrypt_and_then_goes() {
     let (cluster, installation, sealed) = with_a_key_that_is_due().await;
     let mut scene = KeyScene::start(cluster, installation, &["--label-selector=watched=yes"]).await;
     scene.apply_policy(&json!({})).await;

@@ -21,7 +21,7 @@ async fn seal(scene: &KeyScene, name: &str) {
 }
 
 #[tokio::test]
-async fn after_three_rotations_upstream_opens_everything_and_makes_no_key_and_ours_takes_over_back() {
+async fn after_three_rotations_upstream_decrypts_everything_and_creates_no_key_and_ours_takes_over_again() {
     let mut scene = KeyScene::set().await;
     scene.apply_policy(&json!({})).await;
     seal(&scene, "under-0").await;

@@ -119,7 +119,7 @@ async fn first_decisions(edition: Edition) -> Outcomes {
 }
 
 #[tokio::test]
-async fn what_becomes_of_a_new_object_is_the_same_with_both_controllers() {
+async fn a_new_object_is_handled_alike_by_both_controllers() {
     let (ours, upstreams) = tokio::join!(first_decisions(Edition::Ours), first_decisions(Edition::Upstream));
     for (name, upstream) in &upstreams {
         assert_eq!(&ours[name], upstream, "{name}");
@@ -152,7 +152,7 @@ async fn later_decisions(edition: Edition) -> Outcomes {
 }
 
 #[tokio::test]
-async fn what_becomes_of_a_changed_object_is_the_same_with_both_controllers() {
+async fn a_changed_object_is_handled_alike_by_both_controllers() {
     let (ours, upstreams) = tokio::join!(later_decisions(Edition::Ours), later_decisions(Edition::Upstream));
     for (name, upstream) in &upstreams {
         assert_eq!(&ours[name], upstream, "{name}");

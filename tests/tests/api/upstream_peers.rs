@@ -5,7 +5,7 @@ use sealed_secrets_tests::{Cluster, Edition, Kubeseal};
 use crate::support::{apply_sealed, secret, until_secret};
 
 #[tokio::test]
-async fn upstream_opens_what_upstream_sealed_with_a_certificate_file() {
+async fn upstream_decrypts_an_object_that_upstream_sealed_with_a_certificate_file() {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let controller = installation.start(Edition::Upstream, &[]).await.unwrap();
@@ -41,7 +41,7 @@ async fn upstream_stops_on_sigterm() {
 }
 
 #[tokio::test]
-async fn upstream_with_the_whole_cluster_opens_in_every_namespace() {
+async fn upstream_with_the_whole_cluster_decrypts_in_every_namespace() {
     let cluster = Cluster::own().await.unwrap();
     let installation =
         cluster.install("kube-system", sealed_secrets_tests::Reach::WholeCluster).await.unwrap();
@@ -54,7 +54,7 @@ async fn upstream_with_the_whole_cluster_opens_in_every_namespace() {
 }
 
 #[tokio::test]
-async fn upstream_opens_in_an_additional_namespace() {
+async fn upstream_decrypts_in_an_additional_namespace() {
     let cluster = Cluster::shared().await.unwrap();
     let additional = cluster.namespace("additional").await.unwrap();
     let installation = cluster.install_namespaced(&[&additional]).await.unwrap();

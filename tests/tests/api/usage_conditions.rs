@@ -108,7 +108,7 @@ async fn after_a_rotation_objects_are_stale_until_they_are_re_encrypted_and_the_
 }
 
 #[tokio::test]
-async fn a_restarted_controller_knows_the_items_of_each_key_without_opening_or_writing() {
+async fn a_restarted_controller_knows_the_items_of_each_key_without_decrypting_or_writing() {
     let mut scene = Scene::set().await;
     opened(&scene, &three_items(&scene, "db")).await;
     scene.new_key().await;
@@ -123,7 +123,7 @@ async fn a_restarted_controller_knows_the_items_of_each_key_without_opening_or_w
 }
 
 #[tokio::test]
-async fn what_became_stale_while_no_controller_ran_is_told_with_one_write_and_without_opening() {
+async fn objects_that_became_stale_while_no_controller_ran_are_reported_with_one_write_and_no_decryption() {
     let mut scene = Scene::set().await;
     opened(&scene, &three_items(&scene, "db")).await;
     until_told_once(&scene, "db").await;
@@ -162,7 +162,7 @@ async fn a_status_of_an_earlier_shape_is_no_hint_and_does_no_harm() {
 }
 
 #[tokio::test]
-async fn items_that_do_not_open_are_no_items_of_a_key_and_those_beside_them_are() {
+async fn items_that_do_not_decrypt_count_for_no_key_and_the_others_of_the_object_do() {
     let scene = Scene::set().await;
     let mut sealed = scene.seal(&three_items(&scene, "db")).await;
     sealed["spec"]["encryptedData"]["token"] = json!("AAAA");

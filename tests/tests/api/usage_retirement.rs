@@ -53,7 +53,7 @@ async fn restart(scene: &mut KeyScene) {
 }
 
 #[tokio::test]
-async fn a_key_retires_when_nothing_needs_it_and_every_item_opens() {
+async fn a_key_retires_when_nothing_needs_it_and_every_item_decrypts() {
     let (scene, [first, _]) = object_on_the_first_of_two_keys().await;
     let mut broken = scene.0.seal(&scene.0.secret("broken", "password", CANARY)).await;
     broken["spec"]["encryptedData"]["password"] = json!("AAAA");
@@ -76,7 +76,7 @@ async fn since_long(scene: &KeyScene, key: &str, annotation: &str) {
 }
 
 #[tokio::test]
-async fn what_nothing_has_needed_for_long_retires_and_later_is_deleted_as_the_policy_says() {
+async fn a_key_unused_for_long_retires_and_is_later_deleted_by_the_policy() {
     let (scene, [first, _]) = object_on_the_first_of_two_keys().await;
     let now = scene.later_than_all_keys().await;
     scene.annotate_policy(&now.to_string()).await;
@@ -97,7 +97,7 @@ async fn what_nothing_has_needed_for_long_retires_and_later_is_deleted_as_the_po
 }
 
 #[tokio::test]
-async fn time_in_which_an_item_did_not_open_does_not_count_and_that_is_told_from_the_first_day() {
+async fn time_in_which_an_item_did_not_decrypt_does_not_count_and_is_reported_from_the_first_day() {
     let (scene, [first, _]) = object_on_the_first_of_two_keys().await;
     scene.apply_policy(&json!({"retention": {"keepAtLeast": 1, "retireWhenUnusedFor": "26w"}})).await;
     scene.0.sealed_secrets().delete("db", &DeleteParams::default()).await.unwrap();
@@ -115,7 +115,7 @@ async fn time_in_which_an_item_did_not_open_does_not_count_and_that_is_told_from
 }
 
 #[tokio::test]
-async fn a_controller_of_one_namespace_says_that_it_cannot_retire_what_is_unused() {
+async fn a_controller_of_one_namespace_reports_that_it_cannot_retire_unused_keys() {
     let scene = KeyScene::set().await;
     scene.until_keys(1).await;
     let hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
@@ -127,7 +127,7 @@ async fn a_controller_of_one_namespace_says_that_it_cannot_retire_what_is_unused
 }
 
 #[tokio::test]
-async fn after_a_restart_every_item_is_opened_before_a_key_retires_and_nothing_is_written() {
+async fn after_a_restart_every_item_is_decrypted_before_a_key_retires_and_nothing_is_written() {
     let (mut scene, [first, _]) = object_on_the_first_of_two_keys().await;
     scene.0.sealed_secrets().delete("db", &DeleteParams::default()).await.unwrap();
     seal(&scene, "later").await;

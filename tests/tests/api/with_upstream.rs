@@ -69,12 +69,12 @@ async fn touch(cluster: &Cluster, namespace: &str, name: &str) {
 }
 
 #[tokio::test]
-async fn our_controller_opens_what_both_sealed_and_upstream_takes_over() {
+async fn our_controller_decrypts_objects_sealed_by_both_and_upstream_takes_over() {
     take_over(Edition::Ours, Edition::Upstream).await;
 }
 
 #[tokio::test]
-async fn upstreams_controller_opens_what_both_sealed_and_ours_takes_over() {
+async fn upstreams_controller_decrypts_objects_sealed_by_both_and_ours_takes_over() {
     take_over(Edition::Upstream, Edition::Ours).await;
 }
 

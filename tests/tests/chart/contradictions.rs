@@ -154,7 +154,7 @@ fn wrong_values_fail_with_their_path_and_the_reason() {
 }
 
 #[test]
-fn all_contradictions_are_told_at_once() {
+fn all_contradictions_are_reported_at_once() {
     let output = template("rbac: {pspEnabled: true}\ncontainerPorts: {metrics: 8080}\n");
     let told = output.stderr.lines().filter(|line| line.starts_with("- ")).count();
     assert_eq!(told, 2, "{}", output.stderr);

@@ -20,7 +20,7 @@ fn chart(values: &str) -> Vec<Value> {
 }
 
 #[test]
-fn the_chart_grants_what_the_base_grants() {
+fn the_chart_grants_the_same_as_the_base() {
     let (base, chart) = (shipped_manifests().unwrap(), chart(""));
     for in_namespace in [false, true] {
         assert_eq!(permissions(&chart, in_namespace), permissions(&base, in_namespace));
@@ -29,7 +29,7 @@ fn the_chart_grants_what_the_base_grants() {
 }
 
 #[test]
-fn the_role_for_one_more_namespace_grants_what_the_cluster_role_grants() {
+fn the_role_for_one_more_namespace_grants_the_same_as_the_cluster_role() {
     let file = workspace::root().join("deploy/kustomize/namespace-role/role.yaml");
     let role = objects_of(&fs::read_to_string(file).unwrap()).unwrap();
     assert_eq!(permissions(&role, true), permissions(&shipped_manifests().unwrap(), false));
@@ -45,7 +45,7 @@ fn without_the_rotation_crds_nothing_about_them_is_granted() {
 
 /// Permissions to Leases, where a leader is elected and nowhere else.
 #[test]
-fn an_election_grants_what_the_kustomize_component_grants_and_one_replica_nothing() {
+fn an_election_grants_the_same_as_the_kustomize_component_and_one_replica_nothing() {
     let election = permissions(&leader_election_manifests_in("kube-system").unwrap(), true);
     let is_about_leases = |permission: &Permission| permission.resource.starts_with("leases");
     assert!(election.len() == 5 && election.iter().all(is_about_leases), "{election:?}");

@@ -54,7 +54,7 @@ fn without_values_the_chart_renders_as_recorded() {
 }
 
 #[test]
-fn every_set_of_values_changes_what_is_recorded() {
+fn every_set_of_values_changes_the_recorded_manifests() {
     let (sets, default) = (sets(), rendered(""));
     assert!(sets.len() >= 20, "{}", sets.len());
     for set in sets {

@@ -185,7 +185,7 @@ fn everything_on() -> Value {
 }
 
 #[test]
-fn what_is_left_empty_means_the_default_where_that_is_empty() {
+fn an_empty_value_means_the_default_where_that_is_empty() {
     let values = yaml("values.yaml");
     let mut all = Vec::new();
     pointers("", &values, &mut all);

@@ -102,7 +102,7 @@ fn go_still_answers_the_recorded_cases_as_we_do() {
 }
 
 #[test]
-fn generated_templates_give_what_go_gives() {
+fn generated_templates_give_the_result_of_go() {
     let oracle = Mutex::new(Oracle::start());
     let data = context();
     // The variable sets a higher number for longer runs.

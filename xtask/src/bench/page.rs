@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_between_the_marks_changes() {
+    fn only_the_text_between_the_marks_changes() {
         let page = "a\n<!-- bench x -->\nold\n<!-- end of bench x -->\nb\n";
         let new = replaced(page, "x", "new").unwrap();
         assert_eq!(new, "a\n<!-- bench x -->\n\nnew\n<!-- end of bench x -->\nb\n");

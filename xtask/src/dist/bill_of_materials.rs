@@ -173,7 +173,7 @@ mod tests {
                         1\tc v2.0.0+x\tMIT (*)\n";
 
     #[test]
-    fn the_depth_tells_who_needs_whom() {
+    fn the_depth_determines_the_dependency() {
         let tree = parse(TREE).unwrap();
         assert_eq!(tree.root.name, "a");
         let needs: Vec<_> =
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_twice_is_one_part_with_its_licence() {
+    fn a_crate_listed_twice_is_one_component_with_its_licence() {
         let tree = parse(TREE).unwrap();
         let parts: Vec<_> =
             tree.parts.iter().map(|part| (part.name.as_str(), part.license.as_str())).collect();

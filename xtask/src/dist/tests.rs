@@ -64,7 +64,7 @@ fn text(files: &BTreeMap<String, Vec<u8>>, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_release_is_complete_and_each_part_is_what_the_others_say() {
+async fn a_release_is_complete_and_its_parts_agree() {
     let arguments = ["build", "--locked", "--bin", KUBESEAL];
     assert!(step::quietly(&mut step::cargo(&arguments)).await.unwrap().success);
     let programs = programs();
@@ -146,7 +146,7 @@ fn krew_takes_out_what_the_archive_has(manifest: &str, archive: &BTreeMap<String
     assert!(taken.contains("LICENSE") && values(manifest, "bin").iter().all(|bin| taken.contains(bin)));
 }
 
-/// The manifest has the objects of the kustomization. `the_tests_apply_what_kubectl_applies` compares them with kubectl's reading
+/// The manifest has the objects of the kustomization. `the_tests_apply_the_same_as_kubectl` compares them with kubectl's reading
 /// of it.
 fn install_is_what_kustomize_applies(manifest: &str) {
     let kinds: BTreeSet<_> = manifest.lines().filter_map(|line| line.strip_prefix("kind: ")).collect();

@@ -151,7 +151,7 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 3 filtered out; 
     }
 
     #[test]
-    fn a_failed_test_is_told_with_its_panic_and_how_to_run_it_alone() {
+    fn a_failed_test_is_reported_with_its_panic_and_the_command_that_runs_it_alone() {
         let failed = Results::parse("unit", OUTPUT).failed;
         let reports: Vec<_> = failed.iter().map(ToString::to_string).collect();
         let name = "keyring::tests::an_empty_ring_opens_nothing";

@@ -38,7 +38,7 @@ const ON_EXISTING: [&str; 21] = [
     "--skip",
     "controller_variables",
     "--skip",
-    "a_restarted_controller_opens_nothing_that_is_unchanged",
+    "a_restarted_controller_decrypts_no_unchanged_object",
     "--skip",
     "null_drops_a_key_and_an_item_wins_over_a_template",
     "--skip",

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn no_word_of_an_answer_about_the_restored_key_is_told() {
+    fn no_word_of_an_answer_about_the_restored_key_is_repeated() {
         for (message, expected) in [
             (
                 "admission webhook \"w.example.com\" denied the request: QUOTED",

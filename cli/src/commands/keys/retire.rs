@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_what_still_holds_the_key() {
+    fn the_error_names_what_still_needs_the_key() {
         let key = |status: &serde_json::Value| -> SealingKey {
             serde_json::from_value(json!({
                 "apiVersion": "sealedsecrets.rs/v1alpha1", "kind": "SealingKey", "metadata": {"name": "k"}, "spec": {}, "status": status

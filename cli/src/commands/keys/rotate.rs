@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_key_that_is_not_older_answers_and_it_says_what_it_does() {
+    fn only_a_key_that_is_not_older_fulfils_the_request_and_its_phase_is_reported() {
         let old = key("old", "Primary", "2026-11-20T08:59:59Z");
         let described = |status: Value, phase: &str| {
             let keys = [old.clone(), key("new", phase, T)];

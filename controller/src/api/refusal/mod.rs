@@ -84,7 +84,7 @@ mod tests {
     const CANARY: &str = "ꙮꙭ";
 
     #[test]
-    fn no_word_of_an_answer_about_a_key_secret_is_told() {
+    fn no_word_of_an_answer_about_a_key_secret_is_repeated() {
         let denials = [
             (
                 "admission webhook \"w.example.com\" denied the request: ꙮ",

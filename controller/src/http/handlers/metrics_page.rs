@@ -64,7 +64,7 @@ mod tests {
     const LONG: Duration = Duration::from_mins(1);
 
     #[tokio::test]
-    async fn many_who_ask_at_the_same_time_cost_one_page_that_nobody_else_waits_for() {
+    async fn concurrent_scrapes_share_one_rendering_that_blocks_no_other_request() {
         let (begun, rendered) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let ((begins, has_begun), (go_on, may_go_on)) = (mpsc::channel(), mpsc::channel());
         let may_go_on = Mutex::new(may_go_on);

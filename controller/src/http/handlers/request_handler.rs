@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_takes_too_long_is_told_to_end() {
+    async fn work_is_cancelled_after_its_timeout() {
         let request_handler = request_handler(Duration::from_millis(10));
         let (ended, end) = mpsc::channel();
         let work = move |_: &str, _: &KeyRing, wanted: Wanted<'_>| {
@@ -375,14 +375,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_open_is_tried_once_more_with_the_keys_of_a_later_list() {
+    async fn a_failed_decryption_is_repeated_once_with_the_keys_of_a_later_list() {
         assert_eq!(attempts_until_decrypted(1).await, (Some(()), 1));
         assert_eq!(attempts_until_decrypted(2).await, (Some(()), 2));
         assert_eq!(attempts_until_decrypted(3).await, (None, 2), "and no more than once");
     }
 
     #[tokio::test]
-    async fn what_does_not_open_is_not_tried_again_with_the_same_keys_or_without_a_list() {
+    async fn a_failed_decryption_is_not_repeated_with_the_same_keys_or_without_a_list() {
         for is_listed in [true, false] {
             let key_refresh = Arc::<KeyRefresh>::default();
             let ring = watch::Sender::new(Some(Arc::new(KeyRing::new(Vec::new())))).subscribe();

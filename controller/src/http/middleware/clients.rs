@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_behind_the_api_server_are_told_apart_by_what_it_has_appended() {
+    fn clients_behind_the_api_server_are_distinguished_by_the_address_that_it_appends() {
         for peer in ["10.0.0.1", "::ffff:10.0.0.1", "10.9.8.7"] {
             assert_eq!(client(&proxies(), peer, &["192.0.2.1"]), "192.0.2.1");
             assert_eq!(client(&proxies(), peer, &["198.51.100.7, 192.0.2.1"]), "192.0.2.1");

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn whoever_is_idle_the_longest_makes_way_and_nobody_who_is_being_answered() {
+    async fn the_longest_idle_connection_is_evicted() {
         let limiter = ConnectionLimiter::at_most(3);
         let (busy, rested, idle) = (limiter.admit().await, limiter.admit().await, limiter.admit().await);
         busy.begin_request();

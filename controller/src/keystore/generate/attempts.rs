@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_not_the_first_has_failed_only_if_that_changes_nothing() {
+    fn losing_the_race_to_create_a_key_is_a_failure_only_if_a_key_is_still_due() {
         let (mut attempts, now) = (Attempts::default(), Instant::now());
         assert_eq!(attempts.key_created(&KeystoreError::NotShown, now), FIRST);
         assert_eq!((attempts.wait(now), attempts.blocker()), (FIRST, None));

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_a_list_that_began_later_will_do_and_one_serves_all_who_asked() {
+    async fn only_a_list_that_began_later_is_accepted_and_one_list_serves_all_requests() {
         let (list, failed) = (KeyRefresh::default(), Instant::now());
         assert!(!list.refresh_unless_newer_than(failed));
         assert!(!list.refresh_unless_newer_than(failed));

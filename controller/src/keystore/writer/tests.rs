@@ -73,7 +73,7 @@ fn a_marked_key_without_a_state_is_still_compromised() {
 }
 
 #[test]
-fn only_a_person_who_puts_the_key_back_takes_the_mark_away() {
+fn only_a_user_who_restores_the_key_clears_the_mark() {
     let compromised = || requested(secret(&[]), COMPROMISED, 20);
     for desired in
         [COMPROMISED, DesiredState::Compromised { decrypt_until: Some(time_at(90)) }, DesiredState::Retired]

@@ -141,7 +141,7 @@ fn a_lease_of_a_short_duration_is_read_no_more_often_than_ours_is_tried() {
 }
 
 #[test]
-fn a_jitter_delays_the_taking_of_what_has_expired() {
+fn a_jitter_delays_the_takeover_of_an_expired_lease() {
     let mut scene = Scene::following();
     let jitter = Duration::from_millis(400);
     scene.candidate.on_watch(Observed::Lease(record(OTHER, 1)), scene.at(1), jitter);

@@ -101,7 +101,7 @@ fn replicas_do_not_contradict_each_other_about_failures() {
 }
 
 #[test]
-fn what_is_in_the_way_is_the_reason_and_whether_a_key_is_wanted_the_status() {
+fn the_blocker_is_the_reason_and_a_due_key_decides_the_status() {
     let mut blocked = view(vec![key("a", SealingKeyPhase::Primary)]);
     blocked.blocked = vec![Blocked::Pin("b".to_owned())];
     assert_eq!(reason(&status_at(&blocked, None, 1), "Rotating"), pair("False", "RotationBlocked"));

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_open_is_known_until_the_object_changes() {
+    fn a_failed_decryption_is_cached_until_the_object_changes() {
         let mut cache = DecryptFailureCache::default();
         record(&mut cache, &object(1));
         assert!(cache.error(&object(1), &KeyRing::default()).is_some());
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_of_an_object_that_does_not_open_does_not_grow_with_its_items() {
+    fn the_cached_failure_of_an_object_does_not_grow_with_its_items() {
         let names = (0..3_000).map(|number| (format!("{number:0300}"), "?".to_owned()));
         let spec = SealedSecretSpec { encrypted_data: names.collect(), ..SealedSecretSpec::default() };
         let sealed = SealedSecret::new("db", spec);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_case_is_settled_once_for_each_generation() {
+    fn an_object_version_is_diagnosed_once() {
         let mut cache = DecryptFailureCache::default();
         let failure = record(&mut cache, &object(1));
         assert!(cache.is_undiagnosed());
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_that_is_told_before_and_after_its_cause_is_known_counts_once() {
+    fn a_failure_that_is_reported_with_and_without_its_diagnosis_counts_once() {
         let mut cache = DecryptFailureCache::default();
         let failure = record(&mut cache, &object(1));
         cache.record_report(failure);

@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_quick_is_all_done_though_what_takes_long_elsewhere_never_ends() {
+    fn quick_work_completes_while_slow_work_hangs() {
         for (namespaces, of_each) in [(1, 1_000), (2, 100), (60, 3), (1_000, 2)] {
             for kind in [WorkKind::Rendering, WorkKind::Large] {
                 let queue = PriorityQueue::default();
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn one_namespace_renders_few_objects_at_a_time_and_nothing_overtakes_what_waits() {
+    fn one_namespace_renders_few_objects_at_a_time_and_no_object_overtakes_a_waiting_one() {
         let queue = PriorityQueue::default();
         queue.add_bulk(keys(100));
         let (begun, deferred): (Vec<_>, Vec<_>) =
@@ -480,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_to_be_counted_is_in_the_way_of_no_report() {
+    fn objects_that_wait_for_counting_delay_no_report() {
         let queue = PriorityQueue::default();
         queue.add_background(objects(2, 100));
         assert!(done_beside(&queue, WorkKind::Counting).is_empty());
@@ -492,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_long_delays_only_reports_of_its_own_namespace() {
+    fn slow_work_delays_only_reports_of_its_own_namespace() {
         let queue = PriorityQueue::default();
         queue.add_bulk(keys(RENDERED_PER_NAMESPACE + 1));
         for object in take_all(&queue) {
@@ -543,7 +543,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_waits_for_comes_last() {
+    fn background_work_comes_last() {
         let queue = PriorityQueue::default();
         queue.add_background([key("a chore")]);
         queue.add_report(key("a report"));
@@ -562,7 +562,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_of_the_backlog_reports_later_and_only_while_others_wait() {
+    fn only_bulk_work_reports_later_and_only_while_others_wait() {
         let queue = PriorityQueue::default();
         queue.add_bulk(keys(2));
         let both = take_all(&queue);
@@ -591,7 +591,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_waits_for_those_that_are_being_opened() {
+    fn a_burst_waits_for_objects_that_are_being_decrypted() {
         let queue = PriorityQueue::default();
         queue.add_bulk(keys(3));
         let all = take_all(&queue);
@@ -614,7 +614,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_enough_though_others_are_being_opened() {
+    fn a_full_burst_is_released_while_others_are_being_decrypted() {
         let queue = PriorityQueue::default();
         queue.add_bulk(keys(BURST + 1));
         queue.lock().take();

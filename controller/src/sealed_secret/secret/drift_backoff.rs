@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_user_asks_for_does_not_wait_and_a_new_sealed_secret_starts_over() {
+    fn a_requested_change_does_not_wait_and_a_new_sealed_secret_starts_over() {
         let (mut drift_backoff, start) = (DriftBackoff::default(), Instant::now());
         drift_backoff.record("", start);
         assert_eq!(drift_backoff.wait(false, start), None);

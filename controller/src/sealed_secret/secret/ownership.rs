@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restored_secret_is_adopted_if_it_says_exactly_what_was_sealed_and_nobody_controls_it() {
+    fn a_restored_secret_is_adopted_if_it_has_exactly_the_sealed_content_and_no_controller() {
         let ours = owner("db", "current", true);
         let mut desired = with_item("password", "1");
         desired.metadata.owner_references = Some(vec![ours.clone()]);
@@ -466,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_adopts_a_restored_secret_whose_content_he_lets_be_random_or_whose_labels_differ() {
+    fn a_restored_secret_with_random_values_or_other_labels_is_not_adopted() {
         let existing = restored(&[("password", "a value that nobody knows")]);
         let kept = BTreeSet::from(["password".to_owned()]);
         let random = with_item("password", "random");

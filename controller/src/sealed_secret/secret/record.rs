@@ -184,7 +184,7 @@ mod tests {
     type Show = fn(&mut SecretRecord);
 
     #[test]
-    fn what_the_watch_shows_during_a_write_is_not_lost() {
+    fn an_event_of_the_watch_during_a_write_is_not_lost() {
         let cases: [(&str, Show, Option<&str>); 3] = [
             ("nothing", |_| {}, Some("10")),
             ("an edit", |record| assert!(record.observe(NAME, &version("11"))), Some("11")),

@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn no_word_of_an_answer_is_told_wherever_it_stands() {
+    fn no_word_of_an_answer_is_repeated_wherever_it_stands() {
         let message = format!("admission webhook \"{CANARY}\" denied the request: {CANARY}");
         let policy = format!(
             "secrets \"db\" is forbidden: ValidatingAdmissionPolicy '{CANARY}' with binding 'b' denied request: no"
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_as_a_whole_names_neither_its_items_nor_its_type() {
+    fn a_refused_secret_from_spec_data_is_reported_without_its_items_and_type() {
         let v1 = sealed(json!({"data": "AAAA", "encryptedData": {"password": "AAAA"}}));
         let secret = secret(
             json!({"type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": "{", CANARY: "x"}}),
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rule_that_a_secret_breaks_is_told_in_our_words() {
+    fn the_rule_that_a_secret_breaks_is_reported_in_our_words() {
         let decrypt_failures = [
             (
                 "kubernetes.io/dockerconfigjson",
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn who_denies_is_named_and_what_to_do() {
+    fn the_denying_policy_is_named_with_a_remedy() {
         let policy = "secrets \"db\" is forbidden: ValidatingAdmissionPolicy 'p.example.com' with binding 'b' denied request: ꙮ";
         let decrypt_failures = [
             (422, "Invalid", policy, "the ValidatingAdmissionPolicy p.example.com denies"),
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_changes_is_known_by_the_structure_of_the_answer_in_any_words() {
+    fn a_permanent_refusal_is_recognised_by_the_structure_of_the_answer_in_any_words() {
         let new = secret(json!({"type": "b", "stringData": {"password": "new"}}));
         let judge = |existing: Value, field| {
             let status = status(422, "Invalid", CANARY, &[("FieldValueForbidden", field)]);
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_api_server_will_never_take_waits_for_a_change_and_what_a_policy_denies_does_not() {
+    fn an_invalid_secret_waits_for_a_change_and_one_denied_by_a_policy_does_not() {
         let waits = [
             (422, "", &[("FieldValueTooLong", "data")][..], true),
             (413, "", &[], true),
@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_that_goes_is_told_from_other_refusals() {
+    fn a_terminating_namespace_is_distinguished_from_other_refusals() {
         let goes = status(403, "Forbidden", CANARY, &[("NamespaceTerminating", "metadata.namespace")]);
         assert!(matches!(failure(goes), Failure::NamespaceTerminating));
         let mut gone = status(404, "NotFound", CANARY, &[]);

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_what_the_api_server_takes() {
+    fn keys_are_valid_exactly_if_the_api_server_accepts_them() {
         for key in ["a", "A_b.c-9", ".dockerconfigjson", "...a".get(2..).unwrap(), &"a".repeat(253)] {
             assert_eq!(refused_key(key), None, "{key}");
         }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_and_annotations_are_what_the_api_server_takes() {
+    fn labels_and_annotations_are_valid_exactly_if_the_api_server_accepts_them() {
         for name in ["a", "app.kubernetes.io/name", "A_b", "x-y.z/Q"] {
             assert!(is_qualified_name(name), "{name}");
         }

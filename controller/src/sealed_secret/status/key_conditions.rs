@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_all_on_the_primary_has_no_mark() {
+    fn an_object_sealed_with_the_primary_key_has_no_key_condition() {
         let (ring, primary) = ring();
         assert_eq!(key_conditions(&object_usage(&[(&primary, 3)], 0), &ring), []);
         assert_eq!(
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compromised_key_is_told_also_while_it_leads_and_with_what_helps() {
+    fn a_compromised_key_is_reported_with_a_remedy_even_while_it_is_primary() {
         let (ring, primary) = ring();
         let ring = ring.with_compromised(BTreeSet::from([primary.clone()]));
         let found = key_conditions(&object_usage(&[(&primary, 2)], 0), &ring);

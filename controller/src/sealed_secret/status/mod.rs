@@ -455,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transient_failure_leaves_synced_only_to_what_has_opened_in_this_generation() {
+    fn a_transient_failure_keeps_synced_only_if_this_generation_was_unsealed() {
         let unsealed = next(&SealedSecretStatus::default(), Some(1), Ok(LastSuccess::default()), &[], at(1));
         assert_eq!(conditions(&unsealed), [("Synced", "True"), ("Ready", "True")]);
         let transient = Failure::temporary("down".to_owned());
@@ -511,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_written_only_where_it_says_something_new_and_stored_memory_counts_where_there_is_one() {
+    fn a_status_is_written_only_if_it_changes_and_last_success_counts_if_it_is_stored() {
         let success = |version: &str| {
             let last = LastSuccess { secret_resource_version: version.to_owned(), ..LastSuccess::default() };
             next(&SealedSecretStatus::default(), Some(1), Ok(last), &[], at(1))
@@ -547,7 +547,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_replica_has_told_meanwhile_is_no_news() {
+    fn a_status_already_written_by_another_replica_causes_no_event() {
         let (nothing, now) = (SealedSecretStatus::default(), success(&SealedSecretStatus::default(), 1, 1));
         let first = status_event(&nothing, &now, None).unwrap();
         assert_eq!((first.reason, first.transition_time.as_str()), ("Unsealed", ""));
@@ -604,7 +604,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_keys_does_not_make_a_success_void() {
+    fn key_conditions_do_not_invalidate_a_success() {
         let mut before = SealedSecretStatus::default();
         for key_conditions in [vec![], vec![stale("1 of 1")]] {
             before = next(&before, Some(1), Ok(LastSuccess::default()), &key_conditions, at(1));

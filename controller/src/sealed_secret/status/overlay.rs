@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_counts_until_the_watch_shows_it_or_something_later() {
+    fn a_status_write_counts_until_the_watch_delivers_it_or_a_later_version() {
         let mut memory = StatusOverlay::default();
         memory.record_written(&object("u", "10", 2));
         assert_eq!(pending(&memory, &object("u", "9", 1)), Some(2), "the watch is behind");
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_never_written_counts_as_long_as_the_object_is_the_same() {
+    fn a_disabled_status_write_counts_until_the_object_changes() {
         let mut memory = StatusOverlay::default();
         memory.record_unwritten(&object("u", "10", 0), status(2));
         memory.observe(&object("u", "11", 0));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_written_was_said_and_is_still_to_be_written() {
+    fn a_denied_status_counts_as_reported_and_is_still_pending() {
         let mut memory = StatusOverlay::default();
         memory.record_forbidden(&object("u", "10", 1), status(2));
         assert_eq!(memory.reported(&object("u", "10", 1)).observed_generation, Some(2));

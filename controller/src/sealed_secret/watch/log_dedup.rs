@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_error_is_said_once_until_the_watch_has_worked() {
+    fn the_same_error_is_logged_once_until_the_watch_has_worked() {
         let mut log_dedup = LogDedup::default();
         let events = [
             error("no permission"),

@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_an_attempt_depends_on_is_a_change() {
+    fn only_inputs_of_an_attempt_count_as_a_change() {
         let mut observed = None;
         let mut observe = |object: &RawSealedSecret| {
             let now = ObservedVersion::of(object);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_watch_has_shown_is_told_from_what_it_is_still_to_show() {
+    fn delivered_versions_are_distinguished_from_pending_ones() {
         let at = |version: &str| object(&json!({"uid": "u", "resourceVersion": version}), &json!({}));
         let observed = ObservedVersion::of(&at("10"));
         assert!(observed.includes(&at("9")) && observed.includes(&at("10")) && !observed.includes(&at("11")));

@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_that_is_dropped_later_leaves_what_one_that_was_never_kept_does() {
+    fn a_spec_that_is_dropped_later_equals_one_that_was_never_kept() {
         let mut typed = sent();
         typed["metadata"]["annotations"][CLUSTER_WIDE_ANNOTATION] = json!("true");
         typed["spec"]["template"] = json!({"type": "example.com/risky"});
@@ -439,14 +439,14 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_says_that_something_is_omitted_is_not_believed() {
+    fn an_object_cannot_claim_that_its_spec_was_omitted() {
         let mut sent = sent();
         sent["omitted"] = json!({"heap": 1, "hasTemplates": false, "hasV1Data": false});
         assert!(raw_object(&sent).has_spec());
     }
 
     #[test]
-    fn the_deprecated_form_is_told_from_the_other() {
+    fn the_deprecated_form_is_distinguished_from_the_current_one() {
         let mut old = sent();
         assert!(!raw_object(&old).has_v1_data());
         old["spec"]["data"] = json!("AgB");
@@ -476,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nested_too_deep_spoils_neither_a_list_nor_a_watch() {
+    fn an_object_nested_too_deeply_breaks_neither_a_list_nor_a_watch() {
         let object = |name: &str, spec: &str| {
             let fields = format!("{{\"f:spec\":{}}}", deep());
             let managed = format!("[{{\"manager\":\"kubectl\",\"fieldsV1\":{fields}}}]");
@@ -496,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_another_type_is_malformed_and_the_error_names_no_place_in_our_text() {
+    fn a_field_of_another_type_is_malformed_and_the_error_names_no_position_in_our_text() {
         let mut wrong = sent();
         wrong["spec"]["template"] = json!({"type": 7});
         let error = raw_object(&wrong).decode().unwrap_err();

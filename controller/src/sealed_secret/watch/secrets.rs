@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_error_does_not_make_what_is_unchanged_be_opened_again_and_many_do_not_stop_the_work() {
+    async fn one_watch_error_causes_no_decryption_and_many_do_not_stop_the_work() {
         let (mut follower, start) = (follower(), Instant::now());
         follower.failed(&failure(503), start);
         assert!(!follower.states.secrets_listed.initialized());

@@ -72,7 +72,7 @@ fn a_later_change_of_the_secret_wins_over_an_observed_request() {
 }
 
 #[test]
-fn a_new_object_that_is_not_ours_says_nothing() {
+fn a_new_foreign_object_requests_nothing() {
     let active = key(DesiredState::Active);
     let mut foreign = stored(&active);
     foreign.spec.state = SealingKeyState::Compromised;
@@ -108,7 +108,7 @@ fn the_sealing_key_of_a_former_secret_goes() {
 }
 
 #[test]
-fn only_what_is_surely_left_behind_is_deleted() {
+fn only_sealing_keys_that_are_certainly_orphaned_are_deleted() {
     let existing = stored(&key(DesiredState::Active));
     let seen = |uids: &[&str]| uids.iter().map(|&uid| uid.to_owned()).collect();
     assert!(is_left_behind(&existing, &seen(&["uid of k"])), "its Secret was there");
@@ -133,7 +133,7 @@ fn numbers_are_kept_while_they_are_not_complete() {
 }
 
 #[test]
-fn a_key_says_which_other_secret_calls_it_compromised() {
+fn a_sealing_key_names_the_other_secret_that_marks_it_compromised() {
     let (own, mut twin, other) =
         (key(DesiredState::Active), key(COMPROMISED), fixtures::key("x", SealingKeyPhase::Primary));
     twin.record.name = "k2".to_owned();
@@ -143,7 +143,7 @@ fn a_key_says_which_other_secret_calls_it_compromised() {
 }
 
 #[test]
-fn a_key_says_what_is_in_its_way_and_nothing_of_others() {
+fn a_sealing_key_names_its_own_blocker_and_no_others() {
     let key = key(DesiredState::Retired);
     let mut view = view(&key);
     view.blocked =

@@ -58,7 +58,7 @@ pub(crate) const PLAIN_HTTP: &str = "a certificate over plain http is used silen
 pub(crate) const TESTED_ELSEWHERE: &[(&str, &str)] = &[
     (
         "a Secret is made by kubectl and piped through kubeseal; one value is changed by sealing again",
-        "a_new_file_has_its_items_with_receipts_and_the_report_names_what_was_chosen",
+        "a_new_file_has_its_items_with_receipts_and_the_report_names_scope_key_and_certificate",
     ),
     ("an output that is a device or a pipe is replaced by a file", "a_pipe_is_written_to_and_stays_a_pipe"),
     ("an unclosed `{` runs without end", "an_unclosed_brace_ends_with_an_error"),
@@ -74,7 +74,7 @@ pub(crate) const TESTED_ELSEWHERE: &[(&str, &str)] = &[
     ),
     (
         "the stderr of an exec plugin is passed on unchanged",
-        "a_plugin_that_fails_is_named_with_its_status_and_what_it_said_and_nothing_that_it_holds",
+        "a_failing_plugin_is_named_with_its_status_and_stderr_but_without_its_credentials",
     ),
     (
         "control and invisible characters in names, kinds and answers of servers reach the terminal",

@@ -375,7 +375,7 @@ fn assert_in_order(asked: &[Asked], made_again: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_write_says_what_it_takes_the_place_of_and_comes_after_a_look_at_the_live_sealed_secret() {
+async fn every_write_names_the_replaced_version_and_follows_a_read_of_the_live_sealed_secret() {
     let mut replicas = Replicas::start(1).await;
     replicas.change(0, 24).await;
     replicas.change(1, 24).await;

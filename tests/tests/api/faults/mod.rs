@@ -43,7 +43,7 @@ async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet(
     );
     let (seven, eight, nine, ten, eleven, twelve, thirteen, fourteen) = tokio::join!(
         killed_at_every_write(&access),
-        rights_revoked(&access),
+        permissions_revoked(&access),
         namespace_terminating(&access),
         secret_too_large(&access),
         conflicts_on_status(&access),
@@ -376,7 +376,7 @@ async fn killed_at_every_write(access: &Access) -> FaultRun {
     trial
 }
 
-async fn rights_revoked(access: &Access) -> FaultRun {
+async fn permissions_revoked(access: &Access) -> FaultRun {
     let mut trial = FaultRun::begin(access, &[]).await;
     trial.seal("edited").await;
     trial.until_converged("permissions").await;

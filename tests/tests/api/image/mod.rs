@@ -42,7 +42,7 @@ fn the_image_is_small() {
 }
 
 #[test]
-fn the_program_does_not_tell_in_which_folders_it_was_built() {
+fn the_program_does_not_contain_its_build_folders() {
     let image = Unpacked::image();
     let program = image.bytes("usr/local/bin/controller");
     let program = String::from_utf8_lossy(&program);
@@ -76,7 +76,7 @@ fn the_image_runs_as_an_ordinary_user_whose_name_it_knows() {
 }
 
 #[tokio::test]
-async fn a_pod_of_the_image_finds_the_api_server_in_its_hosts_file_and_opens() {
+async fn a_pod_of_the_image_finds_the_api_server_in_its_hosts_file_and_decrypts() {
     let (image, ground) = (Unpacked::image(), ground().await);
     let hosts = format!("{} {API_SERVER}\n", ground.0.access().server().ip());
     let scene = scene(&image, ground, &hosts, "").await;

@@ -47,7 +47,7 @@ async fn without_the_right_to_watch_the_lease_a_handover_takes_a_missed_renewal_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_the_flag_no_lease_is_read_or_written_and_its_other_flags_are_told() {
+async fn without_the_flag_no_lease_is_read_or_written_and_its_other_flags_cause_a_warning() {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     cluster.apply(&leader_election_manifests_in(installation.namespace()).unwrap()).await.unwrap();
@@ -67,7 +67,7 @@ async fn without_the_flag_no_lease_is_read_or_written_and_its_other_flags_are_to
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lease_of_another_program_is_told_and_taken_only_when_that_no_longer_renews_it() {
+async fn a_lease_of_another_program_is_reported_and_taken_only_when_that_no_longer_renews_it() {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let namespace = installation.namespace();

@@ -11,7 +11,7 @@ use super::{PASSWORD, Reader};
 const NEW_CLUSTER: &str = "Build the cluster anew";
 
 #[tokio::test]
-async fn lost_keys_and_a_lost_cluster_are_recovered_as_the_page_says_through_the_service_proxy() {
+async fn lost_keys_and_a_lost_cluster_are_recovered_by_the_page_through_the_service_proxy() {
     let mut cluster = Cluster::own().await.unwrap();
     let mut reader = Reader::at(&cluster);
     let mut kubelet = StandIn::with_one_sealed(&cluster, &reader).await;

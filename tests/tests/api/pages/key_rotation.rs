@@ -12,7 +12,7 @@ const HEAD: &str = "apiVersion: sealedsecrets.rs/v1alpha1\nkind: SealingKeyPolic
                     metadata: {name: default, namespace: kube-system}\n";
 
 #[tokio::test]
-async fn keys_are_rotated_retired_revoked_and_saved_as_the_page_says_through_the_service_proxy() {
+async fn keys_are_rotated_retired_revoked_and_saved_by_the_page_through_the_service_proxy() {
     let cluster = Cluster::own().await.unwrap();
     let mut reader = Reader::at(&cluster);
     let _controller = StandIn::with_one_sealed(&cluster, &reader).await;

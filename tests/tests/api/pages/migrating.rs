@@ -14,7 +14,7 @@ use super::{PASSWORD, Reader};
 const KEYS: &str = "-n kube-system -l sealedsecrets.bitnami.com/sealed-secrets-key";
 
 #[tokio::test]
-async fn an_installation_goes_to_ours_and_back_to_upstreams_and_one_command_clears_what_stays() {
+async fn an_installation_migrates_to_ours_and_back_and_one_command_clears_the_rest() {
     let cluster = Cluster::own().await.unwrap();
     let mut reader = Reader::at(&cluster);
     let folder = "tests/tests/data/existing-cluster";

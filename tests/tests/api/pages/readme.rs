@@ -29,7 +29,7 @@ fn between<'a>(page: &'a str, begin: &str, end: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn manifests_and_chart_take_the_image_of_a_registry_as_the_readme_says() {
+async fn manifests_and_chart_take_the_image_of_a_registry_by_the_readme() {
     let cluster = Cluster::shared().await.unwrap();
     let reader = Reader::at(&cluster);
     let page = fs::read_to_string(workspace::root().join("README.md")).unwrap();

@@ -86,7 +86,7 @@ fn a_page_is_read_as_people_read_it() {
 }
 
 #[test]
-fn what_is_shown_is_what_is_said_but_for_ellipses() {
+fn the_output_equals_the_page_except_for_ellipses() {
     for (shown, said) in
         [("a\n", "a"), ("a…", "a"), ("a … c", "a b\n c"), ("…b…", "abc"), ("a\n…", "a\nb\nc")]
     {

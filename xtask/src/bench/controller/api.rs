@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_controllers_of_sealed_secrets_ask_for_is_counted() {
+    fn only_requests_of_controllers_are_counted() {
         let metrics = "# TYPE apiserver_request_total counter\n\
             apiserver_request_total{code=\"201\",resource=\"secrets\",scope=\"resource\",verb=\"POST\"} 10\n\
             apiserver_request_total{code=\"200\",resource=\"sealedsecrets\",subresource=\"status\",verb=\"PUT\"} 5\n\
