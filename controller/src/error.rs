@@ -4,6 +4,7 @@
 use sealed_secrets_core::decryption::DecryptionError;
 use sealed_secrets_core::diagnosis::Diagnosis;
 use sealed_secrets_core::template;
+use sealed_secrets_core::text::prefix;
 use sealed_secrets_core::unseal::UnsealError;
 use thiserror::Error;
 
@@ -246,7 +247,7 @@ impl Failure {
 /// Truncates a text that is too long, and appends an ellipsis.
 fn at_most(bytes: usize, mut text: String) -> String {
     if text.len() > bytes {
-        text.truncate(text.floor_char_boundary(bytes));
+        text.truncate(prefix(&text, bytes).len());
         text.push('…');
     }
     text

@@ -17,6 +17,7 @@ use crate::crypto::envelope::{Envelope, FramingError};
 use crate::decrypt_attempt::{DecryptAttempt, KeyOrder};
 use crate::keyring::KeyRing;
 use crate::label::Label;
+use crate::text::prefix;
 
 /// Maximum length of all item names in one sentence of an error, in bytes.
 const MAX_LIST_LENGTH: usize = 2_000;
@@ -94,7 +95,7 @@ impl ItemErrors {
             fits
         };
         let cut = |(mut key, cause): (String, ItemError)| {
-            key.truncate(key.floor_char_boundary(MAX_KEY_LENGTH));
+            key.truncate(prefix(&key, MAX_KEY_LENGTH).len());
             (key, cause)
         };
         let by_key: BTreeMap<_, _> = all.into_iter().map(cut).take(MAX_ITEMS).take_while(fits).collect();

@@ -23,5 +23,6 @@ pub mod receipt;
 pub mod rotation;
 pub mod seal;
 pub mod template;
+pub mod text;
 pub mod unseal;
 pub mod weight;

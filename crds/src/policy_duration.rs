@@ -1,4 +1,4 @@
-//! Durations of a SealingKeyPolicy: Go's, with days and weeks.
+//! Durations of a SealingKeyPolicy: minutes, hours, days or weeks. Not Go's syntax.
 
 use std::fmt;
 use std::str::FromStr;

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use sealed_secrets_core::names::MAX_NAME_LENGTH;
+use sealed_secrets_core::text::prefix;
 use sealed_secrets_crds::names::{SEALED_SECRET_API_VERSION, SEALED_SECRET_KIND};
 use sha2::{Digest as _, Sha256};
 
@@ -50,7 +51,7 @@ pub(crate) async fn write(
 fn name_of(about: &ObjectMeta, reason: &str, message: &str, discriminator: &str) -> String {
     let (uid, generation) = (about.uid.as_deref().unwrap_or_default(), about.generation);
     let id = digest(&format!("{uid}\0{generation:?}\0{reason}\0{message}\0{discriminator}"));
-    let prefix = shortened(about.name.as_deref().unwrap_or_default(), MAX_PREFIX_LENGTH);
+    let prefix = prefix(about.name.as_deref().unwrap_or_default(), MAX_PREFIX_LENGTH);
     // A label of a DNS name ends with a letter or a digit.
     format!("{}.{id}", prefix.trim_end_matches(['.', '-']))
 }
@@ -97,13 +98,7 @@ async fn create(
             }
         }
         Err(error) => {
-            tracing::warn!(
-                namespace,
-                name,
-                reason,
-                "cannot create an event for {namespace}/{name}: {}",
-                client::describe(&error)
-            );
+            tracing::warn!(namespace, name, reason, "cannot create an event: {}", client::describe(&error));
         }
     }
 }
@@ -115,7 +110,7 @@ fn event(named: ObjectMeta, about: ObjectReference, kind: &str, reason: &str, me
         involved_object: about,
         type_: Some(kind.to_owned()),
         reason: Some(reason.to_owned()),
-        message: Some(shortened(message, MAX_MESSAGE_LENGTH).to_owned()),
+        message: Some(prefix(message, MAX_MESSAGE_LENGTH).to_owned()),
         source: Some(EventSource { component: Some(COMPONENT.to_owned()), host: None }),
         reporting_component: Some(COMPONENT.to_owned()),
         count: Some(1),
@@ -125,18 +120,11 @@ fn event(named: ObjectMeta, about: ObjectReference, kind: &str, reason: &str, me
     }
 }
 
-/// Returns the longest prefix of at most `bytes` bytes.
-fn shortened(text: &str, bytes: usize) -> &str {
-    text.get(..text.floor_char_boundary(bytes)).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use kube::api::ObjectMeta;
 
     use super::name_of;
-
-    use super::shortened;
 
     fn about(name: &str, uid: &str, generation: i64) -> ObjectMeta {
         let (name, uid) = (Some(name.to_owned()), Some(uid.to_owned()));
@@ -167,12 +155,5 @@ mod tests {
                 name.split('.').all(|part| part.ends_with(|end: char| end.is_alphanumeric()));
             assert!(name.len() <= 253 && parts_end_well && digits(&name).len() == 16, "{name}");
         }
-    }
-
-    #[test]
-    fn a_message_is_cut_between_characters() {
-        assert_eq!(shortened("aé", 2), "a");
-        assert_eq!(shortened("aé", 3), "aé");
-        assert_eq!(shortened("", 5), "");
     }
 }

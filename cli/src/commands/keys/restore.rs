@@ -8,6 +8,7 @@ use kube::ResourceExt as _;
 use kube::api::PostParams;
 use sealed_secrets_core::crypto::Fingerprint;
 use sealed_secrets_core::manifest::secrets_of;
+use sealed_secrets_core::text::prefix;
 use sealed_secrets_crds::names::{DEFAULT_KEY_PREFIX, SEALING_KEY_ACTIVE, SEALING_KEY_LABEL};
 use serde_json::{Value, json};
 
@@ -185,7 +186,7 @@ fn plan_restore(key: &BackupKey, present: &[Present], taken: &BTreeSet<String>) 
     let is_free =
         |name: &String| !taken.contains(name) && present.iter().all(|present| present.name != *name);
     let name = key.secret.name_any();
-    let prefix = name.get(..name.floor_char_boundary(MAX_PREFIX_LENGTH)).unwrap_or_default();
+    let prefix = prefix(&name, MAX_PREFIX_LENGTH);
     let numbered = (2..).map(|number: u64| format!("{prefix}-{number}"));
     let free = std::iter::once(name.clone()).filter(|name| !name.is_empty()).chain(numbered).find(is_free);
     Step::Create(free.unwrap_or_default())

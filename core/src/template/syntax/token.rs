@@ -2,6 +2,7 @@
 
 use super::super::error::{Failure, Located};
 use super::super::value::is_alphanumeric;
+use crate::text::prefix;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -273,7 +274,7 @@ fn name_length(text: &str) -> usize {
 }
 
 fn number_length(text: &str) -> usize {
-    let text = text.get(..text.floor_char_boundary(2 * MAX_NAME_LENGTH)).unwrap_or(text);
+    let text = prefix(text, 2 * MAX_NAME_LENGTH);
     let mut scan = Scan { rest: text };
     scan.accept("+-");
     let mut digits = "0123456789_";
