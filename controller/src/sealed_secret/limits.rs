@@ -1,5 +1,6 @@
 //! Limits on objects in flight: numbers that explain each other, with what was measured. The process has one of each, whatever
 //! the number of watched namespaces. Limits on memory and threads are in [`crate::work::limits`].
+//! Sizes of single things stand beside the code that they are about: they explain none of these.
 //!
 //! Measured on two cores that also ran the API server and etcd, with 1,000 objects of two items; one private-key operation took
 //! 1.4 ms. Figures without a source are chosen, not measured.
@@ -60,8 +61,12 @@ pub(crate) const IN_FLIGHT: usize = UNWRITTEN_WITH_FIRST
     + BURST
     + LIVE.first_of_namespace;
 
-/// Concurrent reconciles of each watch, most of which wait for the API server: as many as there may be objects in flight, so that no
-/// admitted object waits for a worker, and some more for objects that are deferred.
+/// Concurrent status updates at shutdown.
+pub(crate) const REPORTERS: usize = 16;
+
+/// Concurrent reconciles of each watch, most of which wait for the API server: as many as there may be objects in flight, so that
+/// no admitted object waits for a worker, and some more for objects that are deferred. The work of the process is bounded by the
+/// work queue, which all watches share, and not by this number: one namespace alone may have all objects in flight.
 pub(crate) const WORKERS: u16 = 384;
 
 /// Private-key operations after which an object counts as slow, and takes turns with others of its namespace: 0.3 s.

@@ -31,6 +31,7 @@ use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, applier, watcher};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio_stream::wrappers::{UnboundedReceiverStream, WatchStream};
 use tokio_util::sync::CancellationToken;
@@ -42,15 +43,12 @@ use crate::error::Failure;
 use crate::work::limits::WorkLimits;
 #[cfg(any(test, fuzzing))]
 pub use fuzzed::sealed_secret;
-use limits::WORKERS;
+use limits::{REPORTERS, WORKERS};
 use object::ObjectKey;
 use queue::priority_queue::PriorityQueue;
 use state::ObjectStates;
 use watch::log_dedup::LogDedup;
 use watch::raw::RawSealedSecret;
-
-/// Concurrent status updates at shutdown.
-const REPORTERS: usize = 16;
 
 /// Time for the deferred reports at shutdown, out of the whole grace period. Missing reports are made after the next start, since
 /// those objects do not say that they are unsealed.
@@ -85,6 +83,7 @@ pub(crate) async fn run(context: Arc<Context>, selection: Selection, stop: Cance
         None => vec![None],
         Some(names) => names.iter().cloned().map(Some).collect(),
     };
+    let reporters = Semaphore::new(REPORTERS);
     let (mut watches, mut workers) = (Watches::new(), Vec::new());
     for namespace in namespaces {
         let (watch, turns) = mpsc::unbounded_channel();
@@ -94,6 +93,7 @@ pub(crate) async fn run(context: Arc<Context>, selection: Selection, stop: Cance
             namespace,
             UnboundedReceiverStream::new(turns),
             &selection,
+            &reporters,
             stop.clone(),
         ));
     }
@@ -134,6 +134,7 @@ async fn work(
     namespace: Option<String>,
     turns: UnboundedReceiverStream<ObjectKey>,
     selection: &Selection,
+    reporters: &Semaphore,
     stop: CancellationToken,
 ) {
     let states = Arc::new(ObjectStates::new(Arc::clone(context), selection.repair));
@@ -166,7 +167,7 @@ async fn work(
         () = watch::over_limit::report_all(&states) => {}
         () = stopped_before_the_first_list(&stop, &store) => {}
     }
-    report_the_rest(&states, &store).await;
+    report_the_rest(&states, &store, reporters).await;
 }
 
 /// Returns when the controller stops before the first list. The applier ends only with a filled store, and in a namespace that
@@ -316,9 +317,10 @@ fn all(states: &ObjectStates, store: &Store<RawSealedSecret>) -> Vec<ObjectKey> 
     store.state().iter().map(|object| ObjectKey::of(&**object)).collect()
 }
 
-/// Makes the deferred reports.
-async fn report_the_rest(states: &ObjectStates, store: &Store<RawSealedSecret>) {
+/// Makes the deferred reports. The watches share `reporters`.
+async fn report_the_rest(states: &ObjectStates, store: &Store<RawSealedSecret>, reporters: &Semaphore) {
     let all = stream::iter(states.all_unreported()).for_each_concurrent(REPORTERS, async |(key, success)| {
+        let _permit = reporters.acquire().await;
         if let Some(object) = store.get(&key.reference()) {
             // A failure is harmless: see [`LAST_REPORTS`].
             let _ = report::report(&object, states, success).await;
