@@ -1,4 +1,4 @@
-//! The connection to the cluster that one run shares.
+//! The connection to one cluster. A run has one for each cluster that it needs.
 
 use std::cell::OnceCell;
 use std::time::Duration;

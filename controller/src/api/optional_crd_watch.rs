@@ -204,7 +204,7 @@ pub(crate) fn read<K: Resource<DynamicType = ()> + DeserializeOwned>(
         Ok(object) => Some((name, object)),
         Err(error) => {
             let kind = K::kind(&());
-            tracing::warn!(%kind, name, "malformed {kind} {name} is ignored: {error}");
+            tracing::warn!(%kind, name, "a malformed object is ignored: {error}");
             None
         }
     }

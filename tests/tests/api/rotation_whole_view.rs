@@ -72,7 +72,7 @@ async fn is_kept_while_the_watch_is_silent() -> bool {
     let decided = async || {
         let (left, log) = (scene.names().await.contains(&DUE.to_owned()), scene.controller().log());
         assert!(left, "it is gone for ever");
-        let is_decided = log.contains("due is not deleted yet: ");
+        let is_decided = log.contains("the key Secret is not deleted yet: ");
         (is_decided || log.contains("watching SealedSecrets: ")).then_some(is_decided)
     };
     if !until("the deletion is decided", PATIENCE, decided).await.unwrap() {

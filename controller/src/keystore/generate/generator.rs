@@ -114,7 +114,7 @@ impl Generator {
             Ok(_) => {
                 let trigger = generation.trigger;
                 let namespace = &self.secrets.namespace;
-                tracing::info!(namespace, name, ?trigger, "new key written to Secret {namespace}/{name}");
+                tracing::info!(namespace, name, ?trigger, "new key written");
                 Ok(Successor::Ours)
             }
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(Successor::Theirs),

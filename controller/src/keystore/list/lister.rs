@@ -122,7 +122,7 @@ impl Lister {
         let is_new = record.is_meant_to_decrypt() && !self.parsed_keys.knows(&entry.secret);
         if let Some(problem) = entry.parsed.problem.as_ref().filter(|_| is_new) {
             let (namespace, name) = (&self.secrets.namespace, &record.name);
-            tracing::warn!(namespace, name, "key Secret {namespace}/{name}: {problem}");
+            tracing::warn!(namespace, name, "the key Secret cannot be used: {problem}");
         }
     }
 }

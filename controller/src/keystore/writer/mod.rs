@@ -94,11 +94,7 @@ impl Writer {
                     Ok(()) => self.delete(secret).await,
                     Err(cause) => {
                         let (namespace, name) = (&self.secrets.namespace, &change.name);
-                        tracing::info!(
-                            namespace,
-                            name,
-                            "key Secret {namespace}/{name} is not deleted yet: {cause}"
-                        );
+                        tracing::info!(namespace, name, "the key Secret is not deleted yet: {cause}");
                         continue;
                     }
                 },
@@ -106,7 +102,7 @@ impl Writer {
             };
             if self.note(written, &change.name, writes) {
                 let (namespace, name) = (&self.secrets.namespace, &change.name);
-                tracing::info!(namespace, name, "key Secret {namespace}/{name}: {}", describe(change.step));
+                tracing::info!(namespace, name, "key Secret changed: {}", describe(change.step));
             }
         }
     }
@@ -126,12 +122,8 @@ impl Writer {
             let written = self.replace(with_desired_state(secret.clone(), *desired)).await;
             if self.note(written, name, writes) {
                 let namespace = &self.secrets.namespace;
-                tracing::info!(
-                    namespace,
-                    name,
-                    "key Secret {namespace}/{name}: its SealingKey requests the state {}",
-                    state_name(*desired)
-                );
+                let state = state_name(*desired);
+                tracing::info!(namespace, name, "the SealingKey requests the state {state}");
             }
         }
     }

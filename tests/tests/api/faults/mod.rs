@@ -269,7 +269,7 @@ async fn keys_deleted_relabelled_and_corrupt(access: &Access) -> FaultRun {
     });
     let corrupt: Secret = serde_json::from_value(corrupt).unwrap();
     secrets.create(&PostParams::default(), &corrupt).await.unwrap();
-    trial.until_logged("/corrupt: ").await;
+    trial.until_logged("name=corrupt").await;
     // Items for the old key are decrypted when it comes back, under any name.
     trial.seal("waits").await;
     let mut restored = Secret { metadata: ObjectMeta::default(), ..key };
