@@ -46,8 +46,8 @@ const SUBCOMMANDS: &str =
 
 /// The description of the project file. The indented lines that begin with four blanks are a whole file.
 pub(crate) const PROJECT_FILE: &str = "\
-  The file .kubeseal.yaml at the root of a Git repository says with which certificate and for which cluster, namespace and
-  scope the subcommands seal a file, by its path; the first rule that matches applies. All fields are optional.
+  The file .kubeseal.yaml at the root of a Git repository determines the certificate, and the cluster, namespace and scope
+  for which the subcommands seal a file, by its path; the first rule that matches applies. All fields are optional.
 
     clusters:
       prod:  {certificate: clusters/prod.pem, context: prod-eu, maxAge: 40d}

@@ -26,11 +26,11 @@ impl Scope {
     /// (docs/compatibility.md, section 4.2).
     #[must_use]
     pub fn from_annotations(annotations: Option<&BTreeMap<String, String>>) -> Self {
-        let says =
+        let is_annotated =
             |name: &str| annotations.and_then(|all| all.get(name)).is_some_and(|value| value == "true");
-        if says(CLUSTER_WIDE_ANNOTATION) {
+        if is_annotated(CLUSTER_WIDE_ANNOTATION) {
             Self::ClusterWide
-        } else if says(NAMESPACE_WIDE_ANNOTATION) {
+        } else if is_annotated(NAMESPACE_WIDE_ANNOTATION) {
             Self::NamespaceWide
         } else {
             Self::Strict

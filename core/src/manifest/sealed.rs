@@ -73,9 +73,9 @@ pub(super) fn is_sealed_secret(node: &Node) -> bool {
 }
 
 fn is_kind(node: &Node, kind: &str, api_version: &str) -> bool {
-    let says =
+    let has_field =
         |key: &str, wanted: &str| node.get(key).and_then(Node::text).is_some_and(|found| found == wanted);
-    says("kind", kind) && (says("apiVersion", api_version) || node.get("apiVersion").is_none())
+    has_field("kind", kind) && (has_field("apiVersion", api_version) || node.get("apiVersion").is_none())
 }
 
 impl Object<'_> {

@@ -129,7 +129,7 @@ failures:
 preparing
 
 thread 'keyring::tests::an_empty_ring_opens_nothing' (7) panicked at core/src/keyring.rs:1:2:
-assertion failed: it opens
+assertion failed: it decrypts
 left: 1
 note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace
 
@@ -157,7 +157,7 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 3 filtered out; 
         let name = "keyring::tests::an_empty_ring_opens_nothing";
         let panic = format!("thread '{name}' (7) panicked at core/src/keyring.rs:1:2:");
         let expected = format!(
-            "\nfailed: {name}\n    {panic}\n    assertion failed: it opens\n    left: 1\nto run it alone: cargo xtask test {name}"
+            "\nfailed: {name}\n    {panic}\n    assertion failed: it decrypts\n    left: 1\nto run it alone: cargo xtask test {name}"
         );
         assert_eq!(reports, [expected]);
     }

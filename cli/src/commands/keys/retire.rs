@@ -101,11 +101,11 @@ mod tests {
         for allowed in [key("Compromised", 2, 2), key("Active", 2, 1), key("Retired", 2, 1)] {
             assert!(hides_no_compromise(&allowed, "kube-system").is_ok());
         }
-        let mut unseen = key("Compromised", 2, 1);
-        let message = hides_no_compromise(&unseen, "kube-system").unwrap_err().to_string();
+        let mut unsynced = key("Compromised", 2, 1);
+        let message = hides_no_compromise(&unsynced, "kube-system").unwrap_err().to_string();
         assert!(message.contains("Try again when `kubeseal keys list"), "{message}");
-        unseen.status = None;
-        assert!(hides_no_compromise(&unseen, "kube-system").is_err());
+        unsynced.status = None;
+        assert!(hides_no_compromise(&unsynced, "kube-system").is_err());
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::{interrupt, io};
     override_usage = "kubeseal reencrypt [OPTIONS] <PATH>...",
     long_about = "Move stale items to the newest key of their cluster: items that an older key sealed. The rest of the files is unchanged.\n\
                   The controller decrypts and encrypts them, so that no value leaves the cluster. Receipts in the files, or else the\n\
-                  controller, tell which items are stale. With --private-key this happens here, for the key of the certificate.\n\
+                  controller, determine which items are stale. With --private-key this happens here, for the key of the certificate.\n\
                   An object that does not decrypt is left unchanged and reported, and the others are processed.",
     after_help = "Examples:\n  \
                   kubeseal reencrypt clusters/prod                        all files below a folder\n  \

@@ -56,7 +56,7 @@ enum Write {
     /// The watch has delivered nothing since the write began.
     Undisturbed,
     /// The watch has delivered a version, maybe a later one than that of the write.
-    Overtaken,
+    Superseded,
 }
 
 impl SecretRecord {
@@ -126,7 +126,7 @@ impl SecretRecord {
 
     fn overtake_write(&mut self) {
         if let Some(write) = &mut self.write {
-            *write = Write::Overtaken;
+            *write = Write::Superseded;
         }
     }
 }
