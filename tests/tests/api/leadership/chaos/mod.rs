@@ -30,6 +30,11 @@ const MINUTES: &str = "HARNESS_CHAOS";
 /// Rounds of the shortest run. Each takes a second, and longer on a busy machine.
 const FEWEST_ROUNDS: u64 = 60;
 const NAMES: u32 = 8;
+/// Ends of the paths of the two lists that the keystore makes.
+const KEY_LISTS: [&str; 2] = [
+    "/secrets?&labelSelector=sealedsecrets.bitnami.com%2Fsealed-secrets-key",
+    "/secrets?&fieldSelector=metadata.name%3Dsealed-secrets-key",
+];
 /// Seconds between two faults, and between two requests for a key.
 const FAULT_EVERY: u64 = 5;
 const KEY_EVERY: u64 = 30;
@@ -239,17 +244,20 @@ impl Chaos {
         self.tell("the permission to Secrets is given back");
     }
 
-    /// The replicas that are ready and reach the API server: they have listed the keys since their last fault.
+    /// The replicas that are ready and have no fault, nor a list of the keys that a fault has silenced: until its timeout no
+    /// other list is made.
     async fn reachable(&self) -> Vec<usize> {
         let mut reachable = Vec::new();
         for (index, replica) in self.replicas.all.iter().enumerate() {
-            let Some(since) = self.health[index].healthy_since else { continue };
-            let has_listed = replica.proxy.asked_since(since).iter().any(|asked| {
-                asked.path.contains("/secrets?") && asked.answered.is_some_and(|(_, status)| status == 200)
-            });
+            let asked = replica.proxy.asked();
+            let is_answered = |list: &&str| {
+                let last = asked.iter().rfind(|asked| asked.path.ends_with(*list));
+                last.is_some_and(|last| last.answered.is_some_and(|(_, status)| status == 200))
+            };
             let is_ready =
                 async || replica.controller.get("/readyz").await.is_ok_and(|answer| answer.status == 200);
-            if has_listed && is_ready().await {
+            let is_healthy = self.health[index].hurt.is_none() && KEY_LISTS.iter().all(is_answered);
+            if is_healthy && is_ready().await {
                 reachable.push(index);
             }
         }
