@@ -26,10 +26,10 @@ use middleware::rate_limit;
 
 pub(crate) use middleware::clients::TrustedProxies;
 pub(crate) use middleware::token_bucket::{Limits, RateLimiter};
-pub(crate) use server::ConnectionTimeouts;
 #[cfg(any(test, fuzzing))]
 pub use server::fuzzed::http_head;
 pub(crate) use server::listen::listen;
+pub(crate) use server::{ConnectionTimeouts, ShutdownTimeouts};
 
 /// Dependencies of the HTTP interface.
 pub(crate) struct HttpState {

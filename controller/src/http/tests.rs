@@ -43,10 +43,12 @@ struct Times {
     read: Duration,
     answer: Duration,
     drain: Duration,
+    /// The keystore lists keys when it is asked. Otherwise a request that does not decrypt waits for a list.
+    lists: bool,
 }
 
 const PATIENT: Times =
-    Times { headers: LONG, connection: LONG, read: LONG, answer: LONG, drain: Duration::ZERO };
+    Times { headers: LONG, connection: LONG, read: LONG, answer: LONG, drain: Duration::ZERO, lists: true };
 
 fn ring() -> Arc<KeyRing> {
     Arc::new(KeyRing::new(vec![known_key()]))
@@ -87,7 +89,9 @@ async fn served_with_keys(
     let metrics = Arc::new(Metrics::new(false, &Leadership::unelected()));
     let (_, ring) = watch::channel(Some(ring));
     let key_refresh = Arc::<KeyRefresh>::default();
-    tokio::spawn(list_for_ever(Arc::clone(&key_refresh)));
+    if times.lists {
+        tokio::spawn(list_for_ever(Arc::clone(&key_refresh)));
+    }
     let http_state = HttpState {
         request_handler: RequestHandler::new(ring.clone(), key_refresh, v1_data, times.read, LONG),
         readiness: Readiness {
@@ -108,7 +112,7 @@ async fn served_with_keys(
         answer: times.answer,
         connection: times.connection,
         request_grace: SHORT,
-        drain: times.drain,
+        shutdown: ShutdownTimeouts { drain: times.drain, receive: SHORT, answer: 2 * LONG },
     };
     tokio::spawn(serve(listener, http_state, timeouts, stop.clone()));
     Served { address, metrics, stop: stop.clone(), _stop_at_the_end: stop.drop_guard() }
@@ -752,4 +756,32 @@ async fn a_server_that_has_stopped_accepts_nothing() {
         assert!(Instant::now() < timeouts, "it accepts still");
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn a_server_that_has_stopped_does_not_wait_for_the_rest_of_a_request() {
+    let served = served(PATIENT, 1000).await;
+    let body = "POST /v1/verify HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    let mut without_body = TcpStream::connect(served.address).await.unwrap();
+    without_body.write_all(body.as_bytes()).await.unwrap();
+    without_body.read_exact(&mut [0; "HTTP/1.1 100 Continue\r\n\r\n".len()]).await.unwrap();
+    let mut without_head = TcpStream::connect(served.address).await.unwrap();
+    without_head.write_all(b"GET /v1/cert.pem HTTP/1.1\r\n").await.unwrap();
+    served.stop.cancel();
+    for unfinished in [without_body, without_head] {
+        assert_eq!(rest(unfinished).await, "", "it is not answered");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_has_stopped_answers_what_has_arrived() {
+    let served = served(Times { lists: false, ..PATIENT }, 1000).await;
+    let unknown = NOTHING_SEALED.replace("{}", r#"{"password":"AAAA"}"#);
+    let head = post("/v1/verify", &unknown, "Expect: 100-continue\r\n").replace(&unknown, "");
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.read_exact(&mut [0; "HTTP/1.1 100 Continue\r\n\r\n".len()]).await.unwrap();
+    served.stop.cancel();
+    stream.write_all(unknown.as_bytes()).await.unwrap();
+    assert_eq!(status(&rest(stream).await), "409", "it has waited for a list of keys");
 }

@@ -23,7 +23,7 @@ use crate::args::Args;
 use crate::http;
 use crate::http::{
     ConnectionTimeouts, HttpState, Limits, RateLimiter, Readiness, RequestHandler, Requirement,
-    TrustedProxies,
+    ShutdownTimeouts, TrustedProxies,
 };
 use crate::installation;
 use crate::keystore::{Inputs, Keystore};
@@ -45,16 +45,22 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTION_LIFETIME: Duration = Duration::from_mins(5);
 /// Timeout for a client to read its answer, so that unread answers cannot use up the memory.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// Timeout of the last request of a connection that has reached its lifetime.
+const REQUEST_GRACE: Duration = Duration::from_secs(20);
 /// Time during which others may still send requests to a replica that is no longer ready.
 const DRAIN: Duration = Duration::from_secs(3);
 /// The same where other replicas go on serving: endpoints lag behind the end of a Pod.
 const DRAIN_WITH_REPLICAS: Duration = Duration::from_secs(5);
-/// Timeout of requests in flight at the end; a Pod has 30 seconds to terminate.
-const REQUEST_GRACE: Duration = Duration::from_secs(20);
+/// Time after the drain for the rest of requests that arrive then.
+const RECEIVE: Duration = Duration::from_millis(500);
+/// Time after the drain for answers to requests that have arrived.
+const ANSWER: Duration = Duration::from_secs(4);
 
-/// Time for work in flight after SIGTERM, so that the process ends within five seconds: rendering cannot be
-/// interrupted, and the process does not wait for it. Kubernetes waits 30 seconds before it kills.
-const WORK_GRACE: Duration = Duration::from_secs(4);
+/// Time from SIGTERM to the end of the process: rendering cannot be interrupted, and the process does not wait for it. Kubernetes waits
+/// 30 seconds before it kills.
+const END: Duration = Duration::from_secs(4);
+/// The same where other replicas go on serving.
+const END_WITH_REPLICAS: Duration = Duration::from_secs(10);
 
 /// Time to release the Lease at the end: the API server may not answer, and the replica serves no longer than [`DRAIN_WITH_REPLICAS`].
 const RELEASE: Duration = Duration::from_secs(4);
@@ -106,7 +112,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
     let http_state = http_state(&work, proxies, &stop);
     let servers = tokio::spawn(http::serve(listener, http_state, timeouts, stop.clone()));
     let metrics_server = tokio::spawn(http::serve_metrics(metrics_listener, metrics, timeouts, stop.clone()));
-    let is_elected = election.is_some();
+    let time_to_end = if election.is_some() { END_WITH_REPLICAS } else { END };
 
     let all_work = async {
         let resigned = CancellationToken::new();
@@ -124,7 +130,7 @@ async fn serve(args: Args) -> Result<(), StartError> {
         stopped = keys.run(asked_for_key) => return Err(stopped),
         ended = all_work => ended?,
         () = at_once.cancelled() => tracing::warn!("second signal: stopping at once"),
-        () = overdue(&stop), if !is_elected => {
+        () = overdue(&stop, time_to_end) => {
             tracing::warn!("stopping with unfinished work, which is resumed after the next start");
         }
     }
@@ -252,10 +258,10 @@ impl Keys {
     }
 }
 
-/// Waits until the time for work in flight has passed after `stop`.
-async fn overdue(stop: &CancellationToken) {
+/// Waits until this time has passed after `stop`.
+async fn overdue(stop: &CancellationToken, time_to_end: Duration) {
     stop.cancelled().await;
-    tokio::time::sleep(WORK_GRACE).await;
+    tokio::time::sleep(time_to_end).await;
 }
 
 /// Returns the proxies of the flag; the addresses of API servers are added later.
@@ -292,7 +298,11 @@ fn timeouts(args: &Args) -> ConnectionTimeouts {
         answer: limit(args.write_timeout).min(ANSWER_TIMEOUT),
         connection: CONNECTION_LIFETIME,
         request_grace: limit(args.write_timeout).min(REQUEST_GRACE),
-        drain: if args.leader_elect { DRAIN_WITH_REPLICAS } else { DRAIN },
+        shutdown: ShutdownTimeouts {
+            drain: if args.leader_elect { DRAIN_WITH_REPLICAS } else { DRAIN },
+            receive: RECEIVE,
+            answer: ANSWER,
+        },
     }
 }
 

@@ -73,7 +73,7 @@ async fn serve_one(stream: DuplexStream) {
         answer: NEVER,
         connection: NEVER,
         request_grace: NEVER,
-        drain: NEVER,
+        shutdown: ShutdownTimeouts { drain: NEVER, receive: NEVER, answer: NEVER },
     };
     let ending = Ending { begun: CancellationToken::new(), closed: CancellationToken::new() };
     let connection = ConnectionLimiter::at_most(1).admit().await;

@@ -9,7 +9,7 @@ pub(crate) mod unread_body;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ use tower::ServiceExt as _;
 
 use super::server::connection_limiter::{Connection, ConnectionLimiter};
 use super::server::socket::Socket;
-use super::server::unread_body::SharedBody;
+use super::server::unread_body::{Receipt, SharedBody};
 
 /// Size of the read buffer in bytes, which is also the limit of the headers.
 const MAX_BUFFER: usize = 32 << 10;
@@ -53,11 +53,20 @@ pub(crate) struct ConnectionTimeouts {
     pub(crate) answer: Duration,
     /// Lifetime of a connection; then the request that is being answered is its last.
     pub(crate) connection: Duration,
-    /// Timeout of that last request and, at the end of the process, of all requests in flight.
+    /// Timeout of that last request.
     pub(crate) request_grace: Duration,
-    /// Time during which connections are still accepted at the end of the process, until others notice that it is
-    /// ending.
+    pub(crate) shutdown: ShutdownTimeouts,
+}
+
+/// Timeouts at the end of the process, from the first signal on. Together they bound its end, whatever clients do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShutdownTimeouts {
+    /// Time during which connections are still accepted, until others notice that the process is ending.
     pub(crate) drain: Duration,
+    /// Further time for the rest of a request: a client may send it as slowly as it likes.
+    pub(crate) receive: Duration,
+    /// Time after `drain` for answers to requests that have been received completely.
+    pub(crate) answer: Duration,
 }
 
 /// The two phases of a graceful shutdown.
@@ -80,7 +89,7 @@ pub(super) async fn answer(
     let ending = Ending { begun: stop, closed: CancellationToken::new() };
     let drain = async {
         ending.begun.cancelled().await;
-        tokio::time::sleep(timeouts.drain).await;
+        tokio::time::sleep(timeouts.shutdown.drain).await;
     };
     let accepting = async {
         loop {
@@ -151,9 +160,11 @@ async fn serve_requests<S: AsyncRead + AsyncWrite + Unpin>(
     timeouts: ConnectionTimeouts,
     ending: &Ending,
 ) -> Result<S, S> {
+    let receipt = Receipt::default();
+    let received = receipt.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         connection.begin_request();
-        let answer = answered(routes.clone(), request, peer);
+        let answer = answered(routes.clone(), request, peer, received.clone());
         async move {
             let mut answer = answer.await;
             if ending.begun.is_cancelled() {
@@ -168,26 +179,59 @@ async fn serve_requests<S: AsyncRead + AsyncWrite + Unpin>(
         .header_read_timeout(timeouts.headers)
         .max_buf_size(MAX_BUFFER)
         .serve_connection(TokioIo::new(stream), service);
-    let close_reason = tokio::select! {
-        _ = &mut exchange => None,
-        () = connection.evicted() => Some(true),
-        () = tokio::time::sleep(timeouts.connection) => Some(false),
-        () = ending.closed.cancelled() => Some(false),
-    };
-    let is_done = match close_reason {
-        None => true,
-        Some(true) => false,
-        Some(false) => {
-            Pin::new(&mut exchange).graceful_shutdown();
-            tokio::time::timeout(timeouts.request_grace, &mut exchange).await.is_ok()
+    let mut last_request = pin!(ending.last_request(timeouts.connection));
+    let mut overdue = pin!(ending.overdue(timeouts, &receipt));
+    let mut is_last = false;
+    let is_done = loop {
+        tokio::select! {
+            // What has arrived is read before its sender counts as late.
+            biased;
+            _ = &mut exchange => break true,
+            () = connection.evicted() => break false,
+            () = &mut overdue => break false,
+            () = &mut last_request, if !is_last => {
+                is_last = true;
+                std::pin::Pin::new(&mut exchange).graceful_shutdown();
+            }
         }
     };
     let stream = exchange.into_parts().io.into_inner();
     if is_done { Ok(stream) } else { Err(stream) }
 }
 
+impl Ending {
+    /// Returns when the request that is being answered is the last of its connection, which has this lifetime.
+    async fn last_request(&self, lifetime: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(lifetime) => {}
+            () = self.closed.cancelled() => {}
+        }
+    }
+
+    /// Returns when that request has had its time. At the end of the process it depends on the receipt of the request.
+    async fn overdue(&self, timeouts: ConnectionTimeouts, receipt: &Receipt) {
+        let ShutdownTimeouts { receive, answer, .. } = timeouts.shutdown;
+        let shutdown = async {
+            self.closed.cancelled().await;
+            tokio::time::sleep(receive).await;
+            if receipt.is_complete() {
+                tokio::time::sleep(answer.saturating_sub(receive)).await;
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(timeouts.connection.saturating_add(timeouts.request_grace)) => {}
+            () = shutdown => {}
+        }
+    }
+}
+
 /// Answers one request. Afterwards its body has been read to the end, or the connection is closed after the answer.
-async fn answered(routes: Router, request: Request<Incoming>, peer: SocketAddr) -> Response {
+async fn answered(
+    routes: Router,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    receipt: Receipt,
+) -> Response {
     let (mut head, body) = request.into_parts();
     head.extensions.insert(ConnectInfo(peer));
     // RFC 9112, 6.3: a Content-Length next to it closes the connection, and hyper does not expose whether there was
@@ -195,7 +239,7 @@ async fn answered(routes: Router, request: Request<Incoming>, peer: SocketAddr) 
     let is_chunked = head.headers.contains_key(TRANSFER_ENCODING);
     // A client that waits for `100 Continue` sends no rest of the body without it.
     let expects_continue = head.headers.contains_key(EXPECT);
-    let body = SharedBody::new(body);
+    let body = SharedBody::new(body, receipt);
     let request = Request::from_parts(head, Body::new(body.clone()));
     let mut answer = match routes.oneshot(request).await {
         Ok(answer) => answer,

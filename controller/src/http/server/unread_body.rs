@@ -2,7 +2,8 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
@@ -14,14 +15,33 @@ const REST: usize = 64 << 10;
 /// Timeout for reading the rest, which has usually been sent already.
 const REST_COMES_WITHIN: Duration = Duration::from_secs(1);
 
+/// Tells if the last request of a connection has been received to its end. A connection begins without a request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Receipt(Arc<AtomicBool>);
+
+impl Receipt {
+    pub(crate) fn is_complete(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, is_complete: bool) {
+        self.0.store(is_complete, Ordering::Relaxed);
+    }
+}
+
 /// A request body that the connection keeps a handle of, so that it can read the body to its end, whatever the handler
 /// has read.
 #[derive(Clone, Debug)]
-pub(crate) struct SharedBody(Arc<Mutex<Incoming>>);
+pub(crate) struct SharedBody {
+    incoming: Arc<Mutex<Incoming>>,
+    receipt: Receipt,
+}
 
 impl SharedBody {
-    pub(crate) fn new(body: Incoming) -> Self {
-        Self(Arc::new(Mutex::new(body)))
+    /// Wraps the body of a request, whose end it notes on the receipt.
+    pub(crate) fn new(body: Incoming, receipt: Receipt) -> Self {
+        receipt.set(body.is_end_stream());
+        Self { incoming: Arc::new(Mutex::new(body)), receipt }
     }
 
     /// Reads a short rest. Returns true if the body was read to its end, so that a further request can follow.
@@ -41,7 +61,7 @@ impl SharedBody {
     }
 
     fn lock(&self) -> MutexGuard<'_, Incoming> {
-        self.0.lock()
+        self.incoming.lock()
     }
 }
 
@@ -53,7 +73,10 @@ impl Body for SharedBody {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut *self.lock()).poll_frame(context)
+        let mut incoming = self.lock();
+        let frame = ready!(Pin::new(&mut *incoming).poll_frame(context));
+        self.receipt.set(frame.is_none() || incoming.is_end_stream());
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
