@@ -86,7 +86,7 @@ impl Context {
             usage: Arc::new(KeyUsageIndex::new(true)),
             work: WorkLimits::new(),
             queue: Arc::default(),
-            diagnosis_limit: DiagnosisLimit::new(),
+            diagnosis_limit: DiagnosisLimit::default(),
             object_memory: ObjectMemory::of(None),
             template_budget: Budget::default(),
             crd_prunes_status: AtomicBool::new(false),

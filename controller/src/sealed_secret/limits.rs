@@ -26,6 +26,10 @@ pub(crate) const MAX_BURST_WAIT: Duration = Duration::from_millis(200);
 /// Maximum number of reports that wait while Secrets are still to be written, so that their memory is bounded.
 pub(crate) const REPORTS_BEHIND: usize = 2_000;
 
+/// Reports that are made at the same time while Secrets of other namespaces are still to be written: enough that a namespace does
+/// not wait for what another has queued, and few enough that they hardly delay those Secrets.
+pub(crate) const REPORTS_BESIDE: usize = 4;
+
 /// Maximum number of objects in flight of one kind.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slots {
@@ -43,6 +47,9 @@ pub(crate) const QUICK: Slots = Slots { total: 32, per_namespace: 16, first_of_n
 /// objects, so the others only wait.
 pub(crate) const SLOW: Slots = Slots { total: 16, per_namespace: 4, first_of_namespace: 48 };
 
+/// Slots for diagnoses: one for a namespace, so that none keeps the others waiting for the first diagnosis of an object.
+pub(crate) const DIAGNOSIS: Slots = Slots { total: 4, per_namespace: 1, first_of_namespace: 4 };
+
 /// Slots for counting the keys that an object needs, which nobody waits for.
 pub(crate) const COUNTING: Slots = Slots { total: 1, per_namespace: 1, first_of_namespace: 1 };
 
@@ -57,6 +64,7 @@ pub(crate) const LIVE: Slots = Slots { total: 40, per_namespace: 24, first_of_na
 pub(crate) const IN_FLIGHT: usize = UNWRITTEN_WITH_FIRST
     + QUICK.first_of_namespace
     + 2 * SLOW.first_of_namespace
+    + DIAGNOSIS.first_of_namespace
     + COUNTING.first_of_namespace
     + BURST
     + LIVE.first_of_namespace;

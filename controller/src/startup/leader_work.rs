@@ -144,7 +144,7 @@ impl LeaderWork {
             usage: Arc::clone(&self.usage),
             work: WorkLimits::new(),
             queue: Arc::default(),
-            diagnosis_limit: DiagnosisLimit::new(),
+            diagnosis_limit: DiagnosisLimit::default(),
             object_memory: ObjectMemory::of(args.memory_limit),
             template_budget: args.template_budget(),
             crd_prunes_status: AtomicBool::new(false),

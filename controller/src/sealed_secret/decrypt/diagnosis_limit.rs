@@ -1,18 +1,16 @@
-//! Limit of diagnoses: one at a time, and a share of private-key operations for each namespace.
+//! Limit of diagnoses: a share of private-key operations for each namespace.
 
 use std::collections::HashMap;
 use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::sealed_secret::limits::{DIAGNOSIS_BURST, DIAGNOSIS_RATE};
 
-/// Permits for diagnoses. Its lock is its own, because it counts namespaces and not objects.
-#[derive(Debug)]
+/// Private-key operations that namespaces have left. Its lock is its own, because it counts namespaces and not objects.
+#[derive(Debug, Default)]
 pub(crate) struct DiagnosisLimit {
-    /// One diagnosis at a time.
-    running: Semaphore,
+    /// Those of namespaces that have used some.
     buckets: Mutex<HashMap<String, TokenBucket>>,
 }
 
@@ -24,47 +22,29 @@ struct TokenBucket {
 }
 
 impl TokenBucket {
+    fn full(now: Instant) -> Self {
+        Self { operations: DIAGNOSIS_BURST, at: now }
+    }
+
     fn at(self, now: Instant) -> Self {
-        let earned = now.duration_since(self.at).as_secs_f64() * DIAGNOSIS_RATE;
+        let earned = now.saturating_duration_since(self.at).as_secs_f64() * DIAGNOSIS_RATE;
         Self { operations: (self.operations + earned).min(DIAGNOSIS_BURST), at: now }
     }
 }
 
-/// Permit to diagnose one object of a namespace.
-pub(crate) struct DiagnosisPermit<'a> {
-    limit: &'a DiagnosisLimit,
-    namespace: String,
-    _permit: SemaphorePermit<'a>,
-}
-
-impl DiagnosisPermit<'_> {
-    /// Takes operations from the bucket of the namespace.
-    pub(crate) fn spend(&self, operations: usize) {
-        if let Some(bucket) = self.limit.lock().get_mut(&self.namespace) {
-            bucket.operations -= f64::from(u32::try_from(operations).unwrap_or(u32::MAX));
-        }
-    }
-}
-
 impl DiagnosisLimit {
-    pub(crate) fn new() -> Self {
-        Self { running: Semaphore::new(1), buckets: Mutex::default() }
+    /// Returns true if an object of `namespace` may be diagnosed.
+    pub(crate) fn admits(&self, namespace: &str, now: Instant) -> bool {
+        self.lock().get(namespace).is_none_or(|bucket| bucket.at(now).operations >= 1.0)
     }
 
-    /// Returns a permit for an object of `namespace`, unless another diagnosis is running or the bucket of the namespace is
-    /// empty.
-    pub(crate) fn try_acquire(&self, namespace: &str, now: Instant) -> Option<DiagnosisPermit<'_>> {
-        let permit = self.running.try_acquire().ok()?;
+    /// Takes operations from the bucket of the namespace.
+    pub(crate) fn spend(&self, namespace: &str, operations: usize, now: Instant) {
         let mut buckets = self.lock();
         buckets.retain(|_, bucket| bucket.at(now).operations < DIAGNOSIS_BURST);
-        let full = TokenBucket { operations: DIAGNOSIS_BURST, at: now };
-        let bucket = buckets.entry(namespace.to_owned()).or_insert(full);
+        let bucket = buckets.entry(namespace.to_owned()).or_insert(TokenBucket::full(now));
         *bucket = bucket.at(now);
-        (bucket.operations >= 1.0).then(|| DiagnosisPermit {
-            limit: self,
-            namespace: namespace.to_owned(),
-            _permit: permit,
-        })
+        bucket.operations -= f64::from(u32::try_from(operations).unwrap_or(u32::MAX));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, TokenBucket>> {
@@ -79,13 +59,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_object_is_examined_at_a_time_and_a_namespace_gets_no_more_than_its_share() {
-        let (limit, start) = (DiagnosisLimit::new(), Instant::now());
-        let permit = limit.try_acquire("shop", start).unwrap();
-        assert!(limit.try_acquire("shop", start).is_none(), "one at a time");
-        permit.spend(1200);
-        drop(permit);
-        assert!(limit.try_acquire("shop", start + Duration::from_secs(9)).is_none(), "its share is used up");
-        assert!(limit.try_acquire("shop", start + Duration::from_secs(11)).is_some());
+    fn a_namespace_gets_no_more_than_its_share_and_takes_nothing_from_another() {
+        let (limit, start) = (DiagnosisLimit::default(), Instant::now());
+        assert!(limit.admits("shop", start));
+        limit.spend("shop", 1200, start);
+        assert!(!limit.admits("shop", start + Duration::from_secs(9)), "its share is used up");
+        assert!(limit.admits("quiet", start));
+        assert!(limit.admits("shop", start + Duration::from_secs(11)));
+    }
+
+    #[test]
+    fn a_namespace_whose_share_is_whole_again_takes_no_memory() {
+        let (limit, start) = (DiagnosisLimit::default(), Instant::now());
+        limit.spend("shop", 1, start);
+        limit.spend("quiet", 1, start + Duration::from_mins(1));
+        assert_eq!(limit.lock().len(), 1);
     }
 }

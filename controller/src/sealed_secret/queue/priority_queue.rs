@@ -2,6 +2,7 @@
 //! (edits) bypass it, up to a limit for each namespace. Slow work has queues and slots of its own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::mem::take;
 use std::sync::Arc;
 
 use futures::{Stream, stream};
@@ -10,8 +11,8 @@ use tokio::sync::Notify;
 
 use super::round_robin::RoundRobin;
 use crate::sealed_secret::limits::{
-    BURST, COUNTING, IN_FLIGHT_PER_NAMESPACE, LIVE, MAX_BURST_WAIT, QUICK, REPORTS_BEHIND, SLOW, Slots,
-    UNWRITTEN, UNWRITTEN_WITH_FIRST,
+    BURST, COUNTING, DIAGNOSIS, IN_FLIGHT_PER_NAMESPACE, LIVE, MAX_BURST_WAIT, QUICK, REPORTS_BEHIND,
+    REPORTS_BESIDE, SLOW, Slots, UNWRITTEN, UNWRITTEN_WITH_FIRST,
 };
 use crate::sealed_secret::object::ObjectKey;
 
@@ -26,6 +27,8 @@ pub(crate) enum WorkKind {
     Rendering,
     /// Decryption of an object that is large or takes more than one slice.
     Large,
+    /// Diagnosis of an object that does not decrypt.
+    Diagnosis,
     /// Counting of the keys that an object needs.
     Counting,
 }
@@ -35,6 +38,7 @@ impl WorkKind {
         match self {
             Self::Quick => QUICK,
             Self::Rendering | Self::Large => SLOW,
+            Self::Diagnosis => DIAGNOSIS,
             Self::Counting => COUNTING,
         }
     }
@@ -57,7 +61,7 @@ pub(crate) struct PriorityQueue {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Objects to decrypt or to count.
+    /// Objects to decrypt, to diagnose or to count.
     waiting: BTreeMap<WorkKind, RoundRobin>,
     reports: RoundRobin,
     background: RoundRobin,
@@ -118,12 +122,12 @@ impl PriorityQueue {
         self.changed.notify_one();
     }
 
-    /// Returns true if `object` is of the bulk work, and others of it are still to be decrypted: then its report can wait. For
-    /// slow work only reports of its own namespace wait.
+    /// Returns true if `object` is of the bulk work, others of it are still to be decrypted, and it is not the turn of its report:
+    /// then the report can wait. For slow work only reports of its own namespace wait.
     pub(crate) fn others_come_first(&self, object: &ObjectKey) -> bool {
         let state = self.lock();
-        state.in_flight.contains_key(object)
-            && (state.has_undecrypted() || is_behind(&state.waiting, &object.namespace))
+        let is_of_bulk = state.in_flight.get(object).is_some_and(|stage| *stage != Stage::Reporting);
+        is_of_bulk && (state.has_undecrypted() || state.has_secrets_to_write()(&object.namespace))
     }
 
     /// Returns true if `object` waits for its report.
@@ -199,20 +203,29 @@ impl PriorityQueue {
 
 impl State {
     fn take(&mut self) -> Option<ObjectKey> {
-        let (key, stage) =
-            self.take_report().or_else(|| self.take_undecrypted()).or_else(|| self.take_counting())?;
+        let (key, stage) = self
+            .take_report()
+            .or_else(|| self.take_undecrypted())
+            .or_else(|| self.take_diagnosis())
+            .or_else(|| self.take_counting())?;
         self.in_flight.insert(key.clone(), stage);
         Some(key)
     }
 
+    /// Takes a report, or background work. Those of a namespace wait for its own Secrets; the Secrets of others only leave them
+    /// fewer slots.
     fn take_report(&mut self) -> Option<(ObjectKey, Stage)> {
-        let (too_many, nothing_else) = (self.reports.len() >= REPORTS_BEHIND, !self.has_undecrypted());
-        if !too_many && !nothing_else || self.count(Stage::Reporting) >= BURST {
+        let too_many = self.reports.len() >= REPORTS_BEHIND;
+        let slots = if too_many || !self.has_undecrypted() { BURST } else { REPORTS_BESIDE };
+        if self.count(Stage::Reporting) >= slots || self.reports.is_empty() && self.background.is_empty() {
             return None;
         }
-        let Self { reports, background, waiting, .. } = self;
-        let is_due = |namespace: &str| too_many || !is_behind(waiting, namespace);
+        let (mut reports, mut background) = (take(&mut self.reports), take(&mut self.background));
+        let secrets_come_first = self.has_secrets_to_write();
+        let is_due = |namespace: &str| too_many || !secrets_come_first(namespace);
         let object = reports.pop(is_due).or_else(|| background.pop(is_due));
+        drop(secrets_come_first);
+        (self.reports, self.background) = (reports, background);
         object.map(|key| (key, Stage::Reporting))
     }
 
@@ -222,6 +235,10 @@ impl State {
         }
         let kinds = [WorkKind::Quick, WorkKind::Rendering, WorkKind::Large];
         kinds.into_iter().find_map(|kind| self.take_for(kind)).map(|key| (key, Stage::Decrypting))
+    }
+
+    fn take_diagnosis(&mut self) -> Option<(ObjectKey, Stage)> {
+        self.take_for(WorkKind::Diagnosis).map(|key| (key, Stage::Reporting))
     }
 
     fn take_counting(&mut self) -> Option<(ObjectKey, Stage)> {
@@ -311,6 +328,18 @@ impl State {
         is_waiting || self.count(Stage::Decrypting) + self.count(Stage::Decrypted) > 0
     }
 
+    /// Returns a predicate for namespaces with Secrets that are still to be written.
+    fn has_secrets_to_write(&self) -> impl Fn(&str) -> bool {
+        let stages = [Stage::Decrypting, Stage::Decrypted].into_iter();
+        let in_decryption: BTreeSet<&str> =
+            stages.flat_map(|stage| self.in_stage(stage)).map(|key| key.namespace.as_str()).collect();
+        let kinds = [WorkKind::Quick, WorkKind::Rendering, WorkKind::Large].into_iter();
+        let waiting: Vec<_> = kinds.filter_map(|kind| self.waiting.get(&kind)).collect();
+        move |namespace| {
+            in_decryption.contains(namespace) || waiting.iter().any(|queue| queue.has_any_of(namespace))
+        }
+    }
+
     fn is_burst_complete(&self) -> bool {
         self.count(Stage::Decrypted) >= BURST || self.count(Stage::Decrypting) == 0
     }
@@ -324,12 +353,6 @@ impl State {
         let in_stage = self.in_flight.iter().filter(move |(_, known)| **known == stage);
         in_stage.map(|(key, _)| key).filter(|key| !self.slow.contains_key(*key))
     }
-}
-
-/// Returns true if objects of this namespace wait for slow work.
-fn is_behind(waiting: &BTreeMap<WorkKind, RoundRobin>, namespace: &str) -> bool {
-    let queues = [WorkKind::Rendering, WorkKind::Large].into_iter().filter_map(|kind| waiting.get(&kind));
-    queues.into_iter().any(|queue| queue.has_any_of(namespace))
 }
 
 #[cfg(test)]
@@ -448,6 +471,29 @@ mod tests {
     }
 
     #[test]
+    fn a_diagnosis_has_its_turn_after_at_most_one_of_each_other_namespace() {
+        for (namespaces, of_each) in [(1, 1_000), (3, 100), (60, 3)] {
+            let queue = PriorityQueue::default();
+            for object in objects(namespaces, of_each) {
+                queue.add_bulk([object]);
+            }
+            assert!(done_beside(&queue, WorkKind::Diagnosis).is_empty());
+            let quiet = of_quiet(1).remove(0);
+            assert!(queue.admit(&quiet));
+            let mut has_begun = queue.begin(&quiet, WorkKind::Diagnosis);
+            queue.done(&quiet);
+            let mut ended = 0;
+            while !has_begun {
+                let oldest = queue.lock().slow.keys().min().cloned().unwrap();
+                queue.done(&oldest);
+                ended += 1;
+                has_begun = take_all(&queue).contains(&quiet);
+            }
+            assert!(ended <= namespaces, "{ended} others have ended before");
+        }
+    }
+
+    #[test]
     fn one_namespace_renders_few_objects_at_a_time_and_no_object_overtakes_a_waiting_one() {
         let queue = PriorityQueue::default();
         queue.add_bulk(keys(100));
@@ -540,6 +586,36 @@ mod tests {
         queue.done(&key("an object"));
         assert_eq!(take_all(&queue), [key("a report")]);
         assert!(!queue.will_report(&key("a report")));
+    }
+
+    #[test]
+    fn a_report_does_not_wait_for_the_secrets_of_another_namespace() {
+        let queue = PriorityQueue::default();
+        queue.add_bulk(objects(1, 1_000));
+        take_all(&queue);
+        for object in of_quiet(10) {
+            queue.add_report(object);
+        }
+        queue.add_background([ObjectKey::new("calm", "a chore")]);
+        let mut reported = Vec::new();
+        let next = || queue.lock().take();
+        while let Some(object) = next() {
+            assert!(!queue.others_come_first(&object), "it is its turn");
+            reported.push(object.namespace.clone());
+            queue.done(&object);
+        }
+        assert_eq!(reported, [vec!["quiet"; 10], vec!["calm"]].concat());
+    }
+
+    #[test]
+    fn reports_beside_the_secrets_of_others_take_few_slots() {
+        let queue = PriorityQueue::default();
+        queue.add_bulk(objects(1, 1_000));
+        for object in of_quiet(BURST) {
+            queue.add_report(object);
+        }
+        let quiet = take_all(&queue).iter().filter(|object| object.namespace == "quiet").count();
+        assert_eq!(quiet, REPORTS_BESIDE);
     }
 
     #[test]
