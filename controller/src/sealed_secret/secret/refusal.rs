@@ -68,7 +68,8 @@ impl Written<'_> {
 
     fn refused(&self, status: &Status) -> Failure {
         let is_permanent = matches!(status.code, 400 | 413 | 422);
-        let may_change_unseen = status.code != 413 && !is_verdict_on_fields(status);
+        let breaks_rules = !self.broken_rules(status).is_empty();
+        let may_change_unseen = status.code != 413 && !is_verdict_on_fields(status) && !breaks_rules;
         let lacks_permission = client::is_permission_missing(status);
         let (message, denied) = (self.message(status), may_change_unseen);
         Failure::Api { message, transient: !is_permanent, denied, lacks_permission }
@@ -446,6 +447,22 @@ mod tests {
                 "{code} {causes:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_secret_that_breaks_a_rule_waits_for_a_change_though_the_answer_is_too_large_to_be_read() {
+        let waits = |secret: Value| {
+            let status = status(422, "", size_limit::TOO_LARGE, &[]);
+            failure_of(&open(), &self::secret(secret), None, status).class().retry
+        };
+        let large = CANARY.repeat(400_000);
+        assert_eq!(waits(json!({"stringData": {"password": large}})), Retry::AfterSecretChange);
+        assert_eq!(waits(json!({"stringData": {"a/b": CANARY}})), Retry::AfterSecretChange);
+        assert_eq!(
+            waits(json!({"stringData": {"password": CANARY}})),
+            Retry::Stalled,
+            "a policy may deny it"
+        );
     }
 
     #[test]
