@@ -35,6 +35,11 @@ impl KeyOrder {
         Self { keys }
     }
 
+    /// Returns the number of keys.
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     /// Tries the keys from index `tried` on and advances it. Each private-key operation takes one of `operations`; a key whose
     /// modulus length does not match the item costs none.
     pub(crate) fn decrypt(

@@ -14,7 +14,7 @@ use sealed_secrets_core::crypto::{KeyPair, KeySize};
 use sealed_secrets_core::decryption::{V1Data, decrypt_value};
 use sealed_secrets_core::keyring::{KeyRing, OrderBy, RingKey};
 use sealed_secrets_core::label::Label;
-use sealed_secrets_core::re_encrypt::{can_decrypt, re_encrypt, re_encrypt_stale};
+use sealed_secrets_core::re_encrypt::{ReEncrypted, ReEncryption, Renewal, Wanted, re_encrypt};
 use sealed_secrets_core::seal::seal_value;
 
 use sealed_secrets_crds::{Scope, SealedSecret, SealedSecretSpec};
@@ -46,12 +46,33 @@ fn sealed(items: &[(&str, &[u8])]) -> SealedSecret {
     sealed
 }
 
+fn can_decrypt(object: &SealedSecret, ring: &KeyRing, wanted: Wanted<'_>) -> bool {
+    let mut random = StdRng::seed_from_u64(2);
+    re_encrypt(&mut random, object, ring, V1Data::Accepted, Renewal::Nothing, wanted).is_some()
+}
+
+/// Returns the outcome of one object in slices of so many operations, and the operations of each slice.
+fn in_slices(
+    object: &SealedSecret,
+    ring: &KeyRing,
+    renewal: Renewal<'_>,
+    slice: usize,
+) -> (Option<ReEncrypted>, Vec<usize>) {
+    let (mut work, mut random) = (ReEncryption::new(ring, renewal), StdRng::seed_from_u64(2));
+    work.add(object, V1Data::Accepted);
+    let mut operations = Vec::new();
+    while !work.is_finished() {
+        operations.push(work.advance(&mut random, renewal, slice, &ALWAYS));
+    }
+    (work.into_outcomes().remove(0), operations)
+}
+
 #[test]
 fn a_re_encrypted_item_is_another_text_with_the_same_value_under_the_same_label() {
     let (ring, sealed) = (ring(), sealed(&[("a", b"1"), ("b", b"2")]));
     let key = ring.primary().unwrap().key_pair().public_key();
-    let re_encrypted =
-        re_encrypt(&mut StdRng::seed_from_u64(2), &sealed, &ring, V1Data::Accepted, key, &ALWAYS).unwrap();
+    let (re_encrypted, _) = in_slices(&sealed, &ring, Renewal::All(key), 1);
+    let re_encrypted = re_encrypted.unwrap();
     for (name, value) in [("a", b"1"), ("b", b"2")] {
         let text = &re_encrypted.encrypted_data[name];
         assert_ne!(text, &sealed.spec.encrypted_data[name]);
@@ -80,10 +101,7 @@ fn items_of_another_key_alone_are_stale_and_take_at_most_an_operation_more() {
     let items = [("b".to_owned(), seal(b"2")), ("c".to_owned(), seal(b"3"))];
     object.spec.encrypted_data.extend(items);
     let primary = ring.primary().unwrap().key_pair().public_key();
-    let mut operations = 10;
-    let mut random = StdRng::seed_from_u64(2);
-    let stale =
-        re_encrypt_stale(&mut random, &object, &ring, V1Data::Accepted, primary, &ALWAYS, &mut operations);
+    let (stale, operations) = in_slices(&object, &ring, Renewal::Stale(primary), 100);
     let stale = stale.unwrap();
     assert_eq!(stale.len(), 2);
     assert!(stale.encrypted_data.keys().eq(["b", "c"]), "{stale:?}");
@@ -92,7 +110,13 @@ fn items_of_another_key_alone_are_stale_and_take_at_most_an_operation_more() {
         assert_eq!(*decrypt_value(&self::ring(), &Label::of(&object), text).unwrap(), value);
     }
     // a: 1, b: 2, c: 1 with the key of b, d: 2 with the key of c first.
-    assert_eq!(operations, 10 + 6);
+    assert_eq!(operations, [6]);
+    for slice in [1, 2, 4, 5] {
+        let (in_slices, operations) = in_slices(&object, &ring, Renewal::Stale(primary), slice);
+        assert!(in_slices.unwrap().encrypted_data.keys().eq(stale.encrypted_data.keys()));
+        assert!(operations.iter().all(|made| *made <= slice), "{operations:?}");
+        assert_eq!(operations.iter().sum::<usize>(), 6, "an item that began goes on with its next key");
+    }
 }
 
 #[test]
@@ -101,25 +125,18 @@ fn an_object_with_an_item_that_does_not_decrypt_has_no_stale_items_and_its_opera
     let mut object = sealed(&[("a", b"1"), ("b", b"2")]);
     object.metadata.name = Some("other".to_owned());
     let primary = ring.primary().unwrap().key_pair().public_key();
-    let mut operations = 0;
-    let mut random = StdRng::seed_from_u64(2);
-    let stale =
-        re_encrypt_stale(&mut random, &object, &ring, V1Data::Accepted, primary, &ALWAYS, &mut operations);
-    assert_eq!((stale, operations), (None, 2));
+    assert_eq!(in_slices(&object, &ring, Renewal::Stale(primary), 100), (None, vec![2]));
 }
 
 #[test]
 fn one_item_that_does_not_decrypt_fails_the_whole_object() {
     let ring = ring();
     let mut object = sealed(&[("a", b"1"), ("b", b"2")]);
-    assert!(can_decrypt(&object, &ring, V1Data::Accepted, &ALWAYS));
+    assert!(can_decrypt(&object, &ring, &ALWAYS));
     object.spec.encrypted_data.insert("b".to_owned(), "AAAA".to_owned());
-    assert!(!can_decrypt(&object, &ring, V1Data::Accepted, &ALWAYS));
+    assert!(!can_decrypt(&object, &ring, &ALWAYS));
     let key = ring.primary().unwrap().key_pair().public_key();
-    assert_eq!(
-        re_encrypt(&mut StdRng::seed_from_u64(2), &object, &ring, V1Data::Accepted, key, &ALWAYS),
-        None
-    );
+    assert_eq!(in_slices(&object, &ring, Renewal::All(key), 100), (None, Vec::new()), "it has no slice");
 }
 
 #[test]
@@ -128,9 +145,9 @@ fn the_label_is_that_of_the_object_and_not_of_its_template() {
     let mut object = sealed(&[("a", b"1")]);
     object.spec.template.metadata =
         Some(ObjectMeta { name: Some("other".to_owned()), ..ObjectMeta::default() });
-    assert!(can_decrypt(&object, &ring, V1Data::Accepted, &ALWAYS));
+    assert!(can_decrypt(&object, &ring, &ALWAYS));
     object.metadata.name = Some("other".to_owned());
-    assert!(!can_decrypt(&object, &ring, V1Data::Accepted, &ALWAYS));
+    assert!(!can_decrypt(&object, &ring, &ALWAYS));
 }
 
 #[test]
@@ -141,7 +158,7 @@ fn work_that_nobody_waits_for_any_more_ends_before_the_next_private_key_operatio
         asked.set(asked.get() + 1);
         asked.get() < 2
     };
-    assert!(!can_decrypt(&object, &ring, V1Data::Accepted, &wanted));
+    assert!(!can_decrypt(&object, &ring, &wanted));
     assert_eq!(
         asked.get(),
         2,

@@ -98,8 +98,13 @@ impl InFlight {
     /// Returns an answer that holds this share until its last byte has been written; `None` if it is longer than the
     /// body, which is no longer held, and exceeds the limit.
     pub(crate) fn answer(mut self, text: String) -> Option<Bytes> {
-        self.keep(text.len().saturating_sub(self.amount.bytes))?;
+        self.keep_in_all(text.len())?;
         Some(Bytes::from_owner(HeldText { text, _in_flight: self }))
+    }
+
+    /// Reserves memory so that this request holds at least this number of bytes; `None` if that exceeds the limit.
+    pub(crate) fn keep_in_all(&mut self, bytes: usize) -> Option<()> {
+        self.keep(bytes.saturating_sub(self.amount.bytes))
     }
 
     /// Reserves memory for this number of bytes of the body; `None` if that exceeds the limit.

@@ -543,19 +543,22 @@ async fn requests_for_stale_items_are_charged_by_their_operations_and_others_by_
 
 #[tokio::test]
 async fn a_list_of_many_objects_lets_other_clients_have_their_turn() {
-    answers_others_meanwhile(&list_of_a_thousand_items(&known_key())).await;
+    answers_others_meanwhile(STALE_ONLY, &list_of_a_thousand_items(&known_key())).await;
 }
 
 #[tokio::test]
 async fn one_object_of_many_items_lets_other_clients_have_their_turn() {
-    answers_others_meanwhile(&sealed_with("a", &[&known_key(); 1000]).to_string()).await;
+    let body = sealed_with("a", &[&known_key(); 1000]).to_string();
+    for path in [STALE_ONLY, "/v1/rotate", "/v1/verify"] {
+        answers_others_meanwhile(path, &body).await;
+    }
 }
 
-/// Rotates this body, and asserts that requests of another client are answered meanwhile.
-async fn answers_others_meanwhile(body: &str) {
+/// Sends this body, and asserts that requests of another client are answered meanwhile.
+async fn answers_others_meanwhile(path: &str, body: &str) {
     let ring = Arc::new(KeyRing::new(vec![known_key(), old_key()]));
     let served = served_with_keys(PATIENT, 1000, V1Data::Accepted, &["127.0.0.0/8"], ring).await;
-    let long = post(STALE_ONLY, body, "X-Forwarded-For: 192.0.2.1\r\n");
+    let long = post(path, body, "X-Forwarded-For: 192.0.2.1\r\n");
     let short = post("/v1/verify", NOTHING_SEALED, "X-Forwarded-For: 192.0.2.2\r\n");
     let mut long = Box::pin(exchange(&served, &long));
     let mut answered = 0;
@@ -571,7 +574,27 @@ async fn answers_others_meanwhile(body: &str) {
             }
         }
     }
-    assert!(answered >= 10, "{answered} requests of another client were answered meanwhile");
+    assert!(answered >= 10, "{path}: {answered} requests of another client were answered meanwhile");
+}
+
+#[tokio::test]
+async fn a_request_whose_connection_is_closed_early_is_charged() {
+    let (served, _, old) = served_with_old_key(0).await;
+    let body = sealed_with("a", &[&old; 1000]).to_string();
+    // The whole of it takes longer than all waits, and is charged only if it is charged before its answer.
+    for tries in 1..=20 {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        stream.write_all(post(STALE_ONLY, &body, "").as_bytes()).await.unwrap();
+        tokio::time::sleep(SHORT).await;
+        drop(stream);
+        let answer = exchange(&served, &post(STALE_ONLY, NOTHING_SEALED, "")).await;
+        let uncharged = Duration::from_secs(2) * 2 * tries;
+        let full_after: u64 = header(&answer, "x-ratelimit-reset").unwrap().parse().unwrap();
+        if full_after > uncharged.as_secs() + 1 {
+            return;
+        }
+    }
+    panic!("nothing is charged for requests without an answer");
 }
 
 /// A client that keeps its connection open as long as the server does.

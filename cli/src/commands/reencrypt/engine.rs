@@ -2,7 +2,7 @@
 
 use sealed_secrets_core::crypto::{Fingerprint, PublicKey};
 use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::re_encrypt::re_encrypt_stale;
+use sealed_secrets_core::re_encrypt::{Renewal, re_encrypt};
 use sealed_secrets_core::unseal::V1Data;
 
 use super::controller::Controller;
@@ -60,7 +60,7 @@ impl Engine<'_> {
 
 fn renew_here(ring: &KeyRing, newest: &PublicKey, job: &Job) -> Renewed {
     let random = &mut rand::rng();
-    let stale = re_encrypt_stale(random, &job.sealed, ring, V1Data::Refused, newest, &|| true, &mut 0);
+    let stale = re_encrypt(random, &job.sealed, ring, V1Data::Refused, Renewal::Stale(newest), &|| true);
     stale
         .map(|stale| stale.encrypted_data)
         .ok_or_else(|| "does not decrypt with the keys of --private-key".to_owned())

@@ -6,4 +6,5 @@ pub(crate) mod metrics_page;
 pub(crate) mod request_handler;
 pub(crate) mod rotate;
 pub(crate) mod rotate_stale;
+pub(crate) mod slices;
 pub(crate) mod verify;

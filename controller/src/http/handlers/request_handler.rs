@@ -11,10 +11,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt as _;
 use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::manifest::{Document, Node, only_document, read_stored_sealed_secret};
 use sealed_secrets_core::re_encrypt::Wanted;
 use sealed_secrets_core::unseal::V1Data;
-use sealed_secrets_crds::SealedSecret;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::in_flight::{InFlight, InFlightLimit};
@@ -94,24 +92,6 @@ impl RequestHandler {
         let turns = FairSemaphore::new(Limits { units: 1, units_per_namespace: 1, cost: 1 });
         let in_flight_limit = Arc::default();
         Self { v1_data, ring, key_refresh, read_timeout, write_timeout, in_flight_limit, turns }
-    }
-
-    /// Reads the text of a request and calls `work` with it and the latest ring, on a blocking thread. If nothing
-    /// decrypts, calls it once more with the ring of a list that began after the request had arrived: another replica
-    /// may have created the key. The place and memory of the request are returned with the outcome.
-    pub(crate) async fn handle<T: Send + 'static>(
-        &self,
-        client: Client,
-        request: Request,
-        work: impl Fn(&str, &KeyRing, Wanted<'_>) -> Result<Option<T>, Refusal> + Send + Sync + 'static,
-    ) -> Result<(Option<T>, InFlight), Refusal> {
-        let (text, in_flight) = self.receive(client, request).await?;
-        let work = Arc::new(move |ring: &KeyRing, wanted: Wanted<'_>| work(&text, ring, wanted));
-        let attempt = |ring: Arc<KeyRing>| {
-            let work = Arc::clone(&work);
-            self.in_turn(client, move |wanted| work(&ring, wanted))
-        };
-        Ok((self.with_keys(attempt, Option::is_some).await?, in_flight))
     }
 
     /// Admits a request and reads the text of its body.
@@ -202,24 +182,6 @@ fn is_identity(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_ENCODING).is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// Parses the only SealedSecret of this text.
-pub(crate) fn sealed_secret(text: &str) -> Result<SealedSecret, Refusal> {
-    Ok(read(text)?.1)
-}
-
-/// Parses the only document of this text, and the SealedSecret in it.
-pub(crate) fn read(text: &str) -> Result<(Document, SealedSecret), Refusal> {
-    let document = only_document(text).ok_or(Refusal::NotOneSealedSecret)?;
-    let sealed = sealed_secret_at(&document, &document.root).ok_or(Refusal::NotOneSealedSecret)?;
-    Ok((document, sealed))
-}
-
-/// Reads the SealedSecret at a node that states its kind and apiVersion.
-pub(super) fn sealed_secret_at(document: &Document, node: &Node) -> Option<SealedSecret> {
-    let names_itself = ["kind", "apiVersion"].into_iter().all(|field| node.get(field).is_some());
-    read_stored_sealed_secret(document, node).ok().filter(|_| names_itself)
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::pending;
@@ -272,6 +234,22 @@ mod tests {
         Request::new(Body::from_stream(stream::iter([piece]).chain(stream::once(pending()))))
     }
 
+    /// Handles a request with one turn for each attempt.
+    async fn handle<T: Send + 'static>(
+        request_handler: &RequestHandler,
+        client: Client,
+        request: Request,
+        work: impl Fn(Wanted<'_>) -> Result<Option<T>, Refusal> + Send + Sync + 'static,
+    ) -> Result<(Option<T>, InFlight), Refusal> {
+        let (_, in_flight) = request_handler.receive(client, request).await?;
+        let work = Arc::new(work);
+        let attempt = |_| {
+            let work = Arc::clone(&work);
+            request_handler.in_turn(client, move |wanted| work(wanted))
+        };
+        Ok((request_handler.with_keys(attempt, Option::is_some).await?, in_flight))
+    }
+
     /// Sends such requests of one client until one is refused.
     async fn fill(
         request_handler: &RequestHandler,
@@ -280,8 +258,7 @@ mod tests {
     ) -> Vec<impl Future<Output = Result<(Option<()>, InFlight), Refusal>> + use<'_>> {
         let mut waiting = Vec::new();
         loop {
-            let mut request =
-                Box::pin(request_handler.handle(peer, unfinished(bytes), |_, _, _| Ok(Some(()))));
+            let mut request = Box::pin(handle(request_handler, peer, unfinished(bytes), |_| Ok(Some(()))));
             if let Poll::Ready(outcome) = poll!(&mut request) {
                 assert!(matches!(outcome, Err(Refusal::TooManyInFlight)));
                 return waiting;
@@ -312,7 +289,7 @@ mod tests {
         let (request_handler, (sender, receiver)) = (request_handler(LONG), mpsc::channel());
         let (go_on, may_go_on) = mpsc::channel();
         let may_go_on = Mutex::new(may_go_on);
-        let first = request_handler.handle(ONE, Request::new(Body::empty()), move |_, _, _| {
+        let first = handle(&request_handler, ONE, Request::new(Body::empty()), move |_| {
             let may_go_on = may_go_on.lock().map_err(|_| Refusal::TooSlow)?;
             may_go_on.recv_timeout(LONG).map(Some).map_err(|_| Refusal::TooSlow)
         });
@@ -321,10 +298,8 @@ mod tests {
         let requests = [(ONE, "second"), (ONE, "third"), (OTHER, "of the other")];
         let mut waiting = requests.map(|(peer, name)| {
             let sender = sender.clone();
-            let work = move |_: &str, _: &KeyRing, _: Wanted<'_>| {
-                sender.send(name).map(Some).map_err(|_| Refusal::TooSlow)
-            };
-            request_handler.handle(peer, Request::new(Body::empty()), work).boxed()
+            let work = move |_: Wanted<'_>| sender.send(name).map(Some).map_err(|_| Refusal::TooSlow);
+            handle(&request_handler, peer, Request::new(Body::empty()), work).boxed()
         });
         for request in &mut waiting {
             assert!(poll!(request).is_pending());
@@ -339,13 +314,13 @@ mod tests {
     async fn work_is_cancelled_after_its_timeout() {
         let request_handler = request_handler(Duration::from_millis(10));
         let (ended, end) = mpsc::channel();
-        let work = move |_: &str, _: &KeyRing, wanted: Wanted<'_>| {
+        let work = move |wanted: Wanted<'_>| {
             while wanted() {
                 std::thread::yield_now();
             }
             ended.send(()).map(Some).map_err(|_| Refusal::TooSlow)
         };
-        let outcome = request_handler.handle(ONE, Request::new(Body::empty()), work).await;
+        let outcome = handle(&request_handler, ONE, Request::new(Body::empty()), work).await;
         assert!(matches!(outcome, Err(Refusal::TooSlow)));
         assert_eq!(end.recv_timeout(LONG), Ok(()));
     }
@@ -364,11 +339,11 @@ mod tests {
         };
         let attempts = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&attempts);
-        let work = move |_: &str, _: &KeyRing, _: Wanted<'_>| {
+        let work = move |_: Wanted<'_>| {
             Ok((counter.fetch_add(1, Ordering::SeqCst) + 1 >= decrypts_at).then_some(()))
         };
         let outcome = tokio::select! {
-            outcome = request_handler.handle(ONE, Request::new(Body::empty()), work) => outcome.unwrap().0,
+            outcome = handle(&request_handler, ONE, Request::new(Body::empty()), work) => outcome.unwrap().0,
             () = listing => None,
         };
         (outcome, attempts.load(Ordering::SeqCst))
@@ -390,7 +365,7 @@ mod tests {
                 RequestHandler::new(ring, Arc::clone(&key_refresh), V1Data::Accepted, LONG, LONG);
             let attempts = Arc::new(AtomicUsize::new(0));
             let counter = Arc::clone(&attempts);
-            let work = move |_: &str, _: &KeyRing, _: Wanted<'_>| {
+            let work = move |_: Wanted<'_>| {
                 counter.fetch_add(1, Ordering::SeqCst);
                 Ok(None::<()>)
             };
@@ -402,7 +377,7 @@ mod tests {
                 pending::<()>().await;
             };
             tokio::select! {
-                outcome = request_handler.handle(ONE, Request::new(Body::empty()), work) => {
+                outcome = handle(&request_handler, ONE, Request::new(Body::empty()), work) => {
                     assert!(matches!(outcome, Ok((None, _))));
                 }
                 () = listing => {}

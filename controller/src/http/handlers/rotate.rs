@@ -7,14 +7,15 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use sealed_secrets_core::keyring::KeyRing;
-use sealed_secrets_core::manifest::json_as_sent;
-use sealed_secrets_core::re_encrypt::{ReEncrypted, Wanted, re_encrypt};
-use sealed_secrets_core::unseal::V1Data;
+use parking_lot::Mutex;
+use sealed_secrets_core::manifest::{json_as_sent, only_document};
+use sealed_secrets_core::re_encrypt::ReEncrypted;
 use serde_json::{Value, json};
 
-use super::request_handler::{Refusal, RequestHandler, read};
+use super::request_handler::{Refusal, RequestHandler};
 use super::rotate_stale::{CANNOT_DECRYPT, rotate_stale};
+use super::slices::{Job, Purpose};
+use crate::http::in_flight::InFlight;
 use crate::http::middleware::clients::Client;
 use crate::http::middleware::rate_limit::{Account, is_stale_only};
 
@@ -26,37 +27,38 @@ pub(crate) async fn rotate(
     Extension(account): Extension<Account>,
     request: Request,
 ) -> Response {
-    if is_stale_only(request.uri()) {
-        let stale_only = async {
-            let received = request_handler.receive(client, request).await?;
-            rotate_stale(&request_handler, client, &account, received).await
-        };
-        return stale_only.await.unwrap_or_else(Refusal::into_response);
-    }
-    let v1_data = request_handler.v1_data;
-    let work = move |text: &str, ring: &_, wanted: Wanted<'_>| rotated(text, ring, v1_data, wanted);
-    match request_handler.handle(client, request, work).await {
-        Ok((Some(sealed), in_flight)) => match in_flight.answer(sealed) {
-            Some(answer) => ([(CONTENT_TYPE, "application/json")], answer).into_response(),
-            None => Refusal::TooManyInFlight.into_response(),
-        },
-        Ok((None, _)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{CANNOT_DECRYPT}\n")).into_response(),
-        Err(refusal) => refusal.into_response(),
-    }
+    let is_stale_only = is_stale_only(request.uri());
+    let answered = async {
+        let (text, in_flight) = request_handler.receive(client, request).await?;
+        let received = (text.into(), Mutex::new(in_flight));
+        if is_stale_only {
+            rotate_stale(&request_handler, client, account, received).await
+        } else {
+            rotate_all(&request_handler, client, received).await
+        }
+    };
+    answered.await.unwrap_or_else(Refusal::into_response)
 }
 
-fn rotated(
-    text: &str,
-    ring: &KeyRing,
-    v1_data: V1Data,
-    wanted: Wanted<'_>,
-) -> Result<Option<String>, Refusal> {
-    let (document, sealed) = read(text)?;
-    let primary = ring.primary().ok_or(Refusal::NoKey)?.key_pair().public_key();
-    let re_encrypted = re_encrypt(&mut rand::rng(), &sealed, ring, v1_data, primary, wanted);
-    // Fields that we do not know are kept.
-    let sent = || serde_json::from_str(text).unwrap_or_else(|_| json_as_sent(&document.root));
-    Ok(re_encrypted.map(|re_encrypted| with_items(sent(), re_encrypted).to_string()))
+async fn rotate_all(
+    request_handler: &RequestHandler,
+    client: Client,
+    (text, in_flight): (Arc<str>, Mutex<InFlight>),
+) -> Result<Response, Refusal> {
+    let job = Job { client, text: Arc::clone(&text), purpose: Purpose::Rotate };
+    let Some(re_encrypted) = request_handler.in_slices(&job, &in_flight).await?.only() else {
+        return Ok((StatusCode::INTERNAL_SERVER_ERROR, format!("{CANNOT_DECRYPT}\n")).into_response());
+    };
+    let answer = request_handler.in_turn(client, move |_| rotated(&text, re_encrypted)).await?;
+    let answer = in_flight.into_inner().answer(answer).ok_or(Refusal::TooManyInFlight)?;
+    Ok(([(CONTENT_TYPE, "application/json")], answer).into_response())
+}
+
+/// Returns the object with its new ciphertexts. Fields that we do not know are kept.
+fn rotated(text: &str, re_encrypted: ReEncrypted) -> Result<String, Refusal> {
+    let document = only_document(text).ok_or(Refusal::NotOneSealedSecret)?;
+    let sent = serde_json::from_str(text).unwrap_or_else(|_| json_as_sent(&document.root));
+    Ok(with_items(sent, re_encrypted).to_string())
 }
 
 fn with_items(mut sealed: Value, re_encrypted: ReEncrypted) -> Value {

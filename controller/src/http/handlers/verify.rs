@@ -6,9 +6,10 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use sealed_secrets_core::re_encrypt::{Wanted, can_decrypt};
+use parking_lot::Mutex;
 
-use super::request_handler::{RequestHandler, sealed_secret};
+use super::request_handler::{Refusal, RequestHandler};
+use super::slices::{Job, Purpose};
 use crate::http::middleware::clients::Client;
 
 /// `/v1/verify`: 200 if every item of the SealedSecret in the body decrypts, else 409.
@@ -17,13 +18,15 @@ pub(crate) async fn verify(
     Extension(client): Extension<Client>,
     request: Request,
 ) -> Response {
-    let v1_data = request_handler.v1_data;
-    let work = move |text: &str, ring: &_, wanted: Wanted<'_>| {
-        Ok(can_decrypt(&sealed_secret(text)?, ring, v1_data, wanted).then_some(()))
+    let verified = async {
+        let (text, in_flight) = request_handler.receive(client, request).await?;
+        let job = Job { client, text: text.into(), purpose: Purpose::Verify };
+        let outcome = request_handler.in_slices(&job, &Mutex::new(in_flight)).await?;
+        Ok::<_, Refusal>(outcome.only().is_some())
     };
-    match request_handler.handle(client, request, work).await {
-        Ok((Some(()), _)) => StatusCode::OK.into_response(),
-        Ok((None, _)) => StatusCode::CONFLICT.into_response(),
+    match verified.await {
+        Ok(true) => StatusCode::OK.into_response(),
+        Ok(false) => StatusCode::CONFLICT.into_response(),
         Err(refusal) => refusal.into_response(),
     }
 }
