@@ -61,8 +61,11 @@ pub(super) fn run(words: &[String]) -> Result<Outcome, Error> {
     let grammar = |words: &[String]| {
         Grammar::try_parse_from(std::iter::once("kubeseal").chain(words.iter().map(String::as_str)))
     };
-    let explained =
-        |error| if words.first().is_some_and(|word| word == "set") { set::explained(error) } else { error };
+    let explained = |error| match words.first().map(String::as_str) {
+        Some("set") => set::explained(error),
+        Some("create") => create::explained(error, words),
+        _ => error,
+    };
     match &parsed(&verb_first(words), grammar).map_err(explained)? {
         Grammar::Create(verb) => create::run(verb),
         Grammar::Seal(seal) => seal.run(),

@@ -240,6 +240,55 @@ fn every_mistake_on_the_command_line_ends_with_2_before_anything_is_read() {
 }
 
 #[test]
+fn words_of_kubectl_lead_to_those_of_kubeseal() {
+    let workspace = Workspace::new();
+    let tls = "kubeseal create tls NAME --tls-cert FILE --tls-key FILE; --cert is the certificate that seals";
+    let verbs =
+        "kubeseal create generic NAME, kubeseal create tls NAME or kubeseal create docker-registry NAME";
+    let nothing = "leave it out: kubeseal create writes a SealedSecret to stdout or to the file of -w, and applies nothing";
+    let registry = "kubeseal create generic NAME --type kubernetes.io/dockerconfigjson --from-file .dockerconfigjson=FILE";
+    for (line, tip) in [
+        ("create tls --key k", tls),
+        ("create tls web -n shop --cert c --key=k", tls),
+        (
+            "create secret generic db --from-literal=a=hunter2",
+            "kubeseal create generic NAME, without the word secret",
+        ),
+        (
+            "create secret -n shop tls web --cert c --key k",
+            "kubeseal create tls NAME, without the word secret",
+        ),
+        (
+            "create secret docker-registry p --docker-password=hunter2",
+            "kubeseal create docker-registry NAME, without the word secret",
+        ),
+        ("create secret", verbs),
+        ("create configmap db", verbs),
+        ("create db --from-literal=a=hunter2", verbs),
+        ("create -f secret.yaml", "kubeseal seal FILE, for a Secret that is in a file"),
+        ("create generic -f secret.yaml", "kubeseal seal FILE, for a Secret that is in a file"),
+        ("create generic db --generate a --dry-run=client -o yaml", nothing),
+        ("create generic db --generate a --dry-run", nothing),
+        ("create generic db --generate a --save-config", nothing),
+        ("create generic db --generate a --validate=false", nothing),
+        ("create generic db --generate a --field-manager=x", nothing),
+        (
+            "create generic db --generate a --append-hash",
+            "leave it out: a SealedSecret and its Secret have the NAME that is given",
+        ),
+        ("create docker-registry p --from-file=.dockerconfigjson=x", registry),
+        ("create tls web --tls-crt x", "a similar argument exists: '--tls-cert'"),
+        ("create docker p", "a similar subcommand exists: 'docker-registry'"),
+    ] {
+        let ran = workspace.run(line);
+        let tips: Vec<&str> = ran.stderr.lines().filter_map(|line| line.strip_prefix("  tip: ")).collect();
+        assert_eq!((ran.code, tips), (Some(2), vec![tip]), "{line}: {}", ran.stderr);
+    }
+    let ran = workspace.run("create generic db --no-such-flag");
+    assert!(ran.code == Some(2) && !ran.stderr.contains("tip:"), "{}", ran.stderr);
+}
+
+#[test]
 fn every_mistake_in_the_sources_of_values_ends_with_2_and_quotes_none() {
     let workspace = Workspace::new();
     let good = "-n shop --cert none.pem";

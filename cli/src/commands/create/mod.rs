@@ -2,11 +2,14 @@
 
 mod docker_registry;
 mod generic;
+mod kubectl;
 mod output;
 mod sources;
 mod tls;
 
 use clap::Subcommand;
+
+pub(in crate::commands) use kubectl::explained;
 
 use crate::error::Error;
 
