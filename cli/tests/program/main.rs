@@ -6,6 +6,7 @@ mod arguments;
 mod bad_input;
 mod certificates;
 mod completions;
+mod conflicts;
 mod controllers;
 mod create;
 mod credentials;

@@ -10,22 +10,28 @@ mod rules;
 mod sealed;
 mod suppression;
 
-use crate::manifest::{FileObject, Manifest, ManifestError, NodeError, mentions_kind, parts};
+use crate::manifest::{FileObject, Manifest, ManifestError, NodeError, conflict_line, mentions_kind, parts};
 
 pub use finding::{Expectations, ExpectedKey, Finding};
 pub use kustomization::{Bound, Kustomization, bound_objects, kustomization};
 pub use rules::*;
 use suppression::Suppression;
 
+/// Kinds of the objects that this module is about.
+const KINDS: [&str; 3] = ["Secret", "SealedSecret", "SecretList"];
+
 /// Checks a file. The findings are in the order of their lines.
 #[must_use]
 pub fn check(text: &str, expectations: &Expectations) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut seen = Vec::new();
+    let conflict = conflict_line(text).filter(|_| mentions_kind(text, &KINDS));
     for part in parts(text) {
         let suppression = Suppression::of(part.text);
         let mut found = match &part.manifest {
             Ok(manifest) => of_manifest(manifest, expectations, &mut seen),
+            // A conflict is one finding, whatever it does to the documents around it.
+            Err(_) if conflict.is_some() => Vec::new(),
             Err(error) => of_unreadable(part.text, error),
         };
         found.retain(|finding| !suppression.covers(finding.rule));
@@ -34,6 +40,7 @@ pub fn check(text: &str, expectations: &Expectations) -> Vec<Finding> {
         }
         findings.append(&mut found);
     }
+    findings.extend(conflict.filter(|_| !Suppression::of(text).covers(UNREADABLE)).map(of_conflict));
     findings.sort_by_key(|finding| finding.line);
     findings
 }
@@ -69,22 +76,20 @@ fn duplicate(object: &FileObject<'_>, seen: &mut Vec<String>) -> Option<Finding>
 
 /// Findings of a document that cannot be parsed.
 fn of_unreadable(text: &str, error: &ManifestError) -> Vec<Finding> {
-    let finding = |rule, line, message| vec![Finding { rule, line, object: None, item: None, message }];
-    let conflict = text.lines().position(|line| line.starts_with("<<<<<<<")).map(|at| at + 1);
-    match (&error.cause, conflict) {
-        _ if !mentions_kind(text, &["Secret", "SealedSecret", "SecretList"]) => Vec::new(),
-        (_, Some(line)) => finding(UNREADABLE, line, "a merge conflict that is not resolved".to_owned()),
-        (NodeError::DuplicateKey(_), None) => finding(DUPLICATE, error.line, "duplicate key".to_owned()),
-        (NodeError::Template, None) => finding(
-            SKIPPED,
-            error.line,
-            "not checked: a template that is not YAML even without its expressions".to_owned(),
-        ),
-        (_, None) if text.contains("{{") => finding(
-            SKIPPED,
-            error.line,
-            "not checked: a template that is not YAML even without its expressions".to_owned(),
-        ),
-        (cause, None) => finding(UNREADABLE, error.line, cause.to_string()),
+    let finding = |rule, message| vec![Finding { rule, line: error.line, object: None, item: None, message }];
+    match &error.cause {
+        _ if !mentions_kind(text, &KINDS) => Vec::new(),
+        NodeError::Conflict => vec![of_conflict(error.line)],
+        NodeError::DuplicateKey(_) => finding(DUPLICATE, "duplicate key".to_owned()),
+        NodeError::Template => finding(SKIPPED, UNREADABLE_TEMPLATE.to_owned()),
+        _ if text.contains("{{") => finding(SKIPPED, UNREADABLE_TEMPLATE.to_owned()),
+        cause => finding(UNREADABLE, cause.to_string()),
     }
+}
+
+const UNREADABLE_TEMPLATE: &str = "not checked: a template that is not YAML even without its expressions";
+
+fn of_conflict(line: usize) -> Finding {
+    let message = "a merge conflict that is not resolved".to_owned();
+    Finding { rule: UNREADABLE, line, object: None, item: None, message }
 }

@@ -5,6 +5,7 @@
 //! else. This is the only module that uses a YAML crate.
 
 mod budget;
+mod conflict;
 mod content;
 pub mod edit;
 mod edit_error;
@@ -30,6 +31,7 @@ mod summary;
 mod texts;
 mod write;
 
+pub(crate) use conflict::conflict_line;
 pub use edited_text::{EditedError, EditedText, HEADER_MARK, NewValue};
 pub use editor_text::EditorText;
 pub use json::{json_as_sent, json_of};

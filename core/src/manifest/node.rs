@@ -12,6 +12,11 @@ pub enum NodeError {
     /// The text is not well-formed.
     #[error("not valid YAML or JSON: {0}")]
     Syntax(String),
+    /// Conflict markers of Git.
+    #[error(
+        "a merge conflict that is not resolved; keep what is right of its sides, and remove the lines that begin with <<<<<<<, ======= and >>>>>>>"
+    )]
+    Conflict,
     /// Braces of a Go template at a position where YAML allows none.
     #[error(
         "{{{{ … }}}} is a Helm or Go template, not yet a manifest; render it first, for example with helm template"

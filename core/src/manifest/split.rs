@@ -5,6 +5,7 @@ use std::ops::Range;
 use thiserror::Error;
 
 use super::budget::Budget;
+use super::conflict::{conflict_line, marker_line};
 use super::node::{Node, NodeError};
 use super::parse::parse;
 
@@ -39,9 +40,25 @@ pub struct ManifestError {
 /// documents may also directly follow each other. Empty documents (nothing but comments) are dropped.
 ///
 /// # Errors
-/// Returns an error for the first document that cannot be parsed, or if all together exceed the limits.
+/// Returns an error for the first document that cannot be parsed, for a merge conflict, or if all together exceed the limits.
 pub fn documents(text: &str) -> Result<Vec<Document>, ManifestError> {
-    read(text, Budget::of_own_file())
+    match conflict_line(text) {
+        Some(line) => Err(conflict(text, line)),
+        // A marker that is left is the cause of whatever else is wrong.
+        None => read(text, Budget::of_own_file())
+            .map_err(|error| marker_line(text).map_or(error, |line| conflict(text, line))),
+    }
+}
+
+/// The error of a conflict that begins in this line.
+fn conflict(text: &str, line: usize) -> ManifestError {
+    let before: Vec<&str> = text.lines().take(line - 1).collect();
+    let is_content = |line: &&str| !line.trim().is_empty() && !line.starts_with('#');
+    let documents = before.split(|line| is_marker(line, "---"));
+    let filled = documents.map(|lines| lines.iter().any(is_content)).collect::<Vec<_>>();
+    let is_open = filled.last() == Some(&true);
+    let document = filled.iter().filter(|is_filled| **is_filled).count() + usize::from(!is_open);
+    ManifestError { document, line, cause: NodeError::Conflict }
 }
 
 /// Parses the only document of an untrusted text. `None` if it cannot be parsed, exceeds the size of one Kubernetes object, or is
