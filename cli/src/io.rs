@@ -92,6 +92,39 @@ pub(crate) fn read_beginning(path: &str) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
+/// Reads a file that a repository has or names, and not the user, who may name a pipe.
+///
+/// # Errors
+/// When it is no regular file, cannot be read or has more than [`MAX_FILE_SIZE`] bytes.
+pub(crate) fn read_found(path: &str) -> Result<Vec<u8>, Error> {
+    expect_regular(path)?;
+    read_named(path)
+}
+
+/// As [`read_found`]; `None` if there is no such file.
+///
+/// # Errors
+/// As [`read_found`].
+pub(crate) fn read_if_found(path: &str) -> Result<Option<Vec<u8>>, Error> {
+    match read_found(path) {
+        Err(Error::File { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// Refuses what is no regular file without opening it: opening a named pipe waits for its other end.
+///
+/// # Errors
+/// When it is no regular file, or does not exist.
+pub(crate) fn expect_regular(path: &str) -> Result<(), Error> {
+    let failed = |cause| Error::File { operation: "open", path: path.to_owned(), cause };
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if metadata.is_file() {
+        return Ok(());
+    }
+    Err(FileProblem::NotRegular(platform::kind_of(&metadata)).of(path))
+}
+
 /// Reads stdin to its end; on a terminal prints a line that asks for the input.
 pub(crate) fn read_stdin(wanted: &str) -> Result<Vec<u8>, Error> {
     read_stdin_up_to(u64::MAX, wanted)
@@ -239,11 +272,8 @@ pub(crate) fn replace_public(path: &str, bytes: &[u8]) -> Result<(), Error> {
 /// When it cannot be read, is not a regular file, may not be written, or is not UTF-8.
 pub(crate) fn read_editable(path: &str) -> Result<Zeroizing<String>, Error> {
     let failed = |cause| Error::File { operation: "open", path: path.to_owned(), cause };
-    let metadata = fs::metadata(path).map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(FileProblem::NotRegular.of(path));
-    }
-    if metadata.permissions().readonly() {
+    expect_regular(path)?;
+    if fs::metadata(path).map_err(failed)?.permissions().readonly() {
         return Err(FileProblem::ReadOnly.of(path));
     }
     String::from_utf8(fs::read(path).map_err(failed)?)

@@ -46,6 +46,26 @@ pub(crate) fn is_trusted(_file: &Path, _folder: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
+/// The name of a kind of files that are no regular ones.
+#[cfg(unix)]
+pub(crate) fn kind_of(metadata: &Metadata) -> &'static str {
+    use std::os::unix::fs::FileTypeExt as _;
+    let kind = metadata.file_type();
+    match kind {
+        _ if kind.is_dir() => "folder",
+        _ if kind.is_fifo() => "named pipe",
+        _ if kind.is_socket() => "socket",
+        _ if kind.is_block_device() || kind.is_char_device() => "device",
+        _ => "special file",
+    }
+}
+
+/// The name of a kind of files that are no regular ones.
+#[cfg(not(unix))]
+pub(crate) fn kind_of(metadata: &Metadata) -> &'static str {
+    if metadata.is_dir() { "folder" } else { "special file" }
+}
+
 /// Gives a new file that holds no secret mode 0666 without the umask, instead of 0600.
 #[cfg(unix)]
 pub(crate) fn make_public(builder: &mut tempfile::Builder<'_, '_>) {

@@ -55,6 +55,17 @@ pub(crate) fn fetch_from(cert: &str, session: &Session) -> Result<Fetched, Error
     }
 }
 
+/// Refuses a pipe, device or socket as a certificate that a project file names.
+///
+/// # Errors
+/// When it is no regular file, or does not exist.
+pub(crate) fn expect_regular(cert: &str) -> Result<(), Error> {
+    match Source::of(cert) {
+        Source::File(path) => io::expect_regular(&path),
+        Source::Url(_) => Ok(()),
+    }
+}
+
 /// The value of `--cert`.
 #[derive(Debug, PartialEq, Eq)]
 enum Source {

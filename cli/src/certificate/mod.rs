@@ -13,7 +13,7 @@ use sealed_secrets_core::crypto::SealingCertificate;
 
 pub(crate) use cluster::ClusterCertificate;
 use fetched::of_controller;
-pub(crate) use fetched::{Fetched, fetch_from, parse};
+pub(crate) use fetched::{Fetched, expect_regular, fetch_from, parse};
 pub(crate) use pin::check;
 use pin::{check_for, warn};
 pub(crate) use pin_flag::PinFlag;

@@ -75,7 +75,7 @@ impl Line {
     }
 
     fn keys(&self) -> BTreeSet<String> {
-        let texts = self.files.iter().filter_map(|file| io::read_file(file).ok());
+        let texts = self.files.iter().filter_map(|file| io::read_found(file).ok());
         let manifests = texts.filter_map(|bytes| Manifest::parse(str::from_utf8(&bytes).ok()?).ok());
         let keys = manifests.flat_map(|manifest| {
             let items = manifest.sealed_secrets().into_iter().flat_map(|object| object.items());

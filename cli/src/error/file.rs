@@ -21,8 +21,9 @@ pub(crate) struct FileError {
 pub(crate) enum FileProblem {
     #[error("no such file; FILE comes first, then KEY, and the value from a prompt, stdin or --from-file")]
     NoSuchFile,
-    #[error("not a regular file")]
-    NotRegular,
+    /// Another kind of file, such as a named pipe, which would be waited for.
+    #[error("a {0}, not a regular file; put a regular file in its place")]
+    NotRegular(&'static str),
     #[error("the file is read-only; make it writable (chmod u+w)")]
     ReadOnly,
     #[error("the file exists; change one item with `kubeseal set`, or replace the whole file with --force")]

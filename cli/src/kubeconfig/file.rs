@@ -1,11 +1,12 @@
 //! Kubeconfig files: found, parsed and merged.
 
 use std::env;
-use std::path::{MAIN_SEPARATOR, Path};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use kube::config::{AuthInfo, Kubeconfig};
 use sealed_secrets_core::manifest::{documents, json_of};
 
+use crate::io;
 use crate::options::ClusterOptions;
 
 /// Reads and merges the files; the first one that sets a value wins. `None` without files, unless a flag names a cluster.
@@ -21,7 +22,7 @@ pub(crate) fn read(options: &ClusterOptions) -> Result<Option<Kubeconfig>, Strin
     }
     let listed: Vec<_> = match env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
         Some(list) => env::split_paths(&list).collect(),
-        None => env::home_dir().map(|home| home.join(".kube").join("config")).into_iter().collect(),
+        None => default_file()?.into_iter().collect(),
     };
     let mut merged: Option<Kubeconfig> = None;
     for path in listed.iter().filter(|path| path.exists()) {
@@ -34,6 +35,15 @@ pub(crate) fn read(options: &ClusterOptions) -> Result<Option<Kubeconfig>, Strin
     let ClusterOptions { server, cluster, context, user, .. } = options;
     let is_named = [server, cluster, context, user].into_iter().any(Option::is_some);
     Ok(merged.or_else(|| is_named.then(Kubeconfig::default)))
+}
+
+/// `~/.kube/config`, which nobody has named, so that it is not waited for if it is a pipe.
+fn default_file() -> Result<Option<PathBuf>, String> {
+    let Some(file) = env::home_dir().map(|home| home.join(".kube").join("config")) else { return Ok(None) };
+    if file.exists() {
+        io::expect_regular(&file.display().to_string()).map_err(|error| error.to_string())?;
+    }
+    Ok(Some(file))
 }
 
 fn load(path: &Path) -> Result<Kubeconfig, String> {

@@ -16,7 +16,7 @@ pub(crate) use content::{Cluster, Rule};
 #[cfg(any(test, fuzzing))]
 pub use fuzzed::project;
 
-use crate::error::Error;
+use crate::error::{Error, FileProblem};
 use crate::{io, platform};
 
 /// The name of the file.
@@ -110,16 +110,20 @@ fn find(folder: &Path) -> Result<Option<PathBuf>, Error> {
 fn read(file: &Path, start: &Path) -> Result<Project, Error> {
     let name = display_path(file);
     let failed = |cause| Error::File { operation: "open", path: display_path(file), cause };
+    let refused = |line, cause| Error::Project { file: name.clone(), line, cause };
+    let metadata = fs::metadata(file).map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(refused(1, FileProblem::NotRegular(platform::kind_of(&metadata)).to_string()));
+    }
     if !platform::is_trusted(file, start).map_err(failed)? {
-        return Err(Error::Project {
-            file: name,
-            line: 1,
-            cause: "the file belongs to another user, and may name a certificate of theirs".to_owned(),
-        });
+        return Err(refused(
+            1,
+            "the file belongs to another user, and may name a certificate of theirs".to_owned(),
+        ));
     }
     let text = io::read_named(&name)?;
     let content = Content::parse(&text);
-    let content = content.map_err(|(line, cause)| Error::Project { file: name.clone(), line, cause })?;
+    let content = content.map_err(|(line, cause)| refused(line, cause))?;
     let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
     Ok(Project { name, folder, content })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use sealed_secrets_core::crypto::{PublicKey, SealingCertificate};
+use sealed_secrets_core::crypto::{Fingerprint, PublicKey, SealingCertificate};
 use sealed_secrets_core::receipt::short_fingerprint;
 
 use super::destination::Destination;
@@ -36,10 +36,20 @@ impl Sealer {
     }
 }
 
-/// The certificates of one run.
+/// The certificates of one run. Each is loaded once: one that changes meanwhile is the same for all files.
 pub(crate) struct Certificates<'f> {
     flags: &'f SealingFlags,
-    loaded: BTreeMap<Option<String>, Rc<Sealer>>,
+    loaded: BTreeMap<Origin, Rc<Sealer>>,
+}
+
+/// All that decides on a certificate.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Origin {
+    /// A file or an address.
+    cert: Option<String>,
+    /// Project file and name of the cluster whose controller is asked without one.
+    cluster: Option<(String, String)>,
+    pin: Option<Fingerprint>,
 }
 
 impl<'f> Certificates<'f> {
@@ -53,33 +63,42 @@ impl<'f> Certificates<'f> {
     /// # Errors
     /// When it cannot be read, cannot seal, is not pinned, or has expired.
     pub(crate) fn of(&mut self, destination: &Destination) -> Result<Rc<Sealer>, Error> {
-        let cluster = destination.cluster().filter(|_| self.flags.cert().is_none());
-        let name = cluster.map(|(name, _)| name.to_owned());
-        if let Some(loaded) = self.loaded.get(&name) {
+        let origin = self.origin(destination)?;
+        if let Some(loaded) = self.loaded.get(&origin) {
             return Ok(Rc::clone(loaded));
         }
-        let sealer = Rc::new(self.load(destination)?);
-        self.loaded.insert(name, Rc::clone(&sealer));
+        let sealer = Rc::new(self.load(&origin, destination)?);
+        self.loaded.insert(origin, Rc::clone(&sealer));
         Ok(sealer)
     }
 
-    fn load(&self, destination: &Destination) -> Result<Sealer, Error> {
+    fn origin(&self, destination: &Destination) -> Result<Origin, Error> {
         let given = self.flags.cert().map(str::to_owned);
         let cluster = destination.cluster().filter(|_| given.is_none());
-        let flag = self.flags.pin.parse()?;
-        let pinned_by = if flag.is_some() { "--cert-fingerprint" } else { destination.project_name() };
-        let pin = flag.or_else(|| cluster.and_then(|(_, cluster)| cluster.fingerprint.clone()));
+        let pin =
+            self.flags.pin.parse()?.or_else(|| cluster.and_then(|(_, cluster)| cluster.fingerprint.clone()));
         let cert = given.or_else(|| destination.certificate());
+        let asked = cluster.filter(|_| cert.is_none());
+        let cluster = asked.map(|(name, _)| (destination.project_name().to_owned(), name.to_owned()));
+        Ok(Origin { cert, cluster, pin })
+    }
+
+    fn load(&self, origin: &Origin, destination: &Destination) -> Result<Sealer, Error> {
+        let Origin { cert, pin, .. } = origin.clone();
+        let is_given = self.flags.cert().is_some();
+        let is_named = cert.is_some();
+        if let Some(cert) = cert.as_deref().filter(|_| !is_given) {
+            certificate::expect_regular(cert)?;
+        }
+        let pinned_by =
+            if self.flags.pin.parse()?.is_some() { "--cert-fingerprint" } else { destination.project_name() };
         let source = cert
             .as_deref()
             .map(|cert| if cert.contains("://") { redact_password(cert) } else { cert.to_owned() });
-        let options = match cluster {
-            Some(_) => destination.connection(&self.flags.cluster),
-            None => self.flags.cluster.clone(),
-        };
-        let is_named = cert.is_some();
-        let options = (CertificateOptions { cert, pin }, Session::new(&options));
-        let certificate = certificate::load_pinned(&options.0, pinned_by, &options.1);
+        let connection =
+            if is_given { self.flags.cluster.clone() } else { destination.connection(&self.flags.cluster) };
+        let options = CertificateOptions { cert, pin };
+        let certificate = certificate::load_pinned(&options, pinned_by, &Session::new(&connection));
         let certificate =
             certificate.map_err(|error| if is_named { error } else { without_certificate(error) })?;
         Ok(Sealer { certificate, source })

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use sealed_secrets_core::crypto::text_of_file;
 use zeroize::Zeroizing;
@@ -142,15 +143,35 @@ pub(crate) fn path_of(name: &[u8]) -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(name).into_owned())
 }
 
+/// Refuses a .gitignore that is no regular file: the walk would wait for a named pipe.
+fn expect_readable_ignores(folder: &Path) -> Result<(), Error> {
+    let file = folder.join(".gitignore");
+    if file.exists() { io::expect_regular(&file.display().to_string()) } else { Ok(()) }
+}
+
 fn of_walk(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    expect_readable_ignores(folder)?;
+    let refused = Arc::new(OnceLock::new());
+    let refusal = Arc::clone(&refused);
+    let is_readable = move |entry: &ignore::DirEntry| {
+        let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
+        let checked = if is_folder { expect_readable_ignores(entry.path()) } else { Ok(()) };
+        // The first refusal is told.
+        checked.map_err(|error| drop(refusal.set(error))).is_ok()
+    };
     let mut walk = ignore::WalkBuilder::new(folder);
     walk.standard_filters(false).git_ignore(true).require_git(false).follow_links(false);
+    walk.filter_entry(is_readable);
     let failed = |cause: ignore::Error| Error::File {
         operation: "open",
         path: folder.display().to_string(),
         cause: cause.into_io_error().unwrap_or_else(|| std::io::Error::other("the folder cannot be read")),
     };
     let entries: Vec<_> = walk.build().collect::<Result<_, _>>().map_err(failed)?;
+    drop(walk);
+    if let Some(error) = Arc::into_inner(refused).and_then(OnceLock::into_inner) {
+        return Err(error);
+    }
     Ok(entries
         .into_iter()
         .filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()))

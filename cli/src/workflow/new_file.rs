@@ -1,6 +1,7 @@
 //! Files of `-w`.
 
 use crate::error::{Error, FileProblem};
+use crate::platform;
 
 /// Checks before any work that a file can be written.
 ///
@@ -13,7 +14,7 @@ pub(crate) fn expect_free(file: &str, is_replaced: bool) -> Result<(), Error> {
     }
     let target = std::fs::metadata(file).unwrap_or(metadata);
     if !target.is_file() && !target.is_symlink() {
-        return Err(FileProblem::NotRegular.of(file));
+        return Err(FileProblem::NotRegular(platform::kind_of(&target)).of(file));
     }
     if target.permissions().readonly() {
         return Err(FileProblem::ReadOnly.of(file));

@@ -5,6 +5,7 @@
 mod arguments;
 mod bad_input;
 mod certificates;
+mod changing_certificates;
 mod completions;
 mod conflicts;
 mod controllers;
@@ -31,6 +32,7 @@ mod run;
 mod seal;
 mod session;
 mod set_unset;
+mod special_files;
 mod streams;
 mod terminal;
 mod transcripts;

@@ -1,11 +1,10 @@
 //! The attributes of a clone: the files that its settings apply to.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::clone;
-use crate::error::Error;
+use crate::error::{Error, FileProblem};
 use crate::io;
 use crate::project::display_path;
 
@@ -58,10 +57,8 @@ fn path() -> Result<PathBuf, Error> {
 }
 
 fn read(file: &Path) -> Result<String, Error> {
-    match fs::read_to_string(file) {
-        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(String::new()),
-        read => read.map_err(|cause| Error::File { operation: "open", path: display_path(file), cause }),
-    }
+    let bytes = io::read_if_found(&display_path(file))?.unwrap_or_default();
+    String::from_utf8(bytes).map_err(|_| FileProblem::NotUtf8.of(&display_path(file)))
 }
 
 fn is_own(line: &str) -> bool {

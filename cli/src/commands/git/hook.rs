@@ -1,7 +1,6 @@
 //! The pre-commit hook of a clone.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::clone;
@@ -20,16 +19,11 @@ const MARK: &str = "# Installed by `kubeseal git install`, removed by `kubeseal 
 pub(super) fn install(program: &str) -> Result<(), Error> {
     let hook = path()?;
     let line = format!("{program} lint --staged");
-    match fs::read_to_string(&hook) {
-        Ok(text) if !is_own(&text) => {
-            return Err(Error::Git(format!(
-                "{}: another hook is already installed and was not changed; add this line to it: {line} || exit 1",
-                display_path(&hook)
-            )));
-        }
-        Ok(_) => {}
-        Err(cause) if cause.kind() == ErrorKind::NotFound => {}
-        Err(cause) => return Err(Error::File { operation: "open", path: display_path(&hook), cause }),
+    if io::read_if_found(&display_path(&hook))?.is_some_and(|text| !is_own(&text)) {
+        return Err(Error::Git(format!(
+            "{}: another hook is already installed and was not changed; add this line to it: {line} || exit 1",
+            display_path(&hook)
+        )));
     }
     let failed = |cause| Error::File { operation: "write", path: display_path(&hook), cause };
     fs::create_dir_all(hook.parent().unwrap_or(Path::new("."))).map_err(failed)?;
@@ -46,7 +40,7 @@ pub(super) fn install(program: &str) -> Result<(), Error> {
 /// When it cannot be removed.
 pub(super) fn uninstall() -> Result<bool, Error> {
     let hook = path()?;
-    if !fs::read_to_string(&hook).is_ok_and(|text| is_own(&text)) {
+    if !io::read_if_found(&display_path(&hook))?.is_some_and(|text| is_own(&text)) {
         return Ok(false);
     }
     let failed = |cause| Error::File { operation: "remove", path: display_path(&hook), cause };
@@ -59,6 +53,6 @@ fn path() -> Result<PathBuf, Error> {
     Ok(clone::path("hooks")?.join(HOOK))
 }
 
-fn is_own(text: &str) -> bool {
-    text.lines().nth(1) == Some(MARK)
+fn is_own(text: &[u8]) -> bool {
+    String::from_utf8_lossy(text).lines().nth(1) == Some(MARK)
 }

@@ -35,7 +35,7 @@ impl ClusterKeys {
         if path.contains("://") {
             return None;
         }
-        let read = || certificate::parse(&io::read_named(path).ok()?, path).ok();
+        let read = || certificate::parse(&io::read_found(path).ok()?, path).ok();
         self.loaded.entry(path.to_owned()).or_insert_with(read).clone()
     }
 
@@ -56,7 +56,7 @@ fn problem(project: &Project, name: &str, cluster: &Cluster) -> Option<Finding> 
     let at =
         |rule, message: String| Some(Finding { rule, line: cluster.line, object: None, item: None, message });
     let bad = |reason: String| at(BAD_CERTIFICATE, format!("the certificate of {name}: {reason}"));
-    let certificate = match io::read_named(&path).and_then(|bytes| certificate::parse(&bytes, &path)) {
+    let certificate = match io::read_found(&path).and_then(|bytes| certificate::parse(&bytes, &path)) {
         Ok(certificate) => certificate,
         Err(error) => return bad(error.to_string()),
     };

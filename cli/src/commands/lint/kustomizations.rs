@@ -51,5 +51,5 @@ impl Walk {
 
 /// The text of a file; `None` if it cannot be read.
 fn text(path: &Path) -> Option<String> {
-    String::from_utf8(io::read_named(path.to_str()?).ok()?).ok()
+    String::from_utf8(io::read_found(path.to_str()?).ok()?).ok()
 }

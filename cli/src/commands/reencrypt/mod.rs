@@ -16,7 +16,9 @@ use self::run::Run;
 use crate::commands::outcome::Outcome;
 use crate::error::Error;
 use crate::report::ReportFormat;
-use crate::workflow::{BoundFile, ObjectFlags, STDIN, SealingFlags, Wanted, bound_files, given, key_ring};
+use crate::workflow::{
+    BoundFile, Certificates, ObjectFlags, STDIN, SealingFlags, Wanted, bound_files, given, key_ring,
+};
 use crate::{interrupt, io};
 
 /// Move stale items of SealedSecret files to the newest key; the rest of the file is unchanged
@@ -73,6 +75,7 @@ impl Reencrypt {
         let files = bound_files(&self.paths, &wanted)?;
         let run = Run {
             sealing: &self.sealing,
+            certificates: Certificates::new(&self.sealing),
             wanted: &wanted,
             is_dry: self.dry_run,
             is_all: self.all,

@@ -21,6 +21,7 @@ use crate::workflow::{BoundFile, Certificates, Destination, SealingFlags, Wanted
 /// A run over files.
 pub(super) struct Run<'r> {
     pub(super) sealing: &'r SealingFlags,
+    pub(super) certificates: Certificates<'r>,
     pub(super) wanted: &'r Wanted<'r>,
     /// True if nothing is written.
     pub(super) is_dry: bool,
@@ -70,7 +71,7 @@ impl Run<'_> {
         indices: &[usize],
     ) -> Result<(), Error> {
         if let Some(ring) = ring {
-            let sealer = Certificates::new(self.sealing).of(destination)?;
+            let sealer = self.certificates.of(destination)?;
             return self.process(&Engine::Here { ring, newest: sealer.key() }, indices);
         }
         let options = destination.connection(&self.sealing.cluster);
@@ -90,7 +91,7 @@ impl Run<'_> {
         let given = self.sealing.cert().map(str::to_owned).or_else(|| destination.certificate());
         let Some(file) = given.filter(|certificate| !certificate.contains("://")) else { return };
         // lint judges files that cannot be used.
-        let read = io::read_file(&file).ok().and_then(|bytes| SealingCertificate::from_file(&bytes).ok());
+        let read = io::read_found(&file).ok().and_then(|bytes| SealingCertificate::from_file(&bytes).ok());
         if read.is_some_and(|certificate| certificate.fingerprint() != newest) {
             let fetch = fetch_command(destination.cluster().map(|(_, cluster)| cluster), &file);
             io::warn(&format!(
