@@ -41,6 +41,11 @@ pub(crate) fn remove_folder(path: &Path) {
     });
 }
 
+/// Leaves such a folder where it is.
+pub(crate) fn keep_folder(path: &Path) {
+    locked(&FOLDERS).retain(|folder| folder != path);
+}
+
 #[cfg(unix)]
 pub(crate) use unix::{HiddenInput, handle, run_editor};
 

@@ -177,9 +177,14 @@ pub(crate) fn write(file: Option<&str>, bytes: &[u8]) -> Result<(), Error> {
 /// Writes plaintext to the file with mode 0600, or to stdout without one.
 pub(crate) fn write_plaintext(file: Option<&str>, bytes: &[u8]) -> Result<(), Error> {
     match file {
-        Some(path) => replace(path, bytes, Mode::OwnerOnly),
+        Some(path) => write_for_owner(path, bytes),
         None => write(None, bytes),
     }
+}
+
+/// Writes to the file with mode 0600.
+pub(crate) fn write_for_owner(path: &str, bytes: &[u8]) -> Result<(), Error> {
+    replace(path, bytes, Mode::OwnerOnly)
 }
 
 /// The mode of a file that replaces another.

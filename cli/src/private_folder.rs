@@ -1,4 +1,4 @@
-//! A folder for this user only, which is removed with everything in it, also after a signal.
+//! A folder for this user only, which is removed with everything in it, also after a signal, unless it is kept.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -12,6 +12,7 @@ use crate::{interrupt, platform};
 /// A folder of mode 0700.
 pub(crate) struct PrivateFolder {
     path: PathBuf,
+    is_kept: bool,
 }
 
 impl PrivateFolder {
@@ -25,7 +26,7 @@ impl PrivateFolder {
         platform::make_private(&mut builder);
         let create = || builder.tempdir_in(parent).map(tempfile::TempDir::keep);
         let path = interrupt::create_folder(create).map_err(failed("create a folder in", parent))?;
-        Ok(Self { path })
+        Ok(Self { path, is_kept: false })
     }
 
     /// Writes a file of mode 0600, or replaces its content.
@@ -37,6 +38,12 @@ impl PrivateFolder {
         let written = platform::create_private(&path).and_then(|mut file| file.write_all(bytes));
         written.map_err(failed("write", &path))?;
         Ok(path)
+    }
+
+    /// Leaves the folder where it is, also after a signal.
+    pub(crate) fn keep(mut self) {
+        self.is_kept = true;
+        interrupt::keep_folder(&self.path);
     }
 
     /// Reads a file.
@@ -51,7 +58,9 @@ impl PrivateFolder {
 
 impl Drop for PrivateFolder {
     fn drop(&mut self) {
-        interrupt::remove_folder(&self.path);
+        if !self.is_kept {
+            interrupt::remove_folder(&self.path);
+        }
     }
 }
 

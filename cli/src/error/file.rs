@@ -39,10 +39,8 @@ pub(crate) enum FileProblem {
     /// A text that was edited by hand and cannot be saved; quotes no value.
     #[error("{0}")]
     Edited(String),
-    #[error(
-        "the file has changed while it was edited, at the same items or lines; it stays, and what you saved is sealed in {0}"
-    )]
-    EditConflict(String),
+    #[error("the file has changed while it was edited, at the same items or lines, and stays")]
+    EditConflict,
     #[error("a Secret that is not sealed; seal it first: kubeseal seal -i FILE")]
     PlainSecret,
     #[error("no Secret in this file")]

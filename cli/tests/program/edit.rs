@@ -375,7 +375,8 @@ fn a_conflict_keeps_the_other_change_and_the_edited_text_is_saved_beside_it() {
     let fixture = Fixture::new();
     let other = format!("printf other | {PROGRAM} set db.yaml password --cert cert.pem");
     let ran = fixture.edit_with(&format!("{other}\nsed -i 's/<sealed 1>/mine/' \"$1\""), &["db.yaml"]);
-    let message = "error: db.yaml: the file has changed while it was edited, at the same items or lines; it stays, and what you saved is sealed in db.yaml.edited\n";
+    let message = "db.yaml: what you saved is sealed in db.yaml.edited\n\
+                   error: db.yaml: the file has changed while it was edited, at the same items or lines, and stays\n";
     assert!(ran.code == Some(1) && ran.stderr.ends_with(message), "{}", ran.stderr);
     assert!(fixture.workspace.opened("db.yaml").contains("\"password\": \"b3RoZXI=\""));
     assert!(fixture.workspace.opened("db.yaml.edited").contains("\"password\": \"bWluZQ==\""));

@@ -36,10 +36,10 @@ fn secret() -> String {
 const NO_RECEIPT: &str = " --no-receipt";
 
 /// A command that writes one file.
-struct Writer {
+pub(crate) struct Writer {
     arguments: Vec<String>,
-    input: String,
-    file: &'static str,
+    pub(crate) input: String,
+    pub(crate) file: &'static str,
     before: Option<String>,
     /// True if other users must not be able to read the file.
     is_private: bool,
@@ -109,14 +109,14 @@ fn cluster(renewed: String) -> String {
 }
 
 /// A writer in a folder of its own, and the file that it writes if it is not killed.
-struct Sweep {
-    writer: Writer,
+pub(crate) struct Sweep {
+    pub(crate) writer: Writer,
     folder: TempDir,
-    after: String,
+    pub(crate) after: String,
 }
 
 impl Sweep {
-    fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         let sealed = |format: &str| seal(&["-o", format], &secret()).stdout;
         let server = format!("http://{}", cluster(sealed("json")));
         writers(&server, &sealed("yaml")).into_iter().map(Self::of).collect()
@@ -131,7 +131,7 @@ impl Sweep {
         sweep
     }
 
-    fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         self.writer.arguments.join(" ")
     }
 
@@ -149,7 +149,7 @@ impl Sweep {
     }
 
     /// The command, wrapped in the words of another program.
-    fn command(&self, around: &[&str]) -> Command {
+    pub(crate) fn command(&self, around: &[&str]) -> Command {
         let words =
             around.iter().copied().chain([PROGRAM]).chain(self.writer.arguments.iter().map(String::as_str));
         let words: Vec<&str> = words.collect();

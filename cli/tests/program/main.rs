@@ -13,6 +13,7 @@ mod create;
 mod credentials;
 mod edit;
 mod edits;
+mod full_disks;
 mod git_install;
 mod git_merge;
 mod git_textconv;

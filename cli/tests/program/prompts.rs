@@ -151,6 +151,35 @@ fn a_literal_value_on_a_terminal_is_warned_of() {
     );
 }
 
+#[test]
+fn an_interrupt_while_a_certificate_is_loaded_ends_at_once_with_130_and_changes_nothing() {
+    let workspace = Workspace::new();
+    workspace.done("create generic db -n shop --from-literal user=app -w db.yaml --cert cert.pem", "");
+    workspace.write("plain.yaml", crate::run::SECRET);
+    let before = (workspace.names(), workspace.read("db.yaml"), workspace.read("plain.yaml"));
+    for line in [
+        "create generic new -n shop --prompt password -w a.yaml -w b.yaml",
+        "create tls new -n shop --tls-cert cert.pem --tls-key cert.pem -w a.yaml",
+        "set db.yaml password",
+        "seal -i plain.yaml",
+        "edit db.yaml",
+        &format!("reencrypt db.yaml --private-key {}", crate::workspace::KEY),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/cert.pem", listener.local_addr().unwrap());
+        let mut terminal = Terminal::start(&workspace, &format!("{line} --cert {url}"));
+        let connection = listener.accept().unwrap();
+        terminal.enter(b"\x03");
+        terminal.end(130);
+        drop(connection);
+        assert_eq!(
+            (workspace.names(), workspace.read("db.yaml"), workspace.read("plain.yaml")),
+            before,
+            "{line}"
+        );
+    }
+}
+
 /// The program waits for a certificate that never arrives.
 #[test]
 fn sigterm_and_sigint_end_the_program_with_their_codes_and_no_file_is_left() {

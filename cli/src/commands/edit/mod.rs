@@ -84,30 +84,42 @@ impl Edit {
         let editor_text =
             EditorText::of(&before).map_err(|error| FileError::of_manifest(&self.file, error))?;
         let run = Run { edit: self, editor_text, destination, sealer: &sealer };
-        let Some(saved) = run.saved(&editor, &before)? else { return Ok(()) };
-        self.write(&before, &saved.text)?;
-        report::report(&self.file, &before, &saved.text, |object, key| {
-            let place = saved.places.get(&(object.to_owned(), key.to_owned()))?;
-            Some((place.clone(), sealer.describe()))
-        })
+        run.until_written(&editor, &before)
+    }
+
+    /// The name of the file without its folder.
+    fn name(&self) -> &str {
+        Path::new(&self.file).file_name().and_then(|name| name.to_str()).unwrap_or("sealed.yaml")
     }
 
     /// Writes the result. If the file has changed meanwhile, both changes are merged item by item.
-    fn write(&self, before: &str, result: &str) -> Result<(), Error> {
-        let written = self.write_merged(before, result);
-        let copy = format!("{}.edited", self.file);
-        match written {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                io::replace_public(&copy, result.as_bytes())?;
-                Err(FileProblem::EditConflict(copy).of(&self.file))
-            }
-            Err(error) => {
-                io::replace_public(&copy, result.as_bytes())?;
+    fn write(&self, before: &str, result: &str) -> Result<(), Unwritten> {
+        let failure = match self.write_merged(before, result) {
+            Ok(true) => return Ok(()),
+            Ok(false) => FileProblem::EditConflict.of(&self.file),
+            Err(error) => error,
+        };
+        match self.keep(result) {
+            Ok(copy) => {
                 io::log(&format!("{}: what you saved is sealed in {copy}", self.file));
-                Err(error)
+                Err(Unwritten::Kept(failure))
             }
+            Err(cause) => Err(Unwritten::Lost(Error::Editor(format!(
+                "{failure}; what you saved is in no file, since no other can be written: {cause}"
+            )))),
         }
+    }
+
+    /// Writes a result whose file cannot be written to another one for its owner only: beside the file, else in memory.
+    fn keep(&self, result: &str) -> Result<String, Error> {
+        let beside = format!("{}.edited", self.file);
+        if io::write_for_owner(&beside, result.as_bytes()).is_ok() {
+            return Ok(beside);
+        }
+        let folder = memory::create_folder(self.tmpdir.as_deref())?;
+        let copy = folder.write(self.name(), result.as_bytes())?.display().to_string();
+        folder.keep();
+        Ok(copy)
     }
 
     /// Returns false if there is a conflict.
@@ -161,6 +173,14 @@ struct Saved {
     places: ItemPlaces,
 }
 
+/// The reason why a result is not in its file.
+enum Unwritten {
+    /// It is in another file, which was told.
+    Kept(Error),
+    /// It is in no file.
+    Lost(Error),
+}
+
 /// One run of the editor, or several.
 struct Run<'e> {
     edit: &'e Edit,
@@ -170,11 +190,10 @@ struct Run<'e> {
 }
 
 impl Run<'_> {
-    /// Runs the editor until its text can be saved; `None` if nothing was changed.
-    fn saved(&self, editor: &Editor, before: &str) -> Result<Option<Saved>, Error> {
-        let file = &self.edit.file;
+    /// Runs the editor until its text is written or kept, or nothing was changed.
+    fn until_written(&self, editor: &Editor, before: &str) -> Result<(), Error> {
+        let (file, name) = (&self.edit.file, self.edit.name());
         let folder = memory::create_folder(self.edit.tmpdir.as_deref())?;
-        let name = Path::new(file).file_name().and_then(|name| name.to_str()).unwrap_or("sealed.yaml");
         let initial = self.with_header();
         let path = folder.write(name, initial.as_bytes())?;
         loop {
@@ -183,19 +202,25 @@ impl Run<'_> {
             let edited = read(&folder, name, file)?;
             let saved = if *edited == *initial { None } else { Some(self.sealed(&edited)) };
             match saved {
-                Some(Ok(saved)) if saved.text != before => return Ok(Some(saved)),
+                Some(Ok(saved)) if saved.text != before => match self.edit.write(before, &saved.text) {
+                    Ok(()) => return self.report(before, &saved),
+                    Err(Unwritten::Kept(error)) => return Err(error),
+                    Err(Unwritten::Lost(error)) => reopen(error)?,
+                },
                 Some(Err(error)) => reopen(error)?,
                 None | Some(Ok(_)) => {
-                    io::log(&format!("{file}: no changes"));
-                    if begun.elapsed() < SUSPICIOUS {
-                        io::log(
-                            "a graphical editor must be started with its wait flag, e.g. KUBE_EDITOR='code --wait'",
-                        );
-                    }
-                    return Ok(None);
+                    report_no_changes(file, begun.elapsed());
+                    return Ok(());
                 }
             }
         }
+    }
+
+    fn report(&self, before: &str, saved: &Saved) -> Result<(), Error> {
+        report::report(&self.edit.file, before, &saved.text, |object, key| {
+            let place = saved.places.get(&(object.to_owned(), key.to_owned()))?;
+            Some((place.clone(), self.sealer.describe()))
+        })
     }
 
     /// The text for the editor. JSON has no comments.
@@ -252,6 +277,13 @@ impl Run<'_> {
             places.insert((shown_object(object), new.key.clone()), binding.describe());
         }
         Ok((sealed, places))
+    }
+}
+
+fn report_no_changes(file: &str, took: Duration) {
+    io::log(&format!("{file}: no changes"));
+    if took < SUSPICIOUS {
+        io::log("a graphical editor must be started with its wait flag, e.g. KUBE_EDITOR='code --wait'");
     }
 }
 
