@@ -88,7 +88,7 @@ fn each_command_that_writes_a_file_names_it_and_leaves_the_old_one() {
 }
 
 #[test]
-fn files_that_cannot_be_re_encrypted_or_installed_are_named_and_stay() {
+fn files_that_cannot_be_re_encrypted_installed_or_merged_are_named_and_stay() {
     if !can_mount() {
         return;
     }
@@ -96,10 +96,15 @@ fn files_that_cannot_be_re_encrypted_or_installed_are_named_and_stay() {
     workspace.done("create generic db -n shop --from-literal user=app -w db.yaml --cert cert.pem", "");
     workspace.git(&["init", "--quiet"]);
     let reencrypt = format!("reencrypt db.yaml --private-key {KEY} --cert {OTHER_CERTIFICATE}");
+    workspace.write("base.yaml", "a: 1\n");
+    workspace.write("ours.yaml", "a: 1\n");
+    workspace.write("theirs.yaml", "a: 2\n");
     // The second message is Git's own.
-    for (line, words) in
-        [(reencrypt.as_str(), ["db.yaml", REASON]), ("git install", ["failed to write", ".git/config"])]
-    {
+    for (line, words) in [
+        (reencrypt.as_str(), ["db.yaml", REASON]),
+        ("git install", ["failed to write", ".git/config"]),
+        ("git merge base.yaml ours.yaml theirs.yaml 7 db.yaml", ["ours.yaml", REASON]),
+    ] {
         let out = TempDir::new().unwrap();
         let mut command = Command::new(UNSHARE[0]);
         command

@@ -29,6 +29,7 @@ mod namespaces;
 mod project_files;
 mod prompts;
 mod reencrypt;
+mod repositories;
 mod run;
 mod seal;
 mod session;

@@ -205,7 +205,7 @@ fn mistakes_in_the_project_file_end_with_2_and_name_file_and_line() {
     );
     fs::remove_file(workspace.file(".kubeseal.yaml")).unwrap();
     fs::create_dir(workspace.file(".kubeseal.yaml")).unwrap();
-    workspace.refused(create, 1, "open .kubeseal.yaml: is a directory");
+    workspace.refused(create, 2, ".kubeseal.yaml:1: a folder, not a regular file");
 }
 
 /// Only root can give a file away, so that elsewhere the test sees nothing.

@@ -1,0 +1,273 @@
+//! Repositories in states that users meet: without a commit, in the middle of a rebase, bare, with converted line breaks, with odd
+//! names, with folders in the place of files.
+#![cfg(unix)]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::run::{SECRET, kubeseal};
+use crate::workspace::{KEY, OTHER_CERTIFICATE, Workspace};
+
+const CREATE: &str = "create generic db -n shop --from-literal user=app -w db.yaml --cert cert.pem";
+
+fn repository() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.git(&["init", "--quiet", "--initial-branch=main"]);
+    workspace
+}
+
+/// Runs Git in a folder; returns its success and all that it prints.
+fn git(folder: &Path, arguments: &[&str]) -> (bool, String) {
+    let mut command = Command::new("git");
+    command.current_dir(folder).args(["-c", "user.name=t", "-c", "user.email=t@example.com"]).args(arguments);
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_EDITOR", "true");
+    let output = command.output().unwrap();
+    let told = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&told).into_owned())
+}
+
+#[test]
+fn a_repository_without_a_commit_is_served_like_any_other() {
+    let workspace = repository();
+    workspace.done("git install", "");
+    workspace.done(CREATE, "");
+    workspace.write("plain.yaml", SECRET);
+    workspace.git(&["add", "."]);
+    for line in ["lint", "lint --staged"] {
+        let ran = workspace.run(line);
+        assert!(
+            ran.code == Some(3) && ran.stdout.contains("plain.yaml:2: error[KS001]"),
+            "{line}: {}",
+            ran.stdout
+        );
+    }
+    let told = workspace.done("seal -i plain.yaml --cert cert.pem", "");
+    assert!(
+        told.contains("warning: plain.yaml is tracked: its plaintext remains in Git's history"),
+        "{told}"
+    );
+    workspace.done("set db.yaml token --generate --cert cert.pem", "");
+    assert_eq!(workspace.run("inspect .").code, Some(0));
+    let dry = format!("reencrypt . --dry-run --private-key {KEY} --cert cert.pem");
+    assert_eq!(workspace.run(&dry).code, Some(0));
+    workspace.git(&["add", "."]);
+    let (is_done, told) = git(workspace.path(), &["commit", "--quiet", "--message=first"]);
+    assert!(is_done, "{told}");
+}
+
+#[test]
+fn a_rebase_that_has_stopped_can_be_continued_with_the_same_commands() {
+    let workspace = repository();
+    workspace.done("git install", "");
+    workspace.done(CREATE, "");
+    let commit = |value: &str| {
+        if !value.is_empty() {
+            workspace.done("set db.yaml user --cert cert.pem", value);
+        }
+        workspace.git(&["add", "db.yaml"]);
+        workspace.git(&["commit", "--quiet", "--message=x"]);
+    };
+    commit("");
+    workspace.git(&["checkout", "--quiet", "-b", "other"]);
+    commit("theirs");
+    workspace.git(&["checkout", "--quiet", "main"]);
+    commit("ours");
+    assert!(!git(workspace.path(), &["rebase", "other"]).0);
+    assert!(workspace.file(".git/rebase-merge").exists());
+    let ran = workspace.run("lint");
+    assert!(ran.code == Some(3) && ran.stdout.contains("error[KS004]: a merge conflict"), "{}", ran.stdout);
+    workspace.refused(
+        "set db.yaml user --generate --cert cert.pem",
+        1,
+        "a merge conflict that is not resolved",
+    );
+    for line in ["git uninstall", "git install"] {
+        workspace.done(line, "");
+    }
+    workspace.git(&["checkout", "--quiet", "--theirs", "db.yaml"]);
+    workspace.done("set db.yaml more --cert cert.pem", "x");
+    workspace.git(&["add", "db.yaml"]);
+    assert_eq!(workspace.run("lint --staged").code, Some(0));
+    let (is_done, told) = git(workspace.path(), &["rebase", "--continue"]);
+    assert!(is_done, "{told}");
+    let opened = workspace.opened("db.yaml");
+    assert!(opened.contains("\"user\": \"b3Vycw==\"") && opened.contains("\"more\": \"eA==\""), "{opened}");
+}
+
+#[test]
+fn a_bare_repository_has_no_files_and_its_work_trees_are_served() {
+    let workspace = Workspace::new();
+    workspace.git(&["init", "--quiet", "--bare", "bare.git"]);
+    let bare = workspace.file("bare.git");
+    for (line, code, expected) in [
+        (&["lint"][..], 0, ""),
+        (&["lint", "--staged"], 1, "error: "),
+        (&["git", "install"], 1, "error: "),
+        (&["git", "uninstall"], 1, "error: "),
+        (&["inspect", "."], 1, "no SealedSecret in this folder"),
+    ] {
+        let ran = kubeseal(&bare, line, b"");
+        assert!(ran.code == Some(code) && ran.stderr.contains(expected), "{line:?}: {}", ran.stderr);
+    }
+    let tree = workspace.file("tree");
+    let (is_done, told) = git(&bare, &["worktree", "add", "--quiet", "--orphan", "-b", "main", "../tree"]);
+    if !is_done {
+        // An older Git makes no work tree without a commit.
+        assert!(told.contains("orphan"), "{told}");
+        return;
+    }
+    fs::write(tree.join("plain.yaml"), SECRET).unwrap();
+    assert_eq!(kubeseal(&tree, &["git", "install"], b"").code, Some(0));
+    assert_eq!(kubeseal(&tree, &["lint"], b"").code, Some(3));
+}
+
+#[test]
+fn line_breaks_that_git_converts_stay_converted_and_cause_no_difference() {
+    let workspace = repository();
+    workspace.git(&["config", "core.autocrlf", "true"]);
+    workspace.done("git install", "");
+    workspace.done(CREATE, "");
+    let commit = || {
+        workspace.git(&["add", "db.yaml"]);
+        workspace.git(&["commit", "--quiet", "--message=x"]);
+    };
+    commit();
+    fs::remove_file(workspace.file("db.yaml")).unwrap();
+    workspace.git(&["checkout", "--quiet", "db.yaml"]);
+    let is_converted = || {
+        let text = workspace.read("db.yaml");
+        text.matches("\r\n").count() == text.matches('\n').count()
+    };
+    assert!(is_converted());
+    workspace.git(&["checkout", "--quiet", "-b", "other"]);
+    workspace.done("set db.yaml token --cert cert.pem", "theirs");
+    assert!(is_converted());
+    assert_eq!(workspace.git(&["diff", "--numstat", "--no-textconv"]), "1\t0\tdb.yaml\n");
+    assert_eq!(workspace.git(&["diff"]).matches("\n+ ").count(), 1, "{}", workspace.git(&["diff"]));
+    commit();
+    workspace.git(&["checkout", "--quiet", "main"]);
+    workspace.done("set db.yaml user --cert cert.pem", "ours");
+    commit();
+    let (is_done, told) = git(workspace.path(), &["merge", "--quiet", "other"]);
+    assert!(is_done, "{told}");
+    assert!(is_converted());
+    let opened = workspace.opened("db.yaml");
+    assert!(
+        opened.contains("\"user\": \"b3Vycw==\"") && opened.contains("\"token\": \"dGhlaXJz\""),
+        "{opened}"
+    );
+    let reencrypt = format!("reencrypt db.yaml --private-key {KEY} --cert {OTHER_CERTIFICATE}");
+    assert_eq!(workspace.run(&reencrypt).code, Some(0));
+    assert!(is_converted());
+    assert_eq!(workspace.run("lint").code, Some(0));
+    workspace.git(&["add", "db.yaml"]);
+    assert_eq!(workspace.run("lint --staged").code, Some(0));
+}
+
+/// Names that a shell, Git or a message could take for something else.
+const NAMES: [&str; 6] =
+    ["a b.yaml", "two\nlines.yaml", "Grüße 世界.yaml", "-n.yaml", "it's \"$(x)\".yaml", "*.yaml"];
+
+#[test]
+fn files_of_any_name_are_found_checked_changed_and_committed() {
+    let workspace = repository();
+    workspace.done("git install", "");
+    for name in NAMES {
+        workspace.write(&format!("in/{name}"), SECRET);
+    }
+    let files = |line: &str, list: &str| {
+        let ran = workspace.run(line);
+        let report: Value =
+            serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{line}: {}", ran.stderr));
+        let file = |entry: &Value| entry["file"].as_str().unwrap().to_owned();
+        let mut files: Vec<String> = report[list].as_array().unwrap().iter().map(file).collect();
+        files.sort();
+        files
+    };
+    let mut all = NAMES.map(|name| format!("in/{name}"));
+    all.sort();
+    assert_eq!(files("lint -o json in", "findings"), all);
+    workspace.git(&["add", "in"]);
+    assert_eq!(files("lint --staged -o json", "findings"), all);
+    let told = workspace.done("seal -i in --cert cert.pem", "");
+    assert_eq!(told.lines().filter(|line| line.contains(": sealed shop/db")).count(), NAMES.len(), "{told}");
+    assert_eq!(files("inspect -o json in", "objects"), all);
+    let reencrypt = format!("reencrypt in -o json --private-key {KEY} --cert {OTHER_CERTIFICATE}");
+    assert_eq!(files(&reencrypt, "files"), all);
+    for file in &all {
+        for words in [&["set", "token", "--generate", "--cert", "cert.pem"][..], &["unset", "token"]] {
+            let words = [&words[..1], &[file], &words[1..]].concat();
+            let ran = kubeseal(workspace.path(), &words, b"");
+            assert!(ran.code == Some(0) && ran.stderr.lines().count() == 1, "{words:?}: {}", ran.stderr);
+        }
+    }
+    workspace.git(&["add", "in"]);
+    let (is_done, told) = git(workspace.path(), &["commit", "--quiet", "--message=x"]);
+    assert!(is_done, "{told}");
+}
+
+#[test]
+fn a_project_file_may_name_itself_in_a_rule() {
+    let workspace = repository();
+    let project = "clusters:\n  own: {certificate: cert.pem}\nrules:\n- {path: .kubeseal.yaml, cluster: own}\n- {path: '**', cluster: own}\n";
+    workspace.write(".kubeseal.yaml", project);
+    workspace.done("create generic db -n shop --generate token -w db.yaml", "");
+    assert_eq!(workspace.run("lint").code, Some(0));
+    workspace.refused(
+        "create generic db -n shop --generate token -w .kubeseal.yaml",
+        1,
+        ".kubeseal.yaml: the file exists",
+    );
+    workspace.refused(
+        "set .kubeseal.yaml token --generate",
+        1,
+        ".kubeseal.yaml: no SealedSecret in this file",
+    );
+    workspace.refused("seal -i .kubeseal.yaml", 1, ".kubeseal.yaml: no Secret in this file");
+    // Its own certificate is none.
+    workspace
+        .write(".kubeseal.yaml", &project.replace("certificate: cert.pem", "certificate: .kubeseal.yaml"));
+    workspace.refused(
+        "set db.yaml token --generate",
+        1,
+        "any valid RSA or ECDSA certificates: .kubeseal.yaml holds",
+    );
+    let ran = workspace.run("lint");
+    assert!(ran.code == Some(3) && ran.stdout.contains(".kubeseal.yaml:2: error[KS050]"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_file_is_refused_by_each_command() {
+    let workspace = Workspace::new();
+    workspace.done(CREATE, "");
+    fs::create_dir(workspace.file("folder.yaml")).unwrap();
+    let create = "create generic new -n shop --cert cert.pem";
+    let folder = "folder.yaml: a folder, not a regular file";
+    let is_directory = "folder.yaml: is a directory";
+    for (line, code, message) in [
+        (format!("{create} --generate a -w folder.yaml"), 1, "folder.yaml: the file exists"),
+        (format!("{create} --generate a -w folder.yaml --force"), 1, folder),
+        (format!("{create} --from-env-file folder.yaml"), 1, is_directory),
+        (format!("{create} --from-file a=folder.yaml"), 2, "folder.yaml is a folder"),
+        ("create tls new -n shop --tls-cert folder.yaml --tls-key folder.yaml".to_owned(), 1, is_directory),
+        ("set folder.yaml user --generate --cert cert.pem".to_owned(), 1, folder),
+        ("set db.yaml user --generate --cert folder.yaml".to_owned(), 1, is_directory),
+        ("set db.yaml user --from-file folder.yaml --cert cert.pem".to_owned(), 1, is_directory),
+        ("unset folder.yaml user".to_owned(), 1, folder),
+        ("edit folder.yaml --cert cert.pem".to_owned(), 1, folder),
+        ("seal folder.yaml --cert cert.pem".to_owned(), 2, "folder.yaml is a folder; add -i"),
+        ("seal -i folder.yaml --cert cert.pem".to_owned(), 1, "folder.yaml: no Secret in this folder"),
+        ("seal - -w folder.yaml --force --cert cert.pem".to_owned(), 1, folder),
+        ("inspect folder.yaml".to_owned(), 1, "no SealedSecret in this folder"),
+        (format!("verify folder.yaml --private-key {KEY}"), 1, "no SealedSecret in this folder"),
+        (format!("reencrypt folder.yaml --private-key {KEY}"), 1, "no SealedSecret in this folder"),
+        ("reencrypt db.yaml --private-key folder.yaml --cert cert.pem".to_owned(), 1, is_directory),
+        ("unseal db.yaml --private-key folder.yaml".to_owned(), 1, is_directory),
+        (format!("unseal --raw folder.yaml --name db -n shop --private-key {KEY}"), 1, is_directory),
+    ] {
+        workspace.refused(&line, code, message);
+    }
+}
