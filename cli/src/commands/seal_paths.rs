@@ -375,8 +375,8 @@ impl Run<'_> {
     }
 
     fn edited(&mut self, path: &str) -> Result<Edited, Error> {
-        let bytes = Zeroizing::new(io::read_file(path)?);
-        let sealed = self.sealed(SourceFile::of_bytes(path.to_owned(), &bytes));
+        let bytes = io::read_file(path)?;
+        let sealed = self.sealed(SourceFile::of_bytes(path.to_owned(), bytes));
         let sealed =
             sealed.map_err(|problems| failure(problems).unwrap_or_else(|| FileProblem::NoSecret.of(path)))?;
         let SealedText { before, after, reports, .. } =

@@ -10,7 +10,7 @@ use sealed_secrets_crds::{Scope, SealedSecret, SealedSecretSpec};
 use zeroize::Zeroizing;
 
 use super::destination::{Destination, Destinations};
-use super::files::{Content, SourceFile, files};
+use super::files::{Content, Listed, SourceFile, files, listed};
 use super::flags::ObjectFlags;
 use super::objects::Binding;
 use super::parallel::map_in_parallel;
@@ -98,21 +98,25 @@ pub(crate) fn bound_files(paths: &[String], wanted: &Wanted<'_>) -> Result<Vec<B
     let (mut seen, mut found) = (BTreeSet::new(), Vec::new());
     for path in paths {
         let mut is_empty = true;
-        let with_destination = |source: SourceFile| {
-            let destination = destinations.of(Path::new(&source.path), None)?;
-            Ok((source, destination))
+        let with_destination = |file: Listed| {
+            let destination = destinations.of(file.path(), None)?;
+            Ok((file, destination))
         };
-        let sources = files(std::slice::from_ref(path))?.into_iter().map(with_destination);
-        let sources = sources.collect::<Result<Vec<_>, Error>>()?;
-        let objects = map_in_parallel(&sources, |(source, destination)| objects(source, wanted, destination));
-        for ((source, destination), objects) in sources.into_iter().zip(objects) {
-            if objects.is_empty() {
+        let listed = listed(std::slice::from_ref(path))?.into_iter().map(with_destination);
+        let listed = listed.collect::<Result<Vec<_>, Error>>()?;
+        let read = map_in_parallel(&listed, |(file, destination)| {
+            let source = file.read()?;
+            let objects = objects(&source, wanted, destination);
+            Some((source.path.clone(), stdin_of(&source), objects))
+        });
+        for ((_, destination), read) in listed.into_iter().zip(read) {
+            let Some((path, stdin, objects)) = read.filter(|(_, _, objects)| !objects.is_empty()) else {
                 continue;
-            }
+            };
             is_empty = false;
-            let is_wanted = is_for(&destinations, &source, &destination, wanted.cluster_name)?;
-            if is_wanted && seen.insert(source.path.clone()) {
-                found.push(BoundFile { stdin: stdin_of(&source), path: source.path, destination, objects });
+            let is_wanted = is_for(&destinations, &path, &destination, wanted.cluster_name)?;
+            if is_wanted && seen.insert(path.clone()) {
+                found.push(BoundFile { path, destination, stdin, objects });
             }
         }
         if is_empty {
@@ -136,12 +140,12 @@ pub(crate) fn by_cluster(files: &[BoundFile]) -> Vec<Vec<usize>> {
 /// True if the file is for the cluster of `--for`.
 fn is_for(
     destinations: &Destinations,
-    source: &SourceFile,
+    path: &str,
     destination: &Destination,
     given: Option<&str>,
 ) -> Result<bool, Error> {
     let Some(given) = given else { return Ok(true) };
-    destinations.of(Path::new(&source.path), Some(given))?;
+    destinations.of(Path::new(path), Some(given))?;
     Ok(destination.cluster().is_some_and(|(name, _)| name == given))
 }
 

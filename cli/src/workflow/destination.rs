@@ -1,6 +1,8 @@
 //! The rule of the project file that applies to a file.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use crate::project::{Cluster, Project, Projects};
 #[derive(Default)]
 pub(crate) struct Destinations {
     projects: Projects,
+    /// Folders as they are written, and resolved.
+    folders: RefCell<BTreeMap<PathBuf, PathBuf>>,
 }
 
 /// The cluster that a file is for, and what its rule says.
@@ -36,7 +40,7 @@ impl Destinations {
     /// # Errors
     /// When the project file cannot be used, or has no cluster of the name in `--for`.
     pub(crate) fn of(&self, file: &Path, given: Option<&str>) -> Result<Destination, Error> {
-        let file = absolute(file);
+        let file = self.absolute(file);
         let project = self.projects.of(file.parent().unwrap_or(Path::new("/")))?;
         let Some(project) = project else {
             return match given {
@@ -56,6 +60,18 @@ impl Destinations {
             )));
         }
         Ok(Destination::of_project(&project, &file, given))
+    }
+
+    /// As [`absolute`], with each folder resolved once.
+    fn absolute(&self, file: &Path) -> PathBuf {
+        let (folder, name) = split(file);
+        if let Some(resolved) = self.folders.borrow().get(folder) {
+            return resolved.join(name);
+        }
+        let Ok(resolved) = fs::canonicalize(folder) else { return absolute(file) };
+        let file = resolved.join(name);
+        self.folders.borrow_mut().insert(folder.to_owned(), resolved);
+        file
     }
 }
 
@@ -115,10 +131,15 @@ impl Destination {
 
 /// The path with its folder resolved, so that it can be compared with that of a project file.
 pub(crate) fn absolute(file: &Path) -> PathBuf {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = file.file_name().unwrap_or_default();
+    let (folder, name) = split(file);
     fs::canonicalize(folder)
         .map(|folder| folder.join(name))
         .or_else(|_| std::path::absolute(file))
         .unwrap_or_else(|_| file.to_owned())
+}
+
+/// The folder and the name of a file.
+fn split(file: &Path) -> (&Path, &OsStr) {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    (folder, file.file_name().unwrap_or_default())
 }

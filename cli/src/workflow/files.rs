@@ -1,11 +1,12 @@
 //! The files that paths stand for.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use sealed_secrets_core::crypto::text_of_file;
+use sealed_secrets_core::crypto::text_of_whole_file;
 use zeroize::Zeroizing;
 
 use super::destination::absolute;
@@ -17,6 +18,7 @@ use crate::{git, io};
 const DEFAULT_PATH: &str = ".";
 
 /// A file with its content.
+#[derive(Clone)]
 pub(crate) struct SourceFile {
     /// Its path, for messages and to find its project.
     pub(crate) path: String,
@@ -26,6 +28,7 @@ pub(crate) struct SourceFile {
 }
 
 /// The text of a file, or the reason why it is not read.
+#[derive(Clone)]
 pub(crate) enum Content {
     Text(Zeroizing<String>),
     Skipped(&'static str),
@@ -37,7 +40,7 @@ impl SourceFile {
         Self { path: path.to_owned(), content: Content::Skipped(""), is_named: true }
     }
 
-    pub(crate) fn of_bytes(path: String, bytes: &[u8]) -> Self {
+    pub(crate) fn of_bytes(path: String, bytes: Vec<u8>) -> Self {
         Self { path, content: content(bytes), is_named: true }
     }
 
@@ -54,11 +57,11 @@ impl SourceFile {
     }
 }
 
-fn content(bytes: &[u8]) -> Content {
+fn content(bytes: Vec<u8>) -> Content {
     if u64::try_from(bytes.len()).is_ok_and(|length| length > io::MAX_FILE_SIZE) {
         return Content::Skipped("more than 8 MiB");
     }
-    text_of_file(bytes).map_or(Content::Skipped("neither UTF-8 nor UTF-16"), Content::Text)
+    text_of_whole_file(bytes).map_or(Content::Skipped("neither UTF-8 nor UTF-16"), Content::Text)
 }
 
 /// True for the names of files that may be manifests.
@@ -69,27 +72,63 @@ pub(crate) fn is_manifest(path: &Path) -> bool {
     })
 }
 
+/// A file that a path stands for.
+pub(crate) enum Listed {
+    /// A file that was named or staged, and read at once.
+    Read(SourceFile),
+    /// A file of a folder. It is read where it is used, so that many are read and used at the same time.
+    Found(PathBuf),
+}
+
+impl Listed {
+    /// Its path.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Read(source) => Path::new(&source.path),
+            Self::Found(path) => path,
+        }
+    }
+
+    /// Its content; `None` if it was found in a folder, and is gone or no regular file.
+    pub(crate) fn read(&self) -> Option<Cow<'_, SourceFile>> {
+        match self {
+            Self::Read(source) => Some(Cow::Borrowed(source)),
+            Self::Found(path) => read_found(path).map(Cow::Owned),
+        }
+    }
+}
+
 /// Reads the files that the paths stand for, each once; without paths those of the current folder.
 ///
 /// # Errors
 /// When a path cannot be read.
 pub(crate) fn files(paths: &[String]) -> Result<Vec<SourceFile>, Error> {
+    let listed = listed(paths)?;
+    let sources = map_in_parallel(&listed, |file| file.read().map(Cow::into_owned));
+    Ok(sources.into_iter().flatten().collect())
+}
+
+/// Lists the files that the paths stand for, each once; without paths those of the current folder.
+///
+/// # Errors
+/// When a path cannot be read.
+pub(crate) fn listed(paths: &[String]) -> Result<Vec<Listed>, Error> {
     let default = [DEFAULT_PATH.to_owned()];
     let paths = if paths.is_empty() { &default[..] } else { paths };
     let mut seen = BTreeSet::new();
     let mut files = Vec::new();
     for path in paths {
         if is_stdin(path) {
-            files.push(SourceFile::of_bytes("-".to_owned(), &io::read_stdin("manifests")?));
+            files.push(Listed::Read(SourceFile::of_bytes("-".to_owned(), io::read_stdin("manifests")?)));
             continue;
         }
         let failed = |cause| Error::File { operation: "open", path: path.clone(), cause };
         if fs::metadata(path).map_err(failed)?.is_dir() {
             let mut found = in_folder(Path::new(path))?;
             found.retain(|file| seen.insert(file.clone()));
-            files.extend(map_in_parallel(&found, |file| read_found(file)).into_iter().flatten());
+            files.extend(found.into_iter().map(Listed::Found));
         } else if seen.insert(PathBuf::from(path)) {
-            files.push(SourceFile::of_bytes(path.clone(), &Zeroizing::new(io::read_beginning(path)?)));
+            files.push(Listed::Read(SourceFile::of_bytes(path.clone(), io::read_beginning(path)?)));
         }
     }
     Ok(files)
@@ -106,8 +145,8 @@ fn read_found(file: &Path) -> Option<SourceFile> {
         let content = Content::Skipped("more than 8 MiB");
         return Some(SourceFile { path, content, is_named: false });
     }
-    let bytes = Zeroizing::new(fs::read(file).ok()?);
-    Some(SourceFile { is_named: false, ..SourceFile::of_bytes(path, &bytes) })
+    let bytes = fs::read(file).ok()?;
+    Some(SourceFile { is_named: false, ..SourceFile::of_bytes(path, bytes) })
 }
 
 /// The manifests in a folder: those that Git tracks or does not ignore, else those that no .gitignore excludes.

@@ -20,7 +20,7 @@ pub(crate) use bound_files::{
 pub(crate) use certificates::{Certificates, Sealer};
 pub(crate) use destination::{Destination, Destinations, absolute};
 pub(crate) use edits::{ATTEMPTS, Edited, write_edited};
-pub(crate) use files::{Content, SourceFile, files, is_manifest, path_of};
+pub(crate) use files::{Content, Listed, SourceFile, files, is_manifest, listed, path_of};
 pub(crate) use flags::{ObjectFlags, SealingFlags, given};
 pub(crate) use new_file::expect_free;
 pub(crate) use objects::{Binding, parse, select, shown_object};

@@ -8,6 +8,8 @@ use std::thread;
 
 /// Number of jobs from which on they are shared out.
 const MANY: usize = 16;
+/// Number of jobs that a thread takes at a time, so that threads seldom wait for each other.
+const AT_A_TIME: usize = 8;
 
 /// Returns the number of processors of this process.
 pub(crate) fn processors() -> usize {
@@ -19,16 +21,16 @@ pub(crate) fn map_in_parallel<J: Sync, R: Send>(jobs: &[J], work: impl Fn(&J) ->
     if jobs.len() < MANY {
         return jobs.iter().map(work).collect();
     }
-    let numbered: Vec<_> = jobs.iter().enumerate().collect();
-    let mut results = Vec::with_capacity(jobs.len());
+    let numbered: Vec<(usize, &[J])> = jobs.chunks(AT_A_TIME).enumerate().collect();
+    let mut results = Vec::with_capacity(numbered.len());
     let Ok(()) = in_parallel(
         &numbered,
         processors(),
-        |(_, job)| Ok::<_, Infallible>(work(job)),
-        |(number, _), result| results.push((*number, result)),
+        |(_, jobs)| Ok::<_, Infallible>(jobs.iter().map(&work).collect::<Vec<R>>()),
+        |(number, _), done| results.push((*number, done)),
     );
     results.sort_unstable_by_key(|(number, _)| *number);
-    results.into_iter().map(|(_, result)| result).collect()
+    results.into_iter().flat_map(|(_, done)| done).collect()
 }
 
 /// Calls `work` for each job, up to `workers` at the same time, and `done` on this thread with each result. After a failure no

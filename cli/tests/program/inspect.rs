@@ -133,7 +133,7 @@ fn a_path_without_sealed_secrets_fails_and_the_others_are_shown() {
         ("plain.yaml", "plain.yaml:1: a Secret that is not sealed; seal it first: kubeseal seal -i FILE"),
         ("pod.yaml", "pod.yaml: no SealedSecret in this file"),
         ("empty", "empty: no SealedSecret in this folder"),
-        ("bad", "bad/db.yaml:2: not valid YAML"),
+        ("bad", "bad/db.yaml:2: a merge conflict that is not resolved"),
         ("broken.yaml", "broken.yaml:1: not valid YAML"),
         ("latin.yaml", "latin.yaml: neither UTF-8 nor UTF-16"),
     ] {

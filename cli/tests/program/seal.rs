@@ -279,7 +279,7 @@ const MISTAKES: [(&str, i32, &str); 29] = [
     ("seal db.yaml --for prod", 2, "--for names a cluster of .kubeseal.yaml"),
     ("seal db.yaml -w gone/out.yaml", 1, "open gone/out.yaml: no such file"),
     ("seal db.yaml -w a", 1, "a: the file exists"),
-    ("seal db.yaml -w a --force", 1, "a: not a regular file"),
+    ("seal db.yaml -w a --force", 1, "a: a folder, not a regular file"),
 ];
 
 #[test]

@@ -301,7 +301,7 @@ fn a_file_that_cannot_be_edited_is_named_with_its_line() {
             "anchor.yaml:6: spec.encryptedData is an alias, or has an anchor or tag; write it out first",
         ),
         ("latin.yaml", "latin.yaml:2: not UTF-8 text"),
-        ("folder.yaml", "folder.yaml: not a regular file"),
+        ("folder.yaml", "folder.yaml: a folder, not a regular file"),
         ("absent.yaml", "absent.yaml: no such file"),
     ] {
         // Of several files none is changed.
@@ -335,7 +335,11 @@ fn a_file_keeps_mode_and_link_and_one_that_nobody_may_write_is_refused() {
     assert_eq!(fs::metadata(workspace.file("db.yaml")).unwrap().permissions().mode() & 0o777, 0o640);
     assert!(Command::new("mkfifo").arg(workspace.file("pipe")).status().unwrap().success());
     let ran = workspace.run(&format!("set pipe a --generate {SET}"));
-    assert!(ran.code == Some(1) && ran.stderr.contains("pipe: not a regular file"), "{}", ran.stderr);
+    assert!(
+        ran.code == Some(1) && ran.stderr.contains("pipe: a named pipe, not a regular file"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

@@ -79,14 +79,43 @@ impl fmt::Display for FileContent {
 /// Decodes the text of a file: UTF-8 or UTF-16, without the byte order mark if it has one. `None` if it is neither.
 #[must_use]
 pub fn text_of_file(bytes: &[u8]) -> Option<Zeroizing<String>> {
-    let word: fn([u8; 2]) -> u16 = match bytes {
-        [0xff, 0xfe, ..] | [1..=0xff, 0, ..] => u16::from_le_bytes,
-        [0xfe, 0xff, ..] | [0, 1..=0xff, ..] => u16::from_be_bytes,
-        _ => {
-            let text = str::from_utf8(bytes).ok()?;
-            return Some(Zeroizing::new(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned()));
+    if let Some(word) = word_of_utf16(bytes) {
+        return text_of_utf16(bytes, word);
+    }
+    let text = str::from_utf8(bytes).ok()?;
+    Some(Zeroizing::new(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).to_owned()))
+}
+
+/// As [`text_of_file`], without a copy in the common case of UTF-8 without a mark.
+#[must_use]
+pub fn text_of_whole_file(bytes: Vec<u8>) -> Option<Zeroizing<String>> {
+    if word_of_utf16(&bytes).is_some() || bytes.starts_with(BYTE_ORDER_MARK.as_bytes()) {
+        return text_of_file(&Zeroizing::new(bytes));
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Some(Zeroizing::new(text)),
+        Err(error) => {
+            drop(Zeroizing::new(error.into_bytes()));
+            None
         }
-    };
+    }
+}
+
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
+/// Composes a word of UTF-16 from two bytes.
+type Word = fn([u8; 2]) -> u16;
+
+/// The byte order of a text in UTF-16: by its mark, or as its first character is ASCII. `None` for other texts.
+fn word_of_utf16(bytes: &[u8]) -> Option<Word> {
+    match bytes {
+        [0xff, 0xfe, ..] | [1..=0xff, 0, ..] => Some(u16::from_le_bytes),
+        [0xfe, 0xff, ..] | [0, 1..=0xff, ..] => Some(u16::from_be_bytes),
+        _ => None,
+    }
+}
+
+fn text_of_utf16(bytes: &[u8], word: Word) -> Option<Zeroizing<String>> {
     let (words, rest) = bytes.as_chunks::<2>();
     let characters = char::decode_utf16(words.iter().map(|bytes| word(*bytes)));
     // Allocates the maximum length, so that no reallocation leaves a copy of a key behind.
@@ -97,7 +126,7 @@ pub fn text_of_file(bytes: &[u8]) -> Option<Zeroizing<String>> {
     if !rest.is_empty() {
         return None;
     }
-    if text.starts_with('\u{feff}') {
+    if text.starts_with(BYTE_ORDER_MARK) {
         text.remove(0);
     }
     Some(text)

@@ -10,7 +10,7 @@ mod public_key;
 mod tls_pair;
 
 pub use certificate::{CertificateError, CertificateRequest, SealingCertificate};
-pub use file::{FileContent, text_of_file};
+pub use file::{FileContent, text_of_file, text_of_whole_file};
 pub use fingerprint::{Fingerprint, ParseFingerprintError};
 pub use key_pair::{KeyPair, KeyPairError, KeySize};
 pub use public_key::{PublicKey, PublicKeyError};

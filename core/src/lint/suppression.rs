@@ -16,7 +16,9 @@ pub(super) struct Suppression<'t> {
 impl<'t> Suppression<'t> {
     pub(super) fn of(text: &'t str) -> Self {
         let mut suppression = Self { ids: Vec::new(), has_older: text.contains(OLDER) };
-        for (at, _) in text.match_indices(MARK) {
+        // The search for one is faster than that for all.
+        let marks = text.contains(MARK).then(|| text.match_indices(MARK));
+        for (at, _) in marks.into_iter().flatten() {
             let rest = text.get(at + MARK.len()..).unwrap_or_default().lines().next().unwrap_or_default();
             let words = rest.split([' ', ',']).filter(|word| !word.is_empty());
             suppression.ids.extend(words.take_while(|word| word.starts_with("KS")));

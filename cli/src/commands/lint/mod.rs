@@ -14,7 +14,9 @@ use self::certificates::ClusterKeys;
 use self::report::{LintFormat, Located};
 use crate::commands::outcome::Outcome;
 use crate::error::Error;
-use crate::workflow::{Content, Destination, Destinations, SourceFile, absolute, files, map_in_parallel};
+use crate::workflow::{
+    Content, Destination, Destinations, Listed, SourceFile, absolute, listed, map_in_parallel,
+};
 
 /// Check files for plaintext and for SealedSecrets that cannot work, without a cluster
 #[derive(Debug, Args)]
@@ -46,10 +48,14 @@ impl Lint {
     /// # Errors
     /// When a path cannot be read, or the project file cannot be used.
     pub(super) fn run(&self) -> Result<Outcome, Error> {
-        let sources = if self.staged { staged::files(&self.paths)? } else { files(&self.paths)? };
+        let files = if self.staged {
+            staged::files(&self.paths)?.into_iter().map(Listed::Read).collect()
+        } else {
+            listed(&self.paths)?
+        };
         let mut linter =
             Linter { destinations: Destinations::default(), keys: ClusterKeys::default(), found: Vec::new() };
-        linter.check(&sources)?;
+        let sources = linter.check(&files)?;
         linter.check_kustomizations(&sources)?;
         let mut found = linter.found;
         found.sort_by(|a, b| a.place().cmp(&b.place()));
@@ -67,26 +73,34 @@ struct Linter {
 }
 
 impl Linter {
-    fn check(&mut self, sources: &[SourceFile]) -> Result<(), Error> {
-        let mut jobs = Vec::with_capacity(sources.len());
-        for source in sources {
-            let destination = self.destinations.of(Path::new(&source.path), None)?;
+    /// Checks files one by one. Returns those that exist; only kustomizations keep their text.
+    fn check(&mut self, files: &[Listed]) -> Result<Vec<SourceFile>, Error> {
+        let mut jobs = Vec::with_capacity(files.len());
+        for file in files {
+            let destination = self.destinations.of(file.path(), None)?;
             for (file, finding) in self.keys.check(&destination) {
                 self.add(&destination, &SourceFile::of_disk(&file), finding);
             }
-            jobs.push((source, expectations(&destination, self.keys.of(&destination))));
+            jobs.push((file, expectations(&destination, self.keys.of(&destination))));
         }
-        let findings = map_in_parallel(&jobs, |(source, expectations)| match &source.content {
-            Content::Text(text) => check(text, expectations),
-            Content::Skipped(reason) => vec![skipped(reason)],
+        let checked = map_in_parallel(&jobs, |(file, expectations)| {
+            let source = file.read()?;
+            let findings = match &source.content {
+                Content::Text(text) => check(text, expectations),
+                Content::Skipped(reason) => vec![skipped(reason)],
+            };
+            let has_resources = kustomizations::is_kustomization(&source.path);
+            Some((if has_resources { source.into_owned() } else { source.without_content() }, findings))
         });
-        for (source, findings) in sources.iter().zip(findings) {
+        let mut sources = Vec::with_capacity(files.len());
+        for (source, findings) in checked.into_iter().flatten() {
             for finding in findings {
                 let destination = self.destinations.of(Path::new(&source.path), None)?;
-                self.add(&destination, source, finding);
+                self.add(&destination, &source, finding);
             }
+            sources.push(source);
         }
-        Ok(())
+        Ok(sources)
     }
 
     fn check_kustomizations(&mut self, sources: &[SourceFile]) -> Result<(), Error> {

@@ -37,7 +37,7 @@ pub(super) fn files(paths: &[String]) -> Result<Vec<SourceFile>, Error> {
     entries.retain(|entry| is_manifest(&entry.path));
     let contents = contents(&entries)?;
     let file = |(entry, content): (Entry, Vec<u8>)| {
-        SourceFile::of_bytes(display_path(&root.join(entry.path)), &content)
+        SourceFile::of_bytes(display_path(&root.join(entry.path)), content)
     };
     Ok(entries.into_iter().zip(contents).map(file).collect())
 }

@@ -10,6 +10,7 @@ mod write;
 use std::collections::BTreeMap;
 
 use clap::Args;
+use serde_json::Value;
 
 use self::report::{FileReport, Report};
 use self::run::Run;
@@ -110,7 +111,9 @@ impl Reencrypt {
         if holds_manifest {
             report.text(files).lines().for_each(io::log);
         } else {
-            crate::report::write(self.output, &report.value(files), &report.text(files))?;
+            let is_for_people = self.output == ReportFormat::Text;
+            let value = if is_for_people { Value::Null } else { report.value(files) };
+            crate::report::write(self.output, &value, &report.text(files))?;
         }
         Ok(report.outcome())
     }

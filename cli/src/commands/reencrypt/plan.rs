@@ -7,7 +7,7 @@ use sealed_secrets_core::crypto::Fingerprint;
 use sealed_secrets_core::manifest::Item;
 use sealed_secrets_core::manifest::receipts::Found;
 use sealed_secrets_core::receipt::{place, short_fingerprint};
-use sealed_secrets_crds::SealedSecret;
+use sealed_secrets_crds::{Scope, SealedSecret};
 
 use crate::workflow::{Binding, BoundItems};
 
@@ -43,11 +43,16 @@ impl Job {
         newest: Option<&Fingerprint>,
         is_all: bool,
     ) -> Option<Self> {
-        let is_fresh = |item: &Item| {
-            !is_all && newest.is_some_and(|newest| has_fresh_receipt(item, &bound.binding, newest))
-        };
-        let sealed = bound.sealed_secret(bound.items.iter().filter(|item| !is_fresh(item)));
-        (!sealed.spec.encrypted_data.is_empty()).then_some(Self { file, object, sealed })
+        let Binding { scope, namespace, name } = &bound.binding;
+        let fresh = newest.filter(|_| !is_all).map(|newest| Fresh {
+            fingerprint: short_fingerprint(newest.as_str()),
+            scope: *scope,
+            place: place(*scope, namespace, name),
+        });
+        let is_fresh = |item: &&Item| fresh.as_ref().is_some_and(|fresh| fresh.is_named_by(item));
+        let mut stale = bound.items.iter().filter(|item| !is_fresh(item)).peekable();
+        stale.peek()?;
+        Some(Self { file, object, sealed: bound.sealed_secret(stale) })
     }
 
     /// The number of items.
@@ -60,12 +65,21 @@ impl Job {
     }
 }
 
-/// True if the receipt of the item is valid and names this key, and the scope and place of the object.
-fn has_fresh_receipt(item: &Item, binding: &Binding, newest: &Fingerprint) -> bool {
-    let Found::Valid(receipt) = &item.receipt else { return false };
-    receipt.fingerprint() == short_fingerprint(newest.as_str())
-        && receipt.scope() == binding.scope
-        && receipt.place() == place(binding.scope, &binding.namespace, &binding.name)
+/// The receipts of an object's fresh items: those of the newest key, and of the scope and place of the object.
+struct Fresh<'k> {
+    fingerprint: &'k str,
+    scope: Scope,
+    place: String,
+}
+
+impl Fresh<'_> {
+    /// True if the receipt of the item is valid and such a one.
+    fn is_named_by(&self, item: &Item) -> bool {
+        let Found::Valid(receipt) = &item.receipt else { return false };
+        receipt.fingerprint() == self.fingerprint
+            && receipt.scope() == self.scope
+            && receipt.place() == self.place
+    }
 }
 
 /// Divides jobs into requests of consecutive ones. A job that is larger than the limits has a request of its own.
@@ -88,7 +102,7 @@ pub(super) fn batches(jobs: &[Job]) -> Vec<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use sealed_secrets_core::receipt::Receipt;
-    use sealed_secrets_crds::{Scope, SealedSecretSpec};
+    use sealed_secrets_crds::SealedSecretSpec;
 
     use super::*;
 
