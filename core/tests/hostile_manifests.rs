@@ -3,7 +3,7 @@
 #![cfg(test)]
 
 use std::fmt::Write as _;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use peak_alloc::PeakAlloc;
 use sealed_secrets_core::manifest::{documents, only_document, read_secret, secrets_of};
@@ -11,8 +11,7 @@ use sealed_secrets_core::manifest::{documents, only_document, read_secret, secre
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
 
-/// Serializes the tests, which share one heap.
-static MEASURING: Mutex<()> = Mutex::new(());
+static RUNNING: Mutex<()> = Mutex::new(());
 
 /// Maximum length of a request body, in bytes.
 const MAX_LENGTH: usize = 2 << 20;
@@ -20,9 +19,13 @@ const MAX_LENGTH: usize = 2 << 20;
 /// some KiB whenever they start or report a test.
 const MAX_HEAP: usize = 8 * MAX_LENGTH + (256 << 10);
 
+/// Runs the tests one after another: they share one heap, and whatever one of them allocates is in what another one measures.
+fn alone() -> MutexGuard<'static, ()> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Returns the peak heap use of `work`, in bytes.
 fn peak(work: impl FnOnce()) -> usize {
-    let _alone = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
     let before = HEAP.current_usage();
     HEAP.reset_peak_usage();
     work();
@@ -61,6 +64,7 @@ fn repeated(piece: &str) -> String {
 
 #[test]
 fn multiplied_content_is_refused_before_it_takes_memory() {
+    let _alone = alone();
     let texts = [
         ("billion laughs", billion_laughs()),
         ("doubled", doubled()),
@@ -90,6 +94,7 @@ fn keys(count: usize) -> String {
 
 #[test]
 fn a_request_of_any_form_takes_little_memory() {
+    let _alone = alone();
     let texts = [
         ("nested anchors", nested_anchors(&"x,".repeat(480_000))),
         ("a flat list", format!("[{}]", repeated("x,"))),
@@ -123,6 +128,7 @@ fn a_request_of_any_form_takes_little_memory() {
 
 #[test]
 fn large_files_of_honest_people_are_read() {
+    let _alone = alone();
     let secret = |number: usize, value: &str| {
         format!("- {{apiVersion: v1, kind: Secret, metadata: {{name: s{number}}}, data: {{a: {value}}}}}\n")
     };
@@ -139,6 +145,7 @@ fn large_files_of_honest_people_are_read() {
 
 #[test]
 fn a_hundred_thousand_documents_are_counted_in_one_pass() {
+    let _alone = alone();
     let found = documents(&"---\na\n".repeat(100_000)).unwrap();
     let last = found.last().unwrap();
     assert_eq!((found.len(), last.number, last.lines_before), (100_000, 100_000, 199_998));
