@@ -55,13 +55,15 @@ mod unix {
     use std::io;
     use std::process::{Command, ExitStatus};
     use std::sync::Mutex;
-    use std::task::Poll;
+    use std::sync::mpsc::{Sender, channel};
+    use std::task::{Context, Poll};
     use std::time::{Duration, Instant};
 
     use rustix::process::{Pid, Signal as Sent, kill_process, test_kill_process};
     use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
     use tokio::runtime::Runtime;
     use tokio::signal::unix::{Signal, SignalKind, signal};
+    use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
     use crate::error::Error;
     use crate::interrupt::{FOLDERS, locked, uninterrupted};
@@ -70,6 +72,8 @@ mod unix {
     static TERMINAL: Mutex<Option<Termios>> = Mutex::new(None);
     /// The editor that runs.
     static EDITOR: Mutex<Editor> = Mutex::new(Editor::None);
+    /// To the thread that handles signals, if there is one.
+    static ENDS_OF_EDITORS: Mutex<Option<UnboundedSender<Sender<()>>>> = Mutex::new(None);
 
     const SIGINT: i32 = 128 + 2;
     /// Time for an editor to end after SIGTERM.
@@ -91,24 +95,36 @@ mod unix {
         let failed = |cause| Error::Internal { operation: "handle signals", cause };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let mut signals = listen(&runtime).map_err(failed)?;
+        let (sender, mut ends_of_editors) = unbounded_channel();
+        *locked(&ENDS_OF_EDITORS) = Some(sender);
         std::thread::spawn(move || {
             loop {
-                let code = runtime.block_on(first(&mut signals));
-                if code == SIGINT && !matches!(*locked(&EDITOR), Editor::None) {
-                    continue;
-                }
-                uninterrupted(|| {
-                    end_editor();
-                    for folder in locked(&FOLDERS).iter() {
-                        // The system removes folders in memory in the end.
-                        let _ = std::fs::remove_dir_all(folder);
+                match runtime.block_on(next(&mut signals, &mut ends_of_editors)) {
+                    Event::Signal(code) => act_on(code),
+                    Event::EndOfEditor(_done) => {
+                        while let Some(code) = runtime.block_on(pending(&mut signals)) {
+                            act_on(code);
+                        }
                     }
-                    restore_terminal();
-                    std::process::exit(code)
-                });
+                }
             }
         });
         Ok(())
+    }
+
+    fn act_on(code: i32) {
+        if code == SIGINT && !matches!(*locked(&EDITOR), Editor::None) {
+            return;
+        }
+        uninterrupted(|| {
+            end_editor();
+            for folder in locked(&FOLDERS).iter() {
+                // The system removes folders in memory in the end.
+                let _ = std::fs::remove_dir_all(folder);
+            }
+            restore_terminal();
+            std::process::exit(code)
+        });
     }
 
     type Signals = Vec<(Signal, i32)>;
@@ -119,15 +135,33 @@ mod unix {
         kinds.into_iter().map(|kind| Ok((signal(kind)?, 128 + kind.as_raw_value()))).collect()
     }
 
-    /// Waits for the next signal and returns its exit code.
-    async fn first(signals: &mut Signals) -> i32 {
-        poll_fn(|context| {
-            let ready = signals
-                .iter_mut()
-                .find_map(|(signal, code)| signal.poll_recv(context).is_ready().then_some(*code));
-            ready.map_or(Poll::Pending, Poll::Ready)
+    enum Event {
+        /// A signal, by its exit code.
+        Signal(i32),
+        /// The editor has ended. Dropping this says that the signals until then have been acted on.
+        EndOfEditor(Sender<()>),
+    }
+
+    async fn next(signals: &mut Signals, ends_of_editors: &mut UnboundedReceiver<Sender<()>>) -> Event {
+        poll_fn(|context| match arrived(signals, context) {
+            Some(code) => Poll::Ready(Event::Signal(code)),
+            None => match ends_of_editors.poll_recv(context) {
+                Poll::Ready(Some(done)) => Poll::Ready(Event::EndOfEditor(done)),
+                _ => Poll::Pending,
+            },
         })
         .await
+    }
+
+    /// A signal that the process has received already.
+    async fn pending(signals: &mut Signals) -> Option<i32> {
+        // The runtime takes in signals whenever it polls nothing else.
+        tokio::task::yield_now().await;
+        poll_fn(|context| Poll::Ready(arrived(signals, context))).await
+    }
+
+    fn arrived(signals: &mut Signals, context: &mut Context<'_>) -> Option<i32> {
+        signals.iter_mut().find_map(|(signal, code)| signal.poll_recv(context).is_ready().then_some(*code))
     }
 
     /// Runs an editor to its end. Meanwhile SIGINT does not end this program, and other signals end the editor first.
@@ -142,8 +176,19 @@ mod unix {
             *locked(&EDITOR) = pid.map_or(Editor::Starting, Editor::Running);
             child.wait()
         });
+        act_on_signals_until_now();
         *locked(&EDITOR) = Editor::None;
         ended
+    }
+
+    /// Waits until what has arrived while the editor ran was acted on: afterwards SIGINT would end the program.
+    fn act_on_signals_until_now() {
+        let Some(ends_of_editors) = locked(&ENDS_OF_EDITORS).clone() else { return };
+        let (done, all_done) = channel();
+        if ends_of_editors.send(done).is_ok() {
+            // Nothing is sent: the other end is dropped.
+            let _ = all_done.recv();
+        }
     }
 
     fn end_editor() {

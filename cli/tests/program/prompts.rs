@@ -33,9 +33,10 @@ impl Terminal {
 
     fn shell_on(workspace: &Workspace, kind: &str, line: &str) -> Self {
         let line = format!("trap : INT; {line}; echo code=$?; stty -a | grep -o -- '-*\\becho\\b'; echo end");
-        let mut script = Command::new("script");
+        // Without a limit, a test would wait for ever for a text that never appears.
+        let mut script = Command::new("timeout");
         script.current_dir(workspace.path()).env("TERM", kind).env("KUBECONFIG", "none");
-        script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        script.args(["120", "script", "--quiet", "--return", "--command", &line, "/dev/null"]);
         let child =
             script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         Self { child, shown: String::new() }
