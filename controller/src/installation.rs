@@ -1,4 +1,4 @@
-//! The controller's installation: its namespace, and the UID that makes the names of its key Secrets unique.
+//! The controller's installation: its namespace, and the UID that determines the name of its first key Secret.
 
 use std::sync::OnceLock;
 
@@ -38,7 +38,7 @@ impl Installation {
         Self { client, namespace: namespace.to_owned(), uid: OnceLock::new() }
     }
 
-    /// Returns the UID that goes into the names of key Secrets (docs/rotation-rules.md, rule 3): the namespace's, or
+    /// Returns the UID that determines the name of the first key Secret (docs/rotation-rules.md, rule 3): the namespace's, or
     /// that of the controller's service account if namespaces may not be read.
     ///
     /// # Errors

@@ -281,7 +281,8 @@ impl World {
     fn make(&mut self, seen: &[KeyRecord], pending: bool) -> bool {
         let newest = predecessor(seen);
         let fingerprint = newest.and_then(|key| Some(key.facts.as_ref()?.fingerprint.clone()));
-        let names: Vec<_> = (0..100).map(|n| successor_name("k", "uid", fingerprint.as_ref(), n)).collect();
+        let origin = fingerprint.as_ref().map_or("uid", Fingerprint::as_str);
+        let names: Vec<_> = (0..100).map(|n| successor_name("k", origin, n)).collect();
         let stands_in = |key: &KeyRecord| {
             names.contains(&key.name)
                 && newest.is_some_and(|newest| is_successor(key, newest, seen, self.now))

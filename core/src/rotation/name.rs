@@ -2,18 +2,15 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::crypto::Fingerprint;
-
-/// Returns the name of the Secret for the successor of the key `newest`, or for the first key of an installation.
+/// Returns the name of the Secret for the next key.
 ///
 /// A pure function of its arguments, so that all replicas agree and `create` lets one of them win (docs/rotation-rules.md,
-/// rule 3): the prefix and the first 8 characters of lower-case base32 (RFC 4648) of SHA-256 over the UID, a zero byte, the
-/// fingerprint or nothing, a zero byte, and `n` in decimal. `uid` is that of the controller's namespace; `n` counts the names that
-/// are taken by objects other than usable keys.
+/// rule 3): the prefix and the first 8 characters of lower-case base32 (RFC 4648) of SHA-256 over `seed`, a zero byte, and `n` in
+/// decimal. `seed` is the fingerprint of the newest key; of the first key it is the UID of the installation. `n` counts the names
+/// that are taken by objects other than usable keys.
 #[must_use]
-pub fn successor_name(prefix: &str, uid: &str, newest: Option<&Fingerprint>, n: u32) -> String {
-    let fingerprint = newest.map(Fingerprint::as_str).unwrap_or_default();
-    let digest = Sha256::digest(format!("{uid}\0{fingerprint}\0{n}"));
+pub fn successor_name(prefix: &str, seed: &str, n: u32) -> String {
+    let digest = Sha256::digest(format!("{seed}\0{n}"));
     format!("{prefix}{}", first_base32_characters(&digest))
 }
 

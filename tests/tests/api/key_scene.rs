@@ -1,7 +1,7 @@
 //! A namespace with our controller, its keys, `SealingKey` objects and policy.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
+use k8s_openapi::api::core::v1::{Event, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use sealed_secrets_core::crypto::{CertificateRequest, KeyPair, KeySize, SealingCertificate};
@@ -164,11 +164,9 @@ impl KeyScene {
 
     /// The candidate names for the Secret of this key's successor, in their order.
     pub(crate) async fn successor_names(&self, key: &str) -> impl Iterator<Item = String> + use<> {
-        let namespaces: Api<Namespace> = Api::all(self.0.cluster.client());
-        let uid = namespaces.get(self.0.namespace()).await.unwrap().uid().unwrap();
         let certificate = self.secrets().get(key).await.unwrap().data.unwrap()["tls.crt"].0.clone();
         let fingerprint = SealingCertificate::from_pem(&certificate).unwrap().fingerprint().clone();
-        (0..).map(move |n| successor_name("sealed-secrets-key", &uid, Some(&fingerprint), n))
+        (0..).map(move |n| successor_name("sealed-secrets-key", fingerprint.as_str(), n))
     }
 
     pub(crate) async fn create_secret(&self, secret: &Secret) {

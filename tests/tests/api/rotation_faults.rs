@@ -292,6 +292,25 @@ async fn a_name_that_was_taken_and_is_free_again_is_the_name_of_the_new_key() {
 }
 
 #[tokio::test]
+async fn a_replica_that_may_not_read_its_namespace_gives_the_next_key_the_same_name() {
+    let mut scene = KeyScene::set().await;
+    scene.apply_policy(&json!({})).await;
+    let [first] = scene.until_keys(1).await.try_into().unwrap();
+    let expected = scene.successor_names(&first).await.next().unwrap();
+    let (proxy, kubeconfig) = behind_proxy(&scene.0.installation).await;
+    let namespace = format!("/api/v1/namespaces/{}", scene.0.namespace());
+    proxy.fail(move |method, path| {
+        let is_denied = method == Method::GET && path.split('?').next() == Some(&namespace);
+        is_denied.then_some(Fault::Status(403))
+    });
+    scene.0.controller = scene.0.installation.start(Edition::Ours, &[SMALL, &kubeconfig]).await.unwrap();
+    let request = scene.later_than_all_keys().await.to_string();
+    scene.annotate_policy(&request).await;
+    let names = scene.until_keys(2).await;
+    assert!(names.contains(&expected), "{names:?} and not {expected}");
+}
+
+#[tokio::test]
 async fn a_new_key_that_is_deleted_or_relabelled_at_once_is_made_again_under_rule_3() {
     let scene = KeyScene::set().await;
     scene.apply_policy(&json!({})).await;

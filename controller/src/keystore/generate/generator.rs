@@ -124,11 +124,12 @@ impl Generator {
 
     /// Returns the name of the next key Secret; `None` if a key has it that these records do not contain.
     async fn free_name(&self, prefix: &str, records: &[KeyRecord]) -> Result<Option<String>, KeystoreError> {
-        let uid = self.installation.uid().await.map_err(|cause| self.secrets.error(cause))?;
         let predecessor = predecessor(records);
-        let fingerprint = predecessor.and_then(|key| key.facts.as_ref()).map(|facts| &facts.fingerprint);
-        let names: Vec<String> =
-            (0..MAX_NAMES).map(|n| successor_name(prefix, &uid, fingerprint, n)).collect();
+        let seed = match predecessor.and_then(|key| key.facts.as_ref()) {
+            Some(facts) => facts.fingerprint.as_str().to_owned(),
+            None => self.installation.uid().await.map_err(|cause| self.secrets.error(cause))?,
+        };
+        let names: Vec<String> = (0..MAX_NAMES).map(|n| successor_name(prefix, &seed, n)).collect();
         let now = clock::now();
         let is_accepted_successor = |key: &&KeyRecord| {
             names.contains(&key.name)
