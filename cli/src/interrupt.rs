@@ -54,8 +54,8 @@ mod unix {
     use std::future::poll_fn;
     use std::io;
     use std::process::{Command, ExitStatus};
-    use std::sync::Mutex;
     use std::sync::mpsc::{Sender, channel};
+    use std::sync::{Mutex, MutexGuard, TryLockError};
     use std::task::{Context, Poll};
     use std::time::{Duration, Instant};
 
@@ -70,6 +70,8 @@ mod unix {
 
     /// The settings of the terminal before a prompt or an editor.
     static TERMINAL: Mutex<Option<Termios>> = Mutex::new(None);
+    /// Held while a prompt may change the settings of the terminal.
+    static PROMPT: Mutex<()> = Mutex::new(());
     /// The editor that runs.
     static EDITOR: Mutex<Editor> = Mutex::new(Editor::None);
     /// To the thread that handles signals, if there is one.
@@ -78,6 +80,8 @@ mod unix {
     const SIGINT: i32 = 128 + 2;
     /// Time for an editor to end after SIGTERM.
     const PATIENCE: Duration = Duration::from_secs(2);
+    /// Time for a prompt that was interrupted to end. One that waits for its answer changes no settings any more.
+    const PATIENCE_WITH_PROMPT: Duration = Duration::from_millis(200);
 
     #[derive(Clone, Copy)]
     enum Editor {
@@ -122,6 +126,7 @@ mod unix {
                 // The system removes folders in memory in the end.
                 let _ = std::fs::remove_dir_all(folder);
             }
+            await_prompt();
             restore_terminal();
             std::process::exit(code)
         });
@@ -201,12 +206,26 @@ mod unix {
         }
     }
 
+    /// Waits until a prompt has set the terminal for the last time: `rpassword` hides the input once more when it begins, and when a
+    /// signal interrupts it, returns to the settings that it has found, which are those of [`HiddenInput`].
+    fn await_prompt() {
+        let begun = Instant::now();
+        while matches!(PROMPT.try_lock(), Err(TryLockError::WouldBlock))
+            && begun.elapsed() < PATIENCE_WITH_PROMPT
+        {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// A terminal that shows nothing of what is typed, until this is dropped or a signal ends the program.
-    pub(crate) struct HiddenInput(());
+    pub(crate) struct HiddenInput {
+        _prompt: MutexGuard<'static, ()>,
+    }
 
     impl HiddenInput {
         /// Turns the echo off, and the kernel's editing of lines, which cuts a line after 4095 bytes.
         pub(crate) fn start() -> Self {
+            let prompt = locked(&PROMPT);
             let before = tcgetattr(io::stdin()).ok();
             locked(&TERMINAL).clone_from(&before);
             if let Some(mut hidden) = before {
@@ -214,7 +233,7 @@ mod unix {
                 // If stdin is not a terminal, the prompt says so.
                 let _ = tcsetattr(io::stdin(), OptionalActions::Now, &hidden);
             }
-            Self(())
+            Self { _prompt: prompt }
         }
     }
 

@@ -21,14 +21,17 @@ pub(crate) fn hidden(label: &str) -> Result<Zeroizing<String>, Error> {
         return Err(Error::NoTerminal(label.to_owned()));
     }
     // Before the prompt appears, which `rpassword` shows before it hides what is typed: a fast answer would be seen.
-    let _hidden = HiddenInput::start();
+    let hidden = HiddenInput::start();
     let answer = match rpassword::prompt_password(format!("{label} (hidden): ")) {
         Ok(answer) => Zeroizing::new(answer),
         Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => Zeroizing::default(),
         // SIGINT was sent: it ends the program.
-        Err(cause) if cause.kind() == io::ErrorKind::Interrupted => loop {
-            std::thread::park();
-        },
+        Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {
+            drop(hidden);
+            loop {
+                std::thread::park();
+            }
+        }
         Err(cause) => return Err(Error::File { operation: "read", path: "the terminal".to_owned(), cause }),
     };
     if answer.is_empty() { Err(Error::EmptyAnswer(label.to_owned())) } else { Ok(answer) }
