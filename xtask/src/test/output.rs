@@ -87,7 +87,7 @@ fn panic_message(output: &str, name: &str) -> String {
         .lines()
         .take_while(|line| !line.starts_with("---- "))
         .skip_while(|line| !line.contains("panicked at "))
-        .take_while(|line| !line.starts_with("note: "));
+        .take_while(|line| !line.starts_with("note: ") && *line != "stack backtrace:");
     message.take(REASON_LINES).collect::<Vec<_>>().join("\n")
 }
 

@@ -44,7 +44,7 @@ const ON_EXISTING: [&str; 21] = [
     "--skip",
     "hostile_templates_end_with_a_budget_error",
     "--skip",
-    "no_part_of_a_private_key_is_told",
+    "no_part_of_a_private_key_is_disclosed",
     "--skip",
     "rotation_",
     "--skip",
@@ -283,4 +283,23 @@ fn deny_command(program: &PathBuf, arguments: &[&str]) -> Command {
     command.args(["--color", "never", "--locked", "--all-features"]).args(arguments);
     command.current_dir(workspace::root());
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_of_the_run_on_an_existing_installation_is_that_of_tests() {
+        let folder = workspace::root().join("tests/tests/api");
+        let files = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
+        let files: Vec<_> = files.filter(|file| file.is_file()).collect();
+        let sources: Vec<_> = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+        for name in ON_EXISTING.iter().filter(|name| **name != "--skip") {
+            let is_of_module =
+                files.iter().any(|file| file.file_name().unwrap().to_string_lossy().starts_with(name));
+            let is_of_test = sources.iter().any(|source| source.contains(&format!("async fn {name}")));
+            assert!(is_of_module || is_of_test, "{name}");
+        }
+    }
 }
