@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::ByteString;
@@ -482,8 +483,20 @@ fn resident() -> usize {
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
 }
 
+/// Runs the test of this name in a process of its own, whose memory no other test takes; `None` inside of that process.
+fn alone(test: &str) -> Option<ExitStatus> {
+    const ALONE: &str = "TEST_RUNS_ALONE";
+    std::env::var_os(ALONE).is_none().then(|| {
+        let mut program = Command::new(std::env::current_exe().unwrap());
+        program.args(["--exact", test]).env(ALONE, "1").status().unwrap()
+    })
+}
+
 #[tokio::test]
 async fn lists_that_wait_for_their_turn_take_little_memory() {
+    if let Some(status) = alone("http::tests::lists_that_wait_for_their_turn_take_little_memory") {
+        return assert!(status.success(), "{status}");
+    }
     let served = served_with(PATIENT, 1000, V1Data::Accepted, &["127.0.0.0/8"]).await;
     let served = Arc::new(served);
     let (body, before) = (list_that_is_large_when_parsed(), resident());
