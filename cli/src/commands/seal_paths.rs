@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use clap::Args;
 use k8s_openapi::api::core::v1::Secret;
@@ -24,7 +23,7 @@ use crate::workflow::{
     Binding, Certificates, Content, Destination, Destinations, Edited, MAXIMUM_SIZE, ObjectFlags, STDIN,
     Sealer, SealingFlags, SourceFile, expect_free, failure, files, is_stdin, write_edited,
 };
-use crate::{interrupt, io};
+use crate::{git, interrupt, io};
 
 /// Turn the Secrets of files into SealedSecrets; every other document stays
 #[derive(Debug, Args)]
@@ -453,7 +452,7 @@ fn is_tracked(path: &str) -> bool {
     let path = Path::new(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Some(name) = path.file_name() else { return false };
-    let mut command = Command::new("git");
+    let mut command = git::command();
     command.arg("--literal-pathspecs").arg("-C").arg(folder).args(["ls-files", "-z", "--"]).arg(name);
     command.output().is_ok_and(|output| output.status.success() && !output.stdout.is_empty())
 }

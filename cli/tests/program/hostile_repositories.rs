@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::{Command, Output};
 
-use crate::run::PROGRAM;
+use crate::run::{PROGRAM, SECRET};
 use crate::workspace::Workspace;
 
 fn repository() -> Workspace {
@@ -53,6 +53,15 @@ fn no_program_of_a_bare_repository_that_is_committed_in_a_folder_is_run() {
     for line in ["lint", "lint --staged"] {
         assert_eq!(workspace.run(line).code, Some(0), "{line}");
         assert!(!ran.exists(), "{line} has run a program");
+    }
+    workspace.write("charts/tree/plain.yaml", SECRET);
+    workspace.write("plain.yaml", SECRET);
+    workspace.git(&["-c", "core.fsmonitor=false", "add", "plain.yaml"]);
+    for (file, is_tracked) in [("charts/tree/plain.yaml", false), ("plain.yaml", true)] {
+        let sealed = workspace.run(&format!("seal -i {file} --cert cert.pem"));
+        assert_eq!(sealed.code, Some(0), "{}", sealed.stderr);
+        assert_eq!(sealed.stderr.contains("is tracked"), is_tracked, "{}", sealed.stderr);
+        assert!(!ran.exists(), "seal {file} has run a program");
     }
 }
 
