@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sealed_secrets_core::manifest::receipts::{ItemReceipt, write_receipts};
 use sealed_secrets_core::manifest::{
-    Format, Manifest, PlainSecret, PlainSecretsError, SecretDocument, mentions_kind, plain_secrets,
+    Field, Format, Manifest, PlainSecret, PlainSecretsError, SecretDocument, mentions_kind, plain_secrets,
     replace_documents, sealed_secret_text,
 };
 use sealed_secrets_core::names::{KEY_RULE, refused_key, refused_name, refused_namespace};
@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use crate::error::{Error, FileError, FileProblem};
 use crate::workflow::{
     Binding, Certificates, Content, Destination, Destinations, Edited, MAXIMUM_SIZE, ObjectFlags, STDIN,
-    Sealer, SealingFlags, SourceFile, expect_free, failure, files, is_stdin, write_edited,
+    Sealer, SealingFlags, SourceFile, agreed, expect_free, failure, files, is_stdin, write_edited,
 };
 use crate::{git, interrupt, io};
 
@@ -332,12 +332,13 @@ impl Run<'_> {
         let at = |problem: FileProblem| problem.at(path, line);
         let own = Some(Scope::from_annotations(metadata.annotations.as_ref()))
             .filter(|scope| *scope != Scope::Strict);
-        let scope = agreed("scope", "--scope", own, self.seal.object.scope()?).map_err(at)?;
+        let scope = agreed("scope", "--scope", field(own), self.seal.object.scope()?).map_err(at)?;
         let scope = scope.or(destination.scope).unwrap_or_default();
         let own = metadata.namespace.clone().filter(|namespace| !namespace.is_empty());
         let flag = self.seal.object.namespace()?.map(str::to_owned);
-        let namespace =
-            agreed("namespace", "-n", own, flag).map_err(at)?.or_else(|| destination.namespace.clone());
+        let namespace = agreed("namespace", "-n", field(own), flag)
+            .map_err(at)?
+            .or_else(|| destination.namespace.clone());
         let name = metadata.name.clone().filter(|name| !name.is_empty());
         match (scope, &namespace, &name) {
             (Scope::Strict | Scope::NamespaceWide, None, _) => Err(at(FileProblem::NoNamespace(scope))),
@@ -402,22 +403,8 @@ fn file_error(path: &str, error: PlainSecretsError) -> Error {
     }
 }
 
-/// The value of a field that the file or a flag says.
-fn agreed<T: PartialEq + std::fmt::Display>(
-    field: &'static str,
-    flag: &'static str,
-    found: Option<T>,
-    given: Option<T>,
-) -> Result<Option<T>, FileProblem> {
-    match (found, given) {
-        (Some(found), Some(given)) if found != given => Err(FileProblem::Contradiction {
-            field,
-            flag,
-            found: found.to_string(),
-            given: given.to_string(),
-        }),
-        (found, given) => Ok(found.or(given)),
-    }
+fn field<T>(value: Option<T>) -> Field<T> {
+    value.map_or(Field::Absent, Field::Literal)
 }
 
 /// The API server accepts the names and keys. An invalid key is not quoted, since it may be a value.

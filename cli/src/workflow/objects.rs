@@ -106,9 +106,9 @@ impl Binding {
             (namespace, Some(name))
         });
         let (flag, scope) = (flags.namespace()?.or(namespace), flags.scope()?);
-        let scope = literal("scope", "--scope", object.scope(), scope).map_err(at)?.unwrap_or_default();
-        let namespace = literal("namespace", "-n", object.namespace(), flag.map(str::to_owned));
-        let name = literal("name", "--name", object.name(), name.map(str::to_owned));
+        let scope = agreed("scope", "--scope", object.scope(), scope).map_err(at)?.unwrap_or_default();
+        let namespace = agreed("namespace", "-n", object.namespace(), flag.map(str::to_owned));
+        let name = agreed("name", "--name", object.name(), name.map(str::to_owned));
         let namespace = match scope {
             Scope::ClusterWide => namespace.ok().flatten(),
             _ => namespace.map_err(at)?.or_else(|| destination.namespace.clone()),
@@ -142,7 +142,10 @@ impl Binding {
 }
 
 /// The value of a field; a flag says it where the file does not.
-fn literal<T: Clone + PartialEq + std::fmt::Display>(
+///
+/// # Errors
+/// When both say it and differ, or the field is an expression of a template and there is no flag.
+pub(crate) fn agreed<T: Clone + PartialEq + std::fmt::Display>(
     field: &'static str,
     flag: &'static str,
     found: Field<T>,
