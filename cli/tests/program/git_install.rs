@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::run::{PROGRAM, SECRET, kubeseal};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, git_command};
 
 fn repository() -> Workspace {
     let workspace = Workspace::new();
@@ -15,13 +15,7 @@ fn repository() -> Workspace {
 
 /// Commits a file, and returns the exit code and stderr.
 fn commit(workspace: &Workspace) -> (Option<i32>, String) {
-    let mut command = Command::new("git");
-    command.current_dir(workspace.path()).args(["-c", "user.name=t", "-c", "user.email=t@example.com"]);
-    command
-        .args(["commit", "--quiet", "--message=x"])
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1");
-    let output = command.output().unwrap();
+    let output = git_command(workspace.path(), &["commit", "--quiet", "--message=x"]).output().unwrap();
     let told = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(told).unwrap())
 }

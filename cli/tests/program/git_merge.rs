@@ -3,10 +3,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::run::{PROGRAM, kubeseal};
-use crate::workspace::{KEY, Workspace};
+use crate::workspace::{KEY, Workspace, git};
 
 /// The values of the items of a file.
 fn opened(folder: &Path, file: &str) -> String {
@@ -14,16 +13,6 @@ fn opened(folder: &Path, file: &str) -> String {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let data = ran.stdout.split_once("\"data\": {").unwrap().1.split_once('}').unwrap().0.to_owned();
     data.split_whitespace().collect()
-}
-
-/// Runs Git in a folder; returns its success and all that it prints.
-fn git(folder: &Path, arguments: &[&str]) -> (bool, String) {
-    let mut command = Command::new("git");
-    command.current_dir(folder).args(["-c", "user.name=t", "-c", "user.email=t@example.com"]).args(arguments);
-    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_EDITOR", "true");
-    let output = command.output().unwrap();
-    let told = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&told).into_owned())
 }
 
 struct Repository {

@@ -3,13 +3,11 @@
 #![cfg(unix)]
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
 use crate::run::{SECRET, kubeseal};
-use crate::workspace::{KEY, OTHER_CERTIFICATE, Workspace};
+use crate::workspace::{KEY, OTHER_CERTIFICATE, Workspace, git};
 
 const CREATE: &str = "create generic db -n shop --from-literal user=app -w db.yaml --cert cert.pem";
 
@@ -17,16 +15,6 @@ fn repository() -> Workspace {
     let workspace = Workspace::new();
     workspace.git(&["init", "--quiet", "--initial-branch=main"]);
     workspace
-}
-
-/// Runs Git in a folder; returns its success and all that it prints.
-fn git(folder: &Path, arguments: &[&str]) -> (bool, String) {
-    let mut command = Command::new("git");
-    command.current_dir(folder).args(["-c", "user.name=t", "-c", "user.email=t@example.com"]).args(arguments);
-    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_EDITOR", "true");
-    let output = command.output().unwrap();
-    let told = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&told).into_owned())
 }
 
 #[test]

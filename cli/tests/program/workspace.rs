@@ -99,13 +99,25 @@ impl Workspace {
     }
 
     pub(crate) fn git(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new("git");
-        command.current_dir(self.path()).args(["-c", "user.name=t", "-c", "user.email=t@example.com"]);
-        command.args(arguments).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-        let output = command.output().unwrap();
+        let output = git_command(self.path(), arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
+}
+
+/// Git in a folder, without the configuration of whoever runs the tests.
+pub(crate) fn git_command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("git");
+    command.current_dir(folder).args(["-c", "user.name=t", "-c", "user.email=t@example.com"]).args(arguments);
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_EDITOR", "true");
+    command
+}
+
+/// Runs Git in a folder; returns its success and all that it prints.
+pub(crate) fn git(folder: &Path, arguments: &[&str]) -> (bool, String) {
+    let output = git_command(folder, arguments).output().unwrap();
+    let told = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&told).into_owned())
 }
 
 /// The text with every ciphertext, and the hash of a receipt, replaced.
