@@ -415,6 +415,23 @@ mod tests {
         }
     }
 
+    /// Lets an object of the namespace quiet ask for a slot, and slow work end, the oldest first, until it has one. Returns how
+    /// much has ended before.
+    fn ended_before_quiet(queue: &PriorityQueue, kind: WorkKind) -> usize {
+        let quiet = of_quiet(1).remove(0);
+        assert!(queue.admit(&quiet));
+        let mut has_begun = queue.begin(&quiet, kind);
+        queue.done(&quiet);
+        let mut ended = 0;
+        while !has_begun {
+            let oldest = queue.lock().slow.keys().min().cloned().unwrap();
+            queue.done(&oldest);
+            ended += 1;
+            has_begun = take_all(queue).contains(&quiet);
+        }
+        ended
+    }
+
     #[test]
     fn quick_work_completes_while_slow_work_hangs() {
         for (namespaces, of_each) in [(1, 1_000), (2, 100), (60, 3), (1_000, 2)] {
@@ -453,19 +470,7 @@ mod tests {
             let queue = PriorityQueue::default();
             queue.add_bulk(objects(namespaces, of_each));
             done_beside(&queue, WorkKind::Rendering);
-            let quiet = of_quiet(1).remove(0);
-            assert!(queue.admit(&quiet));
-            let mut has_begun = queue.begin(&quiet, WorkKind::Rendering);
-            queue.done(&quiet);
-            let mut ended = 0;
-            while !has_begun {
-                let oldest = queue.lock().slow.keys().min().cloned().unwrap();
-                queue.done(&oldest);
-                ended += 1;
-                for next in take_all(&queue) {
-                    has_begun |= next == quiet;
-                }
-            }
+            let ended = ended_before_quiet(&queue, WorkKind::Rendering);
             assert!(ended <= namespaces, "{ended} others have ended before");
         }
     }
@@ -478,17 +483,7 @@ mod tests {
                 queue.add_bulk([object]);
             }
             assert!(done_beside(&queue, WorkKind::Diagnosis).is_empty());
-            let quiet = of_quiet(1).remove(0);
-            assert!(queue.admit(&quiet));
-            let mut has_begun = queue.begin(&quiet, WorkKind::Diagnosis);
-            queue.done(&quiet);
-            let mut ended = 0;
-            while !has_begun {
-                let oldest = queue.lock().slow.keys().min().cloned().unwrap();
-                queue.done(&oldest);
-                ended += 1;
-                has_begun = take_all(&queue).contains(&quiet);
-            }
+            let ended = ended_before_quiet(&queue, WorkKind::Diagnosis);
             assert!(ended <= namespaces, "{ended} others have ended before");
         }
     }
