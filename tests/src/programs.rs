@@ -159,6 +159,36 @@ pub fn promtool() -> Result<PathBuf> {
     toolbox.require("promtool")
 }
 
+const SOPS: [GoProgram; 2] = [
+    GoProgram { name: "sops", package: "github.com/getsops/sops/v3/cmd/sops", usually: "3 min" },
+    GoProgram { name: "age-keygen", package: "filippo.io/age/cmd/age-keygen", usually: "5 s" },
+];
+
+/// sops, which also keeps Secrets in Git, and the generator of its keys: the peer for the re-encryption of a whole repository.
+#[derive(Debug, Clone)]
+pub struct SopsPrograms {
+    /// sops.
+    pub sops: PathBuf,
+    /// Generator of age keys.
+    pub age_keygen: PathBuf,
+}
+
+impl SopsPrograms {
+    /// Finds both programs in the cache, or builds them.
+    ///
+    /// # Errors
+    /// As [`template_oracle`].
+    pub fn prepare() -> Result<Self> {
+        let module = GoModule::read("sops")?;
+        let version = module.version_of("github.com/getsops/sops/v3")?;
+        let flags = "-s -w".to_owned();
+        let cache = module.cache(&format!("sops-{version}"), &flags)?;
+        let toolbox = Toolbox { module, flags, cache, programs: &SOPS, assets: None };
+        toolbox.fill(|| ())?;
+        Ok(Self { sops: toolbox.require("sops")?, age_keygen: toolbox.require("age-keygen")? })
+    }
+}
+
 const LUA_HEALTH: [GoProgram; 1] = [GoProgram { name: "lua-health", package: ".", usually: "10 s" }];
 
 /// Our own small Go program that runs a health check as Argo CD does, with the same Lua library.

@@ -8,29 +8,32 @@ use std::time::{Duration, Instant};
 use sealed_secrets_core::crypto::{CertificateRequest, KeyPair, KeySize, envelope};
 use sealed_secrets_core::label::Label;
 use sealed_secrets_crds::Scope;
+use sealed_secrets_tests::programs::SopsPrograms;
 use sealed_secrets_tests::{Error, Result};
 use tempfile::TempDir;
 
 use super::kubeseal::{median, when};
 use super::machine::cores;
+use super::sops;
 use super::table::{Bar, Row};
 
-const FILES: usize = 300;
-const ITEMS: usize = 10;
+pub(super) const FILES: usize = 300;
+pub(super) const ITEMS: usize = 10;
 const RUNS: usize = 21;
 /// A word that no file contains, so that git reads all of them.
 const WORD: &str = "hunter2";
 /// Operations for the measurement of one.
 const OPERATIONS: u32 = 200;
 /// Exit codes.
-const DONE: i32 = 0;
+pub(super) const DONE: i32 = 0;
 const FOUND_NOTHING: i32 = 1;
 
-/// Reading with valid receipts against `git grep` for a word, and re-encryption of all items against their private-key operations.
+/// Reading with valid receipts against `git grep` for a word, and re-encryption of all items against their private-key operations
+/// and against the time in which sops moves as many files to another key.
 ///
 /// # Errors
 /// When a program fails.
-pub(crate) fn measure(kubeseal: &Path) -> Result<Vec<Row>> {
+pub(crate) fn measure(kubeseal: &Path, sops: &SopsPrograms) -> Result<Vec<Row>> {
     let repository = Repository::new(kubeseal)?;
     let dry_run = ["reencrypt", ".", "--dry-run", "--private-key", "old.key", "--cert", "old.pem"];
     let (mut greps, mut lints, mut dry_runs) = (Vec::new(), Vec::new(), Vec::new());
@@ -44,25 +47,42 @@ pub(crate) fn measure(kubeseal: &Path) -> Result<Vec<Row>> {
     let re_encrypted = time(&mut repository.kubeseal(&all), DONE)?;
     let operations = milliseconds(repository.operation()? * u32::try_from(FILES * ITEMS).unwrap_or(u32::MAX));
     let operations = operations / f64::from(u32::try_from(cores()).unwrap_or(1));
+    let updated = sops::update_keys(sops)?;
     Ok(vec![
-        row("lint 300 files of 10 items, against `git grep` for a word", median(lints), grep, 5.0),
-        row("`reencrypt --dry-run` of the same, all fresh by receipts", median(dry_runs), grep, 5.0),
+        row(
+            "lint 300 files of 10 items, against `git grep` for a word",
+            median(lints),
+            grep,
+            Bar::AtMost(5.0),
+        ),
+        row(
+            "`reencrypt --dry-run` of the same, all fresh by receipts",
+            median(dry_runs),
+            grep,
+            Bar::AtMost(5.0),
+        ),
         row(
             "`reencrypt` of all 3000 items here, against their private-key operations",
             re_encrypted,
             operations,
-            2.0,
+            Bar::AtMost(2.0),
+        ),
+        row(
+            "the same, against `sops updatekeys` of 300 files of 10 items (age)",
+            re_encrypted,
+            updated,
+            Bar::None,
         ),
     ])
 }
 
-fn row(work: &str, ours: f64, other: f64, bar: f64) -> Row {
+fn row(work: &str, ours: f64, other: f64, bar: Bar) -> Row {
     Row {
         work: work.to_owned(),
         ours: format!("{ours:.1} ms"),
         original: format!("{other:.1} ms"),
         figure: Some((ours / other, "x")),
-        bar: Some(Bar::AtMost(bar)),
+        bar: Some(bar),
     }
 }
 
@@ -151,7 +171,7 @@ fn key(folder: &Path, name: &str) -> Result<KeyPair> {
 }
 
 /// The time of a command that ends with this exit code, in milliseconds.
-fn time(command: &mut Command, code: i32) -> Result<f64> {
+pub(super) fn time(command: &mut Command, code: i32) -> Result<f64> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let begin = Instant::now();
     let output = command.output().map_err(when("start a program"))?;

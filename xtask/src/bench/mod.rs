@@ -5,13 +5,14 @@ mod kubeseal;
 mod kubeseal_repository;
 mod machine;
 mod page;
+mod sops;
 mod table;
 
 use std::process::ExitCode;
 
 use clap::ValueEnum;
 use sealed_secrets_tests::isolation::{Ground, told_to_stop};
-use sealed_secrets_tests::programs::{ControlPlanePrograms, UpstreamPrograms};
+use sealed_secrets_tests::programs::{ControlPlanePrograms, SopsPrograms, UpstreamPrograms};
 use sealed_secrets_tests::{Error, Result, workspace};
 
 use crate::inside;
@@ -46,6 +47,9 @@ enum Subject {
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     let programs = ControlPlanePrograms::prepare()?;
     UpstreamPrograms::prepare()?;
+    if matches!(arguments.what, Subject::Kubeseal) {
+        SopsPrograms::prepare()?;
+    }
     if Ground::here() == Ground::Outside {
         return measure_optimized(arguments.what).await;
     }
@@ -71,7 +75,7 @@ async fn measure(arguments: &Arguments, programs: &ControlPlanePrograms) -> Resu
             let mut table = table::Table::default();
             let kubeseal = workspace::released_program("kubeseal")?;
             table.add_all(kubeseal::measure(&kubeseal, &UpstreamPrograms::prepare()?.kubeseal)?);
-            table.add_all(kubeseal_repository::measure(&kubeseal)?);
+            table.add_all(kubeseal_repository::measure(&kubeseal, &SopsPrograms::prepare()?)?);
             Ok(table)
         }
     }

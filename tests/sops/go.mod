@@ -1,0 +1,6 @@
+// Builds sops, the peer of `cargo xtask bench kubeseal`, and age-keygen, which makes its keys.
+module sealed-secrets-rs/sops
+
+go 1.26.7
+
+require github.com/getsops/sops/v3 v3.13.3
