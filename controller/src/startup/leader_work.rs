@@ -166,3 +166,23 @@ async fn handed_over(leadership: &Leadership, stop: &CancellationToken) {
     leadership.finish();
     tokio::time::sleep(BEFORE_HANDOVER).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_in_flight_has_a_second_between_the_signal_and_the_handover() {
+        let (leadership, stop) = (Leadership::elected(), CancellationToken::new());
+        let handover = handed_over(&leadership, &stop);
+        tokio::pin!(handover);
+        let before = tokio::time::timeout(Duration::from_millis(10), handover.as_mut()).await;
+        assert!(before.is_err(), "nobody asked it to stop");
+        let signal = Instant::now();
+        stop.cancel();
+        handover.await;
+        assert!(signal.elapsed() >= Duration::from_secs(1), "{:?}", signal.elapsed());
+    }
+}

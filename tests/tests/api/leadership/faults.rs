@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
+use http::Method;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use sealed_secrets_tests::{Fault, until};
 use serde_json::json;
@@ -209,4 +210,38 @@ async fn a_follower_whose_watch_is_silent_reads_the_lease_itself_and_watches_ane
     let asked = until("the Lease is read and watched", PATIENCE, two).await.unwrap();
     assert!(asked[0].ends_with(NAME), "it is read: {asked:?}");
     assert!(asked[1].contains("leases?"), "it is listed for a new watch: {asked:?}");
+}
+
+/// Leaves the creation of Secrets by this replica without an answer, seals `db`, and signals SIGTERM while its Secret is created.
+async fn stop_while_it_creates_a_secret(replicas: &mut Replicas, leader: usize) {
+    replicas.all[leader].proxy.fail(|method, path| {
+        (*method == Method::POST && path.contains("/secrets")).then_some(Fault::Silence)
+    });
+    replicas.seal("db").await;
+    let in_flight = async || (replicas.all[leader].proxy.faults() > 0).then_some(());
+    until("the Secret is being created", PATIENCE, in_flight).await.unwrap();
+    replicas.all[leader].signal("TERM");
+    replicas.all[leader].until_logged("SIGTERM: stopping").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_stops_hands_over_though_its_work_in_flight_does_not_end() {
+    let mut replicas = Replicas::with_long_lease(2).await;
+    let leader = replicas.until_leader().await;
+    stop_while_it_creates_a_secret(&mut replicas, leader).await;
+    replicas.until_leader_beside(&[leader]).await;
+    let old = replicas.all[leader].controller.process().exited().unwrap();
+    assert!(old.is_none(), "it releases the Lease before it ends");
+    replicas.until_converged("under the next leader").await;
+    assert_eq!(replicas.events().await.into_iter().collect::<Vec<_>>(), [("db".to_owned(), 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_ends_a_leader_at_once() {
+    let mut replicas = Replicas::with_long_lease(1).await;
+    let leader = replicas.until_leader().await;
+    stop_while_it_creates_a_secret(&mut replicas, leader).await;
+    assert!(replicas.all[leader].controller.stop().await.unwrap().success());
+    assert!(replicas.all[leader].controller.log().contains("second signal: stopping at once"));
+    assert_ne!(replicas.holder().await.as_deref(), Some(""), "it has waited for nothing");
 }
