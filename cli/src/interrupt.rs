@@ -80,6 +80,8 @@ mod unix {
     const SIGINT: i32 = 128 + 2;
     /// Time for an editor to end after SIGTERM.
     const PATIENCE: Duration = Duration::from_secs(2);
+    /// Pause between two looks at an editor.
+    const STEP: Duration = Duration::from_millis(10);
     /// Time for a prompt that was interrupted to end. One that waits for its answer changes no settings any more.
     const PATIENCE_WITH_PROMPT: Duration = Duration::from_millis(200);
 
@@ -197,12 +199,24 @@ mod unix {
     }
 
     fn end_editor() {
-        let Editor::Running(pid) = *locked(&EDITOR) else { return };
+        let begun = Instant::now();
+        let Some(pid) = running_editor(begun) else { return };
         // An editor that has ended meanwhile needs no signal.
         let _ = kill_process(pid, Sent::TERM);
-        let begun = Instant::now();
         while test_kill_process(pid).is_ok() && begun.elapsed() < PATIENCE {
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(STEP);
+        }
+    }
+
+    /// The editor that runs, if there is one. One that is just being started may do its first work before its process ID is known.
+    fn running_editor(begun: Instant) -> Option<Pid> {
+        loop {
+            match *locked(&EDITOR) {
+                Editor::Running(pid) => return Some(pid),
+                Editor::Starting if begun.elapsed() < PATIENCE => {}
+                Editor::Starting | Editor::None => return None,
+            }
+            std::thread::sleep(STEP);
         }
     }
 

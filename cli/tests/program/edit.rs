@@ -482,9 +482,10 @@ fn ended(child: &mut Child) -> Option<i32> {
     panic!("the program does not end");
 }
 
+/// Waits until the file has content.
 fn wait_for_file(file: &Path) {
     let begun = Instant::now();
-    while !file.exists() {
+    while fs::read_to_string(file).unwrap_or_default().is_empty() {
         assert!(begun.elapsed() < Duration::from_mins(1), "{} does not appear", file.display());
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -503,6 +504,11 @@ fn sigterm_ends_the_editor_and_leaves_nothing() {
         wait_for_file(&fixture.workspace.file("started"));
         assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
         assert_eq!(ended(&mut child), Some(143));
+        if script.contains("exec") {
+            let editor = fs::read_to_string(fixture.workspace.file("started")).unwrap();
+            let is_there = Path::new("/proc").join(editor.trim()).exists();
+            assert!(!is_there, "the editor {editor} runs on");
+        }
         fixture.expect_nothing_left();
         assert_eq!(fixture.read(), before);
         fs::remove_file(fixture.workspace.file("started")).unwrap();
