@@ -102,30 +102,15 @@ impl Repository {
         let folder = tempfile::tempdir().map_err(when("create a folder"))?;
         let old = key(folder.path(), "old")?;
         key(folder.path(), "new")?;
+        create_files(kubeseal, folder.path(), "old.pem")?;
         let repository = Self { folder, kubeseal: kubeseal.to_owned(), old };
-        for file in 0..FILES {
-            repository.create(file)?;
-        }
         time(&mut repository.git(&["init", "--quiet"]), DONE)?;
         time(&mut repository.git(&["add", "--all"]), DONE)?;
         Ok(repository)
     }
 
-    fn create(&self, number: usize) -> Result<()> {
-        let (name, file) = (format!("s{number}"), format!("{number:03}.yaml"));
-        let mut command =
-            self.kubeseal(&["create", "generic", &name, "-n", "shop", "--cert", "old.pem", "-w", &file]);
-        for item in 0..ITEMS {
-            command.arg("--from-literal").arg(format!("item{item}=value-{number}-{item}"));
-        }
-        time(&mut command, DONE).map(drop)
-    }
-
     fn kubeseal(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.kubeseal);
-        command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.current_dir(self.folder.path());
-        command
+        kubeseal_in(&self.kubeseal, self.folder.path(), arguments)
     }
 
     fn git(&self, arguments: &[&str]) -> Command {
@@ -151,6 +136,31 @@ impl Repository {
         }
         Ok(begin.elapsed() / OPERATIONS)
     }
+}
+
+/// Creates the files of a repository by `kubeseal create`, with receipts. `certificate` is a file of the folder.
+///
+/// # Errors
+/// When the program fails.
+pub(super) fn create_files(kubeseal: &Path, folder: &Path, certificate: &str) -> Result<()> {
+    for number in 0..FILES {
+        let (name, file) = (format!("s{number}"), format!("{number:03}.yaml"));
+        let create = ["create", "generic", &name, "-n", "shop", "--cert", certificate, "-w", &file];
+        let mut command = kubeseal_in(kubeseal, folder, &create);
+        for item in 0..ITEMS {
+            command.arg("--from-literal").arg(format!("item{item}=value-{number}-{item}"));
+        }
+        time(&mut command, DONE)?;
+    }
+    Ok(())
+}
+
+/// A command that runs kubeseal in this folder.
+pub(super) fn kubeseal_in(kubeseal: &Path, folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(kubeseal);
+    command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.current_dir(folder);
+    command
 }
 
 /// Writes a new key with its certificate to `NAME.key` and `NAME.pem`.

@@ -9,11 +9,13 @@ mod many_keys;
 mod process;
 mod program;
 mod quiet_namespace;
+mod reencrypt;
 mod restart;
 mod rows;
 mod takeover;
 mod workload;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kube::Client;
@@ -70,6 +72,7 @@ pub(super) async fn measure(programs: &ControlPlanePrograms, objects: usize, qui
     let few = ground.workload("few", objects.min(FEW))?;
     if !quick {
         table.add_all(quiet_namespace(&ground).await?);
+        table.add(reencrypt(&ground, cluster.kubeconfig()).await?);
     }
     takeovers(&ground, &all, &mut table).await?;
     let keys = if quick { 6 } else { 60 };
@@ -139,6 +142,13 @@ async fn quiet_namespace(ground: &Ground) -> Result<Vec<Row>> {
     let ours = quiet_namespace::measure(OURS, installation, &queued, &small).await?;
     let original = quiet_namespace::measure(LIFTED, installation, &queued, &small).await?;
     Ok(rows::quiet_namespace(quiet_namespace::QUEUED, ours, original, bare))
+}
+
+async fn reencrypt(ground: &Ground, kubeconfig: PathBuf) -> Result<Row> {
+    let Ground { client, installation, certificate, private_key, .. } = ground;
+    let bare = bare::decryption(private_key)?;
+    let took = reencrypt::measure(OURS, client, installation, kubeconfig, certificate).await?;
+    Ok(rows::reencrypt(reencrypt::ALL_ITEMS, took, bare))
 }
 
 impl Ground {

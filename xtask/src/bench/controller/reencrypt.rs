@@ -1,0 +1,50 @@
+//! `kubeseal reencrypt` of a repository through the controller.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kube::Client;
+use sealed_secrets_tests::{Error, Installation, Result, until, workspace};
+
+use super::keys;
+use super::program::Program;
+use crate::bench::kubeseal::when;
+use crate::bench::kubeseal_repository::{DONE, FILES, ITEMS, create_files, kubeseal_in, time};
+
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Items of the repository.
+pub(super) const ALL_ITEMS: usize = FILES * ITEMS;
+
+/// The time in which all items of a repository move from the existing key, of this certificate, to a newer one.
+///
+/// # Errors
+/// When a program fails.
+pub(super) async fn measure(
+    program: Program,
+    client: &Client,
+    installation: &Installation,
+    kubeconfig: PathBuf,
+    certificate: &str,
+) -> Result<Duration> {
+    let kubeseal = workspace::released_program("kubeseal")?;
+    let folder = tempfile::tempdir().map_err(when("create a folder"))?;
+    fs::write(folder.path().join("old.pem"), certificate).map_err(when("write a certificate"))?;
+    create_files(&kubeseal, folder.path(), "old.pem")?;
+    keys::add(client, installation.namespace(), 1).await?;
+    let running = program.start(installation).await?;
+    let is_newer = async || running.controller.certificate().await.is_ok_and(|served| served != certificate);
+    until("the newer key is served", PATIENCE, async || is_newer().await.then_some(())).await?;
+    running.idle_cpu().await?;
+    let namespace = installation.namespace().to_owned();
+    // The API server of this run is served meanwhile.
+    let reencrypt = tokio::task::spawn_blocking(move || {
+        let arguments = ["reencrypt", ".", "--controller-namespace", &namespace];
+        time(kubeseal_in(&kubeseal, folder.path(), &arguments).env("KUBECONFIG", kubeconfig), DONE)
+    });
+    let took = reencrypt.await.map_err(|error| Error::Invalid(error.to_string()))??;
+    running.stop().await?;
+    keys::remove(client, installation.namespace()).await?;
+    Ok(Duration::from_secs_f64(took / 1000.0))
+}
