@@ -147,7 +147,7 @@ async fn quiet_namespace(ground: &Ground) -> Result<Vec<Row>> {
 async fn reencrypt(ground: &Ground, kubeconfig: PathBuf) -> Result<Row> {
     let Ground { client, installation, certificate, private_key, .. } = ground;
     let bare = bare::decryption(private_key)?;
-    let took = reencrypt::measure(OURS, client, installation, kubeconfig, certificate).await?;
+    let took = reencrypt::measure(client, installation, kubeconfig, certificate).await?;
     Ok(rows::reencrypt(reencrypt::ALL_ITEMS, took, bare))
 }
 

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kube::Client;
-use sealed_secrets_tests::{Error, Installation, Result, until, workspace};
+use sealed_secrets_tests::{Edition, Error, Installation, Result, until, workspace};
 
 use super::keys;
-use super::program::Program;
+use super::process;
 use crate::bench::kubeseal::when;
 use crate::bench::kubeseal_repository::{DONE, FILES, ITEMS, create_files, kubeseal_in, time};
 
@@ -22,7 +22,6 @@ pub(super) const ALL_ITEMS: usize = FILES * ITEMS;
 /// # Errors
 /// When a program fails.
 pub(super) async fn measure(
-    program: Program,
     client: &Client,
     installation: &Installation,
     kubeconfig: PathBuf,
@@ -33,10 +32,11 @@ pub(super) async fn measure(
     fs::write(folder.path().join("old.pem"), certificate).map_err(when("write a certificate"))?;
     create_files(&kubeseal, folder.path(), "old.pem")?;
     keys::add(client, installation.namespace(), 1).await?;
-    let running = program.start(installation).await?;
-    let is_newer = async || running.controller.certificate().await.is_ok_and(|served| served != certificate);
+    // This start waits until kubeseal finds the controller.
+    let mut controller = installation.start(Edition::Ours, &[]).await?;
+    let is_newer = async || controller.certificate().await.is_ok_and(|served| served != certificate);
     until("the newer key is served", PATIENCE, async || is_newer().await.then_some(())).await?;
-    running.idle_cpu().await?;
+    process::until_idle(controller.process().id()).await?;
     let namespace = installation.namespace().to_owned();
     // The API server of this run is served meanwhile.
     let reencrypt = tokio::task::spawn_blocking(move || {
@@ -44,7 +44,7 @@ pub(super) async fn measure(
         time(kubeseal_in(&kubeseal, folder.path(), &arguments).env("KUBECONFIG", kubeconfig), DONE)
     });
     let took = reencrypt.await.map_err(|error| Error::Invalid(error.to_string()))??;
-    running.stop().await?;
+    controller.stop().await?;
     keys::remove(client, installation.namespace()).await?;
     Ok(Duration::from_secs_f64(took / 1000.0))
 }
