@@ -48,7 +48,8 @@ fn write_recipients(folder: &Path, recipient: &str) -> Result<()> {
 }
 
 fn secret(number: usize) -> String {
-    let items: String = (0..ITEMS).map(|item| format!("  item{item}: value-{number}-{item}\n")).collect();
+    let items: Vec<_> = (0..ITEMS).map(|item| format!("  item{item}: value-{number}-{item}\n")).collect();
+    let items = items.concat();
     format!(
         "apiVersion: v1\nkind: Secret\nmetadata:\n  name: s{number}\n  namespace: shop\nstringData:\n{items}"
     )
