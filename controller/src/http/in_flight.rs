@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::body::Bytes;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 /// Limit of all clients together: concurrent requests, and bytes of received bodies and of unsent answers.
 const OF_ALL: Amount = Amount { requests: 64, bytes: 16 << 20 };
@@ -85,12 +85,8 @@ impl InFlightLimit {
     /// Admits a request of this client; `None` if the client, or all clients together, have reached their limit.
     pub(crate) fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<InFlight> {
         let amount = Amount { requests: 1, bytes: 0 };
-        self.lock().take(peer, amount)?;
+        self.held.lock().take(peer, amount)?;
         Some(InFlight { limit: Arc::clone(self), peer, amount })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Held> {
-        self.held.lock()
     }
 }
 
@@ -109,7 +105,7 @@ impl InFlight {
 
     /// Reserves memory for this number of bytes of the body; `None` if that exceeds the limit.
     pub(crate) fn keep(&mut self, bytes: usize) -> Option<()> {
-        self.limit.lock().take(self.peer, Amount { requests: 0, bytes })?;
+        self.limit.held.lock().take(self.peer, Amount { requests: 0, bytes })?;
         self.amount.bytes += bytes;
         Some(())
     }
@@ -128,7 +124,7 @@ impl AsRef<[u8]> for HeldText {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.limit.lock().give_back(self.peer, self.amount);
+        self.limit.held.lock().give_back(self.peer, self.amount);
     }
 }
 
@@ -158,7 +154,7 @@ mod tests {
         drop(first);
         assert_eq!(enter_all(&limit, 10).len(), 16);
         drop(others);
-        let held = limit.lock();
+        let held = limit.held.lock();
         assert_eq!((held.in_all, held.of_peers.len()), (Amount::default(), 0));
     }
 
@@ -182,12 +178,12 @@ mod tests {
         let mut request = limit.enter(peer(1)).unwrap();
         request.keep(10).unwrap();
         let answer = request.answer("x".repeat(25)).unwrap();
-        assert_eq!(limit.lock().in_all, Amount { requests: 1, bytes: 25 });
+        assert_eq!(limit.held.lock().in_all, Amount { requests: 1, bytes: 25 });
         drop(answer.slice(5..));
-        assert_eq!(limit.lock().in_all.bytes, 25);
+        assert_eq!(limit.held.lock().in_all.bytes, 25);
         drop(answer);
-        assert_eq!(limit.lock().in_all, Amount::default());
+        assert_eq!(limit.held.lock().in_all, Amount::default());
         assert!(limit.enter(peer(1)).unwrap().answer("x".repeat((4 << 20) + 1)).is_none());
-        assert_eq!(limit.lock().in_all, Amount::default());
+        assert_eq!(limit.held.lock().in_all, Amount::default());
     }
 }

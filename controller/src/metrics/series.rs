@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 
 use crate::sealed_secret::object::ObjectKey;
@@ -58,14 +58,14 @@ pub(crate) struct Change {
 impl Series {
     /// Returns the label value of the namespace: its name, unless the limit is reached.
     pub(crate) fn label(&self, namespace: &str) -> String {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let is_shown = state.namespaces.get(namespace).copied().unwrap_or_else(|| state.enter(namespace));
         if is_shown { namespace.to_owned() } else { OTHERS.to_owned() }
     }
 
     /// Notes an object with its instance.
     pub(crate) fn note(&self, name: &ObjectKey, instance: &str) -> Change {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let before = state.objects.remove(name);
         let is_shown = before.as_ref().map_or(state.objects_shown < MAX_OBJECTS, |before| before.is_shown);
         state.objects_shown += usize::from(before.is_none() && is_shown);
@@ -77,7 +77,7 @@ impl Series {
 
     /// Forgets an object that is gone.
     pub(crate) fn forget(&self, name: &ObjectKey) -> Change {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let before = state.objects.remove(name).filter(|before| before.is_shown);
         state.objects_shown -= usize::from(before.is_some());
         let mut rest = state.objects.range(ObjectKey::new(name.namespace.clone(), "")..);
@@ -90,13 +90,9 @@ impl Series {
 
     /// Forgets the objects. Namespaces keep their counters.
     pub(crate) fn forget_objects(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.objects.clear();
         state.objects_shown = 0;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kube::api::ObjectMeta;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use sealed_secrets_core::decryption::{DecryptionError, KeyUse, V1Data};
 use sealed_secrets_core::diagnosis::Diagnosis;
 use sealed_secrets_core::keyring::KeyRing;
@@ -60,7 +60,7 @@ pub(crate) struct SecretWrite<'a> {
 impl SecretWrite<'_> {
     /// Records the version that the write has left, unless the watch has delivered anything since the write began.
     pub(crate) fn complete(self, metadata: &ObjectMeta) {
-        if let Some(state) = self.states.lock().get_mut(&self.key) {
+        if let Some(state) = self.states.states.lock().get_mut(&self.key) {
             state.secret.complete_write(&self.key.name, metadata);
         }
     }
@@ -68,7 +68,7 @@ impl SecretWrite<'_> {
 
 impl Drop for SecretWrite<'_> {
     fn drop(&mut self) {
-        if let Some(state) = self.states.lock().get_mut(&self.key) {
+        if let Some(state) = self.states.states.lock().get_mut(&self.key) {
             state.secret.end_write();
         }
     }
@@ -100,7 +100,7 @@ impl ObjectStates {
         } else {
             self.context.usage.expect(key.clone(), ObjectVersion::of(&object.metadata));
         }
-        self.lock().entry(key).or_default().observe(object)
+        self.states.lock().entry(key).or_default().observe(object)
     }
 
     /// Forgets an object that was deleted, or is not kept any more. Only the mark of an object over the limit stays.
@@ -116,7 +116,7 @@ impl ObjectStates {
     }
 
     fn remove(&self, key: &ObjectKey) -> Option<ObjectVersion> {
-        let mut states = self.lock();
+        let mut states = self.states.lock();
         let ObjectState { over_limit, .. } = states.remove(key)?;
         let version = over_limit.version()?;
         states.insert(key.clone(), ObjectState { over_limit, ..ObjectState::default() });
@@ -160,7 +160,7 @@ impl ObjectStates {
 
     /// Returns every success whose report was deferred.
     pub(crate) fn all_unreported(&self) -> Vec<(ObjectKey, LastSuccess)> {
-        let states = self.lock();
+        let states = self.states.lock();
         let unreported = states.iter().filter_map(|(key, state)| Some((key, state.any_unreported()?)));
         unreported.map(|(key, success)| (key.clone(), success.clone())).collect()
     }
@@ -212,7 +212,7 @@ impl ObjectStates {
 
     /// Records a failed attempt.
     pub(crate) fn record_failure(&self, object: &RawSealedSecret) {
-        if let Some(state) = self.lock().get_mut(&ObjectKey::of(object)) {
+        if let Some(state) = self.states.lock().get_mut(&ObjectKey::of(object)) {
             state.fail();
         }
     }
@@ -268,24 +268,20 @@ impl ObjectStates {
 
     /// Counts the failure of `object` in the negative cache, and returns true the first time.
     pub(crate) fn count_decrypt_failure(&self, object: &RawSealedSecret) -> bool {
-        let mut states = self.lock();
+        let mut states = self.states.lock();
         let state = states.get_mut(&ObjectKey::of(object));
         state.is_none_or(|state| state.decrypt_failures.count_first_time())
     }
 
     fn with<T>(&self, object: &RawSealedSecret, look: impl FnOnce(&ObjectState) -> T) -> T {
-        match self.lock().get(&ObjectKey::of(object)) {
+        match self.states.lock().get(&ObjectKey::of(object)) {
             Some(state) => look(state),
             None => look(&ObjectState::default()),
         }
     }
 
     fn update<T>(&self, object: &RawSealedSecret, change: impl FnOnce(&mut ObjectState) -> T) -> T {
-        change(self.lock().entry(ObjectKey::of(object)).or_default())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectKey, ObjectState>> {
-        self.states.lock()
+        change(self.states.lock().entry(ObjectKey::of(object)).or_default())
     }
 }
 
@@ -336,7 +332,7 @@ impl ObjectStates {
 
     /// Drops the pending status of an object over the limit. The watch does not deliver such an object.
     pub(crate) fn discard_overlay(&self, key: &ObjectKey) {
-        let mut states = self.lock();
+        let mut states = self.states.lock();
         let Some(state) = states.get_mut(key) else { return };
         state.overlay.clear();
         if state.is_empty() {
@@ -404,29 +400,29 @@ impl ObjectStates {
 
     /// Returns true if the Secret exists, as far as is known.
     pub(crate) fn has_secret(&self, key: &ObjectKey) -> bool {
-        self.lock().get(key).is_some_and(|state| state.secret.version().is_some())
+        self.states.lock().get(key).is_some_and(|state| state.secret.version().is_some())
     }
 
     /// See [`super::secret::record::SecretRecord::has_been_owned`].
     pub(crate) fn has_secret_been_owned(&self, key: &ObjectKey, secret: &str, owner: &str) -> bool {
-        self.lock().get(key).is_some_and(|state| state.secret.has_been_owned(secret, owner))
+        self.states.lock().get(key).is_some_and(|state| state.secret.has_been_owned(secret, owner))
     }
 
     /// Begins to write a Secret. One attempt at a time writes a Secret.
     pub(crate) fn begin_secret_write(&self, key: ObjectKey) -> SecretWrite<'_> {
-        self.lock().entry(key.clone()).or_default().secret.begin_write();
+        self.states.lock().entry(key.clone()).or_default().secret.begin_write();
         SecretWrite { states: self, key }
     }
 
     /// Records a Secret that the watch delivers, and returns true if its version differs from the one before.
     pub(crate) fn observe_secret(&self, key: ObjectKey, metadata: &ObjectMeta) -> bool {
         let name = key.name.clone();
-        self.lock().entry(key).or_default().secret.observe(&name, metadata)
+        self.states.lock().entry(key).or_default().secret.observe(&name, metadata)
     }
 
     /// Records the deletion of a Secret.
     pub(crate) fn observe_secret_deletion(&self, key: &ObjectKey) {
-        if let Some(state) = self.lock().get_mut(key) {
+        if let Some(state) = self.states.lock().get_mut(key) {
             state.secret.observe_deletion();
         }
     }
@@ -434,7 +430,7 @@ impl ObjectStates {
     /// Records the deletion of every Secret that is not listed, and returns their keys.
     pub(crate) fn observe_secret_list(&self, listed: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
         let mut deleted = Vec::new();
-        for (key, state) in self.lock().iter_mut() {
+        for (key, state) in self.states.lock().iter_mut() {
             if state.secret.version().is_some() && !listed.contains(key) {
                 state.secret.observe_deletion();
                 deleted.push(key.clone());
@@ -458,7 +454,7 @@ impl ObjectStates {
             return;
         }
         self.context.usage.expect(key.clone(), version);
-        let is_new = self.lock().entry(key.clone()).or_default().over_limit.refuse(version);
+        let is_new = self.states.lock().entry(key.clone()).or_default().over_limit.refuse(version);
         if is_new {
             self.over_limit_queue.push(key);
         }
@@ -466,17 +462,17 @@ impl ObjectStates {
 
     /// Returns the version that was refused, if the object is over the limit.
     pub(crate) fn over_limit_version(&self, key: &ObjectKey) -> Option<ObjectVersion> {
-        self.lock().get(key)?.over_limit.version()
+        self.states.lock().get(key)?.over_limit.version()
     }
 
     pub(crate) fn is_any_over_limit(&self) -> bool {
         self.has_untracked.load(Ordering::Relaxed)
-            || self.lock().values().any(|state| state.over_limit.version().is_some())
+            || self.states.lock().values().any(|state| state.over_limit.version().is_some())
     }
 
     /// Removes the mark of an object that is kept, or was deleted.
     pub(crate) fn clear_over_limit(&self, key: &ObjectKey) {
-        if let Some(state) = self.lock().get_mut(key)
+        if let Some(state) = self.states.lock().get_mut(key)
             && state.over_limit.clear()
         {
             self.context.object_memory.release_mark(weight_of_mark(key));
@@ -488,7 +484,7 @@ impl ObjectStates {
         self.over_limit_queue.clear();
         self.has_untracked.store(false, Ordering::Relaxed);
         let mut cleared = Vec::new();
-        for (key, state) in self.lock().iter_mut() {
+        for (key, state) in self.states.lock().iter_mut() {
             if state.over_limit.clear() {
                 self.context.object_memory.release_mark(weight_of_mark(key));
                 cleared.push(key.clone());
@@ -564,7 +560,7 @@ mod tests {
         states.record_repair(&db, "by somebody");
         assert_eq!(states.back_off(&db).1, 1);
         states.forget(&key("db"));
-        assert!(states.lock().is_empty());
+        assert!(states.states.lock().is_empty());
         assert!(states.wait_before_repair(&db).is_none() && states.observe(&db));
     }
 
@@ -588,7 +584,7 @@ mod tests {
         assert_eq!(states.clear_all_over_limit(), [key("db")]);
         assert!(!states.is_any_over_limit());
         states.forget(&key("db"));
-        assert!(states.lock().is_empty());
+        assert!(states.states.lock().is_empty());
     }
 
     #[tokio::test]
@@ -603,7 +599,7 @@ mod tests {
             states.refuse(key(name), version);
         }
         let marked = names.iter().filter(|name| states.over_limit_version(&key(name)).is_some()).count();
-        assert!((100..1_000).contains(&marked) && states.lock().len() == marked, "{marked}");
+        assert!((100..1_000).contains(&marked) && states.states.lock().len() == marked, "{marked}");
         for name in &names {
             states.clear_over_limit(&key(name));
         }
@@ -624,7 +620,7 @@ mod tests {
             || StatusReport { answered: Some(Box::new(object("db"))), outcome: Ok(StatusWrite::Written) };
         assert!(states.record_status(&object("db"), report()).is_ok());
         states.discard_overlay(&key("db"));
-        assert!(states.lock().is_empty());
+        assert!(states.states.lock().is_empty());
         fail(&states, "db");
         assert!(states.record_status(&object("db"), report()).is_ok());
         states.discard_overlay(&key("db"));
@@ -685,7 +681,7 @@ mod tests {
         let states = states();
         states.record_failure(&object("db"));
         assert!(states.count_decrypt_failure(&object("db")));
-        assert!(states.lock().is_empty());
+        assert!(states.states.lock().is_empty());
     }
 
     #[tokio::test]

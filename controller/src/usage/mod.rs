@@ -7,7 +7,7 @@ pub(crate) mod sum;
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use sealed_secrets_core::decryption::KeyUse;
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::rotation::UsageReport;
@@ -109,7 +109,7 @@ impl KeyUsageIndex {
 
     /// Adds an object in this version, and drops the usage of any other version.
     pub(crate) fn expect(&self, object: ObjectKey, version: ObjectVersion) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let known = state.objects.get(&object).is_some_and(|entry| entry.version == version);
         if !known {
             state.objects.insert(object, Entry { version, usage: None });
@@ -119,7 +119,7 @@ impl KeyUsageIndex {
 
     /// Records that all objects are being listed, initially or again: until that is done, objects may be missing.
     pub(crate) fn listing(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.is_reading = true;
         state.has_untracked = false;
         drop(state);
@@ -128,7 +128,7 @@ impl KeyUsageIndex {
 
     /// Records that there is an object of which nothing is recorded, for want of memory.
     pub(crate) fn record_untracked(&self) {
-        let was_known = std::mem::replace(&mut self.lock().has_untracked, true);
+        let was_known = std::mem::replace(&mut self.state.lock().has_untracked, true);
         if !was_known {
             self.changed.notify_one();
         }
@@ -136,7 +136,7 @@ impl KeyUsageIndex {
 
     /// Records that all existing objects are known.
     pub(crate) fn listed(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.listed = true;
         state.is_reading = false;
         self.changed.notify_one();
@@ -144,14 +144,14 @@ impl KeyUsageIndex {
 
     /// Records a failure of the watch: until it has worked for a while, objects may be missing.
     pub(crate) fn watch_failed(&self) {
-        self.lock().watch_failed = Some(Instant::now());
+        self.state.lock().watch_failed = Some(Instant::now());
         self.changed.notify_one();
     }
 
     /// Records the usage of this version of an object, and ignores a version that is not expected, any more or yet. A usage that this
     /// process has determined is not replaced by that of a status.
     pub(crate) fn note(&self, object: &ObjectKey, version: ObjectVersion, usage: ObjectKeyUsage) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let entry = state.objects.get_mut(object).filter(|entry| entry.version == version);
         let Some(entry) = entry else { return };
         let is_outranked = usage.source == Source::Status && entry.is_own();
@@ -163,21 +163,21 @@ impl KeyUsageIndex {
 
     /// Removes an object that is gone or needs no key.
     pub(crate) fn forget(&self, object: &ObjectKey) {
-        if self.lock().objects.remove(object).is_some() {
+        if self.state.lock().objects.remove(object).is_some() {
             self.changed.notify_one();
         }
     }
 
     /// Returns the known key usage of this version of an object.
     pub(crate) fn get(&self, object: &ObjectKey, version: ObjectVersion) -> Option<ObjectKeyUsage> {
-        let state = self.lock();
+        let state = self.state.lock();
         state.objects.get(object).filter(|entry| entry.version == version)?.usage.clone()
     }
 
     /// Returns true if a complete report was requested and this process has not yet tried the items of the object.
     pub(crate) fn needs_decryption(&self, object: &ObjectKey) -> bool {
         *self.report_requested.borrow()
-            && self.lock().objects.get(object).is_some_and(|entry| !entry.is_own())
+            && self.state.lock().objects.get(object).is_some_and(|entry| !entry.is_own())
     }
 
     /// Returns the current [`Usage::report`], from everything that is recorded and not yet published.
@@ -187,7 +187,7 @@ impl KeyUsageIndex {
 
     /// Returns the sum, and the remaining time in which events may have been missed.
     fn sum(&self, ring: &KeyRing) -> (Usage, Option<Duration>) {
-        let state = self.lock();
+        let state = self.state.lock();
         let grace = state.watch_grace_left(Instant::now());
         (state.sum(self.watches_all, grace.is_none(), ring), grace)
     }
@@ -217,14 +217,10 @@ impl KeyUsageIndex {
 
     /// Forgets everything, at the end of a term: the next one begins with its own lists.
     pub(crate) fn reset(&self, metrics: &UsageMetrics) {
-        *self.lock() = IndexState::default();
+        *self.state.lock() = IndexState::default();
         self.report_requested.send_replace(false);
         self.publisher.send_replace(Usage::default());
         metrics.clear();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, IndexState> {
-        self.state.lock()
     }
 }
 

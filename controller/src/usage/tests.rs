@@ -192,7 +192,7 @@ async fn the_sum_is_published_after_a_change_and_when_the_ring_loses_a_key() {
         published.wait_for(|usage| usage.report.is_some()).await.unwrap();
         key_usage.watch_failed();
         published.wait_for(|usage| usage.report.is_none() && usage.complete).await.unwrap();
-        key_usage.lock().watch_failed = None;
+        key_usage.state.lock().watch_failed = None;
         key_usage.listed();
         published.wait_for(|usage| usage.report.is_some()).await.unwrap();
         rings.send_replace(Some(Arc::default()));
@@ -208,12 +208,12 @@ async fn the_sum_is_published_after_a_change_and_when_the_ring_loses_a_key() {
 fn after_a_failure_of_the_watch_nothing_is_known_to_be_all_for_a_while() {
     let key_usage = key_usage(&[]);
     let now = Instant::now();
-    assert_eq!(key_usage.lock().watch_grace_left(now), None);
+    assert_eq!(key_usage.state.lock().watch_grace_left(now), None);
     key_usage.watch_failed();
-    let failed = key_usage.lock().watch_failed.unwrap();
-    assert_eq!(key_usage.lock().watch_grace_left(failed), Some(WATCH_GRACE));
-    assert_eq!(key_usage.lock().watch_grace_left(failed + WATCH_GRACE / 2), Some(WATCH_GRACE / 2));
-    assert_eq!(key_usage.lock().watch_grace_left(failed + WATCH_GRACE), None);
+    let failed = key_usage.state.lock().watch_failed.unwrap();
+    assert_eq!(key_usage.state.lock().watch_grace_left(failed), Some(WATCH_GRACE));
+    assert_eq!(key_usage.state.lock().watch_grace_left(failed + WATCH_GRACE / 2), Some(WATCH_GRACE / 2));
+    assert_eq!(key_usage.state.lock().watch_grace_left(failed + WATCH_GRACE), None);
 }
 
 #[test]

@@ -13,7 +13,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 /// The sizes of a [`FairSemaphore`].
@@ -116,7 +116,7 @@ impl FairSemaphore {
 
     /// Cancels all waiting requests, now and later. Granted permits remain valid.
     pub(crate) fn close(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.is_closed = true;
         for share in state.shares.values_mut() {
             share.quick.clear();
@@ -132,14 +132,14 @@ impl FairSemaphore {
     ) -> oneshot::Receiver<Permit> {
         let (granted, receiver) = oneshot::channel();
         let units = units.min(self.limits.units);
-        self.lock().enqueue(namespace, Waiter { units, granted }, class);
+        self.state.lock().enqueue(namespace, Waiter { units, granted }, class);
         self.serve();
         receiver
     }
 
     fn give_back(self: &Arc<Self>, namespace: &str, units: usize, used: u64) {
         let charged = self.charge(units);
-        self.lock().give_back(namespace, units, charged, used);
+        self.state.lock().give_back(namespace, units, charged, used);
         self.serve();
     }
 
@@ -147,7 +147,7 @@ impl FairSemaphore {
     /// released.
     fn serve(self: &Arc<Self>) {
         loop {
-            let next = self.lock().next(self.limits);
+            let next = self.state.lock().next(self.limits);
             let Some((namespace, Waiter { units, granted })) = next else { return };
             let used = self.charge(units);
             drop(granted.send(Permit { semaphore: Arc::clone(self), namespace, units, used }));
@@ -156,10 +156,6 @@ impl FairSemaphore {
 
     fn charge(&self, units: usize) -> u64 {
         self.limits.charge(units)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
     }
 }
 
@@ -467,8 +463,8 @@ mod tests {
         drop(last.try_recv().unwrap());
         let ungathered = semaphore.request("c", 1, WorkClass::New);
         drop(ungathered);
-        assert_eq!(semaphore.lock().free, 1);
-        assert!(semaphore.lock().shares.is_empty());
+        assert_eq!(semaphore.state.lock().free, 1);
+        assert!(semaphore.state.lock().shares.is_empty());
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -60,7 +60,7 @@ impl ConnectionLimiter {
     }
 
     fn register(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Connection {
-        let (mut connections, eviction) = (self.lock(), CancellationToken::new());
+        let (mut connections, eviction) = (self.connections.lock(), CancellationToken::new());
         let number = connections.next;
         connections.next += 1;
         connections
@@ -70,16 +70,12 @@ impl ConnectionLimiter {
     }
 
     fn evict_idlest(&self) {
-        let connections = self.lock();
+        let connections = self.connections.lock();
         let idle = connections.open.values().filter(|connection| !connection.eviction.is_cancelled());
         let idle = idle.filter_map(|connection| Some((connection.idle_since?, connection)));
         if let Some((_, connection)) = idle.min_by_key(|(since, _)| *since) {
             connection.eviction.cancel();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.connections.lock()
     }
 }
 
@@ -100,7 +96,7 @@ impl Connection {
     }
 
     fn set_idle_since(&self, instant: Option<Instant>) {
-        if let Some(state) = self.limiter.lock().open.get_mut(&self.number) {
+        if let Some(state) = self.limiter.connections.lock().open.get_mut(&self.number) {
             state.idle_since = instant;
         }
     }
@@ -108,7 +104,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.limiter.lock().open.remove(&self.number);
+        self.limiter.connections.lock().open.remove(&self.number);
     }
 }
 

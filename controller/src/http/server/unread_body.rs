@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 /// Longest rest of a body, in bytes, that is read after its request was answered.
 const REST: usize = 64 << 10;
@@ -59,10 +59,6 @@ impl SharedBody {
         };
         tokio::time::timeout(REST_COMES_WITHIN, reading).await.unwrap_or(false)
     }
-
-    fn lock(&self) -> MutexGuard<'_, Incoming> {
-        self.incoming.lock()
-    }
 }
 
 impl Body for SharedBody {
@@ -73,17 +69,17 @@ impl Body for SharedBody {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let mut incoming = self.lock();
+        let mut incoming = self.incoming.lock();
         let frame = ready!(Pin::new(&mut *incoming).poll_frame(context));
         self.receipt.set(frame.is_none() || incoming.is_end_stream());
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.lock().is_end_stream()
+        self.incoming.lock().is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.lock().size_hint()
+        self.incoming.lock().size_hint()
     }
 }

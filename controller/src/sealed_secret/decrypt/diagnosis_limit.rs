@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use crate::sealed_secret::limits::{DIAGNOSIS_BURST, DIAGNOSIS_RATE};
 
@@ -35,20 +35,16 @@ impl TokenBucket {
 impl DiagnosisLimit {
     /// Returns true if an object of `namespace` may be diagnosed.
     pub(crate) fn admits(&self, namespace: &str, now: Instant) -> bool {
-        self.lock().get(namespace).is_none_or(|bucket| bucket.at(now).operations >= 1.0)
+        self.buckets.lock().get(namespace).is_none_or(|bucket| bucket.at(now).operations >= 1.0)
     }
 
     /// Takes operations from the bucket of the namespace.
     pub(crate) fn spend(&self, namespace: &str, operations: usize, now: Instant) {
-        let mut buckets = self.lock();
+        let mut buckets = self.buckets.lock();
         buckets.retain(|_, bucket| bucket.at(now).operations < DIAGNOSIS_BURST);
         let bucket = buckets.entry(namespace.to_owned()).or_insert(TokenBucket::full(now));
         *bucket = bucket.at(now);
         bucket.operations -= f64::from(u32::try_from(operations).unwrap_or(u32::MAX));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, TokenBucket>> {
-        self.buckets.lock()
     }
 }
 
@@ -73,6 +69,6 @@ mod tests {
         let (limit, start) = (DiagnosisLimit::default(), Instant::now());
         limit.spend("shop", 1, start);
         limit.spend("quiet", 1, start + Duration::from_mins(1));
-        assert_eq!(limit.lock().len(), 1);
+        assert_eq!(limit.buckets.lock().len(), 1);
     }
 }

@@ -6,7 +6,7 @@ use std::mem::take;
 use std::sync::Arc;
 
 use futures::{Stream, stream};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::round_robin::RoundRobin;
@@ -86,19 +86,19 @@ enum Stage {
 impl PriorityQueue {
     /// Queues objects for decryption. An object that waits already keeps its place.
     pub(crate) fn add_bulk(&self, objects: impl IntoIterator<Item = ObjectKey>) {
-        self.lock().queue(WorkKind::Quick).extend(objects);
+        self.state.lock().queue(WorkKind::Quick).extend(objects);
         self.changed.notify_one();
     }
 
     /// Admits `object` to work until [`Self::done`]. A live change of a namespace with too many in flight joins the bulk work then.
     pub(crate) fn admit(&self, object: &ObjectKey) -> bool {
-        self.lock().admit(object)
+        self.state.lock().admit(object)
     }
 
     /// Requests a slot of slow work for `object`, which is in flight, and returns true if it has one. It then gives up its other
     /// slots; without one it is queued when this attempt ends, which it should do at once.
     pub(crate) fn begin(&self, object: &ObjectKey, kind: WorkKind) -> bool {
-        let begins = self.lock().begin(object, kind);
+        let begins = self.state.lock().begin(object, kind);
         self.release_due_burst();
         self.changed.notify_one();
         begins
@@ -106,33 +106,33 @@ impl PriorityQueue {
 
     /// Returns the slot of slow work, while `object` stays in flight.
     pub(crate) fn end(&self, object: &ObjectKey) {
-        self.lock().slow.remove(object);
+        self.state.lock().slow.remove(object);
         self.changed.notify_one();
     }
 
     /// Queues an object for its report.
     pub(crate) fn add_report(&self, object: ObjectKey) {
-        self.lock().reports.insert(object);
+        self.state.lock().reports.insert(object);
         self.changed.notify_one();
     }
 
     /// Queues objects for background work.
     pub(crate) fn add_background(&self, objects: impl IntoIterator<Item = ObjectKey>) {
-        self.lock().background.extend(objects);
+        self.state.lock().background.extend(objects);
         self.changed.notify_one();
     }
 
     /// Returns true if `object` is of the bulk work, others of it are still to be decrypted, and it is not the turn of its report:
     /// then the report can wait. For slow work only reports of its own namespace wait.
     pub(crate) fn others_come_first(&self, object: &ObjectKey) -> bool {
-        let state = self.lock();
+        let state = self.state.lock();
         let is_of_bulk = state.in_flight.get(object).is_some_and(|stage| *stage != Stage::Reporting);
         is_of_bulk && (state.has_undecrypted() || state.has_secrets_to_write()(&object.namespace))
     }
 
     /// Returns true if `object` waits for its report.
     pub(crate) fn will_report(&self, object: &ObjectKey) -> bool {
-        self.lock().reports.contains(object)
+        self.state.lock().reports.contains(object)
     }
 
     /// Waits until the Secret of `object`, which is decrypted, may be written: at once, unless it is of the bulk work and others
@@ -152,7 +152,7 @@ impl PriorityQueue {
 
     /// Ends an attempt at `object`, of the bulk work or not.
     pub(crate) fn done(&self, object: &ObjectKey) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.live.remove(object);
         state.in_flight.remove(object);
         state.slow.remove(object);
@@ -172,7 +172,7 @@ impl PriorityQueue {
 
     async fn turn(&self) -> ObjectKey {
         loop {
-            let next = self.lock().take();
+            let next = self.state.lock().take();
             match next {
                 Some(object) => return object,
                 None => self.changed.notified().await,
@@ -182,22 +182,18 @@ impl PriorityQueue {
 
     /// Sets the stage of `object`, and returns true if it is of the bulk work.
     fn enter(&self, object: &ObjectKey, stage: Stage) -> bool {
-        let known = self.lock().in_flight.get_mut(object).map(|known| *known = stage).is_some();
+        let known = self.state.lock().in_flight.get_mut(object).map(|known| *known = stage).is_some();
         self.changed.notify_one();
         known
     }
 
     /// Releases the decrypted objects if the burst is complete, or no others will join it.
     fn release_due_burst(&self) -> bool {
-        let is_due = self.lock().is_burst_complete();
+        let is_due = self.state.lock().is_burst_complete();
         if is_due {
             self.burst.notify_waiters();
         }
         is_due
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
     }
 }
 
@@ -373,7 +369,7 @@ mod tests {
     }
 
     fn take_all(queue: &PriorityQueue) -> Vec<ObjectKey> {
-        std::iter::from_fn(|| queue.lock().take()).collect()
+        std::iter::from_fn(|| queue.state.lock().take()).collect()
     }
 
     #[test]
@@ -404,7 +400,7 @@ mod tests {
     fn done_beside(queue: &PriorityQueue, kind: WorkKind) -> Vec<ObjectKey> {
         let mut done = Vec::new();
         loop {
-            let next = queue.lock().take();
+            let next = queue.state.lock().take();
             let Some(object) = next else { return done };
             if object.namespace == "quiet" {
                 done.push(object.clone());
@@ -424,7 +420,7 @@ mod tests {
         queue.done(&quiet);
         let mut ended = 0;
         while !has_begun {
-            let oldest = queue.lock().slow.keys().min().cloned().unwrap();
+            let oldest = queue.state.lock().slow.keys().min().cloned().unwrap();
             queue.done(&oldest);
             ended += 1;
             has_begun = take_all(queue).contains(&quiet);
@@ -440,7 +436,7 @@ mod tests {
                 queue.add_bulk(objects(namespaces, of_each));
                 queue.add_bulk(of_quiet(100));
                 assert_eq!(done_beside(&queue, kind).len(), 100, "{namespaces} x {of_each}, {kind:?}");
-                assert!(queue.lock().slow.len() <= kind.slots().first_of_namespace);
+                assert!(queue.state.lock().slow.len() <= kind.slots().first_of_namespace);
             }
         }
     }
@@ -525,7 +521,7 @@ mod tests {
         let queue = PriorityQueue::default();
         queue.add_background(objects(2, 100));
         assert!(done_beside(&queue, WorkKind::Counting).is_empty());
-        assert_eq!(queue.lock().slow.len(), 1, "one is counted, and the others wait");
+        assert_eq!(queue.state.lock().slow.len(), 1, "one is counted, and the others wait");
         for object in of_quiet(BURST) {
             queue.add_report(object);
         }
@@ -558,13 +554,13 @@ mod tests {
             queue.done(object);
         }
         assert_eq!(
-            (admitted.len(), queue.lock().queue(WorkKind::Quick).len()),
+            (admitted.len(), queue.state.lock().queue(WorkKind::Quick).len()),
             (LIVE.per_namespace, 1_000 - LIVE.per_namespace)
         );
         for number in 0..8 {
             assert!(queue.admit(&ObjectKey::new(format!("quiet-{number}"), "db")));
         }
-        let from_bulk = queue.lock().take().unwrap();
+        let from_bulk = queue.state.lock().take().unwrap();
         assert!(queue.admit(&from_bulk), "it has its turn");
         assert!(queue.admit(&key("0")), "it is in flight already");
         queue.done(&key("0"));
@@ -593,7 +589,7 @@ mod tests {
         }
         queue.add_background([ObjectKey::new("calm", "a chore")]);
         let mut reported = Vec::new();
-        let next = || queue.lock().take();
+        let next = || queue.state.lock().take();
         while let Some(object) = next() {
             assert!(!queue.others_come_first(&object), "it is its turn");
             reported.push(object.namespace.clone());
@@ -681,17 +677,17 @@ mod tests {
         queue.add_bulk(keys(2));
         let both = take_all(&queue);
         queue.wait_to_write(&both[0]).await;
-        assert_eq!(queue.lock().count(Stage::Writing), 1);
+        assert_eq!(queue.state.lock().count(Stage::Writing), 1);
     }
 
     #[test]
     fn a_full_burst_is_released_while_others_are_being_decrypted() {
         let queue = PriorityQueue::default();
         queue.add_bulk(keys(BURST + 1));
-        queue.lock().take();
+        queue.state.lock().take();
         for _ in 0..BURST {
             assert!(!queue.release_due_burst());
-            let object = queue.lock().take().unwrap();
+            let object = queue.state.lock().take().unwrap();
             queue.enter(&object, Stage::Decrypted);
         }
         assert!(queue.release_due_burst());

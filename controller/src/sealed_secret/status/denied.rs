@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::sealed_secret::object::ObjectKey;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 /// Objects with a denied status update, by namespace.
 ///
@@ -17,7 +17,7 @@ pub(crate) struct DeniedStatusWrites {
 impl DeniedStatusWrites {
     /// Adds an object, and returns true if it is the first of its namespace.
     pub(crate) fn add(&self, key: ObjectKey) -> bool {
-        let mut namespaces = self.lock();
+        let mut namespaces = self.namespaces.lock();
         let is_first = !namespaces.contains_key(&key.namespace);
         namespaces.entry(key.namespace).or_default().insert(key.name);
         is_first
@@ -25,19 +25,23 @@ impl DeniedStatusWrites {
 
     /// Returns true if this object retries by itself.
     pub(crate) fn is_probe(&self, key: &ObjectKey) -> bool {
-        self.lock().get(&key.namespace).and_then(BTreeSet::first).is_some_and(|probe| *probe == key.name)
+        self.namespaces
+            .lock()
+            .get(&key.namespace)
+            .and_then(BTreeSet::first)
+            .is_some_and(|probe| *probe == key.name)
     }
 
     /// Removes the namespace of an object whose status was written, and returns all other objects of it.
     pub(crate) fn allowed(&self, written: &ObjectKey) -> Vec<ObjectKey> {
-        let denied = self.lock().remove(&written.namespace).unwrap_or_default();
+        let denied = self.namespaces.lock().remove(&written.namespace).unwrap_or_default();
         let others = denied.into_iter().filter(|name| *name != written.name);
         others.map(|name| ObjectKey::new(written.namespace.clone(), name)).collect()
     }
 
     /// Removes an object whose status needs no update any more. If it was the probe, returns the next one.
     pub(crate) fn forget(&self, key: &ObjectKey) -> Option<ObjectKey> {
-        let mut namespaces = self.lock();
+        let mut namespaces = self.namespaces.lock();
         let denied = namespaces.get_mut(&key.namespace)?;
         let was_probe = denied.first() == Some(&key.name);
         denied.remove(&key.name);
@@ -47,10 +51,6 @@ impl DeniedStatusWrites {
             namespaces.remove(&key.namespace);
         }
         next
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, BTreeSet<String>>> {
-        self.namespaces.lock()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::sealed_secret::object::{ObjectKey, ObjectVersion};
@@ -46,27 +46,23 @@ pub(crate) struct OverLimitQueue {
 
 impl OverLimitQueue {
     pub(crate) fn push(&self, key: ObjectKey) {
-        self.lock().push_back(key);
+        self.unreported.lock().push_back(key);
         self.changed.notify_one();
     }
 
     pub(crate) fn clear(&self) {
-        self.lock().clear();
+        self.unreported.lock().clear();
     }
 
     /// Waits for the next object.
     pub(super) async fn next(&self) -> ObjectKey {
         loop {
             let changed = self.changed.notified();
-            if let Some(key) = self.lock().pop_front() {
+            if let Some(key) = self.unreported.lock().pop_front() {
                 return key;
             }
             changed.await;
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<ObjectKey>> {
-        self.unreported.lock()
     }
 }
 
