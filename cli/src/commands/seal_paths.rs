@@ -7,13 +7,12 @@ use std::path::Path;
 use clap::Args;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use sealed_secrets_core::manifest::receipts::{ItemReceipt, write_receipts};
+use sealed_secrets_core::manifest::receipts::write_receipts;
 use sealed_secrets_core::manifest::{
     Field, Format, Manifest, PlainSecret, PlainSecretsError, SecretDocument, mentions_kind, plain_secrets,
     replace_documents, sealed_secret_text,
 };
 use sealed_secrets_core::names::{KEY_RULE, refused_key, refused_name, refused_namespace};
-use sealed_secrets_core::receipt::Receipt;
 use sealed_secrets_core::seal::seal_secret;
 use sealed_secrets_crds::Scope;
 use zeroize::Zeroizing;
@@ -21,7 +20,7 @@ use zeroize::Zeroizing;
 use crate::error::{Error, FileError, FileProblem};
 use crate::workflow::{
     Binding, Certificates, Content, Destination, Destinations, Edited, MAXIMUM_SIZE, ObjectFlags, STDIN,
-    Sealer, SealingFlags, SourceFile, agreed, expect_free, failure, files, is_stdin, write_edited,
+    SealingFlags, SourceFile, agreed, expect_free, failure, files, is_stdin, write_edited,
 };
 use crate::{git, interrupt, io};
 
@@ -315,9 +314,7 @@ impl Run<'_> {
         if format == Format::Json || !destination.has_receipts || self.seal.sealing.no_receipt {
             return Ok((text, report));
         }
-        let receipts =
-            object.spec.encrypted_data.iter().map(|(key, item)| receipt(&sealer, &binding, key, item));
-        let text = write_receipts(&text, &receipts.collect::<Vec<_>>());
+        let text = write_receipts(&text, &binding.receipts(&sealer, &object));
         Ok((text.map_err(|error| FileError::of_edit(path, error))?, report))
     }
 
@@ -426,12 +423,6 @@ fn expect_valid(secret: &Secret) -> Result<(), FileProblem> {
         return Err(FileProblem::TooLarge);
     }
     Ok(())
-}
-
-fn receipt(sealer: &Sealer, binding: &Binding, key: &str, item: &str) -> ItemReceipt {
-    let Binding { scope, namespace, name } = binding;
-    let receipt = Receipt::new(sealer.key().fingerprint(), *scope, namespace, name, item);
-    ItemReceipt { object: 0, key: key.to_owned(), receipt: Some(receipt) }
 }
 
 /// True if Git tracks the file.

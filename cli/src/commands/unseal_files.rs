@@ -174,8 +174,7 @@ impl UnsealFiles {
         let Some(item) = item else {
             return Err(FileProblem::NoSuchItem(shown_object(object)).at(file, object.line()));
         };
-        let label = Label::new(binding.scope, &binding.namespace, &binding.name);
-        let opened = decrypt_value(ring, &label, item.ciphertext.as_deref().unwrap_or_default());
+        let opened = decrypt_value(ring, &binding.label(), item.ciphertext.as_deref().unwrap_or_default());
         opened.map_err(|cause| FileProblem::Field(format!("{key}: {cause}")).at(file, item.line))
     }
 

@@ -1,10 +1,12 @@
 //! SealedSecrets of a file, and the place that their items are sealed for.
 
+use sealed_secrets_core::crypto::Fingerprint;
 use sealed_secrets_core::label::Label;
+use sealed_secrets_core::manifest::receipts::ItemReceipt;
 use sealed_secrets_core::manifest::{Field, Manifest, SealedObject};
 use sealed_secrets_core::receipt::Receipt;
 use sealed_secrets_core::seal::seal_value;
-use sealed_secrets_crds::Scope;
+use sealed_secrets_crds::{Scope, SealedSecret};
 
 use super::certificates::Sealer;
 use super::destination::Destination;
@@ -126,11 +128,29 @@ impl Binding {
     /// # Errors
     /// When the value is too long.
     pub(crate) fn seal(&self, sealer: &Sealer, value: &[u8]) -> Result<(String, Receipt), Error> {
-        let label = Label::new(self.scope, &self.namespace, &self.name);
-        let item = seal_value(&mut rand::rng(), sealer.key(), &label, value)?;
-        let receipt =
-            Receipt::new(sealer.key().fingerprint(), self.scope, &self.namespace, &self.name, &item);
+        let item = seal_value(&mut rand::rng(), sealer.key(), &self.label(), value)?;
+        let receipt = self.receipt(sealer.key().fingerprint(), &item);
         Ok((item, receipt))
+    }
+
+    /// The label of its items.
+    pub(crate) fn label(&self) -> Label {
+        Label::new(self.scope, &self.namespace, &self.name)
+    }
+
+    /// The receipt of a ciphertext that was sealed to `key`.
+    pub(crate) fn receipt(&self, key: &Fingerprint, ciphertext: &str) -> Receipt {
+        Receipt::new(key, self.scope, &self.namespace, &self.name, ciphertext)
+    }
+
+    /// The receipts of all items of an object that is the first one of its text.
+    pub(crate) fn receipts(&self, sealer: &Sealer, object: &SealedSecret) -> Vec<ItemReceipt> {
+        let receipt = |(key, ciphertext): (&String, &String)| ItemReceipt {
+            object: 0,
+            key: key.clone(),
+            receipt: Some(self.receipt(sealer.key().fingerprint(), ciphertext)),
+        };
+        object.spec.encrypted_data.iter().map(receipt).collect()
     }
 
     /// Namespace, name and scope for reports.

@@ -8,12 +8,11 @@ use clap::{Args, ValueEnum};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use sealed_secrets_core::manifest::receipts::{ItemReceipt, write_receipts};
+use sealed_secrets_core::manifest::receipts::write_receipts;
 use sealed_secrets_core::manifest::{Format, sealed_secret_text};
 use sealed_secrets_core::names::{
     LABEL_VALUE_RULE, QUALIFIED_NAME_RULE, is_label_value, is_qualified_name, refused_name,
 };
-use sealed_secrets_core::receipt::Receipt;
 use sealed_secrets_core::seal::seal_secret;
 use sealed_secrets_crds::names::{CLUSTER_WIDE_ANNOTATION, NAMESPACE_WIDE_ANNOTATION};
 use sealed_secrets_crds::{Scope, SealedSecret};
@@ -183,15 +182,7 @@ impl OutputFlags {
         if target.format == Format::Json || !target.destination.has_receipts || self.sealing.no_receipt {
             return Ok(text);
         }
-        let Binding { scope, namespace, name } = &target.binding;
-        let key = target.sealer.key().fingerprint();
-        let receipts = sealed.spec.encrypted_data.iter().map(|(item, ciphertext)| ItemReceipt {
-            object: 0,
-            key: item.clone(),
-            receipt: Some(Receipt::new(key, *scope, namespace, name, ciphertext)),
-        });
-        let receipts: Vec<ItemReceipt> = receipts.collect();
-        write_receipts(&text, &receipts)
+        write_receipts(&text, &target.binding.receipts(&target.sealer, &sealed))
             .map_err(|error| FileError::of_edit(target.file.unwrap_or(STDIN), error))
     }
 

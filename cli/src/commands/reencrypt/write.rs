@@ -37,8 +37,7 @@ impl NewItems {
         let binding = &bound.binding;
         for item in &bound.items {
             let (Some(old), Some(ciphertext)) = (&item.ciphertext, new.get(&item.key)) else { continue };
-            let receipt = key
-                .map(|key| Receipt::new(key, binding.scope, &binding.namespace, &binding.name, ciphertext));
+            let receipt = key.map(|key| binding.receipt(key, ciphertext));
             let place = (binding.describe(), item.key.clone(), old.clone());
             self.items.insert(place, NewItem { ciphertext: ciphertext.clone(), receipt });
         }
