@@ -6,7 +6,6 @@ use clap::Args;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use sealed_secrets_core::manifest::edit::{Change, apply};
 use sealed_secrets_core::manifest::receipts::{ItemReceipt, write_receipts};
-use sealed_secrets_core::manifest::{Manifest, SealedObject};
 use sealed_secrets_core::names::{KEY_RULE, refused_key};
 use zeroize::Zeroizing;
 
@@ -185,39 +184,26 @@ impl Run<'_> {
     /// Checks a file before anything is asked.
     fn check(&self, file: &str, destination: &Destination) -> Result<(), Error> {
         let manifest = parse(file, &self.text(file)?)?;
-        let object = self.select(file, &manifest)?;
+        let object = select(file, &manifest, self.name())?;
         if object.has_template_item(self.key) {
             io::warn(&format!(
                 "{file}: spec.template.data has {}, too: the controller takes the sealed item, and the template has no effect",
                 self.key
             ));
         }
-        self.binding(file, &object, destination).map(drop)
-    }
-
-    fn select<'m>(&self, file: &str, manifest: &'m Manifest) -> Result<SealedObject<'m>, Error> {
-        select(file, manifest, self.name())
+        Binding::of(file, &object, self.name(), &self.set.object, destination).map(drop)
     }
 
     fn name(&self) -> Option<&str> {
         given(self.set.name.as_ref())
     }
 
-    fn binding(
-        &self,
-        file: &str,
-        object: &SealedObject<'_>,
-        destination: &Destination,
-    ) -> Result<Binding, Error> {
-        Binding::of(file, object, self.name(), &self.set.object, destination)
-    }
-
     fn edited(&self, file: &str, sealer: &Sealer, value: &[u8]) -> Result<Edited, Error> {
         let before = self.text(file)?;
         let manifest = parse(file, &before)?;
-        let object = self.select(file, &manifest)?;
+        let object = select(file, &manifest, self.name())?;
         let destination = self.destination(file)?;
-        let binding = self.binding(file, &object, &destination)?;
+        let binding = Binding::of(file, &object, self.name(), &self.set.object, &destination)?;
         let is_there = object.items().iter().any(|item| item.key == self.key);
         let (item, receipt) = binding.seal(sealer, value)?;
         let failed = |error| FileError::of_edit(file, error);
@@ -235,7 +221,7 @@ impl Run<'_> {
     /// The line of the item after the edit.
     fn line(&self, file: &str, after: &str) -> Result<usize, Error> {
         let manifest = parse(file, after)?;
-        let items = self.select(file, &manifest)?.items();
+        let items = select(file, &manifest, self.name())?.items();
         Ok(items.iter().find(|item| item.key == self.key).map_or(1, |item| item.line))
     }
 }

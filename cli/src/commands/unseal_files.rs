@@ -152,15 +152,6 @@ impl UnsealFiles {
         Ok(output)
     }
 
-    fn binding(
-        &self,
-        file: &str,
-        object: &SealedObject<'_>,
-        destination: &Destination,
-    ) -> Result<Binding, Error> {
-        Binding::of(file, object, self.name(), &self.object, destination)
-    }
-
     fn opened_item(
         &self,
         file: &str,
@@ -169,7 +160,7 @@ impl UnsealFiles {
         key: &str,
         destination: &Destination,
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let binding = self.binding(file, object, destination)?;
+        let binding = Binding::of(file, object, self.name(), &self.object, destination)?;
         let item = object.items().into_iter().find(|item| item.key == key && !item.is_templated);
         let Some(item) = item else {
             return Err(FileProblem::NoSuchItem(shown_object(object)).at(file, object.line()));
@@ -188,7 +179,7 @@ impl UnsealFiles {
         if let Some(line) = object.templated_line() {
             return Err(FileProblem::TemplatedSpec.at(file, line));
         }
-        let binding = self.binding(file, object, destination)?;
+        let binding = Binding::of(file, object, self.name(), &self.object, destination)?;
         let mut sealed = object.read().map_err(|error| FileError::of_field(file, &error))?;
         bind(&mut sealed, object, binding);
         let mut sources = TemplateSources::from_now();
