@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use crate::error::{Error, FileError, FileProblem};
 use crate::workflow::{
     Binding, Certificates, Content, Destination, Destinations, Edited, MAXIMUM_SIZE, ObjectFlags, STDIN,
-    SealingFlags, SourceFile, agreed, expect_free, failure, files, is_stdin, write_edited,
+    SealingFlags, SourceFile, agreed, expect_free, failure, files, is_stdin, write_prepared,
 };
 use crate::{git, interrupt, io};
 
@@ -357,11 +357,7 @@ impl Run<'_> {
             }
             let SealedText { path, before, after, reports } = file;
             let report = reports.join("\n");
-            let first = std::cell::RefCell::new(Some(Edited { before, after, report }));
-            let run = std::cell::RefCell::new(&mut *self);
-            write_edited(std::slice::from_ref(&path), |path| {
-                first.borrow_mut().take().map_or_else(|| run.borrow_mut().edited(path), Ok)
-            })?;
+            write_prepared(&path, Edited { before, after, report }, |path| self.edited(path))?;
             if is_tracked(&path) {
                 io::warn(&format!(
                     "{path} is tracked: its plaintext remains in Git's history; rotate the values"

@@ -26,13 +26,17 @@ pub(crate) fn write_edited(
     prepare: impl Fn(&str) -> Result<Edited, Error>,
 ) -> Result<(), Error> {
     let prepared: Vec<Edited> = files.iter().map(|file| prepare(file)).collect::<Result<_, _>>()?;
-    files.iter().zip(prepared).try_for_each(|(file, edited)| write(file, edited, &prepare))
+    files.iter().zip(prepared).try_for_each(|(file, edited)| write_prepared(file, edited, &prepare))
 }
 
-fn write(
+/// Writes a file that is prepared; if it has changed meanwhile, it is prepared and written again.
+///
+/// # Errors
+/// When the file cannot be prepared or written.
+pub(crate) fn write_prepared(
     file: &str,
     mut edited: Edited,
-    prepare: &impl Fn(&str) -> Result<Edited, Error>,
+    mut prepare: impl FnMut(&str) -> Result<Edited, Error>,
 ) -> Result<(), Error> {
     if file == STDIN {
         io::write(None, edited.after.as_bytes())?;

@@ -19,7 +19,7 @@ pub(crate) use bound_files::{
 };
 pub(crate) use certificates::{Certificates, Sealer};
 pub(crate) use destination::{Destination, Destinations, absolute};
-pub(crate) use edits::{ATTEMPTS, Edited, write_edited};
+pub(crate) use edits::{ATTEMPTS, Edited, write_edited, write_prepared};
 pub(crate) use files::{Content, Listed, SourceFile, files, is_manifest, listed, path_of};
 pub(crate) use flags::{ObjectFlags, SealingFlags, given};
 pub(crate) use new_file::expect_free;
