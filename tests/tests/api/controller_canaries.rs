@@ -8,7 +8,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
-use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt as _};
@@ -95,8 +95,7 @@ fn every_notation_of_every_character_is_found() {
 impl Scene {
     /// All output of the controller so far: status, events, log, metrics and responses to these objects.
     async fn emitted(&self, sent: &[&Value]) -> String {
-        let events: Api<Event> = Api::namespaced(self.cluster.client(), self.namespace());
-        let events = events.list(&ListParams::default()).await.unwrap().items;
+        let events = self.events("").await;
         let objects = self.sealed_secrets().list(&ListParams::default()).await.unwrap().items;
         let mut all = vec![self.controller.log(), self.controller.metrics().await.unwrap()];
         all.extend(events.iter().map(|event| serde_json::to_string(event).unwrap()));

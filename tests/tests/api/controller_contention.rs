@@ -2,13 +2,12 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt as _};
 use sealed_secrets_tests::{Cluster, DEFAULT_KEY_SIZE, Edition, Fault, FaultProxy, Reach, until};
 use serde_json::{Value, json};
 
 use crate::scene::{CANARY, Scene, item};
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, sealed_secrets};
 
 /// Decryption of one object takes 1.5 s of processor time.
 const LARGE_ITEMS: usize = 1_000;
@@ -128,9 +127,7 @@ impl Scene {
 
 impl Scene {
     async fn create_in(&self, namespace: &str, sealed: &Value) -> DynamicObject {
-        let kind = GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret");
-        let kind = ApiResource::from_gvk(&kind);
-        let objects: Api<DynamicObject> = Api::namespaced_with(self.cluster.client(), namespace, &kind);
+        let objects = sealed_secrets(&self.cluster, namespace);
         let object = serde_json::from_value(sealed.clone()).unwrap();
         objects.create(&PostParams::default(), &object).await.unwrap()
     }
@@ -296,9 +293,7 @@ impl Scene {
 
     /// The number of objects of the namespace that have a status.
     async fn decided_in(&self, namespace: &str) -> usize {
-        let kind = GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret");
-        let kind = ApiResource::from_gvk(&kind);
-        let objects: Api<DynamicObject> = Api::namespaced_with(self.cluster.client(), namespace, &kind);
+        let objects = sealed_secrets(&self.cluster, namespace);
         let all = objects.list(&ListParams::default()).await.unwrap().items;
         all.iter().filter(|object| object.data.get("status").is_some()).count()
     }

@@ -9,10 +9,10 @@ use sealed_secrets_core::crypto::{CertificateRequest, KeyPair, KeySize, SealingC
 use sealed_secrets_tests::{Cluster, DEFAULT_KEY_SIZE, Edition, until};
 use serde_json::{Value, json};
 
+use crate::key_scene::LABEL;
 use crate::scene::{CANARY, Scene, seal_with};
 use crate::support::PATIENCE;
 
-const LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
 const EC_KEY: &str = include_str!("../../../core/tests/data/ec-sec1.pem");
 const KEY: &str = include_str!("../../../core/tests/data/rsa2048-pkcs1.pem");
 const CERTIFICATE: &str = include_str!("../../../core/tests/data/rsa2048.crt");

@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 
 use futures::{StreamExt as _, stream};
-use k8s_openapi::api::core::v1::{Event, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, DynamicObject, ListParams};
-use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt};
 use sealed_secrets_core::crypto::SealingCertificate;
 use sealed_secrets_core::label::Label;
@@ -16,7 +15,7 @@ use sealed_secrets_tests::{Cluster, Edition, until};
 use serde_json::{Value, json};
 
 use crate::scene::{Scene, created};
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, sealed_secrets};
 
 /// Two thirds of the limit in `deploy/kustomize/base/deployment.yaml`, which is 192Mi.
 const LIMIT: u64 = 128 << 20;
@@ -214,10 +213,9 @@ async fn objects_of_many_small_fields_fit_into_the_limit_after_a_start() {
     scene.controller.stop().await.unwrap();
     let fields: serde_json::Map<_, _> =
         (0..SMALL_FIELDS).map(|number| (format!("a{number}"), json!(""))).collect();
-    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret"));
     let namespaces = [scene.namespace().to_owned(), other];
     for namespace in &namespaces {
-        let objects: Api<DynamicObject> = Api::namespaced_with(scene.cluster.client(), namespace, &kind);
+        let objects = sealed_secrets(&scene.cluster, namespace);
         for number in 0..OBJECTS_OF_SMALL_FIELDS {
             let sealed = json!({
                 "apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret",
@@ -256,7 +254,6 @@ async fn secrets_that_templates_make_of_small_objects_fit_into_the_limit() {
     let controller = installation.start(Edition::Ours, &[]).await.unwrap();
     let mut scene = Scene { cluster, installation, controller };
     let _limit = MemoryLimit::on(scene.controller.process().id(), LIMIT);
-    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret"));
     let namespaces = others.iter().map(String::as_str).chain([scene.namespace()]);
     let named = namespaces.flat_map(|namespace| (0..ENLARGED).map(move |number| (namespace, number)));
     let create = async |(namespace, number): (&str, usize)| {
@@ -266,7 +263,7 @@ async fn secrets_that_templates_make_of_small_objects_fit_into_the_limit() {
             "metadata": {"name": format!("huge-{number}"), "namespace": namespace},
             "spec": {"encryptedData": {}, "template": {"data": templates}}
         });
-        let objects: Api<DynamicObject> = Api::namespaced_with(scene.cluster.client(), namespace, &kind);
+        let objects = sealed_secrets(&scene.cluster, namespace);
         created(&objects, &serde_json::from_value(sealed).unwrap()).await;
         let secrets: Api<Secret> = Api::namespaced(scene.cluster.client(), namespace);
         let there = async || secrets.get_metadata_opt(&format!("huge-{number}")).await.ok()?;
@@ -319,9 +316,7 @@ async fn objects_over_the_memory_limit_are_reported_once_and_unsealed_when_other
     assert!(refused.len() > COUNT / 4 && refused.len() < COUNT, "{} of {COUNT}", refused.len());
     let message = scene.until_synced(&refused[0], "False").await;
     assert!(message.contains("raise its memory limit"), "{message}");
-    let events: Api<Event> = Api::namespaced(scene.cluster.client(), scene.namespace());
-    let about = format!("involvedObject.name={},reason=ErrUnsealFailed", refused[0]);
-    let told = events.list(&ListParams::default().fields(&about)).await.unwrap().items;
+    let told = scene.events(&format!("involvedObject.name={},reason=ErrUnsealFailed", refused[0])).await;
     assert_eq!(told.len(), 1, "{told:?}");
 
     let objects = scene.sealed_secrets().list_metadata(&ListParams::default()).await.unwrap().items;

@@ -1,7 +1,7 @@
 //! Ownership of Secrets: annotations that hand a Secret over, changing owners, and fields that the API server never changes.
 
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Secret};
-use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use sealed_secrets_tests::{Cluster, Edition, until};
 use serde_json::{Value, json};
@@ -31,8 +31,7 @@ async fn start_again(scene: &mut Scene) {
 }
 
 async fn repairs_told(scene: &Scene) -> usize {
-    let events: Api<Event> = Api::namespaced(scene.cluster.client(), scene.namespace());
-    events.list(&ListParams::default().fields("reason=SecretRepaired")).await.unwrap().items.len()
+    scene.events("reason=SecretRepaired").await.len()
 }
 
 /// A reference to another owner that exists: the garbage collector deletes objects without an existing owner.

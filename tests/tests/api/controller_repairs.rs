@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::{Event, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use sealed_secrets_tests::{Edition, until};
@@ -83,8 +83,7 @@ async fn a_secret_that_somebody_changes_again_and_again_is_put_back_later_each_t
 }
 
 async fn events(scene: &Scene, reason: &str) -> usize {
-    let events: Api<Event> = Api::namespaced(scene.cluster.client(), scene.namespace());
-    events.list(&ListParams::default().fields(&format!("reason={reason}"))).await.unwrap().items.len()
+    scene.events(&format!("reason={reason}")).await.len()
 }
 
 #[tokio::test]

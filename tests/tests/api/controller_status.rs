@@ -1,6 +1,6 @@
 //! Status and events of an object, and the retries of the controller.
 
-use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
@@ -8,7 +8,7 @@ use sealed_secrets_tests::{Cluster, Edition, until};
 use serde_json::{Value, json};
 
 use crate::scene::{CANARY, Scene, item};
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, sealed_secrets, until_logged};
 
 async fn plant(scene: &Scene, name: &str) {
     let secret: Secret = serde_json::from_value(scene.secret(name, "theirs", "x")).unwrap();
@@ -24,9 +24,7 @@ fn failures_told(scene: &Scene, name: &str) -> usize {
 
 /// The number of events of this reason about an object.
 async fn events(scene: &Scene, name: &str, reason: &str) -> usize {
-    let events: Api<Event> = Api::namespaced(scene.cluster.client(), scene.namespace());
-    let about = ListParams::default().fields(&format!("involvedObject.name={name},reason={reason}"));
-    events.list(&about).await.unwrap().items.len()
+    scene.events(&format!("involvedObject.name={name},reason={reason}")).await.len()
 }
 
 /// Waits until this many attempts for an object have failed.
@@ -184,10 +182,7 @@ async fn a_namespace_that_is_created_later_is_reconciled_as_soon_as_its_permissi
     let mut secret = scene.secret("db", "password", CANARY);
     secret["metadata"]["namespace"] = json!(name);
     let sealed = serde_json::from_value(scene.seal(&secret).await).unwrap();
-    let kind = kube::core::GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret");
-    let kind = kube::core::ApiResource::from_gvk(&kind);
-    let objects: Api<kube::api::DynamicObject> = Api::namespaced_with(scene.cluster.client(), &name, &kind);
-    objects.create(&PostParams::default(), &sealed).await.unwrap();
+    sealed_secrets(&scene.cluster, &name).create(&PostParams::default(), &sealed).await.unwrap();
     let secrets: Api<Secret> = Api::namespaced(scene.cluster.client(), &name);
     let there = async || secrets.get_opt("db").await.unwrap().and_then(|secret| item(&secret, "password"));
     assert_eq!(until("db is there", PATIENCE, there).await.unwrap(), CANARY);
@@ -201,8 +196,7 @@ async fn sigterm_ends_it_also_while_a_key_is_made() {
         sealed_secrets_tests::ControllerProcess::spawn(&installation, Edition::Ours, &["--key-size=8192"])
             .await
             .unwrap();
-    let begun = async || controller.log().contains("keys=0").then_some(());
-    until("it has seen that there is no key", PATIENCE, begun).await.unwrap();
+    until_logged(&controller, "keys=0").await;
     assert!(controller.stop().await.unwrap().success());
     assert!(controller.log().contains("stopped"));
 }

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
-use k8s_openapi::api::core::v1::{Event, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use sealed_secrets_tests::{AdmissionWebhook, Answer, Review, until};
@@ -206,8 +206,7 @@ fn windows(texts: &[String]) -> BTreeSet<&str> {
 
 /// All output of the controller about keys: log, metrics, events, and the status of the policy and of the `SealingKeys`.
 async fn told_about_keys(scene: &KeyScene) -> String {
-    let events: Api<Event> = Api::namespaced(scene.0.cluster.client(), scene.0.namespace());
-    let events = events.list(&ListParams::default()).await.unwrap().items;
+    let events = scene.0.events("").await;
     let policies = scene.policies().list(&ListParams::default()).await.unwrap().items;
     let keys = scene.sealing_keys().list(&ListParams::default()).await.unwrap().items;
     let ready = scene.controller().get("/readyz").await.unwrap();

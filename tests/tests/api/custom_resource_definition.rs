@@ -1,13 +1,11 @@
 //! Either CRD replaced by the other one: all objects stay, and both schemas accept the same manifests.
 
-use kube::Api;
-use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::api::{Patch, PatchParams, PostParams};
 use sealed_secrets_crds::SEALED_SECRET_CRD_YAML;
 use sealed_secrets_tests::{Cluster, until};
 use serde_json::{Value, json};
 
-use crate::support::{PATIENCE, install_crd};
+use crate::support::{PATIENCE, install_crd, sealed_secrets};
 
 /// The names, fields and columns of upstream's CRD, with descriptions of our own: see `tests/data/README.md`.
 const UPSTREAM: &str = include_str!("../data/existing-cluster/crd.yaml");
@@ -36,8 +34,7 @@ fn every_field(name: &str) -> Value {
 async fn objects_survive(first: &str, second: &str) {
     let cluster = Cluster::own().await.unwrap();
     install_crd(&cluster, first).await;
-    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret"));
-    let api: Api<DynamicObject> = Api::namespaced_with(cluster.client(), "default", &kind);
+    let api = sealed_secrets(&cluster, "default");
     let created = async || {
         let manifest = serde_json::from_value(every_field("kept")).unwrap();
         api.create(&PostParams::default(), &manifest).await.ok()

@@ -3,14 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{Event, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role};
-use kube::api::{DeleteParams, DynamicObject, ListParams, ObjectMeta, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::{Api, ResourceExt as _};
 use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Installation, Kubeseal, Reach, until};
 
-use crate::support::{PATIENCE, apply_sealed, secret, until_secret};
+use crate::support::{PATIENCE, apply_sealed, events, sealed_secrets, secret, until_logged, until_secret};
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
 
@@ -22,18 +21,12 @@ async fn seal(cluster: &Cluster, controller: &ControllerProcess, namespace: &str
     apply_sealed(cluster, &sealed).await;
 }
 
-fn sealed_secrets(cluster: &Cluster, namespace: &str) -> Api<DynamicObject> {
-    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret"));
-    Api::namespaced_with(cluster.client(), namespace, &kind)
-}
-
 /// The versions of all objects that a controller writes in this namespace.
 async fn versions(cluster: &Cluster, namespace: &str) -> BTreeSet<String> {
     let all = ListParams::default();
     let secrets: Api<Secret> = Api::namespaced(cluster.client(), namespace);
-    let events: Api<Event> = Api::namespaced(cluster.client(), namespace);
     let secrets = secrets.list(&all).await.unwrap();
-    let events = events.list(&all).await.unwrap();
+    let events = events(cluster, namespace, "").await;
     let sealed = sealed_secrets(cluster, namespace).list(&all).await.unwrap();
     let versions = secrets.iter().map(|one| (one.name_any(), one.resource_version()));
     let versions = versions.chain(events.iter().map(|one| (one.name_any(), one.resource_version())));
@@ -54,9 +47,8 @@ async fn story(cluster: &Cluster, installation: &Installation) {
     let secrets: Api<Secret> = Api::namespaced(cluster.client(), namespace);
     secrets.delete("one", &DeleteParams::default()).await.unwrap();
     until_secret(cluster, namespace, "one", &[("password", "one")]).await;
-    let events: Api<Event> = Api::namespaced(cluster.client(), namespace);
-    let repaired = ListParams::default().fields("involvedObject.name=one,reason=SecretRepaired");
-    let told = async || (!events.list(&repaired).await.unwrap().items.is_empty()).then_some(());
+    let repaired = "involvedObject.name=one,reason=SecretRepaired";
+    let told = async || (!events(cluster, namespace, repaired).await.is_empty()).then_some(());
     until("the repair is told", PATIENCE, told).await.unwrap();
     until_settled(cluster, namespace).await;
 
@@ -82,12 +74,11 @@ async fn story(cluster: &Cluster, installation: &Installation) {
 
 /// Waits until every SealedSecret has its status, and at least one event.
 async fn until_settled(cluster: &Cluster, namespace: &str) {
-    let events: Api<Event> = Api::namespaced(cluster.client(), namespace);
     let settled = async || {
         let all = sealed_secrets(cluster, namespace).list(&ListParams::default()).await.unwrap().items;
         for object in &all {
-            let about = ListParams::default().fields(&format!("involvedObject.name={}", object.name_any()));
-            let told = !events.list(&about).await.unwrap().items.is_empty();
+            let about = format!("involvedObject.name={}", object.name_any());
+            let told = !events(cluster, namespace, &about).await.is_empty();
             let synced = object.data.pointer("/status/conditions/0/status")?.as_str()? == "True";
             if !(told && synced) {
                 return None;
@@ -195,8 +186,7 @@ async fn without_permission_to_write_a_status_secrets_are_created_once_and_statu
     let foreign = Secret { metadata: foreign, ..Secret::default() };
     secrets.create(&PostParams::default(), &foreign).await.unwrap();
     seal(&cluster, &controller, &namespace, "taken").await;
-    let refused = async || controller.log().contains("name=taken").then_some(());
-    until("what belongs to nobody is left alone", PATIENCE, refused).await.unwrap();
+    until_logged(&controller, "name=taken").await;
 
     let roles: Api<Role> = Api::namespaced(cluster.client(), &namespace);
     role.metadata.resource_version = None;

@@ -9,6 +9,7 @@ use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, HttpResponse, ht
 use serde_json::{Value, json};
 
 use crate::scene::{CANARY, seal_with};
+use crate::support::{apply_sealed, secret_manifest};
 
 const FOREIGN_CERTIFICATE: &str = include_str!("../../../core/tests/data/rsa2048.crt");
 
@@ -41,11 +42,7 @@ fn header<'a>(answer: &'a HttpResponse, name: &str) -> Option<&'a str> {
 
 /// Method, path and body of every request, for the holder of this certificate.
 fn questions(namespace: &str, certificate: &str) -> Vec<(&'static str, &'static str, String)> {
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret",
-        "metadata": {"name": "db", "namespace": namespace},
-        "stringData": {"password": CANARY}
-    });
+    let secret = secret_manifest(namespace, "db", "password", CANARY);
     let good = seal_with(certificate, &secret);
     let mut renamed = good.clone();
     renamed["metadata"]["name"] = json!("other");
@@ -153,11 +150,8 @@ async fn metrics(edition: Edition) -> BTreeSet<String> {
     secrets.create(&PostParams::default(), &theirs).await.unwrap();
     let own = certificate.as_str();
     for (name, certificate) in [("good", own), ("bad", FOREIGN_CERTIFICATE), ("theirs", own)] {
-        let secret = json!({
-            "apiVersion": "v1", "kind": "Secret",
-            "metadata": {"name": name, "namespace": installation.namespace()}, "stringData": {"a": "b"}
-        });
-        crate::support::apply_sealed(&cluster, &seal_with(certificate, &secret).to_string()).await;
+        let secret = secret_manifest(installation.namespace(), name, "a", "b");
+        apply_sealed(&cluster, &seal_with(certificate, &secret).to_string()).await;
     }
     http_request(&controller.address().to_string(), "POST", "/v1/verify", "").await.unwrap();
     let complete = async || {

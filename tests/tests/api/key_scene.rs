@@ -150,10 +150,8 @@ impl KeyScene {
 
     /// The number of events of this reason whose message contains this text.
     pub(crate) async fn events(&self, reason: &str, text: &str) -> usize {
-        let events: Api<Event> = Api::namespaced(self.0.cluster.client(), self.0.namespace());
-        let about = ListParams::default().fields(&format!("reason={reason}"));
         let says = |event: &&Event| event.message.as_ref().is_some_and(|message| message.contains(text));
-        events.list(&about).await.unwrap().items.iter().filter(says).count()
+        self.0.events(&format!("reason={reason}")).await.iter().filter(says).count()
     }
 
     /// The current time, once it is later in whole seconds than the start of every key.

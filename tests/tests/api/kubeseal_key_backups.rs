@@ -13,10 +13,10 @@ use sealed_secrets_tests::{Cluster, Edition, Kubeseal, Output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::key_scene::LABEL;
 use crate::kubeseal_keys::key_secrets;
 use crate::support::{apply_sealed, secret, until_secret};
 
-const LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
 const KEY: &str = include_str!("../../../core/tests/data/rsa2048-pkcs1.pem");
 const CERTIFICATE: &str = include_str!("../../../core/tests/data/rsa2048.crt");
 

@@ -11,6 +11,7 @@ use sealed_secrets_crds::{
 use sealed_secrets_tests::{Cluster, Edition, Kubeseal, Output, until};
 use serde_json::{Value, json};
 
+use crate::key_scene::LABEL;
 use crate::support::{PATIENCE, install_crd};
 
 const CERTIFICATE: &str = include_str!("../../../core/tests/data/rsa2048.crt");
@@ -337,6 +338,6 @@ async fn a_certificate_is_taken_from_sealing_keys_that_agree_and_from_no_others(
 /// The key Secrets of a namespace, by any label value.
 pub(crate) async fn key_secrets(cluster: &Cluster, namespace: &str) -> Vec<Secret> {
     let secrets: Api<Secret> = Api::namespaced(cluster.client(), namespace);
-    let labelled = ListParams::default().labels("sealedsecrets.bitnami.com/sealed-secrets-key");
+    let labelled = ListParams::default().labels(LABEL);
     secrets.list(&labelled).await.unwrap().items
 }

@@ -3,8 +3,7 @@
 use futures::StreamExt as _;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::Api;
-use kube::api::{DynamicObject, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::api::PostParams;
 use sealed_secrets_core::crypto::SealingCertificate;
 use sealed_secrets_crds::{SEALED_SECRET_CRD_YAML, SealingKeyPhase};
 use sealed_secrets_tests::{Cluster, Edition, Kubeseal, Output, until};
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::key_scene::KeyScene;
 use crate::scene::{CANARY, seal_with};
-use crate::support::{PATIENCE, apply_sealed, install_crd, until_secret};
+use crate::support::{PATIENCE, apply_sealed, install_crd, sealed_secrets, secret_manifest, until_secret};
 
 /// The names, fields and columns of upstream's CRD.
 const UPSTREAM_CRD: &str = include_str!("../data/existing-cluster/crd.yaml");
@@ -35,15 +34,8 @@ fn objects(output: &Output) -> Vec<Value> {
     report["objects"].as_array().unwrap().clone()
 }
 
-fn sealed_secrets(cluster: &Cluster, namespace: &str) -> Api<DynamicObject> {
-    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret"));
-    Api::namespaced_with(cluster.client(), namespace, &kind)
-}
-
 fn secret(namespace: &str, name: &str) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "stringData": {"password": CANARY}
-    })
+    secret_manifest(namespace, name, "password", CANARY)
 }
 
 /// One of two objects needs the key, and the keys of the other are not known.

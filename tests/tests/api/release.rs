@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{DeleteParams, DynamicObject, ListParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Resource, ResourceExt as _};
 use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Kubeseal, Output, Reach, Tool, objects_of};
 use serde_json::Value;
 
-use crate::support::{apply_sealed, secret, until_secret};
+use crate::key_scene::LABEL;
+use crate::support::{apply_sealed, sealed_secrets, secret, until_secret};
 
 pub(crate) const CHART: &str = "deploy/helm/sealed-secrets";
 pub(crate) const RELEASE: &str = "sealed-secrets-controller";
@@ -85,12 +85,11 @@ pub(crate) async fn seal_and_open_in(
 /// The objects that no release may delete, by name, with their UIDs to detect that one was recreated.
 pub(crate) async fn kept(cluster: &Cluster) -> BTreeMap<String, String> {
     let all = ListParams::default();
-    let label = all.clone().labels("sealedsecrets.bitnami.com/sealed-secrets-key");
+    let label = all.clone().labels(LABEL);
     let keys: Api<Secret> = Api::namespaced(cluster.client(), NAMESPACE);
     let secrets: Api<Secret> = Api::namespaced(cluster.client(), "default");
     let crds: Api<CustomResourceDefinition> = Api::all(cluster.client());
-    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret"));
-    let sealed: Api<DynamicObject> = Api::namespaced_with(cluster.client(), "default", &kind);
+    let sealed = sealed_secrets(cluster, "default");
     let mut kept = BTreeMap::new();
     for key in keys.list(&label).await.unwrap() {
         kept.insert(format!("key {}", key.name_any()), format!("{:?} {:?}", identity(&key), key.data));

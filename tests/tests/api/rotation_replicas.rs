@@ -2,9 +2,6 @@
 
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Event;
-use kube::Api;
-use kube::api::ListParams;
 use sealed_secrets_crds::{SealingKey, SealingKeyPhase, SealingKeyState};
 use sealed_secrets_tests::{ControllerProcess, Edition, Fault, until};
 use serde_json::json;
@@ -16,9 +13,8 @@ use crate::support::PATIENCE;
 
 /// The number of events of a reason.
 async fn told(scene: &KeyScene, reason: &str) -> i32 {
-    let events: Api<Event> = Api::namespaced(scene.0.cluster.client(), scene.0.namespace());
-    let about = ListParams::default().fields(&format!("reason={reason}"));
-    events.list(&about).await.unwrap().items.iter().map(|event| event.count.unwrap_or(1)).sum()
+    let events = scene.0.events(&format!("reason={reason}")).await;
+    events.iter().map(|event| event.count.unwrap_or(1)).sum()
 }
 
 /// Waits until this controller has the key in its metrics.

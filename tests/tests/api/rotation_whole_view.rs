@@ -13,7 +13,7 @@ use crate::controller_behind::no_watch_of_sealed_secrets;
 use crate::key_scene::{KeyScene, SMALL, key_secret};
 use crate::rotation_faults::behind_proxy;
 use crate::scene::{CANARY, seal_with};
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, secret_manifest};
 use crate::usage_retirement::until_blocked;
 
 /// The name of a key that left the ring so long ago that its deletion is due by time.
@@ -36,11 +36,7 @@ async fn with_a_key_that_is_due() -> (Cluster, Installation, Value) {
     for key in [&due, &key_secret("one", "active", hour_ago), &key_secret("two", "active", hour_ago)] {
         secrets.create(&PostParams::default(), key).await.unwrap();
     }
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret",
-        "metadata": {"name": "db", "namespace": installation.namespace()},
-        "stringData": {"password": CANARY}
-    });
+    let secret = secret_manifest(installation.namespace(), "db", "password", CANARY);
     let sealed = seal_with(&due.string_data.unwrap()["tls.crt"], &secret);
     (cluster, installation, sealed)
 }

@@ -2,8 +2,7 @@
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Event, ResourceQuota, Secret};
-use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -14,7 +13,7 @@ use sealed_secrets_crds::Scope;
 use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Installation, Kubeseal, until};
 use serde_json::{Value, json};
 
-use crate::support::{PATIENCE, until_later_than};
+use crate::support::{PATIENCE, events, sealed_secrets, secret_manifest, until_later_than, until_logged};
 
 /// Plaintext that must never occur outside of a Secret.
 pub(crate) const CANARY: &str = "canary-4f1d9c";
@@ -62,8 +61,7 @@ impl Scene {
     }
 
     pub(crate) fn sealed_secrets(&self) -> Api<DynamicObject> {
-        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret"));
-        Api::namespaced_with(self.cluster.client(), self.namespace(), &kind)
+        sealed_secrets(&self.cluster, self.namespace())
     }
 
     /// Seals this Secret with the original's kubeseal for this controller.
@@ -92,11 +90,7 @@ impl Scene {
 
     /// A Secret with one item, in this namespace.
     pub(crate) fn secret(&self, name: &str, key: &str, value: &str) -> Value {
-        json!({
-            "apiVersion": "v1", "kind": "Secret",
-            "metadata": {"name": name, "namespace": self.namespace()},
-            "stringData": {key: value}
-        })
+        secret_manifest(self.namespace(), name, key, value)
     }
 
     pub(crate) async fn create(&self, sealed: &Value) -> DynamicObject {
@@ -179,11 +173,15 @@ impl Scene {
         until(&what, PATIENCE, found).await.unwrap()
     }
 
+    /// The events that match this field selector.
+    pub(crate) async fn events(&self, selector: &str) -> Vec<Event> {
+        events(&self.cluster, self.namespace(), selector).await
+    }
+
     /// Waits for an event of this reason about the object, and returns its message.
     pub(crate) async fn until_event(&self, name: &str, reason: &str) -> String {
-        let events: Api<Event> = Api::namespaced(self.cluster.client(), self.namespace());
-        let about = ListParams::default().fields(&format!("involvedObject.name={name},reason={reason}"));
-        let found = async || events.list(&about).await.unwrap().items.pop();
+        let about = format!("involvedObject.name={name},reason={reason}");
+        let found = async || self.events(&about).await.pop();
         let event = until(&format!("event {reason} of {name}"), PATIENCE, found).await.unwrap();
         assert_eq!(event.source.unwrap().component.as_deref(), Some("sealed-secrets"));
         event.message.unwrap()
@@ -191,8 +189,7 @@ impl Scene {
 
     /// Waits until the controller has logged a line with this text.
     pub(crate) async fn until_logged(&self, text: &str) {
-        let found = async || self.controller.log().contains(text).then_some(());
-        until(&format!("the log says {text:?}"), PATIENCE, found).await.unwrap();
+        until_logged(&self.controller, text).await;
     }
 }
 

@@ -48,8 +48,7 @@ async fn forwarded(controller: SocketAddr, whom: &str) -> String {
 #[tokio::test]
 async fn clients_behind_the_api_server_have_a_rate_each_whatever_they_write() {
     let scene = Scene::set().await;
-    let known = async || scene.controller.log().contains("forwards are counted by client").then_some(());
-    until("the API server has given its address", PATIENCE, known).await.unwrap();
+    scene.until_logged("forwards are counted by client").await;
     let client = client(&scene).await;
     let turned_away = async || {
         let request = proxied(&scene, "POST", "/v1/verify").header("X-Forwarded-For", "192.0.2.7");

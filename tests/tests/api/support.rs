@@ -5,12 +5,12 @@ use std::fs;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Event, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
-use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
-use sealed_secrets_tests::{Cluster, Tool, objects_of, until, until_served, workspace};
+use sealed_secrets_tests::{Cluster, ControllerProcess, Tool, objects_of, until, until_served, workspace};
 use serde_json::{Value, json};
 
 /// A generous timeout for a busy machine; includes the minute after which a controller resynchronizes a failed watch.
@@ -22,23 +22,48 @@ pub(crate) async fn until_later_than(moment: Timestamp) -> Timestamp {
     until("a second has passed", PATIENCE, later).await.unwrap()
 }
 
-/// The manifest of a Secret with one item, as a user would write it.
-pub(crate) fn secret(namespace: &str, name: &str, key: &str, value: &str) -> String {
+/// The manifest of a Secret with one item.
+pub(crate) fn secret_manifest(namespace: &str, name: &str, key: &str, value: &str) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": { "name": name, "namespace": namespace },
         "stringData": { key: value },
     })
-    .to_string()
+}
+
+/// The manifest of a Secret with one item, as a user would write it.
+pub(crate) fn secret(namespace: &str, name: &str, key: &str, value: &str) -> String {
+    secret_manifest(namespace, name, key, value).to_string()
+}
+
+/// The kind SealedSecret, of objects with any fields.
+pub(crate) fn sealed_secret_kind() -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret"))
+}
+
+/// The SealedSecrets of a namespace.
+pub(crate) fn sealed_secrets(cluster: &Cluster, namespace: &str) -> Api<DynamicObject> {
+    Api::namespaced_with(cluster.client(), namespace, &sealed_secret_kind())
+}
+
+/// The events of a namespace that match this field selector.
+pub(crate) async fn events(cluster: &Cluster, namespace: &str, selector: &str) -> Vec<Event> {
+    let events: Api<Event> = Api::namespaced(cluster.client(), namespace);
+    events.list(&ListParams::default().fields(selector)).await.unwrap().items
+}
+
+/// Waits until the controller has logged a line with this text.
+pub(crate) async fn until_logged(controller: &ControllerProcess, text: &str) {
+    let found = async || controller.log().contains(text).then_some(());
+    until(&format!("the log says {text:?}"), PATIENCE, found).await.unwrap();
 }
 
 /// Server-side applies the SealedSecret that kubeseal printed as JSON.
 pub(crate) async fn apply_sealed(cluster: &Cluster, sealed: &str) {
     let sealed: Value = serde_json::from_str(sealed).expect("kubeseal prints JSON");
     let text = |path: &str| sealed.pointer(path).and_then(Value::as_str).expect(path).to_owned();
-    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret"));
-    let api: Api<DynamicObject> = Api::namespaced_with(cluster.client(), &text("/metadata/namespace"), &kind);
+    let api = sealed_secrets(cluster, &text("/metadata/namespace"));
     let parameters = PatchParams::apply("tests").force();
     api.patch(&text("/metadata/name"), &parameters, &Patch::Apply(&sealed))
         .await

@@ -1,9 +1,8 @@
 //! Counts and conditions of the keys that SealedSecrets need.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Event;
-use kube::api::{DeleteParams, DynamicObject, ListParams};
-use kube::{Api, ResourceExt as _};
+use kube::ResourceExt as _;
+use kube::api::{DeleteParams, DynamicObject};
 use sealed_secrets_tests::{Edition, until};
 use serde_json::{Value, json};
 
@@ -66,9 +65,8 @@ async fn re_encrypt(scene: &Scene, secret: &Value) {
 
 /// The number of events about the object. An event is emitted in parallel with the status update, so it may arrive first or last.
 async fn events(scene: &Scene, name: &str) -> i32 {
-    let events: Api<Event> = Api::namespaced(scene.cluster.client(), scene.namespace());
-    let about = ListParams::default().fields(&format!("involvedObject.name={name}"));
-    events.list(&about).await.unwrap().items.iter().map(|event| event.count.unwrap_or(1)).sum()
+    let events = scene.events(&format!("involvedObject.name={name}")).await;
+    events.iter().map(|event| event.count.unwrap_or(1)).sum()
 }
 
 async fn until_told_once(scene: &Scene, name: &str) {

@@ -2,11 +2,10 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Installation, Kubeseal};
 
-use crate::support::{apply_sealed, secret, until_secret};
+use crate::support::{apply_sealed, sealed_secrets, secret, until_secret};
 
 const SCOPES: [&str; 3] = ["strict", "namespace-wide", "cluster-wide"];
 const BOTH: [Edition; 2] = [Edition::Ours, Edition::Upstream];
@@ -60,9 +59,7 @@ async fn take_over(first: Edition, second: Edition) {
 
 /// Changes the spec of a SealedSecret so that its Secret changes, too.
 async fn touch(cluster: &Cluster, namespace: &str, name: &str) {
-    let kind = GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret");
-    let kind = ApiResource::from_gvk(&kind);
-    let sealed: Api<DynamicObject> = Api::namespaced_with(cluster.client(), namespace, &kind);
+    let sealed = sealed_secrets(cluster, namespace);
     let change =
         serde_json::json!({ "spec": { "template": { "metadata": { "labels": { "touched": "true" } } } } });
     sealed.patch(name, &PatchParams::default(), &Patch::Merge(&change)).await.unwrap();

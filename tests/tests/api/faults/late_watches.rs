@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use http::Method;
-use k8s_openapi::api::core::v1::{Event, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::WatchEvent;
 use kube::{Api, ResourceExt as _};
@@ -17,14 +17,13 @@ use sealed_secrets_tests::{
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::run::sealed_secrets;
+use crate::key_scene::LABEL;
 use crate::scene::{item, seal_with};
-use crate::support::{PATIENCE, apply_sealed};
+use crate::support::{PATIENCE, apply_sealed, events, sealed_secrets};
 
 const OBJECTS: usize = 6;
 const SHORT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(2);
-const KEY_LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
 
 /// The Secret as the watch delivered it; `None` after its deletion.
 type Shown = (String, Option<Secret>);
@@ -171,9 +170,8 @@ impl Replicas {
 
     /// The number of events for each object and reason.
     async fn told(&self) -> BTreeMap<(String, String), i32> {
-        let events: Api<Event> = Api::namespaced(self.cluster.client(), self.namespace());
         let mut told = BTreeMap::new();
-        for event in events.list(&ListParams::default()).await.unwrap() {
+        for event in events(&self.cluster, self.namespace(), "").await {
             let about = event.involved_object.name.unwrap_or_default();
             if about.starts_with("db-") {
                 *told.entry((about, event.reason.unwrap_or_default())).or_default() +=
@@ -188,7 +186,7 @@ impl Replicas {
 async fn follow(secrets: Api<Secret>, record: Arc<Mutex<Vec<Shown>>>) {
     let mut version = "0".to_owned();
     loop {
-        let parameters = kube::api::WatchParams::default().labels(&format!("!{KEY_LABEL}")).timeout(290);
+        let parameters = kube::api::WatchParams::default().labels(&format!("!{LABEL}")).timeout(290);
         let Ok(events) = secrets.watch(&parameters, &version).await else { continue };
         let mut events = events.boxed();
         while let Ok(Some(event)) = events.try_next().await {
@@ -344,7 +342,7 @@ fn assert_in_order(asked: &[Asked], made_again: &[&str]) {
     let mut looks: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     let mut made = BTreeSet::new();
     for one in asked.iter().filter(|one| !one.path.contains("watch=")) {
-        let is_key = one.body["metadata"]["labels"].get(KEY_LABEL).is_some();
+        let is_key = one.body["metadata"]["labels"].get(LABEL).is_some();
         if let (&Method::GET, Some(name)) = (&one.method, named(one, "secrets")) {
             looks.insert(name.to_owned(), vec!["Secret"]);
         } else if let (&Method::GET, Some(name)) = (&one.method, named(one, "sealedsecrets")) {

@@ -18,15 +18,14 @@ use kube::{Api, ResourceExt as _};
 use sealed_secrets_tests::{Access, Cluster, Fault, until};
 use serde_json::json;
 
-use crate::key_scene::{apply_policy, key_secret};
+use crate::key_scene::{LABEL, apply_policy, key_secret};
 use crate::scene::CANARY;
-use crate::support::PATIENCE;
-use run::{FaultRun, sealed_secrets, settled, versions};
+use crate::support::{PATIENCE, sealed_secrets};
+use run::{FaultRun, settled, versions};
 
 /// SealedSecrets that are being decrypted while the API server restarts.
 const LOAD: usize = 300;
 const BINDING: &str = "cluster-wide-sealed-secrets-controller";
-const KEY_LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_every_fault_each_secret_is_as_it_should_be_and_a_minute_is_quiet() {
@@ -101,8 +100,7 @@ async fn slow_etcd(cluster: &Cluster, load: &FaultRun) {
     cluster.pause_etcd(false).unwrap();
     let answers = async || cluster.client().apiserver_version().await.ok();
     until("the API server answers again", PATIENCE, answers).await.unwrap();
-    let told = async || load.controller.log().contains("the API server is slow: ").then_some(());
-    until("it is told that the API server is slow", PATIENCE, told).await.unwrap();
+    load.until_logged("the API server is slow: ").await;
 }
 
 /// More objects than can be decrypted while the API server restarts, and no controller yet.
@@ -256,7 +254,7 @@ async fn keys_deleted_relabelled_and_corrupt(access: &Access) -> FaultRun {
     trial.seal("db").await;
     trial.until_converged("keys").await;
     let (own, secrets) = (trial.controller.certificate().await.unwrap(), trial.secrets(trial.namespace()));
-    let active = ListParams::default().labels(&format!("{KEY_LABEL}=active"));
+    let active = ListParams::default().labels(&format!("{LABEL}=active"));
     let key = secrets.list(&active).await.unwrap().items.remove(0);
     secrets.delete(&key.name_any(), &DeleteParams::default()).await.unwrap();
     let replaced = async || {
@@ -264,7 +262,7 @@ async fn keys_deleted_relabelled_and_corrupt(access: &Access) -> FaultRun {
     };
     until("another key leads", PATIENCE, replaced).await.unwrap();
     let corrupt = json!({
-        "metadata": {"name": "corrupt", "labels": {KEY_LABEL: "active"}},
+        "metadata": {"name": "corrupt", "labels": {LABEL: "active"}},
         "stringData": {"tls.key": "-----BEGIN PRIVATE KEY-----", "tls.crt": CANARY}
     });
     let corrupt: Secret = serde_json::from_value(corrupt).unwrap();
@@ -274,9 +272,9 @@ async fn keys_deleted_relabelled_and_corrupt(access: &Access) -> FaultRun {
     trial.seal("waits").await;
     let mut restored = Secret { metadata: ObjectMeta::default(), ..key };
     restored.metadata.name = Some("restored".to_owned());
-    restored.metadata.labels = Some([(KEY_LABEL.to_owned(), "compromised".to_owned())].into());
+    restored.metadata.labels = Some([(LABEL.to_owned(), "compromised".to_owned())].into());
     secrets.create(&PostParams::default(), &restored).await.unwrap();
-    let label = Patch::Merge(json!({"metadata": {"labels": {KEY_LABEL: "active"}}}));
+    let label = Patch::Merge(json!({"metadata": {"labels": {LABEL: "active"}}}));
     secrets.patch("restored", &PatchParams::default(), &label).await.unwrap();
     trial.until_converged("keys").await;
     trial.keys = 3;

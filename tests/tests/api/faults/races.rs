@@ -9,9 +9,9 @@ use kube::{Api, ResourceExt as _};
 use sealed_secrets_tests::{Cluster, Fault, until};
 use serde_json::{Value, json};
 
-use super::run::{FaultRun, sealed_secrets};
+use super::run::FaultRun;
 use crate::scene::{CANARY, item};
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, sealed_secrets};
 
 const THEIRS: &str = "theirs";
 

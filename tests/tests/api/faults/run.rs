@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Event, Secret};
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
-use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Resource as _, ResourceExt};
 use sealed_secrets_crds::SealingKey;
 use sealed_secrets_tests::{
@@ -15,8 +14,11 @@ use sealed_secrets_tests::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::key_scene::LABEL;
 use crate::scene::{CANARY, item, seal_with};
-use crate::support::{PATIENCE, apply_sealed};
+use crate::support::{
+    PATIENCE, apply_sealed, events, sealed_secret_kind, sealed_secrets, secret_manifest, until_logged,
+};
 
 /// The time after the end of a fault within which the state must be correct.
 const CONVERGENCE: Duration = Duration::from_secs(30);
@@ -25,7 +27,6 @@ const CONVERGENCE: Duration = Duration::from_secs(30);
 const ITEMS_OF_COPIES: usize = 20;
 
 const KEY_SIZE: &str = "--key-size=2048";
-const KEY_LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
 
 pub(super) struct FaultRun {
     pub(super) cluster: Cluster,
@@ -98,7 +99,7 @@ impl FaultRun {
     /// Creates so many SealedSecrets with many items, which share their ciphertext so that sealing takes no time.
     pub(super) async fn seal_copies(&mut self, count: usize) {
         let (namespace, value) = (self.namespace().to_owned(), format!("{CANARY}-copies"));
-        let mut secret = secret(&namespace, "copy", &value);
+        let mut secret = secret_manifest(&namespace, "copy", "password", &value);
         secret["metadata"]["annotations"] = json!({"sealedsecrets.bitnami.com/cluster-wide": "true"});
         let mut sealed = seal_with(&self.certificate, &secret);
         let item = sealed["spec"]["encryptedData"]["password"].clone();
@@ -149,7 +150,7 @@ impl FaultRun {
 
     /// Applies a SealedSecret of this value, sealed with the first key.
     pub(super) async fn apply(&self, namespace: &str, name: &str, value: &str) {
-        let sealed = seal_with(&self.certificate, &secret(namespace, name, value));
+        let sealed = seal_with(&self.certificate, &secret_manifest(namespace, name, "password", value));
         apply_sealed(&self.cluster, &sealed.to_string()).await;
     }
 
@@ -194,8 +195,7 @@ impl FaultRun {
     }
 
     pub(super) async fn until_logged(&self, text: &str) {
-        let found = async || self.controller.log().contains(text).then_some(());
-        until(&format!("the log says {text:?}"), PATIENCE, found).await.unwrap();
+        until_logged(&self.controller, text).await;
     }
 
     /// Waits until the controller reports that it is ready, or is not, and its metrics that a watch fails, or none does.
@@ -235,7 +235,7 @@ impl FaultRun {
         assert!(self.controller.process().exited().unwrap().is_none(), "{what}: the controller runs");
         let secrets = self.secrets(self.namespace()).list(&ListParams::default()).await.unwrap().items;
         let (keys, others): (Vec<_>, Vec<_>) =
-            secrets.into_iter().partition(|secret| secret.labels().contains_key(KEY_LABEL));
+            secrets.into_iter().partition(|secret| secret.labels().contains_key(LABEL));
         assert_eq!(keys.len(), self.keys, "{what}: key Secrets");
         let here = self.expected.keys().filter(|(namespace, _)| namespace == self.namespace());
         let mut names: Vec<_> = others.iter().map(ResourceExt::name_any).collect();
@@ -253,13 +253,13 @@ impl FaultRun {
         assert!(!lines.is_empty());
         let all = ListParams::default();
         let sealed = sealed_secrets(&self.cluster, self.namespace()).list(&all).await.unwrap();
-        let events: Api<Event> = Api::namespaced(self.cluster.client(), self.namespace());
+        let events = events(&self.cluster, self.namespace(), "").await;
         let another = self.another.as_ref().map(ControllerProcess::log).unwrap_or_default();
         let places = [
             ("logs", format!("{}{}{another}", self.logs, self.controller.log())),
             ("metrics", self.controller.metrics().await.unwrap()),
             ("SealedSecrets", serde_json::to_string(&sealed.items).unwrap()),
-            ("events", serde_json::to_string(&events.list(&all).await.unwrap().items).unwrap()),
+            ("events", serde_json::to_string(&events).unwrap()),
         ];
         for (place, text) in places {
             assert!(!text.contains(CANARY), "{what}: plaintext in {place}");
@@ -268,28 +268,12 @@ impl FaultRun {
     }
 }
 
-fn secret(namespace: &str, name: &str, value: &str) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Secret",
-        "metadata": {"name": name, "namespace": namespace},
-        "stringData": {"password": value}
-    })
-}
-
 async fn start(installation: &Installation, proxy: &FaultProxy) -> ControllerProcess {
     installation.start(Edition::Ours, &[&through(proxy), KEY_SIZE]).await.unwrap()
 }
 
 fn through(proxy: &FaultProxy) -> String {
     format!("--kubeconfig={}", proxy.kubeconfig().display())
-}
-
-pub(super) fn sealed_secrets(cluster: &Cluster, namespace: &str) -> Api<DynamicObject> {
-    Api::namespaced_with(cluster.client(), namespace, &kind())
-}
-
-fn kind() -> ApiResource {
-    ApiResource::from_gvk(&GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret"))
 }
 
 /// The condition Synced of the current generation.
@@ -313,7 +297,7 @@ pub(super) async fn versions(cluster: &Cluster) -> BTreeMap<String, String> {
     let all = ListParams::default();
     let secrets: Api<Secret> = Api::all(cluster.client());
     let events: Api<Event> = Api::all(cluster.client());
-    let sealed: Api<DynamicObject> = Api::all_with(cluster.client(), &kind());
+    let sealed: Api<DynamicObject> = Api::all_with(cluster.client(), &sealed_secret_kind());
     let mut versions = versions_of("Secret", &secrets.list(&all).await.unwrap().items);
     versions.extend(versions_of("Event", &events.list(&all).await.unwrap().items));
     versions.extend(versions_of("SealedSecret", &sealed.list(&all).await.unwrap().items));

@@ -9,7 +9,7 @@ use sealed_secrets_tests::{
 use serde_json::json;
 
 use super::replicas::{LEASE, NAME, Replicas, is_about_lease, metric};
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, until_logged};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_right_every_replica_works_as_without_the_flag_until_the_right_comes() {
@@ -80,15 +80,8 @@ async fn a_lease_of_another_program_is_reported_and_taken_only_when_that_no_long
     leases.create(&PostParams::default(), &serde_json::from_value(theirs).unwrap()).await.unwrap();
     let flags = ["--leader-elect", "--leader-elect-lease-duration=5s", "--key-size=2048"];
     let controller = ControllerProcess::spawn(&installation, Edition::Ours, &flags).await.unwrap();
-    let told = async || {
-        controller
-            .log()
-            .contains("give one of the two another Lease with --leader-elect-resource-name")
-            .then_some(())
-    };
-    until("it tells whose Lease that is", PATIENCE, told).await.unwrap();
-    let leads = async || controller.log().contains("this replica leads").then_some(());
-    until("it takes the Lease that nobody renews", PATIENCE, leads).await.unwrap();
+    until_logged(&controller, "give one of the two another Lease with --leader-elect-resource-name").await;
+    until_logged(&controller, "this replica leads").await;
     let lease = leases.get(NAME).await.unwrap().spec.unwrap();
     assert_eq!((lease.lease_duration_seconds, lease.lease_transitions), (Some(5), Some(1)));
 }
@@ -105,15 +98,13 @@ async fn a_second_name_elects_a_second_leader_in_the_same_namespace() {
     ];
     let other = ControllerProcess::spawn(&replicas.installation, Edition::Ours, &flags).await.unwrap();
     // Its role names the first Lease only.
-    let alone = async || other.log().contains("the permission to use Lease").then_some(());
-    until("the role permits no other name", PATIENCE, alone).await.unwrap();
+    until_logged(&other, "the permission to use Lease").await;
     assert!(other.log().contains("/other is missing"), "{}", other.log());
     let rights = leader_election_manifests_in(replicas.namespace()).unwrap();
     let rights = json!(rights).to_string().replace("sealed-secrets-leader-election", "other");
     let rights = rights.replace(&json!([NAME]).to_string(), &json!(["other"]).to_string());
     replicas.cluster.apply(&serde_json::from_str::<Vec<_>>(&rights).unwrap()).await.unwrap();
-    let leads = async || other.log().contains("/other as ").then_some(());
-    until("it holds its own Lease", PATIENCE, leads).await.unwrap();
+    until_logged(&other, "/other as ").await;
     assert_eq!(replicas.leaders().await, [0]);
 }
 
@@ -136,8 +127,7 @@ async fn a_replica_without_a_key_waits_for_an_impossible_lease_unready_and_makes
     let through = format!("--kubeconfig={}", proxy.kubeconfig().display());
     let flags = ["--leader-elect", "--leader-elect-lease-duration=5s", "--key-size=2048", &through];
     let controller = ControllerProcess::spawn(&installation, Edition::Ours, &flags).await.unwrap();
-    let told = async || controller.log().contains("waited for no longer than 10 minutes").then_some(());
-    until("the duration is told", PATIENCE, told).await.unwrap();
+    until_logged(&controller, "waited for no longer than 10 minutes").await;
     let told = controller.log().matches("waited for no longer than 10 minutes").count();
     // The test must prove the absence of a key and of a claim.
     tokio::time::sleep(LEASE * 2).await;

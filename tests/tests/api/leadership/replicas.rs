@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use http::Method;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Event, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
-use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt as _};
 use sealed_secrets_crds::{SealingKey, SealingKeyPolicy};
 use sealed_secrets_tests::{
@@ -17,9 +16,9 @@ use sealed_secrets_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::key_scene::{REQUEST, apply_policy, started};
+use crate::key_scene::{LABEL, REQUEST, apply_policy, started};
 use crate::scene::{item, seal_with};
-use crate::support::{PATIENCE, apply_sealed};
+use crate::support::{PATIENCE, apply_sealed, events, sealed_secrets, secret_manifest, until_logged};
 
 /// The duration of the Lease in these tests, the shortest that there is.
 pub(super) const LEASE: Duration = Duration::from_secs(5);
@@ -28,7 +27,6 @@ const SETTLING: Duration = Duration::from_secs(15);
 /// The duration of the Lease without its flag.
 pub(super) const DEFAULT_LEASE: Duration = Duration::from_secs(15);
 pub(super) const NAME: &str = "sealed-secrets-controller";
-const KEY_LABEL: &str = "sealedsecrets.bitnami.com/sealed-secrets-key";
 const FLAGS: [&str; 3] = ["--leader-elect", "--key-size=2048", "--rate-limit=1000"];
 /// The original's CRD and roles.
 const ORIGINALS: &str = "tests/tests/data/existing-namespaces";
@@ -143,8 +141,7 @@ impl Replicas {
     }
 
     pub(super) fn sealed_secrets(&self) -> Api<DynamicObject> {
-        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("bitnami.com", "v1alpha1", "SealedSecret"));
-        Api::namespaced_with(self.cluster.client(), self.namespace(), &kind)
+        sealed_secrets(&self.cluster, self.namespace())
     }
 
     pub(super) async fn holder(&self) -> Option<String> {
@@ -266,11 +263,7 @@ impl Replicas {
 
     /// Applies a SealedSecret with these further fields of the template.
     pub(super) async fn apply(&self, name: &str, value: &str, template: &Value) {
-        let secret = json!({
-            "apiVersion": "v1", "kind": "Secret",
-            "metadata": {"name": name, "namespace": self.namespace()},
-            "stringData": {"password": value}
-        });
+        let secret = secret_manifest(self.namespace(), name, "password", value);
         let mut sealed = seal_with(&self.certificate, &secret);
         let fields = sealed["spec"]["template"].as_object_mut().unwrap();
         fields.extend(template.as_object().unwrap().clone());
@@ -295,17 +288,13 @@ impl Replicas {
 
     /// The number of events of this reason.
     pub(super) async fn events_of(&self, reason: &str) -> usize {
-        let events: Api<Event> = Api::namespaced(self.cluster.client(), self.namespace());
-        let about = ListParams::default().fields(&format!("reason={reason}"));
-        events.list(&about).await.unwrap().items.len()
+        events(&self.cluster, self.namespace(), &format!("reason={reason}")).await.len()
     }
 
     /// The number of `Unsealed` events for each SealedSecret.
     pub(super) async fn events(&self) -> BTreeMap<String, usize> {
-        let events: Api<Event> = Api::namespaced(self.cluster.client(), self.namespace());
-        let about = ListParams::default().fields("reason=Unsealed");
         let mut count = BTreeMap::new();
-        for event in events.list(&about).await.unwrap().items {
+        for event in events(&self.cluster, self.namespace(), "reason=Unsealed").await {
             *count.entry(event.involved_object.name.unwrap_or_default()).or_default() += 1;
         }
         count
@@ -325,7 +314,7 @@ impl Replicas {
     }
 
     pub(super) async fn key_secrets(&self) -> Vec<Secret> {
-        let labelled = ListParams::default().labels(KEY_LABEL);
+        let labelled = ListParams::default().labels(LABEL);
         self.secrets().list(&labelled).await.unwrap().items
     }
 
@@ -347,10 +336,9 @@ impl Replicas {
     /// The version of every object that a controller writes, but for the Lease.
     pub(super) async fn versions(&self) -> BTreeMap<String, Option<String>> {
         let all = ListParams::default();
-        let events: Api<Event> = Api::namespaced(self.cluster.client(), self.namespace());
         let secrets = self.secrets().list(&all).await.unwrap().items.into_iter();
         let secrets = secrets.map(|one| (format!("Secret {}", one.name_any()), one.resource_version()));
-        let events = events.list(&all).await.unwrap().items.into_iter();
+        let events = events(&self.cluster, self.namespace(), "").await.into_iter();
         let events = events.map(|one| (format!("Event {}", one.name_any()), one.resource_version()));
         let sealed = self.sealed_secrets().list(&all).await.unwrap().items.into_iter();
         let sealed = sealed.map(|one| (format!("SealedSecret {}", one.name_any()), one.resource_version()));
@@ -399,8 +387,7 @@ impl Replica {
     }
 
     pub(super) async fn until_logged(&self, text: &str) {
-        let found = async || self.controller.log().contains(text).then_some(());
-        until(&format!("the log says {text:?}"), PATIENCE, found).await.unwrap();
+        until_logged(&self.controller, text).await;
     }
 }
 
