@@ -36,6 +36,7 @@ mod progress;
 mod run_folder;
 mod served;
 pub mod shifted_clock;
+pub mod sources;
 mod tar_files;
 mod tool;
 mod webhook;

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::Command;
 
+use sealed_secrets_tests::sources::known_files;
 use sealed_secrets_tests::workspace;
 
 /// A page whose headings are cited by number.
@@ -31,12 +31,9 @@ const CITING: [&str; 9] = ["rs", "md", "toml", "yaml", "yml", "go", "tpl", "json
 
 /// Paths and texts of all files that may cite and that Git knows or is about to know.
 fn files() -> Vec<(String, String)> {
-    let arguments = ["ls-files", "--cached", "--others", "--exclude-standard"];
-    let output = Command::new("git").args(arguments).current_dir(workspace::root()).output().unwrap();
-    let listed = String::from_utf8(output.stdout).unwrap();
-    let may_cite = |path: &&str| CITING.contains(&ending(path));
-    let read = |path: &str| Some((path.to_owned(), fs::read_to_string(workspace::root().join(path)).ok()?));
-    listed.lines().filter(may_cite).filter_map(read).collect()
+    let files = known_files(&[]).unwrap().into_iter().filter(|path| CITING.contains(&ending(path)));
+    let read = |path: String| fs::read_to_string(workspace::root().join(&path)).ok().map(|text| (path, text));
+    files.filter_map(read).collect()
 }
 
 /// Returns the text after the last dot of a path.

@@ -3,8 +3,8 @@
 #![cfg(test)]
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
+use sealed_secrets_tests::sources::files_below;
 use sealed_secrets_tests::workspace;
 
 /// Words that begin an indirect question or a relative clause. A description begins with a noun or a verb instead.
@@ -23,25 +23,12 @@ const PAGES: [&str; 7] =
 /// The maximum number of characters in a line of prose.
 const MAX_LINE_LENGTH: usize = 160;
 
-/// The files with this extension at or below a path.
-fn files(path: &Path, extension: &str, found: &mut Vec<PathBuf>) {
-    if path.is_dir() {
-        for entry in fs::read_dir(path).unwrap() {
-            files(&entry.unwrap().path(), extension, found);
-        }
-    } else if path.extension().is_some_and(|own| own == extension) {
-        found.push(path.to_owned());
-    }
-}
-
 /// Asserts that `faults` finds no line in these files; the message names each with its file.
 fn assert_clean(paths: &[&str], extension: &str, rule: &str, faults: impl Fn(&str) -> Vec<usize>) {
     let mut messages = Vec::new();
     for path in paths {
-        let mut found = Vec::new();
-        files(&workspace::root().join(path), extension, &mut found);
+        let found = files_below(&workspace::root().join(path), extension).unwrap();
         assert!(!found.is_empty(), "no file *.{extension} in {path}");
-        found.sort();
         for file in found {
             let text = fs::read_to_string(&file).unwrap();
             let name = file.strip_prefix(workspace::root()).unwrap().display();

@@ -4,9 +4,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
-use sealed_secrets_tests::workspace;
+use sealed_secrets_tests::{sources, workspace};
 
 /// Words in capitals that are neither reasons nor condition types.
 const OTHER_WORDS: [&str; 20] = [
@@ -47,19 +46,9 @@ fn first_column(section: &str) -> BTreeSet<String> {
 
 /// The controller's sources without their tests.
 fn sources() -> String {
-    fn read(folder: &Path, text: &mut String) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                read(&path, text);
-            } else if path.file_name().is_some_and(|name| name != "tests.rs") {
-                let source = fs::read_to_string(&path).unwrap();
-                text.push_str(source.split("#[cfg(test)]\nmod tests {").next().unwrap());
-            }
-        }
-    }
-    let mut text = String::new();
-    read(&workspace::root().join("controller/src"), &mut text);
+    let sources = sources::sources("controller/src").unwrap().into_iter();
+    let sources = sources.filter(|(path, _)| !path.ends_with("tests.rs"));
+    let text: String = sources.map(|(_, source)| sources::shipped(&source).to_owned()).collect();
     // Quote characters that neither begin nor end a string literal.
     text.replace(r"\\", "").replace(r#"\""#, "").replace("'\"'", "")
 }

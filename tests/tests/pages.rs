@@ -4,24 +4,21 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use sealed_secrets_core::lint::RULES;
+use sealed_secrets_tests::sources::known_files;
 use sealed_secrets_tests::{shipped_manifests, workspace};
 use serde_json::Value;
 
 /// Every file of this pattern that Git tracks or would add.
-fn known_files(pattern: &str) -> Vec<PathBuf> {
-    let arguments = ["ls-files", "--cached", "--others", "--exclude-standard", pattern];
-    let output = Command::new("git").args(arguments).current_dir(workspace::root()).output().unwrap();
-    let listed = String::from_utf8(output.stdout).unwrap();
-    let files: Vec<_> = listed.lines().map(|line| workspace::root().join(line)).collect();
+fn files(pattern: &str) -> Vec<PathBuf> {
+    let files = known_files(&[pattern]).unwrap();
     assert!(files.len() > 10, "{files:?}");
-    files
+    files.into_iter().map(|file| workspace::root().join(file)).collect()
 }
 
 fn pages() -> Vec<PathBuf> {
-    known_files("*.md")
+    files("*.md")
 }
 
 /// The text of a page without code.
@@ -150,7 +147,7 @@ fn headings_are_named_as_github_names_them() {
 
 /// The names of all tests in our sources.
 fn names_of_tests() -> Vec<String> {
-    let sources = known_files("*.rs").into_iter().filter_map(|file| fs::read_to_string(file).ok());
+    let sources = files("*.rs").into_iter().filter_map(|file| fs::read_to_string(file).ok());
     let names = |source: String| source.split("test").skip(1).filter_map(name_of_test).collect::<Vec<_>>();
     sources.flat_map(names).collect()
 }

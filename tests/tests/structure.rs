@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use sealed_secrets_tests::sources::{known_files, shipped, sources};
 use sealed_secrets_tests::workspace;
 
 /// The crates that are shipped, and the one that builds them.
@@ -200,28 +200,8 @@ const FORMER_IN_CONTROLLER: [(&str, &str); 4] = [
     ("marks", "key_conditions"),
 ];
 
-/// Every source below a folder, by its path below the root of the workspace.
-fn sources(folder: &Path) -> BTreeMap<PathBuf, String> {
-    let mut found = BTreeMap::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.append(&mut sources(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(&path).unwrap();
-            found.insert(path.strip_prefix(workspace::root()).unwrap().to_owned(), text);
-        }
-    }
-    found
-}
-
 fn sources_of(package: &str) -> BTreeMap<PathBuf, String> {
-    sources(&workspace::root().join(package).join("src"))
-}
-
-/// The part of a source that is shipped.
-fn shipped(source: &str) -> &str {
-    source.split("#[cfg(test)]\nmod tests {").next().unwrap()
+    sources(&format!("{package}/src")).unwrap()
 }
 
 /// The code of a line, without strings and comments.
@@ -296,7 +276,7 @@ fn identifiers_are_distinguished_from_strings_and_comments() {
 
 /// Files of the keystore, without tests, in which a text stands, and how often.
 fn in_keystore(text: &str) -> BTreeMap<PathBuf, usize> {
-    let files = sources(&workspace::root().join("controller/src/keystore")).into_iter();
+    let files = sources("controller/src/keystore").unwrap().into_iter();
     let files = files.filter(|(path, _)| !path.ends_with("tests.rs"));
     let is_called = |line: &str| line.match_indices(text).filter(|(at, _)| is_word_start(line, *at)).count();
     let count = |source: &str| shipped(source).lines().map(|line| is_called(&code(line))).sum::<usize>();
@@ -343,9 +323,9 @@ fn collections_of_objects(source: &str) -> usize {
 
 #[test]
 fn the_state_of_each_object_is_behind_one_lock() {
-    let folder = Path::new("controller/src/sealed_secret");
+    let folder = "controller/src/sealed_secret";
     let (mut locks, mut found) = (Vec::new(), BTreeMap::new());
-    for (path, source) in sources(&workspace::root().join(folder)) {
+    for (path, source) in sources(folder).unwrap() {
         let path = path.strip_prefix(folder).unwrap().to_string_lossy().into_owned();
         let is_lock = |line: &String| line.contains("Mutex<HashMap<ObjectKey");
         locks.extend(shipped(&source).lines().map(code).filter(is_lock).map(|_| path.clone()));
@@ -575,12 +555,10 @@ fn dangling(text: &str, decisions: &BTreeSet<String>) -> Vec<String> {
 
 /// Every source and page that Git knows or is about to know, without this file.
 fn texts() -> BTreeMap<String, String> {
-    let arguments = ["ls-files", "--cached", "--others", "--exclude-standard", "*.rs", "*.md"];
-    let output = Command::new("git").args(arguments).current_dir(workspace::root()).output().unwrap();
-    let listed = String::from_utf8(output.stdout).unwrap();
-    let files = listed.lines().filter(|path| !path.ends_with("tests/structure.rs"));
+    let files = known_files(&["*.rs", "*.md"]).unwrap().into_iter();
+    let files = files.filter(|path| !path.ends_with("tests/structure.rs"));
     let read = |path: &str| fs::read_to_string(workspace::root().join(path)).ok();
-    files.filter_map(|path| Some((path.to_owned(), unbroken(&read(path)?)))).collect()
+    files.filter_map(|path| read(&path).map(|text| (path, unbroken(&text)))).collect()
 }
 
 /// The numbers of the decision records.

@@ -3,11 +3,10 @@
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
-    use std::fs;
     use std::path::Path;
     use std::process::Command;
 
-    use sealed_secrets_tests::workspace;
+    use sealed_secrets_tests::{sources, workspace};
     use serde_json::Value;
 
     /// The packages of this workspace that each package may use outside of its own tests.
@@ -74,20 +73,6 @@ mod tests {
         }
     }
 
-    /// The sources below a folder, without tests and fuzz targets, by their path below `root`.
-    fn sources(root: &Path, folder: &Path, found: &mut BTreeMap<String, String>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                sources(root, &path, found);
-            } else if !["fuzzed.rs", "tests.rs"].iter().any(|name| path.ends_with(name)) {
-                let text = fs::read_to_string(&path).unwrap();
-                let shipped = text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned();
-                found.insert(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned(), shipped);
-            }
-        }
-    }
-
     #[test]
     fn each_kind_has_one_writer() {
         let all = shipped("controller");
@@ -97,10 +82,13 @@ mod tests {
         assert_eq!(found, WRITERS.map(|(file, _)| file));
     }
 
+    /// The sources of a package, without tests and fuzz targets, by their paths below its folder `src`.
     fn shipped(package: &str) -> BTreeMap<String, String> {
-        let (mut found, root) = (BTreeMap::new(), workspace::root().join(package).join("src"));
-        sources(&root, &root, &mut found);
-        found
+        let root = format!("{package}/src");
+        let mut found = sources::sources(&root).unwrap();
+        found.retain(|path, _| !["fuzzed.rs", "tests.rs"].iter().any(|name| path.ends_with(name)));
+        let name = |path: &Path| path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+        found.iter().map(|(path, text)| (name(path), sources::shipped(text).to_owned())).collect()
     }
 
     /// The identifiers of a text, in its order.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use sealed_secrets_tests::programs::ControlPlanePrograms;
+use sealed_secrets_tests::sources::files_below;
 use sealed_secrets_tests::{Edition, Kubeseal, shipped_manifests, workspace};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -18,18 +19,6 @@ fn recipes() -> PathBuf {
     workspace::root().join("deploy/gitops")
 }
 
-/// All YAML files below this folder.
-fn yaml_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            yaml_files(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "yaml") {
-            found.push(path);
-        }
-    }
-}
-
 fn documents(file: &Path) -> Vec<Value> {
     let text = fs::read_to_string(file).unwrap();
     serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
@@ -37,8 +26,7 @@ fn documents(file: &Path) -> Vec<Value> {
 
 #[test]
 fn every_file_is_yaml() {
-    let mut files = Vec::new();
-    yaml_files(&recipes(), &mut files);
+    let files = files_below(&recipes(), "yaml").unwrap();
     assert!(files.len() >= 8, "{files:?}");
     for file in files {
         assert!(documents(&file).iter().all(Value::is_object), "{}", file.display());
