@@ -12,8 +12,10 @@ pub use crate::http::http_head;
 pub use crate::sealed_secret::sealed_secret;
 pub use crate::sealing_keys::rotation_policy;
 
-const KEY: &str = include_str!("../../core/tests/data/rsa2048-pkcs1.pem");
-const CERTIFICATE: &str = include_str!("../../core/tests/data/rsa2048.crt");
+/// A private key, PEM.
+pub(crate) const KEY: &str = include_str!("../../core/tests/data/rsa2048-pkcs1.pem");
+/// Its certificate, PEM.
+pub(crate) const CERTIFICATE: &str = include_str!("../../core/tests/data/rsa2048.crt");
 
 /// A ring of one key.
 pub(crate) static RING: LazyLock<Option<Arc<KeyRing>>> = LazyLock::new(|| {

@@ -6,10 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
 use sealed_secrets_core::crypto::{KeyPair, KeySize};
-use sealed_secrets_core::keyring::{KeyRing, OrderBy, RingKey};
+use sealed_secrets_core::keyring::{KeyRing, RingKey};
 use sealed_secrets_core::label::Label;
 use sealed_secrets_core::seal::seal_value;
 use sealed_secrets_core::unseal::V1Data;
@@ -20,11 +18,11 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::*;
+use crate::fuzzed::{CERTIFICATE, KEY};
+use crate::keystore::fixtures::ring_key;
 use crate::keystore::list::refresh::KeyRefresh;
 use crate::leadership::Leadership;
 
-const KEY: &str = include_str!("../../../core/tests/data/rsa2048-pkcs1.pem");
-const CERTIFICATE: &str = include_str!("../../../core/tests/data/rsa2048.crt");
 const LONG: Duration = Duration::from_mins(1);
 const CONNECTIONS: usize = 80;
 const SHORT: Duration = Duration::from_millis(50);
@@ -56,18 +54,13 @@ fn ring() -> Arc<KeyRing> {
 }
 
 fn known_key() -> Arc<RingKey> {
-    let field = |name: &str, text: &str| (name.to_owned(), ByteString(text.as_bytes().to_vec()));
-    let data = BTreeMap::from([field("tls.key", KEY), field("tls.crt", CERTIFICATE)]);
-    let secret = Secret { data: Some(data), ..Secret::default() };
-    Arc::new(RingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap())
+    ring_key(KEY, Some(CERTIFICATE))
 }
 
 /// Another key, without a certificate, so that it never is the primary key.
 fn old_key() -> Arc<RingKey> {
     let pem = KeyPair::generate(KeySize::Rsa2048).unwrap().expose_pkcs1_pem().unwrap();
-    let data = BTreeMap::from([("tls.key".to_owned(), ByteString(pem.as_bytes().to_vec()))]);
-    let secret = Secret { data: Some(data), ..Secret::default() };
-    Arc::new(RingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap())
+    ring_key(&pem, None)
 }
 
 async fn served(times: Times, burst: u32) -> Served {

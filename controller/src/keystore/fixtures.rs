@@ -1,18 +1,18 @@
 //! Keys for tests: their Secrets and their public views.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ObjectMeta;
 use sealed_secrets_core::crypto::{CertificateRequest, KeyPair};
+use sealed_secrets_core::keyring::{OrderBy, RingKey};
 use sealed_secrets_core::rotation::{DesiredState, KeyFacts, KeyLabel, KeyRecord};
 use sealed_secrets_crds::SealingKeyPhase;
 
-use super::KeyView;
-
-use super::KeysView;
-
-const KEY: &str = include_str!("../../../core/tests/data/rsa2048-pkcs1.pem");
+use super::{KeyView, KeysView};
+use crate::fuzzed::KEY;
 
 /// Returns a certificate of the key that all these Secrets contain. Certificates with different `serial` numbers differ
 /// in nothing else.
@@ -27,9 +27,20 @@ pub(crate) fn certificate(serial: u8) -> String {
     request.self_sign(&key).unwrap().pem().to_owned()
 }
 
+fn field(name: &str, pem: &str) -> (String, ByteString) {
+    (name.to_owned(), ByteString(pem.as_bytes().to_vec()))
+}
+
+/// Returns a key as it is on a ring.
+pub(crate) fn ring_key(key: &str, certificate: Option<&str>) -> Arc<RingKey> {
+    let certificate = certificate.map(|certificate| field("tls.crt", certificate));
+    let data = [field("tls.key", key)].into_iter().chain(certificate).collect();
+    let secret = Secret { data: Some(data), ..Secret::default() };
+    Arc::new(RingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap())
+}
+
 /// Returns a key Secret in its first version.
 pub(crate) fn key_secret(name: &str, certificate: &str) -> Secret {
-    let field = |name: &str, pem: &str| (name.to_owned(), ByteString(pem.as_bytes().to_vec()));
     let metadata = ObjectMeta {
         name: Some(name.to_owned()),
         uid: Some(format!("uid of {name}")),

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
 use sealed_secrets_core::crypto::Fingerprint;
-use sealed_secrets_core::keyring::{OrderBy, RingKey};
 
 use super::sum::KeyUsage;
 use super::*;
+use crate::fuzzed::KEY;
+use crate::keystore::fixtures::ring_key;
 
 fn object(name: &str) -> ObjectKey {
     ObjectKey::new("shop", name)
@@ -20,10 +19,7 @@ const V2: ObjectVersion = ObjectVersion::numbered(2);
 
 /// A ring with one key.
 fn ring() -> KeyRing {
-    let field = |name: &str, pem: &str| (name.to_owned(), ByteString(pem.as_bytes().to_vec()));
-    let data = [field("tls.key", include_str!("../../../core/tests/data/rsa2048-pkcs1.pem"))];
-    let secret = Secret { data: Some(data.into()), ..Secret::default() };
-    KeyRing::new(vec![Arc::new(RingKey::from_secret(&secret, OrderBy::default()).unwrap())])
+    KeyRing::new(vec![ring_key(KEY, None)])
 }
 
 fn on_ring() -> Fingerprint {

@@ -122,13 +122,8 @@ async fn examine(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use futures::{FutureExt as _, StreamExt as _};
-    use k8s_openapi::ByteString;
-    use k8s_openapi::api::core::v1::Secret;
     use sealed_secrets_core::decryption::{V1Data, decrypt_all};
-    use sealed_secrets_core::keyring::{OrderBy, RingKey};
     use sealed_secrets_core::label::Label;
     use sealed_secrets_core::seal::seal_value;
     use sealed_secrets_crds::Scope;
@@ -136,18 +131,15 @@ mod tests {
 
     use super::*;
     use crate::context::Context;
+    use crate::fuzzed::KEY;
+    use crate::keystore::fixtures::ring_key;
     use crate::sealed_secret::watch::raw::raw_object;
-
-    const KEY: &str = include_str!("../../../../core/tests/data/rsa2048-pkcs1.pem");
 
     /// A ring of one key, whose last list is newer than any failure.
     fn states() -> (ObjectStates, Arc<KeyRing>) {
-        let data = BTreeMap::from([("tls.key".to_owned(), ByteString(KEY.as_bytes().to_vec()))]);
-        let secret = Secret { data: Some(data), ..Secret::default() };
-        let key = RingKey::from_secret(&secret, OrderBy::CertNotBefore).unwrap();
         let context = Context::for_tests();
         context.key_refresh.published(Instant::now() + Duration::from_hours(1));
-        (ObjectStates::new(Arc::new(context), true), Arc::new(KeyRing::new(vec![Arc::new(key)])))
+        (ObjectStates::new(Arc::new(context), true), Arc::new(KeyRing::new(vec![ring_key(KEY, None)])))
     }
 
     /// An object whose item was sealed under another name.

@@ -73,14 +73,12 @@ fn named(keys: &[&KeyUse]) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::sync::Arc;
 
-    use k8s_openapi::ByteString;
-    use k8s_openapi::api::core::v1::Secret;
     use sealed_secrets_core::crypto::Fingerprint;
-    use sealed_secrets_core::keyring::{OrderBy, RingKey};
 
     use super::*;
+    use crate::fuzzed::{CERTIFICATE, KEY};
+    use crate::keystore::fixtures::ring_key;
 
     fn fingerprint(letter: char) -> Fingerprint {
         format!("SHA256:{}", letter.to_string().repeat(42) + "A").parse().unwrap()
@@ -93,15 +91,9 @@ mod tests {
 
     /// A ring with one key, the primary.
     fn ring() -> (KeyRing, Fingerprint) {
-        let field = |name: &str, pem: &str| (name.to_owned(), ByteString(pem.as_bytes().to_vec()));
-        let data = [
-            field("tls.key", include_str!("../../../../core/tests/data/rsa2048-pkcs1.pem")),
-            field("tls.crt", include_str!("../../../../core/tests/data/rsa2048.crt")),
-        ];
-        let secret = Secret { data: Some(data.into()), ..Secret::default() };
-        let key = RingKey::from_secret(&secret, OrderBy::default()).unwrap();
+        let key = ring_key(KEY, Some(CERTIFICATE));
         let fingerprint = key.fingerprint().clone();
-        (KeyRing::new(vec![Arc::new(key)]), fingerprint)
+        (KeyRing::new(vec![key]), fingerprint)
     }
 
     #[test]
