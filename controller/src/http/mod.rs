@@ -25,7 +25,7 @@ pub(crate) use handlers::request_handler::RequestHandler;
 use middleware::rate_limit;
 
 pub(crate) use middleware::clients::TrustedProxies;
-pub(crate) use middleware::token_bucket::{Limits, RateLimiter};
+pub(crate) use middleware::rate_limiter::{Limits, RateLimiter};
 #[cfg(any(test, fuzzing))]
 pub use server::fuzzed::http_head;
 pub(crate) use server::listen::listen;

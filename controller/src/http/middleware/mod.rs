@@ -3,4 +3,4 @@
 pub(crate) mod clients;
 pub(crate) mod metrics;
 pub(crate) mod rate_limit;
-pub(crate) mod token_bucket;
+pub(crate) mod rate_limiter;

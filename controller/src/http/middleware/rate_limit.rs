@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::clients::Client;
-use super::token_bucket::{RateLimiter, Share, WHOLE};
+use super::rate_limiter::{RateLimiter, Share, WHOLE};
 
 /// The path of rotate.
 pub(crate) const ROTATE: &str = "/v1/rotate";

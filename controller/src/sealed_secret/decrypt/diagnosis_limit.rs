@@ -6,6 +6,9 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use crate::sealed_secret::limits::{DIAGNOSIS_BURST, DIAGNOSIS_RATE};
+use crate::work::token_bucket::{Rate, TokenBucket};
+
+const RATE: Rate = Rate { per_second: DIAGNOSIS_RATE, size: DIAGNOSIS_BURST };
 
 /// Private-key operations that namespaces have left. Its lock is its own, because it counts namespaces and not objects.
 #[derive(Debug, Default)]
@@ -14,37 +17,18 @@ pub(crate) struct DiagnosisLimit {
     buckets: Mutex<HashMap<String, TokenBucket>>,
 }
 
-/// Private-key operations that a namespace has left.
-#[derive(Clone, Copy, Debug)]
-struct TokenBucket {
-    operations: f64,
-    at: Instant,
-}
-
-impl TokenBucket {
-    fn full(now: Instant) -> Self {
-        Self { operations: DIAGNOSIS_BURST, at: now }
-    }
-
-    fn at(self, now: Instant) -> Self {
-        let earned = now.saturating_duration_since(self.at).as_secs_f64() * DIAGNOSIS_RATE;
-        Self { operations: (self.operations + earned).min(DIAGNOSIS_BURST), at: now }
-    }
-}
-
 impl DiagnosisLimit {
     /// Returns true if an object of `namespace` may be diagnosed.
     pub(crate) fn admits(&self, namespace: &str, now: Instant) -> bool {
-        self.buckets.lock().get(namespace).is_none_or(|bucket| bucket.at(now).operations >= 1.0)
+        self.buckets.lock().get(namespace).is_none_or(|bucket| bucket.refilled(RATE, now).tokens >= 1.0)
     }
 
     /// Takes operations from the bucket of the namespace.
     pub(crate) fn spend(&self, namespace: &str, operations: usize, now: Instant) {
         let mut buckets = self.buckets.lock();
-        buckets.retain(|_, bucket| bucket.at(now).operations < DIAGNOSIS_BURST);
-        let bucket = buckets.entry(namespace.to_owned()).or_insert(TokenBucket::full(now));
-        *bucket = bucket.at(now);
-        bucket.operations -= f64::from(u32::try_from(operations).unwrap_or(u32::MAX));
+        buckets.retain(|_, bucket| bucket.refilled(RATE, now).tokens < RATE.size);
+        let bucket = buckets.entry(namespace.to_owned()).or_insert(TokenBucket::full(RATE, now));
+        bucket.charge(f64::from(u32::try_from(operations).unwrap_or(u32::MAX)), RATE, now);
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::work::token_bucket::{Rate, TokenBucket};
+
 /// Number of clients with a bucket of their own; further ones use only the common bucket.
 const MAX_PEERS: usize = 1024;
 /// Rate of all clients together, as a multiple of the rate of one.
@@ -22,8 +24,9 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    fn size(self) -> f64 {
-        f64::from(self.burst) + 1.0
+    /// The rate of one client.
+    fn rate(self) -> Rate {
+        Rate { per_second: self.per_second, size: f64::from(self.burst) + 1.0 }
     }
 }
 
@@ -46,42 +49,13 @@ pub(crate) struct Admission {
     pub(crate) wait: Option<Duration>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
-    /// Negative after a charge that exceeded them.
-    tokens: f64,
-    filled: Instant,
-}
-
-impl Bucket {
-    fn full(size: f64, now: Instant) -> Self {
-        Self { tokens: size, filled: now }
-    }
-
-    fn refill(&mut self, per_second: f64, size: f64, now: Instant) {
-        let gained = now.saturating_duration_since(self.filled).as_secs_f64() * per_second;
-        self.tokens = (self.tokens + gained).min(size);
-        self.filled = now;
-    }
-
-    /// Takes the cost, or returns the time until it is there.
-    fn take(&mut self, cost: f64, per_second: f64, size: f64, now: Instant) -> Option<Duration> {
-        self.refill(per_second, size, now);
-        if self.tokens < cost {
-            return Some(Duration::from_secs_f64((cost - self.tokens) / per_second));
-        }
-        self.tokens -= cost;
-        None
-    }
-}
-
 #[derive(Debug)]
 struct Buckets {
-    common: Bucket,
+    common: TokenBucket,
     /// Bucket for clients without recent requests, used when the common one is empty: they are answered even if others
     /// send requests continuously.
-    newcomers: Bucket,
-    peers: HashMap<IpAddr, Bucket>,
+    newcomers: TokenBucket,
+    peers: HashMap<IpAddr, TokenBucket>,
 }
 
 /// Admits requests at the rate of the flags per client, at a multiple of it for all clients together, and at the same
@@ -94,33 +68,30 @@ pub(crate) struct RateLimiter {
 
 impl RateLimiter {
     pub(crate) fn new(limits: Limits, now: Instant) -> Self {
-        let common = Bucket::full(limits.size() * PEERS, now);
+        let common = TokenBucket::full(limits.rate().times(PEERS), now);
         Self { limits, buckets: Mutex::new(Buckets { common, newcomers: common, peers: HashMap::new() }) }
     }
 
     /// Charges a request at this cost, in tokens, and decides on it. A refused request costs the client nothing.
     pub(crate) fn admit(&self, peer: IpAddr, cost: f64, now: Instant) -> Admission {
         let mut buckets = self.buckets.lock();
-        let (per_second, size) = (self.limits.per_second, self.limits.size());
+        let rate = self.limits.rate();
         if buckets.peers.len() >= MAX_PEERS {
-            buckets.peers.retain(|_, bucket| {
-                bucket.refill(per_second, size, now);
-                bucket.tokens < size
-            });
+            buckets.peers.retain(|_, bucket| bucket.refilled(rate, now).tokens < rate.size);
         }
         let (mut of_peer, mut is_newcomer) = (None, false);
         if buckets.peers.len() < MAX_PEERS || buckets.peers.contains_key(&peer) {
-            let bucket = buckets.peers.entry(peer).or_insert_with(|| Bucket::full(size, now));
-            bucket.refill(per_second, size, now);
-            is_newcomer = bucket.tokens >= size;
-            let wait = bucket.take(cost, per_second, size, now);
+            let bucket = buckets.peers.entry(peer).or_insert_with(|| TokenBucket::full(rate, now));
+            is_newcomer = bucket.refilled(rate, now).tokens >= rate.size;
+            let wait = bucket.take(cost, rate, now);
             of_peer = Some((*bucket, wait));
         }
         // A refused request takes no token from the common buckets.
+        let common = rate.times(PEERS);
         let wait = match of_peer {
             Some((_, Some(wait))) => Some(wait),
-            _ => match buckets.common.take(cost, per_second * PEERS, size * PEERS, now) {
-                Some(_) if is_newcomer => buckets.newcomers.take(cost, per_second * PEERS, size * PEERS, now),
+            _ => match buckets.common.take(cost, common, now) {
+                Some(_) if is_newcomer => buckets.newcomers.take(cost, common, now),
                 wait => wait,
             },
         };
@@ -130,18 +101,16 @@ impl RateLimiter {
     /// Charges the work of a request that was admitted, in tokens. The buckets may become negative.
     pub(crate) fn charge(&self, peer: IpAddr, cost: f64, now: Instant) {
         let mut buckets = self.buckets.lock();
-        let (per_second, size) = (self.limits.per_second, self.limits.size());
-        buckets.common.refill(per_second * PEERS, size * PEERS, now);
-        buckets.common.tokens -= cost;
+        let rate = self.limits.rate();
+        buckets.common.charge(cost, rate.times(PEERS), now);
         if let Some(bucket) = buckets.peers.get_mut(&peer) {
-            bucket.refill(per_second, size, now);
-            bucket.tokens -= cost;
+            bucket.charge(cost, rate, now);
         }
     }
 
-    fn share(&self, bucket: Bucket) -> Share {
+    fn share(&self, bucket: TokenBucket) -> Share {
         let limit = self.limits.burst.saturating_add(1);
-        let missing = (self.limits.size() - bucket.tokens).max(0.0);
+        let missing = (self.limits.rate().size - bucket.tokens).max(0.0);
         Share {
             limit,
             remaining: whole(bucket.tokens),
