@@ -182,8 +182,8 @@ fn recovered_plaintext_is_its_owners_alone_also_in_a_file_that_was_not() {
     std::fs::write(&file, "old").unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     let sealed = seal(&[], SECRET).stdout;
-    let key = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/data/rsa2048-pkcs1.pem");
-    let arguments = ["--recovery-unseal", "--recovery-private-key", key, "-w", "plain.yaml"];
+    let arguments =
+        ["--recovery-unseal", "--recovery-private-key", crate::workspace::KEY, "-w", "plain.yaml"];
     assert_eq!(kubeseal(folder.path(), &arguments, sealed.as_bytes()).code, Some(0));
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 }

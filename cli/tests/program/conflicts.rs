@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::run::{CERTIFICATE, kubeseal};
-use crate::workspace::{KEY, Workspace};
+use crate::workspace::{KEY, Workspace, git_command};
 
 const REASON: &str = "a merge conflict that is not resolved; keep what is right of its sides, and remove the lines that begin with <<<<<<<, ======= and >>>>>>>";
 
@@ -22,11 +22,7 @@ fn conflicted(name: &str) -> Workspace {
     workspace.git(&["checkout", "--quiet", "main"]);
     workspace.done(&format!("set {name} user --cert cert.pem"), "ours");
     workspace.git(&["commit", "--quiet", "-am", "three"]);
-    let merged = std::process::Command::new("git")
-        .current_dir(workspace.path())
-        .args(["-c", "user.name=t", "-c", "user.email=t@example.com", "merge", "--quiet", "theirs"])
-        .output()
-        .unwrap();
+    let merged = git_command(workspace.path(), &["merge", "--quiet", "theirs"]).output().unwrap();
     assert_eq!(merged.status.code(), Some(1));
     workspace
 }

@@ -3,7 +3,7 @@
 
 #![cfg(unix)]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::prompts::Terminal;
-use crate::run::PROGRAM;
+use crate::run::{PROGRAM, request};
 use crate::workspace::Workspace;
 
 const KEY: &str = "SHA256:q3Zt0aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789BA";
@@ -61,7 +61,8 @@ impl State {
     /// Answers one request. The client may be gone at any time.
     fn serve(&self, connection: TcpStream) {
         let mut connection = BufReader::new(connection);
-        let Some((path, body)) = request(&mut connection) else { return };
+        let Some((line, body)) = request(&mut connection) else { return };
+        let (Some(path), Ok(body)) = (line.split(' ').nth(1), str::from_utf8(&body)) else { return };
         let is_rotate = path.contains("/v1/rotate?stale-only=true");
         if is_rotate || path.contains("/v1/verify") {
             self.most_running.fetch_max(self.running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -70,7 +71,7 @@ impl State {
             }
         }
         let answer = if is_rotate {
-            self.rotate(&body)
+            self.rotate(body)
         } else if path.contains("/v1/verify") {
             self.instead.lock().unwrap().pop().unwrap_or_else(|| ("200 OK".to_owned(), String::new()))
         } else {
@@ -114,15 +115,6 @@ impl State {
         }
         ("200 OK".to_owned(), list.to_string())
     }
-}
-
-fn request(connection: &mut BufReader<TcpStream>) -> Option<(String, String)> {
-    let lines = connection.by_ref().lines().map_while(Result::ok).take_while(|line| !line.is_empty());
-    let head: Vec<String> = lines.collect();
-    let length = |line: &String| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok();
-    let mut body = vec![0; head.iter().find_map(length).unwrap_or_default()];
-    connection.read_exact(&mut body).ok()?;
-    Some((head.first()?.split(' ').nth(1)?.to_owned(), String::from_utf8(body).ok()?))
 }
 
 /// So many files of ten stale items.

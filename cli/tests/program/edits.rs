@@ -6,29 +6,20 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::run::{CERTIFICATE, Ran, SECRET, kubeseal};
+use crate::workspace::{KEY, git_stdout};
 
 /// The lines that `git diff` shows as removed (`-`) and added (`+`) since the file was committed.
 fn changed_lines(folder: &Path) -> Vec<String> {
-    let diff = git(folder, &["diff", "--unified=0"]);
+    let diff = git_stdout(folder, &["diff", "--unified=0"]);
     let is_change =
         |line: &&str| line.starts_with(['+', '-']) && !line.starts_with("+++ ") && !line.starts_with("--- ");
     diff.lines().filter(is_change).map(str::to_owned).collect()
 }
 
 fn commit(folder: &Path) {
-    git(folder, &["init", "--quiet"]);
-    git(folder, &["add", "."]);
-    git(folder, &["commit", "--quiet", "--allow-empty", "--message=before"]);
-}
-
-fn git(folder: &Path, arguments: &[&str]) -> String {
-    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "core.autocrlf=false"];
-    let mut command = Command::new("git");
-    command.current_dir(folder).args(identity).args(arguments);
-    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    git_stdout(folder, &["init", "--quiet"]);
+    git_stdout(folder, &["add", "."]);
+    git_stdout(folder, &["commit", "--quiet", "--allow-empty", "--message=before"]);
 }
 
 /// A SealedSecret file as users keep it in Git: comments, unusual key order and quotes, a template, a second document.
@@ -111,9 +102,8 @@ fn an_item_is_sealed_for_the_scope_of_the_file_or_not_at_all() {
     let wide = "kind: Secret\nmetadata: {annotations: {sealedsecrets.bitnami.com/cluster-wide: 'true'}}\n\
                 stringData: {user: admin}\n";
     merged(folder.path(), wide);
-    let key = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/data/rsa2048-pkcs1.pem");
     let opened =
-        kubeseal(folder.path(), &["--recovery-unseal", "--recovery-private-key", key, "-f", "db.yaml"], b"");
+        kubeseal(folder.path(), &["--recovery-unseal", "--recovery-private-key", KEY, "-f", "db.yaml"], b"");
     assert!(opened.stdout.contains("\"user\": \"YWRtaW4=\""), "{}{}", opened.stdout, opened.stderr);
 }
 

@@ -7,12 +7,6 @@ use std::process::Command;
 use crate::run::{PROGRAM, SECRET, kubeseal};
 use crate::workspace::{Workspace, git_command};
 
-fn repository() -> Workspace {
-    let workspace = Workspace::new();
-    workspace.git(&["init", "--quiet"]);
-    workspace
-}
-
 /// Commits a file, and returns the exit code and stderr.
 fn commit(workspace: &Workspace) -> (Option<i32>, String) {
     let output = git_command(workspace.path(), &["commit", "--quiet", "--message=x"]).output().unwrap();
@@ -22,7 +16,7 @@ fn commit(workspace: &Workspace) -> (Option<i32>, String) {
 
 #[test]
 fn the_hook_keeps_plaintext_out_of_a_commit_until_it_is_removed() {
-    let workspace = repository();
+    let workspace = Workspace::repository();
     let told = workspace.done("git install", "");
     assert_eq!(
         told,
@@ -54,7 +48,7 @@ fn the_hook_keeps_plaintext_out_of_a_commit_until_it_is_removed() {
 
 #[test]
 fn the_hook_names_the_program_alone_if_path_leads_to_it() {
-    let workspace = repository();
+    let workspace = Workspace::repository();
     fs::create_dir(workspace.file("bin")).unwrap();
     std::os::unix::fs::symlink(PROGRAM, workspace.file("bin/kubeseal")).unwrap();
     let path = format!("{}:/usr/bin:/bin", workspace.file("bin").display());
@@ -74,7 +68,7 @@ fn the_hook_names_the_program_alone_if_path_leads_to_it() {
 
 #[test]
 fn another_hook_is_left_unchanged_and_the_missing_line_is_printed() {
-    let workspace = repository();
+    let workspace = Workspace::repository();
     workspace.write(".git/hooks/pre-commit", "#!/bin/sh\nexit 0\n");
     let ran = workspace.run("git install");
     assert_eq!(ran.code, Some(1));
@@ -89,7 +83,7 @@ fn another_hook_is_left_unchanged_and_the_missing_line_is_printed() {
 
 #[test]
 fn the_hook_can_be_left_out_and_uninstall_reverts_exactly_the_installed_settings() {
-    let workspace = repository();
+    let workspace = Workspace::repository();
     let attributes = workspace.file(".git/info/attributes");
     for before in [None, Some("*.png binary\n# no line break at the end")] {
         drop(fs::remove_file(&attributes));
@@ -115,7 +109,7 @@ fn the_hook_can_be_left_out_and_uninstall_reverts_exactly_the_installed_settings
 
 #[test]
 fn linked_work_trees_and_other_folders_of_hooks_are_honoured() {
-    let workspace = repository();
+    let workspace = Workspace::repository();
     workspace.git(&["commit", "--quiet", "--allow-empty", "--message=x"]);
     workspace.git(&["worktree", "add", "--quiet", "linked"]);
     let ran = kubeseal(&workspace.file("linked"), &["git", "install"], b"");

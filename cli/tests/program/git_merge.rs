@@ -25,8 +25,7 @@ struct Repository {
 impl Repository {
     /// A repository with the driver, and one commit of a file with the items a, b and c.
     fn new(file: &'static str) -> Self {
-        let workspace = Workspace::new();
-        workspace.git(&["init", "--quiet", "--initial-branch=main"]);
+        let workspace = Workspace::repository();
         workspace.done("git install --no-hook", "");
         let folder = workspace.path().to_owned();
         let repository = Self { workspace, folder, file };

@@ -6,8 +6,7 @@ use crate::workspace::Workspace;
 const CREATE: &str = "create generic db -n shop --from-literal user=app --from-literal password=12345678 -w db.yaml --cert cert.pem";
 
 fn repository() -> Workspace {
-    let workspace = Workspace::new();
-    workspace.git(&["init", "--quiet"]);
+    let workspace = Workspace::repository();
     workspace.done("git install --no-hook", "");
     workspace
 }

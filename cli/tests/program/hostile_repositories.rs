@@ -8,12 +8,6 @@ use std::process::{Command, Output};
 use crate::run::{PROGRAM, SECRET};
 use crate::workspace::Workspace;
 
-fn repository() -> Workspace {
-    let workspace = Workspace::new();
-    workspace.git(&["init", "--quiet"]);
-    workspace
-}
-
 /// Runs a line of words in two gigabytes of memory.
 fn in_little_memory(workspace: &Workspace, line: &str) -> (Option<i32>, String) {
     let script = "ulimit -v 2000000; exec \"$0\" \"$@\"";
@@ -25,7 +19,7 @@ fn in_little_memory(workspace: &Workspace, line: &str) -> (Option<i32>, String) 
 
 #[test]
 fn no_program_of_a_bare_repository_that_is_committed_in_a_folder_is_run() {
-    let workspace = repository();
+    let workspace = Workspace::repository();
     let (program, ran) = (workspace.file("program"), workspace.file("ran"));
     fs::write(&program, format!("#!/bin/sh\necho \"$@\" >> {}\n", ran.display())).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
@@ -67,7 +61,7 @@ fn no_program_of_a_bare_repository_that_is_committed_in_a_folder_is_run() {
 
 #[test]
 fn a_file_without_an_end_is_not_read_to_its_end_wherever_a_repository_names_it() {
-    let workspace = repository();
+    let workspace = Workspace::repository();
     symlink("/dev/zero", workspace.file("zero.yaml")).unwrap();
     workspace.write(".kubeseal.yaml", "clusters:\n  a: {certificate: zero.yaml}\nrules:\n- {cluster: a}\n");
     workspace.write("base/kustomization.yaml", "namespace: a\nresources: [../zero.yaml]\n");
@@ -119,7 +113,7 @@ fn a_kustomization_that_consists_of_itself_many_times_ends() {
 
 #[test]
 fn a_name_in_a_workflow_command_neither_ends_it_nor_controls_the_terminal_of_its_log() {
-    let workspace = repository();
+    let workspace = Workspace::repository();
     let name = "a\n::error::b,c:\u{1b}[2K\u{202e}.yaml";
     workspace.write(name, "kind: Secret\ndata:\n  \"\\e[31mkey\": aGk=\n");
     let told = workspace.run("lint -o github .").stdout;

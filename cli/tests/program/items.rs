@@ -3,8 +3,7 @@
 use tempfile::TempDir;
 
 use crate::run::{CERTIFICATE, SECRET, kubeseal, seal};
-
-const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/data/rsa2048-pkcs1.pem");
+use crate::workspace::KEY;
 
 /// A SealedSecret with two items, of which `password` has this value.
 fn sealed_with(value: &str) -> String {

@@ -17,8 +17,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::run::{CERTIFICATE, PROGRAM, SECRET, answer, masked, seal, serve_always};
-
-const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/data/rsa2048-pkcs1.pem");
+use crate::workspace::KEY;
 
 /// A value that occurs nowhere else, so long that its item is written in several steps.
 fn plaintext() -> String {

@@ -366,8 +366,7 @@ fn workflow_command(line: &str) -> (String, Vec<(String, String)>, String) {
 
 #[test]
 fn github_gets_commands_with_paths_from_the_root_of_the_work_tree() {
-    let workspace = Workspace::new();
-    workspace.git(&["init", "--quiet"]);
+    let workspace = Workspace::repository();
     let name = "deploy/a,b:c%\nd.yaml";
     workspace.write(name, SECRET);
     let ran = kubeseal(&workspace.file("deploy"), &["lint", "-o", "github"], b"");
@@ -381,8 +380,7 @@ fn github_gets_commands_with_paths_from_the_root_of_the_work_tree() {
 
 #[test]
 fn sarif_has_all_rules_and_fingerprints_that_survive_moved_lines() {
-    let workspace = Workspace::new();
-    workspace.git(&["init", "--quiet"]);
+    let workspace = Workspace::repository();
     let sarif = |text: &str| -> Value {
         workspace.write("a b/db.yaml", text);
         serde_json::from_str(&workspace.run("lint -o sarif").stdout).unwrap()
@@ -423,8 +421,7 @@ fn sarif_has_all_rules_and_fingerprints_that_survive_moved_lines() {
 
 #[test]
 fn tracked_and_untracked_files_are_read_and_ignored_ones_and_other_repositories_are_not() {
-    let workspace = Workspace::new();
-    workspace.git(&["init", "--quiet"]);
+    let workspace = Workspace::repository();
     for name in [
         "tracked.yaml",
         "untracked.yml",
@@ -471,8 +468,7 @@ fn tracked_and_untracked_files_are_read_and_ignored_ones_and_other_repositories_
 
 #[test]
 fn staged_content_is_checked_as_the_index_has_it_also_before_the_first_commit() {
-    let workspace = Workspace::new();
-    workspace.git(&["init", "--quiet"]);
+    let workspace = Workspace::repository();
     assert_eq!(found(&workspace, "--staged"), []);
     let name = "Grüße 1\n2.yaml";
     workspace.write(name, SECRET);

@@ -7,8 +7,7 @@ use crate::workspace::{FINGERPRINT, OTHER_CERTIFICATE, Workspace, shape};
 
 /// A repository with two clusters.
 fn repository() -> Workspace {
-    let workspace = Workspace::new();
-    workspace.git(&["init", "--quiet"]);
+    let workspace = Workspace::repository();
     fs::create_dir(workspace.file("clusters")).unwrap();
     fs::copy(workspace.file("cert.pem"), workspace.file("clusters/prod.pem")).unwrap();
     fs::copy(OTHER_CERTIFICATE, workspace.file("clusters/stage.pem")).unwrap();

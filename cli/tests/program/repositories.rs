@@ -11,15 +11,9 @@ use crate::workspace::{KEY, OTHER_CERTIFICATE, Workspace, git};
 
 const CREATE: &str = "create generic db -n shop --from-literal user=app -w db.yaml --cert cert.pem";
 
-fn repository() -> Workspace {
-    let workspace = Workspace::new();
-    workspace.git(&["init", "--quiet", "--initial-branch=main"]);
-    workspace
-}
-
 #[test]
 fn a_repository_without_a_commit_is_served_like_any_other() {
-    let workspace = repository();
+    let workspace = Workspace::repository();
     workspace.done("git install", "");
     workspace.done(CREATE, "");
     workspace.write("plain.yaml", SECRET);
@@ -48,7 +42,7 @@ fn a_repository_without_a_commit_is_served_like_any_other() {
 
 #[test]
 fn a_rebase_that_has_stopped_can_be_continued_with_the_same_commands() {
-    let workspace = repository();
+    let workspace = Workspace::repository();
     workspace.done("git install", "");
     workspace.done(CREATE, "");
     let commit = |value: &str| {
@@ -114,7 +108,7 @@ fn a_bare_repository_has_no_files_and_its_work_trees_are_served() {
 
 #[test]
 fn line_breaks_that_git_converts_stay_converted_and_cause_no_difference() {
-    let workspace = repository();
+    let workspace = Workspace::repository();
     workspace.git(&["config", "core.autocrlf", "true"]);
     workspace.done("git install", "");
     workspace.done(CREATE, "");
@@ -161,7 +155,7 @@ const NAMES: [&str; 6] =
 
 #[test]
 fn files_of_any_name_are_found_checked_changed_and_committed() {
-    let workspace = repository();
+    let workspace = Workspace::repository();
     workspace.done("git install", "");
     for name in NAMES {
         workspace.write(&format!("in/{name}"), SECRET);
@@ -199,7 +193,7 @@ fn files_of_any_name_are_found_checked_changed_and_committed() {
 
 #[test]
 fn a_project_file_may_name_itself_in_a_rule() {
-    let workspace = repository();
+    let workspace = Workspace::repository();
     let project = "clusters:\n  own: {certificate: cert.pem}\nrules:\n- {path: .kubeseal.yaml, cluster: own}\n- {path: '**', cluster: own}\n";
     workspace.write(".kubeseal.yaml", project);
     workspace.done("create generic db -n shop --generate token -w db.yaml", "");

@@ -116,7 +116,7 @@ pub(crate) fn serve_always(answered: impl Fn(&str) -> Vec<u8> + Send + 'static) 
         for connection in listener.incoming() {
             let mut connection = BufReader::new(connection.unwrap());
             // The client may be killed at any time.
-            if let Some(line) = request(&mut connection) {
+            if let Some((line, _)) = request(&mut connection) {
                 drop(connection.get_mut().write_all(&answered(&line)));
             }
         }
@@ -124,12 +124,12 @@ pub(crate) fn serve_always(answered: impl Fn(&str) -> Vec<u8> + Send + 'static) 
     address
 }
 
-/// Reads a request whole and returns its first line.
-fn request(connection: &mut BufReader<TcpStream>) -> Option<String> {
+/// Reads a request whole and returns its first line and its body.
+pub(crate) fn request(connection: &mut BufReader<TcpStream>) -> Option<(String, Vec<u8>)> {
     let lines = connection.by_ref().lines().map_while(Result::ok).take_while(|line| !line.is_empty());
     let head: Vec<String> = lines.collect();
     let length = |line: &String| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok();
-    let length: usize = head.iter().find_map(length).unwrap_or_default();
-    connection.read_exact(&mut vec![0; length]).ok()?;
-    head.into_iter().next()
+    let mut body = vec![0; head.iter().find_map(length).unwrap_or_default()];
+    connection.read_exact(&mut body).ok()?;
+    Some((head.into_iter().next()?, body))
 }

@@ -27,6 +27,13 @@ impl Workspace {
         Self { folder }
     }
 
+    /// A workspace that is a Git repository with the branch `main`, without a commit.
+    pub(crate) fn repository() -> Self {
+        let workspace = Self::new();
+        workspace.git(&["init", "--quiet", "--initial-branch=main"]);
+        workspace
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -99,10 +106,15 @@ impl Workspace {
     }
 
     pub(crate) fn git(&self, arguments: &[&str]) -> String {
-        let output = git_command(self.path(), arguments).output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+        git_stdout(self.path(), arguments)
     }
+}
+
+/// Runs Git in a folder, asserts that it succeeds, and returns its stdout.
+pub(crate) fn git_stdout(folder: &Path, arguments: &[&str]) -> String {
+    let output = git_command(folder, arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Git in a folder, without the configuration of whoever runs the tests.
