@@ -27,6 +27,13 @@ impl KeyScene {
         Self::with(&[]).await
     }
 
+    /// As [`Self::set`], with this policy in force.
+    pub(crate) async fn with_policy(spec: &Value) -> Self {
+        let scene = Self::set().await;
+        scene.apply_policy(spec).await;
+        scene
+    }
+
     pub(crate) async fn with(flags: &[&str]) -> Self {
         let cluster = Cluster::shared().await.unwrap();
         let installation = cluster.install_namespaced(&[]).await.unwrap();
@@ -81,6 +88,20 @@ impl KeyScene {
     pub(crate) async fn annotate_policy(&self, request: &str) {
         let change = json!({"metadata": {"annotations": {REQUEST: request}}});
         self.policies().patch("default", &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
+    }
+
+    /// Requests a new key by annotation at a time later than all keys, and returns the request.
+    pub(crate) async fn request_rotation(&self) -> String {
+        let request = self.later_than_all_keys().await.to_string();
+        self.annotate_policy(&request).await;
+        request
+    }
+
+    /// Waits until the status of the policy in force names this request as the last one that was handled.
+    pub(crate) async fn until_handled(&self, request: &str) -> SealingKeyPolicyStatus {
+        let is_handled =
+            |status: &SealingKeyPolicyStatus| status.last_handled_rotate_request.as_deref() == Some(request);
+        self.until_policy("the request is handled", is_handled).await
     }
 
     /// Waits until the status of the policy in force satisfies this predicate.

@@ -36,8 +36,7 @@ async fn until_listed(scene: &KeyScene, name: &str, expected: &Value) {
 
 #[tokio::test]
 async fn keys_are_seen_rotated_revoked_and_retired_from_a_laptop() {
-    let scene = KeyScene::set().await;
-    scene.apply_policy(&json!({})).await;
+    let scene = KeyScene::with_policy(&json!({})).await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
     scene.until_phase(&first, SealingKeyPhase::Primary).await;
     scene.until_policy("names the primary", |status| status.primary.is_some()).await;

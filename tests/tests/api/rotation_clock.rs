@@ -37,15 +37,12 @@ async fn under_clock_skew_no_key_is_created_and_the_skew_is_reported_until_the_c
     for date in &years() {
         let before = scene.names().await.len();
         proxy.pretend_date(Some(date));
-        let request = scene.later_than_all_keys().await.to_string();
-        scene.annotate_policy(&request).await;
+        let request = scene.request_rotation().await;
         let status = scene.until_policy("blocked", tells_skew).await;
         assert_eq!((condition(&status, "Rotating").0.as_str(), status.failed_attempts), ("True", 0));
         assert_eq!(scene.names().await.len(), before);
         proxy.pretend_date(None);
-        scene
-            .until_policy("made", |status| status.last_handled_rotate_request.as_ref() == Some(&request))
-            .await;
+        scene.until_handled(&request).await;
         scene.until_keys(before + 1).await;
     }
     scene.until_event("RotationBlocked", "ClockSkew").await;

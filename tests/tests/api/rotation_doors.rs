@@ -14,8 +14,7 @@ use crate::support::PATIENCE;
 
 #[tokio::test]
 async fn an_annotation_requests_one_key_which_then_seals_and_the_status_quotes_it_word_for_word() {
-    let scene = KeyScene::set().await;
-    scene.apply_policy(&json!({})).await;
+    let scene = KeyScene::with_policy(&json!({})).await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
     let request = scene.later_than_all_keys().await.strftime("%Y-%m-%dT%H:%M:%S+00:00").to_string();
     scene.annotate_policy(&request).await;
@@ -47,9 +46,7 @@ async fn a_request_that_is_repeated_makes_no_second_key_and_survives_a_restart()
     scene.apply_policy(&json!({"rotation": {"rotateAfter": request}})).await;
     scene.until_keys(2).await;
     scene.annotate_policy(&request).await;
-    scene
-        .until_policy("handled", |status| status.last_handled_rotate_request.as_ref() == Some(&request))
-        .await;
+    scene.until_handled(&request).await;
     scene.0.controller.stop().await.unwrap();
     scene.0.controller = scene.0.installation.start(Edition::Ours, &[SMALL]).await.unwrap();
     scene.0.until_logged("key ring changed").await;
@@ -65,8 +62,9 @@ async fn a_request_that_is_repeated_makes_no_second_key_and_survives_a_restart()
 
 #[tokio::test]
 async fn a_moment_in_the_future_is_a_schedule() {
-    let scene = KeyScene::set().await;
-    scene.apply_policy(&json!({"rotation": {"every": "0s", "rotateAfter": "2100-01-01T00:00:00Z"}})).await;
+    let scene =
+        KeyScene::with_policy(&json!({"rotation": {"every": "0s", "rotateAfter": "2100-01-01T00:00:00Z"}}))
+            .await;
     let scheduled = scene.until_policy("scheduled", |status| status.next_rotation_time.is_some()).await;
     assert_eq!(scheduled.next_rotation_time.as_deref(), Some("2100-01-01T00:00:00Z"));
     let soon = Timestamp::now() + SignedDuration::from_secs(3);
@@ -145,19 +143,15 @@ async fn a_right_that_is_missing_for_a_moment_makes_no_key_against_the_policy() 
 
 #[tokio::test]
 async fn an_annotation_that_is_not_a_time_is_reported_and_ignored() {
-    let scene = KeyScene::set().await;
-    scene.apply_policy(&json!({})).await;
+    let scene = KeyScene::with_policy(&json!({})).await;
     scene.annotate_policy("tomorrow").await;
     let told = |status: &_| condition(status, "Rotating").1 == "RotationBlocked";
     let status = scene.until_policy("told", |status| !status.conditions.is_empty() && told(status)).await;
     assert!(condition(&status, "Rotating").2.contains("\"tomorrow\""), "{:?}", status.conditions);
     scene.until_event("RotationBlocked", "tomorrow").await;
     assert_eq!((scene.names().await.len(), status.last_handled_rotate_request), (1, None));
-    let request = scene.later_than_all_keys().await.to_string();
-    scene.annotate_policy(&request).await;
-    scene
-        .until_policy("handled", |status| status.last_handled_rotate_request.as_ref() == Some(&request))
-        .await;
+    let request = scene.request_rotation().await;
+    scene.until_handled(&request).await;
 }
 
 #[tokio::test]

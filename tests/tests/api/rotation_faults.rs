@@ -104,8 +104,7 @@ async fn killed_before_or_after_any_write_of_a_rotation_it_ends_with_the_one_key
 
 #[tokio::test]
 async fn three_replicas_make_exactly_the_keys_that_fifty_requests_in_any_order_ask_for() {
-    let mut scene = KeyScene::set().await;
-    scene.apply_policy(&json!({})).await;
+    let mut scene = KeyScene::with_policy(&json!({})).await;
     let two = scene.0.installation.start(Edition::Ours, &[SMALL]).await.unwrap();
     let three = scene.0.installation.start(Edition::Ours, &[SMALL]).await.unwrap();
     let seed = rand::rng().random();
@@ -155,16 +154,13 @@ async fn a_failing_rotation_is_reported_and_retried_until_it_succeeds() {
     proxy.fail(|method, path| {
         is_write(method, path, (&Method::POST, "/secrets")).then_some(Fault::Status(500))
     });
-    let request = scene.later_than_all_keys().await.to_string();
-    scene.annotate_policy(&request).await;
+    let request = scene.request_rotation().await;
     let status = scene.until_policy("failed twice", |status| status.failed_attempts >= 2).await;
     assert_eq!(status.phase, Some(RotationPhase::Failed));
     assert_eq!(condition(&status, "Rotating").1, "Failed");
     assert_eq!(condition(&status, "Ready").0, "True", "the old key still seals");
     proxy.heal();
-    let status = scene
-        .until_policy("made", |status| status.last_handled_rotate_request.as_ref() == Some(&request))
-        .await;
+    let status = scene.until_handled(&request).await;
     assert_eq!(status.failed_attempts, 0);
     scene.until_keys(2).await;
 }
@@ -196,8 +192,7 @@ async fn a_key_secret_that_may_not_be_changed_does_not_keep_the_others_from_rota
     scene.until_policy("refused", refused).await;
     scene.say("other", &json!({"state": "Compromised"})).await;
     scene.until_phase("other", SealingKeyPhase::Compromised).await;
-    let request = scene.later_than_all_keys().await.to_string();
-    scene.annotate_policy(&request).await;
+    scene.request_rotation().await;
     let names = scene.until_keys(4).await;
     let new = names.iter().find(|name| !["guarded", "other", &first].contains(&name.as_str())).unwrap();
     scene.until_offered(new).await;
@@ -208,8 +203,7 @@ async fn a_key_secret_that_may_not_be_changed_does_not_keep_the_others_from_rota
 
 #[tokio::test]
 async fn a_compromised_key_that_is_newer_than_its_successor_does_not_stop_rotation() {
-    let scene = KeyScene::set().await;
-    scene.apply_policy(&json!({})).await;
+    let scene = KeyScene::with_policy(&json!({})).await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
     let ahead = key_secret("ahead", "active", Timestamp::now() + SignedDuration::from_hours(5));
     scene.create_secret(&ahead).await;
@@ -222,9 +216,7 @@ async fn a_compromised_key_that_is_newer_than_its_successor_does_not_stop_rotati
     // The newest key is still the compromised one.
     let request = until_later_than_key(&scene, successor).await;
     scene.annotate_policy(&request).await;
-    scene
-        .until_policy("handled", |status| status.last_handled_rotate_request.as_ref() == Some(&request))
-        .await;
+    scene.until_handled(&request).await;
     scene.until_keys(4).await;
 }
 
@@ -245,8 +237,7 @@ async fn a_key_whose_creation_was_never_answered_is_reported_exactly_once_even_b
         proxy.fail(|method, path| {
             is_write(method, path, (&Method::POST, "/secrets")).then_some(Fault::Unanswered)
         });
-        let request = scene.later_than_all_keys().await.to_string();
-        scene.annotate_policy(&request).await;
+        scene.request_rotation().await;
         let after = scene.until_keys(keys.len() + 1).await;
         let new = after.iter().find(|name| !keys.contains(name)).unwrap().clone();
         let hit = async || (proxy.faults() > 0).then_some(());
@@ -284,8 +275,7 @@ async fn a_name_that_was_taken_and_is_free_again_is_the_name_of_the_new_key() {
         let is_creation = is_write(method, path, (&Method::POST, "/secrets"));
         (is_creation && !was_taken.swap(true, Ordering::SeqCst)).then_some(Fault::Status(409))
     });
-    let request = scene.later_than_all_keys().await.to_string();
-    scene.annotate_policy(&request).await;
+    scene.request_rotation().await;
     let names = scene.until_keys(2).await;
     assert_eq!(proxy.faults(), 1);
     assert!(names.contains(&expected), "{names:?} and not {expected}");
@@ -293,8 +283,7 @@ async fn a_name_that_was_taken_and_is_free_again_is_the_name_of_the_new_key() {
 
 #[tokio::test]
 async fn a_replica_that_may_not_read_its_namespace_gives_the_next_key_the_same_name() {
-    let mut scene = KeyScene::set().await;
-    scene.apply_policy(&json!({})).await;
+    let mut scene = KeyScene::with_policy(&json!({})).await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
     let expected = scene.successor_names(&first).await.next().unwrap();
     let (proxy, kubeconfig) = behind_proxy(&scene.0.installation).await;
@@ -304,21 +293,18 @@ async fn a_replica_that_may_not_read_its_namespace_gives_the_next_key_the_same_n
         is_denied.then_some(Fault::Status(403))
     });
     scene.0.controller = scene.0.installation.start(Edition::Ours, &[SMALL, &kubeconfig]).await.unwrap();
-    let request = scene.later_than_all_keys().await.to_string();
-    scene.annotate_policy(&request).await;
+    scene.request_rotation().await;
     let names = scene.until_keys(2).await;
     assert!(names.contains(&expected), "{names:?} and not {expected}");
 }
 
 #[tokio::test]
 async fn a_new_key_that_is_deleted_or_relabelled_at_once_is_made_again_under_rule_3() {
-    let scene = KeyScene::set().await;
-    scene.apply_policy(&json!({})).await;
+    let scene = KeyScene::with_policy(&json!({})).await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
     scene.0.seal_and_create(&scene.0.secret("on-first", "password", CANARY)).await;
     scene.0.until_synced("on-first", "True").await;
-    let request = scene.later_than_all_keys().await.to_string();
-    scene.annotate_policy(&request).await;
+    scene.request_rotation().await;
     let second = scene.until_keys(2).await.into_iter().find(|name| *name != first).unwrap();
     scene.until_offered(&second).await;
 
@@ -344,8 +330,7 @@ async fn a_new_key_that_is_deleted_or_relabelled_at_once_is_made_again_under_rul
 
 #[tokio::test]
 async fn a_foreign_secret_with_the_name_of_a_new_key_is_neither_adopted_nor_changed() {
-    let scene = KeyScene::set().await;
-    scene.apply_policy(&json!({})).await;
+    let scene = KeyScene::with_policy(&json!({})).await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
     let names: Vec<_> = scene.successor_names(&first).await.take(4).collect();
     let hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
@@ -467,10 +452,8 @@ async fn versions(scene: &KeyScene) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn a_restart_and_replicas_write_nothing_about_keys_when_nothing_has_changed() {
-    let mut scene = KeyScene::set().await;
-    scene.apply_policy(&json!({})).await;
-    let request = scene.later_than_all_keys().await.to_string();
-    scene.annotate_policy(&request).await;
+    let mut scene = KeyScene::with_policy(&json!({})).await;
+    scene.request_rotation().await;
     let new = scene.until_keys(2).await.pop().unwrap();
     scene.until_phase(&new, SealingKeyPhase::Primary).await;
     scene
@@ -496,15 +479,12 @@ async fn a_restart_and_replicas_write_nothing_about_keys_when_nothing_has_change
 
 #[tokio::test]
 async fn a_key_dated_in_the_future_counts_as_made() {
-    let scene = KeyScene::set().await;
-    scene.apply_policy(&json!({"rotation": {"every": "1h"}})).await;
+    let scene = KeyScene::with_policy(&json!({"rotation": {"every": "1h"}})).await;
     let ahead = key_secret("ahead", "active", Timestamp::now() + SignedDuration::from_hours(5));
     scene.create_secret(&ahead).await;
     scene.until_offered("ahead").await;
     let request = Timestamp::now().to_string();
     scene.annotate_policy(&request).await;
-    scene
-        .until_policy("met already", |status| status.last_handled_rotate_request.as_ref() == Some(&request))
-        .await;
+    scene.until_handled(&request).await;
     assert_eq!(scene.names().await.len(), 2);
 }

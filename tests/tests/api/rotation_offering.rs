@@ -27,7 +27,7 @@ async fn a_new_key_is_offered_only_after_a_list_has_shown_it() {
         let is_list = method == Method::GET && path.contains("/secrets?") && !path.contains("watch=");
         (is_list && is_made.load(Ordering::SeqCst)).then_some(Fault::Status(500))
     });
-    scene.annotate_policy(&scene.later_than_all_keys().await.to_string()).await;
+    scene.request_rotation().await;
     let names = scene.until_keys(2).await;
     let failed = async || (proxy.faults() >= 3).then_some(());
     until("three turns have seen no key", PATIENCE, failed).await.unwrap();

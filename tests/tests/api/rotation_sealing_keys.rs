@@ -132,8 +132,7 @@ async fn altered_sealing_keys_are_restored_and_foreign_ones_deleted() {
 
 #[tokio::test]
 async fn a_key_marked_compromised_gets_a_successor_at_once_and_still_decrypts() {
-    let scene = KeyScene::set().await;
-    scene.apply_policy(&json!({"rotation": {"activationDelay": "2d"}})).await;
+    let scene = KeyScene::with_policy(&json!({"rotation": {"activationDelay": "2d"}})).await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
     scene.until_phase(&first, SealingKeyPhase::Primary).await;
     let sealed = scene.0.seal(&scene.0.secret("db", "password", CANARY)).await;
@@ -272,8 +271,7 @@ async fn a_requested_state_can_be_taken_back() {
 
 #[tokio::test]
 async fn the_primary_key_does_not_retire_and_the_blocker_is_reported() {
-    let scene = KeyScene::set().await;
-    scene.apply_policy(&json!({})).await;
+    let scene = KeyScene::with_policy(&json!({})).await;
     let [first] = scene.until_keys(1).await.try_into().unwrap();
     scene.until_phase(&first, SealingKeyPhase::Primary).await;
     scene.say(&first, &json!({"state": "Retired"})).await;

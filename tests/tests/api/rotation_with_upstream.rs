@@ -22,12 +22,10 @@ async fn seal(scene: &KeyScene, name: &str) {
 
 #[tokio::test]
 async fn after_three_rotations_upstream_decrypts_everything_and_creates_no_key_and_ours_takes_over_again() {
-    let mut scene = KeyScene::set().await;
-    scene.apply_policy(&json!({})).await;
+    let mut scene = KeyScene::with_policy(&json!({})).await;
     seal(&scene, "under-0").await;
     for rotation in 1..=3 {
-        let request = scene.later_than_all_keys().await.to_string();
-        scene.annotate_policy(&request).await;
+        scene.request_rotation().await;
         let names = scene.until_keys(rotation + 1).await;
         scene.until_offered(names.last().unwrap()).await;
         seal(&scene, &format!("under-{rotation}")).await;

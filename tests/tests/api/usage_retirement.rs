@@ -20,8 +20,7 @@ async fn object_on_the_first_of_two_keys() -> (KeyScene, [String; 2]) {
     let scene = KeyScene::start(cluster, installation, &[]).await;
     scene.apply_policy(&json!({})).await;
     seal(&scene, "db").await;
-    let now = scene.later_than_all_keys().await;
-    scene.annotate_policy(&now.to_string()).await;
+    scene.request_rotation().await;
     let names = scene.until_keys(2).await;
     scene.until_offered(&names[1]).await;
     (scene, names.try_into().unwrap())
@@ -78,8 +77,7 @@ async fn since_long(scene: &KeyScene, key: &str, annotation: &str) {
 #[tokio::test]
 async fn a_key_unused_for_long_retires_and_is_later_deleted_by_the_policy() {
     let (scene, [first, _]) = object_on_the_first_of_two_keys().await;
-    let now = scene.later_than_all_keys().await;
-    scene.annotate_policy(&now.to_string()).await;
+    scene.request_rotation().await;
     scene.until_keys(3).await;
     let retention = json!({"keepAtLeast": 2, "retireWhenUnusedFor": "1h", "deleteAfterRetired": "1h"});
     scene.apply_policy(&json!({"retention": retention})).await;
