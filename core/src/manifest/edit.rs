@@ -14,8 +14,9 @@ use super::emit::{natural_order, sort};
 use super::node::{Node, NodeKind};
 use super::read::{Object, objects};
 use super::scalar::{Resolved, resolve, wants_quotes};
+use super::span::{after_colon, value_range};
 use super::split::documents;
-use super::texts::{Splice, Texts};
+use super::texts::{Splice, Texts, end_of_line};
 
 /// Sets the scalar at `path` of the object with this index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,7 +166,7 @@ impl Editor<'_> {
     }
 
     fn line(&self, node: &Node) -> usize {
-        self.object.document.lines_before + node.line
+        self.object.document.line_of(node)
     }
 
     fn expect_own(&self, node: &Node, depth: usize) -> Result<(), EditError> {
@@ -179,10 +180,8 @@ impl Editor<'_> {
         EditError::Unexpected { path: self.path_text(depth), line: self.line(node) }
     }
 
-    /// Returns the byte range in the whole text.
     fn range(&self, node: &Node) -> Range<usize> {
-        let start = self.object.document.range.start;
-        start + node.range.start..start + node.range.end
+        self.object.document.range_of(node)
     }
 
     fn newline(&self) -> &'static str {
@@ -190,12 +189,11 @@ impl Editor<'_> {
     }
 
     fn replace(&self, key: &Node, value: &Node) -> Splice {
-        let range = self.range(value);
-        if range.is_empty() {
+        if value.range.is_empty() {
             let at = self.after_colon(key);
             return Splice { range: at..at, text: format!(" {}", scalar(&self.change.value)) };
         }
-        let range = self.with_block_header(key, value).unwrap_or(range);
+        let range = value_range(self.text, self.object.document, key, value);
         let old = self.text.get(range.clone()).unwrap_or_default();
         let quote = old.chars().next();
         let new = match quote {
@@ -204,24 +202,11 @@ impl Editor<'_> {
             Some('\'') if !self.change.value.contains(['\'', '\n']) => format!("'{}'", self.change.value),
             _ => scalar(&self.change.value),
         };
-        Splice { range: range.start..range.start + old.trim_end().len(), text: new }
-    }
-
-    /// Returns the range of a block scalar including its `|` or `>`, which the parser excludes.
-    fn with_block_header(&self, key: &Node, value: &Node) -> Option<Range<usize>> {
-        let range = self.range(value);
-        if !value.flow || self.text.get(range.clone())?.starts_with(['"', '\'']) {
-            return None;
-        }
-        let start = self.after_colon(key);
-        let header = self.text.get(start..range.start)?.find(['|', '>'])?;
-        Some(start + header..range.end)
+        Splice { range, text: new }
     }
 
     fn after_colon(&self, key: &Node) -> usize {
-        let end = self.range(key).end;
-        let rest = self.text.get(end..).unwrap_or_default();
-        rest.find(':').map_or(end, |colon| end + colon + 1)
+        after_colon(self.text, self.object.document, key)
     }
 
     /// Adds an entry to a mapping.
@@ -301,9 +286,7 @@ impl Editor<'_> {
     /// Returns the end of the line that contains the last non-blank character before `end`.
     fn end_of_line(&self, end: usize) -> usize {
         let last = self.text.get(..end).unwrap_or_default().trim_end().len();
-        let rest = self.text.get(last..).unwrap_or_default();
-        let line = rest.find('\n').map_or(rest, |newline| rest.get(..newline).unwrap_or_default());
-        last + line.strip_suffix('\r').unwrap_or(line).len()
+        end_of_line(self.text, last)
     }
 
     fn rest(&self, depth: usize) -> &[String] {

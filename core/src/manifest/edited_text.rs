@@ -14,7 +14,7 @@ use super::read::{Object, ciphertext, objects};
 use super::receipts::{ItemReceipt, write_receipts};
 use super::scalar::{Resolved, go_text, resolve};
 use super::sealed::{Manifest, is_sealed_secret};
-use super::span::{items_of, value_range};
+use super::span::{items_of, quote_of, value_range};
 use super::split::ManifestError;
 use super::summary::is_ciphertext;
 use super::texts::{Splice, parse};
@@ -79,12 +79,9 @@ impl EditorText {
     /// Returns an error for the first line that cannot be saved.
     pub fn read(&self, edited: &str) -> Result<EditedText, EditedError> {
         let (documents, masked) = parse(edited).map_err(EditedError::Unreadable)?;
-        let expressions = masked.as_ref().map_or(&[][..], |masked| &masked.expressions);
-        let parsed = masked.as_ref().map_or(edited, |masked| &masked.text);
-        let source = Source { text: edited, parsed, expressions };
         let mut reader = Reader {
             editor_text: self,
-            source,
+            source: Source::of(edited, masked.as_ref()),
             splices: Vec::new(),
             new: Vec::new(),
             kept: Vec::new(),
@@ -149,14 +146,12 @@ impl Reader<'_> {
     /// Expects no field that the file does not have and a SealedSecret cannot have: a value at a wrong place would stay plaintext.
     fn expect_known_fields(&self, object: &Object<'_>) -> Result<(), EditedError> {
         let is_new = |key: &&Node| {
-            let start = object.document.range.start;
-            let range = start + key.range.start..start + key.range.end;
-            !self.source.is_templated(&range)
+            !self.source.is_templated(&object.document.range_of(key))
                 && key.text().is_none_or(|text| !self.editor_text.unknown_fields.contains(text))
         };
         unknown_fields(object.node).into_iter().find(is_new).map_or(Ok(()), |key| {
             let reason = "a SealedSecret has no such field, and its value would not be sealed; items are indented below encryptedData";
-            Err(EditedError::At(object.document.lines_before + key.line, reason.to_owned()))
+            Err(EditedError::At(object.document.line_of(key), reason.to_owned()))
         })
     }
 
@@ -170,28 +165,27 @@ impl Reader<'_> {
         } else {
             "spec.encryptedData is for objects of kind SealedSecret, apiVersion bitnami.com/v1alpha1; here its values would not be sealed"
         };
-        Err(EditedError::At(object.document.lines_before + object.node.line, reason.to_owned()))
+        Err(EditedError::At(object.document.line_of(object.node), reason.to_owned()))
     }
 
     /// Expects `encryptedData` to be a mapping, if it is anything: what a list or a text holds would stay plaintext.
     fn expect_mapping(&self, object: &Object<'_>) -> Result<(), EditedError> {
         let Some(items) = items_of(object) else { return Ok(()) };
-        let start = object.document.range.start;
-        let range = start + items.range.start..start + items.range.end;
+        let range = object.document.range_of(items);
         let is_nothing =
             items.text() == Some("") || items.text().is_some_and(|text| resolve(text) == Resolved::Null);
         if matches!(items.kind, NodeKind::Mapping(_)) || is_nothing || self.source.is_templated(&range) {
             return Ok(());
         }
         let reason = "encryptedData is a mapping of keys to values; anything else would not be sealed";
-        Err(EditedError::At(object.document.lines_before + items.line, reason.to_owned()))
+        Err(EditedError::At(object.document.line_of(items), reason.to_owned()))
     }
 
     fn read_object(&mut self, index: usize, object: Object<'_>) -> Result<(), EditedError> {
         self.expect_mapping(&object)?;
         let place = place_of(self.source.text, &object);
         for (key, value) in items_of(&object).map_or(&[][..], Node::entries) {
-            let line = object.document.lines_before + key.line;
+            let line = object.document.line_of(key);
             self.read_item(index, object, key, value, &place)
                 .map_err(|reason| EditedError::At(line, reason))?;
         }
@@ -209,7 +203,7 @@ impl Reader<'_> {
         let range = value_range(self.source.parsed, object.document, key, value);
         self.values.push(range.clone());
         let name = key.text().unwrap_or_default();
-        let key_start = object.document.range.start + key.range.start;
+        let key_start = object.document.range_of(key).start;
         if self.source.is_templated(&(key_start..range.end.max(key_start + 1))) {
             return self.expect_as_before(key_start..range.end);
         }
@@ -250,7 +244,7 @@ impl Reader<'_> {
                 "{name}: this unquoted value is not a string in YAML 1.1 (kubectl); quote it"
             ));
         }
-        let (key, line) = (name.to_owned(), object.document.lines_before + key.line);
+        let (key, line) = (name.to_owned(), object.document.line_of(key));
         let value = Zeroizing::new(text.to_string());
         let quotes = if object.document.json { "\"\"".to_owned() } else { self.quotes(name, place) };
         self.new.push(NewValue { object: index, key, line, value, range, quotes });
@@ -260,8 +254,7 @@ impl Reader<'_> {
     /// Returns the quotes of the item that a new value replaces. Those that were typed may be there for the plaintext only.
     fn quotes(&self, key: &str, place: &[String]) -> String {
         let same = self.editor_text.items.iter().find(|item| item.key == key && item.place == place);
-        let first = same.and_then(|item| item.value.chars().next());
-        first.filter(|first| matches!(first, '"' | '\'')).map_or_else(String::new, String::from)
+        same.map_or_else(String::new, |item| quote_of(&item.value))
     }
 
     /// A value with an expression of a template is left unchanged: the rendered value is unknown, so it cannot be sealed.

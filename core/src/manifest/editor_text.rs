@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::fields::{may_be_plaintext, unknown_fields};
+use super::mask::Masked;
 use super::node::Node;
 use super::place::place_of;
 use super::read::{Object, ciphertext, objects};
 use super::receipts::{end_of_item, receipt_range, without_receipt};
 use super::sealed::is_sealed_secret;
-use super::span::{items_of, value_range};
+use super::span::{items_of, overlaps, quote_of, value_range};
 use super::split::ManifestError;
-use super::texts::{Splice, parse};
+use super::texts::{Splice, parse, spliced};
 
 /// A file as an editor shows it: each value is `<sealed N>`, and receipts are left out.
 pub struct EditorText {
@@ -50,9 +51,7 @@ impl EditorText {
     /// Returns an error for the first document that cannot be parsed.
     pub fn of(text: &str) -> Result<Self, ManifestError> {
         let (documents, masked) = parse(text)?;
-        let expressions = masked.as_ref().map_or(&[][..], |masked| &masked.expressions);
-        let parsed = masked.as_ref().map_or(text, |masked| &masked.text);
-        let source = Source { text, parsed, expressions };
+        let source = Source::of(text, masked.as_ref());
         let (mut items, mut splices) = (Vec::new(), Vec::new());
         let (sealed, others): (Vec<_>, Vec<_>) =
             documents.iter().flat_map(objects).partition(|object| is_sealed_secret(object.node));
@@ -66,10 +65,7 @@ impl EditorText {
                 source.show(object, key, value, &place, &mut items, &mut splices);
             }
         }
-        splices.sort_by_key(|splice: &Splice| splice.range.start);
-        let mut editor_text = text.to_owned();
-        splices.into_iter().rev().for_each(|splice| editor_text.replace_range(splice.range, &splice.text));
-        Ok(Self { original: text.to_owned(), text: editor_text, items, unknown_fields, others })
+        Ok(Self { original: text.to_owned(), text: spliced(text, splices), items, unknown_fields, others })
     }
 
     /// Returns the text for the editor.
@@ -83,13 +79,19 @@ impl EditorText {
 pub(super) struct Source<'a> {
     pub(super) text: &'a str,
     pub(super) parsed: &'a str,
-    pub(super) expressions: &'a [Range<usize>],
+    expressions: &'a [Range<usize>],
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    pub(super) fn of(text: &'a str, masked: Option<&'a Masked>) -> Self {
+        let (parsed, expressions) =
+            masked.map_or((text, &[][..]), |masked| (masked.text.as_str(), masked.expressions.as_slice()));
+        Self { text, parsed, expressions }
+    }
+
     /// Returns true if a template fills in a part of this range.
     pub(super) fn is_templated(&self, range: &Range<usize>) -> bool {
-        self.expressions.iter().any(|expression| expression.start < range.end && range.start < expression.end)
+        overlaps(self.expressions, range)
     }
 
     fn show(
@@ -107,8 +109,7 @@ impl Source<'_> {
             return;
         }
         let written = self.text.get(range.clone()).unwrap_or_default();
-        let quote = written.chars().next().filter(|first| matches!(first, '"' | '\''));
-        let quote = quote.map(String::from).unwrap_or_default();
+        let quote = quote_of(written);
         let shown_value = format!("{quote}<sealed {}>{quote}", items.len() + 1);
         splices.push(Splice { range: range.clone(), text: shown_value.clone() });
         let end = self.rest(object, key, value);

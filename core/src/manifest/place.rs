@@ -4,7 +4,6 @@ use sealed_secrets_crds::names::{CLUSTER_WIDE_ANNOTATION, NAMESPACE_WIDE_ANNOTAT
 
 use super::node::Node;
 use super::read::Object;
-use super::span::range_of;
 
 /// Returns namespace and name for the scope strict, the namespace for namespace-wide, and nothing for cluster-wide. Expressions of a
 /// template stay expressions: `text` is the text without masks.
@@ -26,6 +25,6 @@ pub(super) fn place_of(text: &str, object: &Object<'_>) -> Vec<String> {
 /// Returns a field of the metadata without quotes; empty if it is absent.
 pub(super) fn field_of(text: &str, object: &Object<'_>, key: &str) -> String {
     let node = object.node.get("metadata").and_then(|metadata| metadata.get(key));
-    let written = node.and_then(|node| text.get(range_of(object.document, node))).unwrap_or_default();
+    let written = node.and_then(|node| text.get(object.document.range_of(node))).unwrap_or_default();
     written.trim_matches(['"', '\'']).to_owned()
 }

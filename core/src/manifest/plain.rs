@@ -9,6 +9,7 @@ use super::edit_error::EditError;
 use super::node::{Node, NodeKind};
 use super::read::{Object, ReadError, objects, read_secret};
 use super::scalar::{Resolved, resolve};
+use super::span::overlaps;
 use super::split::{Document, ManifestError, documents};
 use super::texts::parse;
 use super::write::Format;
@@ -79,13 +80,9 @@ pub fn plain_secrets(text: &str) -> Result<PlainSecrets, PlainSecretsError> {
             found.has_others = true;
             continue;
         };
-        let line = |object: &Object<'_>| document.lines_before + object.node.line;
+        let line = |object: &Object<'_>| document.line_of(object.node);
         if let Some(masked) = &masked {
-            let is_filled_in = |value: &Node| {
-                let start = document.range.start;
-                let range = start + value.range.start..start + value.range.end;
-                masked.expressions.iter().any(|other| other.start < range.end && range.start < other.end)
-            };
+            let is_filled_in = |value: &Node| overlaps(&masked.expressions, &document.range_of(value));
             let is_literal = values(secret.node).any(|value| !is_filled_in(value));
             return Err(PlainSecretsError::Template { line: line(secret), is_literal });
         }

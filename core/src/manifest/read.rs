@@ -116,10 +116,7 @@ pub(super) struct Object<'a> {
 pub fn positions_of(documents: &[Document]) -> Vec<Position> {
     let objects = documents.iter().flat_map(objects);
     objects
-        .map(|Object { document, node }| Position {
-            document: document.number,
-            line: document.lines_before + node.line,
-        })
+        .map(|Object { document, node }| Position { document: document.number, line: document.line_of(node) })
         .collect()
 }
 
@@ -217,7 +214,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn error(&self, node: &Node, field: &str, cause: ReadCause) -> ReadError {
         let field = if field.is_empty() { String::new() } else { format!("{field}: ") };
-        let line = self.document.lines_before + node.line;
+        let line = self.document.line_of(node);
         ReadError { document: self.document.number, line, field, cause }
     }
 

@@ -6,6 +6,7 @@ use super::content::Content;
 use super::edit_error::EditError;
 use super::node::{Node, NodeKind};
 use super::read::{Object, objects};
+use super::span::items_of;
 use super::split::{Document, documents};
 use super::texts::{Splice, Texts, end_of_line, start_of_line};
 use crate::receipt::{MARK, Receipt};
@@ -36,8 +37,7 @@ pub fn write_receipts(text: &str, receipts: &[ItemReceipt]) -> Result<String, Ed
     let mut splices = Vec::new();
     for ItemReceipt { object, key, receipt } in receipts {
         let object = objects.get(*object).ok_or(EditError::NoObject(*object))?;
-        let items = object.node.get("spec").and_then(|spec| spec.get("encryptedData"));
-        let items = items.filter(|items| !items.flow).map_or(&[][..], Node::entries);
+        let items = items_of(object).filter(|items| !items.flow).map_or(&[][..], Node::entries);
         let item = items.iter().find(|(name, _)| name.text() == Some(key));
         let end = item.and_then(|(name, value)| end_of_item(texts.parsed(), object.document, name, value));
         splices.extend(end.and_then(|end| splice(texts.parsed(), end, receipt.as_ref())));
@@ -56,8 +56,7 @@ pub(super) fn end_of_item(
     name: &Node,
     value: &Node,
 ) -> Option<Range<usize>> {
-    let start = document.range.start;
-    let (key, value_range) = (start + name.range.start, start + value.range.start..start + value.range.end);
+    let (key, value_range) = (document.range_of(name).start, document.range_of(value));
     let is_scalar = matches!(value.kind, NodeKind::Scalar { .. }) && !value.range.is_empty();
     let line = start_of_line(text, key)..end_of_line(text, key);
     let is_first = text.get(line.start..key)?.trim_start_matches('\u{feff}').trim().is_empty();

@@ -6,6 +6,7 @@ use super::content::{self, Content};
 use super::edit_error::EditError;
 use super::node::{Node, NodeKind};
 use super::read::{Object, objects};
+use super::span::after_colon;
 use super::split::documents;
 use super::texts::{Splice, Texts, end_of_line, start_of_line};
 
@@ -79,18 +80,15 @@ impl Remover<'_> {
     }
 
     fn line(&self, node: &Node) -> usize {
-        self.object.document.lines_before + node.line
+        self.object.document.line_of(node)
     }
 
     fn range(&self, node: &Node) -> Range<usize> {
-        let start = self.object.document.range.start;
-        start + node.range.start..start + node.range.end
+        self.object.document.range_of(node)
     }
 
     fn after_colon(&self, key: &Node) -> usize {
-        let end = self.range(key).end;
-        let colon = self.text.get(end..).and_then(|rest| rest.find(':'));
-        colon.map_or(end, |colon| end + colon + 1)
+        after_colon(self.text, self.object.document, key)
     }
 
     /// Returns the lines of a block entry, with one line break.

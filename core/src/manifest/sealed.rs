@@ -12,6 +12,7 @@ use super::budget::Budget;
 use super::node::Node;
 use super::read::{Object, ReadError, ciphertext, objects, read_sealed_secret};
 use super::receipts::{Found, receipt_of};
+use super::span::overlaps;
 use super::split::{Document, ManifestError, chunks};
 use super::texts::parse;
 
@@ -57,13 +58,13 @@ impl Manifest {
     #[must_use]
     pub fn plain_secret_line(&self) -> Option<usize> {
         let mut objects = self.documents.iter().flat_map(objects);
-        objects.find(|object| is_kind(object.node, "Secret", "v1")).map(|object| object.line(object.node))
+        objects
+            .find(|object| is_kind(object.node, "Secret", "v1"))
+            .map(|object| object.document.line_of(object.node))
     }
 
     fn is_templated(&self, document: &Document, node: &Node) -> bool {
-        let start = document.range.start;
-        let range = start + node.range.start..start + node.range.end;
-        self.expressions.iter().any(|expression| expression.start < range.end && range.start < expression.end)
+        overlaps(&self.expressions, &document.range_of(node))
     }
 }
 
@@ -76,12 +77,6 @@ fn is_kind(node: &Node, kind: &str, api_version: &str) -> bool {
     let has_field =
         |key: &str, wanted: &str| node.get(key).and_then(Node::text).is_some_and(|found| found == wanted);
     has_field("kind", kind) && (has_field("apiVersion", api_version) || node.get("apiVersion").is_none())
-}
-
-impl Object<'_> {
-    fn line(&self, node: &Node) -> usize {
-        self.document.lines_before + node.line
-    }
 }
 
 /// One document of a file, which is parsed on its own.
@@ -134,7 +129,7 @@ impl<'m> FileObject<'m> {
     /// Returns the line of one of its nodes, from 1.
     #[must_use]
     pub fn line_of(&self, node: &Node) -> usize {
-        self.object.line(node)
+        self.object.document.line_of(node)
     }
 
     /// Returns true if a template fills in a part of this node.
@@ -201,7 +196,7 @@ impl<'m> SealedObject<'m> {
     /// Returns its line in the file, from 1.
     #[must_use]
     pub fn line(&self) -> usize {
-        self.object.line(self.object.node)
+        self.object.document.line_of(self.object.node)
     }
 
     /// Returns `metadata.name`.
@@ -226,10 +221,7 @@ impl<'m> SealedObject<'m> {
     /// Returns the line of the first part of the spec that a template fills in.
     #[must_use]
     pub fn templated_line(&self) -> Option<usize> {
-        let document = self.object.document;
-        let range =
-            |node: &Node| document.range.start + node.range.start..document.range.start + node.range.end;
-        let spec = range(self.spec()?);
+        let spec = self.object.document.range_of(self.spec()?);
         let is_inside = |expression: &&Range<usize>| spec.contains(&expression.start);
         let start = self.manifest.expressions.iter().find(is_inside)?.start;
         Some(self.manifest.text.get(..start)?.matches('\n').count() + 1)
@@ -280,7 +272,7 @@ impl<'m> SealedObject<'m> {
         };
         Item {
             key: name.text().unwrap_or_default().to_owned(),
-            line: self.object.line(name),
+            line: self.object.document.line_of(name),
             ciphertext: ciphertext(value).ok().map(str::to_owned),
             is_templated: self.is_templated(name) || self.is_templated(value),
             receipt,
@@ -297,7 +289,7 @@ impl<'m> SealedObject<'m> {
     /// Returns the line of the deprecated `spec.data`, if it is there.
     #[must_use]
     pub fn v1_data_line(&self) -> Option<usize> {
-        self.spec().and_then(|spec| spec.get("data")).map(|data| self.object.line(data))
+        self.spec().and_then(|spec| spec.get("data")).map(|data| self.object.document.line_of(data))
     }
 
     /// Reads the whole object.

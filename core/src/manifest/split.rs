@@ -24,6 +24,18 @@ pub struct Document {
     pub root: Node,
 }
 
+impl Document {
+    /// Returns the line of a node in the whole text, from 1.
+    pub(super) fn line_of(&self, node: &Node) -> usize {
+        self.lines_before + node.line
+    }
+
+    /// Returns the byte range of a node in the whole text.
+    pub(super) fn range_of(&self, node: &Node) -> Range<usize> {
+        self.range.start + node.range.start..self.range.start + node.range.end
+    }
+}
+
 /// A document cannot be parsed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("document {document}, line {line}: {cause}")]

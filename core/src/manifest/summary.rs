@@ -4,9 +4,9 @@ use super::budget::Budget;
 use super::node::Node;
 use super::read::{Object, ciphertext, objects};
 use super::sealed::is_sealed_secret;
-use super::span::{items_of, value_range};
+use super::span::{items_of, quote_of, value_range};
 use super::split::chunks;
-use super::texts::{Splice, parse};
+use super::texts::{Splice, parse, spliced};
 use crate::item_form::item_form;
 use crate::receipt::digest;
 
@@ -27,16 +27,10 @@ pub fn with_summaries(text: &str) -> String {
 }
 
 fn summarized(text: &str) -> String {
-    let mut output = text.to_owned();
-    let Ok((documents, masked)) = parse(text) else { return output };
+    let Ok((documents, masked)) = parse(text) else { return text.to_owned() };
     let parsed = masked.as_ref().map_or(text, |masked| &masked.text);
     let sealed = documents.iter().flat_map(objects).filter(|object| is_sealed_secret(object.node));
-    let mut splices: Vec<Splice> = sealed.flat_map(|object| splices(parsed, object)).collect();
-    splices.sort_by_key(|splice| splice.range.start);
-    for splice in splices.into_iter().rev() {
-        output.replace_range(splice.range, &splice.text);
-    }
-    output
+    spliced(text, sealed.flat_map(|object| splices(parsed, object)).collect())
 }
 
 fn splices(text: &str, object: Object<'_>) -> Vec<Splice> {
@@ -47,8 +41,7 @@ fn splices(text: &str, object: Object<'_>) -> Vec<Splice> {
 fn splice(text: &str, object: Object<'_>, key: &Node, value: &Node) -> Option<Splice> {
     let summary = summary(ciphertext(value).ok()?)?;
     let range = value_range(text, object.document, key, value);
-    let quote = text.get(range.clone())?.chars().next().filter(|first| matches!(first, '"' | '\''));
-    let quote = quote.map(String::from).unwrap_or_default();
+    let quote = quote_of(text.get(range.clone())?);
     let is_own = !key.shared && !value.shared;
     is_own.then(|| Splice { range, text: format!("{quote}{summary}{quote}") })
 }

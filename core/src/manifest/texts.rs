@@ -72,6 +72,14 @@ impl Texts {
     }
 }
 
+/// Returns the text with these replacements, whose ranges have no byte in common.
+pub(super) fn spliced(text: &str, mut splices: Vec<Splice>) -> String {
+    let mut text = text.to_owned();
+    splices.sort_by_key(|splice| splice.range.start);
+    splices.into_iter().rev().for_each(|splice| text.replace_range(splice.range, &splice.text));
+    text
+}
+
 /// Returns the start of the line that contains this byte.
 pub(super) fn start_of_line(text: &str, at: usize) -> usize {
     text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1)

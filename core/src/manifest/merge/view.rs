@@ -8,7 +8,7 @@ use super::super::place::{field_of, place_of};
 use super::super::read::{Object, objects};
 use super::super::receipts::receipt_range;
 use super::super::sealed::is_sealed_secret;
-use super::super::span::{after_colon, items_of, range_of, value_range};
+use super::super::span::{after_colon, items_of, value_range};
 use super::super::split::Document;
 use super::super::texts::{end_of_line, parse, start_of_line};
 use super::item::ItemState;
@@ -98,7 +98,7 @@ impl Reader<'_> {
 
     fn span(&self, key: &Node, value: &Node) -> ItemSpan {
         let document = self.object.document;
-        let start = range_of(document, key).start;
+        let start = document.range_of(key).start;
         let value = value_range(self.parsed, document, key, value);
         let end = if value.is_empty() { after_colon(self.parsed, document, key) } else { value.end };
         let line = end..end_of_line(self.parsed, end);
