@@ -23,7 +23,7 @@ pub(crate) use edits::{ATTEMPTS, Edited, write_edited, write_prepared};
 pub(crate) use files::{Content, Listed, SourceFile, files, is_manifest, listed, path_of};
 pub(crate) use flags::{ObjectFlags, SealingFlags, given};
 pub(crate) use new_file::expect_free;
-pub(crate) use objects::{Binding, agreed, parse, select, shown_object};
+pub(crate) use objects::{Binding, agreed, expect_editable, parse, sealed_secrets, select, shown_object};
 pub(crate) use parallel::{in_parallel, map_in_parallel, processors};
 pub(crate) use private_keys::key_ring;
 pub(crate) use sealed_files::{SealedFile, failure, files_with_sealed_secrets};

@@ -30,13 +30,7 @@ pub(crate) fn select<'m>(
     manifest: &'m Manifest,
     wanted: Option<&str>,
 ) -> Result<SealedObject<'m>, Error> {
-    let all = manifest.sealed_secrets();
-    if all.is_empty() {
-        return Err(match manifest.plain_secret_line() {
-            Some(line) => FileProblem::PlainSecret.at(file, line),
-            None => FileProblem::NoSealedSecret.of(file),
-        });
-    }
+    let all = sealed_secrets(file, manifest)?;
     let names = || all.iter().map(shown_object).collect();
     let matching: Vec<_> =
         all.iter().filter(|object| wanted.is_none_or(|wanted| is_named(object, wanted))).collect();
@@ -47,11 +41,32 @@ pub(crate) fn select<'m>(
         }
         _ => return Err(FileProblem::Several(names()).of(file)),
     };
+    expect_editable(file, &object)?;
+    Ok(object)
+}
+
+/// The SealedSecrets of a file.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn sealed_secrets<'m>(file: &str, manifest: &'m Manifest) -> Result<Vec<SealedObject<'m>>, Error> {
+    let all = manifest.sealed_secrets();
+    if all.is_empty() {
+        return Err(match manifest.plain_secret_line() {
+            Some(line) => FileProblem::PlainSecret.at(file, line),
+            None => FileProblem::NoSealedSecret.of(file),
+        });
+    }
+    Ok(all)
+}
+
+/// # Errors
+/// When the object has items that are not strings, or the deprecated `spec.data`.
+pub(crate) fn expect_editable(file: &str, object: &SealedObject<'_>) -> Result<(), Error> {
     if let Some(line) = object.v1_data_line() {
         return Err(FileProblem::V1Data.at(file, line));
     }
-    object.read().map_err(|error| FileError::of_field(file, &error))?;
-    Ok(object)
+    object.read().map(drop).map_err(|error| FileError::of_field(file, &error))
 }
 
 fn is_named(object: &SealedObject<'_>, wanted: &str) -> bool {

@@ -20,8 +20,8 @@ use super::set::warn_of_line_end;
 use crate::error::{Error, FileError, FileProblem};
 use crate::private_folder::PrivateFolder;
 use crate::workflow::{
-    ATTEMPTS, Binding, Certificates, Destination, Destinations, ObjectFlags, Sealer, SealingFlags, given,
-    is_stdin, merge_texts, parse, refused_size, shown_object,
+    ATTEMPTS, Binding, Certificates, Destination, Destinations, ObjectFlags, Sealer, SealingFlags,
+    expect_editable, given, is_stdin, merge_texts, parse, refused_size, sealed_secrets, shown_object,
 };
 use crate::{interrupt, io};
 
@@ -146,20 +146,7 @@ impl Edit {
 /// Expects SealedSecrets in the form that commands can edit.
 fn expect_sealed_secrets(file: &str, text: &str) -> Result<(), Error> {
     let manifest = parse(file, text)?;
-    let all = manifest.sealed_secrets();
-    if all.is_empty() {
-        return Err(match manifest.plain_secret_line() {
-            Some(line) => FileProblem::PlainSecret.at(file, line),
-            None => FileProblem::NoSealedSecret.of(file),
-        });
-    }
-    for object in all {
-        if let Some(line) = object.v1_data_line() {
-            return Err(FileProblem::V1Data.at(file, line));
-        }
-        object.read().map_err(|error| FileError::of_field(file, &error))?;
-    }
-    Ok(())
+    sealed_secrets(file, &manifest)?.iter().try_for_each(|object| expect_editable(file, object))
 }
 
 /// Ciphertexts with their receipts.

@@ -9,10 +9,7 @@ use sealed_secrets_core::receipt::Receipt;
 
 use crate::error::{Error, FileError, FileProblem};
 use crate::io;
-use crate::workflow::{BoundFile, BoundItems, BoundObject, STDIN, Wanted, bound_objects};
-
-/// Attempts at a file that others change all the time.
-const ATTEMPTS: usize = 100;
+use crate::workflow::{ATTEMPTS, BoundFile, BoundItems, BoundObject, STDIN, Wanted, bound_objects};
 
 /// New items by their object, key and old ciphertext, so that a file may change until they are written.
 #[derive(Default)]
