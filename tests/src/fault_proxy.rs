@@ -160,6 +160,12 @@ impl FaultProxy {
         &self.kubeconfig
     }
 
+    /// The flag of a controller that connects through the proxy.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        format!("--kubeconfig={}", self.kubeconfig.display())
+    }
+
     /// Injects faults from now on into the requests for which `rule` returns one, by method and path with query.
     pub fn fail(&self, rule: impl Fn(&Method, &str) -> Option<Fault> + Send + Sync + 'static) {
         self.state.faults.store(0, Ordering::SeqCst);

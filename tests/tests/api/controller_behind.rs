@@ -24,8 +24,7 @@ async fn a_secret_of_a_newer_sealed_secret_is_left_alone_while_our_watch_is_behi
     cluster.stop_garbage_collection().unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let (proxy, kubeconfig) = behind_proxy(&installation).await;
-    let controller = installation.start(Edition::Ours, &[SMALL, &kubeconfig]).await.unwrap();
-    let mut scene = Scene { cluster, installation, controller };
+    let mut scene = Scene::start(cluster, installation, &[SMALL, &kubeconfig]).await;
     let older = scene.opened("db").await;
     scene.controller.stop().await.unwrap();
     proxy.fail(no_watch_of_sealed_secrets);

@@ -12,9 +12,7 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt as _};
-use sealed_secrets_tests::{
-    Cluster, Edition, Fault, FaultProxy, Reach, Tool, hex, http_request, until, workspace,
-};
+use sealed_secrets_tests::{Cluster, Fault, FaultProxy, Reach, Tool, hex, http_request, until, workspace};
 use serde_json::{Value, json};
 
 use crate::scene::Scene;
@@ -291,9 +289,7 @@ async fn no_character_of_a_value_is_disclosed_whatever_an_answer_quotes_and_wher
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let proxy = FaultProxy::start(&installation).await.unwrap();
-    let through = format!("--kubeconfig={}", proxy.kubeconfig().display());
-    let controller = installation.start(Edition::Ours, &[&through, DEBUG, "--key-size=2048"]).await.unwrap();
-    let scene = Scene { cluster, installation, controller };
+    let scene = Scene::start(cluster, installation, &[&proxy.flag(), DEBUG, "--key-size=2048"]).await;
     let existing = scene.opened("existing").await;
     for (number, code) in
         [400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 500, 503, 504].into_iter().enumerate()
@@ -325,8 +321,7 @@ async fn with_secrets_in_another_namespace(whole_cluster: bool) -> (Scene, Strin
     let additional = vec![other.clone()];
     let reach = if whole_cluster { Reach::WholeCluster } else { Reach::Namespaces { additional } };
     let installation = cluster.install(&own, reach).await.unwrap();
-    let controller = installation.start(Edition::Ours, &["--key-size=2048"]).await.unwrap();
-    let scene = Scene { cluster, installation, controller };
+    let scene = Scene::start(cluster, installation, &["--key-size=2048"]).await;
     for number in 0..20 {
         let mut secret = scene.secret(&format!("db{number}"), "password", CANARY);
         secret["metadata"]["namespace"] = json!(other);

@@ -28,8 +28,7 @@ impl Scene {
         let cluster = Cluster::shared().await.unwrap();
         let installation = cluster.install_namespaced(&[]).await.unwrap();
         let proxy = FaultProxy::start(&installation).await.unwrap();
-        let kubeconfig = format!("--kubeconfig={}", proxy.kubeconfig().display());
-        let controller = installation.start(Edition::Ours, &[&kubeconfig]).await.unwrap();
+        let controller = installation.start(Edition::Ours, &[&proxy.flag()]).await.unwrap();
         (Self { cluster, installation, controller }, proxy)
     }
 
@@ -143,8 +142,7 @@ async fn one_item_of_a_quiet_namespace_has_its_turn_whatever_another_namespace_h
         let cluster = Cluster::shared().await.unwrap();
         let quiet = cluster.namespace("quiet").await.unwrap();
         let installation = cluster.install_namespaced(&[&quiet]).await.unwrap();
-        let controller = installation.start(Edition::Ours, &[DEFAULT_KEY_SIZE]).await.unwrap();
-        let scene = Scene { cluster, installation, controller };
+        let scene = Scene::start(cluster, installation, &[DEFAULT_KEY_SIZE]).await;
         let mut small = scene.secret("small", "password", CANARY);
         small["metadata"]["namespace"] = json!(quiet);
         let small = scene.seal(&small).await;
@@ -305,8 +303,7 @@ async fn bulk_work_without_templates_completes_while_slow_templates_of_two_other
     let cluster = Cluster::own().await.unwrap();
     let slow = [cluster.namespace("slow").await.unwrap(), cluster.namespace("slow").await.unwrap()];
     let installation = cluster.install("kube-system", Reach::WholeCluster).await.unwrap();
-    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
-    let mut scene = Scene { cluster, installation, controller };
+    let mut scene = Scene::start(cluster, installation, &[]).await;
     let mut secret = scene.secret("plain", "password", CANARY);
     secret["metadata"]["annotations"] = json!({"sealedsecrets.bitnami.com/cluster-wide": "true"});
     let plain = scene.seal(&secret).await;

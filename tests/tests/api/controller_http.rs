@@ -123,7 +123,7 @@ async fn an_object_sealed_with_the_new_key_of_one_replica_decrypts_at_one_that_h
     let proxy = FaultProxy::start(&scene.installation).await.unwrap();
     // The watch is silent; the next periodic list may be half a minute away.
     proxy.fail(|method, path| (*method == Method::GET && path.contains("watch=")).then_some(Fault::Silence));
-    let through = format!("--kubeconfig={}", proxy.kubeconfig().display());
+    let through = proxy.flag();
     let behind = [through.as_str(), "--rate-limit=1000", "--rate-limit-burst=1000"];
     let behind = scene.installation.start(Edition::Ours, &behind).await.unwrap();
     let server = behind.address().to_string();

@@ -97,8 +97,7 @@ async fn broken_key_secrets_are_named_and_passed_over() {
         secrets.create(&PostParams::default(), secret).await.unwrap();
     }
     secrets.create(&PostParams::default(), &key_secret("good", KEY, CERTIFICATE)).await.unwrap();
-    let controller = installation.start(Edition::Ours, &["--key-renew-period=0"]).await.unwrap();
-    let scene = Scene { cluster, installation, controller };
+    let scene = Scene::start(cluster, installation, &["--key-renew-period=0"]).await;
     for (name, problem) in [
         ("rubbish", "field data[\"tls.key\"]: no PEM private key found"),
         ("elliptic", "field data[\"tls.key\"]: private key is not an RSA key"),
@@ -276,8 +275,7 @@ async fn keys_are_listed_once_more_before_a_failed_decryption_is_reported() {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     without_watch_on_secrets(&cluster, installation.namespace()).await;
-    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
-    let scene = Scene { cluster, installation, controller };
+    let scene = Scene::start(cluster, installation, &[]).await;
     scene.until_logged("the permission to watch key Secrets is missing").await;
     scene.secrets().create(&PostParams::default(), &key_secret("unseen", KEY, CERTIFICATE)).await.unwrap();
     scene.create(&seal_with(CERTIFICATE, &scene.secret("db", "password", CANARY))).await;

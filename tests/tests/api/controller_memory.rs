@@ -208,8 +208,7 @@ async fn objects_of_many_small_fields_fit_into_the_limit_after_a_start() {
     let cluster = Cluster::shared().await.unwrap();
     let other = cluster.namespace("fields").await.unwrap();
     let installation = cluster.install_namespaced(&[&other]).await.unwrap();
-    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
-    let mut scene = Scene { cluster, installation, controller };
+    let mut scene = Scene::start(cluster, installation, &[]).await;
     scene.controller.stop().await.unwrap();
     let fields: serde_json::Map<_, _> =
         (0..SMALL_FIELDS).map(|number| (format!("a{number}"), json!(""))).collect();
@@ -251,8 +250,7 @@ async fn secrets_that_templates_make_of_small_objects_fit_into_the_limit() {
     let cluster = Cluster::shared().await.unwrap();
     let others = [cluster.namespace("enlarged").await.unwrap(), cluster.namespace("enlarged").await.unwrap()];
     let installation = cluster.install_namespaced(&[&others[0], &others[1]]).await.unwrap();
-    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
-    let mut scene = Scene { cluster, installation, controller };
+    let mut scene = Scene::start(cluster, installation, &[]).await;
     let _limit = MemoryLimit::on(scene.controller.process().id(), LIMIT);
     let namespaces = others.iter().map(String::as_str).chain([scene.namespace()]);
     let named = namespaces.flat_map(|namespace| (0..ENLARGED).map(move |number| (namespace, number)));

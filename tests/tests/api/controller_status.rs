@@ -171,8 +171,7 @@ async fn a_namespace_that_is_created_later_is_reconciled_as_soon_as_its_permissi
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let name = format!("later-{}", installation.namespace());
     let additional = format!("--additional-namespaces={name}");
-    let controller = installation.start(Edition::Ours, &[&additional]).await.unwrap();
-    let scene = Scene { cluster, installation, controller };
+    let scene = Scene::start(cluster, installation, &[&additional]).await;
     scene.until_logged("watching SealedSecrets").await;
     let namespaces: Api<Namespace> = Api::all(scene.cluster.client());
     let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };

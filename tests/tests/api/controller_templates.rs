@@ -111,8 +111,7 @@ async fn many_hostile_templates_of_one_namespace_do_not_keep_another_waiting() {
     let cluster = Cluster::shared().await.unwrap();
     let neighbour = cluster.namespace("neighbour").await.unwrap();
     let installation = cluster.install_namespaced(&[&neighbour]).await.unwrap();
-    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
-    let scene = Scene { cluster, installation, controller };
+    let scene = Scene::start(cluster, installation, &[]).await;
     let mut fine = scene.secret("fine", "password", "fine");
     fine["metadata"]["namespace"] = json!(neighbour);
     let mut fine = scene.seal(&fine).await;
@@ -149,8 +148,7 @@ async fn templates_that_take_time_and_memory_leave_both_to_others() {
     let neighbour = cluster.namespace("neighbour").await.unwrap();
     let accomplice = cluster.namespace("accomplice").await.unwrap();
     let installation = cluster.install_namespaced(&[&neighbour, &accomplice]).await.unwrap();
-    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
-    let mut scene = Scene { cluster, installation, controller };
+    let mut scene = Scene::start(cluster, installation, &[]).await;
     let process = scene.controller.process().id();
     let _limit = MemoryLimit::on(process, LIMIT);
     let mut honest = scene.secret("honest", "password", "fine");

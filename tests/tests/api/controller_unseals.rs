@@ -72,8 +72,7 @@ async fn until_the_keys_are_read_it_is_alive_and_not_ready() {
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let proxy = FaultProxy::start(&installation).await.unwrap();
     proxy.fail(|_, _| Some(Fault::Status(503)));
-    let flag = format!("--kubeconfig={}", proxy.kubeconfig().display());
-    let controller = ControllerProcess::spawn(&installation, Edition::Ours, &[&flag]).await.unwrap();
+    let controller = ControllerProcess::spawn(&installation, Edition::Ours, &[&proxy.flag()]).await.unwrap();
     let tries = async || (proxy.faults() > 0).then_some(());
     until("it has asked the API server", PATIENCE, tries).await.unwrap();
     for (path, status) in [("/healthz", 200), ("/readyz", 503), ("/v1/cert.pem", 500)] {
@@ -96,8 +95,7 @@ async fn it_also_runs_from_a_kubeconfig() {
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let flag = format!("--kubeconfig={}", cluster.kubeconfig().display());
-    let controller = installation.start(Edition::Ours, &[&flag]).await.unwrap();
-    let scene = Scene { cluster, installation, controller };
+    let scene = Scene::start(cluster, installation, &[&flag]).await;
     scene.seal_and_create(&scene.secret("db", "password", CANARY)).await;
     scene.until_synced("db", "True").await;
 }

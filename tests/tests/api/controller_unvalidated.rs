@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
-use sealed_secrets_tests::{Cluster, Edition, until};
+use sealed_secrets_tests::{Cluster, until};
 use serde_json::{Value, json};
 
 use crate::scene::{CANARY, Scene, item};
@@ -34,8 +34,7 @@ async fn unvalidated() -> Scene {
     let cluster = Cluster::own().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     install_crd(&cluster, UNVALIDATING).await;
-    let controller = installation.start(Edition::Ours, &[]).await.unwrap();
-    Scene { cluster, installation, controller }
+    Scene::start(cluster, installation, &[]).await
 }
 
 /// Replaces the spec as a user does who does not know the other fields of the object.

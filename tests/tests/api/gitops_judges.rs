@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use http::Method;
 use kube::api::{DeleteParams, DynamicObject, PostParams};
-use sealed_secrets_tests::{Cluster, Edition, Fault, FaultProxy, programs, until, workspace};
+use sealed_secrets_tests::{Cluster, Fault, FaultProxy, programs, until, workspace};
 use serde_json::{Value, json};
 
 use crate::scene::{CANARY, Scene, seal_with};
@@ -126,9 +126,7 @@ async fn a_transient_error_is_in_progress_and_stays_healthy_only_for_unsealed_ob
     let cluster = Cluster::shared().await.unwrap();
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     let proxy = FaultProxy::start(&installation).await.unwrap();
-    let kubeconfig = format!("--kubeconfig={}", proxy.kubeconfig().display());
-    let controller = installation.start(Edition::Ours, &[&kubeconfig]).await.unwrap();
-    let scene = Scene { cluster, installation, controller };
+    let scene = Scene::start(cluster, installation, &[&proxy.flag()]).await;
     scene.seal_and_create(&scene.secret("opened", "password", CANARY)).await;
     scene.until_synced("opened", "True").await;
     proxy.fail(|method, path| {

@@ -7,7 +7,7 @@ use kube::{Api, ResourceExt as _};
 use sealed_secrets_core::crypto::{CertificateRequest, KeyPair, KeySize, SealingCertificate};
 use sealed_secrets_core::rotation::successor_name;
 use sealed_secrets_crds::{SealingKey, SealingKeyPhase, SealingKeyPolicy, SealingKeyPolicyStatus};
-use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Installation, until};
+use sealed_secrets_tests::{Cluster, ControllerProcess, Installation, until};
 use serde_json::{Value, json};
 
 use crate::scene::Scene;
@@ -41,9 +41,7 @@ impl KeyScene {
     }
 
     pub(crate) async fn start(cluster: Cluster, installation: Installation, flags: &[&str]) -> Self {
-        let flags = [&[SMALL][..], flags].concat();
-        let controller = installation.start(Edition::Ours, &flags).await.unwrap();
-        Self(Scene { cluster, installation, controller })
+        Self(Scene::start(cluster, installation, &[&[SMALL][..], flags].concat()).await)
     }
 
     pub(crate) fn controller(&self) -> &ControllerProcess {

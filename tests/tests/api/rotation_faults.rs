@@ -28,7 +28,7 @@ const NOT_USED: &str = "can be read, so only flags and key Secrets determine the
 /// A proxy for the controller of this installation, and the flag with its kubeconfig.
 pub(crate) async fn behind_proxy(installation: &Installation) -> (FaultProxy, String) {
     let proxy = FaultProxy::start(installation).await.unwrap();
-    let kubeconfig = format!("--kubeconfig={}", proxy.kubeconfig().display());
+    let kubeconfig = proxy.flag();
     (proxy, kubeconfig)
 }
 

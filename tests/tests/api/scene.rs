@@ -39,6 +39,11 @@ impl Scene {
     /// Our controller with these flags on another control plane.
     pub(crate) async fn on(cluster: Cluster, arguments: &[&str]) -> Self {
         let installation = cluster.install_namespaced(&[]).await.unwrap();
+        Self::start(cluster, installation, arguments).await
+    }
+
+    /// Our controller with these flags in this installation.
+    pub(crate) async fn start(cluster: Cluster, installation: Installation, arguments: &[&str]) -> Self {
         let controller = installation.start(Edition::Ours, arguments).await.unwrap();
         Self { cluster, installation, controller }
     }

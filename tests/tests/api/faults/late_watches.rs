@@ -52,7 +52,7 @@ impl Replicas {
         let mut members = Vec::new();
         for _ in 0..count {
             let proxy = FaultProxy::start(&installation).await.unwrap();
-            let kubeconfig = format!("--kubeconfig={}", proxy.kubeconfig().display());
+            let kubeconfig = proxy.flag();
             let arguments = [kubeconfig.as_str(), "--key-size=2048"];
             let controller = installation.start(Edition::Ours, &arguments).await.unwrap();
             members.push((proxy, controller));

@@ -163,7 +163,7 @@ impl FaultRun {
     /// Starts another controller without waiting for it.
     pub(super) async fn spawn_again(&mut self) {
         self.logs.push_str(&self.controller.log());
-        let kubeconfig = through(&self.proxy);
+        let kubeconfig = self.proxy.flag();
         let arguments = [kubeconfig.as_str(), KEY_SIZE];
         let spawned = ControllerProcess::spawn(&self.installation, Edition::Ours, &arguments).await;
         self.controller = spawned.unwrap();
@@ -269,11 +269,7 @@ impl FaultRun {
 }
 
 async fn start(installation: &Installation, proxy: &FaultProxy) -> ControllerProcess {
-    installation.start(Edition::Ours, &[&through(proxy), KEY_SIZE]).await.unwrap()
-}
-
-fn through(proxy: &FaultProxy) -> String {
-    format!("--kubeconfig={}", proxy.kubeconfig().display())
+    installation.start(Edition::Ours, &[&proxy.flag(), KEY_SIZE]).await.unwrap()
 }
 
 /// The condition Synced of the current generation.

@@ -52,7 +52,7 @@ async fn without_the_flag_no_lease_is_read_or_written_and_its_other_flags_cause_
     let installation = cluster.install_namespaced(&[]).await.unwrap();
     cluster.apply(&leader_election_manifests_in(installation.namespace()).unwrap()).await.unwrap();
     let proxy = FaultProxy::start(&installation).await.unwrap();
-    let through = format!("--kubeconfig={}", proxy.kubeconfig().display());
+    let through = proxy.flag();
     let flags =
         ["--leader-elect-lease-duration=5s", "--leader-elect-resource-name=x", "--key-size=2048", &through];
     let mut controller = installation.start(Edition::Ours, &flags).await.unwrap();
@@ -124,7 +124,7 @@ async fn a_replica_without_a_key_waits_for_an_impossible_lease_unready_and_makes
     });
     leases.create(&PostParams::default(), &serde_json::from_value(odd).unwrap()).await.unwrap();
     let proxy = FaultProxy::start(&installation).await.unwrap();
-    let through = format!("--kubeconfig={}", proxy.kubeconfig().display());
+    let through = proxy.flag();
     let flags = ["--leader-elect", "--leader-elect-lease-duration=5s", "--key-size=2048", &through];
     let controller = ControllerProcess::spawn(&installation, Edition::Ours, &flags).await.unwrap();
     until_logged(&controller, "waited for no longer than 10 minutes").await;

@@ -410,7 +410,7 @@ async fn replica(installation: &Installation, further: &[&str]) -> Replica {
 /// A new proxy, and the flags of a replica that uses it.
 async fn behind_proxy(installation: &Installation, further: &[&str]) -> (FaultProxy, Vec<String>) {
     let proxy = FaultProxy::start(installation).await.unwrap();
-    let through = format!("--kubeconfig={}", proxy.kubeconfig().display());
+    let through = proxy.flag();
     let flags = [&FLAGS[..], further, &[through.as_str()]].concat();
     (proxy, flags.into_iter().map(str::to_owned).collect())
 }
