@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn no_secret_in_the_controllers_namespace_may_look_like_a_key() {
-        let decrypt_failures = [
+        let cases = [
             (secret("own", "db", None), true),
             (secret("own", "db", Some("active")), false),
             (secret("own", "db", Some("compromised")), false),
@@ -120,7 +120,7 @@ mod tests {
             (secret("app", "sealed-secrets-keyabc12", Some("active")), true),
         ];
         let prefixes = ["policy-key".to_owned(), "sealed-secrets-key".to_owned()];
-        for (secret, allowed) in decrypt_failures {
+        for (secret, allowed) in cases {
             assert_eq!(refuse_key_planting(&secret, "own", &prefixes).is_ok(), allowed, "{secret:?}");
         }
     }

@@ -284,7 +284,7 @@ mod tests {
         let other_kind = OwnerReference { kind: "Deployment".to_owned(), ..owner("db", "current", true) };
         let other_group =
             OwnerReference { api_version: "example.com/v1".to_owned(), ..owner("db", "current", true) };
-        let decrypt_failures = [
+        let cases = [
             (existing(&[], Some(owner("db", "current", true))), Relation::Ours),
             (existing(&[], Some(owner("db", "former", true))), Relation::OursOutdated),
             (existing(&[], Some(owner("other", "current", true))), Relation::Foreign),
@@ -300,7 +300,7 @@ mod tests {
                 Relation::Patched { owned: true },
             ),
         ];
-        for (secret, expected) in decrypt_failures {
+        for (secret, expected) in cases {
             assert_eq!(relation(&secret, &sealed(), false), expected, "{:?}", secret.metadata);
         }
     }
@@ -314,14 +314,14 @@ mod tests {
 
     #[test]
     fn a_secret_that_was_ours_stays_ours_unless_somebody_else_controls_it() {
-        let decrypt_failures = [
+        let cases = [
             (existing(&[], None), Relation::Ours),
             (existing(&[], Some(owner("other", "x", false))), Relation::Ours),
             (existing(&[], Some(owner("other", "x", true))), Relation::Foreign),
             (existing(&[], Some(owner("db", "former", true))), Relation::OursOutdated),
             (existing(&[PATCH_ANNOTATION], None), Relation::Patched { owned: false }),
         ];
-        for (secret, expected) in decrypt_failures {
+        for (secret, expected) in cases {
             assert_eq!(relation(&secret, &sealed(), true), expected, "{:?}", secret.metadata);
         }
     }
@@ -336,13 +336,13 @@ mod tests {
         };
         let altered = OwnerReference { controller: None, ..ours.clone() };
         let usurper = owner("app", "usurper", true);
-        let decrypt_failures = [
+        let cases = [
             (owned_by(&[&theirs]), vec![&theirs, &ours]),
             (owned_by(&[&ours, &theirs]), vec![&ours, &theirs]),
             (owned_by(&[&altered, &theirs]), vec![&theirs, &ours]),
             (owned_by(&[&usurper]), vec![&ours]),
         ];
-        for (secret, expected) in decrypt_failures {
+        for (secret, expected) in cases {
             let repaired = repaired(&secret, owned_by(&[&ours]));
             assert_eq!(repaired.owner_references().iter().collect::<Vec<_>>(), expected);
         }
@@ -437,7 +437,7 @@ mod tests {
         };
         let mut unlabelled = same.clone();
         unlabelled.labels_mut().clear();
-        let decrypt_failures = [
+        let cases = [
             ("the same", same.clone(), Some(vec![ours.clone()])),
             (
                 "with an owner beside",
@@ -452,7 +452,7 @@ mod tests {
             ("another type", Secret { type_: Some("other".to_owned()), ..same.clone() }, None),
         ];
         let volatile = (Mode::Repair, BTreeSet::from(["password".to_owned()]));
-        for (what, existing, expected) in decrypt_failures {
+        for (what, existing, expected) in cases {
             for (mode, kept) in [&(Mode::Replace, BTreeSet::new()), &volatile] {
                 let relation = relation(&existing, &sealed(), false);
                 let target = target(&existing, &desired, relation, *mode, kept);

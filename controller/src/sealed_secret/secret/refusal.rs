@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn fields_are_named_as_far_as_they_stand_in_the_sealed_secret() {
-        let decrypt_failures = [
+        let cases = [
             ("data[password]", "data[password]"),
             ("data[url]", "data[url]"),
             ("data[a/b]", "data[a/b]"),
@@ -318,7 +318,7 @@ mod tests {
         let secret = secret(json!({}));
         let written = Written { sealed: &open, secret: &secret, existing: None };
         let names = written.open_names();
-        for (field, expected) in decrypt_failures {
+        for (field, expected) in cases {
             assert_eq!(open_part(field, &names), expected, "{field}");
         }
         let message = texts(&failure(status(422, "Invalid", CANARY, &[("FieldValueInvalid", "data[a/b]")])));
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn the_rule_that_a_secret_breaks_is_reported_in_our_words() {
-        let decrypt_failures = [
+        let cases = [
             (
                 "kubernetes.io/dockerconfigjson",
                 json!({".dockerconfigjson": format!("{{}}{CANARY}")}),
@@ -369,7 +369,7 @@ mod tests {
             ("Opaque", json!({"a/b": CANARY}), "the key \"a/b\""),
             ("Opaque", json!({"password": CANARY.repeat(400_000)}), "larger than the 1 MiB"),
         ];
-        for (kind, data, expected) in decrypt_failures {
+        for (kind, data, expected) in cases {
             let secret = secret(json!({"type": kind, "stringData": data}));
             let message = texts(&failure_of(
                 &open(),
@@ -384,7 +384,7 @@ mod tests {
     #[test]
     fn the_denying_policy_is_named_with_a_remedy() {
         let policy = "secrets \"db\" is forbidden: ValidatingAdmissionPolicy 'p.example.com' with binding 'b' denied request: ꙮ";
-        let decrypt_failures = [
+        let cases = [
             (422, "Invalid", policy, "the ValidatingAdmissionPolicy p.example.com denies"),
             (
                 403,
@@ -406,7 +406,7 @@ mod tests {
             ),
             (503, "ServiceUnavailable", "ꙮ", "(503 ServiceUnavailable); the write is retried"),
         ];
-        for (code, reason, message, expected) in decrypt_failures {
+        for (code, reason, message, expected) in cases {
             let failure = failure(status(code, reason, message, &[]));
             assert_eq!(failure.lacks_permission(), expected.starts_with("lacks"), "{message}");
             let message = texts(&failure);
