@@ -79,11 +79,11 @@ mod unix {
 
     const SIGINT: i32 = 128 + 2;
     /// Time for an editor to end after SIGTERM.
-    const PATIENCE: Duration = Duration::from_secs(2);
-    /// Pause between two looks at an editor.
-    const STEP: Duration = Duration::from_millis(10);
+    const TERMINATION_TIMEOUT: Duration = Duration::from_secs(2);
+    /// Interval at which a process is polled that is to end.
+    const POLL_INTERVAL: Duration = Duration::from_millis(10);
     /// Time for a prompt that was interrupted to end. One that waits for its answer changes no settings any more.
-    const PATIENCE_WITH_PROMPT: Duration = Duration::from_millis(200);
+    const PROMPT_TIMEOUT: Duration = Duration::from_millis(200);
 
     #[derive(Clone, Copy)]
     enum Editor {
@@ -203,8 +203,8 @@ mod unix {
         let Some(pid) = running_editor(begun) else { return };
         // An editor that has ended meanwhile needs no signal.
         let _ = kill_process(pid, Sent::TERM);
-        while test_kill_process(pid).is_ok() && begun.elapsed() < PATIENCE {
-            std::thread::sleep(STEP);
+        while test_kill_process(pid).is_ok() && begun.elapsed() < TERMINATION_TIMEOUT {
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -213,10 +213,10 @@ mod unix {
         loop {
             match *locked(&EDITOR) {
                 Editor::Running(pid) => return Some(pid),
-                Editor::Starting if begun.elapsed() < PATIENCE => {}
+                Editor::Starting if begun.elapsed() < TERMINATION_TIMEOUT => {}
                 Editor::Starting | Editor::None => return None,
             }
-            std::thread::sleep(STEP);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -224,9 +224,7 @@ mod unix {
     /// signal interrupts it, returns to the settings that it has found, which are those of [`HiddenInput`].
     fn await_prompt() {
         let begun = Instant::now();
-        while matches!(PROMPT.try_lock(), Err(TryLockError::WouldBlock))
-            && begun.elapsed() < PATIENCE_WITH_PROMPT
-        {
+        while matches!(PROMPT.try_lock(), Err(TryLockError::WouldBlock)) && begun.elapsed() < PROMPT_TIMEOUT {
             std::thread::sleep(Duration::from_millis(5));
         }
     }

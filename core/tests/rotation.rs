@@ -164,7 +164,7 @@ fn without_a_key_that_could_ever_be_offered_one_is_made() {
 #[test]
 fn a_young_key_is_left_alone_until_its_period_is_over() {
     let young = plan(&every_30_days(), &[key("a", 0)], None, at(29));
-    let expected = Plan { primary: Some("a".to_owned()), look_again_at: Some(at(30)), ..Plan::default() };
+    let expected = Plan { primary: Some("a".to_owned()), next_change: Some(at(30)), ..Plan::default() };
     assert_eq!(young, expected);
     assert_eq!(trigger(&every_30_days(), &[key("a", 0)], 30), Some(Trigger::PeriodOver));
 }
@@ -193,7 +193,7 @@ fn many_requests_are_met_by_one_key_that_is_younger_than_all() {
 #[test]
 fn a_request_for_the_future_waits_for_its_moment_without_hiding_one_of_the_past() {
     assert_eq!(plan(&asking(&[9]), &[key("a", 0)], None, at(4)).generate, None);
-    assert_eq!(plan(&asking(&[9]), &[key("a", 0)], None, at(4)).look_again_at, Some(at(9)));
+    assert_eq!(plan(&asking(&[9]), &[key("a", 0)], None, at(4)).next_change, Some(at(9)));
     assert_eq!(trigger(&asking(&[9, 3]), &[key("a", 0)], 4), Some(Trigger::Requested));
     assert_eq!(
         next_rotation(&RotationPolicy { requests: vec![at(9)], ..every_30_days() }, &[key("a", 0)], at(4)),
@@ -271,7 +271,7 @@ fn with_a_delay_the_successor_waits_and_then_is_activated() {
     let keys = [key("a", 0), pending("b", 30)];
     let waiting = plan(&with_delay(2), &keys, None, at(31));
     assert_eq!((waiting.primary.as_deref(), waiting.generate, waiting.changes), (Some("a"), None, vec![]));
-    assert_eq!(waiting.look_again_at, Some(at(32)));
+    assert_eq!(waiting.next_change, Some(at(32)));
     assert_eq!(plan(&with_delay(2), &keys, None, at(32)).changes, [change("b", Step::Activate)]);
 }
 
@@ -338,7 +338,7 @@ fn a_compromised_key_decrypts_until_its_end_and_for_ever_without_one() {
         []
     );
     let keys = [ending("a", 0, 1, 9), key("b", 2)];
-    assert_eq!(plan(&RotationPolicy::default(), &keys, None, at(8)).look_again_at, Some(at(9)));
+    assert_eq!(plan(&RotationPolicy::default(), &keys, None, at(8)).next_change, Some(at(9)));
     assert_eq!(
         plan(&RotationPolicy::default(), &keys, None, at(9)).changes,
         [change("a", Step::RemoveCompromised)]
@@ -473,7 +473,7 @@ fn a_compromised_key_that_retires_leaves_as_compromised_when_nothing_needs_it_or
     assert_eq!(leaving(to_retire(compromised("a", 5, 6)), None, 9_999), []);
     let with_end = || to_retire(ending("a", 5, 6, 50));
     let waiting = plan(&RotationPolicy::default(), &[with_end(), key("b", 7)], None, at(49));
-    assert_eq!((waiting.changes, waiting.look_again_at), (vec![], Some(at(50))));
+    assert_eq!((waiting.changes, waiting.next_change), (vec![], Some(at(50))));
     assert_eq!(leaving(with_end(), None, 50), removed, "its end was not taken back");
 }
 
@@ -658,7 +658,7 @@ fn two_plans_of_the_same_are_the_same_whatever_the_order_of_the_list() {
     let summary = |keys: &[KeyRecord]| {
         let plan = plan(&retiring(), keys, Some(&need(&["a"])), at(40));
         let changes: BTreeSet<_> = plan.changes.iter().map(|change| format!("{change:?}")).collect();
-        (plan.primary, plan.generate, changes, plan.look_again_at)
+        (plan.primary, plan.generate, changes, plan.next_change)
     };
     assert_eq!(summary(&keys), summary(&reversed));
 }

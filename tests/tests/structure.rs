@@ -14,8 +14,9 @@ const CRATES: [&str; 5] = ["crds", "core", "controller", "cli", "xtask"];
 /// Files of one folder, so that they are read at a glance.
 const MAX_FILES: usize = 10;
 
-/// Names that were given up for the field's term: (former name, term). A name that ends with `_` stands for all that begin so.
-const FORMER: [(&str, &str); 174] = [
+/// Names that were given up for the field's term: (former name, term). A name that ends with `_` stands for all that begin so, and
+/// one between two `_` for all names that contain this word. A constant counts as its name in lower case, too.
+const FORMER: [(&str, &str); 175] = [
     ("AGAIN_AND_AGAIN", "CONTESTED_HINT"),
     ("ASKED_FOR_RIGHT_EVERY", "PERMISSION_CHECK_INTERVAL"),
     ("Allowance", "TokenBucket"),
@@ -101,6 +102,9 @@ const FORMER: [(&str, &str); 174] = [
     ("Wish", "DesiredState or ApplyRequest"),
     ("Wishes", "DesiredStates"),
     ("Witness", "Source"),
+    ("_moment_", "time, timestamp or instant"),
+    ("_patience_", "timeout"),
+    ("_tell_", "warn, log, report or a verb of the effect"),
     ("announcement", "status_event"),
     ("attend", "update_key_conditions"),
     ("awaited", "deleted_externally"),
@@ -143,7 +147,6 @@ const FORMER: [(&str, &str); 174] = [
     ("marked_like", "with_annotation_of"),
     ("may_tell", "requeue_denied"),
     ("missing_rights", "missing_permissions"),
-    ("moment", "time, timestamp or instant"),
     ("must_leave", "close_reason"),
     ("next_look", "next_check"),
     ("object_watch", "watch::objects"),
@@ -173,7 +176,6 @@ const FORMER: [(&str, &str); 174] = [
     ("surroundings", "template_sources"),
     ("takes_watch_for_silent", "take_watch_silence"),
     ("tally", "object_usage"),
-    ("tell", "warn, log or report"),
     ("tell_what_flags_do_not_do", "warn_about_ineffective_flags"),
     ("told", "logged or reported"),
     ("turn_after", "work_class"),
@@ -231,7 +233,15 @@ fn no_folder_of_the_controller_has_more_files_than_are_read_at_a_glance() {
 }
 
 fn is_former(used: &str, former: &str) -> bool {
-    used == former || former.ends_with('_') && used.starts_with(former)
+    let is_constant = !used.chars().any(char::is_lowercase);
+    is_former_name(used, former) || is_constant && is_former_name(&used.to_lowercase(), former)
+}
+
+fn is_former_name(used: &str, former: &str) -> bool {
+    let word = former.strip_prefix('_').and_then(|rest| rest.strip_suffix('_'));
+    word.is_some_and(|word| used.split('_').any(|part| part == word))
+        || used == former
+        || former.ends_with('_') && used.starts_with(former)
 }
 
 fn former_names_in(package: &str, former: &[(&str, &str)]) -> Vec<String> {
@@ -262,7 +272,7 @@ fn handles_custom_resource(found: &str) -> bool {
 }
 
 #[test]
-fn a_former_name_is_a_whole_name_or_a_prefix() {
+fn a_former_name_is_a_whole_name_a_prefix_or_a_word_and_a_constant_may_bear_it() {
     assert!(is_former("LONGEST_NAME", "LONGEST_") && is_former("LONGEST", "LONGEST"));
     assert!(!is_former("LONGEST_NAME", "LONGEST") && !is_former("NO_LONGEST_NAME", "LONGEST_"));
 }

@@ -9,11 +9,11 @@ use hyper::body::Bytes;
 use parking_lot::Mutex;
 
 /// Limit of all clients together: concurrent requests, and bytes of received bodies and of unsent answers.
-const OF_ALL: Amount = Amount { requests: 64, bytes: 16 << 20 };
+const IN_TOTAL: Amount = Amount { requests: 64, bytes: 16 << 20 };
 /// Reserve beyond that for clients with a single request, so that a few clients with many requests do not block them.
 const RESERVE: Amount = Amount { requests: 16, bytes: 4 << 20 };
 /// Limits for one client: requests and bytes.
-const OF_ONE: Amount = Amount { requests: 16, bytes: 4 << 20 };
+const PER_CLIENT: Amount = Amount { requests: 16, bytes: 4 << 20 };
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Amount {
@@ -54,8 +54,8 @@ struct Held {
 
 impl Held {
     fn take(&mut self, peer: IpAddr, more: Amount) -> Option<()> {
-        let of_peer = self.of_peers.get(&peer).copied().unwrap_or_default().plus(more, OF_ONE)?;
-        let most = if of_peer.requests > 1 { OF_ALL } else { OF_ALL.with(RESERVE) };
+        let of_peer = self.of_peers.get(&peer).copied().unwrap_or_default().plus(more, PER_CLIENT)?;
+        let most = if of_peer.requests > 1 { IN_TOTAL } else { IN_TOTAL.with(RESERVE) };
         let in_all = self.in_all.plus(more, most)?;
         self.in_all = in_all;
         self.of_peers.insert(peer, of_peer);

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn all_moments_that_are_asked_for_count() {
+    fn all_requested_times_count() {
         let annotated = json!({ROTATE_REQUESTED_AT_ANNOTATION: "2026-11-21T09:00:00Z"});
         let spec = json!({"rotation": {"rotateAfter": "2026-11-20T09:00:00Z"}});
         let requests: Vec<_> = flags()

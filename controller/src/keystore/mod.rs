@@ -234,7 +234,7 @@ impl Keystore {
 
     /// Returns the longest wait if the plan is unchanged.
     fn until_due(&self, plan: &Plan, now: Timestamp) -> Duration {
-        let due = plan.look_again_at.and_then(|time| Duration::try_from(time.duration_since(now)).ok());
+        let due = plan.next_change.and_then(|time| Duration::try_from(time.duration_since(now)).ok());
         due.into_iter().chain(self.clock.skew.next_check(Instant::now())).fold(POLL, Duration::min)
     }
 

@@ -62,7 +62,7 @@ fn plan_by(policy: &RotationPolicy, keys: &[KeyRecord], now: Timestamp) {
     for usage in [None, Some(&usage)] {
         let planned = plan(policy, keys, usage, now);
         assert!(!policy.external || planned.generate.is_none());
-        assert!(planned.look_again_at.is_none_or(|time| time > now), "{planned:?} at {now}");
+        assert!(planned.next_change.is_none_or(|time| time > now), "{planned:?} at {now}");
     }
     assert!(due_since(policy, keys, now).is_none_or(|since| since <= now));
     let _ = next_rotation(policy, keys, now);

@@ -23,13 +23,13 @@ pub fn init(args: &Args) {
     let lines =
         tracing_subscriber::fmt().with_max_level(level).with_writer(split).event_format(form).finish();
     drop(lines.with(lines_of_interest(level)).try_init());
-    panic::set_hook(Box::new(tell_place));
+    panic::set_hook(Box::new(log_location));
 }
 
 /// Logs the location of a panic without its message, which may quote values.
-fn tell_place(panicked: &PanicHookInfo<'_>) {
-    let place =
-        panicked.location().map_or_else(String::new, |place| format!("{}:{}", place.file(), place.line()));
+fn log_location(panicked: &PanicHookInfo<'_>) {
+    let location = panicked.location();
+    let place = location.map_or_else(String::new, |found| format!("{}:{}", found.file(), found.line()));
     tracing::error!("the controller panicked at {place}; please report it");
 }
 

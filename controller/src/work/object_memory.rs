@@ -12,7 +12,7 @@ const SPECS: usize = 20 << 20;
 /// Percentage of the memory for objects below which refused objects are tried again.
 const ROOMY: usize = 90;
 /// Part of that memory that the marks of refused objects take in addition, and the bytes that they may take in any case.
-const MARKS: usize = 8;
+const MARK_SHARE: usize = 8;
 const MARKS_AT_LEAST: usize = 1 << 20;
 /// Files with the container's memory limit: cgroup v2, and v1.
 const LIMITS: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
@@ -70,7 +70,7 @@ impl ObjectMemory {
 
     /// Takes memory for the mark of an object that there is no memory for. Returns false if there are too many of them.
     pub(crate) fn take_mark(&self, bytes: usize) -> bool {
-        let most = self.most.map_or(usize::MAX, |most| (most / MARKS).max(MARKS_AT_LEAST));
+        let most = self.most.map_or(usize::MAX, |most| (most / MARK_SHARE).max(MARKS_AT_LEAST));
         let sum = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= most);
         self.over_limit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum).is_ok()
     }

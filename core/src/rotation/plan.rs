@@ -140,7 +140,7 @@ pub struct Plan {
     /// True if a different usage of keys would change this plan.
     pub follows_usage: bool,
     /// The next time at which this plan changes by itself.
-    pub look_again_at: Option<Timestamp>,
+    pub next_change: Option<Timestamp>,
 }
 
 impl Plan {
@@ -183,7 +183,7 @@ pub fn plan(
         plan.follows_usage |= requires.usage;
     }
     planner.keep_enough(&mut plan);
-    plan.look_again_at = planner.next_moment();
+    plan.next_change = planner.next_change();
     plan
 }
 
@@ -545,7 +545,7 @@ impl<'a> Planner<'a> {
         staying.filter_map(|key| Some(&key.on_ring()?.fingerprint)).collect::<BTreeSet<_>>().len()
     }
 
-    fn next_moment(&self) -> Option<Timestamp> {
+    fn next_change(&self) -> Option<Timestamp> {
         let of_key = |key: &KeyRecord| {
             let decrypts_until = key.decrypt_until.filter(|_| key.is_compromised());
             let pending = key.label == KeyLabel::Pending;
@@ -553,8 +553,8 @@ impl<'a> Planner<'a> {
             let retirement = self.unused_long_enough(key);
             [decrypts_until, activation, retirement, self.deletion_time(key), key.state_since]
         };
-        let moments = self.keys.iter().flat_map(of_key).flatten();
-        moments.chain(self.period_over()).chain(self.future_requests()).filter(|time| *time > self.now).min()
+        let times = self.keys.iter().flat_map(of_key).flatten();
+        times.chain(self.period_over()).chain(self.future_requests()).filter(|time| *time > self.now).min()
     }
 
     fn is_past(&self, time: Option<Timestamp>) -> bool {

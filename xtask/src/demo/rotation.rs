@@ -18,7 +18,7 @@ pub(crate) fn rotate(story: &mut Story, laptop: &Laptop) -> Result<()> {
     let wait = "kubectl wait sealedsecret/database -n shop --for=condition=Stale --timeout=60s";
     story.step("the SealedSecret says that it is sealed with the first", laptop.shell(wait))?;
     until(laptop, &first, "usage.items", "1")?;
-    laptop.shell(&format!("{SHOWN}='{{.status.usage.items}}'"))?;
+    laptop.shell(&format!("{WAIT_FOR_FIELD}='{{.status.usage.items}}'"))?;
     quote(&story.command(laptop, "kubeseal keys list")?);
 
     story.command(laptop, "kubeseal --re-encrypt -f git/database.yaml")?;
@@ -31,7 +31,7 @@ pub(crate) fn rotate(story: &mut Story, laptop: &Laptop) -> Result<()> {
 }
 
 /// The command that waits until a field is set on every key.
-const SHOWN: &str = "kubectl wait sealingkeys --all -n kube-system --timeout=60s --for=jsonpath";
+const WAIT_FOR_FIELD: &str = "kubectl wait sealingkeys --all -n kube-system --timeout=60s --for=jsonpath";
 const KEYS: &str = "kubectl get sealingkeys -n kube-system";
 
 /// The command that writes the policy file.

@@ -55,7 +55,8 @@ impl<'s> Controller<'s> {
         }
     }
 
-    pub(super) fn can_tell_stale(&self) -> bool {
+    /// True if a renewal encrypts stale items only.
+    pub(super) fn renews_stale_only(&self) -> bool {
         matches!(self.abilities, Abilities::StaleOnly { .. })
     }
 

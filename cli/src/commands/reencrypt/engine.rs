@@ -27,10 +27,10 @@ impl Engine<'_> {
         }
     }
 
-    /// True if only an attempt shows which items are stale.
-    pub(super) fn can_tell_stale(&self) -> bool {
+    /// True if a renewal encrypts stale items only.
+    pub(super) fn renews_stale_only(&self) -> bool {
         match self {
-            Self::Controller(controller) => controller.can_tell_stale(),
+            Self::Controller(controller) => controller.renews_stale_only(),
             Self::Here { .. } => true,
         }
     }

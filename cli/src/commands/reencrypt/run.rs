@@ -80,7 +80,7 @@ impl Run<'_> {
         if let Some(newest) = controller.newest() {
             self.warn_of_old_certificate(destination, newest);
         }
-        if !controller.can_tell_stale() {
+        if !controller.renews_stale_only() {
             io::warn("this controller cannot tell stale items from fresh ones");
         }
         self.process(&Engine::Controller(controller), indices)
@@ -102,7 +102,7 @@ impl Run<'_> {
 
     fn process(&mut self, engine: &Engine<'_>, indices: &[usize]) -> Result<(), Error> {
         let jobs = self.jobs(engine.newest(), indices);
-        if self.is_dry && !engine.can_tell_stale() {
+        if self.is_dry && !engine.renews_stale_only() {
             for job in &jobs {
                 self.count_all_as_stale(job);
             }

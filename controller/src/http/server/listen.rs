@@ -10,7 +10,7 @@ use crate::args::ListenAddress;
 use crate::startup::error::StartError;
 
 /// Length of the kernel's queue of connections that are not yet accepted.
-const BACKLOG: i32 = 1024;
+const LISTEN_BACKLOG: i32 = 1024;
 
 /// Listens on `address`, the value of `flag`; without a host on all addresses, IPv4 and IPv6.
 ///
@@ -48,7 +48,7 @@ fn bound(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(LISTEN_BACKLOG)?;
     TcpListener::from_std(socket.into())
 }
 

@@ -9,7 +9,7 @@ use super::program::{Program, Running};
 use super::workload::Workload;
 
 const PAUSE: Duration = Duration::from_millis(20);
-const PATIENCE: Duration = Duration::from_mins(15);
+const TIMEOUT: Duration = Duration::from_mins(15);
 const NO_MORE: Duration = Duration::from_secs(10);
 
 /// The result of a first sync.
@@ -79,7 +79,7 @@ pub(super) async fn rate(
 }
 
 async fn until(running: &Running, mut reached: impl AsyncFnMut() -> Result<bool>) -> Result<Duration> {
-    while running.since.elapsed() < PATIENCE {
+    while running.since.elapsed() < TIMEOUT {
         if reached().await? {
             return Ok(running.since.elapsed());
         }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::workload::Workload;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// The latencies of all objects of a workload, measured one after the other on an idle controller.
@@ -30,7 +30,7 @@ pub(super) async fn measure(workload: &Workload) -> Result<Latency> {
         sealed_secrets.create(&PostParams::default(), object).await?;
         let name = object.name_any();
         let made = async || Ok(secrets.get_metadata_opt(&name).await?.is_some());
-        took.push(time_until(&format!("{name} becomes a Secret"), PATIENCE, made).await?);
+        took.push(time_until(&format!("{name} becomes a Secret"), TIMEOUT, made).await?);
     }
     Ok(Latency::of(took))
 }
@@ -52,7 +52,7 @@ pub(super) async fn measure_repairs(workload: &Workload) -> Result<Latency> {
             secret.data.is_some_and(|data| data.get(ITEM).is_some_and(|value| value.0 != FORGED.as_bytes()))
         };
         let put_back = async || Ok(is_put_back(secrets.get(&name).await?));
-        took.push(time_until(&format!("{name} is put back"), PATIENCE, put_back).await?);
+        took.push(time_until(&format!("{name} is put back"), TIMEOUT, put_back).await?);
     }
     Ok(Latency::of(took))
 }
@@ -66,16 +66,16 @@ impl Latency {
 /// The time until `is_so` returns true.
 ///
 /// # Errors
-/// When it does not return true within `patience`, or fails.
+/// When it does not return true within `timeout`, or fails.
 pub(super) async fn time_until(
     what: &str,
-    patience: Duration,
+    timeout: Duration,
     is_so: impl AsyncFn() -> Result<bool>,
 ) -> Result<Duration> {
     let acknowledged = Instant::now();
     while !is_so().await? {
-        if acknowledged.elapsed() > patience {
-            return Err(Error::Deadline { what: what.to_owned(), seconds: patience.as_secs() });
+        if acknowledged.elapsed() > timeout {
+            return Err(Error::Deadline { what: what.to_owned(), seconds: timeout.as_secs() });
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -13,7 +13,7 @@ use super::workload::Workload;
 use super::{first_sync, keys};
 
 const IN_FLIGHT: usize = 16;
-const PATIENCE: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Processor time to decrypt every object of the workload once more.
 pub(super) struct ManyKeys {
@@ -56,6 +56,6 @@ async fn reopen(running: &Running, workload: &Workload, label: &str) -> Result<D
     });
     changed.buffer_unordered(IN_FLIGHT).try_for_each(async |_| Ok(())).await?;
     let all = async || workload.view().count_synced().await.ok().filter(|count| *count == workload.len());
-    until("all objects are decrypted again", PATIENCE, all).await?;
+    until("all objects are decrypted again", TIMEOUT, all).await?;
     Ok(running.idle_cpu().await?.saturating_sub(before))
 }

@@ -10,7 +10,7 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// The interval between two readings of `/proc`.
 const PAUSE: Duration = Duration::from_millis(500);
-const PATIENCE: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Processor time of a process so far, in user and kernel mode.
 ///
@@ -48,7 +48,7 @@ pub(super) async fn until_quiet() -> Result<()> {
 }
 
 async fn until_resting(what: &str, times: u32, used: impl Fn() -> Result<Duration>) -> Result<Duration> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let (mut before, mut rested) = (used()?, 0);
     while Instant::now() < deadline {
         tokio::time::sleep(PAUSE).await;
@@ -59,7 +59,7 @@ async fn until_resting(what: &str, times: u32, used: impl Fn() -> Result<Duratio
         }
         before = now;
     }
-    Err(Error::Deadline { what: format!("{what} rests"), seconds: PATIENCE.as_secs() })
+    Err(Error::Deadline { what: format!("{what} rests"), seconds: TIMEOUT.as_secs() })
 }
 
 fn everybodys_cpu() -> Duration {

@@ -12,7 +12,7 @@ use super::workload::Workload;
 pub(super) const QUEUED: (usize, usize) = (60, 200);
 
 /// The longest wait, for a program that decrypts everything else first.
-const PATIENCE: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Starts the program, queues the large objects, and returns the time from the creation of the small object until its Secret
 /// exists.
@@ -33,7 +33,7 @@ pub(super) async fn measure(
     queued.create().await?;
     small.create().await?;
     let made = async || Ok(small.view().count_secrets().await? >= small.len());
-    let took = time_until("the small object becomes a Secret", PATIENCE, made).await?;
+    let took = time_until("the small object becomes a Secret", TIMEOUT, made).await?;
     running.stop().await?;
     queued.remove().await?;
     Ok(took)

@@ -12,7 +12,7 @@ use super::process;
 use crate::bench::kubeseal::when;
 use crate::bench::kubeseal_repository::{DONE, FILES, ITEMS, create_files, kubeseal_in, time};
 
-const PATIENCE: Duration = Duration::from_mins(2);
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Items of the repository.
 pub(super) const ALL_ITEMS: usize = FILES * ITEMS;
@@ -35,7 +35,7 @@ pub(super) async fn measure(
     // This start waits until kubeseal finds the controller.
     let mut controller = installation.start(Edition::Ours, &[]).await?;
     let is_newer = async || controller.certificate().await.is_ok_and(|served| served != certificate);
-    until("the newer key is served", PATIENCE, async || is_newer().await.then_some(())).await?;
+    until("the newer key is served", TIMEOUT, async || is_newer().await.then_some(())).await?;
     process::until_idle(controller.process().id()).await?;
     let namespace = installation.namespace().to_owned();
     // The API server of this run is served meanwhile.

@@ -11,7 +11,7 @@ use super::program::{ELECTED, Running};
 use super::workload::Workload;
 
 const REPLICAS: usize = 3;
-const PATIENCE: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// The results of three replicas.
 pub(super) struct Takeover {
@@ -44,7 +44,7 @@ pub(super) async fn measure(
     let before = workload.view().requests().await?;
     workload.create().await?;
     let synced = async || (workload.view().count_synced().await.ok()? == workload.len()).then_some(());
-    until("every SealedSecret is decrypted", PATIENCE, synced).await?;
+    until("every SealedSecret is decrypted", TIMEOUT, synced).await?;
     // The bench has created the objects itself.
     let created = f64::from(u32::try_from(workload.len()).unwrap_or(u32::MAX));
     let writes = (workload.view().requests().await? - before).writes - created;
@@ -75,7 +75,7 @@ async fn leader(replicas: &[Running]) -> Result<usize> {
         }
         None
     };
-    until("a replica leads", PATIENCE, found).await
+    until("a replica leads", TIMEOUT, found).await
 }
 
 /// Ends the leader by this signal, and returns the time until another replica has decrypted a new object.
@@ -91,6 +91,6 @@ async fn replace(
     further.view().sealed_secrets().create(&PostParams::default(), object).await?;
     let (secrets, name) = (further.view().secrets(), object.name_any());
     let made = async || Ok(secrets.get_metadata_opt(&name).await?.is_some());
-    time_until(&format!("another replica decrypts {name}"), PATIENCE, made).await?;
+    time_until(&format!("another replica decrypts {name}"), TIMEOUT, made).await?;
     Ok(begun.elapsed())
 }

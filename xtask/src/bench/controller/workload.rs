@@ -22,7 +22,7 @@ use super::process::until_quiet;
 pub(super) const ITEMS: usize = 2;
 
 const IN_FLIGHT: usize = 16;
-const PATIENCE: Duration = Duration::from_mins(15);
+const TIMEOUT: Duration = Duration::from_mins(15);
 
 /// A set of SealedSecrets, sealed but not necessarily created yet.
 pub(super) struct Workload {
@@ -129,7 +129,7 @@ impl Workload {
             self.delete_all().await.ok()?;
             self.is_empty().await.ok()?.then_some(())
         };
-        until("everything is removed", PATIENCE, removed).await?;
+        until("everything is removed", TIMEOUT, removed).await?;
         until_quiet().await
     }
 
