@@ -275,6 +275,9 @@ fn handles_custom_resource(found: &str) -> bool {
 fn a_former_name_is_a_whole_name_a_prefix_or_a_word_and_a_constant_may_bear_it() {
     assert!(is_former("LONGEST_NAME", "LONGEST_") && is_former("LONGEST", "LONGEST"));
     assert!(!is_former("LONGEST_NAME", "LONGEST") && !is_former("NO_LONGEST_NAME", "LONGEST_"));
+    assert!(is_former("PATIENCE_WITH_PROMPT", "_patience_") && is_former("can_tell_stale", "_tell_"));
+    assert!(is_former("BACKLOG", "backlog") && is_former("tell", "_tell_"));
+    assert!(!is_former("patiently", "_patience_") && !is_former("Backlog", "backlog"));
 }
 
 #[test]
@@ -313,18 +316,20 @@ fn each_state_of_the_keystore_has_its_own_owner() {
 }
 
 /// Collections of objects in the controller's `sealed_secret` that may stand behind a lock, and why: (path, occurrences, reason).
-const COLLECTIONS_OF_OBJECTS: [(&str, usize, &str); 4] = [
+const COLLECTIONS_OF_OBJECTS: [(&str, usize, &str); 6] = [
     ("state.rs", 1, "the state of every object"),
     ("queue/priority_queue.rs", 4, "orders and counts across objects"),
+    ("queue/round_robin.rs", 1, "a queue: orders namespaces and their objects"),
+    ("status/denied.rs", 1, "orders the objects of a namespace, of which the first retries for all"),
     ("watch/over_limit_queue.rs", 1, "a queue of reports: orders objects"),
     ("watch/secrets.rs", 1, "the list that is being read, behind no lock"),
 ];
 
-/// Lines of a source, but for signatures, with a collection by object key, or by a tuple in its place.
+/// Lines of a source, but for signatures, with a collection by object key, or by a tuple or by namespace and name in its place.
 fn collections_of_objects(source: &str) -> usize {
     let is_collection = |line: &str| {
         let by = |collection: &str, key: &str| line.contains(&format!("{collection}<{key}"));
-        let keys = ["ObjectKey", "(String, String)"];
+        let keys = ["ObjectKey", "(String, String)", "String, BTreeSet<String", "String, HashSet<String"];
         keys.into_iter().any(|key| ["Map", "Set", "Deque"].into_iter().any(|of| by(of, key)))
     };
     let lines = shipped(source).lines().map(code);
