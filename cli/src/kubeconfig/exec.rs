@@ -1,5 +1,5 @@
-//! Exec plugins: commands that print credentials (client.authentication.k8s.io). Neither their output nor their arguments are ever
-//! shown.
+//! Exec plugins: commands that print credentials (client.authentication.k8s.io). Their standard output and their arguments are never
+//! shown. Lines of their standard error are logged with secrets masked; an interactive plugin writes it to the terminal itself.
 
 use std::io::{self, IsTerminal as _};
 use std::process::{Command, ExitStatus, Output, Stdio};
@@ -14,6 +14,7 @@ use crate::io::log;
 
 /// Shortest value of a variable that is masked; shorter ones occur in any text.
 const MIN_SECRET_LENGTH: usize = 4;
+/// Shortest word of the standard output that is masked in the standard error.
 const MIN_PRINTED_LENGTH: usize = 8;
 
 /// The credential that a plugin prints.
@@ -23,7 +24,7 @@ pub(super) struct Credential {
     pub(super) identity: Option<(Zeroizing<String>, Zeroizing<String>)>,
 }
 
-/// Runs the plugin and forwards its stderr with secrets masked.
+/// Runs the plugin. An interactive one inherits stderr; the lines of any other are logged with secrets masked.
 ///
 /// # Errors
 /// When it is missing, fails, or prints no credential.

@@ -48,8 +48,9 @@ use view::{expired_at, external_trigger};
 use writer::Writer;
 use writer::deletion::DeletionCheck;
 
-/// Longest time between two lists, for clusters in which watching is denied, and after a failure.
+/// Longest time between two lists, for clusters in which watching is denied.
 const POLL: Duration = Duration::from_secs(30);
+/// Time until the next turn after a failure, or while the policy is unknown.
 const RETRY: Duration = Duration::from_secs(2);
 /// Time for the API server to report the policy in force, before the first turn.
 const POLICY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! State of one SealedSecret in this process, without locks: every method is pure, and takes the time as an argument.
+//! State of one SealedSecret in this process, without locks, input and output: every method takes the time as an argument.
 
 use std::time::{Duration, Instant};
 

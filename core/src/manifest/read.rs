@@ -474,7 +474,7 @@ mod tests {
         sealed_secrets_of(&documents(&text).unwrap()).map(|mut all| all.remove(0))
     }
 
-    /// A valid item, and values that are not ciphertext with the description of their kind.
+    /// Values that are not ciphertext, and the description of their kind.
     const NO_TEXT: [(&str, &str); 12] = [
         ("{value: AgX}", "a mapping"),
         ("\n      value: AgX", "a mapping"),
