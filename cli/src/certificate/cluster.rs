@@ -1,4 +1,5 @@
-//! Choice of the certificate of a cluster: from its `SealingKey`s if the user may read them, else from the controller.
+//! Choice of the certificate for `kubeseal cert`: from the `SealingKey`s of the cluster if the user may read them, else from the
+//! controller. `fetch` in `mod.rs` decides for the commands that seal.
 
 use kube::ResourceExt as _;
 use kube::api::ListParams;

@@ -1,6 +1,6 @@
 //! Choice of the sealing certificate, and its comparison with the pin. [`fetch`] decides for the commands that seal: `--cert`, else
-//! the controller, else the `SealingKey`s. [`ClusterCertificate`] decides for `keys` and `cert`: the `SealingKey`s, else the
-//! controller. `workflow::certificates` chooses one for each cluster of a project.
+//! the controller, else the `SealingKey`s. [`ClusterCertificate`] decides for `kubeseal cert`: the `SealingKey`s, else
+//! the controller. `workflow::certificates` chooses one for each cluster of a project.
 
 mod cluster;
 mod fetched;
@@ -50,8 +50,8 @@ pub(crate) fn load_pinned(
     Ok(certificate)
 }
 
-/// Reads the certificate by the choice of [`fetch`], and returns the bytes of a file, a URL or the controller unchanged, those of the
-/// `SealingKey`s as PEM. They are parsed only to compare them with `--cert-fingerprint`.
+/// Reads the certificate by the choice of [`fetch`]. Returns the bytes of a file, a URL or the controller unchanged, and the
+/// certificate of the `SealingKey`s as PEM. They are parsed only to compare them with `--cert-fingerprint`.
 ///
 /// # Errors
 /// When they cannot be read or fetched, or do not match `--cert-fingerprint`.
@@ -65,7 +65,8 @@ pub(crate) fn bytes(options: &CertificateOptions, session: &Session) -> Result<V
     Ok(bytes)
 }
 
-/// Decides where the certificate comes from: `--cert`, else the controller, else the `SealingKey`s if the controller cannot be reached.
+/// Decides on the origin of the certificate: `--cert`, else the controller, else the `SealingKey`s if the controller cannot be
+/// reached.
 fn fetch(options: &CertificateOptions, session: &Session) -> Result<Fetched, Error> {
     let Some(cert) = &options.cert else {
         return of_controller(session).or_else(|error| or_from_sealing_keys(session, error));

@@ -56,10 +56,10 @@ pub(crate) const COUNTING: Slots = Slots { total: 1, per_namespace: 1, first_of_
 /// Maximum number of objects of one namespace that are being decrypted or written, without slow ones.
 pub(crate) const IN_FLIGHT_PER_NAMESPACE: usize = QUICK.per_namespace + BURST;
 
-/// Slots for live changes, without slow ones. Further changes join the bulk work.
+/// Slots for live edits, without slow ones. Further edits join the bulk work.
 pub(crate) const LIVE: Slots = Slots { total: 40, per_namespace: 24, first_of_namespace: 56 };
 
-/// Maximum number of objects in flight at the same time: bulk work, each kind of slow work, reports and live changes.
+/// Maximum number of objects in flight at the same time: bulk work, each kind of slow work, reports and live edits.
 #[cfg(test)]
 pub(crate) const IN_FLIGHT: usize = UNWRITTEN_WITH_FIRST
     + QUICK.first_of_namespace

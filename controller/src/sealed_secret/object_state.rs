@@ -1,4 +1,5 @@
 //! State of one SealedSecret in this process, without locks, input and output: every method takes the time as an argument.
+//! `wait_before_repair` is the wait of drift repair.
 
 use std::time::{Duration, Instant};
 

@@ -143,8 +143,8 @@ async fn finish(
     }
 }
 
-/// Decides on the retry of an object that has failed: the wait doubles up to five minutes. Permanent failures, and objects over
-/// `--max-unseal-retries`, wait for a change.
+/// Counts the failure of an object in the metrics and in its back-off, and decides on the retry: the wait doubles up to five minutes.
+/// Permanent failures, and objects over `--max-unseal-retries`, wait for a change.
 pub(super) fn retry(object: &RawSealedSecret, failure: &Failure, states: &ObjectStates) -> Action {
     let (context, key) = (&states.context, ObjectKey::of(object));
     let is_counted =

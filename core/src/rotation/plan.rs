@@ -493,6 +493,8 @@ impl<'a> Planner<'a> {
         key.off_ring_since?.checked_add(self.policy.delete_after_retired?).ok()
     }
 
+    /// Decides on the deletion of a key. [`Self::keep_enough`] may still drop it, and the controller checks the usage once more
+    /// before it deletes the key Secret.
     fn decide_deletion(&self, key: &KeyRecord) -> Decision {
         if !self.is_past(self.deletion_time(key)) {
             return Decision::nothing(Evidence::CLOCK);
@@ -513,8 +515,8 @@ impl<'a> Planner<'a> {
         others.filter_map(KeyRecord::on_ring).any(|other| other.fingerprint == facts.fingerprint)
     }
 
-    /// Drops steps that would leave fewer keys on the key ring than the policy requires. Users' requests take precedence. A key
-    /// in several Secrets counts once.
+    /// Drops retirements that would leave fewer keys on the key ring than the policy requires, and every deletion of a key while
+    /// fewer than that, or than two, would be on it. Users' requests take precedence. A key in several Secrets counts once.
     fn keep_enough(&self, plan: &mut Plan) {
         let is_requested = |change: &Change| {
             self.keys.iter().any(|key| key.name == change.name && key.desired == DesiredState::Retired)

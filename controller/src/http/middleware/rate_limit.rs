@@ -1,4 +1,5 @@
-//! Refuses requests beyond the rate limit, with upstream's text and headers.
+//! Rate limit of verify and rotate: refuses requests beyond it, with upstream's text and headers. `token_bucket` contains the limit
+//! itself (`RateLimiter`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

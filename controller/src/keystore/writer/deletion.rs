@@ -1,4 +1,5 @@
-//! The last check before a key Secret is deleted, which is irreversible.
+//! Deletion of a key: the last check before its key Secret is deleted, which is irreversible. The plan decides before
+//! (`decide_deletion` and `keep_enough` in `core::rotation::plan`).
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! Priority queue for bulk work (initial list, new key ring), and the bursts in which its Secrets are written. Live changes
-//! (edits) bypass it, up to a limit for each namespace. Slow work has queues and slots of its own.
+//! Priority queue for bulk work (initial list, new key ring), and the bursts in which its Secrets are written. Priority of live
+//! edits over bulk work: `watch::objects` distinguishes them, and [`PriorityQueue::admit`] lets live edits bypass the queue, up to
+//! a limit for each namespace. Slow work has queues and slots of its own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem::take;
@@ -90,7 +91,7 @@ impl PriorityQueue {
         self.changed.notify_one();
     }
 
-    /// Admits `object` to work until [`Self::done`]. A live change of a namespace with too many in flight joins the bulk work then.
+    /// Admits `object` to work until [`Self::done`]. A live edit in a namespace with too many in flight joins the bulk work then.
     pub(crate) fn admit(&self, object: &ObjectKey) -> bool {
         self.state.lock().admit(object)
     }

@@ -1,4 +1,5 @@
-//! The only writer of Secrets.
+//! The only writer of Secrets. Drift repair: `ApplyRequest::update` decides between repair and replacement, and
+//! `secret::ownership` computes the target state.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! Drift repair, its back-off: limits how often one Secret that keeps drifting is put back.
+//! Drift repair, its back-off: limits how often one Secret that keeps drifting is put back. `object_state` applies the wait
+//! (`wait_before_repair`), `reconcile` records each repair.
 
 use std::time::{Duration, Instant};
 

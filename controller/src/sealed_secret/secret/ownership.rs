@@ -1,4 +1,5 @@
 //! Ownership decision and drift repair: the relation of an existing Secret to its SealedSecret, and its target state. Pure.
+//! `secret::apply` decides between repair and replacement.
 
 use std::collections::{BTreeMap, BTreeSet};
 

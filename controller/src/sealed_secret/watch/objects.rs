@@ -1,4 +1,5 @@
-//! SealedSecrets that are created, changed or deleted.
+//! SealedSecrets that are created, changed or deleted. Priority of live edits over bulk work: [`Follower::follow`] distinguishes a
+//! live edit from an object of a list, and `queue::priority_queue` admits live edits up to a limit.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Drift detection: a Secret that is changed or deleted queues its SealedSecret, which repairs it. Metadata only, of which only
-//! versions are kept.
+//! Drift detection, the trigger of drift repair: a Secret that is changed or deleted queues its SealedSecret; `secret::apply`
+//! repairs it, after the wait of `secret::drift_backoff`. Metadata only, of which only versions are kept.
 
 use std::collections::HashSet;
 use std::sync::Arc;
