@@ -122,7 +122,7 @@ impl RingKey {
         self.certificate.as_ref().ok()
     }
 
-    /// Returns why the key has no certificate that may be offered for sealing.
+    /// Returns the reason why the key has no certificate that may be offered for sealing.
     #[must_use]
     pub fn problem(&self) -> Option<&CertificateProblem> {
         self.certificate.as_ref().err()

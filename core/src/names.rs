@@ -21,7 +21,7 @@ pub fn refusals(secret: &Secret) -> Vec<String> {
     name.into_iter().chain(namespace).chain(keys.into_iter().filter_map(|key| refused_key(key))).collect()
 }
 
-/// Returns why a `metadata.name` is invalid. An empty name counts as absent.
+/// Returns the reason why a `metadata.name` is invalid. An empty name counts as absent.
 #[must_use]
 pub fn refused_name(name: &str) -> Option<String> {
     let is_right = name.len() <= MAX_NAME_LENGTH && name.split('.').all(is_label);
@@ -32,7 +32,7 @@ pub fn refused_name(name: &str) -> Option<String> {
     })
 }
 
-/// Returns why a `metadata.namespace` is invalid. An empty one counts as absent.
+/// Returns the reason why a `metadata.namespace` is invalid. An empty one counts as absent.
 #[must_use]
 pub fn refused_namespace(namespace: &str) -> Option<String> {
     let is_right = namespace.len() <= MAX_LABEL_LENGTH && is_label(namespace);
@@ -77,7 +77,7 @@ fn is_label_word(text: &str) -> bool {
         && bytes.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
-/// Returns why the key of an item is invalid.
+/// Returns the reason why the key of an item is invalid.
 #[must_use]
 pub fn refused_key(key: &str) -> Option<String> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);

@@ -8,7 +8,24 @@ use sealed_secrets_tests::sources::files_below;
 use sealed_secrets_tests::workspace;
 
 /// Words that begin an indirect question or a relative clause. A description begins with a noun or a verb instead.
-const NOT_FIRST: [&str; 8] = ["What", "Whether", "Who", "Whoever", "One that", "Why", "How", "When"];
+const NOT_FIRST: [&str; 16] = [
+    "What",
+    "Whether",
+    "Who",
+    "Whoever",
+    "One that",
+    "Why",
+    "How",
+    "When",
+    "Where",
+    "Which",
+    "That",
+    "Returns what",
+    "Returns whether",
+    "Returns who",
+    "Returns why",
+    "Returns how",
+];
 
 /// The folders whose Rust sources are checked.
 const SOURCES: [&str; 6] = ["core", "crds", "controller", "cli", "xtask", "tests"];
@@ -47,7 +64,7 @@ fn begins_badly(description: &str) -> bool {
     })
 }
 
-/// The numbers of the first lines of doc comments that begin with one of [`NOT_FIRST`].
+/// The numbers of the first lines of doc comments that begin with one of [`NOT_FIRST`], or with a heading such as `# Errors`.
 fn bad_comments(source: &str) -> Vec<usize> {
     let mut above = None;
     let mut faults = Vec::new();
@@ -55,7 +72,7 @@ fn bad_comments(source: &str) -> Vec<usize> {
         let line = line.trim_start();
         let marker = ["///", "//!"].into_iter().find(|marker| line.starts_with(marker));
         if let Some(marker) = marker.filter(|_| marker != above)
-            && begins_badly(line[marker.len()..].trim_start())
+            && (begins_badly(line[marker.len()..].trim_start()) || line[marker.len()..].starts_with(" # "))
         {
             faults.push(number);
         }
@@ -145,8 +162,17 @@ fn a_bad_doc_comment_is_found() {
         "/// Whether it works.",
         "// Who",
         "/// Why it fails.",
+        "fn three() {}",
+        "/// Returns why it fails.",
+        "fn four() {}",
+        "/// # Errors",
+        "/// When it fails.",
+        "fn five() {}",
+        "/// Fails.",
+        "///",
+        "/// # Errors",
     ];
-    assert_eq!(bad_comments(&source.join("\n")), [1, 6, 7, 9]);
+    assert_eq!(bad_comments(&source.join("\n")), [1, 6, 7, 9, 11, 13]);
 }
 
 #[test]

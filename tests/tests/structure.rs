@@ -264,7 +264,7 @@ fn former_names_are_gone() {
     assert_eq!(in_controller, Vec::<String>::new());
 }
 
-/// Where `SealingKey` is the kind in the cluster, and not a private key.
+/// True for a file in which `SealingKey` is the kind in the cluster, and not a private key.
 fn handles_custom_resource(found: &str) -> bool {
     let places =
         ["sealing_keys/", "startup/", "optional_crd_watch.rs", "keystore/writer/", "event", "policy"];

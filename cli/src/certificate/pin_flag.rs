@@ -16,6 +16,8 @@ pub(crate) struct PinFlag {
 }
 
 impl PinFlag {
+    /// Parses the fingerprint.
+    ///
     /// # Errors
     /// When it is not a fingerprint.
     pub(crate) fn parse(&self) -> Result<Option<Fingerprint>, Error> {

@@ -11,6 +11,8 @@ use crate::io;
 /// The word after `completion` by which a script asks for words.
 const CANDIDATES: &str = "candidates";
 
+/// Prints the script for a shell, or the words that it asks for.
+///
 /// # Errors
 /// When the words after `completion` are not one of bash, zsh and fish, or stdout cannot be written.
 pub(super) fn run(words: &[String]) -> Result<(), Error> {

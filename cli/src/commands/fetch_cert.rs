@@ -7,6 +7,8 @@ use crate::options::FetchCertOptions;
 use crate::session::Session;
 use crate::{certificate, escape, io};
 
+/// Prints the certificate, or writes it to the file of the output.
+///
 /// # Errors
 /// When there is no certificate.
 pub(super) fn run(options: &FetchCertOptions, session: &Session) -> Result<(), Error> {

@@ -36,6 +36,8 @@ pub(crate) struct Inspect {
 }
 
 impl Inspect {
+    /// Prints the SealedSecrets of the files.
+    ///
     /// # Errors
     /// When a file cannot be read, a path has no SealedSecret, or stdout cannot be written.
     pub(super) fn run(&self) -> Result<(), Error> {

@@ -12,6 +12,8 @@ use crate::options::RawOptions;
 use crate::session::Session;
 use crate::{certificate, io};
 
+/// Encrypts the value, and prints the item.
+///
 /// # Errors
 /// When name or namespace is missing, or the value cannot be read or sealed.
 pub(super) fn run(options: &RawOptions, session: &Session) -> Result<(), Error> {

@@ -15,6 +15,8 @@ use crate::options::RecoveryUnsealOptions;
 use crate::template_sources::TemplateSources;
 use crate::workflow::key_ring;
 
+/// Decrypts the SealedSecrets of the input with private keys, and writes the Secrets.
+///
 /// # Errors
 /// When a key cannot be read or a SealedSecret cannot be decrypted; then nothing is written.
 pub(super) fn run(options: &RecoveryUnsealOptions) -> Result<(), Error> {

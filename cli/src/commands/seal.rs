@@ -15,6 +15,8 @@ use crate::options::{SealOptions, SecretOptions};
 use crate::session::Session;
 use crate::{certificate, io};
 
+/// Seals the Secrets of the input, and writes the SealedSecrets.
+///
 /// # Errors
 /// When the input holds other objects than Secrets, or one cannot be sealed; then nothing is written.
 pub(super) fn run(options: &SealOptions, session: &Session) -> Result<(), Error> {

@@ -65,6 +65,8 @@ struct SealedText {
 }
 
 impl SealPaths {
+    /// Seals the Secrets of the paths, and writes the SealedSecrets.
+    ///
     /// # Errors
     /// When a file cannot be read, a Secret cannot be sealed or a path holds none; then nothing is written.
     pub(super) fn run(&self) -> Result<(), Error> {

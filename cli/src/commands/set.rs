@@ -86,6 +86,8 @@ pub(super) fn explained(mut error: clap::Error) -> clap::Error {
 }
 
 impl Set {
+    /// Adds or replaces the item in each file.
+    ///
     /// # Errors
     /// When a file or the value cannot be used; then no file is changed.
     pub(super) fn run(&self) -> Result<(), Error> {

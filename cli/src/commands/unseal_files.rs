@@ -62,6 +62,8 @@ enum SecretFormat {
 }
 
 impl UnsealFiles {
+    /// Decrypts the files, or one value, and prints the result.
+    ///
     /// # Errors
     /// When a key or a file cannot be read, or an item cannot be decrypted; then nothing is printed.
     pub(super) fn run(&self) -> Result<(), Error> {

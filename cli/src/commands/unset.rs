@@ -27,6 +27,8 @@ pub(crate) struct Unset {
 }
 
 impl Unset {
+    /// Removes the item from each file.
+    ///
     /// # Errors
     /// When a file cannot be used or lacks the item; then no file is changed.
     pub(super) fn run(&self) -> Result<(), Error> {

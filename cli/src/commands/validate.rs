@@ -10,6 +10,8 @@ use crate::options::ValidateOptions;
 use crate::service_proxy::ServiceProxy;
 use crate::session::Session;
 
+/// Asks the controller to decrypt each SealedSecret of the input.
+///
 /// # Errors
 /// At the first SealedSecret that the controller cannot decrypt, or when there is none.
 pub(super) fn run(options: &ValidateOptions, session: &Session) -> Result<(), Error> {

@@ -74,6 +74,8 @@ impl Rule {
 }
 
 impl Content {
+    /// Parses a project file.
+    ///
     /// # Errors
     /// At the first mistake.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Mistake> {

@@ -44,7 +44,7 @@ pub(crate) struct ObjectFlags {
     /// Namespace, where neither the file nor a rule names one
     #[arg(short, long, value_name = "NAMESPACE", env = "SEALED_SECRETS_NAMESPACE", hide_env_values = true)]
     namespace: Option<String>,
-    /// Where the items can be decrypted: strict, namespace-wide or cluster-wide
+    /// Scope in which the items can be decrypted: strict, namespace-wide or cluster-wide
     #[arg(long, value_name = "SCOPE", env = "SEALED_SECRETS_SCOPE", hide_env_values = true)]
     scope: Option<String>,
 }

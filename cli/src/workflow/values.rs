@@ -13,7 +13,7 @@ pub(crate) const MAXIMUM_SIZE: usize = 1 << 20;
 const DEFAULT_LENGTH: usize = 32;
 const LENGTHS: std::ops::RangeInclusive<usize> = 16..=1024;
 
-/// Returns why a value cannot be an item; does not quote it.
+/// Returns the reason why a value cannot be an item; it does not quote the value.
 pub(crate) fn refused_size(key: &str, value: &[u8]) -> Option<String> {
     let is_refused = value.len() > MAXIMUM_SIZE;
     is_refused.then(|| format!("{key}: the value has more than 1 MiB, the most that a Secret can hold"))

@@ -212,7 +212,7 @@ impl Args {
         Budget::default().times(self.template_budget)
     }
 
-    /// Returns whether `spec.data` may be decrypted.
+    /// Returns the treatment of `spec.data`: accepted or refused.
     #[must_use]
     pub fn v1_data(&self) -> V1Data {
         if self.accept_deprecated_v1_data { V1Data::Accepted } else { V1Data::Refused }

@@ -31,7 +31,7 @@ pub(super) struct Skew {
 }
 
 impl Skew {
-    /// Returns how long the last check remains valid, if what is due now can wait (`is_due_now` is false) or the clock is
+    /// Returns the time for which the last check remains valid, if what is due now can wait (`is_due_now` is false) or the clock is
     /// off.
     fn wait(&self, is_due_now: bool, now: Instant) -> Duration {
         let pause = match (self.off, is_due_now) {

@@ -169,7 +169,7 @@ impl Election {
     }
 }
 
-/// Returns what an event of the watch shows, if anything.
+/// Returns the observation that an event of the watch yields, if any.
 fn observed(event: watcher::Result<Event<DynamicObject>>, was_listed: &mut bool) -> Option<Observed> {
     match event.ok()? {
         Event::Init => {

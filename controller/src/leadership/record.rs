@@ -92,7 +92,7 @@ impl LeaseRecord {
         stated.unwrap_or(own).min(MAX_DURATION)
     }
 
-    /// Returns what is wrong with a Lease that somebody holds, seen by a replica that does not.
+    /// Returns the fault of a Lease that somebody holds, seen by a replica that does not.
     pub(crate) fn describe_oddity(&self, own_identity: &str) -> Option<String> {
         let holder = &self.holder;
         if holder == own_identity {

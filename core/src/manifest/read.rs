@@ -244,7 +244,7 @@ impl Reader<'_> {
         Err(self.error(node, "", ReadCause::Kind { expected, found }))
     }
 
-    /// Upstream requires no kind, and accepts an empty object.
+    /// Refuses an object with neither a kind nor one of these fields. Upstream requires no kind, and accepts an empty object.
     fn expect_field_or_kind(
         &self,
         node: &Node,

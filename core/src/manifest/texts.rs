@@ -39,6 +39,8 @@ pub(super) struct Texts {
 }
 
 impl Texts {
+    /// Parses a text, and masks it if it is a template.
+    ///
     /// # Errors
     /// Returns an error if the text cannot be parsed.
     pub(super) fn of(text: &str) -> Result<Self, ManifestError> {
@@ -59,6 +61,8 @@ impl Texts {
         Ok(())
     }
 
+    /// Checks that the edited text still has the content of `wanted`.
+    ///
     /// # Errors
     /// Returns an error if the documents have another content.
     pub(super) fn expect_content(&self, wanted: &[Content]) -> Result<(), EditError> {

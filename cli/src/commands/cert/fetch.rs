@@ -29,6 +29,8 @@ pub(crate) struct Fetch {
 }
 
 impl Fetch {
+    /// Prints the certificate of the cluster, or writes it to a file.
+    ///
     /// # Errors
     /// When there is no certificate, or none that can be trusted.
     pub(super) fn run(&self) -> Result<(), Error> {

@@ -14,6 +14,8 @@ pub(crate) enum Verb {
     Show(show::Show),
 }
 
+/// Runs the verb.
+///
 /// # Errors
 /// The error of the verb.
 pub(crate) fn run(verb: &Verb) -> Result<(), Error> {

@@ -37,6 +37,8 @@ pub(crate) struct Show {
 }
 
 impl Show {
+    /// Prints fingerprint, subject and validity of the certificate.
+    ///
     /// # Errors
     /// When there is no certificate, or it cannot seal.
     pub(super) fn run(&self) -> Result<(), Error> {

@@ -42,6 +42,8 @@ pub(crate) struct DockerRegistry {
 }
 
 impl DockerRegistry {
+    /// Seals the credentials, and writes the SealedSecrets.
+    ///
     /// # Errors
     /// When the password cannot be read, or a file exists; then nothing is written.
     pub(super) fn run(&self) -> Result<(), Error> {

@@ -27,6 +27,8 @@ pub(crate) struct Generic {
 }
 
 impl Generic {
+    /// Seals the values, and writes the SealedSecrets.
+    ///
     /// # Errors
     /// When a value cannot be read or sealed, or a file exists; then nothing is written.
     pub(super) fn run(&self) -> Result<(), Error> {

@@ -21,6 +21,8 @@ pub(crate) enum Verb {
     DockerRegistry(docker_registry::DockerRegistry),
 }
 
+/// Runs the verb.
+///
 /// # Errors
 /// The error of the verb.
 pub(crate) fn run(verb: &Verb) -> Result<(), Error> {

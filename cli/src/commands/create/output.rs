@@ -32,7 +32,7 @@ enum ManifestFormat {
     Json,
 }
 
-/// Where the SealedSecrets go, and their metadata.
+/// Destinations and metadata of the new SealedSecrets.
 #[derive(Debug, Args)]
 pub(super) struct OutputFlags {
     /// Write to this file instead of stdout; repeatable, and each file is sealed for its own cluster

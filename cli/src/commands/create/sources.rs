@@ -132,6 +132,8 @@ impl Sources {
     }
 }
 
+/// Checks the size of the values.
+///
 /// # Errors
 /// When the values have more than 1 MiB.
 pub(super) fn expect_size(values: &Values) -> Result<(), Error> {

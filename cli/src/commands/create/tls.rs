@@ -30,6 +30,8 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
+    /// Seals certificate and private key, and writes the SealedSecrets.
+    ///
     /// # Errors
     /// When certificate and key do not belong together, or a file exists; then nothing is written.
     pub(super) fn run(&self) -> Result<(), Error> {

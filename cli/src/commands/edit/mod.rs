@@ -68,6 +68,8 @@ pub(crate) struct Edit {
 }
 
 impl Edit {
+    /// Runs the editor until the file is written, or the text is unchanged.
+    ///
     /// # Errors
     /// When the file, the certificate, the editor or the edited text cannot be used; then the file is not changed.
     pub(super) fn run(&self) -> Result<(), Error> {

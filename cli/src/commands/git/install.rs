@@ -28,6 +28,8 @@ pub(crate) struct Install {
 pub(crate) struct Uninstall {}
 
 impl Install {
+    /// Installs the settings, the attributes and the hook in this clone.
+    ///
     /// # Errors
     /// Outside of a work tree, when another hook is installed, or something cannot be written.
     pub(super) fn run(&self) -> Result<(), Error> {
@@ -40,6 +42,8 @@ impl Install {
 }
 
 impl Uninstall {
+    /// Removes the settings, the attributes and the hook from this clone.
+    ///
     /// # Errors
     /// Outside of a work tree, or when something cannot be removed.
     pub(super) fn run() -> Result<(), Error> {

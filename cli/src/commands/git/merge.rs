@@ -36,6 +36,8 @@ pub(crate) struct Merge {
 }
 
 impl Merge {
+    /// Merges the versions, and writes the result to the file of ours.
+    ///
     /// # Errors
     /// When there are conflicts, or a file cannot be read or written.
     pub(super) fn run(&self) -> Result<(), Error> {

@@ -21,6 +21,8 @@ pub(crate) enum Verb {
     Merge(merge::Merge),
 }
 
+/// Runs the verb.
+///
 /// # Errors
 /// The error of the verb.
 pub(crate) fn run(verb: &Verb) -> Result<(), Error> {

@@ -19,6 +19,8 @@ pub(crate) struct Textconv {
 }
 
 impl Textconv {
+    /// Prints the file with a summary of each item in place of its ciphertext.
+    ///
     /// # Errors
     /// When the file cannot be read, or stdout cannot be written.
     pub(super) fn run(&self) -> Result<(), Error> {

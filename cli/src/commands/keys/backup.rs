@@ -42,6 +42,8 @@ pub(crate) struct Backup {
 }
 
 impl Backup {
+    /// Writes the private keys of the cluster to the file.
+    ///
     /// # Errors
     /// When the file is not suitable for private keys, or the keys cannot be read; then nothing is written.
     pub(super) fn run(&self) -> Result<(), Error> {
@@ -88,6 +90,8 @@ struct NewFile<'a> {
 }
 
 impl<'a> NewFile<'a> {
+    /// Checks that the path may be written.
+    ///
     /// # Errors
     /// When the path is not a plain file, or a file that must not be replaced.
     fn prepare(path: &'a Path, replace: bool) -> Result<Self, KeysError> {

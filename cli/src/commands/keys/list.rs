@@ -44,6 +44,8 @@ enum ListFormat {
 }
 
 impl List {
+    /// Prints the `SealingKey`s.
+    ///
     /// # Errors
     /// When the `SealingKey`s cannot be read.
     pub(super) fn run(&self) -> Result<(), Error> {

@@ -25,6 +25,8 @@ pub(crate) enum Verb {
     Retire(retire::Retire),
 }
 
+/// Runs the verb.
+///
 /// # Errors
 /// The error of the verb.
 pub(crate) fn run(verb: &Verb) -> Result<(), Error> {

@@ -56,6 +56,8 @@ pub(crate) struct Restore {
 }
 
 impl Restore {
+    /// Creates the keys of the backup that the cluster does not have.
+    ///
     /// # Errors
     /// When the file has an unusable key (then nothing is written), or the API server refuses one.
     pub(super) fn run(&self) -> Result<(), Error> {

@@ -29,6 +29,8 @@ pub(crate) struct Retire {
 }
 
 impl Retire {
+    /// Marks the key as Retired.
+    ///
     /// # Errors
     /// When there is no such key, or it cannot be changed.
     pub(super) fn run(&self) -> Result<(), Error> {

@@ -32,6 +32,8 @@ pub(crate) struct Revoke {
 }
 
 impl Revoke {
+    /// Marks the key as Compromised.
+    ///
     /// # Errors
     /// When there is no such key, or it cannot be changed.
     pub(super) fn run(&self) -> Result<(), Error> {

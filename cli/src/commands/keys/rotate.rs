@@ -58,6 +58,8 @@ impl Limit {
 }
 
 impl Rotate {
+    /// Requests a new key, and waits for it if `--wait` is given.
+    ///
     /// # Errors
     /// When the request cannot be written, or the key is not created in time.
     pub(super) fn run(&self) -> Result<(), Error> {

@@ -45,6 +45,8 @@ pub(crate) struct Lint {
 }
 
 impl Lint {
+    /// Checks the files, and prints the findings.
+    ///
     /// # Errors
     /// When a path cannot be read, or the project file cannot be used.
     pub(super) fn run(&self) -> Result<Outcome, Error> {

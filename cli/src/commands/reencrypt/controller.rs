@@ -60,6 +60,8 @@ impl<'s> Controller<'s> {
         matches!(self.abilities, Abilities::StaleOnly { .. })
     }
 
+    /// Encrypts the items of these objects again: the stale ones, or all if the controller cannot distinguish them.
+    ///
     /// # Errors
     /// When the controller cannot be reached.
     pub(super) fn renew(&self, jobs: &[Job]) -> Result<RenewedBatch, String> {

@@ -62,6 +62,8 @@ pub(crate) struct Reencrypt {
 }
 
 impl Reencrypt {
+    /// Encrypts the stale items of the files again, and prints the report.
+    ///
     /// # Errors
     /// When a path, a flag or the project file cannot be used. Failures of objects and clusters are in the report.
     pub(super) fn run(&self) -> Result<Outcome, Error> {

@@ -63,6 +63,8 @@ impl NewItems {
     }
 }
 
+/// Checks that the file can be edited in place.
+///
 /// # Errors
 /// When the file cannot be edited in place.
 pub(super) fn is_writable(file: &BoundFile) -> Result<(), Error> {

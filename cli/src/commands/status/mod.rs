@@ -59,6 +59,8 @@ pub(crate) struct Status {
 }
 
 impl Status {
+    /// Prints the SealedSecrets that need attention, or those that need a key.
+    ///
     /// # Errors
     /// When the SealedSecrets cannot be read, a named one does not exist, or the objects that need a key are not all known.
     pub(super) fn run(&self) -> Result<Outcome, Error> {

@@ -59,6 +59,8 @@ pub(crate) struct Verify {
 }
 
 impl Verify {
+    /// Decrypts the items of the files with private keys or by the controllers, and prints the report.
+    ///
     /// # Errors
     /// When a path, a flag or the project file cannot be used. Failures of objects and clusters are in the report.
     pub(super) fn run(&self) -> Result<Outcome, Error> {
@@ -93,6 +95,8 @@ impl Verify {
         }
     }
 
+    /// Adds the verdicts of a controller on these objects to the report.
+    ///
     /// # Errors
     /// When the controller cannot be reached.
     fn with_controller(

@@ -22,6 +22,8 @@ impl<'a> DeletionCheck<'a> {
         Self { usage, ring, policy }
     }
 
+    /// Verifies that the deletion is still planned with the SealedSecrets that the API server has now.
+    ///
     /// # Errors
     /// The reason why the key Secret must be kept for now. A later turn plans the deletion again.
     pub(crate) async fn verify(&self, deletion: &Change, records: &[KeyRecord]) -> Result<(), String> {

@@ -22,14 +22,14 @@ const MAX_REQUESTS: u32 = 6;
 /// The decision on the latest Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The Lease was never read.
+    /// Reads the Lease, which was never read.
     Look,
     Create,
     Take,
     Renew,
-    /// Nothing is to be done until this moment.
+    /// Waits until this time.
     Wait(Instant),
-    /// Another replica holds the Lease: the term of this one is over.
+    /// Ends the term of this replica: another one holds the Lease.
     End,
 }
 
@@ -182,7 +182,7 @@ impl Candidate {
         self.has_claimed && record.holder == self.identity
     }
 
-    /// Returns what is to be done about the latest known Lease.
+    /// Returns the step that the latest known Lease requires.
     pub(crate) fn decide(&self, now: Instant) -> Step {
         let Knowledge::Record { record, first_seen, jitter, .. } = &self.knowledge else {
             return if matches!(self.knowledge, Knowledge::Absent) { Step::Create } else { Step::Look };
@@ -201,7 +201,7 @@ impl Candidate {
         if now < expiry { Step::Wait(expiry) } else { Step::Take }
     }
 
-    /// Returns when the next attempt is due.
+    /// Returns the time at which the next attempt is due.
     pub(crate) fn due(&self, now: Instant) -> Instant {
         let due = match self.decide(now) {
             Step::Wait(until) if !self.is_lease_in_doubt && self.mode != Mode::Alone => {
@@ -212,7 +212,7 @@ impl Candidate {
         self.not_before.map_or(due, |earliest| due.max(earliest))
     }
 
-    /// Returns when a follower reads the Lease itself, because the renewal that is due was not shown: its holder is gone, or
+    /// Returns the time at which a follower reads the Lease itself, because the renewal that is due was not shown: its holder is gone, or
     /// the watch is silent. Without this, a renewal that the watch has lost is first seen when the one before it expires,
     /// and waited for once more.
     fn look_due(&self) -> Option<Instant> {

@@ -10,7 +10,7 @@ use super::printer::Printer;
 /// Maximum width and precision, which Go ignores beyond this.
 const MAX_WIDTH: i64 = 1_000_000;
 
-/// `fmt.Sprintf`
+/// Formats the arguments like Go's `fmt.Sprintf`.
 pub(crate) fn sprintf(cx: &mut Cx, format: &[u8], arguments: &[Value]) -> Outcome<Buffer> {
     let mut directives = Directives {
         printer: Printer::new(cx),
@@ -25,13 +25,19 @@ pub(crate) fn sprintf(cx: &mut Cx, format: &[u8], arguments: &[Value]) -> Outcom
     Ok(directives.printer.output)
 }
 
+/// A format that is being processed, directive by directive.
 struct Directives<'a, 'c, 's> {
     printer: Printer<'c, 's>,
+    /// The part of the format that is not processed yet.
     rest: &'a [u8],
     arguments: &'a [Value],
+    /// Index of the next argument.
     next: usize,
+    /// True once a directive has an index such as `[1]`: unused arguments are no error then.
     reordered: bool,
+    /// False if an index of the present directive is invalid.
     index_is_good: bool,
+    /// True if an index precedes the next part of the directive.
     after_index: bool,
 }
 
@@ -205,6 +211,7 @@ impl Directives<'_, '_, '_> {
         (-MAX_WIDTH..=MAX_WIDTH).contains(&count).then_some(count)
     }
 
+    /// Prints the arguments that no directive has used as an error, as Go does.
     fn extra(&mut self) -> Outcome<()> {
         let extra = self.arguments.get(self.next..).unwrap_or_default();
         if self.reordered || extra.is_empty() {

@@ -52,6 +52,7 @@ impl Version {
         })
     }
 
+    /// Compares by precedence: metadata are ignored.
     pub(crate) fn compare(&self, other: &Self) -> Ordering {
         let numbers = |version: &Self| (version.major, version.minor, version.patch);
         numbers(self)
@@ -59,12 +60,14 @@ impl Version {
             .then_with(|| compare_prereleases(&self.prerelease, &other.prerelease))
     }
 
+    /// Sets `original` to the text of the version, with the `v` of the former original.
     pub(crate) fn with_original(mut self) -> Self {
         let v = if self.original.starts_with('v') { "v" } else { "" };
         self.original = format!("{v}{self}");
         self
     }
 
+    /// Increments a part, and removes the later parts, pre-release and metadata. A pre-release becomes its patch version.
     pub(crate) fn next(&self, part: Part) -> Self {
         let mut next = self.clone();
         next.metadata = String::new();

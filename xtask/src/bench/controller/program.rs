@@ -77,6 +77,8 @@ impl Running {
         Ok(count.and_then(|count| count.trim().parse().ok()).unwrap_or(f64::NAN))
     }
 
+    /// Stops the program.
+    ///
     /// # Errors
     /// When it does not end.
     pub(super) async fn stop(mut self) -> Result<()> {
