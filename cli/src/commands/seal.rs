@@ -1,4 +1,4 @@
-//! Sealing of Secrets, the command without a flag.
+//! `kubeseal` without a mode: seals the Secrets of the input.
 
 use std::collections::BTreeMap;
 
@@ -107,7 +107,7 @@ fn apply_scope(given: Option<Scope>, secret: &mut Secret) {
         scope.write_to(secret.metadata.annotations.get_or_insert_default());
     } else if own != Scope::Strict && given.is_some() {
         io::warn(&format!(
-            "the Secret's own annotation makes it {own}, --scope strict does not undo that; remove the annotation"
+            "the Secret's own annotation makes it {own}, and --scope strict does not undo that; remove the annotation"
         ));
     }
 }

@@ -71,7 +71,7 @@ pub(super) fn files_and_key(words: &[String]) -> Result<(&[String], &str), Error
     Ok((files, key))
 }
 
-/// Says that a value comes from stdin, in place of the option that looks most like an unknown one.
+/// Adds the hint that a value comes from stdin to the error of an unknown option, in place of the most similar option.
 pub(super) fn explained(mut error: clap::Error) -> clap::Error {
     let option = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(option)) if error.kind() == ErrorKind::UnknownArgument => option.clone(),

@@ -13,7 +13,7 @@ pub(crate) enum Kind {
     Repeated,
     /// One of the three scopes.
     Scope,
-    /// A truth value of klog; accepted and ignored, like the following kinds.
+    /// A boolean of klog; accepted and ignored, like the following kinds.
     LogBool,
     /// A verbosity.
     LogLevel,

@@ -195,7 +195,7 @@ fn of_walk(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let is_readable = move |entry: &ignore::DirEntry| {
         let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
         let checked = if is_folder { expect_readable_ignores(entry.path()) } else { Ok(()) };
-        // The first refusal is told.
+        // The first refusal is reported.
         checked.map_err(|error| drop(refusal.set(error))).is_ok()
     };
     let mut walk = ignore::WalkBuilder::new(folder);

@@ -15,7 +15,7 @@ pub(crate) struct SealedFile {
 }
 
 /// Reads the files with SealedSecrets that the paths stand for, each once. The second result is the failure of the run if some could
-/// not be read: the others are returned all the same, and each problem is told.
+/// not be read: the others are returned all the same, and each problem is reported.
 ///
 /// # Errors
 /// When a path does not exist or cannot be read.
@@ -67,7 +67,7 @@ fn sealed_file(source: SourceFile) -> Result<Option<SealedFile>, Error> {
     }
 }
 
-/// One error for all problems of a run; the other ones are told before.
+/// One error for all problems of a run. If there are several, each is logged before.
 pub(crate) fn failure(mut problems: Vec<Error>) -> Option<Error> {
     let last = problems.pop()?;
     if problems.is_empty() {

@@ -1,4 +1,4 @@
-//! Values that are sealed.
+//! Values to seal: their maximum size, and random ones.
 
 use rand::distr::{Alphanumeric, SampleString as _};
 use zeroize::Zeroizing;

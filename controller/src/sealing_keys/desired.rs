@@ -23,10 +23,10 @@ pub(super) enum Step {
     Status(Box<SealingKey>),
 }
 
-/// Returns the state that a person has requested and that the Secret does not have yet; the keystore writes it there.
+/// Returns the state that a user has requested and that the Secret does not have yet; the keystore writes it there.
 pub(super) fn requested_state(key: &KeyView, existing: &SealingKey) -> Option<DesiredState> {
     let desired = state_of(&existing.spec);
-    let is_new = is_changed_by_person(existing) && !same(desired, key.record.desired);
+    let is_new = is_changed_by_user(existing) && !same(desired, key.record.desired);
     // For a restored key, the former annotations must be removed first.
     (is_new && !key.record.is_restored() && !is_of_former_secret(existing, key)).then_some(desired)
 }
@@ -96,8 +96,8 @@ fn is_of_former_secret(existing: &SealingKey, key: &KeyView) -> bool {
     existing.owner_references().iter().find(is_secret).is_some_and(|owner| owner.uid != key.uid)
 }
 
-/// Returns true if a person has changed the spec after the observed generation. The spec of a new object is ours.
-fn is_changed_by_person(existing: &SealingKey) -> bool {
+/// Returns true if a user has changed the spec after the observed generation. The spec of a new object is ours.
+fn is_changed_by_user(existing: &SealingKey) -> bool {
     let observed = existing.status.as_ref().and_then(|status| status.observed_generation).unwrap_or(1);
     existing.metadata.generation.unwrap_or(1) != observed
 }

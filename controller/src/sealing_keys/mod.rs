@@ -137,7 +137,7 @@ impl SealingKeys {
 }
 
 /// Returns true if the step reverts the spec. If another replica has copied this spec to the Secret after our list, it
-/// is a person's desired state and must be kept.
+/// is a user's desired state and must be kept.
 fn reverts_spec(step: &Step, existing: Option<&SealingKey>) -> bool {
     matches!(step, Step::Replace(object) if existing.is_some_and(|existing| existing.spec != object.spec))
 }

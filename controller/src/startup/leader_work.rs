@@ -160,7 +160,7 @@ impl LeaderWork {
     }
 }
 
-/// Returns when work in flight has had its time after `stop`. Nothing new begins meanwhile.
+/// Completes when the time limit of work in flight is over after `stop`. Nothing new begins meanwhile.
 async fn handed_over(leadership: &Leadership, stop: &CancellationToken) {
     stop.cancelled().await;
     leadership.finish();

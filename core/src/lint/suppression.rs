@@ -16,7 +16,7 @@ pub(super) struct Suppression<'t> {
 impl<'t> Suppression<'t> {
     pub(super) fn of(text: &'t str) -> Self {
         let mut suppression = Self { ids: Vec::new(), has_older: text.contains(OLDER) };
-        // The search for one is faster than that for all.
+        // Searching for the first occurrence is faster than for all of them.
         let marks = text.contains(MARK).then(|| text.match_indices(MARK));
         for (at, _) in marks.into_iter().flatten() {
             let rest = text.get(at + MARK.len()..).unwrap_or_default().lines().next().unwrap_or_default();

@@ -386,7 +386,7 @@ pub(super) fn ciphertext(node: &Node) -> Result<&str, &'static str> {
         NodeKind::Scalar { text, plain: true } => match resolve(text) {
             Resolved::Text => Ok(text),
             Resolved::Null => Err("empty"),
-            Resolved::Bool(_) => Err("a truth value"),
+            Resolved::Bool(_) => Err("a boolean"),
             Resolved::Int(_) | Resolved::Float(_) => Err("a number"),
         },
     }
@@ -482,8 +482,8 @@ mod tests {
         ("[AgX]", "a list"),
         ("5", "a number"),
         ("1e3", "a number"),
-        ("true", "a truth value"),
-        ("no", "a truth value"),
+        ("true", "a boolean"),
+        ("no", "a boolean"),
         ("null", "empty"),
         ("~", "empty"),
         ("", "empty"),

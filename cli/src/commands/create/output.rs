@@ -41,7 +41,7 @@ pub(super) struct OutputFlags {
     /// Replace files that exist
     #[arg(long)]
     force: bool,
-    /// Format on stdout; the name of a file says its own
+    /// Format on stdout; that of a file follows from its name
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT", alias = "format")]
     output: ManifestFormat,
     #[command(flatten)]

@@ -164,7 +164,7 @@ struct Saved {
 
 /// The reason why a result is not in its file.
 enum Unwritten {
-    /// It is in another file, which was told.
+    /// It is in another file, which was reported.
     Kept(Error),
     /// It is in no file.
     Lost(Error),

@@ -29,7 +29,7 @@ pub(super) struct ObjectReport {
     pub(super) error: Option<String>,
     /// True until there is a result.
     pub(super) is_open: bool,
-    /// True if the error was told with others.
+    /// True if the error was reported with others.
     pub(super) is_reported: bool,
 }
 
@@ -83,7 +83,7 @@ impl Report {
         self.sum(|object| usize::from(object.error.is_some()))
     }
 
-    /// The failures that were not told yet, each with its file and line.
+    /// The failures that were not reported yet, each with its file and line.
     pub(super) fn problems(&self, files: &[BoundFile]) -> Vec<String> {
         let mut problems = Vec::new();
         for (file, report) in files.iter().zip(&self.files) {

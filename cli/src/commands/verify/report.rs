@@ -14,7 +14,7 @@ pub(super) struct Report<'f> {
     pub(super) files: &'f [BoundFile],
     /// By file and object; `None` until there is one.
     by_file: Vec<Vec<Option<Verdict>>>,
-    /// Verdicts whose reason was told for the whole cluster.
+    /// Verdicts whose reason was reported for the whole cluster.
     reported: Vec<(usize, usize)>,
 }
 
@@ -54,7 +54,7 @@ impl<'f> Report<'f> {
         }
     }
 
-    /// Notes that a cluster gave no verdict on these files, which was told.
+    /// Records that a cluster gave no verdict on these files, which was reported.
     pub(super) fn fail(&mut self, indices: &[usize], failure: &str) {
         for (file, object, _) in self.jobs(indices) {
             self.set(file, object, Verdict::Unknown(failure.to_owned()));
@@ -84,7 +84,7 @@ impl<'f> Report<'f> {
         }
     }
 
-    /// The reasons for missing results that were not told yet, each with its file and line.
+    /// The reasons for missing results that were not reported yet, each with its file and line.
     pub(super) fn problems(&self) -> Vec<String> {
         let problem = |(file, object, verdict, is_reported): (&BoundFile, &BoundObject, &Verdict, bool)| {
             match verdict {

@@ -200,7 +200,8 @@ async fn serve_requests<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 impl Ending {
-    /// Returns when the request that is being answered is the last of its connection, which has this lifetime.
+    /// Completes when the request that is being answered is the last of its connection: after this lifetime, or at the end of the
+    /// process.
     async fn last_request(&self, lifetime: Duration) {
         tokio::select! {
             () = tokio::time::sleep(lifetime) => {}
@@ -208,7 +209,8 @@ impl Ending {
         }
     }
 
-    /// Returns when that request has had its time. At the end of the process it depends on the receipt of the request.
+    /// Completes when the time limit of that request is over. At the end of the process the limit depends on the receipt of the
+    /// request.
     async fn overdue(&self, timeouts: ConnectionTimeouts, receipt: &Receipt) {
         let ShutdownTimeouts { receive, answer, .. } = timeouts.shutdown;
         let shutdown = async {

@@ -20,7 +20,7 @@ fn record(secret: &Secret) -> KeyRecord {
     KeyRecord::new(secret, None)
 }
 
-/// Returns this key Secret after a person has set the desired state, and after it was dated.
+/// Returns this key Secret after a user has set the desired state, and after it was dated.
 fn requested(secret: Secret, desired: DesiredState, second: i64) -> Secret {
     changed(with_desired_state(secret, desired), Step::RecordRequest, time_at(second))
 }

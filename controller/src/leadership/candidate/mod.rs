@@ -16,7 +16,7 @@ use super::timing::Timing;
 
 /// Interval at which a replica that works alone asks for the permission to take part.
 const PERMISSION_CHECK_INTERVAL: Duration = Duration::from_secs(30);
-/// Requests of one attempt. Each conflict costs two.
+/// Maximum number of requests in one attempt. Each conflict takes two.
 const MAX_REQUESTS: u32 = 6;
 
 /// The decision on the latest Lease.
@@ -80,7 +80,7 @@ impl Tenure {
     }
 }
 
-/// The latest knowledge of the Lease.
+/// The last known state of the Lease.
 #[derive(Debug)]
 enum Knowledge {
     Nothing,
@@ -134,7 +134,7 @@ pub(crate) struct Candidate {
     is_watch_silent: bool,
     /// True once this process has sent a claim, which may arrive at any time.
     has_claimed: bool,
-    /// The moment at which the last claim was sent that was answered.
+    /// The time at which the last successful claim was sent.
     held_from: Option<Instant>,
     refused_since: Option<Instant>,
     mode: Mode,
@@ -212,9 +212,9 @@ impl Candidate {
         self.not_before.map_or(due, |earliest| due.max(earliest))
     }
 
-    /// Returns the time at which a follower reads the Lease itself, because the renewal that is due was not shown: its holder is gone, or
-    /// the watch is silent. Without this, a renewal that the watch has lost is first seen when the one before it expires,
-    /// and waited for once more.
+    /// Returns the time at which a follower reads the Lease itself, because the watch has not shown the renewal that is due:
+    /// the holder is gone, or the watch is silent. Otherwise a renewal that the watch has lost would be seen only when the one
+    /// before it expires, and the wait would start over.
     fn look_due(&self) -> Option<Instant> {
         let Knowledge::Record { record, first_seen, last_seen, .. } = &self.knowledge else { return None };
         if self.is_own(record) || record.is_released() {
@@ -396,7 +396,7 @@ impl Candidate {
         self.record().is_some_and(|known| known.is_same_renewal(record))
     }
 
-    /// Notes a record. Its time begins anew unless it is the one that is known.
+    /// Records the Lease as it was read. Its expiry starts over, unless this renewal is known already.
     fn note(&mut self, record: LeaseRecord, now: Instant, jitter: Duration) {
         match &mut self.knowledge {
             Knowledge::Record { record: known, last_seen, .. } if known.is_same_renewal(&record) => {

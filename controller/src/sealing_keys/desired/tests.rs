@@ -49,7 +49,7 @@ fn a_sealing_key_that_is_up_to_date_is_left_alone() {
 }
 
 #[test]
-fn a_change_by_a_person_is_requested_until_the_secret_has_it_and_is_not_reverted_meanwhile() {
+fn a_change_by_a_user_is_requested_until_the_secret_has_it_and_is_not_reverted_meanwhile() {
     let active = key(DesiredState::Active);
     let existing = changed(stored(&active), SealingKeyState::Compromised);
     assert_eq!(requested_state(&active, &existing), Some(COMPROMISED));
@@ -103,8 +103,8 @@ fn the_sealing_key_of_a_former_secret_goes() {
     let existing = stored(&key(DesiredState::Active));
     let anew = KeyView { uid: "another".to_owned(), ..key(DesiredState::Active) };
     assert_eq!(step_of(&anew, Some(&existing)), Step::Delete);
-    let person = changed(existing, SealingKeyState::Retired);
-    assert_eq!(requested_state(&anew, &person), None, "it was said of another key");
+    let by_user = changed(existing, SealingKeyState::Retired);
+    assert_eq!(requested_state(&anew, &by_user), None, "it was said of another key");
 }
 
 #[test]

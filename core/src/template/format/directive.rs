@@ -7,7 +7,7 @@ use super::super::zeroizing::Buffer;
 use super::flags::Flags;
 use super::printer::Printer;
 
-/// Maximum width and precision, which Go ignores beyond this.
+/// Maximum width and precision, as in Go.
 const MAX_WIDTH: i64 = 1_000_000;
 
 /// Formats the arguments like Go's `fmt.Sprintf`.
