@@ -22,10 +22,11 @@ use super::backoff::WatchBackoff;
 use super::client;
 
 /// Interval at which an absent kind or a missing permission is checked again.
-const LOOKED_FOR_EVERY: Duration = Duration::from_secs(30);
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// After the start, a permission counts as missing once it has been denied for this time.
 const DENIED_FOR: Duration = Duration::from_secs(3);
-const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Wait before a watch that was denied after the start is tried again.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The state of the watch of a kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,7 +96,7 @@ where
                 let since = *first_denied.get_or_insert_with(Instant::now);
                 if since.elapsed() < DENIED_FOR {
                     self.publisher.send_replace(Watched::Denied);
-                    tokio::time::sleep(ASKED_AGAIN_AFTER).await;
+                    tokio::time::sleep(RETRY_DELAY).await;
                     continue;
                 }
             }
@@ -105,7 +106,7 @@ where
                 self.give_up(&cause);
             }
             self.blind = true;
-            tokio::time::sleep(LOOKED_FOR_EVERY).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
     }
 
@@ -152,7 +153,7 @@ where
                 Some(Err(error)) if is_absent(&error) => return error,
                 Some(Err(error)) => {
                     tracing::warn!("watching {}: {}", K::plural(&()), client::describe_watch_error(&error));
-                    tokio::time::sleep(backoff.next().unwrap_or(LOOKED_FOR_EVERY)).await;
+                    tokio::time::sleep(backoff.next().unwrap_or(CHECK_INTERVAL)).await;
                 }
                 // A watcher retries without end.
                 None => return watcher::Error::NoResourceVersion,

@@ -74,7 +74,7 @@ impl ListOrWatch {
 enum State {
     Works,
     Fails,
-    /// Refused since this moment, because the kind is not installed or the permission is missing: only an administrator can
+    /// Refused since this time, because the kind is not installed or the permission is missing: only an administrator can
     /// change that.
     Refused(Instant),
 }

@@ -10,9 +10,9 @@ use kube::Client;
 use crate::http::TrustedProxies;
 
 /// Interval of the requests: each of several API servers reports only its own address.
-const ASKED_EVERY: Duration = Duration::from_mins(5);
+const REQUEST_INTERVAL: Duration = Duration::from_mins(5);
 /// Wait after a failure.
-const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(2);
+const RETRY_DELAY: Duration = Duration::from_secs(2);
 
 /// Asks for the address periodically. Never returns. Every account may ask (`system:discovery`), so this needs no
 /// permission; a failed request is repeated.
@@ -23,9 +23,9 @@ pub(crate) async fn follow(client: Client, proxies: Arc<TrustedProxies>) {
                 let own = versions.server_address_by_client_cidrs.into_iter();
                 let own = own.filter_map(|server| address(&server.server_address));
                 own.for_each(|address| proxies.add_api_server(address));
-                ASKED_EVERY
+                REQUEST_INTERVAL
             }
-            Err(_) => ASKED_AGAIN_AFTER,
+            Err(_) => RETRY_DELAY,
         };
         tokio::time::sleep(pause).await;
     }

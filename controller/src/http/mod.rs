@@ -55,7 +55,7 @@ pub(crate) async fn serve(
 fn routes(HttpState { ring, readiness, request_handler, limiter, proxies, metrics }: HttpState) -> Router {
     let identified = from_fn_with_state(proxies, middleware::clients::identified);
     let limit = from_fn_with_state(Arc::new(limiter), rate_limit::limit);
-    let questions = Router::new()
+    let verify_and_rotate = Router::new()
         .route("/v1/verify", any(handlers::verify::verify))
         .route(rate_limit::ROTATE, any(handlers::rotate::rotate))
         .route_layer(limit)
@@ -64,7 +64,7 @@ fn routes(HttpState { ring, readiness, request_handler, limiter, proxies, metric
     let api = Router::new()
         .route("/v1/cert.pem", any(handlers::certificate::pem))
         .with_state(ring)
-        .merge(questions)
+        .merge(verify_and_rotate)
         .route_layer(from_fn_with_state(metrics, middleware::metrics::count_requests));
     Router::new()
         .route("/healthz", any(handlers::health::alive))

@@ -115,7 +115,7 @@ async fn served_with_keys(
 /// Acts as a keystore that always finds the same keys.
 async fn list_for_ever(key_refresh: Arc<KeyRefresh>) {
     loop {
-        key_refresh.asked().await;
+        key_refresh.requested().await;
         key_refresh.published(Instant::now());
     }
 }

@@ -120,7 +120,7 @@ impl Clock {
     }
 }
 
-/// Returns true if a key is requested for a moment that is still in the future by the clock here.
+/// Returns true if a key is requested for a time that is still in the future by the clock here.
 fn waits_for_a_request(policy: &RotationPolicy, records: &[KeyRecord], now: Timestamp) -> bool {
     policy.requests.iter().any(|time| *time > now && !is_met(records, *time))
 }

@@ -60,7 +60,7 @@ impl EffectivePolicy {
         }
     }
 
-    /// Returns these rules, overridden by the policy. Requested moments accumulate: the newest key must not be older
+    /// Returns these rules, overridden by the policy. Requested times accumulate: the newest key must not be older
     /// than any of them (docs/rotation-rules.md, rule 2).
     pub(crate) fn under(&self, policy: &SealingKeyPolicy) -> Self {
         let mut in_force = self.clone();

@@ -139,7 +139,7 @@ impl Keystore {
             tokio::select! {
                 _ = key_changes.next() => {}
                 () = tokio::time::sleep(wait) => {}
-                () = refresh.asked() => {}
+                () = refresh.requested() => {}
                 () = self.policy.changed() => {}
                 () = changed(&mut self.desired_states) => {}
                 () = self.usage.changed() => {}

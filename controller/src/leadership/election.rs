@@ -235,7 +235,7 @@ struct RoleLog {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Role {
     Leads,
-    WorksAlone,
+    Unelected,
     /// With the identity of the leader.
     Follows(String),
     /// Its term has ended, and no other leader is known.
@@ -257,7 +257,7 @@ impl RoleLog {
         }
         self.oddity = oddity;
         let role = match (tenure, others) {
-            (Tenure::WorksAlone, _) => Role::WorksAlone,
+            (Tenure::Unelected, _) => Role::Unelected,
             (Tenure::LeadsUntil(end), _) if now < end => Role::Leads,
             (_, Some(record)) if !record.is_released() => Role::Follows(record.holder.clone()),
             (Tenure::LeadsUntil(_), _) => Role::MissedRenewal,
@@ -280,7 +280,7 @@ impl RoleLog {
                 "this replica leads no longer: it could not renew Lease {lease} in time, and writes nothing until it can"
             ),
             Role::WaitsForLeader => tracing::info!("no replica holds Lease {lease}"),
-            Role::WorksAlone => tracing::warn!(
+            Role::Unelected => tracing::warn!(
                 "the permission to use Lease {lease} is missing, so this replica works as without --leader-elect, beside all others; it asks again every 30 seconds: {refusal}"
             ),
         }

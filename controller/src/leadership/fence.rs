@@ -34,7 +34,7 @@ struct State {
 
 impl State {
     fn term(&self, now: Instant) -> Option<u64> {
-        self.tenure.is_open(now).then_some(self.terms)
+        self.tenure.permits_writes(now).then_some(self.terms)
     }
 
     fn active_term(&self, now: Instant) -> Option<u64> {
@@ -51,7 +51,7 @@ pub(crate) struct Leadership {
 impl Leadership {
     /// Creates the leadership of a replica without an election: its only term lasts as long as the process.
     pub(crate) fn unelected() -> Self {
-        Self::of(Tenure::WorksAlone, 1)
+        Self::of(Tenure::Unelected, 1)
     }
 
     /// Creates the leadership of a replica that takes part in an election.
@@ -68,9 +68,9 @@ impl Leadership {
     pub(crate) fn publish(&self, tenure: Tenure, leader: Option<&str>, now: Instant) {
         self.state.send_if_modified(|state| {
             let before = state.clone();
-            let is_same_term = state.tenure.is_open(now)
-                && (state.tenure == Tenure::WorksAlone) == (tenure == Tenure::WorksAlone);
-            state.terms += u64::from(tenure.is_open(now) && !is_same_term);
+            let is_same_term = state.tenure.permits_writes(now)
+                && (state.tenure == Tenure::Unelected) == (tenure == Tenure::Unelected);
+            state.terms += u64::from(tenure.permits_writes(now) && !is_same_term);
             state.tenure = tenure;
             state.leader = leader.map(str::to_owned);
             *state != before
@@ -84,7 +84,7 @@ impl Leadership {
 
     /// Returns true if this replica may write.
     pub(crate) fn may_write(&self, now: Instant) -> bool {
-        self.state.borrow().tenure.is_open(now)
+        self.state.borrow().tenure.permits_writes(now)
     }
 
     /// Returns the number of the current term, if this replica may begin something in it.
@@ -227,8 +227,8 @@ mod tests {
             (until(10), 0),
             (until(15), 5),
             (until(30), 20),
-            (Tenure::WorksAlone, 25),
-            (Tenure::WorksAlone, 60),
+            (Tenure::Unelected, 25),
+            (Tenure::Unelected, 60),
             (Tenure::Follows, 61),
             (until(80), 70),
         ] {

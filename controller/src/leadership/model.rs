@@ -2,7 +2,7 @@
 //! arrive late, of changes by people, and of a Lease that may change hands at any moment while former leaders go on.
 //!
 //! The Lease appears only as what permits a replica to begin, since nothing may depend on it. What is modelled is
-//! `sealed_secret/secret/apply` (the live look and the precondition) and `keystore/generate` (computed names). Each test
+//! `sealed_secret/secret/apply` (the live read and the precondition) and `keystore/generate` (computed names). Each test
 //! leaves a part of the protocol out once, and then the search finds what that part prevents.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
@@ -42,16 +42,16 @@ fn search<M: Model>(model: &M) -> Result<usize, &'static str> {
 #[derive(Clone, Copy)]
 struct SecretModel {
     generations: u8,
-    looks_at_live_object: bool,
-    /// The look comes after the Secret was read. In the other order it is of no use.
-    looks_after_reading: bool,
+    reads_live_object: bool,
+    /// The read of the live object comes after the Secret was read. In the other order it is of no use.
+    reads_it_after_secret: bool,
     has_precondition: bool,
 }
 
 const SECRET: SecretModel = SecretModel {
     generations: 2,
-    looks_at_live_object: true,
-    looks_after_reading: true,
+    reads_live_object: true,
+    reads_it_after_secret: true,
     has_precondition: true,
 };
 
@@ -60,8 +60,8 @@ const SECRET: SecretModel = SecretModel {
 enum Attempt {
     None,
     Opened(u8),
-    /// The live object was looked at before the Secret was read, in the wrong order.
-    LookedEarly(u8),
+    /// The live object was read before the Secret was read, in the wrong order.
+    ReadEarly(u8),
     /// The Secret was read; `is_latest` until somebody writes it.
     Read {
         generation: u8,
@@ -175,7 +175,7 @@ impl SecretModel {
     fn step(self, state: &SecretState, index: usize) -> Result<Option<SecretState>, &'static str> {
         let (mut next, writer) = (state.clone(), state.writers[index]);
         let may_go_on = writer.leads();
-        let is_current = |generation| !self.looks_at_live_object || generation == state.generation;
+        let is_current = |generation| !self.reads_live_object || generation == state.generation;
         let attempt = match writer.attempt {
             Attempt::Creating(generation) => match state.secret {
                 None => return Ok(Some(written(next, index, generation))),
@@ -201,18 +201,18 @@ impl SecretModel {
                 Attempt::Opened(writer.seen)
             }
             Attempt::None => return Ok(None),
-            Attempt::Opened(generation) if !self.looks_after_reading && !is_current(generation) => {
+            Attempt::Opened(generation) if !self.reads_it_after_secret && !is_current(generation) => {
                 Attempt::None
             }
-            Attempt::Opened(generation) if !self.looks_after_reading => Attempt::LookedEarly(generation),
-            Attempt::Opened(generation) | Attempt::LookedEarly(generation) => match state.secret {
+            Attempt::Opened(generation) if !self.reads_it_after_secret => Attempt::ReadEarly(generation),
+            Attempt::Opened(generation) | Attempt::ReadEarly(generation) => match state.secret {
                 None if writer.is_known && !is_current(generation) => Attempt::None,
                 None => Attempt::LookedToCreate(generation),
                 // Its values are kept, if the object is still this one.
                 Some(content) if content == generation => Attempt::None,
                 Some(_) => Attempt::Read { generation, is_latest: true },
             },
-            Attempt::Read { generation, .. } if self.looks_after_reading && !is_current(generation) => {
+            Attempt::Read { generation, .. } if self.reads_it_after_secret && !is_current(generation) => {
                 Attempt::None
             }
             Attempt::Read { generation, is_latest } => Attempt::LookedToReplace { generation, is_latest },
@@ -386,10 +386,10 @@ fn three_writers_lose_no_secret_and_no_value_goes_back() {
 }
 
 #[test]
-fn a_value_goes_back_without_the_look_or_the_precondition_or_in_the_wrong_order() {
+fn a_value_goes_back_without_the_live_read_or_the_precondition_or_in_the_wrong_order() {
     for broken in [
-        SecretModel { looks_at_live_object: false, ..SECRET },
-        SecretModel { looks_after_reading: false, ..SECRET },
+        SecretModel { reads_live_object: false, ..SECRET },
+        SecretModel { reads_it_after_secret: false, ..SECRET },
         SecretModel { has_precondition: false, ..SECRET },
     ] {
         let found = search(&broken).unwrap_err();

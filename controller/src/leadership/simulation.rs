@@ -164,14 +164,14 @@ impl World {
         self.base + Duration::from_nanos(offset * 1_000 + self.now * rate)
     }
 
-    /// The real time at which the clock of a replica has reached a moment.
+    /// The real time at which the clock of a replica has reached an instant.
     fn real_time(&self, replica: usize, instant: Instant) -> u64 {
         let Process { rate, offset, .. } = self.replicas[replica];
         let local = u64::try_from((instant - self.base).as_nanos()).unwrap().saturating_sub(offset * 1_000);
         local.div_ceil(rate)
     }
 
-    /// Returns the moment at which a message from or to this replica that is sent now arrives; `None` if it is lost.
+    /// Returns the time at which a message from or to this replica that is sent now arrives; `None` if it is lost.
     fn arrival(&mut self, replica: usize) -> Option<u64> {
         if !self.is_faulty {
             return Some(self.now + self.replicas[replica].slowness + self.dice.below(DELAY));
@@ -212,7 +212,7 @@ impl World {
     fn leading(&self) -> Vec<usize> {
         let leads = |replica: &usize| {
             let process = &self.replicas[*replica];
-            process.is_alive && process.candidate.tenure().is_open(self.clock(*replica))
+            process.is_alive && process.candidate.tenure().permits_writes(self.clock(*replica))
         };
         (0..REPLICAS).filter(leads).collect()
     }
@@ -258,12 +258,12 @@ impl World {
         };
         let is_expected = state.in_flight.as_ref().is_some_and(|(number, ..)| *number == answer.0);
         if let Some((_, request, sent)) = state.in_flight.take_if(|_| is_expected) {
-            let was_open = state.candidate.tenure().is_open(now);
+            let permitted_writes = state.candidate.tenure().permits_writes(now);
             // A reply that the process reads after its timeout counts as none, as both are ready.
             let is_late = now >= sent + self.timing.request_timeout();
             let answer = if is_late { Answer::Failed } else { answer.1 };
             state.candidate.on_answer(&request, answer, sent, now, jitter);
-            self.begun_terms += u32::from(!was_open && state.candidate.tenure().is_open(now));
+            self.begun_terms += u32::from(!permitted_writes && state.candidate.tenure().permits_writes(now));
         }
     }
 

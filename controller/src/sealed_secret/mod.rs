@@ -86,12 +86,12 @@ pub(crate) async fn run(context: Arc<Context>, selection: Selection, stop: Cance
     let reporters = Semaphore::new(REPORTERS);
     let (mut watches, mut workers) = (Watches::new(), Vec::new());
     for namespace in namespaces {
-        let (watch, turns) = mpsc::unbounded_channel();
+        let (watch, admitted) = mpsc::unbounded_channel();
         watches.insert(namespace.clone(), watch);
         workers.push(work(
             &context,
             namespace,
-            UnboundedReceiverStream::new(turns),
+            UnboundedReceiverStream::new(admitted),
             &selection,
             &reporters,
             stop.clone(),
@@ -101,23 +101,23 @@ pub(crate) async fn run(context: Arc<Context>, selection: Selection, stop: Cance
         _ = futures::future::join_all(workers) => {}
         () = context.usage.publish(context.ring.clone(), context.metrics.usage()) => {}
         () = close_limits_on_stop(&stop, &context.work) => {}
-        () = hand_out_turns(&context.queue, &watches, &stop) => {}
+        () = pass_admitted_objects(&context.queue, &watches, &stop) => {}
     }
 }
 
 /// Passes each object that the queue admits to the watch of its namespace, until `stop`. The limits of the queue bound the number
 /// of objects on the way. Never returns.
-async fn hand_out_turns(queue: &Arc<PriorityQueue>, watches: &Watches, stop: &CancellationToken) {
-    let turns = Arc::clone(queue).turns().take_until(stop.cancelled());
-    let handed_out = turns.for_each(|key| {
+async fn pass_admitted_objects(queue: &Arc<PriorityQueue>, watches: &Watches, stop: &CancellationToken) {
+    let admitted = Arc::clone(queue).next_objects().take_until(stop.cancelled());
+    let passed = admitted.for_each(|key| {
         let watch = watches.get(&Some(key.namespace.clone())).or_else(|| watches.get(&None));
-        // Without its watch an object has no worker that ends its turn.
+        // Without its watch an object has no worker that ends its attempt.
         if watch.is_none_or(|watch| watch.send(key.clone()).is_err()) {
             queue.done(&key);
         }
         std::future::ready(())
     });
-    handed_out.await;
+    passed.await;
     std::future::pending::<()>().await;
 }
 
@@ -132,7 +132,7 @@ async fn close_limits_on_stop(stop: &CancellationToken, work: &WorkLimits) {
 async fn work(
     context: &Arc<Context>,
     namespace: Option<String>,
-    turns: UnboundedReceiverStream<ObjectKey>,
+    admitted: UnboundedReceiverStream<ObjectKey>,
     selection: &Selection,
     reporters: &Semaphore,
     stop: CancellationToken,
@@ -144,7 +144,7 @@ async fn work(
     let triggers = [
         changed_objects(watched, selection, writer, store.clone(), &states),
         changed_secrets(context, namespace.as_deref(), &states, store.clone()),
-        turns.map(|key| Ok(key.reference())).boxed(),
+        admitted.map(|key| Ok(key.reference())).boxed(),
     ];
     let queue = stream::select_all(triggers).take_until(stop.clone().cancelled_owned()).boxed();
     let reconcile = |object, states| contained(reconcile::reconcile(object, states)).boxed();

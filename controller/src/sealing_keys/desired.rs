@@ -64,7 +64,7 @@ pub(super) fn step(
 
 /// Returns true if we must delete a SealingKey whose key Secret does not exist. An owner that we have not seen may be a
 /// Secret that is newer than our list; that case is left to the garbage collector.
-pub(super) fn is_left_behind(existing: &SealingKey, seen: &BTreeSet<String>) -> bool {
+pub(super) fn is_orphaned(existing: &SealingKey, seen: &BTreeSet<String>) -> bool {
     let owner = existing.owner_references().iter().find(|owner| owner.kind == "Secret");
     owner.is_none_or(|owner| seen.contains(&owner.uid))
 }
@@ -174,15 +174,15 @@ fn message(view: &KeysView, key: &KeyView) -> Option<String> {
         "the controller may not change key Secrets; grant it the permission to update them".to_owned()
     });
     let blocked = view.blocked.iter().filter(concerns).map(describe);
-    let of_twin = compromised_twin(view, key).map(|twin| {
-        format!("Secret {twin} holds the same key and is marked compromised, so this key cannot be the primary key; mark it compromised, too")
+    let of_duplicate = compromised_duplicate(view, key).map(|duplicate| {
+        format!("Secret {duplicate} holds the same key and is marked compromised, so this key cannot be the primary key; mark it compromised, too")
     });
     let all: Vec<String> = key
         .problem
         .clone()
         .into_iter()
         .chain(off_ring)
-        .chain(of_twin)
+        .chain(of_duplicate)
         .chain(read_only)
         .chain(blocked)
         .collect();
@@ -190,12 +190,12 @@ fn message(view: &KeysView, key: &KeyView) -> Option<String> {
 }
 
 /// Returns the name of another Secret with the same key that is marked compromised while this one is not.
-fn compromised_twin<'a>(view: &'a KeysView, key: &KeyView) -> Option<&'a str> {
+fn compromised_duplicate<'a>(view: &'a KeysView, key: &KeyView) -> Option<&'a str> {
     let fingerprint = |key: &KeyView| Some(key.record.facts.as_ref()?.fingerprint.clone());
     let own = fingerprint(key).filter(|_| !key.record.is_compromised());
-    let is_twin =
+    let is_duplicate =
         |other: &&KeyView| other.record.is_compromised() && own.is_some() && fingerprint(other) == own;
-    view.keys.iter().find(is_twin).map(|twin| twin.record.name.as_str())
+    view.keys.iter().find(is_duplicate).map(|duplicate| duplicate.record.name.as_str())
 }
 
 #[cfg(test)]

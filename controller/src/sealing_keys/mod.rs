@@ -87,7 +87,7 @@ impl SealingKeys {
         let mut outcome = Ok(!steps.is_empty());
         for (name, step) in steps {
             if !is_newer && reverts_spec(&step, existing.get(&name)) {
-                self.key_refresh.ask();
+                self.key_refresh.request();
                 continue;
             }
             if let Err(error) = self.write(&name, step, existing.get(&name)).await {
@@ -105,7 +105,7 @@ impl SealingKeys {
             (key.record.name.clone(), step)
         };
         let is_left = |(name, object): &(&String, &SealingKey)| {
-            view.key(name).is_none() && desired::is_left_behind(object, &self.seen)
+            view.key(name).is_none() && desired::is_orphaned(object, &self.seen)
         };
         let left = existing.iter().filter(is_left).map(|(name, _)| (name.clone(), Step::Delete));
         view.keys.iter().map(of_key).filter(|(_, step)| *step != Step::Nothing).chain(left).collect()

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// are needed; with 8 MiB, every second object of a first sync of 10,000 was.
 const SPECS: usize = 20 << 20;
 /// Percentage of the memory for objects below which refused objects are tried again.
-const ROOMY: usize = 90;
+const RETRY_PERCENTAGE: usize = 90;
 /// Part of that memory that the marks of refused objects take in addition, and the bytes that they may take in any case.
 const MARK_SHARE: usize = 8;
 const MARKS_AT_LEAST: usize = 1 << 20;
@@ -59,8 +59,8 @@ impl ObjectMemory {
     }
 
     /// Returns true if so much memory is free that refused objects should be tried again.
-    pub(crate) fn is_roomy(&self) -> bool {
-        self.most.is_none_or(|most| self.all.load(Ordering::Relaxed) < most / 100 * ROOMY)
+    pub(crate) fn admits_refused_again(&self) -> bool {
+        self.most.is_none_or(|most| self.all.load(Ordering::Relaxed) < most / 100 * RETRY_PERCENTAGE)
     }
 
     pub(crate) fn take(&self, weight: Weight) {
@@ -105,11 +105,11 @@ mod tests {
             assert!(memory.has_room_for(OBJECT));
             memory.take(OBJECT);
         }
-        assert!(!memory.has_room_for(OBJECT) && !memory.is_roomy());
+        assert!(!memory.has_room_for(OBJECT) && !memory.admits_refused_again());
         memory.release(OBJECT);
-        assert!(memory.has_room_for(OBJECT) && !memory.is_roomy());
+        assert!(memory.has_room_for(OBJECT) && !memory.admits_refused_again());
         memory.release(OBJECT);
-        assert!(memory.is_roomy());
+        assert!(memory.admits_refused_again());
     }
 
     #[test]

@@ -78,11 +78,11 @@ fn refused(api: &ApiServer, refusal: Refusal) -> KeysError {
 /// Finds the key by name, fingerprint or unique prefix of a fingerprint, with all other objects of the same key.
 fn named(keys: Vec<SealingKey>, wanted: &str, namespace: &str) -> Result<Vec<SealingKey>, KeysError> {
     if let Some(found) = keys.iter().find(|key| key.name_any() == wanted).cloned() {
-        let is_twin = |key: &SealingKey| {
+        let is_duplicate = |key: &SealingKey| {
             key.name_any() != wanted && fingerprint(key).is_some() && fingerprint(key) == fingerprint(&found)
         };
-        let twins = keys.into_iter().filter(is_twin);
-        return Ok(std::iter::once(found.clone()).chain(twins).collect());
+        let duplicates = keys.into_iter().filter(is_duplicate);
+        return Ok(std::iter::once(found.clone()).chain(duplicates).collect());
     }
     let is_fingerprint = wanted.len() > FINGERPRINT.len() && wanted.starts_with(FINGERPRINT);
     let begins = |key: &SealingKey| fingerprint(key).is_some_and(|text| text.starts_with(wanted));

@@ -332,7 +332,7 @@ mod tests {
         let request_handler =
             RequestHandler::new(ring, Arc::clone(&key_refresh), V1Data::Accepted, LONG, LONG);
         let listing = async {
-            key_refresh.asked().await;
+            key_refresh.requested().await;
             publisher.send_replace(Some(Arc::new(KeyRing::new(Vec::new()))));
             key_refresh.published(Instant::now());
             pending::<()>().await;
@@ -371,7 +371,7 @@ mod tests {
             };
             let listing = async {
                 if is_listed {
-                    key_refresh.asked().await;
+                    key_refresh.requested().await;
                     key_refresh.published(Instant::now());
                 }
                 pending::<()>().await;

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// Interval of checks while no connection is idle.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The open connections, and the free permits.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl ConnectionLimiter {
                 self.evict_idlest();
             }
             let permit = Arc::clone(&self.permits).acquire_owned();
-            if let Ok(Ok(permit)) = tokio::time::timeout(LOOK_AGAIN, permit).await {
+            if let Ok(Ok(permit)) = tokio::time::timeout(CHECK_INTERVAL, permit).await {
                 return self.register(permit);
             }
         }

@@ -29,7 +29,7 @@ pub(crate) struct KeyEvent {
     message: String,
 }
 
-/// Returns the events about the differences between `before` and `after`, at the moment `now`. Without `before`, all
+/// Returns the events about the differences between `before` and `after`, at the time `now`. Without `before`, all
 /// keys count as known.
 pub(crate) fn events_between(
     before: Option<&KeysView>,

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 /// Minimum time between the beginnings of two requested lists.
-const DISTANCE: Duration = Duration::from_secs(1);
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The time of the last list, and the notification that requests another one.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ impl KeyRefresh {
     pub(crate) fn refresh_unless_newer_than(&self, instant: Instant) -> bool {
         let newer = self.last().is_some_and(|last| last > instant);
         if !newer {
-            self.ask();
+            self.request();
         }
         newer
     }
@@ -35,7 +35,7 @@ impl KeyRefresh {
     }
 
     /// Requests a list.
-    pub(crate) fn ask(&self) {
+    pub(crate) fn request(&self) {
         self.desired.notify_one();
     }
 
@@ -64,7 +64,7 @@ impl KeyRefresh {
     }
 
     /// Waits for a request, and for the minimum interval since the last list.
-    pub(crate) async fn asked(&self) {
+    pub(crate) async fn requested(&self) {
         self.desired.notified().await;
         let distance = self.last().map(|last| last.elapsed());
         tokio::time::sleep(rest(distance)).await;
@@ -77,7 +77,7 @@ impl KeyRefresh {
 
 /// Returns the wait before the next list if the last one began this long ago.
 fn rest(since_last: Option<Duration>) -> Duration {
-    since_last.map_or(Duration::ZERO, |elapsed| DISTANCE.saturating_sub(elapsed))
+    since_last.map_or(Duration::ZERO, |elapsed| MIN_INTERVAL.saturating_sub(elapsed))
 }
 
 #[cfg(test)]
@@ -91,14 +91,14 @@ mod tests {
         let (list, failed) = (KeyRefresh::default(), Instant::now());
         assert!(!list.refresh_unless_newer_than(failed));
         assert!(!list.refresh_unless_newer_than(failed));
-        list.asked().await;
+        list.requested().await;
         list.published(failed + Duration::from_millis(1));
         assert!(list.refresh_unless_newer_than(failed));
-        assert!(list.asked().now_or_never().is_none(), "nobody has asked since");
+        assert!(list.requested().now_or_never().is_none(), "nobody has requested one since");
     }
 
     #[test]
-    fn lists_that_are_asked_for_keep_a_distance() {
+    fn requested_lists_keep_a_minimum_interval() {
         assert_eq!(rest(None), Duration::ZERO);
         assert_eq!(rest(Some(Duration::from_millis(300))), Duration::from_millis(700));
         assert_eq!(rest(Some(Duration::from_secs(2))), Duration::ZERO);

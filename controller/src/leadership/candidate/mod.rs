@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::record::LeaseRecord;
 use super::timing::Timing;
 
-/// Interval at which a replica that works alone asks for the permission to take part.
+/// Interval at which a replica without an election checks its permission to take part.
 const PERMISSION_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// Maximum number of requests in one attempt. Each conflict takes two.
 const MAX_REQUESTS: u32 = 6;
@@ -23,7 +23,7 @@ const MAX_REQUESTS: u32 = 6;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Reads the Lease, which was never read.
-    Look,
+    Read,
     Create,
     Take,
     Renew,
@@ -63,19 +63,19 @@ pub(crate) enum Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tenure {
     Follows,
-    /// Leads until this moment.
+    /// Leads until this time.
     LeadsUntil(Instant),
     /// Works without an election.
-    WorksAlone,
+    Unelected,
 }
 
 impl Tenure {
     /// Returns true if this replica may write.
-    pub(crate) fn is_open(self, now: Instant) -> bool {
+    pub(crate) fn permits_writes(self, now: Instant) -> bool {
         match self {
             Self::Follows => false,
             Self::LeadsUntil(end) => now < end,
-            Self::WorksAlone => true,
+            Self::Unelected => true,
         }
     }
 }
@@ -87,9 +87,9 @@ enum Knowledge {
     Absent,
     Record {
         record: LeaseRecord,
-        /// The moment at which this renewal was first seen, by the monotonic clock here.
+        /// The time at which this renewal was first seen, by the monotonic clock here.
         first_seen: Instant,
-        /// The moment at which the last answer or watch event showed it.
+        /// The time at which the last answer or watch event showed it.
         last_seen: Instant,
         jitter: Duration,
     },
@@ -108,8 +108,8 @@ enum Basis {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Elected,
-    /// The election is refused to it.
-    Alone,
+    /// Works without an election, because the permission to use the Lease is missing.
+    Unelected,
     /// It only releases the Lease.
     Resigning,
 }
@@ -128,7 +128,7 @@ pub(crate) struct Candidate {
     timing: Timing,
     knowledge: Knowledge,
     basis: Basis,
-    /// True if the watch shows the Lease of this leader in other hands.
+    /// True if the watch shows that this leader does not hold the Lease any more.
     is_lease_in_doubt: bool,
     /// True if an answer has shown a renewal that the watch should have shown long before.
     is_watch_silent: bool,
@@ -163,7 +163,7 @@ impl Candidate {
     /// Returns the time for which this replica leads.
     pub(crate) fn tenure(&self) -> Tenure {
         match self.held_from {
-            _ if self.mode == Mode::Alone => Tenure::WorksAlone,
+            _ if self.mode == Mode::Unelected => Tenure::Unelected,
             Some(sent) => Tenure::LeadsUntil(sent + self.timing.renew_deadline()),
             None => Tenure::Follows,
         }
@@ -185,7 +185,7 @@ impl Candidate {
     /// Returns the step that the latest known Lease requires.
     pub(crate) fn decide(&self, now: Instant) -> Step {
         let Knowledge::Record { record, first_seen, jitter, .. } = &self.knowledge else {
-            return if matches!(self.knowledge, Knowledge::Absent) { Step::Create } else { Step::Look };
+            return if matches!(self.knowledge, Knowledge::Absent) { Step::Create } else { Step::Read };
         };
         if record.is_released() {
             return Step::Take;
@@ -204,8 +204,8 @@ impl Candidate {
     /// Returns the time at which the next attempt is due.
     pub(crate) fn due(&self, now: Instant) -> Instant {
         let due = match self.decide(now) {
-            Step::Wait(until) if !self.is_lease_in_doubt && self.mode != Mode::Alone => {
-                self.look_due().map_or(until, |look| until.min(look))
+            Step::Wait(until) if !self.is_lease_in_doubt && self.mode != Mode::Unelected => {
+                self.read_due().map_or(until, |due| until.min(due))
             }
             _ => now,
         };
@@ -215,7 +215,7 @@ impl Candidate {
     /// Returns the time at which a follower reads the Lease itself, because the watch has not shown the renewal that is due:
     /// the holder is gone, or the watch is silent. Otherwise a renewal that the watch has lost would be seen only when the one
     /// before it expires, and the wait would start over.
-    fn look_due(&self) -> Option<Instant> {
+    fn read_due(&self) -> Option<Instant> {
         let Knowledge::Record { record, first_seen, last_seen, .. } = &self.knowledge else { return None };
         if self.is_own(record) || record.is_released() {
             return None;
@@ -263,10 +263,10 @@ impl Candidate {
     fn claim(&mut self, now: Instant, time: Timestamp) -> Option<Request> {
         let duration = self.timing.lease_duration();
         let step = self.decide(now);
-        let is_overdue = self.look_due().is_some_and(|look| look <= now);
-        let is_doubtful = self.is_lease_in_doubt || self.mode == Mode::Alone || is_overdue;
-        let needs_look = is_doubtful || !matches!(step, Step::Wait(_) | Step::End);
-        if self.basis == Basis::Stale && needs_look {
+        let is_overdue = self.read_due().is_some_and(|due| due <= now);
+        let is_doubtful = self.is_lease_in_doubt || self.mode == Mode::Unelected || is_overdue;
+        let needs_read = is_doubtful || !matches!(step, Step::Wait(_) | Step::End);
+        if self.basis == Basis::Stale && needs_read {
             return Some(Request::Get);
         }
         let record = match (step, self.record()) {
@@ -277,7 +277,7 @@ impl Candidate {
                 self.join();
                 return None;
             }
-            (Step::Take | Step::Renew | Step::Look | Step::End, _) => return None,
+            (Step::Take | Step::Renew | Step::Read | Step::End, _) => return None,
         };
         let replace = self.replace(record)?;
         Some(self.sent(replace))
@@ -309,7 +309,7 @@ impl Candidate {
     /// Records that this replica may take part.
     fn join(&mut self) {
         self.refused_since = None;
-        if self.mode == Mode::Alone {
+        if self.mode == Mode::Unelected {
             self.mode = Mode::Elected;
         }
     }
@@ -332,7 +332,7 @@ impl Candidate {
         match answer {
             Answer::Lease(record, _) => {
                 let (is_claim, is_own) = (*request != Request::Get, self.is_own(&record));
-                let is_overdue = self.look_due().is_some_and(|look| look <= now);
+                let is_overdue = self.read_due().is_some_and(|due| due <= now);
                 self.is_watch_silent |= is_overdue && !is_claim && !self.is_known(&record);
                 self.note(record, now, jitter);
                 if is_claim && is_own {
@@ -348,7 +348,7 @@ impl Candidate {
                 let since = *self.refused_since.get_or_insert(now);
                 let is_lasting = now.duration_since(since) >= self.timing.renew_deadline();
                 if is_lasting && self.mode == Mode::Elected {
-                    self.mode = Mode::Alone;
+                    self.mode = Mode::Unelected;
                     self.held_from = None;
                 }
                 self.pause(now);
@@ -361,8 +361,11 @@ impl Candidate {
     }
 
     fn pause(&mut self, now: Instant) {
-        let pause =
-            if self.mode == Mode::Alone { PERMISSION_CHECK_INTERVAL } else { self.timing.retry_interval() };
+        let pause = if self.mode == Mode::Unelected {
+            PERMISSION_CHECK_INTERVAL
+        } else {
+            self.timing.retry_interval()
+        };
         self.not_before = Some(now + pause);
     }
 

@@ -6,7 +6,7 @@ const D: Duration = Duration::from_secs(15);
 const NO_JITTER: Duration = Duration::ZERO;
 const TIME: Timestamp = Timestamp::UNIX_EPOCH;
 
-/// A candidate and the moment at which its test began.
+/// A candidate and the time at which its test began.
 struct Scene {
     candidate: Candidate,
     start: Instant,
@@ -35,8 +35,8 @@ impl Scene {
         requests
     }
 
-    fn is_open(&self, second: u64) -> bool {
-        self.candidate.tenure().is_open(self.at(second))
+    fn permits_writes(&self, second: u64) -> bool {
+        self.candidate.tenure().permits_writes(self.at(second))
     }
 
     /// Lets the candidate create the Lease at second 0.
@@ -71,7 +71,7 @@ fn replaces(request: &Request, expected: &str, holder: &str) -> bool {
 #[test]
 fn a_lease_that_is_absent_is_created_and_leads_until_two_thirds_of_its_duration() {
     let scene = Scene::leading();
-    assert!(scene.is_open(9) && !scene.is_open(10));
+    assert!(scene.permits_writes(9) && !scene.permits_writes(10));
     assert_eq!(scene.candidate.due(scene.at(0)), scene.at(5));
 }
 
@@ -84,7 +84,7 @@ fn a_leader_renews_with_one_request_and_its_time_counts_from_when_that_was_sent(
     assert!(replaces(&request, "1", OWN), "{request:?}");
     let answered = scene.at(7);
     scene.candidate.on_answer(&request, lease(OWN, 5, "2"), sent, answered, NO_JITTER);
-    assert!(scene.is_open(14) && !scene.is_open(15));
+    assert!(scene.permits_writes(14) && !scene.permits_writes(15));
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_follower_waits_for_the_whole_duration_since_it_has_seen_a_renewal_itself() 
     scene.candidate.on_watch(Observed::Lease(record(OTHER, -3_600)), scene.at(9), NO_JITTER);
     let requests = scene.attempt(19, [lease(OTHER, -3_600, "9"), lease(OWN, 19, "10")]);
     assert!(requests[0] == Request::Get && replaces(&requests[1], "9", OWN), "{requests:?}");
-    assert!(scene.is_open(20));
+    assert!(scene.permits_writes(20));
 }
 
 #[test]
@@ -109,16 +109,16 @@ fn a_follower_that_has_missed_a_renewal_sees_it_before_it_writes_and_waits_anew(
 #[test]
 fn a_follower_reads_the_lease_itself_when_a_renewal_is_overdue_until_one_is_seen_or_the_lease_has_expired() {
     let mut scene = Scene::following();
-    let mut looks = Vec::new();
+    let mut reads = Vec::new();
     while scene.candidate.due(scene.start) < scene.at(15) {
         let second = (scene.candidate.due(scene.start) - scene.start).as_secs();
         assert_eq!(scene.attempt(second, [lease(OTHER, 0, "1")]), [Request::Get]);
         assert!(!scene.candidate.take_watch_silence(), "it has lost nothing");
-        looks.push(second);
+        reads.push(second);
     }
-    assert_eq!(looks, (6..15).collect::<Vec<_>>());
+    assert_eq!(reads, (6..15).collect::<Vec<_>>());
     assert_eq!(scene.attempt(15, [lease(OTHER, 0, "1"), lease(OWN, 15, "2")]).len(), 2);
-    assert!(scene.is_open(15));
+    assert!(scene.permits_writes(15));
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_renewal_that_the_watch_has_lost_is_seen_soon_after_it_was_due_and_the_watch
     assert!(scene.candidate.take_watch_silence() && !scene.candidate.take_watch_silence());
     assert_eq!(scene.candidate.decide(scene.at(20)), Step::Wait(scene.at(21)), "16 seconds, and not 25");
     scene.candidate.on_watch(Observed::Lease(record(OTHER, 10)), scene.at(10), NO_JITTER);
-    assert_eq!(scene.candidate.due(scene.at(10)), scene.at(16), "the watch works: no look before that");
+    assert_eq!(scene.candidate.due(scene.at(10)), scene.at(16), "the watch works: no read before that");
     assert!(!scene.candidate.take_watch_silence());
 }
 
@@ -156,45 +156,45 @@ fn a_released_lease_is_taken_at_once_and_by_one_replica() {
     let third = "third_00000003";
     let requests = scene.attempt(1, [lease("", 1, "2"), Answer::Conflict, lease(third, 1, "3")]);
     assert!(replaces(&requests[1], "2", OWN) && requests[2] == Request::Get, "{requests:?}");
-    assert!(!scene.is_open(1));
+    assert!(!scene.permits_writes(1));
     assert_eq!(scene.candidate.decide(scene.at(1)), Step::Wait(scene.at(16)));
 }
 
 #[test]
-fn a_claim_without_an_answer_is_looked_at_and_sent_again() {
+fn a_claim_without_an_answer_is_read_and_sent_again() {
     let mut scene = Scene::leading();
     assert_eq!(scene.attempt(5, [Answer::Failed]).len(), 1);
     assert_eq!(scene.candidate.due(scene.at(5)), scene.at(6), "after a pause");
     let requests = scene.attempt(6, [lease(OWN, 5, "2"), lease(OWN, 6, "3")]);
     assert!(requests[0] == Request::Get && replaces(&requests[1], "2", OWN), "{requests:?}");
-    assert!(scene.is_open(15));
+    assert!(scene.permits_writes(15));
 }
 
 #[test]
 fn a_first_claim_whose_answer_was_lost_is_recognized_as_our_own() {
     let mut scene = Scene::new();
     scene.attempt(0, [Answer::Absent, Answer::Failed]);
-    assert!(!scene.is_open(0));
+    assert!(!scene.permits_writes(0));
     let requests = scene.attempt(1, [lease(OWN, 0, "1"), lease(OWN, 1, "2")]);
     assert!(replaces(&requests[1], "1", OWN), "{requests:?}");
-    assert!(scene.is_open(1));
+    assert!(scene.permits_writes(1));
 }
 
 #[test]
 fn a_term_ends_at_once_where_another_holds_the_lease() {
     let mut scene = Scene::leading();
     scene.attempt(5, [Answer::Conflict, lease(OTHER, 5, "7")]);
-    assert!(!scene.is_open(5));
+    assert!(!scene.permits_writes(5));
     assert_eq!(scene.candidate.decide(scene.at(5)), Step::Wait(scene.at(20)));
 }
 
 #[test]
-fn a_leader_looks_at_once_when_the_watch_shows_the_lease_in_other_hands() {
+fn a_leader_reads_at_once_when_the_watch_shows_that_it_lost_the_lease() {
     let others = [record(OTHER, 1), record(OTHER, 1).released(TIME)].map(Observed::Lease);
     for observed in others.into_iter().chain([Observed::Absent]) {
         let mut scene = Scene::leading();
         scene.candidate.on_watch(observed.clone(), scene.at(1), NO_JITTER);
-        assert!(scene.is_open(1), "the watch may be late, so it decides nothing");
+        assert!(scene.permits_writes(1), "the watch may be late, so it decides nothing");
         assert_eq!(scene.candidate.due(scene.at(1)), scene.at(1), "{observed:?}");
         scene.attempt(1, [lease(OWN, 0, "1")]);
         assert_eq!(scene.candidate.due(scene.at(1)), scene.at(5), "it was late");
@@ -209,15 +209,15 @@ fn a_lease_that_was_deleted_is_created_again_by_its_leader() {
     assert!(matches!(requests[1], Request::Create(_)), "{requests:?}");
     let requests = scene.attempt(6, [Answer::Absent, lease(OWN, 6, "5")]);
     assert!(matches!(requests[1], Request::Create(_)), "{requests:?}");
-    assert!(scene.is_open(15));
+    assert!(scene.permits_writes(15));
 }
 
 #[test]
 fn a_term_that_has_ended_in_a_pause_begins_anew_where_nobody_has_taken_the_lease() {
     let mut scene = Scene::leading();
-    assert!(!scene.is_open(60));
+    assert!(!scene.permits_writes(60));
     scene.attempt(60, [lease(OWN, 60, "2")]);
-    assert!(scene.is_open(69) && !scene.is_open(70));
+    assert!(scene.permits_writes(69) && !scene.permits_writes(70));
 }
 
 #[test]
@@ -225,11 +225,11 @@ fn a_replica_that_is_refused_for_two_thirds_of_the_duration_works_alone() {
     let mut scene = Scene::new();
     for second in 0..10 {
         scene.attempt(second, [Answer::Refused]);
-        assert!(!scene.is_open(second));
+        assert!(!scene.permits_writes(second));
         assert_eq!(scene.candidate.due(scene.at(second)), scene.at(second + 1));
     }
     scene.attempt(10, [Answer::Refused]);
-    assert_eq!(scene.candidate.tenure(), Tenure::WorksAlone);
+    assert_eq!(scene.candidate.tenure(), Tenure::Unelected);
     assert_eq!(scene.candidate.due(scene.at(10)), scene.at(40), "asks every 30 seconds");
 }
 
@@ -239,7 +239,7 @@ fn an_outage_makes_nobody_leader_and_interrupts_a_refusal() {
     for second in 0..100 {
         let answer = if second % 9 == 0 { Answer::Failed } else { Answer::Refused };
         scene.attempt(second, [answer]);
-        assert!(!scene.is_open(second), "{second}");
+        assert!(!scene.permits_writes(second), "{second}");
     }
 }
 
@@ -249,7 +249,7 @@ fn a_right_to_read_without_one_to_write_is_refused_without_a_break() {
     for second in 0..=10 {
         scene.attempt(second, [Answer::Absent, Answer::Refused]);
     }
-    assert_eq!(scene.candidate.tenure(), Tenure::WorksAlone);
+    assert_eq!(scene.candidate.tenure(), Tenure::Unelected);
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn a_replica_that_works_alone_takes_part_when_the_right_comes() {
         let mut scene = Scene::new();
         scene.attempt(0, [Answer::Refused]);
         scene.attempt(10, [Answer::Refused]);
-        assert!(scene.is_open(10));
+        assert!(scene.permits_writes(10));
         scene
     };
     let mut follows = alone();
@@ -269,7 +269,7 @@ fn a_replica_that_works_alone_takes_part_when_the_right_comes() {
     assert_eq!(leads.candidate.tenure(), Tenure::LeadsUntil(leads.at(50)));
     let mut fails = alone();
     fails.attempt(40, [Answer::Failed]);
-    assert_eq!(fails.candidate.tenure(), Tenure::WorksAlone);
+    assert_eq!(fails.candidate.tenure(), Tenure::Unelected);
     assert_eq!(fails.candidate.due(fails.at(40)), fails.at(70));
 }
 
@@ -279,7 +279,7 @@ fn a_leader_that_loses_its_right_works_alone_when_its_term_would_end() {
     for second in 5..=15 {
         scene.attempt(second, [Answer::Refused]);
     }
-    assert_eq!(scene.candidate.tenure(), Tenure::WorksAlone);
+    assert_eq!(scene.candidate.tenure(), Tenure::Unelected);
     scene.attempt(45, [lease(OTHER, 5, "9")]);
     assert_eq!(scene.candidate.tenure(), Tenure::Follows);
     assert_eq!(scene.candidate.due(scene.at(45)), scene.at(51), "it waits, and does not spin");
@@ -289,7 +289,7 @@ fn a_leader_that_loses_its_right_works_alone_when_its_term_would_end() {
 fn a_lease_that_names_this_process_though_it_never_asked_is_waited_for() {
     let mut scene = Scene::new();
     scene.attempt(0, [lease(OWN, 0, "1")]);
-    assert!(!scene.is_open(0));
+    assert!(!scene.permits_writes(0));
     assert_eq!(scene.candidate.decide(scene.at(0)), Step::Wait(scene.at(15)));
 }
 
@@ -300,14 +300,14 @@ fn an_impossible_record_is_waited_for_and_taken() {
     scene.attempt(0, [Answer::Lease(odd.clone(), "1".to_owned())]);
     assert_eq!(scene.candidate.decide(scene.at(0)), Step::Wait(scene.at(15)));
     scene.attempt(15, [Answer::Lease(odd, "1".to_owned()), lease(OWN, 15, "2")]);
-    assert!(scene.is_open(15));
+    assert!(scene.permits_writes(15));
 }
 
 #[test]
 fn a_resigning_leader_releases_its_lease_and_claims_nothing_more() {
     let mut scene = Scene::leading();
     scene.candidate.resign();
-    assert!(!scene.is_open(1));
+    assert!(!scene.permits_writes(1));
     let requests = scene.attempt(1, [Answer::Conflict, lease(OWN, 0, "3"), lease("", 1, "4")]);
     assert!(replaces(&requests[0], "1", "") && replaces(&requests[2], "3", ""), "{requests:?}");
     assert!(scene.attempt(2, []).is_empty());

@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(reported(verdict(&second, &states, &ring).await), None);
         queue.done(&ObjectKey::of(&second));
         queue.done(&first);
-        let next = Arc::clone(queue).turns().boxed().next().now_or_never().flatten();
+        let next = Arc::clone(queue).next_objects().boxed().next().now_or_never().flatten();
         assert_eq!(next, Some(ObjectKey::of(&second)));
         assert!(reported(verdict(&second, &states, &ring).await).is_some());
     }

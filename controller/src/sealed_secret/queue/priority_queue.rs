@@ -167,11 +167,11 @@ impl PriorityQueue {
 
     /// Yields the objects one by one, each as soon as a slot is free; each must end with [`Self::done`]. Never ends, and is meant
     /// for one reader.
-    pub(crate) fn turns(self: Arc<Self>) -> impl Stream<Item = ObjectKey> {
-        stream::unfold(self, async |queue| Some((queue.turn().await, queue)))
+    pub(crate) fn next_objects(self: Arc<Self>) -> impl Stream<Item = ObjectKey> {
+        stream::unfold(self, async |queue| Some((queue.next_object().await, queue)))
     }
 
-    async fn turn(&self) -> ObjectKey {
+    async fn next_object(&self) -> ObjectKey {
         loop {
             let next = self.state.lock().take();
             match next {
@@ -259,8 +259,8 @@ impl State {
     }
 
     fn begin(&mut self, object: &ObjectKey, kind: WorkKind) -> bool {
-        let place = self.slow.get(object).copied();
-        if place == Some(kind) || kind == WorkKind::Large && place == Some(WorkKind::Rendering) {
+        let slot = self.slow.get(object).copied();
+        if slot == Some(kind) || kind == WorkKind::Large && slot == Some(WorkKind::Rendering) {
             return true;
         }
         // No object overtakes those that wait.
@@ -306,13 +306,13 @@ impl State {
         let live: Vec<_> = self.live.iter().filter(|key| !self.slow.contains_key(*key)).collect();
         let own = live.iter().filter(|key| key.namespace == object.namespace).count();
         let most = if own == 0 { LIVE.first_of_namespace } else { LIVE.total };
-        let has_room = own < LIVE.per_namespace && live.len() < most;
-        if has_room {
+        let is_admitted = own < LIVE.per_namespace && live.len() < most;
+        if is_admitted {
             self.live.insert(object.clone());
         } else {
             self.deferred.insert(object.clone(), WorkKind::Quick);
         }
-        has_room
+        is_admitted
     }
 
     fn queue(&mut self, kind: WorkKind) -> &mut RoundRobin {
@@ -649,13 +649,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_turn_waits_until_something_is_added() {
+    async fn the_next_object_is_awaited_until_one_is_added() {
         let queue = PriorityQueue::default();
-        let turn = queue.turn();
-        futures::pin_mut!(turn);
-        assert_eq!((&mut turn).now_or_never(), None);
+        let next = queue.next_object();
+        futures::pin_mut!(next);
+        assert_eq!((&mut next).now_or_never(), None);
         queue.add_bulk([key("a")]);
-        assert_eq!(turn.await, key("a"));
+        assert_eq!(next.await, key("a"));
     }
 
     #[test]

@@ -41,10 +41,10 @@ pub(crate) enum Applied {
 /// The next request to try.
 enum Step {
     Create {
-        /// The live SealedSecret is looked at before.
+        /// The live SealedSecret is read before.
         check_live: bool,
     },
-    /// With the reason why it may not be created: quotas and webhooks decide before the API server looks whether it exists.
+    /// With the reason why it may not be created: quotas and webhooks decide before the API server checks whether it exists.
     Update(Option<Failure>),
 }
 
@@ -145,7 +145,7 @@ impl ApplyRequest<'_> {
         Written { sealed: self.sealed, secret, existing }
     }
 
-    /// Creates the Secret. The first Secret of a SealedSecret needs no look at the live object: it replaces none, and is deleted
+    /// Creates the Secret. The first Secret of a SealedSecret needs no read of the live object: it replaces none, and is deleted
     /// with its owner.
     async fn create(&self, check_live: bool) -> Result<(Applied, ObjectMeta), Attempt> {
         let created = if check_live {
@@ -157,7 +157,7 @@ impl ApplyRequest<'_> {
         Ok((Applied::Created, created.map_err(Attempt::Refused)?.metadata))
     }
 
-    /// Creates the Secret right after a look at the live object, or not at all: when the API server takes the request only after
+    /// Creates the Secret right after a read of the live object, or not at all: when the API server takes the request only after
     /// a pause, the SealedSecret may be gone, and a Secret without an owner would stay.
     async fn create_at_once(&self) -> kube::Result<Secret> {
         let secret = serde_json::to_vec(&self.desired).map_err(kube::Error::SerdeError)?;

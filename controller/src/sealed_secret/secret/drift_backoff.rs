@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_was_left_in_peace_starts_over() {
+    fn a_secret_without_a_repair_for_long_starts_over() {
         let (mut drift_backoff, start) = (DriftBackoff::default(), Instant::now());
         for second in 0..5 {
             drift_backoff.record("", start + Duration::from_secs(second));

@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) async fn until_there_is_room(states: &ObjectStates) {
     loop {
         tokio::time::sleep(CHECKED_EVERY).await;
-        if states.is_any_over_limit() && states.context.object_memory.is_roomy() {
+        if states.is_any_over_limit() && states.context.object_memory.admits_refused_again() {
             return;
         }
     }

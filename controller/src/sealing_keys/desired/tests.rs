@@ -111,11 +111,11 @@ fn the_sealing_key_of_a_former_secret_goes() {
 fn only_sealing_keys_that_are_certainly_orphaned_are_deleted() {
     let existing = stored(&key(DesiredState::Active));
     let seen = |uids: &[&str]| uids.iter().map(|&uid| uid.to_owned()).collect();
-    assert!(is_left_behind(&existing, &seen(&["uid of k"])), "its Secret was there");
-    assert!(!is_left_behind(&existing, &seen(&["another"])), "its Secret may be newer than what we know");
+    assert!(is_orphaned(&existing, &seen(&["uid of k"])), "its Secret was there");
+    assert!(!is_orphaned(&existing, &seen(&["another"])), "its Secret may be newer than what we know");
     let mut orphan = existing;
     orphan.metadata.owner_references = None;
-    assert!(is_left_behind(&orphan, &seen(&[])), "nobody else makes such objects");
+    assert!(is_orphaned(&orphan, &seen(&[])), "nobody else makes such objects");
 }
 
 #[test]
@@ -134,12 +134,12 @@ fn numbers_are_kept_while_they_are_not_complete() {
 
 #[test]
 fn a_sealing_key_names_the_other_secret_that_marks_it_compromised() {
-    let (own, mut twin, other) =
+    let (own, mut duplicate, other) =
         (key(DesiredState::Active), key(COMPROMISED), fixtures::key("x", SealingKeyPhase::Primary));
-    twin.record.name = "k2".to_owned();
-    let view = fixtures::view(vec![own.clone(), twin.clone(), other.clone()]);
+    duplicate.record.name = "k2".to_owned();
+    let view = fixtures::view(vec![own.clone(), duplicate.clone(), other.clone()]);
     assert!(message(&view, &own).unwrap().starts_with("Secret k2 holds the same key"));
-    assert_eq!((message(&view, &twin), message(&view, &other)), (None, None));
+    assert_eq!((message(&view, &duplicate), message(&view, &other)), (None, None));
 }
 
 #[test]
