@@ -61,12 +61,12 @@ pub(super) fn run(words: &[String]) -> Result<Outcome, Error> {
     let grammar = |words: &[String]| {
         Grammar::try_parse_from(std::iter::once("kubeseal").chain(words.iter().map(String::as_str)))
     };
-    let explained = |error| match words.first().map(String::as_str) {
-        Some("set") => set::explained(error),
-        Some("create") => create::explained(error, words),
+    let with_hint = |error| match words.first().map(String::as_str) {
+        Some("set") => set::with_hint(error),
+        Some("create") => create::with_hint(error, words),
         _ => error,
     };
-    match &parsed(&verb_first(words), grammar).map_err(explained)? {
+    match &parsed(&verb_first(words), grammar).map_err(with_hint)? {
         Grammar::Create(verb) => create::run(verb),
         Grammar::Seal(seal) => seal.run(),
         Grammar::Set(set) => set.run(),

@@ -72,7 +72,7 @@ pub(super) fn files_and_key(words: &[String]) -> Result<(&[String], &str), Error
 }
 
 /// Adds the hint that a value comes from stdin to the error of an unknown option, in place of the most similar option.
-pub(super) fn explained(mut error: clap::Error) -> clap::Error {
+pub(super) fn with_hint(mut error: clap::Error) -> clap::Error {
     let option = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(option)) if error.kind() == ErrorKind::UnknownArgument => option.clone(),
         _ => return error,

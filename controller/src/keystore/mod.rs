@@ -166,7 +166,7 @@ impl Keystore {
     async fn turn(&mut self) -> Result<Duration, KeystoreError> {
         let begun = Instant::now();
         self.term = self.leadership.active_term(begun);
-        self.date_signal().await?;
+        self.request_signalled_key().await?;
         // A desired state that cannot be copied now is copied by the next turn, which a failure delays.
         self.desired_states.mark_unchanged();
         let policy_is_known = self.policy.observe();
@@ -188,11 +188,11 @@ impl Keystore {
             self.generator.forget_failures();
             return clock_check.map(|()| self.until_due(&plan, now));
         }
-        self.act(&keys, &plan, clock_check, now).await
+        self.execute(&keys, &plan, clock_check, now).await
     }
 
     /// Turns a signal into a request for a key that is not older than now, by the API server's clock like all requests.
-    async fn date_signal(&mut self) -> Result<(), KeystoreError> {
+    async fn request_signalled_key(&mut self) -> Result<(), KeystoreError> {
         if self.is_signalled {
             let date = self.clock.of_api_server().await?;
             self.policy.request(date.unwrap_or_else(crate::clock::now));
@@ -203,7 +203,7 @@ impl Keystore {
 
     /// Changes key Secrets and, if nothing is to be changed, generates at most one key. Changes that require the clock
     /// wait while the clock here is off. Returns the longest wait before the next turn.
-    async fn act(
+    async fn execute(
         &mut self,
         keys: &Keys,
         plan: &Plan,
@@ -215,8 +215,8 @@ impl Keystore {
         let changes = plan.changes.iter().filter(may_be_made);
         let desired_states = self.desired_states.borrow().clone();
         let policy = self.policy.effective();
-        let deletions = DeletionCheck::new(&self.usage, self.publisher.ring(), &policy.rotation);
-        let writes = self.writer.write(&desired_states, changes, keys, &deletions).await;
+        let deletion_check = DeletionCheck::new(&self.usage, self.publisher.ring(), &policy.rotation);
+        let writes = self.writer.write(&desired_states, changes, keys, &deletion_check).await;
         if writes.made {
             return Ok(Duration::ZERO);
         }

@@ -125,10 +125,10 @@ async fn attempt(
 async fn finish(
     object: &RawSealedSecret,
     states: &ObjectStates,
-    success: Result<LastSuccess, Failure>,
+    outcome: Result<LastSuccess, Failure>,
 ) -> Result<Action, Failure> {
-    log(object, success.as_ref().err(), states);
-    match success {
+    log(object, outcome.as_ref().err(), states);
+    match outcome {
         Ok(success) if states.context.queue.others_come_first(&ObjectKey::of(object)) => {
             states.report_later(object, success);
             Ok(Action::await_change())

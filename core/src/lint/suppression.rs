@@ -4,18 +4,18 @@ use super::rules::{NOT_CIPHERTEXT, PLAIN_SECRET, Rule};
 
 const MARK: &str = "kubeseal-lint: ignore";
 /// The comment of the older hook, for its two rules.
-const OLDER: &str = "no-plain-secrets: ignore";
+const FORMER_MARK: &str = "no-plain-secrets: ignore";
 
 /// The rules that a document suppresses.
 #[derive(Debug, Default)]
 pub(super) struct Suppression<'t> {
     ids: Vec<&'t str>,
-    has_older: bool,
+    has_former_mark: bool,
 }
 
 impl<'t> Suppression<'t> {
     pub(super) fn of(text: &'t str) -> Self {
-        let mut suppression = Self { ids: Vec::new(), has_older: text.contains(OLDER) };
+        let mut suppression = Self { ids: Vec::new(), has_former_mark: text.contains(FORMER_MARK) };
         // Searching for the first occurrence is faster than for all of them.
         let marks = text.contains(MARK).then(|| text.match_indices(MARK));
         for (at, _) in marks.into_iter().flatten() {
@@ -27,8 +27,9 @@ impl<'t> Suppression<'t> {
     }
 
     pub(super) fn covers(&self, rule: &Rule) -> bool {
-        let is_older = self.has_older && [PLAIN_SECRET.id, NOT_CIPHERTEXT.id].contains(&rule.id);
-        is_older || self.ids.contains(&rule.id)
+        let is_by_former_mark =
+            self.has_former_mark && [PLAIN_SECRET.id, NOT_CIPHERTEXT.id].contains(&rule.id);
+        is_by_former_mark || self.ids.contains(&rule.id)
     }
 }
 

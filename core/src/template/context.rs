@@ -266,10 +266,10 @@ impl<'s> Cx<'s> {
         Ok(self.heap.map(of, entries))
     }
 
-    /// Pays for one more entry of a map that has `present` already.
-    pub(crate) fn pay_for_entry(&mut self, present: usize) -> Outcome<()> {
-        self.meter.fits(memory_of_entries(present.saturating_add(1)))?;
-        self.meter.allocate(if present == 0 { memory_of_entries(1) } else { ENTRY })?;
+    /// Pays for one more entry of a map that has `count` already.
+    pub(crate) fn pay_for_entry(&mut self, count: usize) -> Outcome<()> {
+        self.meter.fits(memory_of_entries(count.saturating_add(1)))?;
+        self.meter.allocate(if count == 0 { memory_of_entries(1) } else { ENTRY })?;
         self.step(1)
     }
 

@@ -32,7 +32,7 @@ const FLAGS: [(&str, &str); 13] = [
 ];
 
 /// Names the counterpart of a word of kubectl, in place of the word that looks most like it. `words` are those of the command line.
-pub(in crate::commands) fn explained(mut error: clap::Error, words: &[String]) -> clap::Error {
+pub(in crate::commands) fn with_hint(mut error: clap::Error, words: &[String]) -> clap::Error {
     let tip =
         match (error.kind(), error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidSubcommand)) {
             (ErrorKind::UnknownArgument, Some(ContextValue::String(flag)), _) => of_flag(flag),

@@ -9,7 +9,7 @@ mod tls;
 
 use clap::Subcommand;
 
-pub(in crate::commands) use kubectl::explained;
+pub(in crate::commands) use kubectl::with_hint;
 
 use crate::error::Error;
 

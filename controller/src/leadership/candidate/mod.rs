@@ -270,7 +270,7 @@ impl Candidate {
             return Some(Request::Get);
         }
         let record = match (step, self.record()) {
-            (Step::Create, _) => return Some(self.sent(Request::Create(self.first(time)))),
+            (Step::Create, _) => return Some(self.record_claim(Request::Create(self.first(time)))),
             (Step::Take, Some(record)) => record.taken_by(&self.identity, duration, time),
             (Step::Renew, Some(record)) => record.renewed(duration, time),
             (Step::Wait(_), _) => {
@@ -280,14 +280,15 @@ impl Candidate {
             (Step::Take | Step::Renew | Step::Read | Step::End, _) => return None,
         };
         let replace = self.replace(record)?;
-        Some(self.sent(replace))
+        Some(self.record_claim(replace))
     }
 
     fn first(&self, time: Timestamp) -> LeaseRecord {
         LeaseRecord::first(&self.identity, self.timing.lease_duration(), time)
     }
 
-    fn sent(&mut self, claim: Request) -> Request {
+    /// Records that a claim is sent, and returns it.
+    fn record_claim(&mut self, claim: Request) -> Request {
         self.has_claimed = true;
         claim
     }

@@ -10,7 +10,7 @@ use sealed_secrets_crds::Scope;
 
 /// Everything that decryption depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Cause {
+struct CacheKey {
     uid: Option<String>,
     generation: Option<i64>,
     scope: Scope,
@@ -20,7 +20,7 @@ struct Cause {
 /// A failed decryption.
 #[derive(Clone, Debug)]
 pub(crate) struct DecryptFailure {
-    cause: Cause,
+    key: CacheKey,
     /// Shortened, because it is kept for as long as the object does not decrypt.
     pub(crate) error: DecryptionError,
     /// Time of the first failure.
@@ -42,7 +42,7 @@ impl DecryptFailureCache {
     /// Returns the error of `object` with this ring, if it is cached.
     pub(crate) fn error(&self, object: &RawSealedSecret, ring: &KeyRing) -> Option<DecryptionError> {
         let failure = self.0.as_ref()?;
-        (failure.cause == cause(object, ring)).then(|| failure.error.clone())
+        (failure.key == cache_key(object, ring)).then(|| failure.error.clone())
     }
 
     /// Returns the cached failure, or records a new one that begins `now`.
@@ -53,12 +53,12 @@ impl DecryptFailureCache {
         error: DecryptionError,
         now: Instant,
     ) -> DecryptFailure {
-        let cause = cause(object, ring);
-        if let Some(known) = self.0.as_ref().filter(|known| known.cause == cause) {
+        let key = cache_key(object, ring);
+        if let Some(known) = self.0.as_ref().filter(|known| known.key == key) {
             return (**known).clone();
         }
         self.keep(DecryptFailure {
-            cause,
+            key,
             error: error.shortened(),
             since: now,
             is_in_metrics: false,
@@ -106,9 +106,9 @@ impl DecryptFailureCache {
     }
 }
 
-fn cause(object: &RawSealedSecret, ring: &KeyRing) -> Cause {
+fn cache_key(object: &RawSealedSecret, ring: &KeyRing) -> CacheKey {
     let metadata = &object.metadata;
-    Cause {
+    CacheKey {
         uid: metadata.uid.clone(),
         generation: metadata.generation,
         scope: Scope::from_annotations(metadata.annotations.as_ref()),

@@ -35,9 +35,9 @@ pub(super) fn get(cx: &mut Cx, args: &Args) -> Outcome<Value> {
 
 pub(super) fn set(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     let map = args.map(0).ok_or(NIL_MAP)?;
-    let present = map.entries.borrow().len();
-    cx.pay_for_entry(present)?;
-    cx.search(args.text(1), present)?;
+    let entry_count = map.entries.borrow().len();
+    cx.pay_for_entry(entry_count)?;
+    cx.search(args.text(1), entry_count)?;
     let key = cx.bytes(args.text(1))?;
     map.entries.borrow_mut().insert(key, args.any(2).clone());
     Ok(Value::Map(map.clone()))

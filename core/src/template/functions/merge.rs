@@ -32,22 +32,22 @@ fn merge_into(cx: &mut Cx, target: &Map, source: &Map, overwrite: bool, depth: u
     }
     cx.pay_for_elements(source.entries.borrow().len())?;
     for key in source.keys() {
-        let present = target.entries.borrow().len();
-        cx.pay_for_entry(present)?;
+        let entry_count = target.entries.borrow().len();
+        cx.pay_for_entry(entry_count)?;
         let (Some(new), old) = (cx.get(source, &key)?, cx.get(target, &key)?) else {
             continue;
         };
         if new.is_nil() && !overwrite {
             continue;
         }
-        let has_old = old.as_ref().is_some_and(Value::is_true);
+        let is_old_true = old.as_ref().is_some_and(Value::is_true);
         if let (Some(Value::Map(old)), Value::Map(new)) = (&old, &new) {
             merge_into(cx, old, new, overwrite, depth + 1)?;
-            if has_old {
+            if is_old_true {
                 continue;
             }
         }
-        if overwrite || !has_old {
+        if overwrite || !is_old_true {
             target.entries.borrow_mut().insert(key, new);
         }
     }

@@ -80,7 +80,7 @@ fn set_prerelease(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     if !prerelease.is_empty() && !is_prerelease(&prerelease) {
         return Err(INVALID);
     }
-    direct(cx, Version { prerelease, ..(*receiver(args)).clone() }.with_original())
+    direct(cx, Version { prerelease, ..(*receiver(args)).clone() }.with_updated_original())
 }
 
 fn set_metadata(cx: &mut Cx, args: &Args) -> Outcome<Value> {
@@ -89,5 +89,5 @@ fn set_metadata(cx: &mut Cx, args: &Args) -> Outcome<Value> {
     if !metadata.is_empty() && !are_identifiers(&metadata) {
         return Err(INVALID);
     }
-    direct(cx, Version { metadata, ..(*receiver(args)).clone() }.with_original())
+    direct(cx, Version { metadata, ..(*receiver(args)).clone() }.with_updated_original())
 }

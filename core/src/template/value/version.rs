@@ -61,7 +61,7 @@ impl Version {
     }
 
     /// Sets `original` to the text of the version, with the `v` of the former original.
-    pub(crate) fn with_original(mut self) -> Self {
+    pub(crate) fn with_updated_original(mut self) -> Self {
         let v = if self.original.starts_with('v') { "v" } else { "" };
         self.original = format!("{v}{self}");
         self
@@ -73,7 +73,7 @@ impl Version {
         next.metadata = String::new();
         if part == Part::Patch && !self.prerelease.is_empty() {
             next.prerelease = String::new();
-            return next.with_original();
+            return next.with_updated_original();
         }
         next.prerelease = String::new();
         match part {
@@ -81,7 +81,7 @@ impl Version {
             Part::Minor => (next.minor, next.patch) = (self.minor.wrapping_add(1), 0),
             Part::Patch => next.patch = self.patch.wrapping_add(1),
         }
-        next.with_original()
+        next.with_updated_original()
     }
 }
 
