@@ -22,7 +22,7 @@ pub(super) fn run(options: &MergeIntoOptions, session: &Session) -> Result<(), E
     let input = Input::read(options.input.as_deref())?;
     let target = Input::read_target(path)?;
     let certificate = certificate::load(&options.certificate, session)?;
-    let mut secrets = seal::secrets(&input)?;
+    let mut secrets = seal::secrets(&input, &input.documents()?)?;
     let (Some(secret), true) = (secrets.pop(), secrets.is_empty()) else {
         return Err(Error::MergeCount(secrets.len() + 1));
     };

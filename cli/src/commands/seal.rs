@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
 use sealed_secrets_core::crypto::SealingCertificate;
-use sealed_secrets_core::manifest::{positions_of, sealed_secret_text, secrets_of};
+use sealed_secrets_core::manifest::{Document, positions_of, sealed_secret_text, secrets_of};
 use sealed_secrets_core::names::refusals;
 use sealed_secrets_core::seal::seal_secret;
 use sealed_secrets_crds::{Scope, SealedSecret};
@@ -22,8 +22,9 @@ use crate::{certificate, io};
 pub(super) fn run(options: &SealOptions, session: &Session) -> Result<(), Error> {
     let input = Input::read(options.input.as_deref())?;
     let certificate = certificate::load(&options.certificate, session)?;
-    let secrets = secrets(&input)?;
-    let places = positions_of(&input.documents()?);
+    let documents = input.documents()?;
+    let secrets = secrets(&input, &documents)?;
+    let places = positions_of(&documents);
     let mut text = String::new();
     for (secret, place) in secrets.into_iter().zip(&places) {
         let metadata = secret.metadata.clone();
@@ -38,10 +39,9 @@ pub(super) fn run(options: &SealOptions, session: &Session) -> Result<(), Error>
     io::write(options.output.file.as_deref(), text.as_bytes())
 }
 
-/// Parses the Secrets of the input, at least one.
-pub(super) fn secrets(input: &Input) -> Result<Vec<Secret>, Error> {
-    let documents = input.documents()?;
-    let secrets = secrets_of(&documents).map_err(|cause| Error::Read(input.name.clone(), cause))?;
+/// Returns the Secrets of the documents of the input, at least one.
+pub(super) fn secrets(input: &Input, documents: &[Document]) -> Result<Vec<Secret>, Error> {
+    let secrets = secrets_of(documents).map_err(|cause| Error::Read(input.name.clone(), cause))?;
     if secrets.is_empty() { Err(Error::NoSecrets) } else { Ok(secrets) }
 }
 

@@ -94,8 +94,7 @@ pub fn sealed_secrets_of(documents: &[Document]) -> Result<Vec<SealedSecret>, Re
     objects.map(|object| read_sealed_secret(object.document, object.node)).collect()
 }
 
-/// Reads all SealedSecrets of these documents as the controller reads stored objects: an item that is not a string becomes empty,
-/// so that it fails to decrypt.
+/// Reads all SealedSecrets of these documents by [`read_stored_sealed_secret`].
 ///
 /// # Errors
 /// Returns an error for the first object that is not a SealedSecret, or has another invalid field.

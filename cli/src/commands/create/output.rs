@@ -92,14 +92,10 @@ impl OutputFlags {
         }
         self.object.namespace()?;
         self.object.scope()?;
-        for (texts, flag, is_label) in [
-            (&self.annotation, "--annotation", false),
-            (&self.label, "--label", true),
-            (&self.secret_annotation, "--secret-annotation", false),
-            (&self.secret_label, "--secret-label", true),
-        ] {
-            pairs(texts, flag, is_label)?;
-        }
+        self.annotations()?;
+        self.labels()?;
+        self.annotations_of_secret()?;
+        self.labels_of_secret()?;
         let mut files = BTreeSet::new();
         if let Some(file) = self.write.iter().find(|file| !files.insert(*file)) {
             return Err(Error::Argument(format!("-w {file} is given twice")));
@@ -193,7 +189,7 @@ impl OutputFlags {
         values: &Values,
     ) -> Result<SealedSecret, Error> {
         let Binding { scope, namespace, name } = &target.binding;
-        let mut annotations = pairs(&self.secret_annotation, "--secret-annotation", false)?;
+        let mut annotations = self.annotations_of_secret()?;
         scope.write_to(&mut annotations);
         let data = values.iter().map(|(key, value)| (key.clone(), ByteString(value.to_vec())));
         let secret = Secret {
@@ -201,7 +197,7 @@ impl OutputFlags {
                 name: Some(name.clone()),
                 namespace: Some(namespace.clone()),
                 annotations: Some(annotations),
-                labels: Some(pairs(&self.secret_label, "--secret-label", true)?),
+                labels: Some(self.labels_of_secret()?),
                 ..ObjectMeta::default()
             },
             type_: secret.type_.map(str::to_owned),
@@ -212,11 +208,27 @@ impl OutputFlags {
         let metadata = &mut sealed.metadata;
         let annotations = metadata.annotations.get_or_insert_default();
         annotations.extend(target.destination.annotations.clone());
-        annotations.extend(pairs(&self.annotation, "--annotation", false)?);
+        annotations.extend(self.annotations()?);
         let labels = metadata.labels.get_or_insert_default();
         labels.extend(target.destination.labels.clone());
-        labels.extend(pairs(&self.label, "--label", true)?);
+        labels.extend(self.labels()?);
         Ok(sealed)
+    }
+
+    fn annotations(&self) -> Result<BTreeMap<String, String>, Error> {
+        pairs(&self.annotation, "--annotation", false)
+    }
+
+    fn labels(&self) -> Result<BTreeMap<String, String>, Error> {
+        pairs(&self.label, "--label", true)
+    }
+
+    fn annotations_of_secret(&self) -> Result<BTreeMap<String, String>, Error> {
+        pairs(&self.secret_annotation, "--secret-annotation", false)
+    }
+
+    fn labels_of_secret(&self) -> Result<BTreeMap<String, String>, Error> {
+        pairs(&self.secret_label, "--secret-label", true)
     }
 }
 

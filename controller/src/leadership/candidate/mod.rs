@@ -225,6 +225,10 @@ impl Candidate {
         Some((*first_seen + theirs.renew_interval() + pause).max(*last_seen + pause))
     }
 
+    fn is_read_overdue(&self, now: Instant) -> bool {
+        self.read_due().is_some_and(|due| due <= now)
+    }
+
     /// Returns true, once, if the watch has lost a renewal and must begin anew.
     pub(crate) fn take_watch_silence(&mut self) -> bool {
         std::mem::take(&mut self.is_watch_silent)
@@ -263,7 +267,7 @@ impl Candidate {
     fn claim(&mut self, now: Instant, time: Timestamp) -> Option<Request> {
         let duration = self.timing.lease_duration();
         let step = self.decide(now);
-        let is_overdue = self.read_due().is_some_and(|due| due <= now);
+        let is_overdue = self.is_read_overdue(now);
         let is_doubtful = self.is_lease_in_doubt || self.mode == Mode::Unelected || is_overdue;
         let needs_read = is_doubtful || !matches!(step, Step::Wait(_) | Step::End);
         if self.basis == Basis::Stale && needs_read {
@@ -333,7 +337,7 @@ impl Candidate {
         match answer {
             Answer::Lease(record, _) => {
                 let (is_claim, is_own) = (*request != Request::Get, self.is_own(&record));
-                let is_overdue = self.read_due().is_some_and(|due| due <= now);
+                let is_overdue = self.is_read_overdue(now);
                 self.is_watch_silent |= is_overdue && !is_claim && !self.is_known(&record);
                 self.note(record, now, jitter);
                 if is_claim && is_own {

@@ -135,10 +135,10 @@ impl Directives<'_, '_, '_> {
         };
         let digits = self.rest.get(1..closing).unwrap_or_default();
         self.rest = self.rest.get(closing + 1..).unwrap_or_default();
-        let chosen = parse_count(digits)
-            .and_then(|number| usize::try_from(number).ok())
-            .and_then(|number| number.checked_sub(1));
-        self.after_index = parse_count(digits).is_some();
+        let number = parse_count(digits);
+        self.after_index = number.is_some();
+        let chosen =
+            number.and_then(|number| usize::try_from(number).ok()).and_then(|number| number.checked_sub(1));
         match chosen.filter(|chosen| *chosen < self.arguments.len()) {
             Some(chosen) => self.next = chosen,
             None => self.index_is_good = false,

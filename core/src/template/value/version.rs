@@ -69,16 +69,12 @@ impl Version {
 
     /// Increments a part, and removes the later parts, pre-release and metadata. A pre-release becomes its patch version.
     pub(crate) fn next(&self, part: Part) -> Self {
-        let mut next = self.clone();
-        next.metadata = String::new();
-        if part == Part::Patch && !self.prerelease.is_empty() {
-            next.prerelease = String::new();
-            return next.with_updated_original();
-        }
-        next.prerelease = String::new();
+        let mut next = Self { prerelease: String::new(), metadata: String::new(), ..self.clone() };
         match part {
             Part::Major => (next.major, next.minor, next.patch) = (self.major.wrapping_add(1), 0, 0),
             Part::Minor => (next.minor, next.patch) = (self.minor.wrapping_add(1), 0),
+            // A pre-release precedes the version with its numbers.
+            Part::Patch if !self.prerelease.is_empty() => {}
             Part::Patch => next.patch = self.patch.wrapping_add(1),
         }
         next.with_updated_original()
