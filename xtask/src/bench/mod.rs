@@ -75,7 +75,8 @@ async fn measure(arguments: &Arguments, programs: &ControlPlanePrograms) -> Resu
             let mut table = table::Table::default();
             let kubeseal = workspace::released_program("kubeseal")?;
             table.add_all(kubeseal::measure(&kubeseal, &UpstreamPrograms::prepare()?.kubeseal)?);
-            table.add_all(kubeseal_repository::measure(&kubeseal, &SopsPrograms::prepare()?)?);
+            let sops = sops::update_keys(&SopsPrograms::prepare()?)?;
+            table.add_all(kubeseal_repository::measure(&kubeseal, sops)?);
             Ok(table)
         }
     }

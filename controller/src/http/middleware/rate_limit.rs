@@ -1,4 +1,4 @@
-//! Rate limit of verify and rotate: refuses requests beyond it, with upstream's text and headers. `token_bucket` contains the limit
+//! Rate limit of verify and rotate: refuses requests beyond it, with upstream's text and headers. `rate_limiter` contains the limit
 //! itself (`RateLimiter`).
 
 use std::sync::Arc;
