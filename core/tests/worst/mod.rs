@@ -152,6 +152,8 @@ const ACTIONS: &[&str] = &[
     "{{toJson $deep | len}}",
     "{{merge $keys $keys (deepCopy $keys) | len}}",
     "{{genSelfSignedCertWithKey \"x\" (list) $refs 1 (genPrivateKey \"ed25519\")}}",
+    "{{$pairs := list .a}}{{range 32}}{{$pairs = list $pairs $pairs}}{{end}}{{genSelfSignedCert \"x\" $pairs (list) 1}}",
+    "{{$chain := list .a}}{{range 60000}}{{$chain = list $chain}}{{end}}{{genSelfSignedCert \"x\" (list) $chain 1}}",
     "{{genCAWithKey .a 1 .a}}",
     "{{buildCustomCert .a .a}}",
     "{{buildCustomCert (b64enc \"x\") .invalid}}",
