@@ -276,7 +276,9 @@ const ACTIONS: &[&str] = &[
 pub(crate) fn templates() -> Vec<String> {
     let mut templates: Vec<String> = ACTIONS.iter().map(|action| with_variables(action)).collect();
     templates.push(format!("{{{{mulf {}}}}}", "1.7976931348623157e308 ".repeat(2500)));
-    templates.push(format!("{{{{divf 1 {}}}}}", "1e-308 ".repeat(2500)));
+    for factors in [1800, 2500] {
+        templates.push(format!("{{{{divf 1 {}}}}}", "5e-324 ".repeat(factors)));
+    }
     templates.push(with_variables(&format!("{{{{pick $keys {}}}}}", ".a .b ".repeat(5000))));
     templates.push(format!("{{{{range 1000}}}}{{{{$x := coalesce {}}}}}{{{{end}}}}", "\"\" ".repeat(50_000)));
     templates.push(format!("{{{{dict {}}}}}", "$.a 1 $.b 2 ".repeat(5000)));

@@ -13,6 +13,8 @@ pub(super) struct Decimal {
 
 /// Number of decimals of a quotient.
 const DIVISION_PRECISION: i32 = 16;
+/// Bits of the largest coefficient, some 39,000 digits: converting a number to a float takes time in proportion to their square.
+const MAX_BITS: u64 = 1 << 17;
 
 impl Decimal {
     /// Returns the shortest decimal that identifies `value`.
@@ -71,6 +73,17 @@ impl Decimal {
             quotient += if same_sign { 1 } else { -1 };
         }
         Ok(Self { coefficient: quotient, exponent: -DIVISION_PRECISION })
+    }
+
+    /// Returns this number.
+    ///
+    /// # Errors
+    /// If it has too many digits.
+    pub(super) fn within_limit(self) -> Outcome<Self> {
+        if self.coefficient.bits() > MAX_BITS {
+            return Err(Failure::budget("a number has too many digits"));
+        }
+        Ok(self)
     }
 
     /// Returns the nearest double.

@@ -117,12 +117,12 @@ fn decimals(
 ) -> Outcome<Value> {
     let mut result = None;
     for (count, value) in values.iter().enumerate() {
-        // Products grow with every factor.
+        // Products and quotients grow with every factor.
         cx.step(u64::try_from(count).unwrap_or(u64::MAX).saturating_add(10))?;
         let value = Decimal::new(to_float(cx, value)?)?;
         result = Some(match result {
             None => value,
-            Some(result) => combine(&result, &value)?,
+            Some(result) => combine(&result, &value)?.within_limit()?,
         });
     }
     let result = result.map_or_else(|| Decimal::new(0.0), Ok)?;
