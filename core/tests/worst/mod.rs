@@ -181,6 +181,8 @@ const ACTIONS: &[&str] = &[
     "{{regexMatch (print \"(?i)\" (repeat 400 \"[\\\\S]\")) \"a\"}}",
     "{{regexMatch (print \"(?i)\" (repeat 1000 \"\\\\pL\")) \"a\"}}",
     "{{regexMatch (print \"(?i)\" (repeat 200 \"[!-\u{10ffff}]\")) \"a\"}}",
+    "{{regexMatch (print \"(?i)\" (repeat 300 \"[!-\\\\Q\u{10ffff}\\\\E]\")) \"a\"}}",
+    "{{regexMatch (print \"(\\\\Q\\\\E?i)\" (repeat 200 \"[\\\\x00-\\\\x{10FFFF}]\")) \"a\"}}",
     "{{regexMatch (repeat 2000 \"{\") \"a\"}}",
     "{{regexMatch (print \"[\" (repeat 1000 \"[:\")) \"a\"}}",
     "{{regexMatch \"(\\\\pL{30}){30}\" .han}}",

@@ -71,9 +71,11 @@ fn translate(pattern: &str) -> Outcome<String> {
     let mut rest = pattern;
     let mut in_class = false;
     let mut repeated = false;
+    // True after an opening parenthesis, which `\Q\E` may separate from a `?` that does not begin flags then.
+    let mut opens_group = false;
     while let Some(first) = rest.chars().next() {
         if let Some(length) = repetition(rest).filter(|_| !in_class) {
-            if repeated || has_too_many_repetitions(rest) {
+            if repeated || opens_group || has_too_many_repetitions(rest) {
                 return Err(INVALID);
             }
             repeated = true;
@@ -91,6 +93,12 @@ fn translate(pattern: &str) -> Outcome<String> {
         if !in_class && first == '(' && has_foreign_flags(rest) {
             return Err(INVALID);
         }
+        if !in_class && rest.starts_with("(?") {
+            output.push_str("(?");
+            opens_group = false;
+            rest = rest.get(2..).unwrap_or_default();
+            continue;
+        }
         let (piece, length) = match first {
             '\\' => escape(rest, in_class)?,
             '[' if in_class => class_in_class(rest),
@@ -105,6 +113,7 @@ fn translate(pattern: &str) -> Outcome<String> {
             ']' => false,
             _ => in_class,
         };
+        opens_group = !in_class && piece == "(" || opens_group && piece.is_empty();
         output.push_str(&piece);
         rest = rest.get(length..).unwrap_or_default();
     }
@@ -148,13 +157,13 @@ fn escape(rest: &str, in_class: bool) -> Outcome<(String, usize)> {
         's' => class(spaces, false),
         'S' => class(spaces, true),
         'b' | 'B' if !in_class => format!("(?-u:\\{escaped})"),
-        'Q' => {
+        'Q' if !in_class => {
             let inner = rest.get(2..).unwrap_or_default();
             let end = inner.find("\\E").unwrap_or(inner.len());
             let literal = regex::escape(inner.get(..end).unwrap_or_default());
             return Ok((literal, (2 + end + 2).min(rest.len())));
         }
-        'u' | 'U' | 'b' | 'B' | 'E' | 'C' | '<' | '>' | '8' | '9' => return Err(INVALID),
+        'u' | 'U' | 'b' | 'B' | 'E' | 'C' | 'Q' | '<' | '>' | '8' | '9' => return Err(INVALID),
         '1'..='7'
             if !rest.get(2..3).is_some_and(|next| next.starts_with(|digit: char| digit.is_digit(8))) =>
         {
