@@ -1,4 +1,4 @@
-//! `/metrics`: one page at a time is rendered, on a blocking thread.
+//! `/metrics`: one page at a time is rendered, on a blocking thread. Few pages are in memory, however many answers nobody reads.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,30 +11,51 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::Mutex;
 use tokio::task::JoinError;
 
+/// Limit of pages in memory. A page takes some megabytes if there are many objects with long names.
+const MAX_PAGES: usize = 3;
+
 /// Renders the page. All requests that wait at the same time get the same page.
 pub(crate) struct Page {
     render: Arc<dyn Fn() -> String + Send + Sync>,
     /// The last page, and the time at which its rendering began.
     last: Arc<Mutex<Option<(Instant, Bytes)>>>,
+    /// One reference for each page in memory.
+    pages: Arc<()>,
+}
+
+/// The text of a page, until it has been sent to everybody who asked for it.
+struct HeldPage {
+    text: String,
+    _page: Arc<()>,
+}
+
+impl AsRef<[u8]> for HeldPage {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
 }
 
 impl Page {
     pub(crate) fn new(render: impl Fn() -> String + Send + Sync + 'static) -> Self {
-        Self { render: Arc::new(render), last: Arc::default() }
+        Self { render: Arc::new(render), last: Arc::default(), pages: Arc::default() }
     }
 
-    /// Returns a page whose rendering began after this call.
+    /// Returns a page whose rendering began after this call; the last one if too many clients have not read theirs yet, for
+    /// which they have little time.
     async fn fresh(&self) -> Result<Bytes, JoinError> {
         let asked = Instant::now();
         let mut last = Arc::clone(&self.last).lock_owned().await;
-        if let Some((_, page)) = last.as_ref().filter(|(begun, _)| *begun >= asked) {
+        let are_many = Arc::strong_count(&self.pages) > MAX_PAGES;
+        if let Some((_, page)) = last.as_ref().filter(|(begun, _)| are_many || *begun >= asked) {
             return Ok(page.clone());
         }
-        let render = Arc::clone(&self.render);
+        let (render, held) = (Arc::clone(&self.render), Arc::clone(&self.pages));
         // The lock is moved into the task: the next request waits even if this one was cancelled.
         let rendering = tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
-            let page = Bytes::from(render());
+            let mut text = render();
+            text.shrink_to_fit();
+            let page = Bytes::from_owner(HeldPage { text, _page: held });
             *last = Some((begun, page.clone()));
             page
         });
@@ -52,6 +73,7 @@ pub(crate) async fn metrics(State(page): State<Arc<Page>>) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Mutex, mpsc};
     use std::time::Duration;
@@ -62,6 +84,21 @@ mod tests {
     use super::*;
 
     const LONG: Duration = Duration::from_mins(1);
+
+    #[tokio::test]
+    async fn few_pages_are_in_memory_though_nobody_reads_them_and_each_is_new_once_they_are_read() {
+        let rendered = AtomicUsize::new(0);
+        let page = Page::new(move || rendered.fetch_add(1, Ordering::SeqCst).to_string());
+        let mut unread = Vec::new();
+        for _ in 0..50 {
+            unread.push(page.fresh().await.unwrap());
+        }
+        let distinct: BTreeSet<_> = unread.iter().collect();
+        assert!(distinct.len() <= MAX_PAGES, "{distinct:?}");
+        let last = unread.pop().unwrap();
+        drop(unread);
+        assert_ne!(page.fresh().await.unwrap(), last);
+    }
 
     #[tokio::test]
     async fn concurrent_scrapes_share_one_rendering_that_blocks_no_other_request() {
