@@ -69,7 +69,7 @@ pub(crate) async fn connect(
         Some(pace) => {
             let pace = Arc::new(pace);
             let wait = move |request: http::Request<Body>| {
-                let wait = pace.reserve(Instant::now());
+                let wait = pace.wait_before(&request, Instant::now());
                 async move {
                     tokio::time::sleep(wait).await;
                     Ok::<_, BoxError>(request)
@@ -262,6 +262,13 @@ impl Pace {
         Some(Self { interval, tolerance: interval.saturating_mul(burst - 1), end: Mutex::new(None) })
     }
 
+    /// Takes a place in the queue, and returns the wait for it. A request with the mark [`Once`] does not wait: it follows one that
+    /// has waited, and others that wait would come between them.
+    fn wait_before<B>(&self, request: &http::Request<B>, now: Instant) -> Duration {
+        let wait = self.reserve(now);
+        if request.extensions().get::<Once>().is_some() { Duration::ZERO } else { wait }
+    }
+
     /// Takes a place in the queue, and returns the wait for it.
     fn reserve(&self, now: Instant) -> Duration {
         let mut end = self.end.lock();
@@ -288,6 +295,16 @@ mod tests {
         let waits = [0; 5].map(|_| pace.reserve(start).as_millis());
         assert_eq!(waits, [0, 0, 0, 500, 1000]);
         assert_eq!(pace.reserve(start + Duration::from_mins(1)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_request_that_is_sent_once_waits_for_no_others_and_they_wait_for_it() {
+        let (pace, start) = (pace(&["--kubeclient-qps=2", "--kubeclient-burst=1"]).unwrap(), Instant::now());
+        let mut once = http::Request::new(());
+        once.extensions_mut().insert(Once);
+        let any = http::Request::new(());
+        let waits = [&any, &any, &once, &any].map(|request| pace.wait_before(request, start).as_millis());
+        assert_eq!(waits, [0, 500, 0, 1500]);
     }
 
     #[test]
