@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use futures::{StreamExt as _, stream};
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{DeleteParams, DynamicObject, ListParams};
+use k8s_openapi::api::core::v1::{Event, Secret};
+use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt};
 use sealed_secrets_core::crypto::SealingCertificate;
 use sealed_secrets_core::label::Label;
@@ -194,6 +195,37 @@ async fn refusals_that_are_many_times_as_large_as_their_objects_fit_into_the_lim
     for number in 0..REFUSED_OBJECTS {
         let message = scene.until_synced(&format!("refused-{number}"), "False").await;
         assert!(message.contains("the value of label a0 is not one of"), "{message}");
+    }
+    let peak = peak_memory(scene.controller.process().id()).unwrap();
+    assert!(peak < HALF, "{} MiB", peak >> 20);
+}
+
+/// Chains of nested fields in managedFields, which as a tree take a hundred times the memory of their text, and their length.
+const CHAINS: usize = 1_700;
+const CHAIN: usize = 90;
+
+#[tokio::test]
+async fn secrets_whose_managed_fields_are_large_fit_into_the_limit() {
+    let mut scene = Scene::set().await;
+    let _limit = MemoryLimit::on(scene.controller.process().id(), LIMIT);
+    let chain = (0..CHAIN).fold(json!({}), |inner, _| json!({"f:a": inner}));
+    let chains: serde_json::Map<_, _> =
+        (0..CHAINS).map(|number| (format!("f:{number}"), chain.clone())).collect();
+    let entry = json!({
+        "manager": "tenant", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1",
+        "fieldsV1": {"f:data": chains}
+    });
+    for number in 0..REFUSED_OBJECTS {
+        let name = format!("managed-{number}");
+        let secret: Secret = serde_json::from_value(scene.secret(&name, "password", "theirs")).unwrap();
+        let mut secret = scene.secrets().create(&PostParams::default(), &secret).await.unwrap();
+        secret.metadata.managed_fields = Some(vec![serde_json::from_value(entry.clone()).unwrap()]);
+        scene.secrets().replace(&name, &PostParams::default(), &secret).await.unwrap();
+        scene.create(&scene.object(&name, &json!({}))).await;
+    }
+    for number in 0..REFUSED_OBJECTS {
+        let message = scene.until_synced(&format!("managed-{number}"), "False").await;
+        assert!(message.contains("not managed by SealedSecret"), "{message}");
     }
     let peak = peak_memory(scene.controller.process().id()).unwrap();
     assert!(peak < HALF, "{} MiB", peak >> 20);

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{ObjectMeta, PostParams, Request};
-use kube::{Api, ResourceExt as _};
+use kube::api::{GetParams, ObjectMeta, PostParams, Request};
+use kube::{Resource as _, ResourceExt as _};
 use sealed_secrets_core::unseal::Unsealed;
 use sealed_secrets_crds::names::RENDERED_FROM_ANNOTATION;
 use sealed_secrets_crds::{Scope, SealedSecret};
@@ -15,6 +15,7 @@ use super::live;
 use super::ownership::{MANAGER, Mode, has_same_content, relation, target};
 use super::record::{Before, SecretVersion};
 use super::refusal::Written;
+use super::sent::SentSecret;
 use crate::api::client::Once;
 use crate::error::Failure;
 use crate::sealed_secret::limits::SMALL_SECRET;
@@ -72,7 +73,7 @@ pub(crate) async fn apply(
             .insert(RENDERED_FROM_ANNOTATION.to_owned(), rendered_from(&sealed.metadata));
     }
     let key = ObjectKey::of(&desired);
-    let secrets = Api::namespaced(states.context.client.clone(), &key.namespace);
+    let secrets = Request::new(Secret::url_path(&(), Some(&key.namespace)));
     let request = ApplyRequest { states, sealed, desired, volatile, before, key, secrets };
     let should_exist = states.has_secret(&request.key) || request.before.has_unsealed;
     // Without an owner the Secret would outlast a SealedSecret that is gone.
@@ -126,8 +127,8 @@ struct ApplyRequest<'a> {
     before: Before,
     /// Namespace and name of the Secret.
     key: ObjectKey,
-    /// The API of its namespace.
-    secrets: Api<Secret>,
+    /// Requests for Secrets of its namespace.
+    secrets: Request,
 }
 
 impl ApplyRequest<'_> {
@@ -148,23 +149,34 @@ impl ApplyRequest<'_> {
     /// Creates the Secret. The first Secret of a SealedSecret needs no read of the live object: it replaces none, and is deleted
     /// with its owner.
     async fn create(&self, check_live: bool) -> Result<(Applied, ObjectMeta), Attempt> {
-        let created = if check_live {
+        if check_live {
             self.check_live().await?;
-            self.create_at_once().await
-        } else {
-            self.secrets.create(&written_by_us(), &self.desired).await
-        };
+        }
+        let created = self.send_new(check_live).await;
         Ok((Applied::Created, created.map_err(Attempt::Refused)?.metadata))
     }
 
-    /// Creates the Secret right after a read of the live object, or not at all: when the API server takes the request only after
-    /// a pause, the SealedSecret may be gone, and a Secret without an owner would stay.
-    async fn create_at_once(&self) -> kube::Result<Secret> {
-        let secret = serde_json::to_vec(&self.desired).map_err(kube::Error::SerdeError)?;
-        let request = Request::new(self.secrets.resource_url()).create(&written_by_us(), secret);
-        let mut request = request.map_err(kube::Error::BuildRequest)?;
-        request.extensions_mut().insert(Once);
-        self.states.context.client.request(request).await
+    /// Sends the new Secret. After a read of the live object it is sent once or not at all: when the API server takes the request
+    /// only after a pause, the SealedSecret may be gone, and a Secret without an owner would stay.
+    async fn send_new(&self, once: bool) -> kube::Result<Secret> {
+        let body = serde_json::to_vec(&self.desired).map_err(kube::Error::SerdeError)?;
+        let mut request = self.secrets.create(&written_by_us(), body).map_err(kube::Error::BuildRequest)?;
+        if once {
+            request.extensions_mut().insert(Once);
+        }
+        self.send(request).await
+    }
+
+    /// Sends the Secret that replaces the existing one.
+    async fn send_update(&self, wanted: &Secret) -> kube::Result<Secret> {
+        let body = serde_json::to_vec(wanted).map_err(kube::Error::SerdeError)?;
+        let request = self.secrets.replace(&self.key.name, &written_by_us(), body);
+        self.send(request.map_err(kube::Error::BuildRequest)?).await
+    }
+
+    async fn send(&self, request: http::Request<Vec<u8>>) -> kube::Result<Secret> {
+        let SentSecret(secret) = self.states.context.client.request(request).await?;
+        Ok(secret)
     }
 
     async fn update(&self) -> Result<(Applied, ObjectMeta), Attempt> {
@@ -183,8 +195,10 @@ impl ApplyRequest<'_> {
         if is_so {
             return Ok((Applied::Nothing, existing.metadata));
         }
-        let wanted = wanted.ok_or_else(|| Attempt::Failed(Failure::NotOurs(name.clone())))?;
-        let updated = self.secrets.replace(name, &written_by_us(), &wanted).await;
+        let mut wanted = wanted.ok_or_else(|| Attempt::Failed(Failure::NotOurs(name.clone())))?;
+        // They are a summary. The API server keeps its own where a request has none.
+        wanted.metadata.managed_fields = None;
+        let updated = self.send_update(&wanted).await;
         let updated = updated.map_err(|error| match code(&error) {
             // It was changed, or deleted.
             Some(404 | 409) => Attempt::Changed,
@@ -199,7 +213,9 @@ impl ApplyRequest<'_> {
         let ObjectKey { namespace, name } = &self.key;
         let permit = self.states.context.work.existing.acquire(namespace, 1, WorkClass::New).await;
         let memory = permit.ok_or(Attempt::Superseded)?;
-        let secret = self.secrets.get(name).await.map_err(|error| match code(&error) {
+        let request = self.secrets.get(name, &GetParams::default()).map_err(kube::Error::BuildRequest);
+        let sent = async { self.send(request?).await };
+        let secret = sent.await.map_err(|error| match code(&error) {
             Some(404) => Attempt::Absent,
             _ => Attempt::Failed(self.written(&self.desired, None).failure(&error)),
         })?;

@@ -1,8 +1,10 @@
 //! The live SealedSecret: the watch may be behind the API server.
 
-use kube::{Api, Client, ResourceExt as _};
+use kube::api::{GetParams, Request};
+use kube::{Client, Resource as _, ResourceExt as _};
 use sealed_secrets_crds::SealedSecret;
 
+use super::sent::SentMetadata;
 use crate::error::Failure;
 use crate::sealed_secret::object::ObjectVersion;
 
@@ -12,8 +14,10 @@ use crate::sealed_secret::object::ObjectVersion;
 /// # Errors
 /// When the API server does not answer.
 pub(crate) async fn is_current(client: Client, sealed: &SealedSecret) -> Result<bool, Failure> {
-    let api: Api<SealedSecret> = Api::namespaced(client, &sealed.namespace().unwrap_or_default());
-    match api.get_metadata(&sealed.name_any()).await {
+    let path = SealedSecret::url_path(&(), sealed.namespace().as_deref());
+    let request = Request::new(path).get_metadata(&sealed.name_any(), &GetParams::default());
+    let request = request.map_err(|error| Failure::temporary(error.to_string()))?;
+    match client.request::<SentMetadata>(request).await {
         Ok(live) => Ok(ObjectVersion::of(&live.metadata) == ObjectVersion::of(&sealed.metadata)),
         Err(kube::Error::Api(answer)) if answer.is_not_found() => Ok(false),
         Err(error) => Err(Failure::api(&error)),

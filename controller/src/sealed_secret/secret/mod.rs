@@ -8,3 +8,4 @@ pub(crate) mod ownership;
 pub(crate) mod record;
 pub(crate) mod refusal;
 pub(crate) mod rules;
+pub(crate) mod sent;

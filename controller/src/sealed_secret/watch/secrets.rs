@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt as _, stream};
-use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch};
@@ -16,6 +14,7 @@ use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use crate::api::backoff::WatchBackoff;
 use crate::api::client;
 use crate::sealed_secret::object::ObjectKey;
+use crate::sealed_secret::secret::sent::SentMetadata;
 use crate::sealed_secret::state::ObjectStates;
 use crate::sealed_secret::watch::raw::RawSealedSecret;
 
@@ -25,7 +24,7 @@ const MAX_WAIT_FOR_LIST: Duration = Duration::from_secs(10);
 /// Yields the SealedSecrets in `store` whose Secret has changed. If Secrets may not be watched, it yields none, and logs that
 /// once.
 pub(crate) fn changes(
-    secrets: Api<PartialObjectMeta<Secret>>,
+    secrets: Api<SentMetadata>,
     store: Store<RawSealedSecret>,
     states: &Arc<ObjectStates>,
 ) -> impl Stream<Item = ObjectRef<RawSealedSecret>> + use<> {
@@ -55,7 +54,7 @@ impl Follower {
 
     fn follow(
         &mut self,
-        event: Result<Event<PartialObjectMeta<Secret>>, watcher::Error>,
+        event: Result<Event<SentMetadata>, watcher::Error>,
     ) -> Vec<ObjectRef<RawSealedSecret>> {
         let changed = match event {
             Ok(Event::Init) => {
@@ -97,7 +96,7 @@ impl Follower {
             .collect()
     }
 
-    fn note(&self, secret: &PartialObjectMeta<Secret>) -> Vec<ObjectKey> {
+    fn note(&self, secret: &SentMetadata) -> Vec<ObjectKey> {
         let key = ObjectKey::of(secret);
         let matters = self.store.get(&key.reference()).is_some();
         let changed = matters && self.states.observe_secret(key.clone(), &secret.metadata);
@@ -154,7 +153,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_kept_of_secrets_that_no_sealed_secret_is_named_after() {
-        let (mut follower, mut foreign) = (follower(), PartialObjectMeta::<Secret>::default());
+        let (mut follower, mut foreign) = (follower(), SentMetadata::default());
         foreign.metadata.name = Some("foreign".to_owned());
         foreign.metadata.namespace = Some("shop".to_owned());
         follower.follow(Ok(Event::Init));
