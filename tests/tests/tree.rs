@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
+    use std::fs;
     use std::path::Path;
     use std::process::Command;
 

@@ -41,7 +41,7 @@ impl Scene {
         (scene, sealed)
     }
 
-    async fn start(&mut self) {
+    async fn restart(&mut self) {
         self.controller = self.installation.start(Edition::Ours, &[]).await.unwrap();
     }
 
@@ -83,7 +83,7 @@ const LOOKS: usize = 5;
 async fn a_new_object_does_not_wait_for_a_first_sync() {
     for _ in 0..LOOKS {
         let (mut scene, later) = Scene::with_backlog().await;
-        scene.start().await;
+        scene.restart().await;
         scene.until_secrets(1).await;
         let created: u64 = scene.create(&later).await.resource_version().unwrap().parse().unwrap();
         let secrets = scene.until_secrets(BACKLOG + 1).await;
@@ -99,7 +99,7 @@ async fn a_new_object_does_not_wait_for_a_first_sync() {
 #[tokio::test]
 async fn a_first_sync_writes_secrets_before_it_reports() {
     let (mut scene, _) = Scene::with_backlog().await;
-    scene.start().await;
+    scene.restart().await;
     let objects = scene.until_synced_are(BACKLOG).await;
     let secrets = scene.secrets_written().await;
     let first_report = objects.values().min().unwrap();
@@ -111,7 +111,7 @@ async fn a_first_sync_writes_secrets_before_it_reports() {
 async fn unsealed_objects_are_reported_before_sigterm_ends_the_process_and_not_decrypted_again() {
     for _ in 0..LOOKS {
         let (mut scene, _) = Scene::with_backlog().await;
-        scene.start().await;
+        scene.restart().await;
         scene.until_secrets(20).await;
         scene.controller.stop().await.unwrap();
         if scene.controller.log().contains("are not reported yet") {
@@ -122,7 +122,7 @@ async fn unsealed_objects_are_reported_before_sigterm_ends_the_process_and_not_d
         let objects = scene.synced_written().await;
         assert_eq!(secrets.keys().collect::<Vec<_>>(), objects.keys().collect::<Vec<_>>());
         if secrets.len() < BACKLOG {
-            scene.start().await;
+            scene.restart().await;
             scene.until_synced_are(BACKLOG).await;
             let now = scene.secrets_written().await;
             let kept = secrets.iter().all(|(name, version)| now[name] == *version);

@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 
 use futures::{StreamExt as _, stream};
-use k8s_openapi::api::core::v1::{Event, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt};
 use sealed_secrets_core::crypto::SealingCertificate;
 use sealed_secrets_core::label::Label;
