@@ -60,6 +60,8 @@ pub(crate) fn sealed_secrets<'m>(file: &str, manifest: &'m Manifest) -> Result<V
     Ok(all)
 }
 
+/// Expects an object whose items commands can edit.
+///
 /// # Errors
 /// When the object has items that are not strings, or the deprecated `spec.data`.
 pub(crate) fn expect_editable(file: &str, object: &SealedObject<'_>) -> Result<(), Error> {
