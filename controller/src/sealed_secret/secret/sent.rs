@@ -179,7 +179,8 @@ impl Summary {
         }
         let written_at = |writer: &Writer| writer.time.as_ref().map(|time| time.0);
         let writer = Writer { manager, time };
-        if !is_ours && self.last_of_others.as_ref().is_none_or(|last| written_at(last) <= written_at(&writer)) {
+        if !is_ours && self.last_of_others.as_ref().is_none_or(|last| written_at(last) <= written_at(&writer))
+        {
             self.last_of_others = Some(writer);
         }
     }
