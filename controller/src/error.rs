@@ -50,6 +50,11 @@ pub(crate) enum Failure {
          (resources.limits.memory), or delete SealedSecrets; it is then processed automatically"
     )]
     OverMemoryLimit,
+    /// The object has so many fields that it alone would exceed the memory for work.
+    #[error(
+        "the SealedSecret has tens of thousands of fields, more than the controller's memory holds: divide it into several"
+    )]
+    TooManyFields,
     /// A Secret of that name exists and belongs to another owner. Upstream's message.
     #[error("Resource {0:?} already exists and is not managed by SealedSecret")]
     NotOurs(String),
@@ -183,6 +188,7 @@ impl Failure {
             }
             Self::KeyPlanting(_) => const { &Class::of_unseal("KeyPlantingRefused", AfterSecretChange) },
             Self::TypeDenied => const { &Class::of_unseal("TypeDenied", AfterSecretChange) },
+            Self::TooManyFields => const { &Class::of_unseal("TooManyFields", AfterChange) },
             Self::OverMemoryLimit => const { &Class::of_unseal("OverMemoryLimit", Stalled) },
             Self::Panicked => const { &Class::of_unseal("InternalError", Soon) },
             Self::NotOurs(_) => {

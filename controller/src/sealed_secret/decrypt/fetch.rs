@@ -13,6 +13,7 @@ use crate::sealed_secret::object::ObjectVersion;
 use crate::sealed_secret::watch::raw::RawSealedSecret;
 use crate::sealed_secret::watch::raw::UnabridgedSealedSecret;
 use crate::work::fair_semaphore::{Permit, WorkClass};
+use crate::work::limits::HEAP;
 
 /// A complete object.
 pub(crate) struct Fetched {
@@ -29,8 +30,11 @@ pub(crate) fn is_large(object: &RawSealedSecret) -> bool {
 /// changed or was deleted: the watch will deliver that. A large object waits for its permit before anything of it is in memory.
 ///
 /// # Errors
-/// Those of the API server, and of the decoder.
+/// [`Failure::TooManyFields`], those of the API server, and of the decoder.
 pub(crate) async fn fetched(object: &RawSealedSecret, context: &Context) -> Result<Option<Fetched>, Failure> {
+    if object.heap() > HEAP {
+        return Err(Failure::TooManyFields);
+    }
     let namespace = object.namespace().unwrap_or_default();
     // Its templates are rendered while it holds memory, when it must not wait for more.
     let rendered = if object.has_templates() { heap_for(context.template_budget.output, 0) } else { 0 };
@@ -78,5 +82,32 @@ async fn get(
         Ok(whole) => Ok(Some(whole)),
         Err(kube::Error::Api(answer)) if answer.is_not_found() => Ok(None),
         Err(error) => Err(Failure::api(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::sealed_secret::watch::raw::raw_object;
+
+    /// An object with so many templates of one character.
+    fn object(templates: usize) -> RawSealedSecret {
+        let data: Map<String, Value> =
+            (0..templates).map(|number| (format!("{number}"), json!("x"))).collect();
+        raw_object(&json!({
+            "apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret",
+            "metadata": {"name": "db", "namespace": "shop"},
+            "spec": {"encryptedData": {}, "template": {"data": data}}
+        }))
+    }
+
+    #[tokio::test]
+    async fn an_object_of_more_fields_than_all_memory_for_work_holds_is_refused() {
+        let context = Context::for_tests();
+        assert!(matches!(fetched(&object(10_000), &context).await, Ok(Some(_))));
+        assert!(matches!(fetched(&object(50_000), &context).await, Err(Failure::TooManyFields)));
+        assert_eq!(Failure::TooManyFields.class().condition, "TooManyFields");
     }
 }
