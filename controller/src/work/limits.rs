@@ -15,10 +15,14 @@ pub(crate) const SLICE: usize = 25;
 /// Templates that are rendered at the same time. A rendering cannot be interrupted and may use 32 MiB.
 const RENDERINGS: usize = 2;
 
-/// Heap of large objects in flight at the same time, in total and per namespace, in bytes. An object that needs more than the total
-/// is not processed: only one of tens of thousands of small fields does.
-pub(crate) const HEAP: usize = 20 << 20;
+/// Heap of large objects in flight at the same time, in total and per namespace, in bytes. An object that needs more is processed
+/// when its namespace has no other in flight.
+const HEAP: usize = 20 << 20;
 const HEAP_PER_NAMESPACE: usize = HEAP / 2;
+
+/// Heap of an object above which it is not processed: two of them, in two namespaces, fit beside the SealedSecrets that are kept. Only
+/// objects of more than 50,000 fields exceed it.
+pub(crate) const MAX_HEAP_OF_OBJECT: usize = 2 * HEAP;
 
 /// Existing Secrets of any size that are read at the same time, in total and per namespace. Each takes up to 8 MiB
 /// until it is compared and written.

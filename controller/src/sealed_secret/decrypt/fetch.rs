@@ -13,7 +13,7 @@ use crate::sealed_secret::object::ObjectVersion;
 use crate::sealed_secret::watch::raw::RawSealedSecret;
 use crate::sealed_secret::watch::raw::UnabridgedSealedSecret;
 use crate::work::fair_semaphore::{Permit, WorkClass};
-use crate::work::limits::HEAP;
+use crate::work::limits::MAX_HEAP_OF_OBJECT;
 
 /// A complete object.
 pub(crate) struct Fetched {
@@ -32,7 +32,7 @@ pub(crate) fn is_large(object: &RawSealedSecret) -> bool {
 /// # Errors
 /// [`Failure::TooManyFields`], those of the API server, and of the decoder.
 pub(crate) async fn fetched(object: &RawSealedSecret, context: &Context) -> Result<Option<Fetched>, Failure> {
-    if object.heap() > HEAP {
+    if object.heap() > MAX_HEAP_OF_OBJECT {
         return Err(Failure::TooManyFields);
     }
     let namespace = object.namespace().unwrap_or_default();
@@ -104,10 +104,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_object_of_more_fields_than_all_memory_for_work_holds_is_refused() {
+    async fn an_object_of_more_fields_than_the_memory_for_work_holds_is_refused() {
         let context = Context::for_tests();
-        assert!(matches!(fetched(&object(10_000), &context).await, Ok(Some(_))));
-        assert!(matches!(fetched(&object(50_000), &context).await, Err(Failure::TooManyFields)));
+        assert!(!matches!(fetched(&object(40_000), &context).await, Err(Failure::TooManyFields)));
+        assert!(matches!(fetched(&object(100_000), &context).await, Err(Failure::TooManyFields)));
         assert_eq!(Failure::TooManyFields.class().condition, "TooManyFields");
     }
 }
