@@ -27,10 +27,17 @@ pub(crate) struct Project {
     /// Its path, for messages.
     pub(crate) name: String,
     folder: PathBuf,
+    /// For its comments.
+    text: String,
     content: Content,
 }
 
 impl Project {
+    /// Its text.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The first rule whose path matches the file.
     pub(crate) fn rule(&self, file: &Path) -> Option<&Rule> {
         let relative = file.strip_prefix(&self.folder).ok()?;
@@ -121,11 +128,12 @@ fn read(file: &Path, start: &Path) -> Result<Project, Error> {
             "the file belongs to another user, and may name a certificate of theirs".to_owned(),
         ));
     }
-    let text = io::read_named(&name)?;
-    let content = Content::parse(&text);
+    let bytes = io::read_named(&name)?;
+    let content = Content::parse(&bytes);
     let content = content.map_err(|(line, cause)| refused(line, cause))?;
     let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
-    Ok(Project { name, folder, content })
+    let text = String::from_utf8(bytes).unwrap_or_default();
+    Ok(Project { name, folder, text, content })
 }
 
 /// A path for messages: relative to the current folder if that or the path is below the other.

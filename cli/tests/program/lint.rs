@@ -294,6 +294,34 @@ fn kustomizations_that_move_bound_objects_are_errors() {
 }
 
 #[test]
+fn a_comment_suppresses_findings_in_kustomizations_and_project_files_and_the_words_of_a_value_do_not() {
+    let workspace = Workspace::new();
+    workspace.git(&["init", "--quiet"]);
+    workspace.write("base/db.yaml", &sealed(&workspace, "-n shop --no-receipt"));
+    let clusters =
+        "clusters:\n  gone: {certificate: none.pem}\n  aged: {certificate: cert.pem, maxAge: 1m}\n";
+    let moved = "resources: [../base/db.yaml]\nnamePrefix: prod-\n";
+    let all = &[("KS050", 2), ("KS051", 3), ("KS040", 2)][..];
+    for (comment, wanted) in [
+        ("", all),
+        ("# kubeseal-lint: ignore KS040, KS050, KS051\n", &[]),
+        ("# kubeseal-lint: ignore KS001\n", all),
+    ] {
+        // The comment is at the end, so that no line moves.
+        workspace.write("prod/kustomization.yaml", &format!("{moved}{comment}"));
+        workspace.write(".kubeseal.yaml", &format!("{clusters}{comment}"));
+        is(&found(&workspace, "prod"), wanted, comment);
+    }
+    let value = format!("{moved}commonAnnotations: {{a: 'kubeseal-lint: ignore KS040'}}\n");
+    workspace.write("prod/kustomization.yaml", &value);
+    is(&found(&workspace, "prod"), all, &value);
+    let value =
+        "kind: Secret\nstringData: {a: 'no-plain-secrets: ignore', b: '# kubeseal-lint: ignore KS001'}\n";
+    fs::remove_file(workspace.file(".kubeseal.yaml")).unwrap();
+    is(&rules(&workspace, "a.yaml", value), &[("KS001", 1)], value);
+}
+
+#[test]
 fn rules_can_be_ignored_for_paths_of_the_project() {
     let workspace = Workspace::new();
     workspace.write("charts/a.yaml", SECRET);

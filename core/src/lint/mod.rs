@@ -27,7 +27,7 @@ pub fn check(text: &str, expectations: &Expectations) -> Vec<Finding> {
     let mut seen = Vec::new();
     let conflict = conflict_line(text).filter(|_| mentions_kind(text, &KINDS));
     for part in parts(text) {
-        let suppression = Suppression::of(part.text);
+        let suppression = Suppression::of(part.text, part.manifest.as_ref().ok());
         let mut found = match &part.manifest {
             Ok(manifest) => of_manifest(manifest, expectations, &mut seen),
             // A conflict is one finding, whatever it does to the documents around it.
@@ -40,9 +40,18 @@ pub fn check(text: &str, expectations: &Expectations) -> Vec<Finding> {
         }
         findings.append(&mut found);
     }
-    findings.extend(conflict.filter(|_| !Suppression::of(text).covers(UNREADABLE)).map(of_conflict));
+    findings.extend(conflict.filter(|_| !Suppression::of(text, None).covers(UNREADABLE)).map(of_conflict));
     findings.sort_by_key(|finding| finding.line);
     findings
+}
+
+/// Returns true if a comment in the document of a finding suppresses its rule. [`check`] leaves such findings out; this is for
+/// those of other checks.
+#[must_use]
+pub fn is_suppressed(text: &str, finding: &Finding) -> bool {
+    let parts = parts(text);
+    let part = parts.iter().rfind(|part| part.lines_before < finding.line);
+    part.is_some_and(|part| Suppression::of(part.text, part.manifest.as_ref().ok()).covers(finding.rule))
 }
 
 fn of_manifest(manifest: &Manifest, expectations: &Expectations, seen: &mut Vec<String>) -> Vec<Finding> {

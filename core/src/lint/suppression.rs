@@ -1,6 +1,7 @@
 //! Comments that suppress rules in their document.
 
 use super::rules::{NOT_CIPHERTEXT, PLAIN_SECRET, Rule};
+use crate::manifest::Manifest;
 
 const MARK: &str = "kubeseal-lint: ignore";
 /// The comment of the older hook, for its two rules.
@@ -14,11 +15,16 @@ pub(super) struct Suppression<'t> {
 }
 
 impl<'t> Suppression<'t> {
-    pub(super) fn of(text: &'t str) -> Self {
-        let mut suppression = Self { ids: Vec::new(), has_former_mark: text.contains(FORMER_MARK) };
+    /// Reads the comments of a document. `manifest` is the parsed document, if it can be parsed: the words of a key or a value are no
+    /// comment.
+    pub(super) fn of(text: &'t str, manifest: Option<&Manifest>) -> Self {
+        let is_comment = |at: &usize| manifest.is_none_or(|manifest| !manifest.is_content(*at));
         // Searching for the first occurrence is faster than for all of them.
-        let marks = text.contains(MARK).then(|| text.match_indices(MARK));
-        for (at, _) in marks.into_iter().flatten() {
+        let all = |mark| text.contains(mark).then(|| text.match_indices(mark)).into_iter().flatten();
+        let comments = |mark| all(mark).map(|(at, _)| at).filter(is_comment);
+        let mut suppression =
+            Self { ids: Vec::new(), has_former_mark: comments(FORMER_MARK).next().is_some() };
+        for at in comments(MARK) {
             let rest = text.get(at + MARK.len()..).unwrap_or_default().lines().next().unwrap_or_default();
             let words = rest.split([' ', ',']).filter(|word| !word.is_empty());
             suppression.ids.extend(words.take_while(|word| word.starts_with("KS")));
@@ -41,7 +47,8 @@ mod tests {
     #[test]
     fn named_rules_are_suppressed_and_no_others() {
         let covered = |text: &str| {
-            let suppression = Suppression::of(text);
+            let manifest = Manifest::parse(text).ok();
+            let suppression = Suppression::of(text, manifest.as_ref());
             [PLAIN_SECRET, DUPLICATE, NOT_CIPHERTEXT].map(|rule| suppression.covers(rule))
         };
         assert_eq!(covered("# kubeseal-lint: ignore KS001\na: b\n"), [true, false, false]);
@@ -49,5 +56,26 @@ mod tests {
         assert_eq!(covered("# kubeseal-lint: ignore\n# KS001\n"), [false; 3]);
         assert_eq!(covered("# no-plain-secrets: ignore\n"), [true, false, true]);
         assert_eq!(covered("a: b\n"), [false; 3]);
+        assert_eq!(covered("a: [ # kubeseal-lint: ignore KS001\n"), [true, false, false]);
+    }
+
+    #[test]
+    fn the_words_of_a_value_or_a_key_suppress_nothing() {
+        let text = |words: &str| {
+            [
+                format!("a: '# {words}'\n"),
+                format!("- b\n- |\n  # {words}\n  c\n"),
+                format!("{{\"a\": [\"{words}\"]}}"),
+                format!("\"{words}\": b\n"),
+            ]
+        };
+        for text in ["no-plain-secrets: ignore", "kubeseal-lint: ignore KS001"].into_iter().flat_map(text) {
+            let manifest = Manifest::parse(&text).unwrap();
+            assert!(!Suppression::of(&text, Some(&manifest)).covers(PLAIN_SECRET), "{text}");
+        }
+        let text = "a: |\n  b\n# kubeseal-lint: ignore KS001\nc: d # no-plain-secrets: ignore\n";
+        let manifest = Manifest::parse(text).unwrap();
+        let suppression = Suppression::of(text, Some(&manifest));
+        assert!(suppression.covers(NOT_CIPHERTEXT) && suppression.ids == ["KS001"]);
     }
 }

@@ -9,7 +9,7 @@ use sealed_secrets_crds::{Scope, SealedSecret};
 use zeroize::Zeroizing;
 
 use super::budget::Budget;
-use super::node::Node;
+use super::node::{Node, NodeKind};
 use super::read::{Object, ReadError, ciphertext, objects, read_sealed_secret};
 use super::receipts::{Found, receipt_of};
 use super::span::overlaps;
@@ -63,8 +63,28 @@ impl Manifest {
             .map(|object| object.document.line_of(object.node))
     }
 
+    /// Returns true if a byte of the text belongs to a key or a value, and not to a comment.
+    #[must_use]
+    pub fn is_content(&self, at: usize) -> bool {
+        let is_in = |document: &Document| {
+            at.checked_sub(document.range.start).is_some_and(|at| is_in_scalar(&document.root, at))
+        };
+        self.documents.iter().any(is_in)
+    }
+
     fn is_templated(&self, document: &Document, node: &Node) -> bool {
         overlaps(&self.expressions, &document.range_of(node))
+    }
+}
+
+/// Returns true if a byte of the document belongs to a scalar of this node.
+fn is_in_scalar(node: &Node, at: usize) -> bool {
+    match &node.kind {
+        NodeKind::Scalar { .. } => node.range.contains(&at),
+        NodeKind::Sequence(items) => items.iter().any(|item| is_in_scalar(item, at)),
+        NodeKind::Mapping(entries) => {
+            entries.iter().any(|(key, value)| is_in_scalar(key, at) || is_in_scalar(value, at))
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use sealed_secrets_core::crypto::SealingCertificate;
-use sealed_secrets_core::lint::{BAD_CERTIFICATE, ExpectedKey, Finding, OLD_CERTIFICATE};
+use sealed_secrets_core::lint::{BAD_CERTIFICATE, ExpectedKey, Finding, OLD_CERTIFICATE, is_suppressed};
 
 use crate::certificate;
 use crate::io;
@@ -47,6 +47,7 @@ impl ClusterKeys {
         };
         self.checked.insert(project.name.clone());
         let findings = project.clusters().filter_map(|(name, cluster)| problem(project, name, cluster));
+        let findings = findings.filter(|finding| !is_suppressed(project.text(), finding));
         findings.map(|finding| (project.name.clone(), finding)).collect()
     }
 }

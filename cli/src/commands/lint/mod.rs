@@ -8,7 +8,9 @@ mod staged;
 use std::path::Path;
 
 use clap::Args;
-use sealed_secrets_core::lint::{Expectations, ExpectedKey, Finding, SKIPPED, Severity, check};
+use sealed_secrets_core::lint::{
+    Expectations, ExpectedKey, Finding, SKIPPED, Severity, check, is_suppressed,
+};
 
 use self::certificates::ClusterKeys;
 use self::report::{LintFormat, Located};
@@ -109,7 +111,8 @@ impl Linter {
         for source in sources.iter().filter(|source| kustomizations::is_kustomization(&source.path)) {
             let Content::Text(text) = &source.content else { continue };
             let destination = self.destinations.of(Path::new(&source.path), None)?;
-            for finding in kustomizations::check(&source.path, text) {
+            let findings = kustomizations::check(&source.path, text).into_iter();
+            for finding in findings.filter(|finding| !is_suppressed(text, finding)) {
                 self.add(&destination, source, finding);
             }
         }
