@@ -15,7 +15,7 @@ use crate::io;
 use crate::io::Input;
 use crate::template_sources::TemplateSources;
 use crate::workflow::{
-    Binding, Destination, Destinations, ObjectFlags, STDIN, given, is_stdin, key_ring, parse, select,
+    Binding, Destination, Destinations, ObjectFlags, STDIN, given, is_stdin, parse, private_keys, select,
     shown_object,
 };
 
@@ -71,9 +71,12 @@ impl UnsealFiles {
         if let Some(file) = &self.raw {
             let label = self.label()?;
             let text = Input::read_source(file)?.text;
-            return io::write_plaintext(None, &raw_value(file, &self.ring()?, &label, text.trim())?);
+            return io::write_plaintext(
+                None,
+                &raw_value(file, &private_keys(&self.private_key)?, &label, text.trim())?,
+            );
         }
-        let ring = self.ring()?;
+        let ring = private_keys(&self.private_key)?;
         let destinations = Destinations::default();
         let mut output = Zeroizing::new(Vec::new());
         for file in &self.files {
@@ -97,14 +100,6 @@ impl UnsealFiles {
             return Err(Error::Argument("--item is for one FILE".to_owned()));
         }
         Ok(())
-    }
-
-    fn ring(&self) -> Result<KeyRing, Error> {
-        let ring = key_ring(&self.private_key)?;
-        if ring.is_empty() {
-            return Err(Error::Value("--private-key: there is no key in the file".to_owned()));
-        }
-        Ok(ring)
     }
 
     fn name(&self) -> Option<&str> {

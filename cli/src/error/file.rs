@@ -45,6 +45,12 @@ pub(crate) enum FileProblem {
     PlainSecret,
     #[error("no Secret in this file")]
     NoSecret,
+    #[error(
+        "no private key in this file; name a backup of `kubeseal keys backup`, key Secrets or a bare key"
+    )]
+    NoPrivateKey,
+    #[error("a Secret without a private key in data[\"tls.key\"]; leave it out of the file")]
+    NoKeySecret,
     #[error("no {0} in this folder")]
     EmptyFolder(&'static str),
     #[error("{0}")]

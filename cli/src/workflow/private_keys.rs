@@ -9,7 +9,7 @@ use sealed_secrets_core::keyring::{KeyRing, KeySecretError, OrderBy, RingKey};
 use sealed_secrets_core::manifest::{NodeKind, secrets_of};
 use zeroize::Zeroizing;
 
-use crate::error::Error;
+use crate::error::{Error, FileProblem};
 use crate::io;
 use crate::io::Input;
 
@@ -18,17 +18,32 @@ use crate::io::Input;
 /// # Errors
 /// When a file cannot be read, or holds no private key.
 pub(crate) fn key_ring(paths: &[String]) -> Result<KeyRing, Error> {
-    let mut keys = Vec::new();
-    for path in paths {
-        for secret in key_secrets(path)? {
-            let key = RingKey::from_secret(&secret, OrderBy::CertNotBefore).map_err(|error| match error {
-                KeySecretError::NoPrivateKey => Error::KeySecret,
-                KeySecretError::PrivateKey(cause) => Error::PrivateKey { path: path.clone(), cause },
-            })?;
-            keys.push(Arc::new(key));
-        }
-    }
-    Ok(KeyRing::new(keys))
+    let keys: Vec<_> = paths.iter().map(|path| keys_of(path)).collect::<Result<_, _>>()?;
+    Ok(KeyRing::new(keys.concat()))
+}
+
+/// The keys of the files of `--private-key`.
+///
+/// # Errors
+/// When a file cannot be read, or holds no private key; a List without Secrets is what kubectl prints if it finds none.
+pub(crate) fn private_keys(paths: &[String]) -> Result<KeyRing, Error> {
+    let keys = |path: &String| match keys_of(path) {
+        Ok(keys) if keys.is_empty() => Err(FileProblem::NoPrivateKey.of(path)),
+        Err(Error::KeySecret) => Err(FileProblem::NoKeySecret.of(path)),
+        keys => keys,
+    };
+    let keys: Vec<_> = paths.iter().map(keys).collect::<Result<_, _>>()?;
+    Ok(KeyRing::new(keys.concat()))
+}
+
+fn keys_of(path: &str) -> Result<Vec<Arc<RingKey>>, Error> {
+    let key = |secret: &Secret| {
+        RingKey::from_secret(secret, OrderBy::CertNotBefore).map(Arc::new).map_err(|error| match error {
+            KeySecretError::NoPrivateKey => Error::KeySecret,
+            KeySecretError::PrivateKey(cause) => Error::PrivateKey { path: path.to_owned(), cause },
+        })
+    };
+    key_secrets(path)?.iter().map(key).collect()
 }
 
 /// The key Secrets of a file; a bare key of any format becomes one.

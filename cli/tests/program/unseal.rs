@@ -143,7 +143,7 @@ fn all_mistakes_of_the_table_are_named_and_nothing_is_printed() {
         ("unseal db.yaml", 2, "--private-key"),
         ("unseal --private-key key.pem", 2, "FILE"),
         ("unseal db.yaml --private-key cert.pem", 1, "cert.pem"),
-        ("unseal db.yaml --private-key empty.yaml", 1, "there is no key in the file"),
+        ("unseal db.yaml --private-key empty.yaml", 1, "empty.yaml: no private key in this file"),
         ("unseal db.yaml --private-key gone.pem", 1, "open gone.pem: no such file"),
         ("unseal gone.yaml --private-key key.pem", 1, "open gone.yaml: no such file"),
         ("unseal plain.yaml --private-key key.pem", 1, "plain.yaml:1: a Secret that is not sealed"),

@@ -89,6 +89,7 @@ fn stdin_is_verified_and_a_list_object_by_object() {
 fn every_mistake_is_named() {
     let workspace = workspace();
     workspace.write("secret.yaml", SECRET);
+    workspace.write("none.yaml", "apiVersion: v1\nkind: List\nitems: []\n");
     workspace.write("empty/pod.yaml", "kind: Pod\n");
     for (line, code, message) in [
         ("verify", 2, "<PATH>"),
@@ -96,6 +97,17 @@ fn every_mistake_is_named() {
         ("verify secret.yaml", 1, "secret.yaml:1: a Secret that is not sealed"),
         ("verify empty", 1, "empty: no SealedSecret in this folder"),
         ("verify a --private-key cert.pem", 1, "cert.pem: "),
+        ("verify a --private-key none.yaml", 1, "none.yaml: no private key in this file"),
+        (
+            "verify a --private-key key.pem --private-key none.yaml",
+            1,
+            "none.yaml: no private key in this file",
+        ),
+        (
+            "verify a --private-key secret.yaml",
+            1,
+            "secret.yaml: a Secret without a private key in data[\"tls.key\"]",
+        ),
         ("verify a --for prod", 2, "--for names a cluster of .kubeseal.yaml"),
         ("verify a --cert cert.pem", 2, "--cert"),
         ("verify a/db.yaml -n web", 2, "the namespace is shop, but -n says web"),

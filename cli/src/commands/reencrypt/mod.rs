@@ -18,7 +18,7 @@ use crate::commands::outcome::Outcome;
 use crate::error::Error;
 use crate::report::ReportFormat;
 use crate::workflow::{
-    BoundFile, Certificates, ObjectFlags, STDIN, SealingFlags, Wanted, bound_files, given, key_ring,
+    BoundFile, Certificates, ObjectFlags, STDIN, SealingFlags, Wanted, bound_files, given, private_keys,
 };
 use crate::{interrupt, io};
 
@@ -69,7 +69,7 @@ impl Reencrypt {
     pub(super) fn run(&self) -> Result<Outcome, Error> {
         self.expect_one_stream()?;
         interrupt::handle()?;
-        let ring = (!self.private_key.is_empty()).then(|| key_ring(&self.private_key)).transpose()?;
+        let ring = (!self.private_key.is_empty()).then(|| private_keys(&self.private_key)).transpose()?;
         let wanted = Wanted {
             cluster_name: self.sealing.cluster_name.as_deref(),
             name: given(self.name.as_ref()),

@@ -17,7 +17,7 @@ use crate::report::ReportFormat;
 use crate::service_proxy::ServiceProxy;
 use crate::session::Session;
 use crate::workflow::{
-    BoundFile, BoundItems, ObjectFlags, Wanted, bound_files, by_cluster, given, in_parallel, key_ring,
+    BoundFile, BoundItems, ObjectFlags, Wanted, bound_files, by_cluster, given, in_parallel, private_keys,
     processors,
 };
 use crate::{interrupt, io};
@@ -65,7 +65,7 @@ impl Verify {
     /// When a path, a flag or the project file cannot be used. Failures of objects and clusters are in the report.
     pub(super) fn run(&self) -> Result<Outcome, Error> {
         interrupt::handle()?;
-        let ring = (!self.private_key.is_empty()).then(|| key_ring(&self.private_key)).transpose()?;
+        let ring = (!self.private_key.is_empty()).then(|| private_keys(&self.private_key)).transpose()?;
         let wanted = Wanted {
             cluster_name: self.cluster_name.as_deref(),
             name: given(self.name.as_ref()),
