@@ -15,8 +15,8 @@ use crate::io;
 use crate::io::Input;
 use crate::template_sources::TemplateSources;
 use crate::workflow::{
-    Binding, Destination, Destinations, ObjectFlags, STDIN, given, is_stdin, parse, private_keys, select,
-    shown_object,
+    Binding, Destination, Destinations, ObjectFlags, STDIN, given, is_stdin, key_files, parse, private_keys,
+    select, shown_object,
 };
 
 /// Decrypt SealedSecret files with a backup of the sealing keys, and print the Secrets
@@ -36,7 +36,7 @@ pub(crate) struct UnsealFiles {
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath, required_unless_present = "raw")]
     files: Vec<String>,
     /// Decrypt with the keys of this file: a backup of `kubeseal keys backup`, key Secrets or a bare key; repeatable
-    #[arg(long, value_name = "FILE", required = true, value_delimiter = ',', value_hint = clap::ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", required = true, value_hint = clap::ValueHint::FilePath)]
     private_key: Vec<String>,
     /// Print the bytes of this item only
     #[arg(long, value_name = "KEY")]
@@ -90,7 +90,8 @@ impl UnsealFiles {
         self.object.namespace()?;
         self.object.scope()?;
         let all = self.files.iter().chain(&self.raw).filter(|file| is_stdin(file)).count();
-        let keys = self.private_key.iter().filter(|file| *file != STDIN && is_stdin(file)).count();
+        let keys = key_files(&self.private_key)?;
+        let keys = keys.iter().filter(|file| *file != STDIN && is_stdin(file)).count();
         if all + keys > 1 {
             return Err(Error::Argument(
                 "stdin can be read once, as one FILE or as the private key".to_owned(),

@@ -10,6 +10,7 @@ use sealed_secrets_core::manifest::{NodeKind, secrets_of};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, FileProblem};
+use crate::flags::list;
 use crate::io;
 use crate::io::Input;
 
@@ -22,17 +23,26 @@ pub(crate) fn key_ring(paths: &[String]) -> Result<KeyRing, Error> {
     Ok(KeyRing::new(keys.concat()))
 }
 
+/// The files of `--private-key`, which are split at commas as those of `--recovery-private-key`.
+///
+/// # Errors
+/// When quotes do not match.
+pub(crate) fn key_files(values: &[String]) -> Result<Vec<String>, Error> {
+    let lists: Result<Vec<_>, _> = values.iter().map(|value| list(value)).collect();
+    lists.map(|lists| lists.concat()).map_err(|cause| Error::Argument(format!("--private-key: {cause}")))
+}
+
 /// The keys of the files of `--private-key`.
 ///
 /// # Errors
 /// When a file cannot be read, or holds no private key; a List without Secrets is what kubectl prints if it finds none.
-pub(crate) fn private_keys(paths: &[String]) -> Result<KeyRing, Error> {
+pub(crate) fn private_keys(values: &[String]) -> Result<KeyRing, Error> {
     let keys = |path: &String| match keys_of(path) {
         Ok(keys) if keys.is_empty() => Err(FileProblem::NoPrivateKey.of(path)),
         Err(Error::KeySecret) => Err(FileProblem::NoKeySecret.of(path)),
         keys => keys,
     };
-    let keys: Vec<_> = paths.iter().map(keys).collect::<Result<_, _>>()?;
+    let keys: Vec<_> = key_files(values)?.iter().map(keys).collect::<Result<_, _>>()?;
     Ok(KeyRing::new(keys.concat()))
 }
 

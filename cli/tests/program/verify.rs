@@ -2,10 +2,13 @@
 
 use std::fs;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sealed_secrets_core::crypto::{KeyPair, KeySize};
 use serde_json::{Value, json};
 
-use crate::run::{SECRET, seal};
-use crate::workspace::{KEY, Workspace};
+use crate::run::{CERTIFICATE, SECRET, answer, seal, serve_always};
+use crate::workspace::{KEY, OTHER_CERTIFICATE, Workspace};
 
 fn workspace() -> Workspace {
     let workspace = Workspace::new();
@@ -83,6 +86,55 @@ fn stdin_is_verified_and_a_list_object_by_object() {
         (ran.code, ran.stdout.as_str(), ran.stderr.as_str()),
         (Some(0), "", "2 of 2 SealedSecrets decrypt\n")
     );
+}
+
+/// A file of `kubeseal keys backup` with this key.
+fn backup(workspace: &Workspace) {
+    let base64 = |path: &str| STANDARD.encode(fs::read(path).unwrap());
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key"},
+        "data": {"tls.key": base64(KEY), "tls.crt": base64(CERTIFICATE)},
+    });
+    let list =
+        |items: Value| json!({"apiVersion": "v1", "kind": "SecretList", "metadata": {}, "items": items});
+    let (keys, none) = (list(json!([secret])), list(json!([])));
+    let server = serve_always(move |request| {
+        answer("200 OK", if request.contains("/secrets?") { &keys } else { &none })
+    });
+    workspace.done(&format!("keys backup -o backup.yaml --server http://{server}"), "");
+}
+
+#[test]
+fn keys_are_those_of_backups_lists_and_bare_files_in_any_number_as_for_recovery() {
+    let workspace = workspace();
+    backup(&workspace);
+    let other = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    workspace.write("other.pem", &other.expose_pkcs1_pem().unwrap());
+    fs::copy(OTHER_CERTIFICATE, workspace.file("new.pem")).unwrap();
+    fs::copy(KEY, workspace.file("a,b.pem")).unwrap();
+    for keys in [
+        "--private-key backup.yaml",
+        "--private-key other.pem,backup.yaml",
+        "--private-key other.pem --private-key key.pem",
+        "--private-key other.pem,\"a,b.pem\"",
+        "--private-key=key.pem,other.pem",
+    ] {
+        let recovery = keys.replace("--private-key", "--recovery-private-key");
+        let ran = workspace.run(&format!("--recovery-unseal -f a/db.yaml {recovery}"));
+        assert_eq!(ran.code, Some(0), "{keys}: {}", ran.stderr);
+        let ran = workspace.run(&format!("verify a {keys}"));
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), "2 of 2 SealedSecrets decrypt\n"), "{keys}");
+        let ran = workspace.run(&format!("unseal a/db.yaml {keys}"));
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{keys}");
+        let ran = workspace.run(&format!("reencrypt a --dry-run --cert new.pem {keys}"));
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(3), ""), "{keys}");
+    }
+    for command in ["verify a", "reencrypt a --cert new.pem", "unseal a/db.yaml"] {
+        let ran = workspace.run(&format!("{command} --private-key key.pem,none.pem"));
+        assert!(ran.code == Some(1) && ran.stderr.starts_with("error: open none.pem: "), "{}", ran.stderr);
+        let ran = workspace.run(&format!("{command} --private-key \"key.pem"));
+        assert!(ran.code == Some(2) && ran.stderr.starts_with("error: --private-key: "), "{}", ran.stderr);
+    }
 }
 
 #[test]

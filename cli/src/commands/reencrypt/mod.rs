@@ -47,7 +47,7 @@ pub(crate) struct Reencrypt {
     #[arg(long)]
     all: bool,
     /// Decrypt with these private keys or backups of them, and seal with the certificate
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     private_key: Vec<String>,
     /// Format of the report
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]

@@ -41,7 +41,7 @@ pub(crate) struct Verify {
     #[arg(required = true, value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
     paths: Vec<String>,
     /// Decrypt with these private keys or backups of them, without the cluster
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     private_key: Vec<String>,
     /// Format of the report
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
