@@ -23,6 +23,7 @@ mod prompt;
 mod report;
 mod service_proxy;
 mod session;
+mod shell;
 mod template_sources;
 mod workflow;
 

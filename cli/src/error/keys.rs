@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::Refusal;
 use super::kind::Kind;
+use crate::shell::{quoted, word};
 
 /// A failed command on sealing keys. No variant carries key material.
 #[derive(Debug, Error)]
@@ -86,6 +87,7 @@ pub(crate) enum KeysError {
 
 /// The command that lists the key Secrets.
 fn key_secrets_command(namespace: &str) -> String {
+    let namespace = word(namespace);
     format!("  kubectl get secrets -n {namespace} -l {SEALING_KEY_LABEL} -L {SEALING_KEY_LABEL}")
 }
 
@@ -112,7 +114,7 @@ impl KeysError {
                     "apiVersion": "sealedsecrets.rs/v1alpha1", "kind": "SealingKeyPolicy",
                     "metadata": {"name": DEFAULT_POLICY_NAME, "namespace": namespace}, "spec": {}
                 });
-                vec![format!("  echo '{policy}' | kubectl apply -f -")]
+                vec![format!("  echo {} | kubectl apply -f -", quoted(&policy.to_string()))]
             }
             _ => Vec::new(),
         }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::prompts::Terminal;
-use crate::run::{PROGRAM, request};
+use crate::run::{CERTIFICATE, PROGRAM, request};
 use crate::workspace::Workspace;
 
 const KEY: &str = "SHA256:q3Zt0aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789BA";
@@ -244,6 +244,36 @@ fn an_old_certificate_file_is_reported_with_the_command_that_fetches_the_new_one
     let expected = "warning: cert.pem is not the certificate of the cluster's newest key; fetch it: kubeseal cert fetch \
                     --controller-namespace keys --controller-name ctl -w cert.pem\n";
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), expected));
+}
+
+#[test]
+fn no_shell_evaluates_the_words_of_a_repository_in_that_command() {
+    let (server, workspace) = (Server::start(), repository(1));
+    workspace.git(&["init", "--quiet"]);
+    let name = "$(touch ran)'`touch ran`;touch ran #.pem";
+    std::fs::copy(CERTIFICATE, workspace.file(name)).unwrap();
+    workspace.write(
+        ".kubeseal.yaml",
+        &format!(
+            "clusters:\n  prod:\n    certificate: {}\n    context: \"a $(touch ran) b\"\n    controllerName: \"--cert=x\"\nrules: [{{cluster: prod}}]\n",
+            json!(name)
+        ),
+    );
+    let config = json!({
+        "contexts": [{"name": "a $(touch ran) b", "context": {"cluster": "c", "user": "u"}}], "users": [{"name": "u", "user": {}}],
+        "clusters": [{"name": "c", "cluster": {"server": format!("http://{}", server.address)}}],
+    });
+    workspace.write("config", &config.to_string());
+    let ran = workspace.run("reencrypt repository --kubeconfig config");
+    let (_, command) =
+        ran.stderr.trim_end().split_once("; fetch it: ").unwrap_or_else(|| panic!("{}", ran.stderr));
+    let script = format!("kubeseal() {{ printf '%s\\n' \"$@\"; }}; {command}");
+    let output = Command::new("sh").current_dir(workspace.path()).args(["-c", &script]).output().unwrap();
+    let words = String::from_utf8(output.stdout).unwrap();
+    let expected =
+        ["cert", "fetch", "--context", "a $(touch ran) b", "--controller-name=--cert=x", "-w", name];
+    assert_eq!(words.lines().collect::<Vec<_>>(), expected, "{command}");
+    assert!(!workspace.file("ran").exists(), "{command}");
 }
 
 fn start(workspace: &Workspace, line: &str) -> Child {

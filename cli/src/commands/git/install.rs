@@ -2,13 +2,14 @@
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use super::{attributes, clone, hook, settings};
 use crate::error::Error;
 use crate::io;
+use crate::shell::quoted;
 
 /// Show, merge and check SealedSecrets item by item in this clone
 #[derive(Debug, Args)]
@@ -62,9 +63,5 @@ fn program() -> String {
     let paths = env::var_os("PATH").unwrap_or_default();
     let found = env::split_paths(&paths).map(|folder| folder.join("kubeseal")).find(|file| file.is_file());
     let is_found = found.and_then(|file| fs::canonicalize(file).ok()).is_some_and(|file| file == own);
-    if is_found { "kubeseal".to_owned() } else { quoted(&own) }
-}
-
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
+    if is_found { "kubeseal".to_owned() } else { quoted(&own.display().to_string()) }
 }

@@ -16,6 +16,7 @@ use crate::io;
 use crate::progress::Progress;
 use crate::project::Cluster;
 use crate::session::Session;
+use crate::shell::word;
 use crate::workflow::{BoundFile, Certificates, Destination, SealingFlags, Wanted, by_cluster, in_parallel};
 
 /// A run over files.
@@ -199,12 +200,14 @@ impl Run<'_> {
     }
 }
 
-/// The command that fetches the certificate of a cluster into the file.
+/// The command that fetches the certificate of a cluster into the file. Its words come from a repository, and are evaluated by no
+/// shell and taken for no flag.
 fn fetch_command(cluster: Option<&Cluster>, file: &str) -> String {
     let mut command = "kubeseal cert fetch".to_owned();
     let mut add = |flag: &str, value: Option<&String>| {
         if let Some(value) = value {
-            command.extend([" ", flag, " ", value]);
+            let separator = if value.starts_with('-') { "=" } else { " " };
+            command.extend([" ", flag, separator, &word(value)]);
         }
     };
     if let Some(cluster) = cluster {
