@@ -16,6 +16,7 @@ use crate::crypto::envelope::{Envelope, FramingError};
 use crate::decrypt_attempt::{DecryptAttempt, KeyOrder};
 use crate::keyring::KeyRing;
 use crate::label::Label;
+use crate::names::shown_key;
 use crate::text::prefix;
 
 /// Maximum length of all item names in one sentence of an error, in bytes.
@@ -79,6 +80,13 @@ impl ItemErrors {
     /// Iterates over keys and causes, ordered by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ItemError)> {
         self.by_key.iter().map(|(key, cause)| (key.as_str(), cause))
+    }
+
+    /// Replaces keys that the API server rejects by one word: they may be values at the wrong place.
+    #[must_use]
+    pub fn without_invalid_keys(self) -> Self {
+        let shown = |(key, cause): (String, ItemError)| (shown_key(&key).to_owned(), cause);
+        Self { by_key: self.by_key.into_iter().map(shown).collect(), more: self.more }
     }
 
     /// Limits the items, those without a matching key first, and counts the others. Truncates keys that are longer than any

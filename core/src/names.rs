@@ -88,6 +88,15 @@ pub fn refused_key(key: &str) -> Option<String> {
     (!is_right).then(|| format!("data[{key:?}]: {KEY_RULE}"))
 }
 
+/// Shown in place of the key of an item that the API server rejects.
+pub const INVALID_KEY: &str = "(invalid key)";
+
+/// Returns the key of an item for a message: [`INVALID_KEY`] instead of an invalid one, which may be a value at the wrong place.
+#[must_use]
+pub fn shown_key(key: &str) -> &str {
+    if refused_key(key).is_some() { INVALID_KEY } else { key }
+}
+
 /// Returns true if the text is one part of a DNS name. Its length is limited only if it stands alone.
 fn is_label(text: &str) -> bool {
     let is_end =
@@ -139,6 +148,11 @@ mod tests {
         for key in ["", ".", "..", "..a", "a/b", "a b", "a:b", "é", "a\n", &longer] {
             assert!(refused_key(key).is_some(), "{key}");
         }
+    }
+
+    #[test]
+    fn an_invalid_key_is_not_shown() {
+        assert_eq!((shown_key("tls.key"), shown_key("password=hunter2")), ("tls.key", INVALID_KEY));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The grammar of the subcommands.
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser};
 
 use super::outcome::Outcome;
@@ -66,7 +67,8 @@ pub(super) fn run(words: &[String]) -> Result<Outcome, Error> {
         Some("create") => create::with_hint(error, words),
         _ => error,
     };
-    match &parsed(&verb_first(words), grammar).map_err(with_hint)? {
+    let refused = |error| without_word(with_hint(error), words);
+    match &parsed(&verb_first(words), grammar).map_err(refused)? {
         Grammar::Create(verb) => create::run(verb),
         Grammar::Seal(seal) => seal.run(),
         Grammar::Set(set) => set.run(),
@@ -83,6 +85,21 @@ pub(super) fn run(words: &[String]) -> Result<Outcome, Error> {
         Grammar::Cert(verb) => cert::run(verb),
     }?;
     Ok(Outcome::Success)
+}
+
+/// Refuses a word too many without quoting it: it may be a value. An unknown flag is quoted.
+fn without_word(error: clap::Error, words: &[String]) -> Error {
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word))
+            if error.kind() == ErrorKind::UnknownArgument && !word.starts_with('-') =>
+        {
+            let verb = words.first().map_or("", String::as_str);
+            Error::Argument(format!(
+                "there is an argument too many, which is not shown, since it may be a value; kubeseal {verb} --help shows the arguments"
+            ))
+        }
+        _ => error.into(),
+    }
 }
 
 /// Parses the words. Errors of clap quote them, so a failed parse is repeated with the escaped words.

@@ -4,7 +4,7 @@ use clap::Args;
 use sealed_secrets_core::item_form::item_form;
 use sealed_secrets_core::manifest::receipts::Found;
 use sealed_secrets_core::manifest::{Field, Item, SealedObject};
-use sealed_secrets_core::names::refused_key;
+use sealed_secrets_core::names::{INVALID_KEY, refused_key};
 use sealed_secrets_core::receipt::{Receipt, digest};
 use serde_json::{Value, json};
 
@@ -92,7 +92,7 @@ fn row(item: &Item) -> [String; 5] {
     let key = match shown_key(item) {
         Some(key) => key.to_owned(),
         None if item.is_templated => TEMPLATED.to_owned(),
-        None => "(invalid key)".to_owned(),
+        None => INVALID_KEY.to_owned(),
     };
     let Some(form) = item.ciphertext.as_deref().filter(|_| !item.is_templated).and_then(item_form) else {
         let what = if item.is_templated { "filled in by a template" } else { "not ciphertext" };

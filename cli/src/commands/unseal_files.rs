@@ -1,11 +1,12 @@
 //! `unseal` decrypts files with a backup of the sealing keys.
 
 use clap::{Args, ValueEnum};
-use sealed_secrets_core::decryption::decrypt_value;
+use sealed_secrets_core::decryption::{DecryptionError, decrypt_value};
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::label::Label;
 use sealed_secrets_core::manifest::{Field, Format, SealedObject, secret_text};
-use sealed_secrets_core::template::Budget;
+use sealed_secrets_core::names::shown_key;
+use sealed_secrets_core::template::{Budget, TemplateError};
 use sealed_secrets_core::unseal::{Renderer, UnsealError, V1Data, unseal};
 use sealed_secrets_crds::{Scope, SealedSecret};
 use zeroize::Zeroizing;
@@ -164,7 +165,7 @@ impl UnsealFiles {
             return Err(FileProblem::NoSuchItem(shown_object(object)).at(file, object.line()));
         };
         let opened = decrypt_value(ring, &binding.label(), item.ciphertext.as_deref().unwrap_or_default());
-        opened.map_err(|cause| FileProblem::Field(format!("{key}: {cause}")).at(file, item.line))
+        opened.map_err(|cause| FileProblem::Field(format!("{}: {cause}", shown_key(key))).at(file, item.line))
     }
 
     fn secret(
@@ -183,7 +184,7 @@ impl UnsealFiles {
         let mut sources = TemplateSources::from_now();
         let mut renderer = Renderer { budget: &Budget::default(), sources: &mut sources };
         let unsealed = unseal(&sealed, ring, V1Data::Accepted, &mut renderer).map_err(|cause| {
-            let text = format!("{}: {}", shown_object(object), text_of(&cause));
+            let text = format!("{}: {}", shown_object(object), text_of(cause));
             FileProblem::Field(text).at(file, object.line())
         })?;
         let format = match self.output {
@@ -210,7 +211,15 @@ fn bind(sealed: &mut SealedSecret, object: &SealedObject<'_>, binding: Binding) 
     binding.scope.write_to(metadata.annotations.get_or_insert_default());
 }
 
-/// The cause in one line.
-fn text_of(cause: &UnsealError) -> String {
-    cause.to_string().lines().collect::<Vec<_>>().join("; ")
+/// The cause in one line, without invalid keys: they may be values at the wrong place.
+fn text_of(cause: UnsealError) -> String {
+    let text = match cause {
+        UnsealError::Decryption(DecryptionError::Items(items)) => items.without_invalid_keys().to_string(),
+        UnsealError::Template(error) => {
+            let key = shown_key(&error.key).to_owned();
+            UnsealError::Template(TemplateError { key, ..error }).to_string()
+        }
+        cause => cause.to_string(),
+    };
+    text.lines().collect::<Vec<_>>().join("; ")
 }

@@ -1,7 +1,10 @@
 //! `unset` removes an item.
 
+use std::io::ErrorKind;
+
 use clap::Args;
 use sealed_secrets_core::manifest::{Removal, remove};
+use sealed_secrets_core::names::shown_key;
 
 use super::set::files_and_key;
 use crate::error::{Error, FileError, FileProblem};
@@ -36,6 +39,9 @@ impl Unset {
         if files.iter().filter(|file| *file == STDIN).count() > 1 {
             return Err(Error::Argument("stdin can be read once, as one FILE".to_owned()));
         }
+        if let Some(file) = files.iter().find(|file| *file != STDIN && is_absent(file)) {
+            return Err(FileProblem::NoSuchFile.of(file));
+        }
         interrupt::handle()?;
         write_edited(files, |file| self.edited(file, key))
     }
@@ -45,12 +51,19 @@ impl Unset {
         let manifest = parse(file, &before)?;
         let object = select(file, &manifest, given(self.name.as_ref()))?;
         let name = shown_object(&object);
-        let Some(item) = object.items().into_iter().find(|item| item.key == key) else {
-            return Err(FileProblem::NoItem { key: key.to_owned(), object: name }.at(file, object.line()));
+        let items = object.items();
+        let Some(item) = items.iter().find(|item| item.key == key) else {
+            let keys =
+                items.iter().filter(|item| !item.is_templated).map(|item| shown_key(&item.key).to_owned());
+            return Err(FileProblem::NoItem { object: name, keys: keys.collect() }.at(file, object.line()));
         };
         let path = ["spec", "encryptedData", key].map(str::to_owned).to_vec();
         let after = remove(&before, &[Removal { object: object.index, path }]);
         let after = after.map_err(|error| FileError::of_edit(file, error))?;
         Ok(Edited { before, after, report: format!(":{}: {key} removed from {name}", item.line) })
     }
+}
+
+fn is_absent(file: &str) -> bool {
+    std::fs::metadata(file).is_err_and(|cause| cause.kind() == ErrorKind::NotFound)
 }

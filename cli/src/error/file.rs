@@ -85,10 +85,15 @@ pub(crate) enum FileProblem {
     NoSuchItem(String),
     #[error("a template fills in a part of the spec; render it first, or decrypt one item with --item KEY")]
     TemplatedSpec,
-    #[error("no item {key:?} in {object}; nothing was changed")]
-    NoItem { key: String, object: String },
+    /// The key is not quoted, since it may be a value at the wrong place.
+    #[error("no such item in {object}, which has {}; nothing was changed", or_none(.keys))]
+    NoItem { object: String, keys: Vec<String> },
     #[error("the file is changed again and again while it is edited; nothing was written")]
     Restless,
+}
+
+fn or_none(keys: &[String]) -> String {
+    if keys.is_empty() { "no items".to_owned() } else { keys.join(", ") }
 }
 
 impl FileError {

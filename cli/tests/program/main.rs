@@ -19,6 +19,7 @@ mod git_merge;
 mod git_textconv;
 mod hostile_repositories;
 mod inspect;
+mod invalid_keys;
 mod items;
 mod json_schema;
 mod keys;

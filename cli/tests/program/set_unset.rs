@@ -261,7 +261,12 @@ fn arguments_in_another_order_are_explained_and_never_quoted() {
         "(the arguments are FILE… KEY; the value comes from a prompt, stdin or --from-file)",
     );
     workspace.refused("unset db.yaml password=hunter2", 2, "the arguments are FILE… KEY");
-    workspace.refused("unset db.yaml none", 1, "db.yaml:6: no item \"none\" in shop/db; nothing was changed");
+    workspace.refused(
+        "unset db.yaml password hunter2",
+        1,
+        "password: no such file; FILE comes first, then KEY",
+    );
+    workspace.refused("unset db.yaml hunter2", 1, "db.yaml:6: no such item in shop/db, which has ");
     workspace.refused(&format!("set - a {SET}"), 2, "stdin can be read once, as one FILE or as the value");
     workspace.refused(
         &format!("set db.yaml a --prompt {SET}"),

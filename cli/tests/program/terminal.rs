@@ -114,14 +114,14 @@ fn names_and_kinds_of_manifests_are_escaped() {
         "kind: Secret\napiVersion: v1\nmetadata: {{name: a, namespace: {}}}\nstringData: {{a: b}}\n",
         quoted(HOSTILE)
     );
-    let item = format!(
-        "kind: Secret\napiVersion: v1\nmetadata: {{name: a, namespace: b}}\ndata: {{{}: '%'}}\n",
+    let annotation = format!(
+        "kind: Secret\napiVersion: v1\nmetadata: {{name: a, namespace: b, annotations: {{{}: [x]}}}}\ndata: {{a: eA==}}\n",
         quoted(HOSTILE)
     );
     for (arguments, input) in [
         (&["--cert", CERTIFICATE][..], &kind),
         (&["--cert", CERTIFICATE, "-n", "other"], &space),
-        (&["--cert", CERTIFICATE], &item),
+        (&["--cert", CERTIFICATE], &annotation),
         (&["--validate"], &kind),
         (&["--re-encrypt"], &kind),
         (&["--recovery-unseal"], &kind),

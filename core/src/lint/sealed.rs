@@ -16,7 +16,7 @@ use super::rules::{
 use super::{Expectations, Finding, ciphertext};
 use crate::manifest::receipts::Found;
 use crate::manifest::{Field, FileObject, Item, Node, SealedObject};
-use crate::names::{refused_key, refused_name, refused_namespace};
+use crate::names::{INVALID_KEY, is_qualified_name, refused_key, refused_name, refused_namespace, shown_key};
 use crate::receipt::{place, short_fingerprint};
 
 /// Names of fields that hold secrets.
@@ -45,6 +45,11 @@ pub(super) fn check(
         checker.check_item(item);
     }
     checker.findings
+}
+
+/// The key of an item; `None` for an invalid one, which may be a value at the wrong place.
+fn valid_key(key: &str) -> Option<&str> {
+    Some(key).filter(|key| refused_key(key).is_none())
 }
 
 struct Checker<'c> {
@@ -211,23 +216,17 @@ impl<'c> Checker<'c> {
         for (key, _) in data {
             let name = key.text().unwrap_or_default();
             if self.items.iter().any(|item| item.key == name) {
-                self.add(
-                    SHADOWED,
-                    self.line_of(key),
-                    Some(name),
-                    format!("spec.template.data has {name}, and an item has, too"),
-                );
+                let message = format!("spec.template.data has {}, and an item has, too", shown_key(name));
+                self.add(SHADOWED, self.line_of(key), valid_key(name), message);
             }
         }
         for (key, value) in data.iter().chain(annotations) {
             let name = key.text().unwrap_or_default();
             if self.seems_secret(name, value) && !name.ends_with("last-applied-configuration") {
-                self.add(
-                    TEMPLATE_SECRET,
-                    self.line_of(key),
-                    Some(name),
-                    format!("{name} in spec.template seems to be a secret"),
-                );
+                let shown = Some(name).filter(|name| is_qualified_name(name)).or(valid_key(name));
+                let message =
+                    format!("{} in spec.template seems to be a secret", shown.unwrap_or(INVALID_KEY));
+                self.add(TEMPLATE_SECRET, self.line_of(key), shown, message);
             }
         }
     }
@@ -253,7 +252,7 @@ impl<'c> Checker<'c> {
         if let Some(refusal) = refused_key(&item.key) {
             self.add(REJECTED, item.line, None, refusal.split(": ").last().unwrap_or_default());
         }
-        let item_key = Some(item.key.as_str()).filter(|key| refused_key(key).is_none());
+        let item_key = valid_key(&item.key);
         let Some(text) = &item.ciphertext else {
             self.add(NOT_CIPHERTEXT, item.line, item_key, "the item is not ciphertext: it is not a string");
             return;

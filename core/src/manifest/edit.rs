@@ -17,6 +17,7 @@ use super::scalar::{Resolved, resolve, wants_quotes};
 use super::span::{after_colon, value_range};
 use super::split::documents;
 use super::texts::{Splice, Texts, end_of_line};
+use crate::names::shown_key;
 
 /// Sets the scalar at `path` of the object with this index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,7 +163,10 @@ impl Editor<'_> {
     }
 
     fn path_text(&self, depth: usize) -> String {
-        self.change.path.get(..depth).unwrap_or_default().join(".")
+        let path = self.change.path.get(..depth).unwrap_or_default();
+        let is_item = path.first().is_some_and(|first| first == "spec");
+        let shown = |part| if is_item { shown_key(part) } else { part };
+        path.iter().map(String::as_str).map(shown).collect::<Vec<_>>().join(".")
     }
 
     fn line(&self, node: &Node) -> usize {

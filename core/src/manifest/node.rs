@@ -6,7 +6,10 @@ use std::ops::Range;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// The document cannot be parsed. Contains keys at most, never values.
+use crate::names::refused_key;
+
+/// The document cannot be parsed. The message contains keys at most, and neither values nor keys that no item can have, which may be
+/// values at the wrong place.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum NodeError {
     /// The text is not well-formed.
@@ -23,7 +26,7 @@ pub enum NodeError {
     )]
     Template,
     /// A mapping contains a key twice; readers disagree on which one counts.
-    #[error("duplicate key {0:?}; remove one")]
+    #[error("duplicate key{}; remove one", named(.0))]
     DuplicateKey(String),
     /// A key is not a scalar.
     #[error("a key must be a single word or text, not a list or mapping")]
@@ -45,6 +48,10 @@ pub enum NodeError {
     /// An alias without a preceding anchor.
     #[error("an alias names no anchor")]
     UnknownAlias,
+}
+
+fn named(key: &str) -> String {
+    if refused_key(key).is_some() { String::new() } else { format!(" {key:?}") }
 }
 
 /// Kind and content of a node. `Debug` shows keys and structure, never a value.
@@ -138,5 +145,12 @@ mod tests {
         let document = &documents("data: {password: hunter2, list: [hunter2]}\n").unwrap()[0];
         let debug = format!("{document:?}");
         assert!(debug.contains("password") && !debug.contains("hunter2"), "{debug}");
+    }
+
+    #[test]
+    fn a_duplicate_key_is_named_unless_it_may_be_a_value() {
+        let told = |text: &str| documents(text).unwrap_err().cause.to_string();
+        assert_eq!(told("user: a\nuser: b\n"), "duplicate key \"user\"; remove one");
+        assert_eq!(told("p=hunter2: a\np=hunter2: b\n"), "duplicate key; remove one");
     }
 }

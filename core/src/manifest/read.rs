@@ -14,8 +14,9 @@ use super::node::{Node, NodeKind};
 use super::scalar::{Resolved, go_text, resolve};
 use super::split::Document;
 use crate::decryption::{ItemError, decode};
+use crate::names::{INVALID_KEY, refused_key, shown_key};
 
-/// The object cannot be read. Names document, line and field; never quotes a value.
+/// The object cannot be read. Names document, line and field; quotes neither a value nor the invalid key of an item.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("document {document}, line {line}: {field}{cause}")]
 pub struct ReadError {
@@ -63,7 +64,7 @@ pub enum ReadCause {
         "no key could decrypt secret ({key}): an item must be the base64 text that kubeseal writes, but this is {found}"
     )]
     NotCiphertext {
-        /// Key of the item.
+        /// Key of the item, as it is shown.
         key: String,
         /// Kind of the value.
         found: &'static str,
@@ -285,12 +286,15 @@ impl Reader<'_> {
         let field = "spec.encryptedData";
         let Some(items) = self.section(spec, "encryptedData", field)? else { return Ok(BTreeMap::new()) };
         let entries = items.entries().iter().map(|(key, value)| {
-            let path = format!("{field}[{:?}]", key.text().unwrap_or_default());
+            let path = path_of(field, key);
             let name = self.text(key, &format!("{path}, the key itself"))?;
             match ciphertext(value) {
                 Ok(text) => Ok((name, text.to_owned())),
                 Err(_) if no_text == NoText::IsEmpty => Ok((name, String::new())),
-                Err(found) => Err(self.error(key, &path, ReadCause::NotCiphertext { key: name, found })),
+                Err(found) => {
+                    let key_shown = shown_key(&name).to_owned();
+                    Err(self.error(key, &path, ReadCause::NotCiphertext { key: key_shown, found }))
+                }
             }
         });
         entries.collect()
@@ -318,7 +322,7 @@ impl Reader<'_> {
     ) -> Result<Option<BTreeMap<String, T>>, ReadError> {
         let Some(node) = self.section(parent, key, field)? else { return Ok(None) };
         let entries = node.entries().iter().map(|(key, value)| {
-            let path = format!("{field}[{:?}]", key.text().unwrap_or_default());
+            let path = path_of(field, key);
             Ok((self.text(key, &format!("{path}, the key itself"))?, read(self, value, &path)?))
         });
         entries.collect::<Result<_, _>>().map(Some)
@@ -375,6 +379,14 @@ impl Reader<'_> {
     }
 }
 
+/// Returns the path of an entry of a mapping for a message. The invalid key of an item is not shown: it may be a value.
+fn path_of(field: &str, key: &Node) -> String {
+    let key = key.text().unwrap_or_default();
+    // The keys of labels and annotations have another rule.
+    let is_hidden = refused_key(key).is_some() && !field.contains("metadata");
+    if is_hidden { format!("{field}[{INVALID_KEY}]") } else { format!("{field}[{key:?}]") }
+}
+
 /// Returns the text of an item of `encryptedData`, or the kind of its value.
 pub(super) fn ciphertext(node: &Node) -> Result<&str, &'static str> {
     match &node.kind {
@@ -424,6 +436,23 @@ mod tests {
             assert!(error.ends_with("quote it"), "{error}");
         }
         assert!(refused("stringData:\n  n: x\n").contains("stringData[\"n\"], the key itself"));
+    }
+
+    #[test]
+    fn an_invalid_key_of_an_item_is_not_quoted_and_that_of_an_annotation_is() {
+        for text in ["stringData: {p=hunter2: [a]}", "data: {p=hunter2: '!'}", "stringData: {p=hunter2: 012}"]
+        {
+            let error = refused(&format!("kind: Secret\n{text}\n"));
+            assert!(error.contains("line 2: ") && error.contains("ata[(invalid key)]: "), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        let error = sealed("\n    p=hunter2: 5").unwrap_err().to_string();
+        assert!(
+            error.contains("no key could decrypt secret ((invalid key))") && !error.contains("hunter2"),
+            "{error}"
+        );
+        let error = refused("kind: Secret\nmetadata: {annotations: {example.org/a: [b]}}\n");
+        assert!(error.contains("metadata.annotations[\"example.org/a\"]: must be text"), "{error}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use sealed_secrets_core::manifest::Manifest;
+use sealed_secrets_core::names::shown_key;
 
 use crate::error::Error;
 use crate::io;
@@ -31,14 +32,13 @@ pub(super) fn report(
         };
         let (place, by) = sealed(object, key)
             .map_or_else(|| (object.clone(), String::new()), |(place, by)| (place, format!(", {by}")));
-        lines.push((*line, format!("{file}:{line}: {key} {done} {place}{by}")));
+        lines.push((*line, format!("{file}:{line}: {} {done} {place}{by}", shown_key(key))));
     }
     lines.sort();
     let removed = before.iter().filter(|(item, _)| !after.contains_key(*item));
-    lines
-        .extend(removed.map(|((object, key), (_, line))| {
-            (*line, format!("{file}:{line}: {key} removed from {object}"))
-        }));
+    lines.extend(removed.map(|((object, key), (_, line))| {
+        (*line, format!("{file}:{line}: {} removed from {object}", shown_key(key)))
+    }));
     if lines.is_empty() {
         io::log(&format!("{file}: edited"));
     }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use sealed_secrets_core::manifest::merge::{Markers, Merged, ThreeWay, merge};
+use sealed_secrets_core::names::shown_key;
 
 use crate::error::Error;
 use crate::workflow::{merge_bytes, merge_texts};
@@ -80,7 +81,7 @@ impl Merge {
                 "{}:{}: {}: both sides changed this item",
                 self.path(),
                 conflict.line,
-                conflict.key
+                shown_key(&conflict.key)
             ));
         }
         Ok(merged)

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use sealed_secrets_core::crypto::{Fingerprint, SealingCertificate};
 use sealed_secrets_core::manifest::{Format, sealed_secret_text};
+use sealed_secrets_core::names::shown_key;
 use sealed_secrets_crds::SealedSecret;
 use serde_json::{Value, json};
 
@@ -134,7 +135,8 @@ fn changed(sent: &SealedSecret, answer: &Value) -> Renewed {
     let mut changed = BTreeMap::new();
     for (key, old) in &sent.spec.encrypted_data {
         let new = items.and_then(|items| items.get(key)?.as_str());
-        let new = new.ok_or_else(|| format!("the controller's answer lacks the item {key:?}"))?;
+        let new =
+            new.ok_or_else(|| format!("the controller's answer lacks the item {:?}", shown_key(key)))?;
         if new != old {
             changed.insert(key.clone(), new.to_owned());
         }
@@ -169,6 +171,10 @@ mod tests {
         }
         let number = json!({"spec": {"encryptedData": {"a": 5, "b": "AgB"}}});
         assert!(changed(&sent(), &number).unwrap_err().contains("lacks the item \"a\""));
+        let mut invalid = sent();
+        invalid.spec.encrypted_data.insert("=hunter2".to_owned(), "AgC".to_owned());
+        let told = changed(&invalid, &json!({})).unwrap_err();
+        assert!(told.contains("lacks the item \"(invalid key)\""), "{told}");
         assert_eq!(changed(&sent(), &json!({"kind": "Status"})), Err(DOES_NOT_DECRYPT.to_owned()));
     }
 }

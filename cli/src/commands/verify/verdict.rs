@@ -3,6 +3,7 @@
 use http::StatusCode;
 use sealed_secrets_core::decryption::{Decryption, DecryptionError, Step, V1Data};
 use sealed_secrets_core::keyring::KeyRing;
+use sealed_secrets_core::names::shown_key;
 
 use crate::service_proxy::Answer;
 use crate::workflow::BoundItems;
@@ -69,7 +70,9 @@ pub(super) fn of_keys(bound: &BoundItems, ring: &KeyRing) -> Verdict {
         Ok(Err(DecryptionError::Items(errors))) => Verdict::DoesNotDecrypt(
             errors
                 .iter()
-                .map(|(key, cause)| (line_of(bound, key), format!("{key} {DOES_NOT_DECRYPT}: {cause}")))
+                .map(|(key, cause)| {
+                    (line_of(bound, key), format!("{} {DOES_NOT_DECRYPT}: {cause}", shown_key(key)))
+                })
                 .collect(),
         ),
         Ok(Err(error)) | Err(error) => {
