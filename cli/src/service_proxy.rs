@@ -39,7 +39,7 @@ impl Answer {
     }
 
     /// True if the API server answers in place of the controller.
-    pub(crate) fn is_of_api_server(&self) -> bool {
+    fn is_of_api_server(&self) -> bool {
         let status: Option<serde_json::Value> = serde_json::from_slice(&self.body).ok();
         status.is_some_and(|status| status.get("kind").is_some_and(|kind| kind == "Status"))
     }
@@ -73,16 +73,20 @@ impl<'s> ServiceProxy<'s> {
         let namespace = &api.namespace;
         let name = session.controller_name().unwrap_or(DEFAULT_CONTROLLER_NAME);
         let path = format!("/api/v1/namespaces/{namespace}/services/{name}");
-        let failed = |cause: String| Error::Service { cause, is_missing: false };
-        let request = format!("Get {:?}", format!("{}{path}", api.url));
-        let answer = send(api, Method::GET, &path, Vec::new())
-            .map_err(|cause| failed(format!("{request}: {cause}")))?;
+        let request = described(api, &Method::GET, &path);
+        let failed = |cause: String, is_missing: bool| Error::Service {
+            cause,
+            is_missing,
+            request: Some(request.clone()),
+        };
+        let answer =
+            send(api, Method::GET, &path, Vec::new()).map_err(|cause| failed(cause, false).with_address())?;
         if !answer.status.is_success() {
             let cause = answer.message().unwrap_or_else(|| answer.failure());
-            return Err(Error::Service { cause, is_missing: answer.status == StatusCode::NOT_FOUND });
+            return Err(failed(cause, answer.status == StatusCode::NOT_FOUND));
         }
         let service: Service = serde_json::from_slice(&answer.body)
-            .map_err(|_| failed("the answer is not a Service".to_owned()))?;
+            .map_err(|_| failed("the answer is not a Service".to_owned(), false))?;
         let port = service.spec.and_then(|spec| spec.ports?.into_iter().next()).and_then(|port| port.name);
         let port = port.unwrap_or_default();
         let path = format!("/api/v1/namespaces/{namespace}/services/http:{name}:{port}/proxy");
@@ -94,12 +98,11 @@ impl<'s> ServiceProxy<'s> {
     /// # Errors
     /// When the controller cannot be reached or serves none.
     pub(crate) fn certificate(&self) -> Result<Vec<u8>, Error> {
-        let answer =
-            self.request(Method::GET, "/v1/cert.pem", Vec::new()).map_err(Error::FetchCertificate)?;
-        if !answer.status.is_success() {
-            return Err(Error::FetchCertificate(answer.failure()));
-        }
-        Ok(answer.body)
+        let path = "/v1/cert.pem";
+        let failed =
+            |cause| Error::FetchCertificate { cause, request: Some(self.described(&Method::GET, path)) };
+        let answer = self.request(Method::GET, path, Vec::new()).map_err(failed)?;
+        if answer.status.is_success() { Ok(answer.body) } else { Err(failed(answer.failure())) }
     }
 
     /// Posts one SealedSecret, or a List of them.
@@ -113,20 +116,35 @@ impl<'s> ServiceProxy<'s> {
     /// As [`Self::post`], and repeats a request that is refused for its rate, when the server says.
     ///
     /// # Errors
-    /// As [`Self::post`].
+    /// As [`Self::post`], and when the API server refuses in place of the controller; with the address.
     pub(crate) fn post_patiently(&self, path: &str, body: &[u8]) -> Result<Answer, String> {
-        let mut answer = self.post(path, body.to_vec())?;
+        let request = self.described(&Method::POST, path);
+        let post = || self.post(path, body.to_vec()).map_err(|cause| format!("{request}: {cause}"));
+        let mut answer = post()?;
         for _ in 1..ATTEMPTS {
             let Some(wait) = answer.wait() else { break };
             thread::sleep(wait);
-            answer = self.post(path, body.to_vec())?;
+            answer = post()?;
+        }
+        if answer.status != StatusCode::OK && answer.is_of_api_server() {
+            return Err(format!("{request}: {}", answer.failure()));
         }
         Ok(answer)
+    }
+
+    fn described(&self, method: &Method, path: &str) -> String {
+        described(self.api, method, &format!("{}{path}", self.path))
     }
 
     fn request(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Answer, String> {
         send(self.api, method, &format!("{}{path}", self.path), body)
     }
+}
+
+/// A request as Go names it in errors.
+fn described(api: &ApiServer, method: &Method, path: &str) -> String {
+    let verb = if *method == Method::GET { "Get" } else { "Post" };
+    format!("{verb} {:?}", format!("{}{path}", api.url))
 }
 
 fn send(api: &ApiServer, method: Method, path: &str, body: Vec<u8>) -> Result<Answer, String> {

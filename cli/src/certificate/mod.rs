@@ -79,7 +79,7 @@ fn fetch(options: &CertificateOptions, session: &Session) -> Result<Fetched, Err
 fn or_from_sealing_keys(session: &Session, error: Error) -> Result<Fetched, Error> {
     let is_obstacle = match &error {
         Error::Service { is_missing, .. } => !is_missing || session.controller_name().is_none(),
-        Error::FetchCertificate(_) => true,
+        Error::FetchCertificate { .. } => true,
         _ => false,
     };
     if !is_obstacle {

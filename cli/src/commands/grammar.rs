@@ -68,7 +68,15 @@ pub(super) fn run(words: &[String]) -> Result<Outcome, Error> {
         _ => error,
     };
     let refused = |error| without_word(with_hint(error), words);
-    match &parsed(&verb_first(words), grammar).map_err(refused)? {
+    run_verb(&parsed(&verb_first(words), grammar).map_err(refused)?).map_err(Error::with_address)
+}
+
+/// Runs a verb.
+///
+/// # Errors
+/// The error of the verb.
+fn run_verb(grammar: &Grammar) -> Result<Outcome, Error> {
+    match grammar {
         Grammar::Create(verb) => create::run(verb),
         Grammar::Seal(seal) => seal.run(),
         Grammar::Set(set) => set.run(),

@@ -170,10 +170,16 @@ pub(crate) enum Error {
         cause: String,
         /// `true` if the API server knows no Service of that name.
         is_missing: bool,
+        /// The request, if the cause does not name it.
+        request: Option<String>,
     },
     /// The controller's certificate cannot be fetched.
-    #[error("cannot fetch certificate: {0}")]
-    FetchCertificate(String),
+    #[error("cannot fetch certificate: {cause}")]
+    FetchCertificate {
+        cause: String,
+        /// The request, if the cause does not name it.
+        request: Option<String>,
+    },
     /// The controller cannot decrypt a SealedSecret.
     #[error("unable to decrypt sealed secret: {0}")]
     CannotDecrypt(String),
@@ -284,7 +290,7 @@ impl Error {
             | Self::Timeout => Kind::Configuration,
             Self::CannotDecrypt(_)
             | Self::CannotRotate
-            | Self::FetchCertificate(_)
+            | Self::FetchCertificate { .. }
             | Self::ReEncrypt(_)
             | Self::ReadObjects { .. }
             | Self::Service { .. }
@@ -306,6 +312,19 @@ impl Error {
             Self::Keys(error) => error.hint(),
             Self::Object { cause, .. } => cause.hint(),
             _ => Vec::new(),
+        }
+    }
+
+    /// Adds the address to a failed request, which the flag grammar reports in upstream's words.
+    pub(crate) fn with_address(self) -> Self {
+        match self {
+            Self::Service { cause, is_missing, request: Some(request) } => {
+                Self::Service { cause: format!("{request}: {cause}"), is_missing, request: None }
+            }
+            Self::FetchCertificate { cause, request: Some(request) } => {
+                Self::FetchCertificate { cause: format!("{request}: {cause}"), request: None }
+            }
+            other => other,
         }
     }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::prompts::Terminal;
-use crate::run::{CERTIFICATE, PROGRAM, request};
+use crate::run::{CERTIFICATE, PROGRAM, answer, request, serve_always};
 use crate::workspace::Workspace;
 
 const KEY: &str = "SHA256:q3Zt0aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789BA";
@@ -230,6 +230,52 @@ fn invalid_answers_change_nothing_and_are_reported() {
             if code == 3 { "repository/000.yaml:1: shop/s0: does not decrypt\n" } else { "" }
         );
     }
+}
+
+#[test]
+fn a_refusal_of_the_api_server_is_told_with_its_address_but_for_the_flag_grammar() {
+    let workspace = repository(1);
+    let path = "/api/v1/namespaces/kube-system/services/";
+    for (code, status, message) in
+        [(403, "403 Forbidden", "services is forbidden"), (404, "404 Not Found", "services not found")]
+    {
+        let refusal = answer(status, &json!({"kind": "Status", "code": code, "message": message}));
+        let address = serve_always(move |_| refusal.clone());
+        for line in [
+            "verify repository",
+            "reencrypt repository",
+            "set repository/000.yaml a --generate",
+            "create generic db -n shop --generate a",
+            "cert fetch",
+        ] {
+            let ran = workspace.run(&format!("{line} --server http://{address}"));
+            let expected = format!(
+                "error: cannot get sealed secret service: Get \"http://{address}{path}sealed-secrets-controller\": {message}.\n"
+            );
+            assert!(ran.code == Some(1) && ran.stderr.contains(&expected), "{line}: {}", ran.stderr);
+        }
+        let ran = workspace.run(&format!("--fetch-cert --server http://{address}"));
+        let expected = format!("error: cannot get sealed secret service: {message}.\n");
+        assert!(ran.code == Some(1) && ran.stderr.starts_with(&expected), "{}", ran.stderr);
+    }
+    let service = answer("200 OK", &json!({"spec": {"ports": [{"name": "http"}]}}));
+    let refusal =
+        answer("403 Forbidden", &json!({"kind": "Status", "message": "services/proxy is forbidden"}));
+    let address =
+        serve_always(move |line| if line.contains("/proxy/") { refusal.clone() } else { service.clone() });
+    for (line, request) in [
+        ("verify repository", "Post"),
+        ("reencrypt repository", "Post"),
+        ("set repository/000.yaml a --generate", "Get"),
+    ] {
+        let ran = workspace.run(&format!("{line} --server http://{address}"));
+        let begin =
+            format!(": {request} \"http://{address}{path}http:sealed-secrets-controller:http/proxy/v1/");
+        assert!(ran.stderr.contains(&begin), "{line}: {}", ran.stderr);
+        let end = "\": services/proxy is forbidden (403 Forbidden)\n";
+        assert!(ran.code == Some(1) && ran.stderr.contains(end), "{line}: {}", ran.stderr);
+    }
+    assert_eq!(old_and_new(&workspace), (1, 0));
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl Run<'_> {
         for indices in by_cluster(self.files) {
             let first = indices.first().and_then(|index| self.files.get(*index));
             let Some(destination) = first.map(|file| &file.destination) else { continue };
-            if let Err(error) = self.cluster(ring, destination, &indices) {
+            if let Err(error) = self.cluster(ring, destination, &indices).map_err(Error::with_address) {
                 self.fail(&destination.of_cluster(&error), &error, &indices);
             }
         }

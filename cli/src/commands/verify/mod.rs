@@ -86,7 +86,7 @@ impl Verify {
     fn with_controllers(&self, report: &mut Report<'_>) {
         for indices in by_cluster(report.files) {
             let Some(file) = indices.first().and_then(|index| report.files.get(*index)) else { continue };
-            if let Err(error) = self.with_controller(file, &indices, report) {
+            if let Err(error) = self.with_controller(file, &indices, report).map_err(Error::with_address) {
                 let failure = file.destination.of_cluster(&error);
                 io::log(&format!("error: {failure}"));
                 error.hint().iter().for_each(|line| io::log(line));
@@ -112,7 +112,7 @@ impl Verify {
             let mut sealed = bound.sealed_secret(bound.items.iter());
             sealed.spec.data.clone_from(&bound.v1_data);
             let body = sealed_secret_text(&sealed, Format::Json);
-            of_answer(&proxy.post_patiently("/v1/verify", body.as_bytes())?)
+            proxy.post_patiently("/v1/verify", body.as_bytes()).map(|answer| of_answer(&answer))
         };
         let jobs = report.jobs(indices);
         decide(&jobs, REQUESTS, ask, report).map_err(Error::Validate)

@@ -41,15 +41,11 @@ impl Verdict {
 }
 
 /// The verdict of a controller.
-///
-/// # Errors
-/// When the API server answers in its place.
-pub(super) fn of_answer(answer: &Answer) -> Result<Verdict, String> {
+pub(super) fn of_answer(answer: &Answer) -> Verdict {
     match answer.status {
-        StatusCode::OK => Ok(Verdict::Decrypts),
-        _ if answer.is_of_api_server() => Err(answer.failure()),
-        StatusCode::CONFLICT => Ok(Verdict::DoesNotDecrypt(vec![(None, DOES_NOT_DECRYPT.to_owned())])),
-        _ => Ok(Verdict::Unknown(answer.failure())),
+        StatusCode::OK => Verdict::Decrypts,
+        StatusCode::CONFLICT => Verdict::DoesNotDecrypt(vec![(None, DOES_NOT_DECRYPT.to_owned())]),
+        _ => Verdict::Unknown(answer.failure()),
     }
 }
 
