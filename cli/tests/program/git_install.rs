@@ -108,6 +108,36 @@ fn the_hook_can_be_left_out_and_uninstall_reverts_exactly_the_installed_settings
 }
 
 #[test]
+fn a_signal_ends_it_between_two_writes_and_a_repeated_run_completes_the_rest() {
+    let workspace = Workspace::repository();
+    // Git sends the signal while it is asked for the path of the attributes, and again for that of the hooks.
+    let script = "#!/bin/sh\nPATH=/usr/bin:/bin\ncase \"$*\" in *$ASKED) kill -s $SIGNAL $PPID; sleep 1;; esac\nexec git \"$@\"\n";
+    workspace.write("bin/git", script);
+    let git = workspace.file("bin/git");
+    fs::set_permissions(&git, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let interrupted = |verb: &str, asked: &str, signal: &str| {
+        let mut command = Command::new(PROGRAM);
+        command.current_dir(workspace.path()).env_clear().env("PATH", workspace.file("bin"));
+        command
+            .envs([("ASKED", asked), ("SIGNAL", signal)])
+            .args(["git", verb])
+            .output()
+            .unwrap()
+            .status
+            .code()
+    };
+    let attributes = workspace.file(".git/info/attributes");
+    assert_eq!(interrupted("install", "info/attributes", "INT"), Some(130));
+    assert_eq!(interrupted("install", "hooks", "TERM"), Some(143));
+    assert!(fs::read_to_string(&attributes).unwrap().contains("*.yaml diff=kubeseal"));
+    workspace.done("git install", "");
+    assert_eq!(interrupted("uninstall", "hooks", "INT"), Some(130));
+    assert!(!attributes.exists() && workspace.file(".git/hooks/pre-commit").exists());
+    workspace.done("git uninstall", "");
+    assert!(!workspace.file(".git/hooks/pre-commit").exists());
+}
+
+#[test]
 fn linked_work_trees_and_other_folders_of_hooks_are_honoured() {
     let workspace = Workspace::repository();
     workspace.git(&["commit", "--quiet", "--allow-empty", "--message=x"]);

@@ -8,8 +8,8 @@ use clap::Args;
 
 use super::{attributes, clone, hook, settings};
 use crate::error::Error;
-use crate::io;
 use crate::shell::quoted;
+use crate::{interrupt, io};
 
 /// Show, merge and check SealedSecrets item by item in this clone
 #[derive(Debug, Args)]
@@ -35,6 +35,7 @@ impl Install {
     /// Outside of a work tree, when another hook is installed, or something cannot be written.
     pub(super) fn run(&self) -> Result<(), Error> {
         clone::expect_work_tree()?;
+        interrupt::handle()?;
         let program = program();
         settings::install(&program)?;
         attributes::install()?;
@@ -49,6 +50,7 @@ impl Uninstall {
     /// Outside of a work tree, or when something cannot be removed.
     pub(super) fn run() -> Result<(), Error> {
         clone::expect_work_tree()?;
+        interrupt::handle()?;
         let removed = [settings::uninstall()?, attributes::uninstall()?, hook::uninstall()?];
         if !removed.contains(&true) {
             io::log("kubeseal is not installed in this clone");
