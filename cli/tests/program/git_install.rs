@@ -102,9 +102,45 @@ fn the_hook_can_be_left_out_and_uninstall_reverts_exactly_the_installed_settings
         let after = before.map(|text| format!("{text}\n"));
         assert_eq!(fs::read_to_string(&attributes).ok(), after);
     }
-    workspace.git(&["config", "diff.kubeseal.textconv", "mine"]);
-    assert_eq!(workspace.done("git uninstall", ""), "kubeseal is not installed in this clone\n");
-    assert_eq!(workspace.git(&["config", "diff.kubeseal.textconv"]), "mine\n");
+}
+
+#[test]
+fn a_setting_of_somebody_else_stays_and_the_rest_is_installed_and_removed() {
+    for (setting, values) in [
+        ("diff.kubeseal.textconv", &["mine"][..]),
+        ("merge.kubeseal.driver", &["mine"]),
+        ("diff.kubeseal.textconv", &["kubeseal git textconv", "mine", "line\nbreak"]),
+    ] {
+        let workspace = Workspace::repository();
+        for value in values {
+            workspace.git(&["config", "--add", setting, value]);
+        }
+        let config = workspace.read(".git/config");
+        assert_eq!(workspace.done("git uninstall", ""), "kubeseal is not installed in this clone\n");
+        let ran = workspace.run("git install");
+        let refused = format!(
+            "error: .git/config: {setting} already runs another command and was not changed; remove it with `git config --unset-all {setting}`, \
+             and run `kubeseal git install` again\n"
+        );
+        assert!(ran.code == Some(1) && ran.stderr.ends_with(&refused), "{}", ran.stderr);
+        assert!(workspace.file(".git/hooks/pre-commit").exists());
+        assert!(workspace.read(".git/config").starts_with(&config));
+        workspace.done("git uninstall", "");
+        assert_eq!(workspace.read(".git/config"), config);
+        assert!(!workspace.file(".git/hooks/pre-commit").exists());
+        // The advice leads on.
+        workspace.git(&["config", "--unset-all", setting]);
+        workspace.done("git install", "");
+        workspace.git(&["config", setting, "mine"]);
+        workspace.write(".git/hooks/pre-commit", "#!/bin/sh\n");
+        let ran = workspace.run("git install");
+        assert!(ran.code == Some(1) && ran.stderr.contains(&refused), "{}", ran.stderr);
+        assert!(
+            ran.stderr.lines().last().unwrap().contains("another hook is already installed"),
+            "{}",
+            ran.stderr
+        );
+    }
 }
 
 #[test]

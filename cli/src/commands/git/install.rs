@@ -16,7 +16,8 @@ use crate::{interrupt, io};
 #[command(
     long_about = "Show, merge and check SealedSecrets item by item in this clone. Differences show a ciphertext as <sealed 32 B 1f0c9a2e71b0>, merges\n\
                   take each item on its own, and a pre-commit hook runs `kubeseal lint --staged`. Only this clone changes, and no file that Git\n\
-                  tracks. Another hook is left unchanged: then the line that it lacks is printed, and the exit code is 1."
+                  tracks. Another hook is left unchanged: then the line that it lacks is printed, and the exit code is 1. So is another command\n\
+                  in a setting."
 )]
 pub(crate) struct Install {
     /// Leave the pre-commit hook out
@@ -32,14 +33,21 @@ impl Install {
     /// Installs the settings, the attributes and the hook in this clone.
     ///
     /// # Errors
-    /// Outside of a work tree, when another hook is installed, or something cannot be written.
+    /// Outside of a work tree, when another hook or setting is there already, or something cannot be written.
     pub(super) fn run(&self) -> Result<(), Error> {
         clone::expect_work_tree()?;
         interrupt::handle()?;
         let program = program();
-        settings::install(&program)?;
+        let all_settings = settings::install(&program)?;
         attributes::install()?;
-        if self.no_hook { Ok(()) } else { hook::install(&program) }
+        let hook = if self.no_hook { Ok(()) } else { hook::install(&program) };
+        match (all_settings, hook) {
+            (Err(settings), Err(hook)) => {
+                io::log(&format!("error: {settings}"));
+                Err(hook)
+            }
+            (all_settings, hook) => all_settings.and(hook),
+        }
     }
 }
 

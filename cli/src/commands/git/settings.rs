@@ -27,17 +27,25 @@ fn value_of(program: &str, words: &str) -> String {
     )
 }
 
-/// Writes the settings. `program` is a word of the shell.
+/// Writes the settings, and leaves those of others as they are. `program` is a word of the shell.
 ///
 /// # Errors
-/// When Git cannot write them.
-pub(super) fn install(program: &str) -> Result<(), Error> {
+/// When Git cannot write them. The second result is the error of the command if a setting has the value of somebody else.
+pub(super) fn install(program: &str) -> Result<Result<(), Error>, Error> {
     let file = display_path(&clone::path("config")?);
+    let mut refused = Ok(());
     for (name, words) in SETTINGS {
+        if values(name)?.iter().any(|value| !is_own(value, words)) {
+            refused = Err(Error::Git(format!(
+                "{file}: {name} already runs another command and was not changed; remove it with `git config --unset-all {name}`, \
+                 and run `kubeseal git install` again"
+            )));
+            continue;
+        }
         git(&["config", "--local", "--replace-all", name, &value_of(program, words)])?;
         io::log(&format!("{file}: {name} runs {program} {words}"));
     }
-    Ok(())
+    Ok(refused)
 }
 
 /// Removes the settings that this program wrote. Returns false if there are none.
@@ -48,7 +56,8 @@ pub(super) fn uninstall() -> Result<bool, Error> {
     let file = display_path(&clone::path("config")?);
     let mut is_changed = false;
     for (name, words) in SETTINGS {
-        if value(name)?.is_some_and(|value| value.contains(&format!(" {words}"))) {
+        let values = values(name)?;
+        if !values.is_empty() && values.iter().all(|value| is_own(value, words)) {
             git(&["config", "--local", "--unset-all", name])?;
             io::log(&format!("{file}: {name} removed"));
             is_changed = true;
@@ -57,12 +66,20 @@ pub(super) fn uninstall() -> Result<bool, Error> {
     Ok(is_changed)
 }
 
-/// The value of a setting of this clone.
-fn value(name: &str) -> Result<Option<String>, Error> {
-    let output = git::run(&["config", "--local", "--get", name])?;
+/// True for a value that this program writes.
+fn is_own(value: &str, words: &str) -> bool {
+    value.contains(&format!(" {words}"))
+}
+
+/// The values of a setting of this clone.
+fn values(name: &str) -> Result<Vec<String>, Error> {
+    let output = git::run(&["config", "--local", "--null", "--get-all", name])?;
     match output.status.code() {
-        Some(0) => Ok(Some(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())),
-        Some(1) => Ok(None),
+        Some(0) => {
+            let values = String::from_utf8_lossy(&output.stdout);
+            Ok(values.split_terminator('\0').map(str::to_owned).collect())
+        }
+        Some(1) => Ok(Vec::new()),
         _ => Err(failed(&String::from_utf8_lossy(&output.stderr))),
     }
 }
