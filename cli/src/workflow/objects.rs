@@ -129,10 +129,10 @@ impl Binding {
         let namespace = agreed("namespace", "-n", object.namespace(), flag.map(str::to_owned));
         let name = agreed("name", "--name", object.name(), name.map(str::to_owned));
         let namespace = match scope {
-            Scope::ClusterWide => namespace.ok().flatten(),
+            Scope::ClusterWide => or_unknown(namespace).map_err(at)?,
             _ => namespace.map_err(at)?.or_else(|| destination.namespace.clone()),
         };
-        let name = if scope == Scope::Strict { name.map_err(at)? } else { name.ok().flatten() };
+        let name = if scope == Scope::Strict { name } else { or_unknown(name) }.map_err(at)?;
         match (scope, &namespace, &name) {
             (Scope::Strict | Scope::NamespaceWide, None, _) => Err(at(FileProblem::NoNamespace(scope))),
             (Scope::Strict, _, None) => Err(at(FileProblem::NoName)),
@@ -175,6 +175,14 @@ impl Binding {
         let place = [self.namespace.as_str(), self.name.as_str()];
         let place: Vec<&str> = place.into_iter().filter(|part| !part.is_empty()).collect();
         format!("{} ({})", place.join("/"), self.scope)
+    }
+}
+
+/// A field that the scope does not need: a template may fill it in.
+fn or_unknown(field: Result<Option<String>, FileProblem>) -> Result<Option<String>, FileProblem> {
+    match field {
+        Err(FileProblem::Templated { .. }) => Ok(None),
+        field => field,
     }
 }
 

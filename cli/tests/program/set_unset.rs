@@ -233,6 +233,58 @@ fn a_file_without_namespace_takes_it_from_the_flag_and_a_flag_never_contradicts_
 }
 
 #[test]
+fn a_flag_contradicts_the_file_also_where_the_scope_does_not_need_it() {
+    let workspace = Workspace::new();
+    fs::copy(KEY, workspace.file("key.pem")).unwrap();
+    let create = |scope: &str| {
+        format!(
+            "create generic db -n shop --scope {scope} --generate a {SET} --no-receipt --force -w db.yaml"
+        )
+    };
+    for scope in ["cluster-wide", "namespace-wide"] {
+        workspace.done(&create(scope), "");
+        // A file on stdout has the namespace also if its scope does not need it.
+        assert!(workspace.read("db.yaml").contains("  namespace: shop\n"), "{scope}");
+        for (line, code) in [
+            (format!("set db.yaml b --generate {SET}"), 2),
+            ("unseal db.yaml --private-key key.pem".to_owned(), 2),
+            ("verify db.yaml --private-key key.pem".to_owned(), 2),
+            (format!("reencrypt db.yaml --private-key key.pem {SET}"), 2),
+        ] {
+            let contradiction = "db.yaml:2: the namespace is shop, but -n says stage; leave the flag out";
+            workspace.refused(&format!("{line} -n stage"), code, contradiction);
+        }
+        for line in [
+            "verify db.yaml --private-key key.pem".to_owned(),
+            format!("reencrypt db.yaml --private-key key.pem {SET}"),
+        ] {
+            let contradiction = "db.yaml:2: the name is db, but --name says web; leave the flag out";
+            workspace.refused(&format!("{line} --name web"), 2, contradiction);
+        }
+        workspace.done(&format!("set db.yaml b --generate {SET} -n shop"), "");
+    }
+    // In a run over several files it is the failure of that object; a template may fill in what the scope does not need.
+    workspace.done(&create("cluster-wide"), "");
+    let text = workspace.read("db.yaml");
+    workspace.write(
+        "web.yaml",
+        &text.replacen(
+            "  name: db\n  namespace: shop\n",
+            "  name: {{ .name }}\n  namespace: {{ .space }}\n",
+            1,
+        ),
+    );
+    let ran = workspace.run("verify db.yaml web.yaml --private-key key.pem -n stage");
+    assert!(ran.code == Some(1) && ran.stderr.ends_with("1 of 2 SealedSecrets decrypt\n"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.starts_with("db.yaml:2: shop/db: the namespace is shop, but -n says stage"),
+        "{}",
+        ran.stderr
+    );
+    workspace.done(&format!("set web.yaml b --generate {SET}"), "");
+}
+
+#[test]
 fn a_key_that_the_template_has_too_is_warned_of() {
     let workspace = Workspace::new();
     let text = kept(&workspace).replace("template: {}", "template: {data: {url: x}}");
