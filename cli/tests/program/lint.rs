@@ -520,6 +520,31 @@ fn staged_content_is_checked_as_the_index_has_it_also_before_the_first_commit() 
 }
 
 #[test]
+fn a_staged_kustomization_consists_of_files_of_the_index() {
+    let workspace = Workspace::new();
+    workspace.git(&["init", "--quiet"]);
+    let (bound, wide) =
+        (sealed(&workspace, "-n shop --no-receipt"), sealed(&workspace, "--scope cluster-wide"));
+    workspace.write("base/kustomization.yaml", "resources: [db.yaml]\n");
+    workspace.write("deploy/prod/kustomization.yaml", "resources: [./../../base]\nnamePrefix: prod-\n");
+    for (staged, written, wanted) in [(&bound, &wide, &[("KS040", 2)][..]), (&wide, &bound, &[])] {
+        workspace.write("base/db.yaml", staged);
+        workspace.git(&["add", "--all"]);
+        workspace.write("base/db.yaml", written);
+        is(&found(&workspace, "--staged"), wanted, "from the root");
+        let ran = kubeseal(&workspace.file("deploy"), &["lint", "--staged", "prod"], b"");
+        assert_eq!(ran.stdout.matches("error[KS040]").count(), wanted.len(), "{}{}", ran.stdout, ran.stderr);
+        assert_eq!(found(&workspace, "deploy").len(), 1 - wanted.len(), "of the work tree");
+    }
+    // Neither a folder that is not staged nor one whose name only begins like it.
+    workspace.git(&["rm", "--quiet", "-r", "--cached", "--force", "base"]);
+    workspace.write("base/db.yaml", &bound);
+    workspace.write("base-2/db.yaml", &bound);
+    workspace.git(&["add", "base-2"]);
+    is(&found(&workspace, "--staged"), &[], "not staged");
+}
+
+#[test]
 fn stdin_is_checked_and_messages_do_nothing_to_a_terminal() {
     let workspace = Workspace::new();
     let ran = workspace.run_with("lint -", SECRET.as_bytes());

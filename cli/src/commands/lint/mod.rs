@@ -13,7 +13,9 @@ use sealed_secrets_core::lint::{
 };
 
 use self::certificates::ClusterKeys;
+use self::kustomizations::Tree;
 use self::report::{LintFormat, Located};
+use self::staged::Index;
 use crate::commands::outcome::Outcome;
 use crate::error::Error;
 use crate::workflow::{
@@ -60,7 +62,7 @@ impl Lint {
         let mut linter =
             Linter { destinations: Destinations::default(), keys: ClusterKeys::default(), found: Vec::new() };
         let sources = linter.check(&files)?;
-        linter.check_kustomizations(&sources)?;
+        linter.check_kustomizations(&sources, self.staged)?;
         let mut found = linter.found;
         found.sort_by(|a, b| a.place().cmp(&b.place()));
         report::write(self.output, sources.len(), &found)?;
@@ -107,11 +109,14 @@ impl Linter {
         Ok(sources)
     }
 
-    fn check_kustomizations(&mut self, sources: &[SourceFile]) -> Result<(), Error> {
-        for source in sources.iter().filter(|source| kustomizations::is_kustomization(&source.path)) {
+    fn check_kustomizations(&mut self, sources: &[SourceFile], is_staged: bool) -> Result<(), Error> {
+        let found = sources.iter().filter(|source| kustomizations::is_kustomization(&source.path));
+        let found: Vec<&SourceFile> = found.collect();
+        let tree = if is_staged && !found.is_empty() { Tree::Index(Index::read()?) } else { Tree::Disk };
+        for source in found {
             let Content::Text(text) = &source.content else { continue };
             let destination = self.destinations.of(Path::new(&source.path), None)?;
-            let findings = kustomizations::check(&source.path, text).into_iter();
+            let findings = kustomizations::check(&source.path, text, &tree).into_iter();
             for finding in findings.filter(|finding| !is_suppressed(text, finding)) {
                 self.add(&destination, source, finding);
             }

@@ -1,6 +1,9 @@
 //! The files that are about to be committed, as the index has them.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::io::Write as _;
+use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
 
 use crate::error::Error;
@@ -10,8 +13,70 @@ use crate::workflow::{SourceFile, is_manifest, path_of};
 
 /// A staged file.
 struct Entry {
-    path: std::path::PathBuf,
+    path: PathBuf,
     object: String,
+}
+
+/// The files of the index.
+pub(super) struct Index {
+    /// Object of each file, by its absolute path.
+    objects: BTreeMap<PathBuf, String>,
+}
+
+impl Index {
+    /// Lists the files. Links, submodules and the sides of a conflict are left out.
+    ///
+    /// # Errors
+    /// When Git fails, for example outside of a work tree.
+    pub(super) fn read() -> Result<Self, Error> {
+        let root = root()?;
+        let listed = git::output(&["ls-files", "--stage", "--full-name", "-z", "--", ":/"])?;
+        // Each is `MODE OBJECT STAGE`, a tab and the path.
+        let object = |line: &[u8]| {
+            let tab = line.iter().position(|byte| *byte == b'\t')?;
+            let head = str::from_utf8(line.get(..tab)?).ok()?;
+            let [mode, object, "0"] = head.split(' ').collect::<Vec<_>>()[..] else { return None };
+            let path = root.join(path_of(line.get(tab + 1..)?));
+            mode.starts_with("100").then(|| (path, object.to_owned()))
+        };
+        Ok(Self { objects: listed.split(|byte| *byte == 0).filter_map(object).collect() })
+    }
+
+    pub(super) fn is_file(&self, path: &Path) -> bool {
+        self.objects.contains_key(&plain(path))
+    }
+
+    pub(super) fn is_folder(&self, path: &Path) -> bool {
+        let folder = plain(path);
+        let mut below = self.objects.range(folder.clone()..).map(|(file, _)| file);
+        below.find(|file| **file != folder).is_some_and(|file| file.starts_with(&folder))
+    }
+
+    /// The content of a file; `None` if there is none of this path.
+    pub(super) fn read_file(&self, path: &Path) -> Option<Vec<u8>> {
+        git::output(&["cat-file", "blob", self.objects.get(&plain(path))?]).ok()
+    }
+}
+
+/// An absolute path without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = std::env::current_dir().and_then(fs::canonicalize).unwrap_or_default();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+/// The root of the work tree.
+fn root() -> Result<PathBuf, Error> {
+    let root = git::output(&["rev-parse", "--show-toplevel"])?;
+    Ok(path_of(root.strip_suffix(b"\n").unwrap_or(&root)))
 }
 
 /// Reads the staged files at or below the paths.
@@ -19,8 +84,7 @@ struct Entry {
 /// # Errors
 /// When Git fails, for example outside of a work tree.
 pub(super) fn files(paths: &[String]) -> Result<Vec<SourceFile>, Error> {
-    let root = git::output(&["rev-parse", "--show-toplevel"])?;
-    let root = path_of(root.strip_suffix(b"\n").unwrap_or(&root));
+    let root = root()?;
     let mut arguments = vec![
         "diff",
         "--cached",
