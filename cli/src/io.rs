@@ -247,15 +247,61 @@ fn folder_of(target: &Path) -> &Path {
 /// # Errors
 /// When the file exists, or cannot be written.
 pub(crate) fn create(path: &str, bytes: &[u8]) -> Result<(), Error> {
-    let failed = |operation| move |cause| Error::File { operation, path: path.to_owned(), cause };
-    let target = target_of(Path::new(path)).map_err(failed("open"))?;
+    create_all(&[(path, bytes)])
+}
+
+/// Creates files that hold no secret, all or none: they appear together after all are complete, and no signal ends the program in
+/// between. If one cannot be created then, those that are there already are removed.
+///
+/// # Errors
+/// As [`create`], for the first file at fault.
+pub(crate) fn create_all(files: &[(&str, &[u8])]) -> Result<(), Error> {
     interrupt::uninterrupted(|| {
-        let new = complete(&target, bytes, true, failed)?;
-        new.persist_noclobber(&target).map(drop).map_err(|error| match error.error.kind() {
-            io::ErrorKind::AlreadyExists => FileProblem::Exists.of(path),
-            _ => failed("rename")(error.error),
-        })
+        let complete: Vec<_> =
+            files.iter().map(|(path, bytes)| NewFile::complete(path, bytes)).collect::<Result<_, _>>()?;
+        let mut created = Vec::new();
+        for new in complete {
+            match new.appear() {
+                Ok(target) => created.push(target),
+                Err(error) => {
+                    // What cannot be removed is complete.
+                    for target in &created {
+                        let _ = fs::remove_file(target);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
     })
+}
+
+/// A complete new file that is not at its place yet.
+struct NewFile<'p> {
+    path: &'p str,
+    target: PathBuf,
+    file: NamedTempFile,
+}
+
+impl<'p> NewFile<'p> {
+    fn complete(path: &'p str, bytes: &[u8]) -> Result<Self, Error> {
+        let failed = |operation| move |cause| Error::File { operation, path: path.to_owned(), cause };
+        let target = target_of(Path::new(path)).map_err(failed("open"))?;
+        let file = complete(&target, bytes, true, failed)?;
+        Ok(Self { path, target, file })
+    }
+
+    /// Brings it to its place, which it returns.
+    fn appear(self) -> Result<PathBuf, Error> {
+        let Self { path, target, file } = self;
+        match file.persist_noclobber(&target) {
+            Ok(_) => Ok(target),
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(FileProblem::Exists.of(path))
+            }
+            Err(error) => Err(Error::File { operation: "rename", path: path.to_owned(), cause: error.error }),
+        }
+    }
 }
 
 /// Replaces a file that holds no secret, or creates it with mode 0666 without the umask.

@@ -127,6 +127,49 @@ fn a_file_that_exists_stays_unless_it_is_forced() {
 }
 
 #[test]
+fn all_files_are_created_or_none() {
+    let workspace = Workspace::new();
+    let line = "create generic db -n shop --generate a --cert cert.pem -w new.yaml";
+    workspace.refused(&format!("{line} -w none/db.yaml"), 1, "open none/db.yaml: no such file or directory");
+    workspace.refused(&format!("{line} -w ./new.yaml"), 1, "./new.yaml: the file exists");
+    workspace.done(line, "");
+}
+
+#[test]
+#[cfg(unix)]
+fn after_a_signal_all_files_are_there_or_none_and_a_repeated_run_completes_the_rest() {
+    use std::process::{Command, Stdio};
+    let files: Vec<String> = (0..200).map(|number| format!("{number:03}.yaml")).collect();
+    let line = |more: &str| {
+        format!("create generic db -n shop --generate a --cert cert.pem {more} -w {}", files.join(" -w "))
+    };
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let workspace = Workspace::new();
+        let mut command = Command::new(crate::run::PROGRAM);
+        command
+            .current_dir(workspace.path())
+            .env_clear()
+            .args(line("").split_whitespace())
+            .stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        while !workspace.file(&files[0]).exists() {
+            assert!(child.try_wait().unwrap().is_none(), "it has not failed");
+            std::thread::yield_now();
+        }
+        assert!(
+            Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap().success()
+        );
+        let ended = child.wait().unwrap().code();
+        assert!(ended == Some(code) || ended == Some(0), "{ended:?}");
+        assert_eq!(workspace.names(), files, "all files, and no others");
+        // With --force a repeated run replaces all, whatever is there.
+        fs::remove_file(workspace.file(&files[7])).unwrap();
+        workspace.done(&line("--force"), "");
+        assert_eq!(workspace.names(), files);
+    }
+}
+
+#[test]
 #[cfg(unix)]
 fn a_new_file_has_the_mode_of_other_new_files_and_a_replaced_one_keeps_its_own() {
     use std::os::unix::fs::PermissionsExt as _;

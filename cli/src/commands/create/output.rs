@@ -119,12 +119,18 @@ impl OutputFlags {
         let values = read()?;
         let texts: Vec<String> =
             targets.iter().map(|target| self.text(secret, target, &values)).collect::<Result<_, _>>()?;
-        for (target, text) in targets.iter().zip(texts) {
-            match target.file {
-                Some(file) if self.force => io::replace_public(file, text.as_bytes())?,
-                Some(file) => io::create(file, text.as_bytes())?,
-                None => io::write(None, text.as_bytes())?,
-            }
+        let all = || targets.iter().zip(&texts);
+        let mut files = all().filter_map(|(target, text)| Some((target.file?, text.as_bytes())));
+        if self.force {
+            // A repeated run replaces all files again.
+            files.try_for_each(|(file, text)| io::replace_public(file, text))?;
+        } else {
+            // All or none: a repeated run would refuse those that are there already.
+            io::create_all(&files.collect::<Vec<_>>())?;
+        }
+        let mut stdout = all().filter(|(target, _)| target.file.is_none());
+        stdout.try_for_each(|(_, text)| io::write(None, text.as_bytes()))?;
+        for target in &targets {
             io::log(&target.report(values.len()));
         }
         Ok(())
