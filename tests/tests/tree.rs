@@ -154,7 +154,7 @@ mod tests {
     /// `aws-lc-sys` leaves out its AVX-512 code when it is built for size, and an RSA operation takes three times as long.
     #[test]
     fn releases_build_private_key_operations_for_speed() {
-        let manifest = fs::read_to_string(workspace::root().join("Cargo.toml")).unwrap();
+        let manifest = std::fs::read_to_string(workspace::root().join("Cargo.toml")).unwrap();
         let (_, profile) = manifest.split_once("[profile.release.package.aws-lc-sys]\n").unwrap();
         assert_eq!(profile.lines().next(), Some("opt-level = 3"));
     }
