@@ -85,8 +85,8 @@ impl ItemErrors {
     /// Replaces keys that the API server rejects by one word: they may be values at the wrong place.
     #[must_use]
     pub fn without_invalid_keys(self) -> Self {
-        let shown = |(key, cause): (String, ItemError)| (shown_key(&key).to_owned(), cause);
-        Self { by_key: self.by_key.into_iter().map(shown).collect(), more: self.more }
+        let described = |(key, cause): (String, ItemError)| (shown_key(&key).to_owned(), cause);
+        Self { by_key: self.by_key.into_iter().map(described).collect(), more: self.more }
     }
 
     /// Limits the items, those without a matching key first, and counts the others. Truncates keys that are longer than any

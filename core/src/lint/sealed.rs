@@ -223,10 +223,10 @@ impl<'c> Checker<'c> {
         for (key, value) in data.iter().chain(annotations) {
             let name = key.text().unwrap_or_default();
             if self.seems_secret(name, value) && !name.ends_with("last-applied-configuration") {
-                let shown = Some(name).filter(|name| is_qualified_name(name)).or(valid_key(name));
+                let described = Some(name).filter(|name| is_qualified_name(name)).or(valid_key(name));
                 let message =
-                    format!("{} in spec.template seems to be a secret", shown.unwrap_or(INVALID_KEY));
-                self.add(TEMPLATE_SECRET, self.line_of(key), shown, message);
+                    format!("{} in spec.template seems to be a secret", described.unwrap_or(INVALID_KEY));
+                self.add(TEMPLATE_SECRET, self.line_of(key), described, message);
             }
         }
     }

@@ -165,8 +165,8 @@ impl Editor<'_> {
     fn path_text(&self, depth: usize) -> String {
         let path = self.change.path.get(..depth).unwrap_or_default();
         let is_item = path.first().is_some_and(|first| first == "spec");
-        let shown = |part| if is_item { shown_key(part) } else { part };
-        path.iter().map(String::as_str).map(shown).collect::<Vec<_>>().join(".")
+        let described = |part| if is_item { shown_key(part) } else { part };
+        path.iter().map(String::as_str).map(described).collect::<Vec<_>>().join(".")
     }
 
     fn line(&self, node: &Node) -> usize {

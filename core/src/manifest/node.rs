@@ -149,8 +149,8 @@ mod tests {
 
     #[test]
     fn a_duplicate_key_is_named_unless_it_may_be_a_value() {
-        let told = |text: &str| documents(text).unwrap_err().cause.to_string();
-        assert_eq!(told("user: a\nuser: b\n"), "duplicate key \"user\"; remove one");
-        assert_eq!(told("p=hunter2: a\np=hunter2: b\n"), "duplicate key; remove one");
+        let message = |text: &str| documents(text).unwrap_err().cause.to_string();
+        assert_eq!(message("user: a\nuser: b\n"), "duplicate key \"user\"; remove one");
+        assert_eq!(message("p=hunter2: a\np=hunter2: b\n"), "duplicate key; remove one");
     }
 }

@@ -168,8 +168,8 @@ mod tests {
         assert!(changed(&sent(), &number).unwrap_err().contains("lacks the item \"a\""));
         let mut invalid = sent();
         invalid.spec.encrypted_data.insert("=hunter2".to_owned(), "AgC".to_owned());
-        let told = changed(&invalid, &json!({})).unwrap_err();
-        assert!(told.contains("lacks the item \"(invalid key)\""), "{told}");
+        let message = changed(&invalid, &json!({})).unwrap_err();
+        assert!(message.contains("lacks the item \"(invalid key)\""), "{message}");
         assert_eq!(changed(&sent(), &json!({"kind": "Status"})), Err(DOES_NOT_DECRYPT.to_owned()));
     }
 }
