@@ -15,7 +15,7 @@ use sealed_secrets_core::manifest::{EditorText, Manifest, Removal, remove, with_
 use sealed_secrets_core::receipt::Receipt;
 use sealed_secrets_crds::Scope;
 
-/// One run of `set`, `unset` or `edit`.
+/// One run of `set`, `unset`, `edit` or `reencrypt`.
 #[derive(Clone, Debug)]
 enum Step {
     Set {
@@ -26,13 +26,20 @@ enum Step {
     Unset(String),
     /// Values that are typed over those of several items.
     Edit(BTreeMap<String, String>),
+    /// New ciphertexts of those of these items that the file has.
+    Reencrypt {
+        values: BTreeMap<String, String>,
+        has_receipt: bool,
+    },
 }
 
 impl Step {
     fn keys(&self) -> Vec<&str> {
         match self {
             Self::Set { key, .. } | Self::Unset(key) => vec![key],
-            Self::Edit(values) => values.keys().map(String::as_str).collect(),
+            Self::Edit(values) | Self::Reencrypt { values, .. } => {
+                values.keys().map(String::as_str).collect()
+            }
         }
     }
 }
@@ -47,6 +54,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         }),
         key.prop_map(Step::Unset),
         btree_map(key, "[A-Za-z0-9]{4,12}", 0..3).prop_map(Step::Edit),
+        (btree_map(key, "[A-Za-z0-9]{4,12}", 0..4), any::<bool>())
+            .prop_map(|(values, has_receipt)| Step::Reencrypt { values, has_receipt }),
     ]
 }
 
@@ -55,6 +64,8 @@ fn any_step() -> impl Strategy<Value = Step> {
 struct Layout {
     line_break: &'static str,
     has_comments: bool,
+    /// A comment on the line of each item.
+    has_trailing_comments: bool,
     is_template: bool,
     indentation: usize,
     ends_with_items: bool,
@@ -64,11 +75,12 @@ prop_compose! {
     fn any_layout()(
         line_break in prop::sample::select(vec!["\n", "\r\n"]),
         has_comments in any::<bool>(),
+        has_trailing_comments in any::<bool>(),
         is_template in any::<bool>(),
         indentation in 3..6_usize,
         ends_with_items in any::<bool>(),
     ) -> Layout {
-        Layout { line_break, has_comments, is_template, indentation, ends_with_items }
+        Layout { line_break, has_comments, has_trailing_comments, is_template, indentation, ends_with_items }
     }
 }
 
@@ -82,7 +94,8 @@ impl Layout {
         head.extend(["spec:".to_owned(), "  encryptedData:".to_owned()]);
         let pad = " ".repeat(self.indentation);
         let comment = self.has_comments.then(|| format!("{pad}# about it")).into_iter();
-        let items = items.iter().map(|(key, value)| format!("{pad}{key}: {value}"));
+        let trailing = if self.has_trailing_comments { "   # since 2024" } else { "" };
+        let items = items.iter().map(|(key, value)| format!("{pad}{key}: {value}{trailing}"));
         let items = comment.chain(items).collect();
         let mut tail = Vec::new();
         if !self.ends_with_items {
@@ -115,13 +128,32 @@ fn applied(text: &str, step: &Step, items: &mut BTreeMap<String, String>) -> Str
             let receipt = ItemReceipt { object: 0, key: key.clone(), receipt };
             write_receipts(&apply(text, &[change]).unwrap(), &[receipt]).unwrap()
         }
+        Step::Reencrypt { values, has_receipt } => {
+            let known = values.iter().filter(|(key, _)| items.contains_key(*key));
+            let (changes, receipts): (Vec<Change>, Vec<ItemReceipt>) = known
+                .map(|(key, value)| {
+                    let receipt = has_receipt.then(|| receipt(value));
+                    let change = Change { object: 0, path: path(key), value: value.clone() };
+                    (change, ItemReceipt { object: 0, key: key.clone(), receipt })
+                })
+                .unzip();
+            for change in &changes {
+                items.insert(change.path[2].clone(), change.value.clone());
+            }
+            write_receipts(&apply(text, &changes).unwrap(), &receipts).unwrap()
+        }
         Step::Edit(values) => {
             let editor = EditorText::of(text).unwrap();
-            let mut shown = format!("#~ header\n{}", editor.text());
+            let header = if text.starts_with('{') { "" } else { "#~ header\n" };
+            let mut shown = format!("{header}{}", editor.text());
             assert!(!shown.contains("# kubeseal: "), "{shown}");
             for (key, value) in values {
                 let Some(item) = items.get_mut(key) else { continue };
-                let start = shown.find(&format!(" {key}: ")).unwrap();
+                let items_start = shown.find("encryptedData").unwrap();
+                let places = [format!(" {key}: "), format!("{{{key}: "), format!("\"{key}\": ")];
+                let start = places.iter().find_map(|place| shown[items_start..].find(place));
+                let start = start.unwrap_or_else(|| panic!("{key} is not in {shown}"));
+                let start = items_start + start;
                 let start = start + shown[start..].find("<sealed ").unwrap();
                 let end = start + shown[start..].find('>').unwrap() + 1;
                 shown.replace_range(start..end, "typed in");
@@ -145,6 +177,11 @@ fn applied(text: &str, step: &Step, items: &mut BTreeMap<String, String>) -> Str
     }
 }
 
+/// The line of an item in block style.
+fn line_of<'t>(text: &'t str, key: &str) -> Option<&'t str> {
+    text.split_inclusive('\n').find(|line| line.trim_start().starts_with(&format!("{key}: ")))
+}
+
 /// The lines of the text that are not items of `spec.encryptedData`.
 fn others(text: &str) -> Vec<String> {
     let is_item = |line: &&str| {
@@ -159,6 +196,21 @@ fn others(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// Texts before and after the mapping of items, and the quotes of its words.
+const FLOW_STYLES: [(&str, &str, &str); 3] = [
+    (
+        "{\n  \"kind\": \"SealedSecret\", \"metadata\": {\"namespace\": \"shop\"},\n  \"spec\": {\"encryptedData\": ",
+        ",\n    \"template\":   {}}}\n",
+        "\"",
+    ),
+    (
+        "{kind: SealedSecret, metadata:  {namespace: shop}, spec: {encryptedData: ",
+        ", template: {}}}  # x: b\n",
+        "",
+    ),
+    ("# head\nkind: SealedSecret\nspec:\n  encryptedData: ", "   # tail\n  template: {}\r\n", ""),
+];
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -169,7 +221,7 @@ proptest! {
         steps in vec(any_step(), 1..8),
     ) {
         let before = layout.text(&start);
-        let (mut text, mut items) = (before.clone(), start);
+        let (mut text, mut items) = (before.clone(), start.clone());
         for step in &steps {
             text = applied(&text, step, &mut items);
         }
@@ -177,18 +229,46 @@ proptest! {
         let manifest = Manifest::parse(&text).unwrap();
         let found = manifest.sealed_secrets()[0].items();
         let read: BTreeMap<String, String> = found.iter().map(|item| (item.key.clone(), item.ciphertext.clone().unwrap_or_default())).collect();
-        prop_assert_eq!(read.keys().collect::<Vec<_>>(), items.keys().collect::<Vec<_>>());
+        prop_assert_eq!(&read, &items);
+        let touched: Vec<&str> = steps.iter().flat_map(Step::keys).collect();
+        for key in start.keys().filter(|key| !touched.contains(&key.as_str())) {
+            prop_assert_eq!(line_of(&text, key), line_of(&before, key));
+        }
         for item in &found {
             let last = steps.iter().rev().find(|step| step.keys().contains(&item.key.as_str()));
             let (value, has_receipt) = match last {
                 Some(Step::Set { value, has_receipt, .. }) => (value, *has_receipt),
                 Some(Step::Edit(values)) => (&values[&item.key], true),
+                Some(Step::Reencrypt { values, has_receipt }) => (&values[&item.key], *has_receipt),
                 Some(Step::Unset(_)) | None => continue,
             };
             prop_assert_eq!(item.ciphertext.as_ref(), Some(value));
             let wanted = if has_receipt { Found::Valid(receipt(value)) } else { Found::None };
             prop_assert_eq!(&item.receipt, &wanted);
         }
+    }
+
+    #[test]
+    fn any_sequence_of_steps_in_json_or_flow_style_leaves_all_text_around_the_items(
+        (head, tail, quote) in prop::sample::select(FLOW_STYLES.to_vec()),
+        start in btree_map("[a-e]", "Ag[A-Za-z0-9]{2,10}", 1..5),
+        steps in vec(any_step(), 1..8),
+    ) {
+        // An item that is never removed: `set` writes the first item of an empty mapping on a line of its own.
+        let start: BTreeMap<String, String> = start.into_iter().chain([("z".to_owned(), "AgZ".to_owned())]).collect();
+        let entry = |(key, value)| format!("{quote}{key}{quote}: {quote}{value}{quote}");
+        let before = format!("{head}{{{}}}{tail}", start.iter().map(entry).collect::<Vec<_>>().join(", "));
+        let (mut text, mut items) = (before.clone(), start);
+        for step in &steps {
+            text = applied(&text, step, &mut items);
+        }
+        prop_assert!(text.starts_with(head) && text.ends_with(tail), "{}", text);
+        let manifest = Manifest::parse(&text).unwrap();
+        let found = manifest.sealed_secrets()[0].items();
+        prop_assert!(found.iter().all(|item| item.receipt == Found::None), "{}", text);
+        let read: BTreeMap<String, String> =
+            found.into_iter().map(|item| (item.key, item.ciphertext.unwrap_or_default())).collect();
+        prop_assert_eq!(read, items, "{}", text);
     }
 
     #[test]
@@ -216,6 +296,8 @@ proptest! {
         start in btree_map("[a-e]", "Ag[A-Za-z0-9]{2,10}", 1..5),
         steps in vec(any_step(), 1..12),
     ) {
+        // A comment that is removed with its item is other text.
+        let layout = Layout { has_trailing_comments: false, ..layout };
         let base = layout.text(&start);
         let is_ours = |step: &&Step| step.keys().iter().all(|key| ["a", "c", "e"].contains(key));
         let is_theirs = |step: &&Step| step.keys().iter().all(|key| ["b", "d"].contains(key));
