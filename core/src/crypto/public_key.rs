@@ -73,3 +73,37 @@ impl PublicKey {
         self.key.size()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::SealingCertificate;
+
+    const PEM: &str = include_str!("../../tests/data/rsa2048.crt");
+
+    #[test]
+    fn a_key_may_have_encrypted_each_block_of_its_length_below_its_modulus() {
+        let certificate = SealingCertificate::from_pem(PEM.as_bytes()).unwrap();
+        let key = certificate.public_key();
+        let modulus = key.key.n_bytes().to_vec();
+        assert_eq!((modulus.len(), modulus.last().unwrap() % 2), (256, 1), "the last byte can be made less");
+        let with_last = |last: u8| [&modulus[..255], &[last]].concat();
+        let last = modulus[255];
+        for (block, may) in [
+            (with_last(last), false),
+            (with_last(last - 1), true),
+            (vec![0xff; 256], false),
+            (vec![0; 256], true),
+            (vec![0; 255], false),
+            (vec![0; 257], false),
+        ] {
+            assert_eq!(
+                key.may_have_encrypted(&block),
+                may,
+                "{} bytes, the first is {}",
+                block.len(),
+                block[0]
+            );
+        }
+    }
+}
