@@ -155,6 +155,95 @@ fn items_are_added_renamed_and_removed_and_other_text_changes() {
 }
 
 #[test]
+fn an_item_is_copied_to_several_keys_and_moved_between_objects_of_the_same_place() {
+    let fixture = Fixture::new();
+    let told = fixture.edit("sed -i 's/^    user: .*/    login: <sealed 2>\\n    name: <sealed 2>\\n    user: <sealed 2>/' \"$1\"");
+    let added = |key: &str| told.lines().any(|line| line.ends_with(&format!(": {key} added to shop/db")));
+    assert!(added("login") && added("name") && told.lines().count() == 2, "{told}");
+    let line = |key: &str| {
+        let text = fixture.read();
+        text.lines().find_map(|line| line.strip_prefix(&format!("    {key}: "))).unwrap().to_owned()
+    };
+    assert!(
+        line("login") == line("user") && line("name") == line("user"),
+        "ciphertext and receipt are copied"
+    );
+    assert!(line("user").contains("  # kubeseal: "), "{}", line("user"));
+    // A second object of the same place, and one of another.
+    let one = fixture.read();
+    let items = one.find("  encryptedData:").unwrap();
+    let empty = format!("{}  encryptedData: {{}}\n", &one[..items]);
+    fixture.workspace.write("db.yaml", &format!("{one}{empty}{}", empty.replace("name: db", "name: web")));
+    let moved = "sed -i -e '/^    login: /d' -e '0,/encryptedData: {}/s//encryptedData:\\n    moved: <sealed 2>/' \"$1\"";
+    fixture.edit(moved);
+    let text = fixture.read();
+    let documents: Vec<&str> = text.split("---\n").collect();
+    assert!(!documents[1].contains("    login: ") && documents[2].contains("    moved: AQ"), "{text}");
+    fixture.workspace.write("second.yaml", documents[2]);
+    assert!(fixture.workspace.opened("second.yaml").contains("\"moved\": \"YXBw\""), "{text}");
+    let other = "sed -i '$s/encryptedData: {}/encryptedData:\\n    moved: <sealed 1>/' \"$1\"";
+    fixture.refused(other, 1, "moved: <sealed 1> decrypts in shop/db only; type the value anew");
+}
+
+#[test]
+fn a_ciphertext_that_is_pasted_is_kept_and_not_sealed_again() {
+    let fixture = Fixture::new();
+    let raw = "--raw -n shop --name db --cert cert.pem";
+    let pasted = fixture.workspace.run_with(raw, b"pasted").stdout;
+    let pasted = pasted.trim_end();
+    let told = fixture
+        .edit(&format!("sed -i 's|<sealed 1>|{pasted}|; s|^    user: .*|&\\n    zeta: {pasted}|' \"$1\""));
+    let text = fixture.read();
+    for key in ["password", "zeta"] {
+        // It may be of another place, so that it gets no receipt.
+        assert!(text.contains(&format!("\n    {key}: {pasted}\n")), "{text}");
+        let line = format!(": {key} {} shop/db", if key == "zeta" { "added to" } else { "replaced in" });
+        assert!(told.lines().any(|told| told.ends_with(&line)), "{told}");
+    }
+    let opened = fixture.workspace.opened("db.yaml");
+    assert!(
+        opened.contains("\"password\": \"cGFzdGVk\"") && opened.contains("\"zeta\": \"cGFzdGVk\""),
+        "{opened}"
+    );
+}
+
+#[test]
+fn without_a_variable_the_editor_is_vi_and_a_variable_is_no_line_of_a_shell() {
+    let fixture = Fixture::new();
+    fixture.workspace.write("bin/vi", "#!/bin/sh\nsed -i 's/<sealed 1>/new/' \"$1\"\n");
+    let vi = fixture.workspace.file("bin/vi");
+    fs::set_permissions(&vi, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", fixture.workspace.file("bin").display());
+    let run = |name: &str, editor: &str| {
+        let mut command = fixture.command("", &["db.yaml"]);
+        command.env("PATH", &path).env_remove("KUBE_EDITOR").env_remove("VISUAL");
+        if !name.is_empty() {
+            command.env(name, editor);
+        }
+        let output = command.output().unwrap();
+        fixture.expect_nothing_left();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, told) = run("", "");
+    assert!(code == Some(0) && told.contains(": password replaced in shop/db"), "{told}");
+    let before = fixture.read();
+    for (editor, code) in [
+        ("true; touch evil", 1),
+        ("true && touch evil", 0),
+        ("true $(touch evil)", 0),
+        ("true `touch evil`", 0),
+        ("false | touch evil", 1),
+    ] {
+        for name in ["KUBE_EDITOR", "VISUAL", "EDITOR"] {
+            let ran = run(name, editor);
+            assert_eq!(ran.0, Some(code), "{name}={editor}: {}", ran.1);
+            assert!(!fixture.workspace.file("evil").exists(), "{name}={editor}");
+        }
+    }
+    assert_eq!(fixture.read(), before);
+}
+
+#[test]
 fn a_text_that_is_saved_as_it_was_is_not_written() {
     let fixture = Fixture::new();
     let file = fixture.workspace.file("db.yaml");

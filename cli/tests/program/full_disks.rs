@@ -20,7 +20,7 @@ use crate::run::PROGRAM;
 use crate::workspace::{KEY, OTHER_CERTIFICATE, Workspace};
 
 /// Words that run a program in a namespace in which it may mount.
-const UNSHARE: [&str; 4] = ["unshare", "--user", "--map-root-user", "--mount"];
+pub(crate) const UNSHARE: [&str; 4] = ["unshare", "--user", "--map-root-user", "--mount"];
 
 /// Runs a program in the current folder, on a disk with the files of the folder and this many free pages; what is on the disk at the
 /// end is copied to the folder $1.
@@ -39,7 +39,7 @@ exit $code
 const REASON: &str = "no space left on device";
 
 /// True where namespaces can be had.
-fn can_mount() -> bool {
+pub(crate) fn can_mount() -> bool {
     let [program, words @ ..] = UNSHARE;
     Command::new(program).args(words).arg("true").status().is_ok_and(|status| status.success())
 }

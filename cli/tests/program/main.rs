@@ -12,6 +12,7 @@ mod controllers;
 mod create;
 mod credentials;
 mod edit;
+mod editor_memory;
 mod edits;
 mod full_disks;
 mod git_install;
