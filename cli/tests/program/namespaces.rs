@@ -3,6 +3,7 @@
 use tempfile::TempDir;
 
 use crate::run::{CERTIFICATE, kubeseal};
+use crate::workspace::{KEY, Workspace};
 
 const HOMELESS: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: app}\nstringData: {a: b}\n";
 const CLUSTER: &str = "clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n";
@@ -55,4 +56,29 @@ fn a_context_with_a_cluster_and_without_a_namespace_means_default() {
     assert_eq!(sealing(&context, &[]), (Some(0), String::new(), true));
     assert_eq!(sealing("", &["--server", "https://127.0.0.1:1"]), (Some(0), String::new(), true));
     assert_eq!(sealing(CLUSTER, &["--cluster", "c"]), (Some(0), String::new(), true));
+}
+
+#[test]
+fn a_subcommand_takes_no_namespace_from_a_kubeconfig() {
+    let config = format!(
+        "{CLUSTER}contexts: [{{name: x, context: {{cluster: c, namespace: elsewhere}}}}]\ncurrent-context: x\n"
+    );
+    assert_eq!(sealing(&config, &["-o", "yaml"]).0, Some(0), "the flags take it");
+    let workspace = Workspace::new();
+    workspace.write("config", &config);
+    workspace.write("plain.yaml", HOMELESS);
+    let items = "spec:\n  encryptedData:\n    a: AgX\n";
+    workspace.write("db.yaml", &format!("kind: SealedSecret\nmetadata: {{name: app}}\n{items}"));
+    for line in [
+        "create generic app --generate a --cert cert.pem".to_owned(),
+        "create generic app --generate a -w new.yaml --cert cert.pem".to_owned(),
+        "seal plain.yaml --cert cert.pem".to_owned(),
+        "seal -i plain.yaml --cert cert.pem".to_owned(),
+        "set db.yaml b --generate --cert cert.pem".to_owned(),
+        format!("reencrypt db.yaml --private-key {KEY} --cert cert.pem"),
+        format!("verify db.yaml --private-key {KEY}"),
+        "verify db.yaml".to_owned(),
+    ] {
+        workspace.refused(&format!("{line} --kubeconfig config"), 2, "no namespace; the scope strict needs ");
+    }
 }

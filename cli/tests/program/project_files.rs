@@ -1,9 +1,12 @@
 //! The project file `.kubeseal.yaml`: which one counts, and what its rules decide.
 
 use std::fs;
+use std::process::{Command, Stdio};
 
-use crate::run::kubeseal;
-use crate::workspace::{FINGERPRINT, OTHER_CERTIFICATE, Workspace, shape};
+use serde_json::json;
+
+use crate::run::{CERTIFICATE, PROGRAM, SECRET, answer, kubeseal, masked, seal, serve_always};
+use crate::workspace::{FINGERPRINT, KEY, OTHER_CERTIFICATE, Workspace, shape};
 
 /// A repository with two clusters.
 fn repository() -> Workspace {
@@ -235,5 +238,177 @@ fn names_with_blanks_line_breaks_and_letters_of_any_language_work() {
         let ran = kubeseal(workspace.path(), &["set", name, "b", "--generate"], b"");
         assert!(ran.code == Some(0) && ran.stderr.ends_with("clusters/prod.pem\n"), "{}", ran.stderr);
         assert!(workspace.read(name).contains("\n    b: AQ"));
+    }
+}
+
+/// Runs a line of words with these variables; returns what it tells.
+fn told_with(workspace: &Workspace, line: &str, variables: &[(&str, &str)]) -> String {
+    let mut command = Command::new(PROGRAM);
+    command
+        .current_dir(workspace.path())
+        .env_clear()
+        .env("KUBECONFIG", "none")
+        .envs(variables.iter().copied());
+    let output = command.args(line.split_whitespace()).stdin(Stdio::null()).output().unwrap();
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_flag_wins_over_its_variable_and_both_over_the_rule() {
+    let workspace = repository();
+    let secret = "kind: Secret\nmetadata: {name: db}\nstringData: {a: b}\n";
+    let variables = [
+        ("SEALED_SECRETS_NAMESPACE", "web"),
+        ("SEALED_SECRETS_SCOPE", "namespace-wide"),
+        ("SEALED_SECRETS_CERT", "cert.pem"),
+    ];
+    let empty = variables.map(|(name, _)| (name, ""));
+    let flags = "-n api --scope strict --cert clusters/stage.pem";
+    for (variables, flags, place, certificate) in [
+        (&[][..], "", "shop/db (strict)", "clusters/prod.pem"),
+        (&empty, "", "shop/db (strict)", "clusters/prod.pem"),
+        (&variables, "", "web/db (namespace-wide)", "cert.pem"),
+        (&variables, flags, "api/db (strict)", "clusters/stage.pem"),
+        (&[], flags, "api/db (strict)", "clusters/stage.pem"),
+        (&variables[..2], "--for stage", "web/db (namespace-wide)", "clusters/stage.pem"),
+    ] {
+        workspace.write("deploy/prod/plain.yaml", secret);
+        drop(fs::remove_file(workspace.file("deploy/prod/db.yaml")));
+        for line in
+            ["create generic db --generate a -w deploy/prod/db.yaml", "seal -i deploy/prod/plain.yaml"]
+        {
+            let told = told_with(&workspace, &format!("{line} {flags}"), variables);
+            assert!(
+                told.contains(&format!(" {place}, 1 item, key ")),
+                "{line} {flags} {variables:?}: {told}"
+            );
+            assert!(
+                told.ends_with(&format!(", certificate {certificate}\n")),
+                "{line} {flags} {variables:?}: {told}"
+            );
+        }
+        // The scope is that of the file.
+        let text = "kind: SealedSecret\nmetadata: {name: db}\nspec: {encryptedData: {}}\n";
+        workspace.write("deploy/prod/set.yaml", text);
+        let flags = flags.replace("--scope strict", "");
+        let variables: Vec<_> =
+            variables.iter().copied().filter(|(name, _)| *name != "SEALED_SECRETS_SCOPE").collect();
+        let told =
+            told_with(&workspace, &format!("set deploy/prod/set.yaml a --generate {flags}"), &variables);
+        let namespace = place.split('/').next().unwrap();
+        assert!(
+            told.contains(&format!(": a added to {namespace}/db (strict), key ")),
+            "{flags} {variables:?}: {told}"
+        );
+        assert!(told.ends_with(&format!(", certificate {certificate}\n")), "{flags} {variables:?}: {told}");
+    }
+}
+
+#[test]
+fn the_cluster_of_the_rule_is_used_unless_a_flag_or_variable_names_another() {
+    let workspace = repository();
+    let contexts = [("a", 1), ("b", 2), ("c", 3)];
+    let each = |entry: fn(&str, u16) -> String| contexts.map(|(name, port)| entry(name, port)).join(", ");
+    let config = format!(
+        "clusters: [{}]\ncontexts: [{}]\ncurrent-context: a\n",
+        each(|name, port| format!("{{name: {name}, cluster: {{server: 'http://127.0.0.1:{port}'}}}}")),
+        each(|name, _| format!("{{name: {name}, context: {{cluster: {name}}}}}")),
+    );
+    workspace.write("config", &config);
+    workspace.write(
+        ".kubeseal.yaml",
+        "clusters: {prod: {context: b, controllerNamespace: rule, controllerName: of-rule}}\nrules: [{cluster: prod}]\n",
+    );
+    workspace.write(
+        "db.yaml",
+        "kind: SealedSecret\nmetadata: {name: db, namespace: shop}\nspec: {encryptedData: {a: AgX}}\n",
+    );
+    workspace.write("plain.yaml", SECRET);
+    let variables = [
+        ("SEALED_SECRETS_CONTEXT", "c"),
+        ("SEALED_SECRETS_CONTROLLER_NAMESPACE", "variable"),
+        ("SEALED_SECRETS_CONTROLLER_NAME", "of-variable"),
+    ];
+    let flags = "--context a --controller-namespace flag --controller-name of-flag";
+    for (variables, flags, address) in [
+        (&[][..], "", "http://127.0.0.1:2/api/v1/namespaces/rule/services/of-rule"),
+        (&variables, "", "http://127.0.0.1:3/api/v1/namespaces/variable/services/of-variable"),
+        (&variables, flags, "http://127.0.0.1:1/api/v1/namespaces/flag/services/of-flag"),
+        (&[], flags, "http://127.0.0.1:1/api/v1/namespaces/flag/services/of-flag"),
+    ] {
+        for line in [
+            "verify db.yaml",
+            "reencrypt db.yaml",
+            "set db.yaml b --generate",
+            "seal plain.yaml",
+            "create generic x -n shop --generate a",
+        ] {
+            let told = told_with(&workspace, &format!("{line} --kubeconfig config {flags}"), variables);
+            assert!(told.contains(address), "{line} {flags} {variables:?}: {told}");
+        }
+    }
+}
+
+/// The API server and the controller for the grammar of flags; the controller returns this SealedSecret for each one.
+fn controller(renewed: String) -> String {
+    let certificate = fs::read_to_string(CERTIFICATE).unwrap();
+    serve_always(move |request| match request.split(' ').nth(1).unwrap_or_default() {
+        path if path.ends_with("/v1/rotate") => answer("200 OK", &json!(renewed)),
+        path if path.ends_with("/v1/cert.pem") => answer("200 OK", &json!(certificate)),
+        path if path.contains("/services/") => {
+            answer("200 OK", &json!({"spec": {"ports": [{"name": "http"}]}}))
+        }
+        _ => answer("200 OK", &json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": []})),
+    })
+}
+
+#[test]
+fn the_grammar_of_flags_reads_no_project_file_and_writes_no_receipts() {
+    let homeless = "kind: Secret\nmetadata: {name: db}\nstringData: {password: hunter2}\n";
+    let sealed = |format: &str| seal(&["-o", format], SECRET).stdout;
+    let (before, server) = (sealed("yaml"), format!("--server http://{}", controller(sealed("json"))));
+    // Each uses what a project file could decide: the certificate, its pin, the cluster, the namespace, the scope, labels.
+    let lines = [
+        ("--cert cert.pem -o yaml".to_owned(), SECRET),
+        ("--cert cert.pem -o yaml -w new.yaml".to_owned(), SECRET),
+        ("--cert cert.pem -o yaml".to_owned(), homeless),
+        ("-o yaml".to_owned(), SECRET),
+        (format!("-o yaml {server}"), SECRET),
+        ("--cert cert.pem --merge-into db.yaml".to_owned(), SECRET),
+        (format!("--merge-into db.yaml {server}"), SECRET),
+        ("--raw --name db --cert cert.pem".to_owned(), "hunter2"),
+        ("--raw --name db -n shop --cert cert.pem".to_owned(), "hunter2"),
+        (format!("--raw --name db -n shop {server}"), "hunter2"),
+        (format!("--re-encrypt -f db.yaml {server}"), ""),
+        (format!("--re-encrypt {server}"), &before),
+        (format!("--validate -f db.yaml {server}"), ""),
+        (format!("--fetch-cert {server}"), ""),
+        (format!("--recovery-unseal --recovery-private-key {KEY} -f db.yaml"), ""),
+    ];
+    let projects = [
+        "clusters: {a: {certificate: other.pem, fingerprint: \"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\", context: none, \
+         controllerName: none}}\nrules: [{cluster: a, namespace: web, scope: cluster-wide, labels: {team: x}}]\n",
+        "ruls: []\n",
+        "a: [\n",
+    ];
+    for (line, input) in lines {
+        let run = |project: Option<&str>| {
+            let workspace = Workspace::new();
+            workspace.git(&["init", "--quiet"]);
+            fs::copy(OTHER_CERTIFICATE, workspace.file("other.pem")).unwrap();
+            workspace.write("db.yaml", &before);
+            if let Some(text) = project {
+                workspace.write(".kubeseal.yaml", text);
+            }
+            let ran = kubeseal(workspace.path(), &line.split(' ').collect::<Vec<_>>(), input.as_bytes());
+            let new = fs::read_to_string(workspace.file("new.yaml")).unwrap_or_default();
+            let texts = [ran.stdout, ran.stderr, workspace.read("db.yaml"), new];
+            assert!(texts.iter().all(|text| !text.contains("# kubeseal")), "{line}: {texts:?}");
+            (ran.code, texts.map(|text| masked(&text).replace(workspace.path().to_str().unwrap(), "")))
+        };
+        let without = run(None);
+        for project in projects {
+            assert_eq!(run(Some(project)), without, "{line} beside {project}");
+        }
     }
 }
