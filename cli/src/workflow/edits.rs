@@ -17,7 +17,8 @@ pub(crate) struct Edited {
     pub(crate) report: String,
 }
 
-/// Prepares the edits of all files, then writes them. A file that has changed meanwhile is prepared again. `-` is written to stdout.
+/// Prepares the edits of all files, then writes them. A file that has changed meanwhile is prepared again. `-` is written to stdout;
+/// if that fails, the files are written all the same.
 ///
 /// # Errors
 /// When a file cannot be edited or written. Unless that is found while writing, no file is changed.
@@ -26,7 +27,14 @@ pub(crate) fn write_edited(
     prepare: impl Fn(&str) -> Result<Edited, Error>,
 ) -> Result<(), Error> {
     let prepared: Vec<Edited> = files.iter().map(|file| prepare(file)).collect::<Result<_, _>>()?;
-    files.iter().zip(prepared).try_for_each(|(file, edited)| write_prepared(file, edited, &prepare))
+    let mut stdout = Ok(());
+    for (file, edited) in files.iter().zip(prepared) {
+        match write_prepared(file, edited, &prepare) {
+            Err(error) if file == STDIN => stdout = Err(error),
+            written => written?,
+        }
+    }
+    stdout
 }
 
 /// Writes a file that is prepared; if it has changed meanwhile, it is prepared and written again.

@@ -128,12 +128,13 @@ impl OutputFlags {
             // All or none: a repeated run would refuse those that are there already.
             io::create_all(&files.collect::<Vec<_>>())?;
         }
+        // If stdout fails, the files are written all the same.
         let mut stdout = all().filter(|(target, _)| target.file.is_none());
-        stdout.try_for_each(|(_, text)| io::write(None, text.as_bytes()))?;
-        for target in &targets {
+        let stdout = stdout.try_for_each(|(_, text)| io::write(None, text.as_bytes()));
+        for target in targets.iter().filter(|target| target.file.is_some() || stdout.is_ok()) {
             io::log(&target.report(values.len()));
         }
-        Ok(())
+        stdout
     }
 
     fn targets(&self, name: &str) -> Result<Vec<Target<'_>>, Error> {
