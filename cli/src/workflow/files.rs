@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::{git, io};
 
 const DEFAULT_PATH: &str = ".";
+const GIT_FOLDER: &str = ".git";
 
 /// A file with its content.
 #[derive(Clone)]
@@ -47,7 +48,7 @@ impl SourceFile {
     /// Its path below the root of the work tree, for services that show findings in files; outside of one, as it was given.
     pub(crate) fn path_below_root(&self) -> String {
         let file = absolute(Path::new(&self.path));
-        let root = file.ancestors().skip(1).find(|folder| folder.join(".git").exists());
+        let root = file.ancestors().skip(1).find(|folder| folder.join(GIT_FOLDER).exists());
         root.and_then(|root| file.strip_prefix(root).ok())
             .map_or_else(|| self.path.clone(), |below| below.display().to_string())
     }
@@ -188,19 +189,33 @@ fn expect_readable_ignores(folder: &Path) -> Result<(), Error> {
     if file.exists() { io::expect_regular(&file.display().to_string()) } else { Ok(()) }
 }
 
+/// The folder where a walk begins, and the wanted one as a path below it. In a work tree the walk begins at its root: a .gitignore
+/// counts in all folders below it.
+fn beginning_of_walk(folder: &Path) -> (PathBuf, PathBuf) {
+    let resolved = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let root = resolved.ancestors().find(|above| above.join(GIT_FOLDER).exists()).map(Path::to_owned);
+    root.map_or_else(|| (folder.to_owned(), folder.to_owned()), |root| (root, resolved))
+}
+
 fn of_walk(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    expect_readable_ignores(folder)?;
+    let (beginning, wanted) = beginning_of_walk(folder);
+    expect_readable_ignores(&beginning)?;
     let refused = Arc::new(OnceLock::new());
     let refusal = Arc::clone(&refused);
-    let is_readable = move |entry: &ignore::DirEntry| {
+    let below = wanted.clone();
+    let is_wanted = move |entry: &ignore::DirEntry| {
+        let path = entry.path();
+        if entry.file_name() == GIT_FOLDER || !(path.starts_with(&below) || below.starts_with(path)) {
+            return false;
+        }
         let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
-        let checked = if is_folder { expect_readable_ignores(entry.path()) } else { Ok(()) };
+        let checked = if is_folder { expect_readable_ignores(path) } else { Ok(()) };
         // The first refusal is reported.
         checked.map_err(|error| drop(refusal.set(error))).is_ok()
     };
-    let mut walk = ignore::WalkBuilder::new(folder);
+    let mut walk = ignore::WalkBuilder::new(&beginning);
     walk.standard_filters(false).git_ignore(true).require_git(false).follow_links(false);
-    walk.filter_entry(is_readable);
+    walk.filter_entry(is_wanted);
     let failed = |cause: ignore::Error| Error::File {
         operation: "open",
         path: folder.display().to_string(),
@@ -214,6 +229,6 @@ fn of_walk(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(entries
         .into_iter()
         .filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()))
-        .map(ignore::DirEntry::into_path)
+        .filter_map(|entry| Some(folder.join(entry.path().strip_prefix(&wanted).ok()?)))
         .collect())
 }

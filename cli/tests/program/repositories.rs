@@ -3,10 +3,12 @@
 #![cfg(unix)]
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::run::{SECRET, kubeseal};
+use crate::run::{PROGRAM, SECRET, kubeseal};
 use crate::workspace::{KEY, OTHER_CERTIFICATE, Workspace, git};
 
 const CREATE: &str = "create generic db -n shop --from-literal user=app -w db.yaml --cert cert.pem";
@@ -94,16 +96,141 @@ fn a_bare_repository_has_no_files_and_its_work_trees_are_served() {
         let ran = kubeseal(&bare, line, b"");
         assert!(ran.code == Some(code) && ran.stderr.contains(expected), "{line:?}: {}", ran.stderr);
     }
-    let tree = workspace.file("tree");
-    let (is_done, told) = git(&bare, &["worktree", "add", "--quiet", "--orphan", "-b", "main", "../tree"]);
-    if !is_done {
-        // An older Git makes no work tree without a commit.
-        assert!(told.contains("orphan"), "{told}");
-        return;
+    // A work tree needs a commit.
+    let (is_done, told) = git(workspace.path(), &["clone", "--quiet", "bare.git", "clone"]);
+    assert!(is_done, "{told}");
+    let clone = workspace.file("clone");
+    for words in [
+        &["commit", "--quiet", "--allow-empty", "--message=x"][..],
+        &["push", "--quiet", "origin", "HEAD:main"],
+    ] {
+        let (is_done, told) = git(&clone, words);
+        assert!(is_done, "{told}");
     }
+    let tree = workspace.file("tree");
+    let (is_done, told) = git(&bare, &["worktree", "add", "--quiet", "../tree", "main"]);
+    assert!(is_done, "{told}");
     fs::write(tree.join("plain.yaml"), SECRET).unwrap();
     assert_eq!(kubeseal(&tree, &["git", "install"], b"").code, Some(0));
     assert_eq!(kubeseal(&tree, &["lint"], b"").code, Some(3));
+    assert!(git(&tree, &["add", "plain.yaml"]).0);
+    let (is_done, told) = git(&tree, &["commit", "--quiet", "--message=x"]);
+    assert!(!is_done && told.contains("plain.yaml:2: error[KS001]"), "{told}");
+    assert!(bare.join("hooks/pre-commit").exists());
+}
+
+/// The files that a command reads, without Git in PATH if `path` is an empty folder.
+fn files_read(folder: &Path, path: Option<&Path>, words: &[&str]) -> Vec<String> {
+    let mut command = Command::new(PROGRAM);
+    command.current_dir(folder).env_clear().args(["lint", "-o", "json"]).args(words);
+    command.envs(path.map(|path| ("PATH", path)));
+    let output = command.output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{words:?}: {}", String::from_utf8_lossy(&output.stderr)));
+    let findings = report["findings"].as_array().unwrap();
+    findings.iter().map(|finding| finding["file"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn without_git_a_folder_of_a_work_tree_stands_for_the_files_that_are_not_ignored() {
+    let workspace = Workspace::repository();
+    workspace.write(".gitignore", "ignored.yaml\n/below/also-ignored/\n");
+    workspace.write("below/.gitignore", "own.yaml\n");
+    for name in [
+        "a.yaml",
+        "ignored.yaml",
+        "below/a.yaml",
+        "below/ignored.yaml",
+        "below/own.yaml",
+        "below/also-ignored/a.yaml",
+        ".hidden/a.yaml",
+    ] {
+        workspace.write(name, SECRET);
+    }
+    // Files of Git itself may have any name.
+    workspace.write(".git/a.yaml", SECRET);
+    fs::create_dir(workspace.file("empty")).unwrap();
+    let none = workspace.file("empty");
+    for (folder, words, expected) in [
+        ("", &[][..], &[".hidden/a.yaml", "a.yaml", "below/a.yaml"][..]),
+        ("", &["below"], &["below/a.yaml"]),
+        ("below", &[], &["a.yaml"]),
+        ("", &["below/ignored.yaml"], &["below/ignored.yaml"]),
+    ] {
+        let folder = workspace.file(folder);
+        assert_eq!(files_read(&folder, None, words), expected, "{folder:?} {words:?} with Git");
+        assert_eq!(files_read(&folder, Some(&none), words), expected, "{folder:?} {words:?} without Git");
+    }
+}
+
+#[test]
+fn without_git_files_are_changed_and_what_needs_git_says_so() {
+    let workspace = Workspace::repository();
+    workspace.write("plain.yaml", SECRET);
+    workspace.git(&["add", "plain.yaml"]);
+    fs::create_dir(workspace.file("empty")).unwrap();
+    let run = |line: &str| {
+        let mut command = Command::new(PROGRAM);
+        command.current_dir(workspace.path()).env_clear().env("PATH", workspace.file("empty"));
+        let output = command.args(line.split(' ')).output().unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    for line in ["git install", "git uninstall", "lint --staged"] {
+        let (code, told) = run(line);
+        assert!(code == Some(1) && told.starts_with("error: git: "), "{line}: {told}");
+    }
+    for line in [
+        CREATE,
+        "set db.yaml token --generate --cert cert.pem",
+        "unset db.yaml token",
+        "seal -i plain.yaml --cert cert.pem",
+        "inspect .",
+        "git textconv db.yaml",
+    ] {
+        let (code, told) = run(line);
+        assert_eq!(code, Some(0), "{line}: {told}");
+    }
+}
+
+#[test]
+fn a_submodule_is_a_repository_of_its_own() {
+    let (workspace, other) = (Workspace::repository(), Workspace::repository());
+    other.write("own.yaml", SECRET);
+    other.git(&["add", "."]);
+    other.git(&["commit", "--quiet", "--message=x"]);
+    let url = other.path().to_str().unwrap();
+    workspace.git(&["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", url, "sub"]);
+    workspace.write("top.yaml", SECRET);
+    workspace.write(".kubeseal.yaml", "rules: [{namespace: of-the-root}]\n");
+    let sub = workspace.file("sub");
+    assert!(sub.join(".git").is_file(), "its repository is in that of the root");
+    for (folder, words, expected) in [
+        (workspace.path(), &[][..], &["top.yaml"][..]),
+        (workspace.path(), &["sub"], &["sub/own.yaml"]),
+        (workspace.path(), &["sub/own.yaml"], &["sub/own.yaml"]),
+        (&sub, &[], &["own.yaml"]),
+    ] {
+        assert_eq!(files_read(folder, None, words), expected, "{words:?}");
+    }
+    // The project file of the root is not that of the submodule.
+    let create = ["create", "generic", "db", "--generate", "a", "--cert", "../cert.pem", "-w", "db.yaml"];
+    let ran = kubeseal(&sub, &create, b"");
+    assert!(ran.code == Some(2) && ran.stderr.contains("no namespace"), "{}", ran.stderr);
+    fs::write(sub.join(".kubeseal.yaml"), "rules: [{namespace: of-the-submodule}]\n").unwrap();
+    let ran = kubeseal(&sub, &create, b"");
+    assert!(ran.code == Some(0) && ran.stderr.contains("created of-the-submodule/db"), "{}", ran.stderr);
+    // So are its settings and its hook.
+    let ran = kubeseal(&sub, &["git", "install"], b"");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let own = workspace.file(".git/modules/sub");
+    assert!(own.join("hooks/pre-commit").exists() && own.join("info/attributes").exists());
+    assert!(!workspace.file(".git/hooks/pre-commit").exists());
+    let (is_done, told) = git(&sub, &["commit", "--quiet", "--allow-empty", "--message=x"]);
+    assert!(is_done, "{told}");
+    fs::write(sub.join("new.yaml"), SECRET).unwrap();
+    assert!(git(&sub, &["add", "new.yaml"]).0);
+    let (is_done, told) = git(&sub, &["commit", "--quiet", "--message=x"]);
+    assert!(!is_done && told.contains("new.yaml:2: error[KS001]"), "{told}");
 }
 
 #[test]
