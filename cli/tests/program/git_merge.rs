@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::run::{PROGRAM, kubeseal};
@@ -129,6 +130,83 @@ fn without_the_driver_the_same_changes_conflict() {
     repository.workspace.done("git uninstall", "");
     let (is_done, told) = git(&repository.folder, &["merge", "other"]);
     assert!(!is_done && told.contains("CONFLICT"), "{told}");
+}
+
+#[test]
+fn without_the_driver_changes_merge_in_either_order_if_an_unchanged_line_lies_between() {
+    for (onto, merged) in [("main", "other"), ("other", "main")] {
+        let repository = Repository::new("db.yaml");
+        repository.workspace.done("git uninstall", "");
+        repository.diverge(|theirs| theirs.set("a", "2"), |ours| ours.set("c", "3"));
+        repository.git(&["checkout", "--quiet", onto]);
+        repository.git(&["merge", "--quiet", "--no-edit", merged]);
+        assert_eq!(repository.opened(), "\"a\":\"Mg==\",\"b\":\"MQ==\",\"c\":\"Mw==\"");
+        assert_eq!(repository.read().matches("# kubeseal: SHA256:").count(), 3, "receipts");
+    }
+}
+
+/// A change of one place: the lines of the old text that it replaces, and the new ones.
+struct Hunk {
+    lines: Range<usize>,
+    new: Vec<String>,
+}
+
+impl Hunk {
+    fn between(before: &[&str], after: &str) -> Self {
+        let after: Vec<&str> = after.lines().collect();
+        let head = before.iter().zip(&after).take_while(|(a, b)| a == b).count();
+        let (rest, rest_after) = (&before[head..], &after[head..]);
+        let tail = rest.iter().rev().zip(rest_after.iter().rev()).take_while(|(a, b)| a == b).count();
+        let new = rest_after[..rest_after.len() - tail].iter().map(|line| (*line).to_owned());
+        Self { lines: head..before.len() - tail, new: new.collect() }
+    }
+}
+
+/// The changes of one item that `set` and `unset` make to a file with the items b, d, f, h and j.
+fn changes_of_one_item(workspace: &Workspace) -> Vec<String> {
+    let literals = ["b", "d", "f", "h", "j"].map(|key| format!("--from-literal {key}=1"));
+    workspace
+        .done(&format!("create generic db -n shop {} -w db.yaml --cert cert.pem", literals.join(" ")), "");
+    let base = workspace.read("db.yaml");
+    let mut versions = vec![base.clone()];
+    let mut add = |line: &str| {
+        workspace.write("db.yaml", &base);
+        workspace.done(line, "");
+        versions.push(workspace.read("db.yaml"));
+    };
+    for key in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"] {
+        add(&format!("set db.yaml {key} --generate --cert cert.pem"));
+    }
+    for key in ["b", "d", "f", "h", "j"] {
+        add(&format!("unset db.yaml {key}"));
+    }
+    versions
+}
+
+#[test]
+fn any_two_changes_of_items_with_an_unchanged_line_between_merge_by_git_alone_in_either_order() {
+    let workspace = Workspace::new();
+    let versions = changes_of_one_item(&workspace);
+    let base: Vec<&str> = versions[0].lines().collect();
+    workspace.write("base", &versions[0]);
+    let hunks: Vec<(&String, Hunk)> =
+        versions[1..].iter().map(|version| (version, Hunk::between(&base, version))).collect();
+    let mut count = 0;
+    for (ours, first) in &hunks {
+        for (theirs, second) in hunks.iter().filter(|(_, second)| second.lines.start > first.lines.end) {
+            let mut expected: Vec<String> = base.iter().map(|line| (*line).to_owned()).collect();
+            expected.splice(second.lines.clone(), second.new.iter().cloned());
+            expected.splice(first.lines.clone(), first.new.iter().cloned());
+            workspace.write("a", ours);
+            workspace.write("b", theirs);
+            for sides in [["a", "base", "b"], ["b", "base", "a"]] {
+                let merged = workspace.git(&[&["merge-file", "-p"], &sides[..]].concat());
+                assert_eq!(merged.lines().collect::<Vec<_>>(), expected);
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 60, "{count} pairs of changes");
 }
 
 #[test]
