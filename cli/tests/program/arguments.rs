@@ -69,3 +69,44 @@ fn flags_may_stand_before_a_subcommand_and_before_its_verb() {
     let foreign = seal_free(&["--cert", "x", "keys", "list"]);
     assert!(foreign.code == Some(2) && foreign.stderr.contains("--cert"), "{}", foreign.stderr);
 }
+
+#[test]
+fn a_flag_that_a_subcommand_does_not_accept_is_named_together_with_the_subcommand() {
+    let folder = TempDir::new().unwrap();
+    for (verb, words, flags) in [
+        ("create generic", &["db", "--generate", "a"][..], &["--raw", "--item", "--merge-into"][..]),
+        ("create tls", &["db", "--tls-cert", "a", "--tls-key", "b"], &["--raw", "--prompt"]),
+        ("create docker-registry", &["db", "--docker-server", "h", "--docker-username", "u"], &["--raw"]),
+        ("seal", &["a.yaml"], &["--raw", "--all", "--merge-into"]),
+        ("set", &["a.yaml", "key"], &["--raw", "--write", "--force"]),
+        ("unset", &["a.yaml", "key"], &["--raw", "--cert", "--no-receipt"]),
+        ("edit", &["a.yaml"], &["--raw", "--generate"]),
+        ("inspect", &["a.yaml"], &["--raw", "--cert"]),
+        ("lint", &["a.yaml"], &["--raw", "--cert"]),
+        ("verify", &["a.yaml"], &["--raw", "--cert", "--no-receipt"]),
+        ("reencrypt", &["a.yaml"], &["--raw", "--write"]),
+        ("status", &[], &["--raw", "--cert"]),
+        ("unseal", &["a.yaml", "--private-key", "b"], &["--write", "--cert"]),
+        ("git install", &[], &["--raw", "--force"]),
+        ("git uninstall", &[], &["--raw", "--no-hook"]),
+        ("keys list", &[], &["--raw", "--cert"]),
+        ("cert show", &[], &["--raw", "--write"]),
+    ] {
+        for flag in flags {
+            let verb_words: Vec<&str> = verb.split(' ').collect();
+            let mut lines = vec![[&verb_words[..], words, &[*flag]].concat()];
+            // Before the subcommand, another flag could take its name for a value.
+            lines.extend((*flag == "--raw").then(|| [&[*flag], &verb_words[..], words].concat()));
+            for line in lines {
+                let ran = kubeseal(folder.path(), &line, b"");
+                assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{line:?}: {}", ran.stderr);
+                let (first, rest) = ran.stderr.split_once('\n').unwrap();
+                assert!(
+                    first.starts_with("error: ") && first.contains(&format!("'{flag}'")),
+                    "{line:?}: {first}"
+                );
+                assert!(rest.contains(&format!("kubeseal {verb}")), "{line:?}: {}", ran.stderr);
+            }
+        }
+    }
+}

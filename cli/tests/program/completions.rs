@@ -83,7 +83,7 @@ fn is_installed(program: &str) -> bool {
     std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|folder| folder.join(program).is_file())
 }
 
-/// The shell completes `us` to `user`, which `unset` then removes, and a cluster, which `set` uses.
+/// The shell completes `us` to `user`, which `unset` then removes, and a flag and a cluster, which `set` uses.
 fn completes(shell: &str, program: &str, load: &str) {
     if !is_installed(program) {
         eprintln!("{program} is not installed");
@@ -92,25 +92,27 @@ fn completes(shell: &str, program: &str, load: &str) {
     let workspace = filled();
     // The `n` answers zsh, which asks before it shows many candidates.
     let lines = format!(
-        "{load}\nkubeseal insp\t db.yaml > shown\nkubeseal unset db.yaml us\t\nkubeseal set db.yaml token --generate --for pr\t\nkubeseal set --for $\t\tn\x15\nexit\nexit\n"
+        "{load}\nkubeseal insp\t db.yaml > shown\nkubeseal unset db.yaml us\t\nkubeseal set db.yaml token --no-rec\t --generate --for pr\t\nkubeseal set --for $\t\tn\x15\nexit\nexit\n"
     );
     let shown = typed(&workspace, shell, &lines);
     assert!(workspace.read("shown").starts_with("db.yaml:2: shop/db"), "{shown}");
     let text = workspace.read("db.yaml");
     assert!(!text.contains("    user: ") && text.contains("    password: "), "{shown}");
-    assert!(text.contains("    token: "), "{shown}");
+    let token =
+        text.lines().find(|line| line.starts_with("    token: ")).unwrap_or_else(|| panic!("{shown}"));
+    assert!(!token.contains("# kubeseal"), "--no-receipt: {token}");
     assert!(!workspace.file("evil").exists(), "the shell evaluates no word of a file");
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn bash_completes_verbs_keys_and_clusters() {
+fn bash_completes_verbs_flags_keys_and_clusters() {
     completes("bash --norc --noprofile -i", "bash", "source <(kubeseal completion bash)");
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn zsh_completes_verbs_keys_and_clusters() {
+fn zsh_completes_verbs_flags_keys_and_clusters() {
     completes("zsh -f -i", "zsh", "autoload -U compinit; compinit -u; source <(kubeseal completion zsh)");
 }
 
