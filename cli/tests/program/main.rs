@@ -28,6 +28,7 @@ mod kills;
 mod lint;
 mod lint_corpus;
 mod namespaces;
+mod permissions;
 mod project_files;
 mod prompts;
 mod reencrypt;
