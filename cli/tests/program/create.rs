@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::workspace::{FINGERPRINT, OTHER_CERTIFICATE, Workspace, shape};
+use crate::workspace::{FINGERPRINT, KEY, OTHER_CERTIFICATE, Workspace, shape};
 
 #[test]
 fn a_new_file_has_its_items_with_receipts_and_the_report_names_scope_key_and_certificate() {
@@ -81,6 +81,64 @@ fn flags_before_the_subcommand_and_variables_count() {
         .unwrap();
     let told = String::from_utf8(ran.stderr).unwrap();
     assert!(told.starts_with("-: created shop/x (namespace-wide), 1 item"), "{told}");
+}
+
+#[test]
+fn a_generated_value_has_the_length_that_is_named_and_is_shown_nowhere() {
+    let workspace = Workspace::new();
+    let value = |file: &str, key: &str| {
+        let ran = workspace.run(&format!("unseal {file} --item {key} --private-key {KEY}"));
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        ran.stdout
+    };
+    let create = workspace.run(
+        "create generic db -n shop --generate a --generate b=16 --generate c=1024 -w a.yaml -w - -w b.yaml --cert cert.pem",
+    );
+    let mut values =
+        vec![(value("a.yaml", "a"), 32), (value("a.yaml", "b"), 16), (value("a.yaml", "c"), 1024)];
+    assert!(
+        ["a", "b", "c"].iter().all(|key| value("a.yaml", key) == value("b.yaml", key)),
+        "one value for all files"
+    );
+    let (short, long) = (
+        workspace.run("set a.yaml b.yaml d --generate --cert cert.pem"),
+        workspace.run("set a.yaml b.yaml e --generate=64 --cert cert.pem"),
+    );
+    values.extend([(value("a.yaml", "d"), 32), (value("a.yaml", "e"), 64)]);
+    assert!(
+        ["d", "e"].iter().all(|key| value("a.yaml", key) == value("b.yaml", key)),
+        "one value for all files"
+    );
+    let mut shown: Vec<String> = ["a.yaml", "b.yaml"].map(|file| workspace.read(file)).to_vec();
+    for ran in [create, short, long] {
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        shown.extend([ran.stdout, ran.stderr]);
+    }
+    for (value, length) in &values {
+        assert!(value.len() == *length && value.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{value}");
+        assert!(shown.iter().all(|text| !text.contains(value.as_str())), "{shown:?}");
+    }
+    values.sort();
+    values.dedup();
+    assert_eq!(values.len(), 5, "no value is that of another item");
+}
+
+#[test]
+fn a_dash_among_the_files_is_stdout() {
+    let workspace = Workspace::new();
+    let line = "create generic db -n shop --generate token --cert cert.pem -w";
+    let ran = workspace.run(&format!("{line} - -w db.json -w db.yaml"));
+    assert_eq!((ran.code, workspace.names()), (Some(0), vec!["db.json".to_owned(), "db.yaml".to_owned()]));
+    assert_eq!(shape(&ran.stdout), shape(&workspace.read("db.yaml")));
+    let files: Vec<&str> = ran.stderr.lines().map(|line| line.split(':').next().unwrap()).collect();
+    assert_eq!(files, ["-", "db.json", "db.yaml"]);
+    let ran = workspace.run(&format!("{line} - -o json"));
+    assert!(
+        ran.code == Some(0) && ran.stdout.starts_with("{\n  \"kind\": \"SealedSecret\""),
+        "{}",
+        ran.stdout
+    );
+    workspace.refused(&format!("{line} - -w -"), 2, "-w - is given twice");
 }
 
 #[test]

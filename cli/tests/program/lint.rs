@@ -407,6 +407,33 @@ fn github_gets_commands_with_paths_from_the_root_of_the_work_tree() {
 }
 
 #[test]
+fn sarif_has_paths_and_fingerprints_from_the_root_of_the_work_tree_also_below_it() {
+    let workspace = Workspace::new();
+    workspace.git(&["init", "--quiet"]);
+    workspace.write("deploy/a b/db.yaml", SECRET);
+    let results = |folder: &str, line: &[&str]| {
+        let ran = kubeseal(&workspace.file(folder), &[&["lint", "-o", "sarif"], line].concat(), b"");
+        assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+        let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+        report["runs"][0]["results"].clone()
+    };
+    workspace.git(&["add", "."]);
+    let expected = results("", &[]);
+    let place = &expected[0]["locations"][0]["physicalLocation"]["artifactLocation"];
+    assert_eq!(place["uri"], "deploy/a%20b/db.yaml");
+    for (folder, line) in [
+        ("deploy", &[][..]),
+        ("deploy", &["a b"]),
+        ("deploy/a b", &["db.yaml"]),
+        ("deploy/a b", &["../../deploy"]),
+        ("deploy/a b", &["--staged"]),
+        ("deploy", &["--staged"]),
+    ] {
+        assert_eq!(results(folder, line), expected, "lint {line:?} in {folder}");
+    }
+}
+
+#[test]
 fn sarif_has_all_rules_and_fingerprints_that_survive_moved_lines() {
     let workspace = Workspace::repository();
     let sarif = |text: &str| -> Value {

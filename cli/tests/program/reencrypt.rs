@@ -97,6 +97,26 @@ fn fresh_items_stay_byte_for_byte_with_or_without_receipts() {
 }
 
 #[test]
+fn a_stale_item_with_a_receipt_has_none_afterwards_if_none_is_wanted() {
+    let workspace = workspace();
+    workspace.done(
+        "create generic db -n shop --from-literal a=1 --from-literal b=2 -w db.yaml --cert cert.pem",
+        "",
+    );
+    workspace.done("set db.yaml b --no-receipt --cert cert.pem", "3");
+    let before = workspace.read("db.yaml");
+    assert_eq!(before.matches("  # kubeseal: ").count(), 1, "{before}");
+    let ran = run(&workspace, &format!("db.yaml --no-receipt {OTHER}"));
+    let report = "db.yaml: 2 of 2 items re-encrypted\n2 of 2 items in 1 of 1 files re-encrypted\n";
+    assert_eq!(told(&ran), (Some(0), report, ""));
+    let expected: Vec<String> = lines(&before)
+        .into_iter()
+        .map(|line| line.split_once("  # kubeseal: ").map_or(line.clone(), |(line, _)| line.to_owned()))
+        .collect();
+    assert_eq!(lines(&workspace.read("db.yaml")), expected);
+}
+
+#[test]
 fn a_forged_receipt_makes_an_item_be_passed_over_and_all_does_not_believe_it() {
     let workspace = workspace();
     kept(&workspace, "db.yaml");

@@ -368,3 +368,16 @@ fn values_of_more_than_a_secret_can_hold_are_refused() {
         "db.yaml:1: the values have more than 1 MiB, the most that a Secret can hold",
     );
 }
+
+#[test]
+fn a_dash_as_the_file_of_the_result_is_stdout() {
+    let workspace = Workspace::new();
+    workspace.write("plain.yaml", SECRET);
+    let expected = workspace.run("seal plain.yaml --cert cert.pem");
+    for line in ["seal plain.yaml -w -", "seal - -w -", "seal - -w - --force"] {
+        let ran = workspace.run_with(&format!("{line} --cert cert.pem"), SECRET.as_bytes());
+        assert_eq!((ran.code, shape(&ran.stdout)), (Some(0), shape(&expected.stdout)), "{line}");
+        assert!(ran.stderr.starts_with("-: sealed shop/db (strict), 1 item, key "), "{line}: {}", ran.stderr);
+        assert_eq!(workspace.names(), ["plain.yaml"], "{line}");
+    }
+}

@@ -285,6 +285,22 @@ fn a_flag_contradicts_the_file_also_where_the_scope_does_not_need_it() {
 }
 
 #[test]
+fn of_several_files_none_is_changed_if_one_has_no_namespace() {
+    let workspace = Workspace::new();
+    let text = kept(&workspace);
+    workspace.write("homeless.yaml", &text.replace(", namespace: \"shop\"", ""));
+    for files in ["db.yaml homeless.yaml", "homeless.yaml db.yaml"] {
+        workspace.refused(
+            &format!("set {files} a --generate {SET}"),
+            2,
+            "homeless.yaml:6: no namespace; the scope strict needs the one that the file is applied to: add -n NAMESPACE",
+        );
+    }
+    let told = workspace.done(&format!("set db.yaml homeless.yaml a --generate -n shop {SET}"), "");
+    assert_eq!(told.matches(": a added to shop/db (strict), ").count(), 2, "{told}");
+}
+
+#[test]
 fn a_key_that_the_template_has_too_is_warned_of() {
     let workspace = Workspace::new();
     let text = kept(&workspace).replace("template: {}", "template: {data: {url: x}}");

@@ -138,6 +138,39 @@ fn keys_are_those_of_backups_lists_and_bare_files_in_any_number_as_for_recovery(
 }
 
 #[test]
+fn for_a_cluster_only_its_files_are_verified() {
+    let workspace = workspace();
+    workspace.git(&["init", "--quiet"]);
+    workspace.write(
+        ".kubeseal.yaml",
+        "clusters: {prod: {}, stage: {}}\nrules: [{path: 'a/db.yaml', cluster: prod}, {path: 'a/web.yaml', cluster: stage}]\n",
+    );
+    let text = workspace.read("a/web.yaml");
+    workspace.write("a/web.yaml", &text.replace("name: web", "name: moved"));
+    workspace.write("a/none.yaml", &text.replace("name: web", "name: none"));
+    let verified = |line: &str| {
+        let ran = workspace.run(&format!("verify {line} --private-key key.pem"));
+        (ran.code, ran.stdout, ran.stderr)
+    };
+    let all = |count: &str| (Some(0), String::new(), format!("{count} SealedSecrets decrypt\n"));
+    assert_eq!(verified("a --for prod"), all("1 of 1"));
+    assert_eq!(
+        verified("a/db.yaml a/web.yaml a/none.yaml --for prod"),
+        all("1 of 1"),
+        "files that are named, too"
+    );
+    assert_eq!(verified("a/web.yaml --for prod"), all("0 of 0"));
+    let (code, found, told) = verified("a --for stage");
+    assert_eq!((code, told.as_str()), (Some(3), "0 of 1 SealedSecrets decrypt\n"));
+    assert!(found.starts_with("a/web.yaml:") && found.lines().count() == 1, "{found}");
+    workspace.refused(
+        "verify a --for test --private-key key.pem",
+        2,
+        "has no such cluster; available: prod, stage",
+    );
+}
+
+#[test]
 fn every_mistake_is_named() {
     let workspace = workspace();
     workspace.write("secret.yaml", SECRET);
