@@ -400,3 +400,20 @@ fn a_progress_bar_is_on_terminals_only_appears_after_a_second_and_is_erased() {
     let ran = workspace.run(&server.line("reencrypt repository --dry-run"));
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(3), ""));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn verify_has_a_progress_bar_on_terminals_only_which_is_erased() {
+    let (server, workspace) = (Server::start(), repository(6));
+    server.state.is_slow.store(true, Ordering::SeqCst);
+    let line = server.line("verify repository");
+    let shown = Terminal::start(&workspace, &line).end(0);
+    let (_, erased) = shown.rsplit_once("/6 SealedSecrets ").unwrap_or_else(|| panic!("no bar: {shown:?}"));
+    assert!(erased.contains("\u{1b}[2K") || erased.contains("\r\u{1b}["), "{shown:?}");
+    assert!(erased.contains("6 of 6 SealedSecrets decrypt\r\n"), "{shown:?}");
+    let shown = Terminal::start_with(&workspace, "dumb", &line).end(0);
+    assert!(!shown.contains("/6 SealedSecrets") && !shown.contains('\u{1b}'), "{shown:?}");
+    server.state.is_slow.store(false, Ordering::SeqCst);
+    let ran = workspace.run(&line);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), "6 of 6 SealedSecrets decrypt\n"));
+}

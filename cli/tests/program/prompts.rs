@@ -31,7 +31,8 @@ impl Terminal {
         Self::shell_on(workspace, "xterm", line)
     }
 
-    fn shell_on(workspace: &Workspace, kind: &str, line: &str) -> Self {
+    /// Runs a line of a shell on this kind of terminal.
+    pub(crate) fn shell_on(workspace: &Workspace, kind: &str, line: &str) -> Self {
         let line = format!("trap : INT; {line}; echo code=$?; stty -a | grep -o -- '-*\\becho\\b'; echo end");
         // Without a limit, a test would wait for ever for a text that never appears.
         let mut script = Command::new("timeout");

@@ -8,7 +8,9 @@ use sealed_secrets_core::crypto::{CertificateRequest, KeyPair};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::prompts::Terminal;
 use crate::run::{CERTIFICATE, PROGRAM, Ran, SECRET, answer, kubeseal, seal_free, serve};
+use crate::workspace::Workspace;
 
 /// Colours, a character set, cursor movement, bidirectional overrides, invisible characters and a line break.
 const HOSTILE: &str = "x\u{1b}[31m\u{1b}[A\u{9b}2K\u{7f}\u{202e}\u{2066}\u{200b}\u{feff}\u{3164}\t\r\nFORGED";
@@ -243,4 +245,39 @@ fn a_report_for_programs_is_not_escaped() {
     for format in ["json", "yaml"] {
         assert_eq!(show(format)["commonName"], HOSTILE, "{format}");
     }
+}
+
+/// An escape sequence that sets colours or styles.
+fn has_colours(shown: &str) -> bool {
+    shown.contains("\u{1b}[")
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn no_color_and_a_dumb_terminal_disable_the_colours_of_every_message() {
+    let workspace = Workspace::new();
+    workspace.write("plain.yaml", SECRET);
+    let mut is_ever_coloured = false;
+    for (line, code) in [
+        ("set --bogus", 2),
+        ("set", 2),
+        ("keys list --bogus", 2),
+        ("create generic db --generate a=1", 2),
+        ("--bogus", 2),
+        ("seal --help", 0),
+        ("lint plain.yaml", 3),
+        ("inspect none.yaml", 1),
+    ] {
+        let with = |around: &str, kind: &str| {
+            Terminal::shell_on(&workspace, kind, &format!("{around} {PROGRAM} {line}")).end(code)
+        };
+        for (around, kind) in
+            [("NO_COLOR=1", "xterm-256color"), ("NO_COLOR=1 CLICOLOR=1", "xterm"), ("", "dumb")]
+        {
+            let shown = with(around, kind);
+            assert!(!has_colours(&shown), "{around} {kind} {line}: {shown:?}");
+        }
+        is_ever_coloured |= has_colours(&with("", "xterm"));
+    }
+    assert!(is_ever_coloured, "else there would be nothing to disable");
 }
