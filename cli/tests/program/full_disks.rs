@@ -121,6 +121,40 @@ fn files_that_cannot_be_re_encrypted_installed_or_merged_are_named_and_stay() {
     }
 }
 
+#[test]
+fn a_clone_on_a_full_disk_keeps_its_old_attributes_and_gets_no_half_hook() {
+    if !can_mount() {
+        return;
+    }
+    // More than a page, so that they need more space than the settings.
+    let attributes = format!("{}*.png binary\n", "# of the team\n".repeat(400));
+    let hook = ".git/hooks/pre-commit";
+    for (before, file) in [(attributes.as_str(), ".git/info/attributes"), ("", hook)] {
+        let workspace = Workspace::new();
+        workspace.git(&["init", "--quiet"]);
+        drop(fs::remove_file(workspace.file(hook)));
+        workspace.write(".git/info/attributes", before);
+        let out = TempDir::new().unwrap();
+        let mut command = Command::new(UNSHARE[0]);
+        command.args(&UNSHARE[1..]).args(["sh", "-c", ON_A_FULL_DISK, "sh"]).arg(out.path());
+        command.args(["1", PROGRAM, "git", "install"]).current_dir(workspace.path());
+        command.env_clear().env("PATH", "/usr/bin:/bin");
+        fails_for_want_of_space(command, "", out.path(), &["error: write ", file, REASON], file);
+        let after = |name: &str| fs::read_to_string(out.path().join("after").join(name));
+        let lines = "diff=kubeseal merge=kubeseal\n";
+        assert!(after(hook).is_err(), "{file}");
+        let found = after(".git/info/attributes").unwrap();
+        assert!(
+            if before.is_empty() { found.matches(lines).count() == 3 } else { found == before },
+            "{file}"
+        );
+        for folder in [".git/hooks", ".git/info"] {
+            let names = content(&out.path().join("after").join(folder)).into_keys();
+            assert!(names.into_iter().all(|name| !name.starts_with(".kubeseal-")), "{file}");
+        }
+    }
+}
+
 /// Edits `db.yaml` on a small disk, with a script as editor and the memory for its text on another one. What is left is copied to
 /// `left` and `memory-left`.
 const EDIT: &str = r#"
