@@ -41,6 +41,7 @@ mod kubeseal_keys;
 mod kubeseal_keys_of_controller;
 mod kubeseal_proxy;
 mod kubeseal_reencrypt;
+mod kubeseal_seals;
 mod kubeseal_status;
 mod leadership;
 mod pages;
