@@ -12,7 +12,7 @@ fn cluster() -> String {
         "apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret", "metadata": {"name": "no", "namespace": "012", "generation": 1},
         "spec": {"encryptedData": {"a": "AgX"}},
         "status": {"observedGeneration": 1, "conditions": [
-            {"type": "Synced", "status": "False", "reason": "yes", "message": "a: b # c\n- 'd' \"e\" \u{e9}"}]}
+            {"type": "Synced", "status": "False", "reason": "yes", "message": "a: b # c\n- 'd' \"e\" \u{e9}\u{7f}\u{85}\u{2028}\u{feff}"}]}
     });
     let key = json!({
         "metadata": {"name": "null", "creationTimestamp": "2026-11-01T00:00:00Z"},

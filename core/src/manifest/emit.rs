@@ -66,12 +66,27 @@ fn emit_value(output: &mut String, value: &Value, indent: usize, column: usize) 
             emit_text(output, text, Position { column: column + 1, indent: indent + INDENT });
         }
         other => {
-            let _ = write!(output, " {other}");
+            output.push(' ');
+            output.push_str(&flow_style(other));
         }
     }
     if !output.ends_with('\n') {
         output.push('\n');
     }
+}
+
+/// Returns JSON, which is also YAML in flow style: characters that YAML refuses or takes for line breaks are escaped.
+fn flow_style(value: &Value) -> String {
+    let mut text = String::new();
+    for character in value.to_string().chars() {
+        match character {
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+                let _ = write!(text, "\\u{:04x}", u32::from(character));
+            }
+            _ => text.push(character),
+        }
+    }
+    text
 }
 
 /// Column at which a scalar begins, and the indentation of its continuation lines.
@@ -316,6 +331,13 @@ mod tests {
         for (text, wanted) in seen {
             assert_eq!(line(text), wanted);
         }
+    }
+
+    #[test]
+    fn lists_are_json_without_the_characters_that_yaml_refuses_or_takes_for_line_breaks() {
+        let list = Value::from(vec!["\u{e9}\u{7f}\u{85}\u{9f}\u{2028}\u{2029}\u{feff}\u{ffff}"]);
+        let mapping = Map::from_iter([("k".to_owned(), list)]);
+        assert_eq!(emit(&mapping), "k: [\"\u{e9}\\u007f\\u0085\\u009f\\u2028\\u2029\\ufeff\\uffff\"]\n");
     }
 
     #[test]
