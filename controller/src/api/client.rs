@@ -280,9 +280,93 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::Router;
+    use axum::http::header::RETRY_AFTER;
     use clap::Parser as _;
+    use http::StatusCode;
+    use k8s_openapi::api::coordination::v1::Lease;
+    use k8s_openapi::api::core::v1::Secret;
+    use kube::Api;
+    use kube::api::PostParams;
+    use tempfile::TempDir;
 
     use super::*;
+    use crate::leadership::candidate::Tenure;
+
+    /// An API server that has no time: it answers each request with this status, and asks for a pause of a second.
+    struct BusyServer {
+        folder: TempDir,
+        requests: Arc<AtomicUsize>,
+    }
+
+    impl BusyServer {
+        async fn start(status: StatusCode, on_request: impl Fn() + Clone + Send + Sync + 'static) -> Self {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let requests = Arc::<AtomicUsize>::default();
+            let count = Arc::clone(&requests);
+            let refuse = move || {
+                count.fetch_add(1, Ordering::SeqCst);
+                on_request();
+                std::future::ready((status, [(RETRY_AFTER, "1")]))
+            };
+            tokio::spawn(axum::serve(listener, Router::new().fallback(refuse)).into_future());
+            let folder = tempfile::tempdir().unwrap();
+            let kubeconfig = format!(
+                "{{apiVersion: v1, kind: Config, current-context: here, users: [{{name: me, user: {{}}}}], \
+                 contexts: [{{name: here, context: {{cluster: here, user: me}}}}], \
+                 clusters: [{{name: here, cluster: {{server: \"http://{address}\"}}}}]}}"
+            );
+            std::fs::write(folder.path().join("kubeconfig"), kubeconfig).unwrap();
+            Self { folder, requests }
+        }
+
+        fn args(&self, flags: &[&str]) -> Args {
+            let kubeconfig = format!("--kubeconfig={}", self.folder.path().join("kubeconfig").display());
+            Args::try_parse_from(["controller", &kubeconfig].iter().chain(flags)).unwrap()
+        }
+
+        fn requests(&self) -> usize {
+            self.requests.load(Ordering::SeqCst)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_that_waits_to_be_sent_or_repeated_is_not_sent_once_the_term_has_ended() {
+        let (leadership, now) = (Leadership::elected(), Instant::now());
+        leadership.publish(Tenure::LeadsUntil(now + Duration::from_mins(10)), None, now);
+        let ending = leadership.clone();
+        let end_term = move || ending.publish(Tenure::Follows, None, Instant::now());
+        let server = BusyServer::start(StatusCode::SERVICE_UNAVAILABLE, end_term).await;
+        let args = server.args(&["--kubeclient-qps=1", "--kubeclient-burst=1"]);
+        let client = connect(&args, Arc::default(), leadership).await.unwrap();
+        let secrets: Api<Secret> = Api::namespaced(client, "default");
+        let (parameters, secret) = (PostParams::default(), Secret::default());
+        let create = || secrets.create(&parameters, &secret);
+        let (repeated, waiting) = tokio::join!(create(), create());
+        for refused in [repeated, waiting] {
+            let error = refused.unwrap_err();
+            assert!(matches!(error, kube::Error::Service(_)), "not sent: {error}");
+        }
+        assert_eq!(server.requests(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_request_of_the_election_is_not_repeated_for_it() {
+        for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE] {
+            let server = BusyServer::start(status, || {}).await;
+            let client = connect_for_election(&server.args(&[]), Arc::default()).await.unwrap();
+            let leases: Api<Lease> = Api::namespaced(client, "default");
+            let refused = leases.get("sealed-secrets-controller").await.unwrap_err();
+            assert!(
+                matches!(&refused, kube::Error::Api(answer) if answer.code == status.as_u16()),
+                "{refused}"
+            );
+            assert_eq!(server.requests(), 1, "{status}");
+        }
+    }
 
     fn pace(flags: &[&str]) -> Option<Pace> {
         Pace::of(&Args::try_parse_from(["controller"].iter().chain(flags)).unwrap())

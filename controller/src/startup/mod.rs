@@ -355,25 +355,43 @@ fn stop_on_signal() -> Result<Stop, StartError> {
 #[cfg(test)]
 mod tests {
     use ::http::{Request, Response, StatusCode};
+    use clap::Parser as _;
     use kube::client::Body;
+    use sealed_secrets_core::keyring::KeyRing;
+    use sealed_secrets_crds::{SealedSecret, SealedSecretSpec};
     use tower::service_fn;
 
     use super::*;
+    use crate::leadership::candidate::Tenure;
+    use crate::sealed_secret::object::{ObjectKey, ObjectVersion};
+    use crate::usage::ObjectKeyUsage;
 
-    /// An election in which every request is refused. With the longest durations a deadline overflows: a panic.
-    fn election(lease_duration: Duration) -> Election {
+    /// A client whose requests are all refused.
+    fn refused_client() -> Client {
         let refusing = service_fn(async |_: Request<Body>| {
             let mut answer = Response::new(Body::empty());
             *answer.status_mut() = StatusCode::FORBIDDEN;
             Ok::<_, std::io::Error>(answer)
         });
+        Client::new(refusing, "default")
+    }
+
+    /// The work of a leader of all namespaces with these flags.
+    fn leader_work(flags: &[&str], leadership: &Leadership) -> LeaderWork {
+        let args = Args::try_parse_from(["controller"].iter().chain(flags)).unwrap();
+        let metrics = Arc::new(Metrics::new(false, leadership));
+        parts(refused_client(), args, "kube-system".to_owned(), &metrics, leadership).1
+    }
+
+    /// An election in which every request is refused. With the longest durations a deadline overflows: a panic.
+    fn election(lease_duration: Duration) -> Election {
         let settings = Settings {
             namespace: "kube-system".to_owned(),
             name: "sealed-secrets".to_owned(),
             identity: identity("pod", 1),
             timing: Timing::new(lease_duration),
         };
-        Election::new(Client::new(refusing, "default"), settings, Leadership::elected())
+        Election::new(refused_client(), settings, Leadership::elected())
     }
 
     #[tokio::test]
@@ -385,6 +403,39 @@ mod tests {
         resigned.cancel();
         elect(Some(election(Duration::from_secs(15))), resigned).await.unwrap();
         elect(None, CancellationToken::new()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_term_has_learned_of_objects_is_forgotten_at_its_end() {
+        let (leadership, now) = (Leadership::elected(), Instant::now());
+        leadership.publish(Tenure::LeadsUntil(now + Duration::from_mins(1)), None, now);
+        let work = leader_work(&["--leader-elect"], &leadership);
+        let object = SealedSecret::new("db", SealedSecretSpec::default());
+        let (name, version) = (ObjectKey::of(&object), ObjectVersion::of(&object.metadata));
+        work.usage.expect(name.clone(), version);
+        work.usage.note(&name, version, ObjectKeyUsage::of(Vec::new(), 0));
+        work.usage.listed();
+        work.metrics.condition(&object, false);
+        assert!(work.usage.report(&KeyRing::default()).is_some(), "a key could retire");
+        work.work_until(async {}, &leadership, &CancellationToken::new()).await.unwrap();
+        assert_eq!(
+            work.usage.report(&KeyRing::default()),
+            None,
+            "until the next term has decrypted everything"
+        );
+        let page = work.metrics.render();
+        assert!(!page.contains("condition_info{") && !page.contains("unsynced_objects{"), "{page}");
+    }
+
+    #[tokio::test]
+    async fn readiness_depends_on_sealed_secrets_only_without_an_election() {
+        let readiness = |flags: &[&str]| {
+            let work = leader_work(flags, &Leadership::elected());
+            let proxies = Arc::new(TrustedProxies::new(work.args.trusted_proxies.clone()));
+            http_state(&work, proxies, &CancellationToken::new()).readiness.requirement
+        };
+        assert!(matches!(readiness(&[]), Requirement::SealedSecrets(_)));
+        assert!(matches!(readiness(&["--leader-elect"]), Requirement::RecentKeys(_)));
     }
 
     #[test]

@@ -1,6 +1,13 @@
 //! Round trips: annotations are written to a key Secret and read back as a record.
 
+use std::sync::{Arc, Mutex};
+
+use http::{Method, Request, Response};
+use kube::client::Body;
+use kube::{Api, Client};
 use sealed_secrets_core::rotation::{KeyLabel, KeyRecord};
+use serde_json::{Value, json};
+use tower::service_fn;
 
 use super::*;
 use crate::keystore::fixtures::{key_secret, time_at};
@@ -105,4 +112,25 @@ fn only_a_user_who_restores_the_key_clears_the_mark() {
     assert!(!record(&put_back).is_compromised());
     let restored = changed(put_back, Step::Restore, time_at(50));
     assert_eq!(restored.annotations(), secret(&[]).annotations());
+}
+
+#[tokio::test]
+async fn a_key_secret_is_deleted_only_in_the_version_that_was_planned_with() {
+    let sent = Arc::<Mutex<Vec<(Method, Value)>>>::default();
+    let log = Arc::clone(&sent);
+    let server = service_fn(move |request: Request<Body>| {
+        let log = Arc::clone(&log);
+        async move {
+            let method = request.method().clone();
+            let body = request.into_body().collect_bytes().await.unwrap();
+            log.lock().unwrap().push((method, serde_json::from_slice(&body).unwrap()));
+            Ok::<_, std::io::Error>(Response::new(Body::from(br#"{"kind": "Status"}"#.to_vec())))
+        }
+    });
+    let api = Api::namespaced(Client::new(server, "default"), "default");
+    let writer = Writer::new(Secrets { api, namespace: "default".to_owned() });
+    writer.delete(&secret(&[])).await.unwrap();
+    let [(method, body)] = <[_; 1]>::try_from(std::mem::take(&mut *sent.lock().unwrap())).unwrap();
+    assert_eq!(method, Method::DELETE);
+    assert_eq!(body["preconditions"], json!({"uid": "uid of a", "resourceVersion": "1"}));
 }
