@@ -337,10 +337,13 @@ fn is_bound(asked: &Asked) -> bool {
 }
 
 /// Checks every write in order. Each PUT of a Secret follows GETs of that Secret and then of its SealedSecret; a repeated
-/// creation does, too; a first creation needs none.
+/// creation does, too; a first creation needs none. The status of a generation follows its event, so that no crash between them
+/// loses it.
 fn assert_in_order(asked: &[Asked], made_again: &[&str]) {
     let mut looks: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     let mut made = BTreeSet::new();
+    let mut told = BTreeSet::new();
+    let mut reported: BTreeMap<String, i64> = BTreeMap::new();
     for one in asked.iter().filter(|one| !one.path.contains("watch=")) {
         let is_key = one.body["metadata"]["labels"].get(LABEL).is_some();
         if let (&Method::GET, Some(name)) = (&one.method, named(one, "secrets")) {
@@ -364,11 +367,19 @@ fn assert_in_order(asked: &[Asked], made_again: &[&str]) {
             made.insert(name);
         } else if one.method == Method::PUT {
             assert!(is_bound(one), "{}", one.path);
+            let generation = one.body["status"]["observedGeneration"].as_i64();
+            if let Some(generation) = generation.filter(|_| one.path.contains("/sealedsecrets/")) {
+                let name = one.body["metadata"]["name"].as_str().unwrap().to_owned();
+                let is_new = reported.insert(name.clone(), generation) != Some(generation);
+                assert!(!is_new || told.remove(&name), "the status of {name} came before its event");
+            }
         } else if one.method == Method::POST && one.path.contains("/events") {
             let metadata = &one.body["metadata"];
             assert!(metadata["name"].is_string() && metadata["generateName"].is_null(), "{metadata}");
+            told.extend(one.body["involvedObject"]["name"].as_str().map(str::to_owned));
         }
     }
+    assert!(reported.len() > OBJECTS, "{reported:?}");
     assert!(made_again.iter().all(|name| made.contains(*name)), "{made:?}");
 }
 

@@ -6,7 +6,7 @@ use http::Method;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
-use sealed_secrets_tests::{Cluster, Fault, until};
+use sealed_secrets_tests::{Asked, Cluster, Edition, Fault, until};
 use serde_json::{Value, json};
 
 use super::run::FaultRun;
@@ -115,4 +115,69 @@ async fn a_secret_that_is_deleted_before_it_is_repaired_is_created_again_without
     trial.until_converged("a Secret that was deleted").await;
     let log = trial.controller.log();
     assert!(!log.contains("level=ERROR"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_is_not_written_for_a_scope_that_changes_after_the_decryption() {
+    let cluster = Cluster::shared().await.unwrap();
+    let mut trial = FaultRun::begin(cluster.access(), &[]).await;
+    trial.seal("db").await;
+    trial.until_converged("a scope that changes").await;
+    let secrets = trial.secrets(trial.namespace());
+    let before = item(&secrets.get("db").await.unwrap(), "password");
+    trial.proxy.fail(|method, path| {
+        (*method == Method::GET && path.ends_with("/secrets/db")).then_some(Fault::Held)
+    });
+    trial.seal("db").await;
+    trial.until_faults("its Secret is read", 1).await;
+    let wider = json!({"metadata": {"annotations": {"sealedsecrets.bitnami.com/namespace-wide": "true"}}});
+    let objects = sealed_secrets(&trial.cluster, trial.namespace());
+    objects.patch("db", &PatchParams::default(), &Patch::Merge(wider)).await.unwrap();
+    trial.proxy.heal();
+    let refused = async || {
+        let synced = objects.get("db").await.ok()?.data["status"]["conditions"][0]["status"].clone();
+        (synced == "False").then_some(())
+    };
+    until("it does not decrypt with that scope", PATIENCE, refused).await.unwrap();
+    assert_eq!(item(&secrets.get("db").await.unwrap(), "password"), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_status_that_waits_to_be_written_replaces_none_of_a_later_generation_or_of_another_object() {
+    let cluster = Cluster::shared().await.unwrap();
+    let mut trial = FaultRun::begin(cluster.access(), &[]).await;
+    trial.proxy.fail(|method, path| is_status(method, path).then_some(Fault::Held));
+    let names = ["changed", "made-anew"];
+    for name in names {
+        trial.apply_undecryptable(name).await;
+    }
+    trial.until_faults("two failures are reported", 2).await;
+    trial.delete("made-anew").await;
+    for name in names {
+        trial.seal(name).await;
+    }
+    let _other = trial.installation.start(Edition::Ours, &["--key-size=2048"]).await.unwrap();
+    trial.until_converged("by another replica").await;
+    trial.proxy.heal();
+    for name in names {
+        let synced = format!("name=\"{name}\"");
+        let knows = async || {
+            let page = trial.controller.metrics().await.ok()?;
+            page.lines().any(|line| line.contains(&synced) && line.ends_with(" 1")).then_some(())
+        };
+        until(&format!("{name} is decrypted"), PATIENCE, knows).await.unwrap();
+    }
+    let asked = trial.proxy.asked();
+    let is_failure = |asked: &&Asked| {
+        let is_stored = asked.answered.is_some_and(|(_, status)| status == 200);
+        is_stored && asked.body["status"]["conditions"][0]["status"] == "False"
+    };
+    let failures = asked.iter().filter(|asked| is_status(&asked.method, &asked.path)).filter(is_failure);
+    assert_eq!(failures.count(), 0, "of what is no longer so");
+    trial.until_converged("by both").await;
+}
+
+/// Returns true for a write of the status of a SealedSecret.
+fn is_status(method: &Method, path: &str) -> bool {
+    *method == Method::PUT && path.contains("/sealedsecrets/")
 }

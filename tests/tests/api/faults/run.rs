@@ -154,6 +154,14 @@ impl FaultRun {
         apply_sealed(&self.cluster, &sealed.to_string()).await;
     }
 
+    /// Applies a SealedSecret in the controller's namespace that no key decrypts.
+    pub(super) async fn apply_undecryptable(&self, name: &str) {
+        let mut sealed =
+            seal_with(&self.certificate, &secret_manifest(self.namespace(), name, "password", CANARY));
+        sealed["spec"]["encryptedData"]["password"] = json!("AAAA");
+        apply_sealed(&self.cluster, &sealed.to_string()).await;
+    }
+
     /// Starts another controller with the same permissions and the same proxy, after this one has ended.
     pub(super) async fn start_again(&mut self) {
         self.logs.push_str(&self.controller.log());
