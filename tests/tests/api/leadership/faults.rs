@@ -8,6 +8,8 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use sealed_secrets_tests::{Fault, until};
 use serde_json::json;
 
+use super::OF_LEADER;
+use super::record::Record;
 use super::replicas::{LEASE, NAME, Replicas, is_about_lease, metric};
 use crate::support::PATIENCE;
 
@@ -97,9 +99,51 @@ async fn a_leader_that_was_stopped_and_goes_on_writes_nothing_of_its_old_term() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_an_election_a_replica_that_was_stopped_amid_its_work_puts_nothing_back() {
+    let mut replicas = Replicas::without_election(2).await;
+    let record = Record::begin(&replicas);
+    let seal_all = async |replicas: &mut Replicas| {
+        for number in 0..OBJECTS {
+            replicas.seal(&format!("db-{number}")).await;
+        }
+    };
+    seal_all(&mut replicas).await;
+    replicas.until_converged("the first values").await;
+    // One replica alone decrypts the second values, and is stopped while it waits for the first Secrets that it would replace.
+    replicas.all[1].signal("STOP");
+    let begun = Instant::now();
+    replicas.all[0].proxy.delay(|path| path.contains("/secrets/").then_some(Duration::from_secs(2)));
+    seal_all(&mut replicas).await;
+    let reads = async || {
+        let asked = replicas.all[0].proxy.asked_since(begun);
+        asked.iter().any(|asked| asked.path.contains("/secrets/db-")).then_some(())
+    };
+    until("it reads the first of them", PATIENCE, reads).await.unwrap();
+    replicas.all[0].signal("STOP");
+    replicas.all[1].signal("CONT");
+    seal_all(&mut replicas).await;
+    replicas.until_converged("the third values").await;
+    replicas.all[0].signal("CONT");
+    replicas.all[0].proxy.delay(|_| None);
+    replicas.seal("after").await;
+    let knows =
+        async || replicas.all[0].controller.metrics().await.ok()?.contains("name=\"after\"").then_some(());
+    until("it has caught up", PATIENCE, knows).await.unwrap();
+    // The test must prove the absence of writes of what it had begun.
+    tokio::time::sleep(LEASE).await;
+    replicas.until_converged("after the pause").await;
+    // A request that the pause has outlasted is a failure, after which a success is told again.
+    record.assert_in_order(usize::try_from(OBJECTS).unwrap());
+    replicas.all.iter().for_each(super::replicas::Replica::assert_conditional);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_is_cut_off_ends_its_term_before_another_begins() {
     let mut replicas = Replicas::with_default_lease(2).await;
     let leader = replicas.until_leader().await;
+    replicas.seal("before").await;
+    replicas.seal_undecryptable("lost").await;
+    replicas.until_page_has(leader, &OF_LEADER).await;
     replicas.all[leader].proxy.fail(|_, _| Some(Fault::Silence));
     replicas.all[leader].proxy.freeze();
     let seen = RefCell::new(Vec::new());
@@ -121,6 +165,12 @@ async fn a_leader_that_is_cut_off_ends_its_term_before_another_begins() {
     let joined = async || (replicas.leaders().await == [1 - leader]).then_some(());
     until("the old leader follows", PATIENCE, joined).await.unwrap();
     replicas.all[leader].until_logged("this replica follows").await;
+    replicas.until_page_has(1 - leader, &OF_LEADER).await;
+    assert_eq!(
+        replicas.all[leader].shown(&OF_LEADER).await,
+        [""; 0],
+        "it has forgotten the objects of its term"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -229,11 +279,17 @@ async fn a_leader_that_stops_hands_over_though_its_work_in_flight_does_not_end()
     let mut replicas = Replicas::with_long_lease(2).await;
     let leader = replicas.until_leader().await;
     stop_while_it_creates_a_secret(&mut replicas, leader).await;
-    replicas.until_leader_beside(&[leader]).await;
+    let (late, next) = (json!({}), [leader]);
+    tokio::join!(replicas.apply("late", "v", &late), replicas.until_leader_beside(&next));
     let old = replicas.all[leader].controller.process().exited().unwrap();
     assert!(old.is_none(), "it releases the Lease before it ends");
     replicas.until_converged("under the next leader").await;
-    assert_eq!(replicas.events().await.into_iter().collect::<Vec<_>>(), [("db".to_owned(), 1)]);
+    let told = async || replicas.events().await.get("late").copied();
+    assert_eq!(until("late is told", PATIENCE, told).await.unwrap(), 1);
+    assert_eq!(replicas.events().await.get("db"), Some(&1));
+    let begun = replicas.all[leader].writes();
+    let about_late = begun.iter().filter(|asked| asked.body["metadata"]["name"] == "late");
+    assert_eq!(about_late.count(), 0, "it begins nothing new");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -28,7 +28,8 @@ enum Happening {
     Slowed,
     LeaseDeleted,
     LeaseEdited,
-    /// The leader is killed, and the clock of the next one is off by so many seconds.
+    /// The leader is killed, and the clock of the next one is off by so many seconds, that of a third replica by as many in the
+    /// other direction.
     ClockOff(&'static str),
 }
 
@@ -50,7 +51,8 @@ async fn after_any_fault_of_the_leader_of_two_replicas_all_is_as_one_replica_wou
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_any_fault_of_the_leader_of_three_replicas_all_is_as_one_replica_would_have_made_it() {
-    assert_all_survived(3, [Killed, Stopped, CutOff, Slowed, LeaseDeleted, LeaseEdited]).await;
+    assert_all_survived(3, [Killed, Stopped, CutOff, Slowed, LeaseDeleted, LeaseEdited, ClockOff(HOUR)])
+        .await;
 }
 
 /// Runs a case for each happening, side by side, and lets a quiet minute follow for all of them.
@@ -81,9 +83,12 @@ impl Case {
         let record = Record::begin(&replicas);
         let mut case = Self { happening, replicas, record, history: History::default() };
         let leader = case.replicas.until_leader().await;
-        let next = (leader + 1) % count;
+        let others: Vec<_> = (1..count).map(|distance| (leader + distance) % count).collect();
         if let ClockOff(seconds) = happening {
-            case.replicas.start_with_clock(next, seconds).await;
+            let opposite = if seconds == HOUR { HOUR_AGO } else { HOUR };
+            for (index, seconds) in others.iter().zip([seconds, opposite]) {
+                case.replicas.start_with_clock(*index, seconds).await;
+            }
         }
         case.work("before").await;
         case.befall(leader).await;
@@ -92,7 +97,7 @@ impl Case {
             case.replicas.until_leader_beside(&[leader]).await;
         }
         case.replicas.until_converged(&format!("after {happening:?}")).await;
-        case.recover(leader, next).await;
+        case.recover(leader, &others).await;
         case.work("after").await;
         case.replicas.until_leader().await;
         case.replicas.until_converged(&format!("after the end of {happening:?}")).await;
@@ -135,17 +140,22 @@ impl Case {
         self.history.edits.push((begun, Instant::now()));
     }
 
-    async fn recover(&mut self, leader: usize, next: usize) {
+    async fn recover(&mut self, leader: usize, others: &[usize]) {
         match self.happening {
             Killed => self.start_again(leader).await,
             ClockOff(_) => {
                 self.start_again(leader).await;
-                // A leader whose clock is off makes no keys, and the other one does not take its Lease for that.
+                // A leader whose clock is off makes no keys, and no other one takes its Lease for that.
+                let next = self.replicas.until_leader_beside(&[leader]).await;
                 self.replicas.all[next].until_logged("ClockSkew").await;
                 assert_eq!(self.replicas.until_leader().await, next);
-                self.replicas.all[next].controller.stop().await.unwrap();
-                self.replicas.until_leader_beside(&[next]).await;
-                self.start_again(next).await;
+                for index in others {
+                    self.replicas.all[*index].controller.stop().await.unwrap();
+                }
+                self.replicas.until_leader_beside(others).await;
+                for index in others {
+                    self.start_again(*index).await;
+                }
             }
             Stopped => self.replicas.all[leader].signal("CONT"),
             CutOff => self.replicas.all[leader].proxy.heal(),

@@ -12,13 +12,15 @@ mod replicas;
 use std::time::Duration;
 
 use http::Method;
-use sealed_secrets_tests::{Fault, until};
+use sealed_secrets_tests::{Fault, http_request, until};
 use serde_json::json;
 
 use crate::support::PATIENCE;
 use replicas::{LEASE, Replicas, is_about_lease};
 
 const OBJECTS: usize = 10;
+/// The metrics about objects, which only a leader has.
+const OF_LEADER: [&str; 3] = ["condition_info{", "unsynced_objects{", "key_items{"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_replicas_send_the_requests_of_one_and_all_of_them_serve() {
@@ -47,13 +49,29 @@ async fn three_replicas_send_the_requests_of_one_and_all_of_them_serve() {
             asked.iter().all(|asked| !asked.path.contains("/bitnami.com/")),
             "{index} watches no objects"
         );
+        let about_secrets = asked.iter().map(|asked| &asked.path).filter(|path| path.contains("/secrets"));
+        let about_others: Vec<_> = about_secrets.filter(|path| !asks_for_keys(path)).collect();
+        assert!(about_others.is_empty(), "{index} looks at other Secrets than keys: {about_others:?}");
         let claims = asked.iter().filter(|asked| asked.method != Method::GET && is_about_lease(&asked.path));
         assert_eq!(claims.count(), 0, "a follower claims nothing");
-        let page = replica.controller.metrics().await.unwrap();
-        assert!(!page.contains("condition_info{") && page.contains("key_info{"), "{page}");
+        let sealed = serde_json::to_string(&replicas.sealed_secrets().get("db-0").await.unwrap()).unwrap();
+        let address = replica.controller.address().to_string();
+        let rotated = http_request(&address, "POST", "/v1/rotate", &sealed).await.unwrap();
+        assert!(rotated.status == 200 && rotated.body.contains("encryptedData"), "{}", rotated.body);
     }
-    let page = replicas.all[leader].controller.metrics().await.unwrap();
-    assert!(page.contains("condition_info{"), "{page}");
+    replicas.seal_undecryptable("lost").await;
+    replicas.until_page_has(leader, &OF_LEADER).await;
+    for (_, follower) in replicas.all.iter().enumerate().filter(|(index, _)| *index != leader) {
+        assert_eq!(follower.shown(&OF_LEADER).await, [""; 0]);
+    }
+    replicas.until_all_show_the_same_of_keys().await;
+}
+
+/// Returns true if a path with query asks for key Secrets alone.
+fn asks_for_keys(path: &str) -> bool {
+    ["labelSelector=sealedsecrets.bitnami.com%2Fsealed-secrets-key", "fieldSelector=metadata.name%3D"]
+        .iter()
+        .any(|selector| path.contains(selector))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -188,11 +206,20 @@ async fn every_write_is_for_one_version_of_its_object_or_has_a_computed_name() {
         (Method::POST, "/secrets"),
         (Method::PUT, "/sealedsecrets/db/status"),
         (Method::POST, "/sealingkeys"),
+        (Method::PUT, &format!("/sealingkeys/{first}/status")),
         (Method::PUT, "/sealingkeypolicies/default/status"),
         (Method::POST, "/events"),
     ] {
         until(&format!("{method} of {part}"), PATIENCE, async || asked(&method, part).await).await.unwrap();
     }
+    let of_no_secret = json!({
+        "apiVersion": "sealedsecrets.rs/v1alpha1", "kind": "SealingKey", "metadata": {"name": "of-no-secret"},
+        "spec": {"state": "Active"}
+    });
+    let of_no_secret = serde_json::from_value(of_no_secret).unwrap();
+    keys.create(&kube::api::PostParams::default(), &of_no_secret).await.unwrap();
+    let deleted = async || asked(&Method::DELETE, "/sealingkeys/of-no-secret").await;
+    until("the SealingKey of no Secret is deleted", PATIENCE, deleted).await.unwrap();
     for replica in &replicas.all {
         replica.assert_conditional();
     }

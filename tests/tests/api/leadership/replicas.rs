@@ -9,6 +9,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
+use sealed_secrets_core::rotation::is_successor_name;
 use sealed_secrets_crds::{SealingKey, SealingKeyPolicy};
 use sealed_secrets_tests::{
     Asked, Cluster, ControllerProcess, Edition, FaultProxy, Installation, Reach,
@@ -27,7 +28,8 @@ const SETTLING: Duration = Duration::from_secs(15);
 /// The duration of the Lease without its flag.
 pub(super) const DEFAULT_LEASE: Duration = Duration::from_secs(15);
 pub(super) const NAME: &str = "sealed-secrets-controller";
-const FLAGS: [&str; 3] = ["--leader-elect", "--key-size=2048", "--rate-limit=1000"];
+const FLAGS: [&str; 2] = ["--key-size=2048", "--rate-limit=1000"];
+const ELECTION: &str = "--leader-elect";
 /// The original's CRD and roles.
 const ORIGINALS: &str = "tests/tests/data/existing-namespaces";
 const SHORT_LEASE: &str = "--leader-elect-lease-duration=5s";
@@ -69,6 +71,12 @@ impl Replicas {
         Self::with(count, vec!["--leader-elect-lease-duration=10m"]).await
     }
 
+    /// As [`Self::start`], without an election.
+    pub(super) async fn without_election(count: usize) -> Self {
+        let (cluster, installation) = install().await;
+        Self::of(cluster, installation, count, Vec::new()).await
+    }
+
     /// As [`Self::with_default_lease`], with these further flags.
     pub(super) async fn with(count: usize, flags: Vec<&'static str>) -> Self {
         let (cluster, installation) = install().await;
@@ -83,13 +91,13 @@ impl Replicas {
     ) -> Self {
         let permissions = leader_election_manifests_in(installation.namespace()).unwrap();
         cluster.apply(&permissions).await.unwrap();
-        Self::of(cluster, installation, count, flags).await
+        Self::of(cluster, installation, count, [&[ELECTION], &flags[..]].concat()).await
     }
 
     /// As [`Self::start`], without that permission.
     pub(super) async fn without_right(count: usize) -> Self {
         let (cluster, installation) = install().await;
-        Self::of(cluster, installation, count, vec![SHORT_LEASE]).await
+        Self::of(cluster, installation, count, vec![ELECTION, SHORT_LEASE]).await
     }
 
     /// As [`Self::with_default_lease`], without the permission to watch the Lease.
@@ -101,7 +109,7 @@ impl Replicas {
             verbs.retain(|verb| verb != "list" && verb != "watch");
         }
         cluster.apply(&rights).await.unwrap();
-        Self::of(cluster, installation, count, Vec::new()).await
+        Self::of(cluster, installation, count, vec![ELECTION]).await
     }
 
     /// As [`Self::with_default_lease`], on a control plane of its own with the original's CRD, whose status keeps less than ours.
@@ -261,13 +269,23 @@ impl Replicas {
         assert_eq!(owners, expected);
     }
 
+    /// Creates a SealedSecret that no key decrypts.
+    pub(super) async fn seal_undecryptable(&self, name: &str) {
+        let mut sealed = self.sealed(name, "lost");
+        sealed["spec"]["encryptedData"]["password"] = json!("AAAA");
+        apply_sealed(&self.cluster, &sealed.to_string()).await;
+    }
+
     /// Applies a SealedSecret with these further fields of the template.
     pub(super) async fn apply(&self, name: &str, value: &str, template: &Value) {
-        let secret = secret_manifest(self.namespace(), name, "password", value);
-        let mut sealed = seal_with(&self.certificate, &secret);
+        let mut sealed = self.sealed(name, value);
         let fields = sealed["spec"]["template"].as_object_mut().unwrap();
         fields.extend(template.as_object().unwrap().clone());
         apply_sealed(&self.cluster, &sealed.to_string()).await;
+    }
+
+    fn sealed(&self, name: &str, value: &str) -> Value {
+        seal_with(&self.certificate, &secret_manifest(self.namespace(), name, "password", value))
     }
 
     /// Waits until each Secret has its value, and each SealedSecret says so of its current generation.
@@ -298,6 +316,26 @@ impl Replicas {
             *count.entry(event.involved_object.name.unwrap_or_default()).or_default() += 1;
         }
         count
+    }
+
+    /// Waits until the page of metrics of this replica has all these.
+    pub(super) async fn until_page_has(&self, index: usize, names: &[&str]) {
+        let has = async || (self.all[index].shown(names).await == names).then_some(());
+        until(&format!("{index} shows {names:?}"), PATIENCE, has).await.unwrap();
+    }
+
+    /// Waits until the metrics of all replicas tell the same of keys.
+    pub(super) async fn until_all_show_the_same_of_keys(&self) {
+        let same = async || {
+            let mut pages = BTreeSet::new();
+            for replica in &self.all {
+                let page = replica.controller.metrics().await.ok()?;
+                pages.insert(about_keys(&page).into_iter().map(str::to_owned).collect::<Vec<_>>());
+            }
+            let only = pages.pop_first().filter(|lines| lines.len() >= 4)?;
+            pages.is_empty().then_some(only)
+        };
+        until("all show the same of keys", PATIENCE, same).await.unwrap();
     }
 
     /// Waits until all replicas serve the same certificate, which is not `former`.
@@ -355,6 +393,12 @@ impl Replica {
         self.controller.process().signal(name).unwrap();
     }
 
+    /// Those of these beginnings of metrics that its page contains.
+    pub(super) async fn shown<'a>(&self, names: &[&'a str]) -> Vec<&'a str> {
+        let page = self.controller.metrics().await.unwrap();
+        names.iter().copied().filter(|name| page.contains(&format!("_controller_{name}"))).collect()
+    }
+
     /// The writes of this replica about other objects than the Lease.
     pub(super) fn writes(&self) -> Vec<Asked> {
         self.proxy
@@ -377,9 +421,11 @@ impl Replica {
             let is_set = |pointer: &str| body.pointer(pointer).is_some_and(|value| value != "");
             let is_conditional = match method.as_str() {
                 "GET" => true,
-                "PUT" => is_set("/metadata/resourceVersion"),
-                "POST" => is_set("/metadata/name") || path.contains("/selfsubjectreviews"),
-                "DELETE" => is_set("/preconditions/uid"),
+                "PUT" => is_set("/metadata/uid") && is_set("/metadata/resourceVersion"),
+                "POST" => has_computed_name(&path, &body) || path.contains("/selfsubjectreviews"),
+                // A SealingKey goes with its Secret, whatever has changed in it.
+                "DELETE" if path.contains("/sealingkeys/") => is_set("/preconditions/uid"),
+                "DELETE" => is_set("/preconditions/uid") && is_set("/preconditions/resourceVersion"),
                 _ => false,
             };
             assert!(is_conditional, "{method} {path} {body}");
@@ -389,6 +435,33 @@ impl Replica {
     pub(super) async fn until_logged(&self, text: &str) {
         until_logged(&self.controller, text).await;
     }
+}
+
+/// Returns true if the name of an object to be created follows from what it is about, so that only one replica creates it.
+fn has_computed_name(path: &str, object: &Value) -> bool {
+    let Some(name) = object.pointer("/metadata/name").and_then(Value::as_str) else { return false };
+    match path.split('?').next().and_then(|path| path.rsplit('/').next()) {
+        Some("events") => name.rsplit_once('.').is_some_and(|(_, digest)| {
+            digest.len() == 16 && digest.bytes().all(|digit| digit.is_ascii_hexdigit())
+        }),
+        Some("secrets") => {
+            let is_of_owner = object["metadata"]["ownerReferences"][0]["name"] == name;
+            is_of_owner || is_successor_name("sealed-secrets-key", name)
+        }
+        Some("sealingkeys") => object["metadata"]["ownerReferences"][0]["name"] == name,
+        Some("leases") => name == NAME,
+        _ => false,
+    }
+}
+
+/// The lines of a page of metrics about keys and their rotation.
+pub(super) fn about_keys(page: &str) -> BTreeSet<&str> {
+    let of_key = ["key_info{", "key_not_after_timestamp_seconds{", "rotation_"];
+    let is_it = |line: &&str| {
+        let name = line.strip_prefix("sealed_secrets_controller_");
+        name.is_some_and(|name| of_key.iter().any(|beginning| name.starts_with(beginning)))
+    };
+    page.lines().filter(is_it).collect()
 }
 
 pub(super) fn is_about_lease(path: &str) -> bool {
