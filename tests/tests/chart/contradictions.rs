@@ -141,6 +141,10 @@ const REFUSED: &[(&str, &str)] = &[
         "replicaCount: 2\nupdateStrategy: {type: Recreate}",
         "updateStrategy.type: Recreate would end all replicas before a new one starts",
     ),
+    (
+        "replicaCount: 2\nleaderElection: {enabled: false}\nupdateStrategy: {type: Recreate}",
+        "updateStrategy.type: Recreate would end all replicas before a new one starts",
+    ),
     ("crds: {rotation: false}\nrotation: {policy: {suspend: true}}", "rotation.policy: needs crds.rotation"),
 ];
 

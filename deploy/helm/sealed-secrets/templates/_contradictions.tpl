@@ -24,10 +24,10 @@
 {{- if and .Values.kubeVersion (semverCompare "<1.25-0" .Values.kubeVersion) -}}
 {{- $problems = append $problems (printf "kubeVersion: %s is too old, 1.25 or newer is needed" .Values.kubeVersion) -}}
 {{- end -}}
-{{- if include "sealed-secrets.elects" . -}}
 {{- if and (gt (int .Values.replicaCount) 1) (eq (.Values.updateStrategy.type | default "") "Recreate") -}}
 {{- $problems = append $problems "updateStrategy.type: Recreate would end all replicas before a new one starts; leave updateStrategy empty" -}}
 {{- end -}}
+{{- if include "sealed-secrets.elects" . -}}
 {{- with .Values.leaderElection.leaseDuration -}}
 {{- $seconds := 0 -}}
 {{- range $part := regexFindAll "[0-9]+[sm]" . -1 -}}

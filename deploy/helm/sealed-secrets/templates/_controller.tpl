@@ -26,10 +26,11 @@
 {{- else if gt (int .Values.replicaCount) 1 -}}yes{{- end -}}
 {{- end -}}
 
-{{/* The update strategy. Where a leader is elected, the other replicas serve meanwhile. */}}
+{{/* The update strategy. Where a leader is elected, or there are several replicas, the other replicas serve meanwhile. */}}
 {{- define "sealed-secrets.strategy" -}}
 {{- $rolling := dict "type" "RollingUpdate" "rollingUpdate" (dict "maxSurge" 1 "maxUnavailable" 0) -}}
-{{- $default := ternary $rolling (dict "type" "Recreate") (eq (include "sealed-secrets.elects" .) "yes") -}}
+{{- $others := or (include "sealed-secrets.elects" .) (gt (int .Values.replicaCount) 1) -}}
+{{- $default := ternary $rolling (dict "type" "Recreate") (not (empty $others)) -}}
 {{- toYaml (.Values.updateStrategy | default $default) -}}
 {{- end -}}
 
