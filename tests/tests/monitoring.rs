@@ -121,6 +121,31 @@ fn every_alert_describes_the_fault_and_its_consequence() {
     }
 }
 
+/// The alert that is about each replica by itself.
+const OF_EACH_REPLICA: &str = "SealedSecretsControllerNotReady";
+
+/// Returns true if the result of a query has no label by which replicas differ.
+fn is_the_same_for_another_replica(query: &str) -> bool {
+    let labels = |word: &str| {
+        let (aggregation, rest) = query.split_once(&format!(" {word} ("))?;
+        let is_outermost = matches!(aggregation, "max" | "sum");
+        let labels = rest.split_once(')').filter(|_| is_outermost)?.0;
+        Some(labels.split(',').map(str::trim).collect::<BTreeSet<_>>())
+    };
+    let of_replica = BTreeSet::from(["instance", "pod"]);
+    let keeps = labels("by").is_some_and(|kept| kept.is_disjoint(&of_replica));
+    let drops = labels("without").is_some_and(|dropped| dropped.is_superset(&of_replica));
+    keeps || drops || query.starts_with("absent(")
+}
+
+#[test]
+fn every_alert_goes_on_when_another_replica_leads_but_the_one_about_each_replica() {
+    for rule in rules() {
+        let (name, query) = (rule["alert"].as_str().unwrap(), rule["expr"].as_str().unwrap());
+        assert_eq!(is_the_same_for_another_replica(query), name != OF_EACH_REPLICA, "{name}: {query}");
+    }
+}
+
 #[test]
 fn panels_have_numbers_of_their_own_and_do_not_overlap() {
     let dashboard = dashboard();
