@@ -123,17 +123,45 @@ fn the_overlay_for_several_replicas_elects_a_leader_and_replaces_pods_one_by_one
     };
     let deployment = &find("Deployment", "sealed-secrets-controller")["spec"];
     assert_eq!(deployment["replicas"], 2);
-    assert_eq!(deployment["strategy"]["rollingUpdate"]["maxUnavailable"], 0);
+    let rolling = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}});
+    assert_eq!(deployment["strategy"], rolling);
+    assert!(is_elected(&objects));
     let pod = &deployment["template"]["spec"];
-    assert_eq!(pod["containers"][0]["env"][0]["name"], "SEALED_SECRETS_LEADER_ELECT");
-    let spread = |number: usize| pod["topologySpreadConstraints"][number]["topologyKey"].as_str().unwrap();
-    assert_eq!((spread(0), spread(1)), ("kubernetes.io/hostname", "topology.kubernetes.io/zone"));
+    for (number, topology) in ["kubernetes.io/hostname", "topology.kubernetes.io/zone"].iter().enumerate() {
+        let spread = &pod["topologySpreadConstraints"][number];
+        assert_eq!((&spread["topologyKey"], &spread["maxSkew"]), (&json!(topology), &json!(1)));
+        assert_eq!(spread["whenUnsatisfiable"], "ScheduleAnyway", "one node must do");
+        assert_eq!(spread["labelSelector"], deployment["selector"]);
+    }
+    let budget = &find("PodDisruptionBudget", "sealed-secrets-controller")["spec"];
+    assert_eq!(budget, &json!({"maxUnavailable": 1, "selector": deployment["selector"]}));
     let binding = find("RoleBinding", "sealed-secrets-leader-election");
     assert_eq!(binding["subjects"][0]["namespace"], "sealing");
     for (kind, name) in
         [("Role", "sealed-secrets-leader-election"), ("PodDisruptionBudget", "sealed-secrets-controller")]
     {
         assert_eq!(find(kind, name)["metadata"]["namespace"], "sealing");
+    }
+}
+
+/// Returns true if the container of the Deployment has the flag of the election, as a variable.
+fn is_elected(objects: &[Value]) -> bool {
+    let deployment = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
+    let variables = &deployment["spec"]["template"]["spec"]["containers"][0]["env"];
+    let flag = json!({"name": "SEALED_SECRETS_LEADER_ELECT", "value": "true"});
+    variables.as_array().is_some_and(|variables| variables.contains(&flag))
+}
+
+#[test]
+fn the_component_of_the_election_adds_the_flag_and_a_role_to_every_overlay() {
+    for name in ["namespaced", "without-rotation-crds"] {
+        let component = "components: [REPOSITORY/deploy/kustomize/leader-election]";
+        let objects = overlay(&format!("deploy/kustomize/overlays/{name}"), component);
+        assert!(is_elected(&objects) && !is_elected(&shipped_overlay(name)), "{name}");
+        let added = &names(&objects) - &names(&shipped_overlay(name));
+        let expected = ["Role", "RoleBinding"]
+            .map(|kind| json!(kind).to_string() + " \"sealed-secrets-leader-election\"");
+        assert_eq!(added, BTreeSet::from(expected), "{name}");
     }
 }
 
