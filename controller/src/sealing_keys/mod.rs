@@ -126,6 +126,7 @@ impl SealingKeys {
             Step::Create(object) => self.api.create(&parameters, &object).await.map(drop),
             Step::Replace(object) => self.api.replace(name, &parameters, &object).await.map(drop),
             Step::Status(object) => self.api.replace_status(name, &parameters, &object).await.map(drop),
+            // Without a resourceVersion: whatever anybody has changed in it, its Secret is gone.
             Step::Delete => {
                 let uid = existing.and_then(ResourceExt::uid);
                 let preconditions = Preconditions { uid, resource_version: None };

@@ -16,7 +16,9 @@ use super::timing::Timing;
 
 /// Interval at which a replica without an election checks its permission to take part.
 const PERMISSION_CHECK_INTERVAL: Duration = Duration::from_secs(30);
-/// Maximum number of requests in one attempt. Each conflict takes two.
+/// Maximum number of requests of one attempt. Each conflict costs two. Such an attempt may take longer than a term
+/// lasts, if others write the Lease again and again and each answer takes seconds: the term then ends on time, and the
+/// claim that succeeds begins another one.
 const MAX_REQUESTS: u32 = 6;
 
 /// The decision on the latest Lease.
