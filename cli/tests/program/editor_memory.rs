@@ -36,7 +36,7 @@ fn on_disk() -> Option<TempDir> {
     Some(tempfile::tempdir_in(parent).unwrap())
 }
 
-/// Edits `db.yaml` with the words of another program around, and this $XDG_RUNTIME_DIR; returns the exit code and what is told.
+/// Edits `db.yaml` with the words of another program around, and this `$XDG_RUNTIME_DIR`; returns the exit code and what is told.
 fn edit(
     workspace: &Workspace,
     around: &[&str],

@@ -49,6 +49,8 @@ pub(crate) enum Refusal {
     NotOneSealedSecret,
     NotSealedSecrets,
     NoKey,
+    /// The object does not decrypt with the keys known here, and whether they are all cannot be found out.
+    KeysNotListed,
     TooSlow,
 }
 
@@ -73,6 +75,10 @@ impl IntoResponse for Refusal {
                 .into_response(),
             Self::NoKey => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "there is no sealing key yet\n").into_response()
+            }
+            Self::KeysNotListed => {
+                let text = "no known sealing key decrypts it, and the controller cannot list the keys now: try again\n";
+                (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
             }
             Self::TooSlow => (StatusCode::SERVICE_UNAVAILABLE, "the request timed out\n").into_response(),
         }
@@ -119,7 +125,7 @@ impl RequestHandler {
             if is_complete(&outcome) {
                 return Ok(outcome);
             }
-            match self.newer_ring(&ring, came).await {
+            match self.newer_ring(&ring, came).await? {
                 Some(newer) => attempt(newer).await,
                 None => Ok(outcome),
             }
@@ -147,10 +153,18 @@ impl RequestHandler {
     }
 
     /// Returns the ring of a list that began after `instant`, if it differs from `ring`.
-    async fn newer_ring(&self, ring: &Arc<KeyRing>, instant: Instant) -> Option<Arc<KeyRing>> {
+    ///
+    /// # Errors
+    /// [`Refusal::KeysNotListed`], if there is no such list in time: another replica may have a key that is not known here.
+    async fn newer_ring(
+        &self,
+        ring: &Arc<KeyRing>,
+        instant: Instant,
+    ) -> Result<Option<Arc<KeyRing>>, Refusal> {
+        let listed = tokio::time::timeout(FOR_LIST, self.key_refresh.published_after(instant)).await;
         // Even if the list times out, the ring may have changed.
-        let _ = tokio::time::timeout(FOR_LIST, self.key_refresh.published_after(instant)).await;
-        self.ring.borrow().clone().filter(|newer| !Arc::ptr_eq(newer, ring))
+        let newer = self.ring.borrow().clone().filter(|newer| !Arc::ptr_eq(newer, ring));
+        if newer.is_none() && listed.is_err() { Err(Refusal::KeysNotListed) } else { Ok(newer) }
     }
 
     /// Returns the text of the body.
@@ -357,7 +371,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failed_decryption_is_not_repeated_with_the_same_keys_or_without_a_list() {
+    async fn a_failed_decryption_is_not_repeated_with_the_same_keys_and_no_answer_without_a_list() {
         for is_listed in [true, false] {
             let key_refresh = Arc::<KeyRefresh>::default();
             let ring = watch::Sender::new(Some(Arc::new(KeyRing::new(Vec::new())))).subscribe();
@@ -378,7 +392,11 @@ mod tests {
             };
             tokio::select! {
                 outcome = handle(&request_handler, ONE, Request::new(Body::empty()), work) => {
-                    assert!(matches!(outcome, Ok((None, _))));
+                    match outcome {
+                        Ok((None, _)) => assert!(is_listed),
+                        Err(Refusal::KeysNotListed) => assert!(!is_listed),
+                        _ => panic!("another answer"),
+                    }
                 }
                 () = listing => {}
             }
