@@ -231,10 +231,10 @@ pub(super) fn many_keys(keys: usize, measured: &ManyKeys) -> Row {
 
 /// `bare` is the processor time of one private-key operation.
 pub(super) fn reencrypt(items: usize, took: Duration, bare: Duration) -> Row {
-    let operations = bare * u32::try_from(items).unwrap_or(u32::MAX) / u32::try_from(cores()).unwrap_or(1);
+    let operations = bare * u32::try_from(items).unwrap_or(u32::MAX);
     Row {
         work: format!(
-            "`kubeseal reencrypt` of {items} items through the controller, against their operations on all cores"
+            "`kubeseal reencrypt` of {items} items through the controller, against their operations on one core"
         ),
         ours: format!("{} against {}", seconds(took), seconds(operations)),
         original: String::new(),
