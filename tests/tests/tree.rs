@@ -3,7 +3,6 @@
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
-    use std::fs;
     use std::path::Path;
     use std::process::Command;
 

@@ -24,7 +24,7 @@ pub(crate) use files::{Content, Listed, SourceFile, files, is_manifest, listed, 
 pub(crate) use flags::{ObjectFlags, SealingFlags, given};
 pub(crate) use new_file::expect_free;
 pub(crate) use objects::{Binding, agreed, expect_editable, parse, sealed_secrets, select, shown_object};
-pub(crate) use parallel::{in_parallel, map_in_parallel, processors};
+pub(crate) use parallel::{both, in_parallel, map_in_parallel, processors};
 pub(crate) use private_keys::{key_files, key_ring, private_keys};
 pub(crate) use sealed_files::{SealedFile, failure, files_with_sealed_secrets};
 pub(crate) use text_merge::{merge_bytes, merge_texts};

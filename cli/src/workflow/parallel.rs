@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::sync::mpsc::channel;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -14,6 +15,18 @@ const AT_A_TIME: usize = 8;
 /// Returns the number of processors of this process.
 pub(crate) fn processors() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Calls `background` on another thread while `foreground` runs on this one.
+pub(crate) fn both<B: Send, F>(
+    background: impl FnOnce() -> B + Send,
+    foreground: impl FnOnce() -> F,
+) -> (B, F) {
+    thread::scope(|scope| {
+        let background = scope.spawn(background);
+        let foreground = foreground();
+        (background.join().unwrap_or_else(|panic| resume_unwind(panic)), foreground)
+    })
 }
 
 /// Calls `work` for each job, on all processors if there are many. Returns the results in the order of the jobs.

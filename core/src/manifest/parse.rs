@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle, Span, StructureStyle, Tag};
-use zeroize::Zeroizing;
 
 use super::budget::Budget;
 use super::node::{Node, NodeError, NodeKind};
@@ -78,7 +77,7 @@ impl<'a> Builder<'a, '_> {
                 let flow = style != ScalarStyle::Plain;
                 // The parser reports an absent value as `~`.
                 let text = if plain && span.is_empty() { String::new() } else { text.into_owned() };
-                (NodeKind::Scalar { text: Zeroizing::new(text), plain }, anchor, tag.is_some(), flow, span)
+                (NodeKind::Scalar { text: text.into(), plain }, anchor, tag.is_some(), flow, span)
             }
             Event::SequenceStart(style, anchor, tag) => {
                 let (items, end) = self.items(depth)?;
@@ -126,7 +125,7 @@ impl<'a> Builder<'a, '_> {
             let name = key.text().ok_or(NodeError::KeyNotScalar)?.to_owned();
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
-            if matches!(&key.kind, NodeKind::Scalar { text, plain: true } if text.as_str() == "<<") {
+            if matches!(&key.kind, NodeKind::Scalar { text, plain: true } if &**text == "<<") {
                 merged.push(value);
                 continue;
             }

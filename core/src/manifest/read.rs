@@ -345,7 +345,7 @@ impl Reader<'_> {
     fn text(&self, node: &Node, field: &str) -> Result<String, ReadError> {
         match &node.kind {
             NodeKind::Scalar { text, plain: false } => Ok(text.to_string()),
-            NodeKind::Scalar { text, plain: true } if self.document.json && text.as_str() == "null" => {
+            NodeKind::Scalar { text, plain: true } if self.document.json && &**text == "null" => {
                 Ok(String::new())
             }
             NodeKind::Scalar { text, plain: true } if go_text(text) == **text => Ok(text.to_string()),

@@ -18,7 +18,7 @@ use crate::commands::outcome::Outcome;
 use crate::error::Error;
 use crate::report::ReportFormat;
 use crate::workflow::{
-    BoundFile, Certificates, ObjectFlags, STDIN, SealingFlags, Wanted, bound_files, given, private_keys,
+    BoundFile, Certificates, ObjectFlags, STDIN, SealingFlags, Wanted, both, bound_files, given, private_keys,
 };
 use crate::{interrupt, io};
 
@@ -69,13 +69,15 @@ impl Reencrypt {
     pub(super) fn run(&self) -> Result<Outcome, Error> {
         self.expect_one_stream()?;
         interrupt::handle()?;
-        let ring = (!self.private_key.is_empty()).then(|| private_keys(&self.private_key)).transpose()?;
         let wanted = Wanted {
             cluster_name: self.sealing.cluster_name.as_deref(),
             name: given(self.name.as_ref()),
             object: &self.object,
         };
-        let files = bound_files(&self.paths, &wanted)?;
+        // The check of a private key takes as long as Git takes to list the files.
+        let ring = || (!self.private_key.is_empty()).then(|| private_keys(&self.private_key)).transpose();
+        let (ring, files) = both(ring, || bound_files(&self.paths, &wanted));
+        let (ring, files) = (ring?, files?);
         let run = Run {
             sealing: &self.sealing,
             certificates: Certificates::new(&self.sealing),
