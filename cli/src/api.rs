@@ -1,5 +1,7 @@
 //! The client of the API server, for the objects in the controller's namespace.
 
+use std::time::Duration;
+
 use http::{Request, header};
 use http_body_util::BodyExt as _;
 use k8s_openapi::api::core::v1::Secret;
@@ -24,17 +26,17 @@ pub(crate) struct ApiServer {
 }
 
 impl ApiServer {
-    /// Creates the client. Sends no request.
+    /// Creates the client, whose requests last no longer than `timeout` if the server puts them off. Sends no request.
     ///
     /// # Errors
     /// When the configuration cannot be used.
-    pub(crate) fn new(config: Config, namespace: String) -> Result<Self, Error> {
+    pub(crate) fn new(config: Config, namespace: String, timeout: Option<Duration>) -> Result<Self, Error> {
         let runtime = runtime()?;
         let url = redact_password(config.cluster_url.to_string().trim_end_matches('/'));
         let exposure = exposure(&config, &url);
         let client = {
             let _guard = runtime.enter();
-            http_client::client(config).map_err(|cause| Error::Kubeconfig(error_chain(&cause)))?
+            http_client::client(config, timeout).map_err(|cause| Error::Kubeconfig(error_chain(&cause)))?
         };
         Ok(Self { runtime, client, namespace, url, exposure })
     }

@@ -20,6 +20,7 @@ use tokio::runtime::Runtime;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
 
 use crate::error::{Error, error_chain};
+use crate::retry::RetryAfter;
 
 const MAX_REDIRECTS: usize = 10;
 const NO_LOCATION: &str = "redirected to an invalid URL";
@@ -39,9 +40,9 @@ pub(crate) fn get(url: &str, timeout: Option<Duration>) -> Result<Page, Error> {
     let runtime = runtime()?;
     let page = runtime.block_on(async {
         match timeout {
-            None => follow(url).await,
-            Some(timeout) => tokio::time::timeout(timeout, follow(url)).await.unwrap_or_else(|_| {
-                let cause = format!("no answer within {timeout:?}, the --request-timeout");
+            None => follow(url, timeout).await,
+            Some(limit) => tokio::time::timeout(limit, follow(url, timeout)).await.unwrap_or_else(|_| {
+                let cause = format!("no answer within {limit:?}, the --request-timeout");
                 Err(Error::Url { url: redact_password(url), cause })
             }),
         }
@@ -51,13 +52,13 @@ pub(crate) fn get(url: &str, timeout: Option<Duration>) -> Result<Page, Error> {
     page
 }
 
-async fn follow(first: &str) -> Result<Page, Error> {
+async fn follow(first: &str, timeout: Option<Duration>) -> Result<Page, Error> {
     let mut url = first.to_owned();
     let mut unencrypted = None;
     for _ in 0..=MAX_REDIRECTS {
         let failed = |cause: String| Error::Url { url: redact_password(&url), cause };
         let uri = Address::parse(url.as_str()).map_err(|_| failed("not a valid URL".to_owned()))?;
-        let response = send(&uri).await.map_err(failed)?;
+        let response = send(&uri, timeout).await.map_err(failed)?;
         if uri.scheme().as_str().eq_ignore_ascii_case("http") {
             unencrypted = Some(redact_password(&url));
         }
@@ -77,7 +78,7 @@ async fn follow(first: &str) -> Result<Page, Error> {
     Err(Error::Url { url: redact_password(first), cause: "stopped after 10 redirects".to_owned() })
 }
 
-async fn send(address: &Address<&str>) -> Result<Response<Body>, String> {
+async fn send(address: &Address<&str>, timeout: Option<Duration>) -> Result<Response<Body>, String> {
     let scheme = address.scheme().as_str().to_ascii_lowercase();
     if !matches!(scheme.as_str(), "http" | "https") {
         return Err(format!("unsupported protocol scheme {scheme:?}"));
@@ -96,7 +97,7 @@ async fn send(address: &Address<&str>) -> Result<Response<Body>, String> {
     let mut config = Config::new(base.clone());
     config.proxy_url = proxy_for(&base, |name| std::env::var(name).ok());
     trust_nobody_without_tls(&mut config);
-    let client = client(config).map_err(|cause| error_chain(&cause))?;
+    let client = client(config, timeout).map_err(|cause| error_chain(&cause))?;
     client.send(request).await.map_err(|cause| error_chain(&cause))
 }
 
@@ -110,11 +111,23 @@ pub(crate) fn trust_nobody_without_tls(config: &mut Config) {
 }
 
 /// Creates a client. For a server without encryption the proxy gets the whole URL (RFC 9112, section 3.2.2); the library would ask
-/// for a tunnel, which proxies open to few ports only.
+/// for a tunnel, which proxies open to few ports only. A request is repeated as [`RetryAfter`] says.
 ///
 /// # Errors
 /// When the configuration cannot be used.
-pub(crate) fn client(config: Config) -> Result<Client, kube::Error> {
+pub(crate) fn client(mut config: Config, timeout: Option<Duration>) -> Result<Client, kube::Error> {
+    config.default_retry = false;
+    let namespace = config.default_namespace.clone();
+    let once = client_without_retries(config)?;
+    let send = move |request| {
+        let once = once.clone();
+        async move { once.send(request).await.map_err(BoxError::from) }
+    };
+    let service = ServiceBuilder::new().retry(RetryAfter::within(timeout)).service(tower::service_fn(send));
+    Ok(Client::new(service, namespace))
+}
+
+fn client_without_retries(config: Config) -> Result<Client, kube::Error> {
     let is_web_proxy = |proxy: &Uri| matches!(proxy.scheme_str(), Some("http" | "https"));
     let proxy = config.proxy_url.clone().filter(is_web_proxy);
     let Some(proxy) = proxy.filter(|_| config.cluster_url.scheme_str() == Some("http")) else {

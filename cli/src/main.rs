@@ -21,6 +21,7 @@ mod progress;
 mod project;
 mod prompt;
 mod report;
+mod retry;
 mod service_proxy;
 mod session;
 mod shell;

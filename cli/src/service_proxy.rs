@@ -12,6 +12,7 @@ use sealed_secrets_crds::names::DEFAULT_CONTROLLER_NAME;
 use crate::api::ApiServer;
 use crate::error::{Error, error_chain};
 use crate::session::Session;
+use crate::shell::word;
 
 /// The longest wait for a server that says when to come again.
 const MAX_WAIT: Duration = Duration::from_mins(1);
@@ -99,10 +100,14 @@ impl<'s> ServiceProxy<'s> {
     /// When the controller cannot be reached or serves none.
     pub(crate) fn certificate(&self) -> Result<Vec<u8>, Error> {
         let path = "/v1/cert.pem";
-        let failed =
-            |cause| Error::FetchCertificate { cause, request: Some(self.described(&Method::GET, path)) };
-        let answer = self.request(Method::GET, path, Vec::new()).map_err(failed)?;
-        if answer.status.is_success() { Ok(answer.body) } else { Err(failed(answer.failure())) }
+        let failed = |cause, hint| Error::FetchCertificate {
+            cause,
+            request: Some(self.described(&Method::GET, path)),
+            hint,
+        };
+        let answer = self.request(Method::GET, path, Vec::new()).map_err(|cause| failed(cause, None))?;
+        let hint = self.hint(&answer);
+        if answer.status.is_success() { Ok(answer.body) } else { Err(failed(answer.failure(), hint)) }
     }
 
     /// Posts one SealedSecret, or a List of them.
@@ -127,9 +132,22 @@ impl<'s> ServiceProxy<'s> {
             answer = post()?;
         }
         if answer.status != StatusCode::OK && answer.is_of_api_server() {
-            return Err(format!("{request}: {}", answer.failure()));
+            return Err(format!("{request}: {}", self.failure(&answer)));
         }
         Ok(answer)
+    }
+
+    /// Describes a failed request in one line, and says how to go on if no controller runs.
+    pub(crate) fn failure(&self, answer: &Answer) -> String {
+        let hint = self.hint(answer).map(|hint| format!("; {hint}"));
+        answer.failure() + &hint.unwrap_or_default()
+    }
+
+    /// How to go on if the Service exists and no controller runs behind it.
+    fn hint(&self, answer: &Answer) -> Option<String> {
+        let is_idle = answer.status == StatusCode::SERVICE_UNAVAILABLE && answer.is_of_api_server();
+        let namespace = word(&self.api.namespace);
+        is_idle.then(|| format!("is the controller's Pod running? kubectl get pods -n {namespace}"))
     }
 
     fn described(&self, method: &Method, path: &str) -> String {

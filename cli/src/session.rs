@@ -16,20 +16,12 @@ pub(crate) struct Session<'o> {
     options: &'o ClusterOptions,
     kubeconfig: OnceCell<Result<Option<Kubeconfig>, String>>,
     api: OnceCell<ApiServer>,
-    /// False if the client repeats no refused request by itself.
-    has_retries: bool,
 }
 
 impl<'o> Session<'o> {
     /// Creates a session; loads nothing yet.
     pub(crate) fn new(options: &'o ClusterOptions) -> Self {
-        Self { options, kubeconfig: OnceCell::new(), api: OnceCell::new(), has_retries: true }
-    }
-
-    /// A session whose failed requests are answered at once. The library's client would repeat them for minutes, also where no
-    /// controller runs.
-    pub(crate) fn without_retries(self) -> Self {
-        Self { has_retries: false, ..self }
+        Self { options, kubeconfig: OnceCell::new(), api: OnceCell::new() }
     }
 
     /// The name of the controller's Service, if it was given.
@@ -64,9 +56,8 @@ impl<'o> Session<'o> {
         let timeout = self.request_timeout()?;
         let mut config = kubeconfig::config(self.kubeconfig()?, self.options)?;
         config.read_timeout = timeout.or(config.read_timeout);
-        config.default_retry &= self.has_retries;
         let namespace = self.options.controller_namespace.as_deref().unwrap_or(DEFAULT_CONTROLLER_NAMESPACE);
-        let api = ApiServer::new(config, namespace.to_owned())?;
+        let api = ApiServer::new(config, namespace.to_owned(), timeout)?;
         Ok(self.api.get_or_init(|| api))
     }
 

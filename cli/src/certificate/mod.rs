@@ -28,10 +28,10 @@ use crate::session::Session;
 /// # Errors
 /// When it cannot be read, cannot seal, does not match `--cert-fingerprint`, or has expired.
 pub(crate) fn load(options: &CertificateOptions, session: &Session) -> Result<SealingCertificate, Error> {
-    load_pinned(options, "--cert-fingerprint", session)
+    load_pinned(options, "--cert-fingerprint", session).map(|(certificate, _)| certificate)
 }
 
-/// As [`load`], with a pin of another flag or file.
+/// As [`load`], with a pin of another flag or file. Returns also the certificate's name in messages.
 ///
 /// # Errors
 /// As [`load`].
@@ -39,7 +39,7 @@ pub(crate) fn load_pinned(
     options: &CertificateOptions,
     pinned_by: &str,
     session: &Session,
-) -> Result<SealingCertificate, Error> {
+) -> Result<(SealingCertificate, String), Error> {
     let Fetched { bytes, name, exposure } = fetch(options, session)?;
     let certificate = parse(&bytes, &name)?;
     check_for(pinned_by, options.pin.as_ref(), &certificate, &name, exposure.as_deref())?;
@@ -47,7 +47,7 @@ pub(crate) fn load_pinned(
         let day = certificate.not_after().to_zoned(TimeZone::UTC).strftime("%B %-d, %Y").to_string();
         return Err(Error::ExpiredCertificate(day));
     }
-    Ok(certificate)
+    Ok((certificate, name))
 }
 
 /// Reads the certificate by the choice of [`fetch`]. Returns the bytes of a file, a URL or the controller unchanged, and the

@@ -22,3 +22,8 @@ impl From<Outcome> for ExitCode {
         }
     }
 }
+
+/// The number of objects of clusters that could not be asked.
+pub(super) fn not_checked(objects: usize) -> String {
+    format!("not checked: {objects} SealedSecret{}", if objects == 1 { "" } else { "s" })
+}

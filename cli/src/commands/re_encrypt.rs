@@ -43,7 +43,7 @@ fn re_encrypt(proxy: &ServiceProxy, object: usize, sealed: &SealedSecret) -> Res
     match answer.status {
         StatusCode::OK => {}
         StatusCode::CONFLICT => return Err(Error::CannotRotate),
-        _ => return Err(Error::ReEncrypt(answer.failure())),
+        _ => return Err(Error::ReEncrypt(proxy.failure(&answer))),
     }
     let unreadable = || Error::ReEncrypt("the controller's answer is not a SealedSecret".to_owned());
     let text = String::from_utf8(answer.body).map_err(|_| unreadable())?;

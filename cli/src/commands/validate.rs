@@ -34,6 +34,6 @@ fn validate(proxy: &ServiceProxy, sealed: &SealedSecret) -> Result<(), Error> {
     match answer.status {
         StatusCode::OK => Ok(()),
         StatusCode::CONFLICT => Err(Error::CannotDecrypt(sealed.metadata.name.clone().unwrap_or_default())),
-        _ => Err(Error::Validate(answer.failure())),
+        _ => Err(Error::Validate(proxy.failure(&answer))),
     }
 }

@@ -179,6 +179,7 @@ pub(crate) enum Error {
         cause: String,
         /// The request, if the cause does not name it.
         request: Option<String>,
+        hint: Option<String>,
     },
     /// The controller cannot decrypt a SealedSecret.
     #[error("unable to decrypt sealed secret: {0}")]
@@ -307,6 +308,7 @@ impl Error {
     pub(crate) fn hint(&self) -> Vec<String> {
         match self {
             Self::Service { .. } => vec![SERVICE_FLAGS.to_owned()],
+            Self::FetchCertificate { hint, .. } => hint.iter().cloned().collect(),
             Self::MissingPlugin { hint, .. } => hint.lines().map(|line| format!("  {line}")).collect(),
             Self::Unseal(error) => lines(error).into_iter().skip(1).collect(),
             Self::Keys(error) => error.hint(),
@@ -321,8 +323,8 @@ impl Error {
             Self::Service { cause, is_missing, request: Some(request) } => {
                 Self::Service { cause: format!("{request}: {cause}"), is_missing, request: None }
             }
-            Self::FetchCertificate { cause, request: Some(request) } => {
-                Self::FetchCertificate { cause: format!("{request}: {cause}"), request: None }
+            Self::FetchCertificate { cause, request: Some(request), hint } => {
+                Self::FetchCertificate { cause: format!("{request}: {cause}"), request: None, hint }
             }
             other => other,
         }

@@ -18,6 +18,8 @@ use crate::session::Session;
 pub(crate) struct Sealer {
     certificate: SealingCertificate,
     source: Option<String>,
+    /// The certificate's name in messages, such as "the certificate of SealingKey x/y".
+    name: String,
 }
 
 impl Sealer {
@@ -31,7 +33,10 @@ impl Sealer {
         let key = short_fingerprint(self.certificate.fingerprint().as_str());
         match &self.source {
             Some(source) => format!("key {key}, certificate {source}"),
-            None => format!("key {key}, certificate of the controller"),
+            None => {
+                let owner = self.name.strip_prefix("the certificate of ").unwrap_or("the controller");
+                format!("key {key}, certificate of {owner}")
+            }
         }
     }
 }
@@ -99,9 +104,9 @@ impl<'f> Certificates<'f> {
             if is_given { self.flags.cluster.clone() } else { destination.connection(&self.flags.cluster) };
         let options = CertificateOptions { cert, pin };
         let certificate = certificate::load_pinned(&options, pinned_by, &Session::new(&connection));
-        let certificate =
+        let (certificate, name) =
             certificate.map_err(|error| if is_named { error } else { without_certificate(error) })?;
-        Ok(Sealer { certificate, source })
+        Ok(Sealer { certificate, source, name })
     }
 }
 

@@ -40,6 +40,7 @@ mod seal;
 mod session;
 mod set_unset;
 mod special_files;
+mod stopped_controllers;
 mod streams;
 mod terminal;
 mod transcripts;

@@ -12,7 +12,7 @@ use kube::api::PostParams;
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
-use sealed_secrets_tests::{ControllerProcess, Edition, until};
+use sealed_secrets_tests::{ControllerProcess, Edition, Kubeseal, until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -132,4 +132,42 @@ async fn no_fetch_of_the_certificate_fails_while_one_of_two_replicas_stops() {
     };
     tokio::join!(stop, stream::iter(0..4).for_each_concurrent(4, fetch));
     assert!(scene.controller.stop().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn without_endpoints_kubeseal_takes_the_certificate_of_the_sealing_key_and_does_not_wait_for_a_controller()
+ {
+    let scene = Scene::with(&["--key-size=2048"]).await;
+    let certificate = scene.controller.certificate().await.unwrap();
+    let kubeseal = Kubeseal::of(Edition::Ours).unwrap().with_kubeconfig(scene.cluster.kubeconfig());
+    let namespace = scene.namespace().to_owned();
+    let run = async |line: &'static str, input: &'static str| {
+        let (kubeseal, namespace) = (kubeseal.clone(), namespace.clone());
+        let ran = tokio::task::spawn_blocking(move || {
+            let words = line.split(' ').chain(["--controller-namespace", &namespace]);
+            kubeseal.run(&words.collect::<Vec<_>>(), input).unwrap()
+        });
+        tokio::time::timeout(Duration::from_mins(1), ran).await.expect("it waits").unwrap()
+    };
+    let listed = async || {
+        let keys = run("keys list", "").await;
+        keys.stdout.contains("Primary").then_some(())
+    };
+    until("the SealingKey is there", PATIENCE, listed).await.unwrap();
+    publish(&scene, &[]).await;
+    let fell_back = async || {
+        let fetched = run("--fetch-cert", "").await;
+        fetched.stderr.contains("no endpoints").then_some(fetched)
+    };
+    let fetched = until("the API server has seen the change", PATIENCE, fell_back).await.unwrap();
+    assert_eq!(fetched.stdout, certificate, "{}", fetched.stderr);
+    assert!(fetched.stderr.contains("; using the certificate of SealingKey "), "{}", fetched.stderr);
+    let sealed = "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: a, namespace: b}\n\
+                  spec: {encryptedData: {a: AgX}}\n";
+    let told = run("--validate", sealed).await.stderr;
+    let pod = format!("; is the controller's Pod running? kubectl get pods -n {namespace}\n");
+    assert!(
+        told.starts_with("error: cannot validate sealed secret: no endpoints") && told.ends_with(&pod),
+        "{told}"
+    );
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::commands::outcome::Outcome;
+use crate::commands::outcome::{Outcome, not_checked};
 use crate::workflow::{BoundFile, BoundObject};
 
 /// Results of all files, in their order.
@@ -106,14 +106,27 @@ impl Report {
             (changed > 0).then(|| format!("{}: {changed} of {all} items {done}\n", file.path))
         };
         let text: Vec<String> = files.iter().zip(&self.files).filter_map(line).collect();
+        text.concat() + &self.total(done, changed) + "\n"
+    }
+
+    /// The sum; objects of a cluster that could not be asked are named apart.
+    fn total(&self, done: &str, changed: impl Fn(&FileReport) -> usize) -> String {
+        let unchecked = self.sum(|object| usize::from(object.is_reported));
+        if unchecked > 0 && unchecked == self.files.iter().map(|report| report.objects.len()).sum::<usize>() {
+            return not_checked(unchecked);
+        }
         let changed_files = self.files.iter().filter(|report| changed(report) > 0).count();
-        text.concat()
-            + &format!(
-                "{} of {} items in {changed_files} of {} files {done}\n",
-                self.files.iter().map(changed).sum::<usize>(),
-                self.sum(|object| object.items),
-                self.files.len()
-            )
+        let sum = format!(
+            "{} of {} items in {changed_files} of {} files {done}",
+            self.files.iter().map(&changed).sum::<usize>(),
+            self.sum(|object| object.items),
+            self.files.len()
+        );
+        match (unchecked, changed_files) {
+            (1.., _) => format!("{sum}; {}", not_checked(unchecked)),
+            (0, 1..) if !self.dry_run => format!("{sum}; commit and apply them"),
+            _ => sum,
+        }
     }
 
     /// The report for programs.

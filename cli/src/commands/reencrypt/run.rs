@@ -76,7 +76,7 @@ impl Run<'_> {
             return self.process(&Engine::Here { ring, newest: sealer.key() }, indices);
         }
         let options = destination.connection(&self.sealing.cluster);
-        let session = Session::new(&options).without_retries();
+        let session = Session::new(&options);
         let controller = Controller::connect(&session)?;
         if let Some(newest) = controller.newest() {
             self.warn_of_old_certificate(destination, newest);

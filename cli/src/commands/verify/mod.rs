@@ -25,6 +25,10 @@ use crate::{interrupt, io};
 /// Requests to a controller that run at the same time.
 const REQUESTS: usize = 2;
 
+/// Reasons for an object that the controller cannot decrypt.
+const UNDECRYPTABLE: &str = "What does not decrypt is sealed for another cluster, name or namespace, or is damaged. The controller does \
+                             not say which item; --private-key FILE names it.";
+
 /// Ask the controller whether SealedSecret files decrypt, or try private keys on them
 #[derive(Debug, Args)]
 #[command(
@@ -79,6 +83,9 @@ impl Verify {
         }
         report.problems().iter().for_each(|problem| io::log(problem));
         crate::report::write(self.output, &report.value(), &report.text())?;
+        if ring.is_none() && report.has_undecryptable() {
+            io::log(UNDECRYPTABLE);
+        }
         io::log(&report.total());
         Ok(report.outcome())
     }
@@ -106,7 +113,7 @@ impl Verify {
         report: &mut Report<'_>,
     ) -> Result<(), Error> {
         let options = file.destination.connection(&self.cluster);
-        let session = Session::new(&options).without_retries();
+        let session = Session::new(&options);
         let proxy = ServiceProxy::connect(&session)?;
         let ask = |bound: &BoundItems| {
             let mut sealed = bound.sealed_secret(bound.items.iter());

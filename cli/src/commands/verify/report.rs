@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::verdict::Verdict;
-use crate::commands::outcome::Outcome;
+use crate::commands::outcome::{Outcome, not_checked};
 use crate::workflow::{BoundFile, BoundItems, BoundObject};
 
 /// An object without a verdict: the indices of its file and in it, and its items.
@@ -111,8 +111,19 @@ impl<'f> Report<'f> {
         text.concat()
     }
 
+    pub(super) fn has_undecryptable(&self) -> bool {
+        self.count(Some(false)) > 0
+    }
+
+    /// The sum; objects of a cluster that could not be asked are not counted among those that do not decrypt.
     pub(super) fn total(&self) -> String {
-        format!("{} of {} SealedSecrets decrypt", self.count(Some(true)), self.all().count())
+        let (all, unchecked) = (self.all().count(), self.reported.len());
+        let sum = format!("{} of {} SealedSecrets decrypt", self.count(Some(true)), all - unchecked);
+        match unchecked {
+            0 => sum,
+            _ if unchecked == all => not_checked(unchecked),
+            _ => format!("{sum}; {}", not_checked(unchecked)),
+        }
     }
 
     /// The report for programs.
