@@ -1,4 +1,4 @@
-//! The help text: flags in groups, with examples.
+//! The help text: subcommands, then flags in groups, each with examples.
 
 use crate::escape;
 use crate::flags::{FLAGS, Flag, Group};
@@ -8,6 +8,19 @@ pub(crate) const INTRODUCTION: &str = "\
 Seals Kubernetes Secrets so that they can be kept in Git: reads Secrets (YAML or JSON) from
 stdin or -f, encrypts each item with the certificate of the cluster's sealed-secrets
 controller, and prints SealedSecrets. Only that controller can decrypt them.";
+
+/// Examples of subcommands.
+const SUBCOMMAND_EXAMPLES: &str = "\
+  kubeseal create generic db -n shop --prompt password -w db.yaml
+                                                   ask for a value, and write a new SealedSecret
+  kubeseal set db.yaml password                    replace a value; it is asked for, or read from stdin
+  kubeseal lint                                    check all files below this folder for plaintext and mistakes
+  kubeseal verify .                                does the cluster decrypt them?";
+
+/// The comment behind an item.
+const RECEIPTS: &str = "\
+  A receipt is the comment `# kubeseal: …` behind an item: it names the key that sealed the item, and the scope,
+  namespace and name that it was sealed for. lint, merges and reencrypt use it; decryption does not depend on it.";
 
 /// Examples of common uses.
 pub(crate) const EXAMPLES: &str =
@@ -65,7 +78,11 @@ Every flag but the last group can be set by a variable: SEALED_SECRETS_CONTROLLE
 
 /// Formats the help, with a final newline.
 pub(crate) fn text(program: &str) -> String {
-    let mut output = format!("Usage of {}:\n\n{INTRODUCTION}\n", escape::line(program));
+    let mut output = format!(
+        "Usage of {}:\n\n{INTRODUCTION}\n\nSubcommands:\n{SUBCOMMANDS}\n\nExamples of subcommands:\n{SUBCOMMAND_EXAMPLES}\n\n\
+         Receipts:\n{RECEIPTS}\n\nCompatible with the original, without a subcommand:\n",
+        escape::line(program)
+    );
     for group in Group::ALL {
         output.extend(["\n", group.heading(), ":\n"]);
         for flag in FLAGS.iter().filter(|flag| flag.group == group) {
@@ -74,7 +91,7 @@ pub(crate) fn text(program: &str) -> String {
     }
     output
         + &format!(
-            "\nExamples:\n{EXAMPLES}\n\nSubcommands:\n{SUBCOMMANDS}\n\nProject file:\n{PROJECT_FILE}\n\nEnvironment:\n{ENVIRONMENT}\n"
+            "\nExamples:\n{EXAMPLES}\n\nProject file:\n{PROJECT_FILE}\n\nEnvironment:\n{ENVIRONMENT}\n"
         )
 }
 
@@ -101,6 +118,7 @@ mod tests {
 
     #[test]
     fn every_line_of_the_examples_is_indented() {
-        assert!(EXAMPLES.lines().chain(SUBCOMMANDS.lines()).all(|line| line.starts_with("  ")));
+        let mut lines = [EXAMPLES, SUBCOMMAND_EXAMPLES, SUBCOMMANDS].iter().flat_map(|text| text.lines());
+        assert!(lines.all(|line| line.starts_with("  ")));
     }
 }

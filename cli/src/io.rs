@@ -323,8 +323,12 @@ pub(crate) fn replace_public(path: &str, bytes: &[u8]) -> Result<(), Error> {
 /// When it cannot be read, is not a regular file, may not be written, or is not UTF-8.
 pub(crate) fn read_editable(path: &str) -> Result<Zeroizing<String>, Error> {
     let failed = |cause| Error::File { operation: "open", path: path.to_owned(), cause };
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(FileProblem::Folder.of(path));
+    }
     expect_regular(path)?;
-    if fs::metadata(path).map_err(failed)?.permissions().readonly() {
+    if metadata.permissions().readonly() {
         return Err(FileProblem::ReadOnly.of(path));
     }
     String::from_utf8(fs::read(path).map_err(failed)?)

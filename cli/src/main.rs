@@ -47,18 +47,33 @@ fn run(words: impl Iterator<Item = OsString>, program: &str) -> Result<ExitCode,
         Error::Argument(format!("the argument {} is not UTF-8; rename the file", word.display()))
     };
     let words: Vec<String> = words.map(OsString::into_string).collect::<Result<_, _>>().map_err(not_utf8)?;
+    let words = with_help_flag(words);
+    let first = words.first().cloned().unwrap_or_default();
     let line = match CommandLine::parse(words, &commands::SUBCOMMANDS) {
         Err(UsageError::Help) => {
             io::write(None, help::text(program).as_bytes())?;
             return Ok(ExitCode::SUCCESS);
         }
-        line => line?,
+        Err(error) => {
+            let verb = flags::mistaken_verb(&first, commands::command);
+            return Err(verb.map_or(error.into(), Error::Argument));
+        }
+        Ok(line) => line,
     };
     for remark in &line.remarks {
         io::warn(remark);
     }
     let (command, cluster) = options::parse(line, commands::command)?;
     commands::run(&command, &Session::new(&cluster), program).map(ExitCode::from)
+}
+
+/// `help VERB…` is `VERB… --help`.
+fn with_help_flag(mut words: Vec<String>) -> Vec<String> {
+    if words.first().is_some_and(|word| word == "help") {
+        words.remove(0);
+        words.push("--help".to_owned());
+    }
+    words
 }
 
 fn report_error(error: &Error, program: &str) -> ExitCode {

@@ -8,9 +8,6 @@ use crate::help::{ENVIRONMENT, EXAMPLES, INTRODUCTION, PROJECT_FILE};
 
 /// The whole command line. It is not parsed by clap, but by [`crate::flags`].
 pub(crate) fn command() -> Command {
-    let man = Command::new("man")
-        .about("Print the manual page, of the program or of a subcommand")
-        .arg(Arg::new("subcommand").num_args(0..));
     Command::new("kubeseal")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Seals Kubernetes Secrets so that they can be kept in Git")
@@ -24,7 +21,14 @@ pub(crate) fn command() -> Command {
         .args(FLAGS.iter().map(argument))
         .subcommands(Grammar::command().get_subcommands().cloned())
         .subcommand(completion())
-        .subcommand(man)
+        .subcommand(man())
+}
+
+/// The subcommand `man`.
+pub(super) fn man() -> Command {
+    Command::new("man")
+        .about("Print the manual page, of the program or of a subcommand")
+        .arg(Arg::new("subcommand").num_args(0..).help("Words of the subcommand, such as keys list"))
 }
 
 /// The subcommand `completion`.

@@ -5,8 +5,8 @@ use clap::{CommandFactory as _, Parser};
 
 use super::outcome::Outcome;
 use super::{
-    cert, create, edit, git, inspect, keys, lint, reencrypt, seal_paths, set, status, unseal_files, unset,
-    verify,
+    cert, create, edit, git, inspect, keys, lint, reencrypt, seal_paths, set, status, tips, unseal_files,
+    unset, verify,
 };
 use crate::error::Error;
 use crate::escape;
@@ -67,7 +67,7 @@ pub(super) fn run(words: &[String]) -> Result<Outcome, Error> {
         Some("create") => create::with_hint(error, words),
         _ => error,
     };
-    let refused = |error| without_word(with_hint(error), words);
+    let refused = |error| without_word(with_hint(tips::with_tip(error, words)), words);
     run_verb(&parsed(&verb_first(words), grammar).map_err(refused)?).map_err(Error::with_address)
 }
 
@@ -102,8 +102,13 @@ fn without_word(error: clap::Error, words: &[String]) -> Error {
             if error.kind() == ErrorKind::UnknownArgument && !word.starts_with('-') =>
         {
             let verb = words.first().map_or("", String::as_str);
+            let further = if words.iter().take(2).eq(["cert", "show"]) {
+                "; for the certificate in a file use --cert FILE"
+            } else {
+                ""
+            };
             Error::Argument(format!(
-                "there is an argument too many, which is not shown, since it may be a value; kubeseal {verb} --help shows the arguments"
+                "there is an argument too many, which is not shown, since it may be a value; kubeseal {verb} --help shows the arguments{further}"
             ))
         }
         _ => error.into(),

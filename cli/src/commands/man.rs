@@ -1,6 +1,7 @@
 //! `man`: the manual page in roff.
 
 use super::command;
+use super::command::man;
 use crate::error::Error;
 use crate::io;
 
@@ -19,4 +20,12 @@ pub(super) fn run<'a>(path: impl Iterator<Item = &'a String>) -> Result<(), Erro
     let failed = |cause| Error::Internal { operation: "write manual page", cause };
     clap_mangen::Man::new(command).render(&mut page).map_err(failed)?;
     io::write(None, &page)
+}
+
+/// Prints the help of `man` itself.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub(super) fn help() -> Result<(), Error> {
+    io::write(None, man().bin_name("kubeseal man").render_help().to_string().as_bytes())
 }

@@ -23,6 +23,7 @@ mod seal;
 mod seal_paths;
 mod set;
 mod status;
+mod tips;
 mod unseal_files;
 mod unset;
 mod validate;
@@ -63,6 +64,7 @@ pub(crate) const SUBCOMMANDS: [&str; 16] = [
 fn run_subcommand(words: &[String]) -> Result<Outcome, Error> {
     match words.first().map(String::as_str) {
         Some("completion") => completion::run(words)?,
+        Some("man") if words.iter().any(|word| word == "--help" || word == "-h") => man::help()?,
         Some("man") => man::run(words.iter().skip(1))?,
         _ => return grammar::run(words),
     }

@@ -164,7 +164,7 @@ impl SealPaths {
             Some(file) => io::create(file, text.as_bytes())?,
             None => io::write(None, text.as_bytes())?,
         }
-        let output = self.write.as_deref().unwrap_or(STDIN);
+        let output = self.write.as_deref().filter(|file| *file != STDIN).unwrap_or("stdout");
         for report in sealed.iter().flat_map(|file| &file.reports) {
             io::log(&format!("{output}{report}"));
         }
@@ -360,10 +360,15 @@ impl Run<'_> {
             let SealedText { path, before, after, reports } = file;
             let report = reports.join("\n");
             write_prepared(&path, Edited { before, after, report }, |path| self.edited(path))?;
-            if is_tracked(&path) {
+            if !is_tracked(&path) {
+                continue;
+            }
+            if is_committed(&path) {
                 io::warn(&format!(
                     "{path} is tracked: its plaintext remains in Git's history; rotate the values"
                 ));
+            } else {
+                io::warn(&format!("{path} was staged with its plaintext; run git add again"));
             }
         }
         Ok(())
@@ -423,12 +428,22 @@ fn expect_valid(secret: &Secret) -> Result<(), FileProblem> {
     Ok(())
 }
 
-/// True if Git tracks the file.
+/// True if Git tracks the file, or it is staged.
 fn is_tracked(path: &str) -> bool {
+    has_listed(path, &["ls-files", "-z", "--"])
+}
+
+/// True if the last commit has the file.
+fn is_committed(path: &str) -> bool {
+    has_listed(path, &["ls-tree", "-z", "--name-only", "HEAD", "--"])
+}
+
+/// True if Git succeeds and prints something about the file.
+fn has_listed(path: &str, arguments: &[&str]) -> bool {
     let path = Path::new(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Some(name) = path.file_name() else { return false };
     let mut command = git::command();
-    command.arg("--literal-pathspecs").arg("-C").arg(folder).args(["ls-files", "-z", "--"]).arg(name);
+    command.arg("--literal-pathspecs").arg("-C").arg(folder).args(arguments).arg(name);
     command.output().is_ok_and(|output| output.status.success() && !output.stdout.is_empty())
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, FileError, FileProblem};
 use crate::io::Input;
 use crate::workflow::{
     Binding, Certificates, Destination, Destinations, Edited, ObjectFlags, STDIN, Sealer, SealingFlags,
-    generated, given, is_stdin, length_of_generated, parse, refused_size, select, write_edited,
+    empty_stdin, generated, given, is_stdin, length_of_generated, parse, refused_size, select, write_edited,
 };
 use crate::{interrupt, io, prompt};
 
@@ -56,19 +56,27 @@ pub(crate) struct Set {
 ///
 /// # Errors
 /// When there is no FILE, or KEY is invalid. It is not quoted, since it may be a value.
-pub(super) fn files_and_key(words: &[String]) -> Result<(&[String], &str), Error> {
+pub(super) fn files_and_key<'w>(words: &'w [String], verb: &str) -> Result<(&'w [String], &'w str), Error> {
     let (key, files) =
         words.split_last().ok_or_else(|| Error::Argument("FILE and KEY are missing".to_owned()))?;
-    if refused_key(key).is_some() {
-        return Err(Error::Argument(format!(
-            "the last argument is KEY, and this one is invalid (the arguments are FILE… KEY; the value comes from a prompt, stdin \
-             or --from-file): {KEY_RULE}"
-        )));
-    }
     if files.is_empty() {
-        return Err(Error::Argument("one argument, where two are needed: FILE… KEY".to_owned()));
+        let missing = if Path::new(key).is_file() { "KEY is" } else { "FILE or KEY is" };
+        return Err(Error::Argument(format!("{missing} missing: kubeseal {verb} FILE… KEY")));
     }
-    Ok((files, key))
+    if refused_key(key).is_none() {
+        return Ok((files, key));
+    }
+    let is_swapped = Path::new(key).is_file() && !files.iter().any(|file| Path::new(file).exists());
+    let problem = match verb {
+        _ if is_swapped => format!("FILE comes first, then KEY: kubeseal {verb} FILE… KEY"),
+        "set" if key.contains('=') => {
+            "KEY=VALUE is not accepted, since command lines end up in the shell history; use: kubeseal set FILE KEY (it asks, or reads \
+             stdin)"
+                .to_owned()
+        }
+        _ => format!("the last argument is KEY, and this one is invalid (the arguments are FILE… KEY): {KEY_RULE}"),
+    };
+    Err(Error::Argument(problem))
 }
 
 /// Adds the hint that a value comes from stdin to the error of an unknown option, in place of the most similar option.
@@ -91,7 +99,7 @@ impl Set {
     /// # Errors
     /// When a file or the value cannot be used; then no file is changed.
     pub(super) fn run(&self) -> Result<(), Error> {
-        let (files, key) = files_and_key(&self.words)?;
+        let (files, key) = files_and_key(&self.words, "set")?;
         let length = self.generate.as_deref().map(|text| length_of_generated(Some(text))).transpose()?;
         self.expect_one_reader(files)?;
         interrupt::handle()?;
@@ -138,6 +146,9 @@ impl Set {
         }
         if self.reads_stdin() {
             let value = Zeroizing::new(io::read_stdin_value("the value")?);
+            if value.is_empty() {
+                return Err(empty_stdin(key));
+            }
             warn_of_line_end(key, &value);
             return Ok(value);
         }
@@ -176,11 +187,18 @@ impl Run<'_> {
             Some(input) if file == STDIN => Ok(input.text.clone()),
             _ => io::read_editable(file).map_err(|error| match error {
                 Error::File { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound => {
-                    FileProblem::NoSuchFile.of(file)
+                    self.no_such_file(file)
                 }
                 other => other,
             }),
         }
+    }
+
+    fn no_such_file(&self, file: &str) -> Error {
+        // A number behind --generate is a FILE, since the length is optional.
+        let is_length = file.parse::<usize>().is_ok() && self.set.generate.as_deref() == Some("");
+        let problem = if is_length { FileProblem::NoSuchLength } else { FileProblem::NoSuchFile };
+        problem.of(file)
     }
 
     /// Checks a file before anything is asked.

@@ -4,8 +4,10 @@ use clap::{Args, ValueEnum};
 use sealed_secrets_core::decryption::{DecryptionError, decrypt_value};
 use sealed_secrets_core::keyring::KeyRing;
 use sealed_secrets_core::label::Label;
-use sealed_secrets_core::manifest::{Field, Format, SealedObject, secret_text};
+use sealed_secrets_core::manifest::receipts::Found;
+use sealed_secrets_core::manifest::{Field, Format, Item, SealedObject, secret_text};
 use sealed_secrets_core::names::shown_key;
+use sealed_secrets_core::receipt::short_fingerprint;
 use sealed_secrets_core::template::{Budget, TemplateError};
 use sealed_secrets_core::unseal::{Renderer, UnsealError, V1Data, unseal};
 use sealed_secrets_crds::{Scope, SealedSecret};
@@ -165,7 +167,23 @@ impl UnsealFiles {
             return Err(FileProblem::NoSuchItem(shown_object(object)).at(file, object.line()));
         };
         let opened = decrypt_value(ring, &binding.label(), item.ciphertext.as_deref().unwrap_or_default());
-        opened.map_err(|cause| FileProblem::Field(format!("{}: {cause}", shown_key(key))).at(file, item.line))
+        opened.map_err(|cause| {
+            let other = self.other_key(ring, std::slice::from_ref(&item));
+            FileProblem::Field(format!("{}: {cause}{other}", shown_key(key))).at(file, item.line)
+        })
+    }
+
+    /// The key of a receipt that the files of private keys do not hold, and those that they hold; empty if there is none.
+    fn other_key(&self, ring: &KeyRing, items: &[Item]) -> String {
+        let held: Vec<&str> = ring.iter().map(|key| short_fingerprint(key.fingerprint().as_str())).collect();
+        let named = items.iter().find_map(|item| match &item.receipt {
+            Found::Valid(receipt) if !held.contains(&receipt.fingerprint()) => Some(receipt.fingerprint()),
+            _ => None,
+        });
+        named.map_or_else(String::new, |named| {
+            let files = self.private_key.join(", ");
+            format!("; sealed with {named}, and {files} holds {}; make a newer backup", held.join(", "))
+        })
     }
 
     fn secret(
@@ -184,7 +202,11 @@ impl UnsealFiles {
         let mut sources = TemplateSources::from_now();
         let mut renderer = Renderer { budget: &Budget::default(), sources: &mut sources };
         let unsealed = unseal(&sealed, ring, V1Data::Accepted, &mut renderer).map_err(|cause| {
-            let text = format!("{}: {}", shown_object(object), text_of(cause));
+            let other = match &cause {
+                UnsealError::Decryption(_) => self.other_key(ring, &object.items()),
+                _ => String::new(),
+            };
+            let text = format!("{}: {}{other}", shown_object(object), text_of(cause));
             FileProblem::Field(text).at(file, object.line())
         })?;
         let format = match self.output {

@@ -35,12 +35,12 @@ impl Unset {
     /// # Errors
     /// When a file cannot be used or lacks the item; then no file is changed.
     pub(super) fn run(&self) -> Result<(), Error> {
-        let (files, key) = files_and_key(&self.words)?;
+        let (files, key) = files_and_key(&self.words, "unset")?;
         if files.iter().filter(|file| *file == STDIN).count() > 1 {
             return Err(Error::Argument("stdin can be read once, as one FILE".to_owned()));
         }
         if let Some(file) = files.iter().find(|file| *file != STDIN && is_absent(file)) {
-            return Err(FileProblem::NoSuchFile.of(file));
+            return Err(FileProblem::NoSuchFileOrKey.of(file));
         }
         interrupt::handle()?;
         write_edited(files, |file| self.edited(file, key))

@@ -21,6 +21,15 @@ pub(crate) struct FileError {
 pub(crate) enum FileProblem {
     #[error("no such file; FILE comes first, then KEY, and the value from a prompt, stdin or --from-file")]
     NoSuchFile,
+    /// A command without a value.
+    #[error("no such file; FILE comes first, then KEY")]
+    NoSuchFileOrKey,
+    #[error("no such file; a length is written with the equals sign: --generate=LENGTH")]
+    NoSuchLength,
+    #[error("is a folder; name a file")]
+    Folder,
+    #[error("the folder does not exist; create it first")]
+    NoFolder,
     /// Another kind of file, such as a named pipe, which would be waited for.
     #[error("a {0}, not a regular file; put a regular file in its place")]
     NotRegular(&'static str),

@@ -16,7 +16,7 @@ pub(crate) use error::UsageError;
 #[cfg(any(test, fuzzing))]
 pub use fuzzed::flags;
 pub(crate) use given::Flags;
-pub(crate) use surplus::complaint;
+pub(crate) use surplus::{complaint, mistaken_verb};
 pub(crate) use table::{FLAGS, Flag, Group, Kind};
 pub(crate) use value::list;
 

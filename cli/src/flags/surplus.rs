@@ -9,7 +9,7 @@ use super::command_line::Surplus;
 use super::{CommandLine, FLAGS, Kind};
 
 /// Words of other tools, and the subcommands that do the same.
-const SYNONYMS: [(&[&str], &str); 8] = [
+const SYNONYMS: [(&[&str], &str); 10] = [
     (&["new", "generic", "secret"], "create"),
     (&["encrypt"], "seal"),
     (&["add", "put", "update", "replace"], "set"),
@@ -17,6 +17,8 @@ const SYNONYMS: [(&[&str], &str); 8] = [
     (&["show", "view", "get", "describe", "cat"], "inspect"),
     (&["check", "scan"], "lint"),
     (&["decrypt", "open", "unlock"], "unseal"),
+    (&["re-encrypt", "renew"], "reencrypt"),
+    (&["validate"], "verify"),
     (&["install", "uninstall", "diff", "merge", "textconv", "hook"], "git install"),
 ];
 
@@ -36,6 +38,9 @@ fn meant(line: &CommandLine, surplus: &Surplus, command: fn() -> Command) -> Str
     if is_like_a_file(word) {
         return meant_file(line, surplus);
     }
+    if let Some(verb) = meant_verb(word) {
+        return verb;
+    }
     let bare = word.trim_start_matches(['-', '\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}']);
     let name = bare.split('=').next().unwrap_or_default();
     if FLAGS.iter().any(|flag| flag.name == name) {
@@ -47,15 +52,36 @@ fn meant(line: &CommandLine, surplus: &Surplus, command: fn() -> Command) -> Str
             flag.name
         );
     }
-    if let Some((_, verb)) = SYNONYMS.iter().find(|(words, _)| words.contains(&word.as_str())) {
-        return format!("{word:?} is not a subcommand; did you mean \"kubeseal {verb}\"?");
-    }
     if let Some(similar) = similar_subcommand(word, command) {
         return format!("{word:?} is not a subcommand; did you mean \"kubeseal {similar}\"?");
     }
     format!(
         "unexpected argument {word:?}: kubeseal reads standard input, or the file of -f; --help shows all flags and subcommands"
     )
+}
+
+/// The suggestion for a word of another tool, or for a flag of this one without its dashes, in place of a subcommand.
+fn meant_verb(word: &str) -> Option<String> {
+    let not_a_subcommand = format!("{word:?} is not a subcommand; did you mean");
+    if word == "rotate" {
+        return Some(format!(
+            "{not_a_subcommand} \"kubeseal reencrypt\" (files) or \"kubeseal keys rotate\" (a new key)?"
+        ));
+    }
+    let (_, verb) = SYNONYMS.iter().find(|(words, _)| words.contains(&word))?;
+    Some(format!("{not_a_subcommand} \"kubeseal {verb}\"?"))
+}
+
+/// The suggestion for the first word of a line that is refused for a flag of the subcommand that is meant.
+pub(crate) fn mistaken_verb(word: &str, command: fn() -> Command) -> Option<String> {
+    let is_flag = word.starts_with('-') || is_like_a_file(word);
+    if is_flag {
+        return None;
+    }
+    meant_verb(word).or_else(|| {
+        let similar = similar_subcommand(word, command)?;
+        Some(format!("{word:?} is not a subcommand; did you mean \"kubeseal {similar}\"?"))
+    })
 }
 
 fn is_like_a_file(word: &str) -> bool {
@@ -110,6 +136,9 @@ mod tests {
             ("delete db.yaml key", "\"delete\" is not a subcommand; did you mean \"kubeseal unset\"?"),
             ("decrypt db.yaml", "did you mean \"kubeseal unseal\"?"),
             ("install", "did you mean \"kubeseal git install\"?"),
+            ("re-encrypt .", "\"re-encrypt\" is not a subcommand; did you mean \"kubeseal reencrypt\"?"),
+            ("validate db.yaml", "\"validate\" is not a subcommand; did you mean \"kubeseal verify\"?"),
+            ("rotate", "\"kubeseal reencrypt\" (files) or \"kubeseal keys rotate\" (a new key)?"),
             ("fetch-cert", "did you mean --fetch-cert?"),
             ("\u{2013}-format=yaml", "did you mean --format=yaml?"),
             ("--raw no", "--raw takes no value, or --raw=true or =false"),

@@ -28,4 +28,6 @@ pub(crate) use parallel::{both, in_parallel, map_in_parallel, processors};
 pub(crate) use private_keys::{key_files, key_ring, private_keys};
 pub(crate) use sealed_files::{SealedFile, failure, files_with_sealed_secrets};
 pub(crate) use text_merge::{merge_bytes, merge_texts};
-pub(crate) use values::{MAXIMUM_SIZE, STDIN, generated, is_stdin, length_of_generated, refused_size};
+pub(crate) use values::{
+    MAXIMUM_SIZE, STDIN, empty_stdin, generated, is_stdin, length_of_generated, refused_size,
+};

@@ -1,14 +1,17 @@
 //! Files of `-w`.
 
+use std::io::ErrorKind;
+use std::path::Path;
+
 use crate::error::{Error, FileProblem};
 use crate::platform;
 
 /// Checks before any work that a file can be written.
 ///
 /// # Errors
-/// When the file exists, unless it is to be replaced and can be.
+/// When the file exists, unless it is to be replaced and can be, or its folder does not exist.
 pub(crate) fn expect_free(file: &str, is_replaced: bool) -> Result<(), Error> {
-    let Ok(metadata) = std::fs::symlink_metadata(file) else { return Ok(()) };
+    let Ok(metadata) = std::fs::symlink_metadata(file) else { return expect_folder(file) };
     if !is_replaced {
         return Err(FileProblem::Exists.of(file));
     }
@@ -20,4 +23,12 @@ pub(crate) fn expect_free(file: &str, is_replaced: bool) -> Result<(), Error> {
         return Err(FileProblem::ReadOnly.of(file));
     }
     Ok(())
+}
+
+fn expect_folder(file: &str) -> Result<(), Error> {
+    let folder = Path::new(file).parent().filter(|folder| !folder.as_os_str().is_empty());
+    let is_missing = folder.is_some_and(|folder| {
+        std::fs::metadata(folder).is_err_and(|cause| cause.kind() == ErrorKind::NotFound)
+    });
+    if is_missing { Err(FileProblem::NoFolder.of(file)) } else { Ok(()) }
 }

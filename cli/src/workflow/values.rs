@@ -24,6 +24,13 @@ pub(crate) fn is_stdin(file: &str) -> bool {
     matches!(file, STDIN | "/dev/stdin" | "/dev/fd/0" | "/proc/self/fd/0")
 }
 
+/// The error of an empty stdin: a command before the pipe that fails writes nothing, and would replace a good value.
+pub(crate) fn empty_stdin(key: &str) -> Error {
+    Error::Value(format!(
+        "{key}: stdin is empty; nothing was written; for an empty value use --from-file with the file /dev/null"
+    ))
+}
+
 /// Parses the length of a generated value; without one it is 32.
 ///
 /// # Errors

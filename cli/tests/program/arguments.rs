@@ -18,7 +18,7 @@ fn unknown_arguments_end_with_2_and_a_suggestion() {
         (&["one.yaml"], "did you mean -f one.yaml, or < one.yaml?"),
         (&["kyes", "list", "-o", "yaml"], "\"kyes\" is not a subcommand; did you mean \"kubeseal keys\"?"),
         (&["crt"], "did you mean \"kubeseal cert\"?"),
-        (&["validate"], "did you mean --validate?"),
+        (&["validate"], "did you mean \"kubeseal verify\"?"),
         (&["words"], "unexpected argument \"words\""),
         (&["--", "-w", "out.yaml"], "unexpected argument \"-w\""),
     ];

@@ -46,7 +46,7 @@ fn without_a_file_the_manifest_goes_to_stdout_and_the_report_to_stderr() {
     let ran = workspace.run("create generic db --scope cluster-wide --generate token --cert cert.pem");
     assert_eq!(
         ran.stderr,
-        format!("-: created db (cluster-wide), 1 item, key {FINGERPRINT}, certificate cert.pem\n")
+        format!("stdout: created db (cluster-wide), 1 item, key {FINGERPRINT}, certificate cert.pem\n")
     );
     assert!(ran.stdout.contains(&format!("  # kubeseal: {FINGERPRINT} cluster-wide * ")), "{}", ran.stdout);
     let json = workspace.run("create generic db -n shop --generate token -o json --cert cert.pem").stdout;
@@ -80,7 +80,7 @@ fn flags_before_the_subcommand_and_variables_count() {
         .output()
         .unwrap();
     let told = String::from_utf8(ran.stderr).unwrap();
-    assert!(told.starts_with("-: created shop/x (namespace-wide), 1 item"), "{told}");
+    assert!(told.starts_with("stdout: created shop/x (namespace-wide), 1 item"), "{told}");
 }
 
 #[test]
@@ -188,7 +188,11 @@ fn a_file_that_exists_stays_unless_it_is_forced() {
 fn all_files_are_created_or_none() {
     let workspace = Workspace::new();
     let line = "create generic db -n shop --generate a --cert cert.pem -w new.yaml";
-    workspace.refused(&format!("{line} -w none/db.yaml"), 1, "open none/db.yaml: no such file or directory");
+    workspace.refused(
+        &format!("{line} -w none/db.yaml"),
+        1,
+        "none/db.yaml: the folder does not exist; create it first",
+    );
     workspace.refused(&format!("{line} -w ./new.yaml"), 1, "./new.yaml: the file exists");
     workspace.done(line, "");
 }

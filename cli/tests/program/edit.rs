@@ -424,7 +424,7 @@ fn a_file_that_cannot_be_edited_is_refused_before_the_editor_starts() {
     }
     for (words, code, message) in [
         (&["none.yaml"][..], 1, "none.yaml: no such file or directory"),
-        (&["."], 1, "not a regular file"),
+        (&["."], 1, ".: is a folder; name a file"),
         (&["-"], 2, "FILE is the file that is edited"),
         (&["db.yaml", "hunter2"], 2, "there is an argument too many, which is not shown"),
         (&["db.yaml", "--for", "prod"], 2, "--for names a cluster"),

@@ -54,7 +54,7 @@ fn no_program_of_a_bare_repository_that_is_committed_in_a_folder_is_run() {
     for (file, is_tracked) in [("charts/tree/plain.yaml", false), ("plain.yaml", true)] {
         let sealed = workspace.run(&format!("seal -i {file} --cert cert.pem"));
         assert_eq!(sealed.code, Some(0), "{}", sealed.stderr);
-        assert_eq!(sealed.stderr.contains("is tracked"), is_tracked, "{}", sealed.stderr);
+        assert_eq!(sealed.stderr.contains("run git add again"), is_tracked, "{}", sealed.stderr);
         assert!(!ran.exists(), "seal {file} has run a program");
     }
 }

@@ -19,6 +19,7 @@ mod full_disks;
 mod git_install;
 mod git_merge;
 mod git_textconv;
+mod hints;
 mod hostile_repositories;
 mod inspect;
 mod invalid_keys;

@@ -100,7 +100,7 @@ fn without_a_file_the_current_folder_decides() {
     let workspace = repository();
     let ran = kubeseal(&workspace.file("deploy/prod"), &["create", "generic", "db", "--generate", "a"], b"");
     assert!(
-        ran.stderr.starts_with("-: created shop/db (strict), 1 item")
+        ran.stderr.starts_with("stdout: created shop/db (strict), 1 item")
             && ran.stderr.ends_with(", certificate ../../clusters/prod.pem\n"),
         "{}",
         ran.stderr

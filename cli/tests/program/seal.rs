@@ -34,7 +34,7 @@ fn a_stream_keeps_every_document_but_secrets() {
         stdout(&workspace, &format!("seal - {CERT}"), &format!("{before}{SECRET}# hunter2\n{after}"));
     let kept = "# by kustomize\napiVersion: v1\nkind:   ConfigMap # odd\n---\n";
     assert_eq!(shape(&text), format!("{kept}{}{after}", sealed()));
-    assert_eq!(told, report("-"));
+    assert_eq!(told, report("stdout"));
     workspace.write("db.yaml", &text[kept.len()..text.len() - after.len()]);
     assert!(workspace.opened("db.yaml").contains("\"password\": \"aHVudGVyMg==\""));
 }
@@ -95,7 +95,7 @@ fn several_files_are_one_stream_on_stdout_and_in_the_file_of_w() {
     workspace.write("b.yaml", &format!("---\n{SECRET}"));
     let (text, told) = stdout(&workspace, &format!("seal a.yaml b.yaml {CERT}"), "");
     assert_eq!(shape(&text), format!("{}---\n{}", sealed(), sealed()));
-    assert_eq!(told, report("-").repeat(2));
+    assert_eq!(told, report("stdout").repeat(2));
     let told = workspace.done(&format!("seal a.yaml b.yaml -w out.yaml {CERT}"), "");
     assert_eq!(told, report("out.yaml").repeat(2));
     assert_eq!(
@@ -157,7 +157,7 @@ fn rules_and_flags_supply_a_missing_namespace_and_scope() {
             && !text.contains("# kubeseal"),
         "{text}"
     );
-    assert_eq!(told, report("-"));
+    assert_eq!(told, report("stdout"));
     // The file that is written decides.
     workspace.write(
         ".kubeseal.yaml",
@@ -187,6 +187,9 @@ fn a_secret_that_git_tracks_is_warned_of() {
         workspace.write(name, SECRET);
     }
     workspace.git(&["add", "tracked.yaml"]);
+    workspace.git(&["commit", "-q", "-m", "plaintext"]);
+    workspace.write("staged.yaml", SECRET);
+    workspace.git(&["add", "staged.yaml"]);
     let seal = |name: &str| {
         let arguments = ["seal", "-i", name, "--cert", "cert.pem"];
         let mut command = Command::new(PROGRAM);
@@ -198,6 +201,8 @@ fn a_secret_that_git_tracks_is_warned_of() {
     let warning =
         "warning: tracked.yaml is tracked: its plaintext remains in Git's history; rotate the values\n";
     assert_eq!(seal("tracked.yaml"), report("tracked.yaml") + warning);
+    let warning = "warning: staged.yaml was staged with its plaintext; run git add again\n";
+    assert_eq!(seal("staged.yaml"), report("staged.yaml") + warning);
     assert_eq!(seal("new.yaml"), report("new.yaml"));
     assert_eq!(seal("[t]racked.yaml"), report("[t]racked.yaml"));
 }
@@ -277,7 +282,7 @@ const MISTAKES: [(&str, i32, &str); 29] = [
     ("seal db.yaml -n Shop", 2, "metadata.namespace \"Shop\""),
     ("seal db.yaml --scope wide", 2, "--scope"),
     ("seal db.yaml --for prod", 2, "--for names a cluster of .kubeseal.yaml"),
-    ("seal db.yaml -w gone/out.yaml", 1, "open gone/out.yaml: no such file"),
+    ("seal db.yaml -w gone/out.yaml", 1, "gone/out.yaml: the folder does not exist"),
     ("seal db.yaml -w a", 1, "a: the file exists"),
     ("seal db.yaml -w a --force", 1, "a: a folder, not a regular file"),
 ];

@@ -96,8 +96,7 @@ fn the_value_is_the_bytes_of_stdin_or_of_a_file() {
     assert!(told.starts_with("warning: a: the value ends with a newline\ndb.yaml:12: a added"), "{told}");
     let told = workspace.done(&format!("set db.yaml b {SET}"), "two\nlines\n");
     assert!(!told.contains("warning"), "{told}");
-    let told = workspace.done(&format!("set db.yaml e {SET}"), "");
-    assert!(told.starts_with("warning: e: the value is empty\n"), "{told}");
+    workspace.done(&format!("set db.yaml e --from-file /dev/null {SET}"), "");
     fs::write(workspace.file("bytes"), b"\xff\0").unwrap();
     workspace.done(&format!("set db.yaml c --from-file bytes {SET}"), "");
     workspace.done(&format!("set db.yaml d --from-file - {SET}"), "x");
@@ -112,6 +111,22 @@ fn the_value_is_the_bytes_of_stdin_or_of_a_file() {
     ] {
         assert!(opened.contains(item), "{opened}");
     }
+}
+
+#[test]
+fn an_empty_stdin_replaces_nothing_since_a_command_before_the_pipe_may_have_failed() {
+    let workspace = Workspace::new();
+    let before = kept(&workspace);
+    for line in [
+        "set db.yaml password",
+        "set db.yaml password --from-file -",
+        "set db.yaml password --from-file /dev/stdin",
+    ] {
+        let told = "password: stdin is empty; nothing was written; for an empty value use --from-file";
+        workspace.refused(&format!("{line} {SET}"), 1, told);
+        assert_eq!(workspace.read("db.yaml"), before);
+    }
+    workspace.refused(&format!("create generic x -n shop --from-file a=- {SET}"), 1, "a: stdin is empty");
 }
 
 #[test]
@@ -326,13 +341,21 @@ fn arguments_in_another_order_are_explained_and_never_quoted() {
     workspace.refused(
         &format!("set db.yaml password=hunter2 {SET}"),
         2,
-        "(the arguments are FILE… KEY; the value comes from a prompt, stdin or --from-file)",
+        "KEY=VALUE is not accepted, since command lines end up in the shell history; use: kubeseal set FILE KEY",
     );
     workspace.refused("unset db.yaml password=hunter2", 2, "the arguments are FILE… KEY");
     workspace.refused(
         "unset db.yaml password hunter2",
         1,
         "password: no such file; FILE comes first, then KEY",
+    );
+    workspace.refused("unset password db.yaml", 1, "password: no such file; FILE comes first, then KEY\n");
+    workspace.refused("unset password ./db.yaml", 2, "FILE comes first, then KEY: kubeseal unset FILE… KEY");
+    workspace.refused("unset db.yaml", 2, "KEY is missing: kubeseal unset FILE… KEY");
+    workspace.refused(
+        &format!("set --generate 24 db.yaml a {SET}"),
+        1,
+        "24: no such file; a length is written with the equals sign: --generate=LENGTH",
     );
     workspace.refused("unset db.yaml hunter2", 1, "db.yaml:6: no such item in shop/db, which has ");
     workspace.refused(&format!("set - a {SET}"), 2, "stdin can be read once, as one FILE or as the value");
@@ -374,7 +397,7 @@ fn a_file_that_cannot_be_edited_is_named_with_its_line() {
             "anchor.yaml:6: spec.encryptedData is an alias, or has an anchor or tag; write it out first",
         ),
         ("latin.yaml", "latin.yaml:2: not UTF-8 text"),
-        ("folder.yaml", "folder.yaml: a folder, not a regular file"),
+        ("folder.yaml", "folder.yaml: is a folder; name a file"),
         ("absent.yaml", "absent.yaml: no such file"),
     ] {
         // Of several files none is changed.
@@ -465,11 +488,7 @@ fn flags_may_stand_between_file_and_key_and_one_argument_is_not_enough() {
     assert!(told.contains(": token removed from shop/db"), "{told}");
     for line in ["set db.yaml --generate", "unset db.yaml"] {
         let ran = workspace.run(line);
-        assert!(
-            ran.code == Some(2) && ran.stderr.contains("where two are needed: FILE… KEY"),
-            "{}",
-            ran.stderr
-        );
+        assert!(ran.code == Some(2) && ran.stderr.contains("KEY is missing: kubeseal "), "{}", ran.stderr);
     }
 }
 

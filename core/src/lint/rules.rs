@@ -96,7 +96,7 @@ pub const OTHER_PLACE: &Rule = &rule(
     "KS012",
     Error,
     "an item that is sealed for another scope, namespace or name",
-    "restore the name, namespace or scope in the receipt, or set the item again",
+    "the ciphertext decrypts only where it is sealed for: put that name, namespace and scope back, or seal again: kubeseal set FILE KEY",
 );
 /// A receipt of another ciphertext.
 pub const STALE_RECEIPT: &Rule = &rule(

@@ -20,7 +20,8 @@ const NO_END: &str = "9999-12-31T23:59:59Z";
 #[derive(Debug, Args)]
 #[command(
     long_about = "Show a sealing certificate: fingerprint, subject, serial number, key size and validity. It is the\n\
-                  certificate of --cert, else the one that `cert fetch` prints.",
+                  certificate of --cert, else the one that `cert fetch` prints. The fingerprint is that of the public key (SHA-256,\n\
+                  base64); `openssl x509 -fingerprint` prints another one, that of the certificate.",
     after_help = "Example:\n  kubeseal cert show --cert cluster.pem"
 )]
 pub(crate) struct Show {

@@ -44,8 +44,10 @@ pub(in crate::commands) fn with_hint(mut error: clap::Error, words: &[String]) -
             }
             _ => return error,
         };
-    // The library's tip to pass a flag as a value is of no use here.
-    error.remove(ContextKind::Suggested);
+    // The library's tip to pass a word as a value is of no use here.
+    if tip.is_some() || error.kind() != ErrorKind::UnknownArgument {
+        error.remove(ContextKind::Suggested);
+    }
     if let Some(tip) = tip {
         error.remove(ContextKind::SuggestedArg);
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));

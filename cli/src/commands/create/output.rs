@@ -24,6 +24,9 @@ use crate::workflow::{
 };
 use crate::{interrupt, io};
 
+/// The name of stdout in messages.
+const STDOUT: &str = "stdout";
+
 /// A format of manifests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum ManifestFormat {
@@ -148,7 +151,7 @@ impl OutputFlags {
             // On stdout the rules are those of a file of this name in the current folder.
             let path = file.map_or_else(|| format!("{name}.yaml"), str::to_owned);
             let destination = destinations.of(Path::new(&path), self.sealing.cluster_name.as_deref())?;
-            let binding = self.binding(name, file.unwrap_or(STDIN), &destination)?;
+            let binding = self.binding(name, file.unwrap_or(STDOUT), &destination)?;
             if let Some(file) = file {
                 expect_free(file, self.force)?;
             }
@@ -241,7 +244,7 @@ impl OutputFlags {
 
 impl Target<'_> {
     fn report(&self, items: usize) -> String {
-        let file = self.file.unwrap_or(STDIN);
+        let file = self.file.unwrap_or(STDOUT);
         let items = if items == 1 { "1 item".to_owned() } else { format!("{items} items") };
         format!("{file}: created {}, {items}, {}", self.binding.describe(), self.sealer.describe())
     }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, FileProblem};
 use crate::flags::list;
-use crate::workflow::{MAXIMUM_SIZE, generated, is_stdin, length_of_generated};
+use crate::workflow::{MAXIMUM_SIZE, empty_stdin, generated, is_stdin, length_of_generated};
 use crate::{io, prompt};
 
 /// The values by their keys.
@@ -230,7 +230,7 @@ impl Source {
             Self::Literal { key, value } => {
                 if std::io::stderr().is_terminal() {
                     io::warn(&format!(
-                        "{key} was on the command line; command lines end up in the shell history"
+                        "{key} was on the command line; command lines end up in the shell history, so use --prompt or --from-file for secret values"
                     ));
                 }
                 add(key.clone(), Zeroizing::new(value.as_bytes().to_vec()))
@@ -238,7 +238,13 @@ impl Source {
             Self::File { file, .. } if Path::new(file).is_dir() => Err(Error::Argument(format!(
                 "--from-file: {file} is a folder, whose files have their own names as keys; leave the key out"
             ))),
-            Self::File { key, file } => add(key.clone(), bytes(file)?),
+            Self::File { key, file } => {
+                let value = bytes(file)?;
+                if value.is_empty() && is_stdin(file) {
+                    return Err(empty_stdin(key));
+                }
+                add(key.clone(), value)
+            }
             Self::Named(file) if Path::new(file).is_dir() => read_folder(file, add),
             Self::Named(file) => add(self.key().unwrap_or_default().to_owned(), bytes(file)?),
             Self::EnvFile(file) => read_env_file(file, &bytes(file)?, add),

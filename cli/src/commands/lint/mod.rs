@@ -65,7 +65,7 @@ impl Lint {
         linter.check_kustomizations(&sources, self.staged)?;
         let mut found = linter.found;
         found.sort_by(|a, b| a.place().cmp(&b.place()));
-        report::write(self.output, sources.len(), &found)?;
+        report::write(self.output, sources.len(), &found, self.staged)?;
         let fails = |severity| severity == Severity::Error || (self.strict && severity == Severity::Warning);
         let is_clean = !found.iter().any(|located| fails(located.finding.rule.severity));
         Ok(if is_clean { Outcome::Success } else { Outcome::Findings })

@@ -41,11 +41,11 @@ impl Located {
     }
 }
 
-/// Writes the findings to stdout, and for people the totals to stderr.
+/// Writes the findings to stdout, and for people the totals to stderr; a hook says nothing if there are no findings.
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub(super) fn write(format: LintFormat, files: usize, found: &[Located]) -> Result<(), Error> {
+pub(super) fn write(format: LintFormat, files: usize, found: &[Located], is_hook: bool) -> Result<(), Error> {
     let text = match format {
         LintFormat::Text => text(found),
         LintFormat::Json => object_text(&json(files, found), Format::Json),
@@ -53,7 +53,7 @@ pub(super) fn write(format: LintFormat, files: usize, found: &[Located]) -> Resu
         LintFormat::Sarif => object_text(&sarif(found), Format::Json),
     };
     io::write(None, text.as_bytes())?;
-    if format == LintFormat::Text {
+    if format == LintFormat::Text && !(is_hook && found.is_empty()) {
         io::log(&totals(files, found));
     }
     Ok(())

@@ -10,6 +10,10 @@ const TRUE: &str = "True";
 const UNKNOWN: &str = "Unknown";
 const NOTHING: &str = "-";
 
+/// How to go on, in the words of the controller's condition and of this program.
+const BY_FLAG: &str = "run kubeseal --re-encrypt on the manifest and apply it";
+const BY_SUBCOMMAND: &str = "run kubeseal reencrypt FILE and apply it";
+
 /// State of a SealedSecret. Everything in it but the name comes from the controller, or from whoever may write its status.
 pub(super) struct ObjectState {
     pub(super) namespace: String,
@@ -109,8 +113,8 @@ impl ObjectState {
             (None, None) => ("", &self.message),
         };
         let filled = |text: &str| if text.is_empty() { NOTHING.to_owned() } else { text.to_owned() };
-        let message = message.lines().next().unwrap_or_default();
-        vec![self.shown_name(), self.synced.clone(), filled(state), message.to_owned()]
+        let message = message.lines().next().unwrap_or_default().replace(BY_FLAG, BY_SUBCOMMAND);
+        vec![self.shown_name(), self.synced.clone(), filled(state), message]
     }
 
     pub(super) fn value(&self) -> Value {
