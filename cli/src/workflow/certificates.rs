@@ -31,13 +31,11 @@ impl Sealer {
     /// Key and certificate, for reports.
     pub(crate) fn describe(&self) -> String {
         let key = short_fingerprint(self.certificate.fingerprint().as_str());
-        match &self.source {
-            Some(source) => format!("key {key}, certificate {source}"),
-            None => {
-                let owner = self.name.strip_prefix("the certificate of ").unwrap_or("the controller");
-                format!("key {key}, certificate of {owner}")
-            }
+        if let Some(source) = &self.source {
+            return format!("key {key}, certificate {source}");
         }
+        let owner = self.name.strip_prefix("the certificate of ").unwrap_or("the controller");
+        format!("key {key}, certificate of {owner}")
     }
 }
 
