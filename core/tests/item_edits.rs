@@ -60,6 +60,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 }
 
 /// The layout of a file.
+#[expect(clippy::struct_excessive_bools, reason = "each is a dimension of its own")]
 #[derive(Clone, Debug)]
 struct Layout {
     line_break: &'static str,
