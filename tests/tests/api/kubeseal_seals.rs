@@ -14,24 +14,24 @@ const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/data");
 
 /// A folder in which kubeseal seals for the controller of a namespace.
 struct Folder {
-    folder: TempDir,
+    files: TempDir,
     kubeseal: Kubeseal,
     namespace: String,
 }
 
 impl Folder {
     fn new(cluster: &Cluster, namespace: &str) -> Self {
-        let folder = TempDir::new().unwrap();
+        let files = TempDir::new().unwrap();
         let kubeseal = Kubeseal::of(Edition::Ours).unwrap().with_kubeconfig(cluster.kubeconfig());
         let kubeseal = kubeseal
-            .in_folder(folder.path().to_owned())
+            .in_folder(files.path().to_owned())
             .with_variable("SEALED_SECRETS_CONTROLLER_NAMESPACE", namespace)
             .with_variable("SEALED_SECRETS_NAMESPACE", namespace);
-        Self { folder, kubeseal, namespace: namespace.to_owned() }
+        Self { files, kubeseal, namespace: namespace.to_owned() }
     }
 
     fn path(&self, file: &str) -> PathBuf {
-        self.folder.path().join(file)
+        self.files.path().join(file)
     }
 
     /// Runs a line of words that succeeds, with this stdin; returns what it tells.
