@@ -8,7 +8,7 @@ use tower::BoxError;
 use tower::retry::Policy;
 
 /// The longest time that a request waits for its repetitions, together.
-const PATIENCE: Duration = Duration::from_secs(10);
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// Repeats a request where the response says when, as client-go does. Other failures are final: the service proxy answers 503 as long
 /// as a Service has no endpoints, and the policy of the library would wait for minutes.
@@ -20,7 +20,7 @@ pub(crate) struct RetryAfter {
 impl RetryAfter {
     /// A policy that waits no longer than `timeout`.
     pub(crate) fn within(timeout: Option<Duration>) -> Self {
-        Self { left: timeout.map_or(PATIENCE, |timeout| timeout.min(PATIENCE)) }
+        Self { left: timeout.map_or(MAX_WAIT, |timeout| timeout.min(MAX_WAIT)) }
     }
 
     /// The time to wait before the next attempt; `None` if there is none.

@@ -143,7 +143,7 @@ impl<'s> ServiceProxy<'s> {
         answer.failure() + &hint.unwrap_or_default()
     }
 
-    /// How to go on if the Service exists and no controller runs behind it.
+    /// The command that shows the Pod, if the Service exists and no controller runs behind it.
     fn hint(&self, answer: &Answer) -> Option<String> {
         let is_idle = answer.status == StatusCode::SERVICE_UNAVAILABLE && answer.is_of_api_server();
         let namespace = word(&self.api.namespace);

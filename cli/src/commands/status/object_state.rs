@@ -10,7 +10,7 @@ const TRUE: &str = "True";
 const UNKNOWN: &str = "Unknown";
 const NOTHING: &str = "-";
 
-/// How to go on, in the words of the controller's condition and of this program.
+/// Advice about stale items, in the words of the controller's condition and of this program.
 const BY_FLAG: &str = "run kubeseal --re-encrypt on the manifest and apply it";
 const BY_SUBCOMMAND: &str = "run kubeseal reencrypt FILE and apply it";
 
