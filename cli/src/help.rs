@@ -10,16 +10,16 @@ stdin or -f, encrypts each item with the certificate of the cluster's sealed-sec
 controller, and prints SealedSecrets. Only that controller can decrypt them.";
 
 /// Examples of subcommands.
-const SUBCOMMAND_EXAMPLES: &str = "\
-  kubeseal create generic db -n shop --prompt password -w db.yaml
+const SUBCOMMAND_EXAMPLES: &str =
+    "  kubeseal create generic db -n shop --prompt password -w db.yaml
                                                    ask for a value, and write a new SealedSecret
   kubeseal set db.yaml password                    replace a value; it is asked for, or read from stdin
   kubeseal lint                                    check all files below this folder for plaintext and mistakes
   kubeseal verify .                                does the cluster decrypt them?";
 
 /// The comment behind an item.
-const RECEIPTS: &str = "\
-  A receipt is the comment `# kubeseal: …` behind an item: it names the key that sealed the item, and the scope,
+const RECEIPTS: &str =
+    "  A receipt is the comment `# kubeseal: …` behind an item: it names the key that sealed the item, and the scope,
   namespace and name that it was sealed for. lint, merges and reencrypt use it; decryption does not depend on it.";
 
 /// Examples of common uses.
@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn every_line_of_the_examples_is_indented() {
-        let mut lines = [EXAMPLES, SUBCOMMAND_EXAMPLES, SUBCOMMANDS].iter().flat_map(|text| text.lines());
+        let mut lines =
+            [EXAMPLES, SUBCOMMAND_EXAMPLES, SUBCOMMANDS, RECEIPTS].iter().flat_map(|text| text.lines());
         assert!(lines.all(|line| line.starts_with("  ")));
     }
 }

@@ -131,7 +131,7 @@ fn a_dash_among_the_files_is_stdout() {
     assert_eq!((ran.code, workspace.names()), (Some(0), vec!["db.json".to_owned(), "db.yaml".to_owned()]));
     assert_eq!(shape(&ran.stdout), shape(&workspace.read("db.yaml")));
     let files: Vec<&str> = ran.stderr.lines().map(|line| line.split(':').next().unwrap()).collect();
-    assert_eq!(files, ["-", "db.json", "db.yaml"]);
+    assert_eq!(files, ["stdout", "db.json", "db.yaml"]);
     let ran = workspace.run(&format!("{line} - -o json"));
     assert!(
         ran.code == Some(0) && ran.stdout.starts_with("{\n  \"kind\": \"SealedSecret\""),

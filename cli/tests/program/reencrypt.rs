@@ -107,7 +107,7 @@ fn a_stale_item_with_a_receipt_has_none_afterwards_if_none_is_wanted() {
     let before = workspace.read("db.yaml");
     assert_eq!(before.matches("  # kubeseal: ").count(), 1, "{before}");
     let ran = run(&workspace, &format!("db.yaml --no-receipt {OTHER}"));
-    let report = "db.yaml: 2 of 2 items re-encrypted\n2 of 2 items in 1 of 1 files re-encrypted\n";
+    let report = "db.yaml: 2 of 2 items re-encrypted\n2 of 2 items in 1 of 1 files re-encrypted; commit and apply them\n";
     assert_eq!(told(&ran), (Some(0), report, ""));
     let expected: Vec<String> = lines(&before)
         .into_iter()

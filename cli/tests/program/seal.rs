@@ -382,7 +382,11 @@ fn a_dash_as_the_file_of_the_result_is_stdout() {
     for line in ["seal plain.yaml -w -", "seal - -w -", "seal - -w - --force"] {
         let ran = workspace.run_with(&format!("{line} --cert cert.pem"), SECRET.as_bytes());
         assert_eq!((ran.code, shape(&ran.stdout)), (Some(0), shape(&expected.stdout)), "{line}");
-        assert!(ran.stderr.starts_with("-: sealed shop/db (strict), 1 item, key "), "{line}: {}", ran.stderr);
+        assert!(
+            ran.stderr.starts_with("stdout: sealed shop/db (strict), 1 item, key "),
+            "{line}: {}",
+            ran.stderr
+        );
         assert_eq!(workspace.names(), ["plain.yaml"], "{line}");
     }
 }

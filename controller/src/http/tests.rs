@@ -812,5 +812,5 @@ async fn a_server_that_has_stopped_answers_what_has_arrived() {
     stream.read_exact(&mut [0; "HTTP/1.1 100 Continue\r\n\r\n".len()]).await.unwrap();
     served.stop.cancel();
     stream.write_all(unknown.as_bytes()).await.unwrap();
-    assert_eq!(status(&rest(stream).await), "409", "it has waited for a list of keys");
+    assert_eq!(status(&rest(stream).await), "503", "it has waited for a list of keys");
 }
