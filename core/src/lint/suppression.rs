@@ -1,5 +1,7 @@
 //! Comments that suppress rules in their document.
 
+use memchr::memmem;
+
 use super::rules::{NOT_CIPHERTEXT, PLAIN_SECRET, Rule};
 use crate::manifest::Manifest;
 
@@ -19,9 +21,8 @@ impl<'t> Suppression<'t> {
     /// comment.
     pub(super) fn of(text: &'t str, manifest: Option<&Manifest>) -> Self {
         let is_comment = |at: &usize| manifest.is_none_or(|manifest| !manifest.is_content(*at));
-        // Searching for the first occurrence is faster than for all of them.
-        let all = |mark| text.contains(mark).then(|| text.match_indices(mark)).into_iter().flatten();
-        let comments = |mark| all(mark).map(|(at, _)| at).filter(is_comment);
+        let comments =
+            |mark: &'static str| memmem::find_iter(text.as_bytes(), mark.as_bytes()).filter(is_comment);
         let mut suppression =
             Self { ids: Vec::new(), has_former_mark: comments(FORMER_MARK).next().is_some() };
         for at in comments(MARK) {

@@ -1,5 +1,7 @@
 //! Conflict markers of Git.
 
+use memchr::memmem;
+
 const OURS: &str = "<<<<<<<";
 const BOUNDARY: &str = "=======";
 const THEIRS: &str = ">>>>>>>";
@@ -14,7 +16,7 @@ pub(crate) fn conflict_line(text: &str) -> Option<usize> {
 
 /// Returns the line, from 1, of the first marker that begins a conflict.
 pub(super) fn marker_line(text: &str) -> Option<usize> {
-    if !text.contains(OURS) {
+    if memmem::find(text.as_bytes(), OURS.as_bytes()).is_none() {
         return None;
     }
     let mut lines = text.trim_start_matches('\u{feff}').lines();
