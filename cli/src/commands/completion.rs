@@ -38,7 +38,11 @@ pub(super) fn run(words: &[String]) -> Result<(), Error> {
 /// The script, which first asks this program for the words that files decide. They are never evaluated by the shell.
 fn with_words_of_files(shell: Shell, script: &str) -> String {
     match shell {
-        Shell::Zsh => script.replacen("_kubeseal() {\n", &format!("_kubeseal() {{\n{ZSH}"), 1),
+        Shell::Zsh => {
+            // With two colons zsh completes no flag behind the first of several arguments.
+            let script = script.replace("\n'*::", "\n'*:");
+            script.replacen("_kubeseal() {\n", &format!("_kubeseal() {{\n{ZSH}"), 1)
+        }
         Shell::Fish => format!("{script}{FISH}"),
         _ => {
             let function = format!("{BASH}\nif [[ \"${{BASH_VERSINFO[0]}}\" -eq 4 && ");

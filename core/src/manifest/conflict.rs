@@ -16,9 +16,7 @@ pub(crate) fn conflict_line(text: &str) -> Option<usize> {
 
 /// Returns the line, from 1, of the first marker that begins a conflict.
 pub(super) fn marker_line(text: &str) -> Option<usize> {
-    if memmem::find(text.as_bytes(), OURS.as_bytes()).is_none() {
-        return None;
-    }
+    memmem::find(text.as_bytes(), OURS.as_bytes())?;
     let mut lines = text.trim_start_matches('\u{feff}').lines();
     lines.position(|line| is_marker(line, OURS)).map(|at| at + 1)
 }
