@@ -18,7 +18,8 @@ pub fn project(input: &[u8]) {
             }
         }
         Err((line, cause)) => {
-            let lines = input.split(|byte| *byte == b'\n').count();
+            // For YAML a carriage return alone ends a line, too.
+            let lines = input.split(|byte| matches!(byte, b'\n' | b'\r')).count();
             assert!((1..=lines).contains(&line), "line {line} of {lines}: {cause}");
         }
     }
