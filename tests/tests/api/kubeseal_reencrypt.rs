@@ -339,7 +339,10 @@ async fn a_run_that_is_interrupted_leaves_each_file_old_or_new_and_the_next_one_
         let (old, new) = numbers();
         assert!(old > 0 && old + new == 200, "{old} old files are left");
         let done = repository.run("reencrypt a").ok().unwrap();
-        let total = format!("\n{} of 2000 items in {old} of 200 files re-encrypted; commit and apply them\n", old * 10);
+        let total = format!(
+            "\n{} of 2000 items in {old} of 200 files re-encrypted; commit and apply them\n",
+            old * 10
+        );
         assert!(done.ends_with(&total), "{done}");
         assert_eq!(numbers(), (0, 200));
         assert_eq!(repository.run("reencrypt a --all --dry-run").status.code(), Some(0));
