@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{Request, Response, header};
 use kube::client::Body;
+use kube::client::retry::RetryPolicy;
 use tower::BoxError;
 use tower::retry::Policy;
 
@@ -45,13 +46,7 @@ impl<B> Policy<Request<Body>, Response<B>, BoxError> for RetryAfter {
     }
 
     fn clone_request(&mut self, request: &Request<Body>) -> Option<Request<Body>> {
-        let mut copy = Request::new(request.body().try_clone()?);
-        *copy.method_mut() = request.method().clone();
-        *copy.uri_mut() = request.uri().clone();
-        *copy.version_mut() = request.version();
-        *copy.headers_mut() = request.headers().clone();
-        *copy.extensions_mut() = request.extensions().clone();
-        Some(copy)
+        Policy::<_, Response<B>, _>::clone_request(&mut RetryPolicy::default(), request)
     }
 }
 

@@ -9,6 +9,7 @@ use sealed_secrets_core::manifest::receipts::{ItemReceipt, write_receipts};
 use sealed_secrets_core::names::{KEY_RULE, refused_key};
 use zeroize::Zeroizing;
 
+use super::tips::suggest;
 use crate::error::{Error, FileError, FileProblem};
 use crate::io::Input;
 use crate::workflow::{
@@ -87,8 +88,7 @@ pub(super) fn with_hint(mut error: clap::Error) -> clap::Error {
     };
     if ["stdin", "value", "literal", "text", "data"].iter().any(|word| option.contains(word)) {
         let tip = "a value comes from stdin without an option: COMMAND | kubeseal set FILE KEY; on a terminal it is asked for";
-        error.remove(ContextKind::SuggestedArg);
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        suggest(&mut error, tip.to_owned());
     }
     error
 }

@@ -16,10 +16,15 @@ pub(super) fn with_tip(mut error: clap::Error, words: &[String]) -> clap::Error 
     };
     error.remove(ContextKind::Suggested);
     if let Some(tip) = tip(words.first().map_or("", String::as_str), flag.split('=').next().unwrap_or("")) {
-        error.remove(ContextKind::SuggestedArg);
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        suggest(&mut error, tip);
     }
     error
+}
+
+/// Gives an error this tip in place of those of the library.
+pub(super) fn suggest(error: &mut clap::Error, tip: String) {
+    error.remove(ContextKind::SuggestedArg);
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
 }
 
 fn tip(verb: &str, flag: &str) -> Option<String> {

@@ -2,6 +2,8 @@
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::commands::tips::suggest;
+
 const VERBS: [&str; 3] = ["generic", "tls", "docker-registry"];
 const ALL_VERBS: &str =
     "kubeseal create generic NAME, kubeseal create tls NAME or kubeseal create docker-registry NAME";
@@ -44,13 +46,8 @@ pub(in crate::commands) fn with_hint(mut error: clap::Error, words: &[String]) -
             }
             _ => return error,
         };
-    // The library's tip to pass a word as a value is of no use here.
-    if tip.is_some() || error.kind() != ErrorKind::UnknownArgument {
-        error.remove(ContextKind::Suggested);
-    }
     if let Some(tip) = tip {
-        error.remove(ContextKind::SuggestedArg);
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        suggest(&mut error, tip);
     }
     error
 }

@@ -19,6 +19,8 @@ struct Entry {
 
 /// The files of the index.
 pub(super) struct Index {
+    /// The current folder, without links.
+    current: PathBuf,
     /// Object of each file, by its absolute path.
     objects: BTreeMap<PathBuf, String>,
 }
@@ -30,6 +32,7 @@ impl Index {
     /// When Git fails, for example outside of a work tree.
     pub(super) fn read() -> Result<Self, Error> {
         let root = root()?;
+        let current = std::env::current_dir().and_then(fs::canonicalize).unwrap_or_default();
         let listed = git::output(&["ls-files", "--stage", "--full-name", "-z", "--", ":/"])?;
         // Each is `MODE OBJECT STAGE`, a tab and the path.
         let object = |line: &[u8]| {
@@ -39,38 +42,38 @@ impl Index {
             let path = root.join(path_of(line.get(tab + 1..)?));
             mode.starts_with("100").then(|| (path, object.to_owned()))
         };
-        Ok(Self { objects: listed.split(|byte| *byte == 0).filter_map(object).collect() })
+        Ok(Self { current, objects: listed.split(|byte| *byte == 0).filter_map(object).collect() })
     }
 
     pub(super) fn is_file(&self, path: &Path) -> bool {
-        self.objects.contains_key(&plain(path))
+        self.objects.contains_key(&self.plain(path))
     }
 
     pub(super) fn is_folder(&self, path: &Path) -> bool {
-        let folder = plain(path);
+        let folder = self.plain(path);
         let mut below = self.objects.range(folder.clone()..).map(|(file, _)| file);
         below.find(|file| **file != folder).is_some_and(|file| file.starts_with(&folder))
     }
 
     /// The content of a file; `None` if there is none of this path.
     pub(super) fn read_file(&self, path: &Path) -> Option<Vec<u8>> {
-        git::output(&["cat-file", "blob", self.objects.get(&plain(path))?]).ok()
+        git::output(&["cat-file", "blob", self.objects.get(&self.plain(path))?]).ok()
     }
-}
 
-/// An absolute path without `.` and `..`.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = std::env::current_dir().and_then(fs::canonicalize).unwrap_or_default();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                plain.pop();
+    /// An absolute path without `.` and `..`. Nothing of it needs to exist in the work tree.
+    fn plain(&self, path: &Path) -> PathBuf {
+        let mut plain = self.current.clone();
+        for part in path.components() {
+            match part {
+                Component::CurDir => {}
+                Component::ParentDir => {
+                    plain.pop();
+                }
+                part => plain.push(part),
             }
-            part => plain.push(part),
         }
+        plain
     }
-    plain
 }
 
 /// The root of the work tree.
