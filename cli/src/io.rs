@@ -56,6 +56,11 @@ impl Input {
     }
 }
 
+/// True if `TERM` names no terminal that understands escape sequences. Windows does not set it.
+pub(crate) fn is_dumb_terminal() -> bool {
+    std::env::var_os("TERM").map_or(cfg!(unix), |term| term.is_empty() || term == "dumb")
+}
+
 /// The line of the first byte that is not UTF-8, from 1.
 fn line_of_error(error: &FromUtf8Error) -> usize {
     let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());

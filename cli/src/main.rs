@@ -36,6 +36,10 @@ use crate::flags::{CommandLine, UsageError};
 use crate::session::Session;
 
 fn main() -> ExitCode {
+    if io::is_dumb_terminal() {
+        // Where CI is set, the library would send colours to any terminal.
+        colorchoice::ColorChoice::Never.write_global();
+    }
     let mut words = std::env::args_os();
     let program =
         words.next().map_or_else(|| "kubeseal".to_owned(), |name| name.to_string_lossy().into_owned());

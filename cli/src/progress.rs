@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::io::is_dumb_terminal;
+
 const QUIET: Duration = Duration::from_secs(1);
 const TEMPLATE: &str = "{bar:30} {pos}/{len} {msg} {eta}";
 
@@ -25,8 +27,8 @@ impl Progress {
             ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
         bar.set_message(unit);
-        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
-        Self { bar, begin: Instant::now(), is_on_terminal: io::stderr().is_terminal() && !is_dumb }
+        let is_on_terminal = io::stderr().is_terminal() && !is_dumb_terminal();
+        Self { bar, begin: Instant::now(), is_on_terminal }
     }
 
     /// Counts finished work.

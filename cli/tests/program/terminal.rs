@@ -271,9 +271,12 @@ fn no_color_and_a_dumb_terminal_disable_the_colours_of_every_message() {
         let with = |around: &str, kind: &str| {
             Terminal::shell_on(&workspace, kind, &format!("{around} {PROGRAM} {line}")).end(code)
         };
-        for (around, kind) in
-            [("NO_COLOR=1", "xterm-256color"), ("NO_COLOR=1 CLICOLOR=1", "xterm"), ("", "dumb")]
-        {
+        for (around, kind) in [
+            ("NO_COLOR=1", "xterm-256color"),
+            ("NO_COLOR=1 CLICOLOR=1", "xterm"),
+            ("", "dumb"),
+            ("CI=true", "dumb"),
+        ] {
             let shown = with(around, kind);
             assert!(!has_colours(&shown), "{around} {kind} {line}: {shown:?}");
         }
