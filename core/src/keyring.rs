@@ -90,7 +90,16 @@ impl RingKey {
     /// Returns an error if the Secret holds no usable RSA private key.
     pub fn from_secret(secret: &Secret, order_by: OrderBy) -> Result<Self, KeySecretError> {
         let private = field(secret, PRIVATE_KEY_FIELD).ok_or(KeySecretError::NoPrivateKey)?;
-        let key_pair = KeyPair::from_pem(&private)?;
+        Ok(Self::of(KeyPair::from_pem(&private)?, secret, order_by))
+    }
+
+    /// A key without a Secret, which has no certificate and no name.
+    #[must_use]
+    pub fn bare(key_pair: KeyPair) -> Self {
+        Self::of(key_pair, &Secret::default(), OrderBy::CertNotBefore)
+    }
+
+    fn of(key_pair: KeyPair, secret: &Secret, order_by: OrderBy) -> Self {
         let certificate = certificate_of(secret, &key_pair);
         let created = secret.metadata.creation_timestamp.as_ref().map(|time| time.0);
         let not_before = effective_not_before(certificate.as_ref().ok(), created);
@@ -101,7 +110,7 @@ impl RingKey {
         let label = secret.metadata.labels.as_ref().and_then(|labels| labels.get(SEALING_KEY_LABEL));
         let pending = label.is_some_and(|value| value == SEALING_KEY_PENDING);
         let name = secret.metadata.name.clone().unwrap_or_default();
-        Ok(Self { name, key_pair, certificate, pending, not_before, order_time })
+        Self { name, key_pair, certificate, pending, not_before, order_time }
     }
 
     /// Returns the name of the key Secret.

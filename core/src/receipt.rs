@@ -7,7 +7,6 @@
 //! A receipt is an unsigned hint. It holds nothing about the value.
 
 use std::fmt;
-use std::fmt::Write as _;
 use std::str::FromStr;
 
 use sealed_secrets_crds::Scope;
@@ -84,11 +83,8 @@ pub fn place(scope: Scope, namespace: &str, name: &str) -> String {
 #[must_use]
 pub fn digest(ciphertext: &str) -> String {
     let hash = Sha256::digest(ciphertext.as_bytes());
-    hash.iter().take(DIGEST_BYTES).fold(String::new(), |mut digits, byte| {
-        // Writing to a String does not fail.
-        let _ = write!(digits, "{byte:02x}");
-        digits
-    })
+    let digits = hash.iter().take(DIGEST_BYTES).flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// Returns the algorithm and the first 16 characters of a fingerprint.

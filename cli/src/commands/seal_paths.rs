@@ -203,7 +203,7 @@ impl Run<'_> {
     fn sealed(&mut self, source: SourceFile) -> Result<Option<SealedText>, Vec<Error>> {
         let path = source.path;
         let mut text = match source.content {
-            Content::Text(text) => text,
+            Content::Text(text) => text.into_wiped(),
             Content::Skipped(reason) if source.is_named => {
                 return Err(vec![FileProblem::Skipped(reason).of(&path)]);
             }

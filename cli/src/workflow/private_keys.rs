@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use sealed_secrets_core::crypto::{FileContent, KeyPair, KeyPairError, text_of_file};
 use sealed_secrets_core::keyring::{KeyRing, KeySecretError, OrderBy, RingKey};
@@ -46,18 +45,8 @@ pub(crate) fn private_keys(values: &[String]) -> Result<KeyRing, Error> {
     Ok(KeyRing::new(keys.concat()))
 }
 
+/// The keys of a file of key Secrets, or of a bare key in any format.
 fn keys_of(path: &str) -> Result<Vec<Arc<RingKey>>, Error> {
-    let key = |secret: &Secret| {
-        RingKey::from_secret(secret, OrderBy::CertNotBefore).map(Arc::new).map_err(|error| match error {
-            KeySecretError::NoPrivateKey => Error::KeySecret,
-            KeySecretError::PrivateKey(cause) => Error::PrivateKey { path: path.to_owned(), cause },
-        })
-    };
-    key_secrets(path)?.iter().map(key).collect()
-}
-
-/// The key Secrets of a file; a bare key of any format becomes one.
-fn key_secrets(path: &str) -> Result<Vec<Secret>, Error> {
     let bytes = Zeroizing::new(io::read_file(path)?);
     let text = text_of_file(&bytes).unwrap_or_default();
     // In a manifest no line begins as a PEM block does.
@@ -68,8 +57,11 @@ fn key_secrets(path: &str) -> Result<Vec<Secret>, Error> {
         !is_pem && documents.iter().any(|document| matches!(document.root.kind, NodeKind::Mapping(_)))
     });
     match KeyPair::from_file(&bytes) {
-        _ if is_manifest => secrets_of(&documents?).map_err(|cause| Error::Read(input.name.clone(), cause)),
-        Ok(key) => Ok(vec![bare(&key).map_err(|cause| Error::PrivateKey { path: path.to_owned(), cause })?]),
+        _ if is_manifest => {
+            let secrets = secrets_of(&documents?).map_err(|cause| Error::Read(input.name.clone(), cause))?;
+            secrets.iter().map(|secret| key_of(path, secret)).collect()
+        }
+        Ok(key) => Ok(vec![Arc::new(RingKey::bare(key))]),
         Err(cause) => {
             let may_be_manifest =
                 matches!(cause, KeyPairError::Content(FileContent::Manifest | FileContent::Unknown));
@@ -79,8 +71,9 @@ fn key_secrets(path: &str) -> Result<Vec<Secret>, Error> {
     }
 }
 
-/// A key Secret that holds nothing but the key.
-fn bare(key: &KeyPair) -> Result<Secret, KeyPairError> {
-    let pem = ByteString(key.expose_pkcs1_pem()?.as_bytes().to_vec());
-    Ok(Secret { data: Some([("tls.key".to_owned(), pem)].into()), ..Secret::default() })
+fn key_of(path: &str, secret: &Secret) -> Result<Arc<RingKey>, Error> {
+    RingKey::from_secret(secret, OrderBy::CertNotBefore).map(Arc::new).map_err(|error| match error {
+        KeySecretError::NoPrivateKey => Error::KeySecret,
+        KeySecretError::PrivateKey(cause) => Error::PrivateKey { path: path.to_owned(), cause },
+    })
 }

@@ -35,7 +35,8 @@ pub(super) fn check(
     expectations: &Expectations,
 ) -> Vec<Finding> {
     let items = sealed.items();
-    let mut checker = Checker { object, sealed, items: &items, expectations, findings: Vec::new() };
+    let place = place_of(sealed, expectations);
+    let mut checker = Checker { object, sealed, items: &items, expectations, place, findings: Vec::new() };
     checker.check_names();
     checker.check_scope();
     checker.check_namespace();
@@ -52,11 +53,23 @@ fn valid_key(key: &str) -> Option<&str> {
     Some(key).filter(|key| refused_key(key).is_none())
 }
 
+/// Scope and place in which the items decrypt, as far as the file and the expectations say them.
+fn place_of(sealed: &SealedObject<'_>, expectations: &Expectations) -> Option<(Scope, String)> {
+    let (Field::Literal(scope), Field::Literal(name)) = (sealed.scope(), sealed.name()) else { return None };
+    let namespace = match sealed.namespace() {
+        Field::Literal(namespace) => namespace,
+        Field::Absent => expectations.namespace.clone()?,
+        Field::Templated => return None,
+    };
+    Some((scope, place(scope, &namespace, &name)))
+}
+
 struct Checker<'c> {
     object: &'c FileObject<'c>,
     sealed: &'c SealedObject<'c>,
     items: &'c [Item],
     expectations: &'c Expectations,
+    place: Option<(Scope, String)>,
     findings: Vec<Finding>,
 }
 
@@ -273,19 +286,8 @@ impl<'c> Checker<'c> {
             }
             Found::Valid(receipt) => receipt,
         };
-        let (Field::Literal(scope), Field::Literal(name)) = (self.sealed.scope(), self.sealed.name()) else {
-            return;
-        };
-        let namespace = match self.sealed.namespace() {
-            Field::Literal(namespace) => namespace,
-            Field::Absent => match &self.expectations.namespace {
-                Some(namespace) => namespace.clone(),
-                None => return,
-            },
-            Field::Templated => return,
-        };
-        let own = place(scope, &namespace, &name);
-        if receipt.scope() != scope || receipt.place() != own {
+        let Some((scope, own)) = &self.place else { return };
+        if receipt.scope() != *scope || receipt.place() != own {
             let message = format!(
                 "the item is sealed for {} ({}), and the object is {own} ({scope})",
                 receipt.place(),

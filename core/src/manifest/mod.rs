@@ -13,6 +13,7 @@ mod edited_text;
 mod editor_text;
 mod emit;
 mod fields;
+mod file_text;
 mod json;
 mod mask;
 pub mod merge;
@@ -34,6 +35,7 @@ mod write;
 pub(crate) use conflict::conflict_line;
 pub use edited_text::{EditedError, EditedText, HEADER_MARK, NewValue};
 pub use editor_text::EditorText;
+pub use file_text::FileText;
 pub use json::{json_as_sent, json_of};
 pub use node::{Node, NodeError, NodeKind};
 pub use plain::{

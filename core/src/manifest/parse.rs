@@ -111,27 +111,27 @@ impl<'a> Builder<'a, '_> {
     fn mapping(&mut self, depth: usize) -> Result<(Vec<(Node, Node)>, Span), NodeError> {
         let mut entries: Vec<(Node, Node)> = Vec::new();
         let mut merged = Vec::new();
-        let mut keys = HashSet::new();
+        let mut keys = Keys::default();
         loop {
             let (event, span) = match self.next()? {
                 (Event::MappingEnd, span) => {
                     self.line = merged.first().map_or(self.line, |source: &Node| source.line);
-                    merge(&mut entries, merged, &mut keys)?;
+                    merge(&mut entries, merged)?;
                     return Ok((entries, span));
                 }
                 start => start,
             };
             let key = self.node(event, span, depth + 1)?;
-            let name = key.text().ok_or(NodeError::KeyNotScalar)?.to_owned();
+            let name = key.text().ok_or(NodeError::KeyNotScalar)?;
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
             if matches!(&key.kind, NodeKind::Scalar { text, plain: true } if &**text == "<<") {
                 merged.push(value);
                 continue;
             }
-            if !keys.insert(name.clone()) {
+            if keys.has(&entries, name) {
                 self.line = key.line;
-                return Err(NodeError::DuplicateKey(name));
+                return Err(NodeError::DuplicateKey(name.to_owned()));
             }
             entries.push((key, value));
         }
@@ -146,12 +146,32 @@ impl<'a> Builder<'a, '_> {
     }
 }
 
+/// The keys of a mapping. While they are few, comparing costs less than hashing.
+#[derive(Default)]
+struct Keys(HashSet<String>);
+
+impl Keys {
+    const FEW: usize = 16;
+
+    /// Returns true if an entry has this key. Of all calls for a mapping, each is made with one entry more.
+    fn has(&mut self, entries: &[(Node, Node)], name: &str) -> bool {
+        if entries.len() < Self::FEW {
+            return entries.iter().any(|(key, _)| key.text() == Some(name));
+        }
+        if self.0.is_empty() {
+            self.0 = names(entries);
+        }
+        !self.0.insert(name.to_owned())
+    }
+}
+
+fn names(entries: &[(Node, Node)]) -> HashSet<String> {
+    entries.iter().filter_map(|(key, _)| key.text()).map(str::to_owned).collect()
+}
+
 /// YAML 1.1 merge keys: the mapping's own entries win, then the first of several merged ones.
-fn merge(
-    entries: &mut Vec<(Node, Node)>,
-    merged: Vec<Node>,
-    keys: &mut HashSet<String>,
-) -> Result<(), NodeError> {
+fn merge(entries: &mut Vec<(Node, Node)>, merged: Vec<Node>) -> Result<(), NodeError> {
+    let mut keys = if merged.is_empty() { HashSet::new() } else { names(entries) };
     for source in merged {
         let mappings = match source.kind {
             NodeKind::Sequence(items) => items,

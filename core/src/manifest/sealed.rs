@@ -9,16 +9,17 @@ use sealed_secrets_crds::{Scope, SealedSecret};
 use zeroize::Zeroizing;
 
 use super::budget::Budget;
+use super::file_text::FileText;
 use super::node::{Node, NodeKind};
 use super::read::{Object, ReadError, ciphertext, objects, read_sealed_secret};
 use super::receipts::{Found, receipt_of};
 use super::span::overlaps;
-use super::split::{Document, ManifestError, chunks};
+use super::split::{Document, ManifestError, chunks, newlines};
 use super::texts::parse;
 
 /// A parsed local file. It may be a Helm template, whose expressions are masked.
 pub struct Manifest {
-    text: Zeroizing<String>,
+    text: FileText,
     documents: Vec<Document>,
     expressions: Vec<Range<usize>>,
 }
@@ -31,12 +32,11 @@ impl Manifest {
     /// Returns an error for the first document that cannot be parsed.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
         let (documents, masked) = parse(text)?;
-        Ok(match masked {
-            Some(masked) => {
-                Self { text: Zeroizing::new(masked.text), documents, expressions: masked.expressions }
-            }
-            None => Self { text: Zeroizing::new(text.to_owned()), documents, expressions: Vec::new() },
-        })
+        let (text, expressions) = match masked {
+            Some(masked) => (masked.text, masked.expressions),
+            None => (text.to_owned(), Vec::new()),
+        };
+        Ok(Self { text: Zeroizing::new(text).into(), documents, expressions })
     }
 
     /// Returns all objects in the order of the text; the items of a List are objects of their own.
@@ -117,7 +117,7 @@ pub fn parts(text: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::with_capacity(chunks.len());
     let (mut lines_before, mut scanned) = (0, 0);
     for range in chunks {
-        lines_before += text.get(scanned..range.start).unwrap_or_default().matches('\n').count();
+        lines_before += newlines(text.get(scanned..range.start).unwrap_or_default());
         scanned = range.start;
         let text = text.get(range).unwrap_or_default();
         parts.push(Part { text, lines_before, manifest: Manifest::parse(text) });
@@ -244,7 +244,7 @@ impl<'m> SealedObject<'m> {
         let spec = self.object.document.range_of(self.spec()?);
         let is_inside = |expression: &&Range<usize>| spec.contains(&expression.start);
         let start = self.manifest.expressions.iter().find(is_inside)?.start;
-        Some(self.manifest.text.get(..start)?.matches('\n').count() + 1)
+        Some(newlines(self.manifest.text.get(..start)?) + 1)
     }
 
     fn field(&self, key: &str) -> Field<String> {

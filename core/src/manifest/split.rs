@@ -1,7 +1,9 @@
 //! Splits a text into documents.
 
+use std::iter;
 use std::ops::Range;
 
+use memchr::{memchr, memchr_iter};
 use thiserror::Error;
 
 use super::budget::Budget;
@@ -88,7 +90,7 @@ fn read(text: &str, mut budget: Budget) -> Result<Vec<Document>, ManifestError> 
     for chunk in chunks(text, &mut budget).map_err(|cause| error(1, 1, cause))? {
         let values = json_values(text, chunk, &mut budget);
         for range in values.map_err(|cause| error(found.len() + 1, lines_before + 1, cause))? {
-            lines_before += text.get(scanned..range.start).unwrap_or_default().matches('\n').count();
+            lines_before += newlines(text.get(scanned..range.start).unwrap_or_default());
             scanned = range.start;
             let source = text.get(range.clone()).unwrap_or_default();
             let number = found.len() + 1;
@@ -118,7 +120,7 @@ pub(super) fn chunks(text: &str, budget: &mut Budget) -> Result<Vec<Range<usize>
     let mut found = Vec::new();
     let mut start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let mut at = start;
-    for line in text.get(start..).unwrap_or_default().split_inclusive('\n') {
+    for line in whole_lines(text.get(start..).unwrap_or_default()) {
         if is_marker(line, "---") {
             if !is_prologue(text.get(start..at).unwrap_or_default()) {
                 budget.document()?;
@@ -134,6 +136,22 @@ pub(super) fn chunks(text: &str, budget: &mut Budget) -> Result<Vec<Range<usize>
     }
     found.push(start..text.len());
     Ok(found)
+}
+
+/// The lines of a text, with their line breaks. The search is made for long lines, such as those of ciphertext.
+fn whole_lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    iter::from_fn(move || {
+        let end = memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |newline| newline + 1);
+        let (line, after) = rest.split_at_checked(end).filter(|(line, _)| !line.is_empty())?;
+        rest = after;
+        Some(line)
+    })
+}
+
+/// The number of line breaks.
+pub(super) fn newlines(text: &str) -> usize {
+    memchr_iter(b'\n', text.as_bytes()).count()
 }
 
 fn is_marker(line: &str, marker: &str) -> bool {

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use memchr::{memchr, memrchr};
+
 use super::content::Content;
 use super::edit_error::EditError;
 use super::mask::{Masked, mask};
@@ -87,12 +89,12 @@ pub(super) fn spliced(text: &str, mut splices: Vec<Splice>) -> String {
 
 /// Returns the start of the line that contains this byte.
 pub(super) fn start_of_line(text: &str, at: usize) -> usize {
-    text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1)
+    text.get(..at).and_then(|before| memrchr(b'\n', before.as_bytes())).map_or(0, |newline| newline + 1)
 }
 
 /// Returns the end of the line that contains this byte, without its line break.
 pub(super) fn end_of_line(text: &str, at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
-    let line = rest.split('\n').next().unwrap_or_default();
+    let line = rest.get(..memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len())).unwrap_or_default();
     at + line.strip_suffix('\r').unwrap_or(line).len()
 }
