@@ -4,6 +4,9 @@ use kube::api::ObjectMeta;
 
 use super::ownership::{controlling_sealed_secret, is_patched_only};
 
+/// Longest UID of an object. Anybody who may write a Secret may write an owner with a longer one, which is nobody's.
+const MAX_UID_LENGTH: usize = 64;
+
 /// UID and resourceVersion of a Secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SecretVersion {
@@ -115,7 +118,8 @@ impl SecretRecord {
     /// Returns true if the version is another one than before. The owner is kept for as long as the UID is the same.
     fn store(&mut self, name: &str, metadata: &ObjectMeta) -> bool {
         let version = SecretVersion::of(metadata);
-        let owner = controlling_sealed_secret(metadata, name).map(|owner| owner.uid.clone());
+        let owner = controlling_sealed_secret(metadata, name).map(|owner| &owner.uid);
+        let owner = owner.filter(|uid| uid.len() <= MAX_UID_LENGTH).cloned();
         let before = self.stored.take().filter(|stored| stored.version.uid == version.uid);
         let changed = before.as_ref().is_none_or(|stored| stored.version != version);
         let owner = owner.or_else(|| before?.owner);
@@ -171,6 +175,16 @@ mod tests {
         record.observe(NAME, &ObjectMeta { uid: Some("another".to_owned()), ..version("3") });
         assert!(!record.has_been_owned("another", "owner"));
         assert!(!record.has_been_owned("u", "owner"));
+    }
+
+    #[test]
+    fn an_owner_whose_uid_is_longer_than_any_is_not_kept() {
+        let mut record = SecretRecord::default();
+        let mut secret = owned("1");
+        let uid = "x".repeat(MAX_UID_LENGTH + 1);
+        secret.owner_references.iter_mut().flatten().for_each(|owner| owner.uid.clone_from(&uid));
+        record.observe(NAME, &secret);
+        assert!(record.version().is_some() && !record.has_been_owned("u", &uid));
     }
 
     #[test]
