@@ -17,9 +17,10 @@ use tower::buffer::BufferLayer;
 use tower::filter::{AsyncFilterLayer, FilterLayer};
 use tower::retry::{Policy, RetryLayer};
 
-use super::page_limit::PageLimit;
 use super::refusal::size_limit::ErrorSizeLimit;
 use super::requests::{ApiRequests, Observing};
+use super::response_size::event_limit::EventLimit;
+use super::response_size::page_limit::PageLimit;
 use super::token_file::{self, TokenFile};
 use crate::args::Args;
 use crate::leadership::{Fence, Leadership};
@@ -63,6 +64,7 @@ pub(crate) async fn connect(
         .with_layer(&BufferLayer::new(WAITING_REQUESTS))
         .with_layer(&FilterLayer::new(sign))
         .with_layer(&RetryLayer::new(RetryUnlessOnce(again)))
+        .with_layer(&EventLimit::default())
         .with_layer(&PageLimit::beginning_with(PAGE));
     Ok(match Pace::of(args) {
         None => builder.build(),

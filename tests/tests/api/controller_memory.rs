@@ -304,6 +304,41 @@ async fn secrets_that_templates_make_of_small_objects_fit_into_the_limit() {
     scene.controller.stop().await.unwrap();
 }
 
+/// Namespaces that are watched one by one.
+const WATCHED: usize = 30;
+
+#[tokio::test]
+async fn large_objects_of_many_namespaces_that_are_watched_one_by_one_fit_into_the_limit() {
+    let cluster = Cluster::shared().await.unwrap();
+    let mut others = Vec::new();
+    for _ in 0..WATCHED {
+        others.push(cluster.namespace("watched").await.unwrap());
+    }
+    let names: Vec<&str> = others.iter().map(String::as_str).collect();
+    let installation = cluster.install_namespaced(&names).await.unwrap();
+    let mut scene = Scene::start(cluster, installation, &[]).await;
+    let _limit = MemoryLimit::on(scene.controller.process().id(), LIMIT);
+    let item = "A".repeat(BYTES / 3 * 4);
+    let create = async |namespace: &str| {
+        let sealed = json!({
+            "apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret",
+            "metadata": {"name": "huge", "namespace": namespace}, "spec": {"encryptedData": {"item": item}}
+        });
+        let objects = sealed_secrets(&scene.cluster, namespace);
+        created(&objects, &serde_json::from_value(sealed).unwrap()).await;
+    };
+    stream::iter(names).for_each_concurrent(None, create).await;
+    let are_judged = async || {
+        let page = scene.controller.metrics().await.ok()?;
+        let failing = page.lines().filter(|line| line.contains("_unsynced_objects{namespace=\"watched-"));
+        (failing.count() == WATCHED).then_some(())
+    };
+    until("all objects are judged", PATIENCE, are_judged).await.unwrap();
+    let peak = peak_memory(scene.controller.process().id()).unwrap();
+    assert!(peak < HALF, "{} MiB, the log ends with {}", peak >> 20, scene.end_of_log());
+    scene.controller.stop().await.unwrap();
+}
+
 /// Two numbers of objects, from which the memory of ten thousand is extrapolated.
 const FEW: usize = 300;
 const MANY: usize = 1_300;
