@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, lookup_host};
 
 use crate::args::ListenAddress;
@@ -11,6 +11,9 @@ use crate::startup::error::StartError;
 
 /// Length of the kernel's queue of connections that are not yet accepted.
 const LISTEN_BACKLOG: i32 = 1024;
+/// Receive buffer of each connection in bytes, which the kernel doubles for its own use. What nobody reads, such as requests behind
+/// an unread answer, counts as memory of the Pod.
+const RECEIVE_BUFFER: usize = 16 << 10;
 
 /// Listens on `address`, the value of `flag`; without a host on all addresses, IPv4 and IPv6.
 ///
@@ -21,7 +24,10 @@ pub(crate) async fn listen(address: &ListenAddress, flag: &'static str) -> Resul
         "" => on_every_address(address.port, bound),
         host => on_host(host, address.port).await,
     };
-    listening.map_err(|cause| StartError::Listen { address: address.clone(), flag, cause })
+    let listener = listening.map_err(|cause| StartError::Listen { address: address.clone(), flag, cause })?;
+    // Connections inherit it. A failure is ignored: they work anyway, and take more memory only if their clients are hostile.
+    let _ = SockRef::from(&listener).set_recv_buffer_size(RECEIVE_BUFFER);
+    Ok(listener)
 }
 
 /// Listens on the first usable address of a host name; IPv4 comes first, as in Go.
@@ -82,7 +88,19 @@ mod tests {
         let address = listener.local_addr().unwrap();
         TcpStream::connect((Ipv4Addr::LOCALHOST, address.port())).await.unwrap();
         if address.is_ipv6() {
-            assert!(!socket2::SockRef::from(&listener).only_v6().unwrap());
+            assert!(!SockRef::from(&listener).only_v6().unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_holds_little_that_nobody_reads() {
+        for address in [":0", "localhost:0"] {
+            let listener = listen(&address.parse().unwrap(), "listen-addr").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let _client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+            let (connection, _) = listener.accept().await.unwrap();
+            let buffer = SockRef::from(&connection).recv_buffer_size().unwrap();
+            assert!(buffer <= 2 * RECEIVE_BUFFER, "{buffer}");
         }
     }
 
