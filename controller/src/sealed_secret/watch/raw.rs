@@ -28,6 +28,10 @@ use crate::error::Failure;
 /// Largest SealedSecret that is kept whole until its status tells of its generation: it is about to be decrypted.
 const KEPT: usize = 8 << 10;
 
+/// Largest status that is read, in bytes: the controller's own is much smaller. Others may write any number of conditions, which take
+/// ten times the memory of their text. A larger status counts as none, and is replaced.
+const MAX_STATUS: usize = 64 << 10;
+
 /// Label whose value upstream's metric shows.
 pub(crate) const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 
@@ -74,7 +78,8 @@ impl Default for RawSpec {
 
 impl<'de> Deserialize<'de> for RawSealedSecret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let sent = Sent::deserialize(deserializer)?;
+        let mut sent = Sent::deserialize(deserializer)?;
+        sent.status = sent.status.filter(|status| status.get().len() <= MAX_STATUS);
         let is_kept = sent.bytes() <= KEPT && !sent.is_decided();
         let pairs = if is_kept { 0 } else { sent.heap_of_pairs() };
         let Sent { metadata, spec, status } = sent;
@@ -387,6 +392,15 @@ mod tests {
         let pair = |key: &str, value: &str| Some([(key.to_owned(), value.to_owned())].into());
         assert_eq!((labels, annotations), (pair("a", "b"), pair("note", "kept")));
         assert_eq!(object.metadata.managed_fields, None);
+    }
+
+    #[test]
+    fn a_status_that_is_larger_than_any_of_ours_counts_as_none() {
+        for (conditions, is_read) in [(100, true), (3_000, false)] {
+            let mut object = sent();
+            object["status"]["conditions"] = json!(vec![json!({"type": "a", "status": "b"}); conditions]);
+            assert_eq!(raw_object(&object).status().is_some(), is_read, "{conditions}");
+        }
     }
 
     fn whole(sent: &Value) -> UnabridgedSealedSecret {
