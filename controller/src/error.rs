@@ -3,7 +3,7 @@
 
 use sealed_secrets_core::decryption::DecryptionError;
 use sealed_secrets_core::diagnosis::Diagnosis;
-use sealed_secrets_core::template;
+use sealed_secrets_core::template::{self, TemplateError};
 use sealed_secrets_core::text::prefix;
 use sealed_secrets_core::unseal::UnsealError;
 use thiserror::Error;
@@ -165,6 +165,23 @@ impl Failure {
         Self::Api { message, transient: true, denied: false, lacks_permission: false }
     }
 
+    /// Returns the failure with short texts. They may quote a field of the object of any length, and are kept until the failure is
+    /// reported, however slow the API server is.
+    #[must_use]
+    pub(crate) fn shortened(self) -> Self {
+        let short = |text| at_most(MAX_MESSAGE_LENGTH, text);
+        match self {
+            Self::Malformed(text) => Self::Malformed(short(text)),
+            Self::Unseal(UnsealError::Template(error)) => {
+                UnsealError::from(TemplateError { key: short(error.key), ..error }).into()
+            }
+            Self::Api { message, transient, denied, lacks_permission } => {
+                Self::Api { message: short(message), transient, denied, lacks_permission }
+            }
+            other => other,
+        }
+    }
+
     /// Turns a failure to write a status into [`Failure::Status`].
     #[must_use]
     pub(crate) fn of_status(self) -> Self {
@@ -255,6 +272,7 @@ fn at_most(bytes: usize, mut text: String) -> String {
     if text.len() > bytes {
         text.truncate(prefix(&text, bytes).len());
         text.push('…');
+        text.shrink_to_fit();
     }
     text
 }
@@ -266,16 +284,25 @@ mod tests {
     use super::Failure;
     use super::{MAX_MESSAGE_LENGTH, MAX_SUMMARY_LENGTH, OUT_OF_TIME, Retry};
 
-    fn template_failure(class: Class) -> Failure {
-        let key = "url".to_owned();
+    fn template_failure(key: String, class: Class) -> Failure {
         let error = TemplateError { key, line: 1, column: 1, function: None, class, reason: "too slow" };
         Failure::Unseal(error.into())
     }
 
     #[test]
+    fn a_failure_that_quotes_a_long_field_is_short_itself() {
+        let long = "x".repeat(1 << 20);
+        let of_template = template_failure(long.clone(), Class::Type);
+        for failure in [Failure::Malformed(long.clone()), Failure::temporary(long), of_template] {
+            let text = format!("{:?}", failure.shortened());
+            assert!(text.len() > MAX_MESSAGE_LENGTH && text.len() < 2 * MAX_MESSAGE_LENGTH, "{}", text.len());
+        }
+    }
+
+    #[test]
     fn a_template_that_ran_out_of_time_waits_for_a_change_as_one_that_is_wrong_does() {
         for (class, reason) in [(Class::Expired, OUT_OF_TIME), (Class::Syntax, "UnsealFailed")] {
-            let failure = template_failure(class);
+            let failure = template_failure("url".to_owned(), class);
             assert_eq!(failure.class().retry, Retry::AfterChange, "{class}");
             assert_eq!(failure.class().condition, reason);
         }
@@ -283,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_template_that_waited_too_long_for_the_processor_is_tried_again() {
-        let failure = template_failure(Class::Interrupted);
+        let failure = template_failure("url".to_owned(), Class::Interrupted);
         assert_eq!(failure.class().retry, Retry::Soon);
         assert_eq!(failure.class().condition, "TemplateInterrupted");
     }

@@ -117,7 +117,7 @@ async fn attempt(
     let attempt = AssertUnwindSafe(unseal_and_apply(object, ring, states)).catch_unwind();
     let outcome = attempt.await.unwrap_or(Err(Failure::Panicked));
     states.context.metrics.attempted();
-    outcome
+    outcome.map_err(Failure::shortened)
 }
 
 /// Records and reports the outcome of an attempt. In bulk work all Secrets are written first, and successes are reported
