@@ -73,8 +73,8 @@ pub fn run(args: Args) -> Result<(), StartError> {
     if args.version {
         return print_version();
     }
-    let runtime = runtime()?;
-    let outcome = runtime.block_on(serve(args));
+    let (stop, runtime) = (stop_on_signal()?, runtime()?);
+    let outcome = runtime.block_on(serve(args, stop));
     // A key that is being generated is no longer needed, and takes long.
     runtime.shutdown_background();
     outcome
@@ -92,8 +92,7 @@ fn print_version() -> Result<(), StartError> {
     Ok(writeln!(std::io::stdout(), "controller version: v{}", env!("CARGO_PKG_VERSION"))?)
 }
 
-async fn serve(args: Args) -> Result<(), StartError> {
-    let Stop { graceful: stop, at_once } = stop_on_signal()?;
+async fn serve(args: Args, Stop { graceful: stop, at_once }: Stop) -> Result<(), StartError> {
     let asked_for_key = signal(SignalKind::user_defined1())?;
     let listener = http::listen(&args.listen_addr, "listen-addr").await?;
     let metrics_listener = http::listen(&args.listen_metrics_addr, "listen-metrics-addr").await?;
@@ -336,11 +335,16 @@ struct Stop {
     at_once: CancellationToken,
 }
 
+/// Waits for signals on a thread and a runtime of their own: a thread that is busy when two signals arrive would see one.
 fn stop_on_signal() -> Result<Stop, StartError> {
     let stop = Stop { graceful: CancellationToken::new(), at_once: CancellationToken::new() };
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let (mut terminate, mut interrupt) = {
+        let _context = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+    };
     let (graceful, at_once) = (stop.graceful.clone(), stop.at_once.clone());
-    tokio::spawn(async move {
+    let wait = async move {
         for asked in [graceful, at_once] {
             tokio::select! {
                 _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
@@ -348,7 +352,8 @@ fn stop_on_signal() -> Result<Stop, StartError> {
             }
             asked.cancel();
         }
-    });
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(wait))?;
     Ok(stop)
 }
 
@@ -357,6 +362,7 @@ mod tests {
     use ::http::{Request, Response, StatusCode};
     use clap::Parser as _;
     use kube::client::Body;
+    use rustix::process::{getpid, kill_process};
     use sealed_secrets_core::keyring::KeyRing;
     use sealed_secrets_crds::{SealedSecret, SealedSecretSpec};
     use tower::service_fn;
@@ -403,6 +409,23 @@ mod tests {
         resigned.cancel();
         elect(Some(election(Duration::from_secs(15))), resigned).await.unwrap();
         elect(None, CancellationToken::new()).await.unwrap();
+    }
+
+    #[test]
+    fn signals_are_noticed_while_the_runtime_is_busy() {
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let (runtime, stop) = (runtime().unwrap(), stop_on_signal().unwrap());
+        let (end, waiting) = std::sync::mpsc::channel::<()>();
+        runtime.spawn(async move { waiting.recv() });
+        for token in [stop.graceful, stop.at_once] {
+            kill_process(getpid(), rustix::process::Signal::INT).unwrap();
+            let deadline = Instant::now() + PATIENCE;
+            while !token.is_cancelled() {
+                assert!(Instant::now() < deadline);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        drop(end);
     }
 
     #[tokio::test]
