@@ -67,9 +67,10 @@ impl Written<'_> {
     }
 
     fn refused(&self, status: &Status) -> Failure {
-        let is_permanent = matches!(status.code, 400 | 413 | 422);
+        let is_too_large = status.code == 413 || is_too_large_to_store(status);
+        let is_permanent = is_too_large || matches!(status.code, 400 | 422);
         let breaks_rules = !self.broken_rules(status).is_empty();
-        let may_change_unseen = status.code != 413 && !is_verdict_on_fields(status) && !breaks_rules;
+        let may_change_unseen = !is_too_large && !is_verdict_on_fields(status) && !breaks_rules;
         let lacks_permission = client::is_permission_missing(status);
         let (message, denied) = (self.message(status), may_change_unseen);
         Failure::Api { message, transient: !is_permanent, denied, lacks_permission }
@@ -80,6 +81,11 @@ impl Written<'_> {
         let broken = self.broken_rules(status);
         if !broken.is_empty() {
             return format!("the API server rejects the Secret ({answer}): {}", broken.join("; "));
+        }
+        if is_too_large_to_store(status) {
+            return format!(
+                "the Secret, with its labels and annotations, is larger than the API server can store ({answer}); divide it into several"
+            );
         }
         match self.refuser(status) {
             Some(refuser) => format!("{refuser} ({answer})"),
@@ -164,6 +170,15 @@ fn is_verdict_on_fields(status: &Status) -> bool {
     let names_fields = causes.peek().is_some()
         && causes.all(|(reason, field)| reason.starts_with(VALIDATION) && !field.is_empty());
     status.code == 422 && names_fields && !is_denial
+}
+
+/// Returns true if etcd refuses the Secret for its size, or the API server's client of etcd does. Their whole message is compared:
+/// that of a webhook has words of the API server before its own.
+fn is_too_large_to_store(status: &Status) -> bool {
+    const BY_ETCD: &str = "etcdserver: request is too large";
+    const BY_ITS_CLIENT: &str =
+        "rpc error: code = ResourceExhausted desc = trying to send message larger than max ";
+    status.code == 500 && (status.message == BY_ETCD || status.message.starts_with(BY_ITS_CLIENT))
 }
 
 fn causes(status: &Status) -> impl Iterator<Item = (&str, &str)> {
@@ -405,6 +420,7 @@ mod tests {
                 "lacks a permission on Secrets",
             ),
             (503, "ServiceUnavailable", "ꙮ", "(503 ServiceUnavailable); the write is retried"),
+            (500, "", "etcdserver: request is too large", "larger than the API server can store (500)"),
         ];
         for (code, reason, message, expected) in cases {
             let failure = failure(status(code, reason, message, &[]));
@@ -439,6 +455,14 @@ mod tests {
             (400, "admission webhook \"w\" denied the request: no", &[], false),
             (403, "", &[], false),
             (503, "", &[], false),
+            (500, "etcdserver: request is too large", &[], true),
+            (
+                500,
+                "rpc error: code = ResourceExhausted desc = trying to send message larger than max (2 vs. 1)",
+                &[],
+                true,
+            ),
+            (500, "Internal error occurred: etcdserver: request is too large", &[], false),
         ];
         for (code, message, causes, expected) in waits {
             assert_eq!(
