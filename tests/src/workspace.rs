@@ -11,10 +11,10 @@ pub fn root() -> PathBuf {
     package.parent().unwrap_or(package).to_owned()
 }
 
-/// The path where `cargo xtask image` puts the controller's image, an OCI archive.
+/// The path where `cargo xtask image` puts the image of a program, an OCI archive.
 #[must_use]
-pub fn image() -> PathBuf {
-    root().join("target/image/controller.oci.tar")
+pub fn image(program: &str) -> PathBuf {
+    root().join(format!("target/image/{program}.oci.tar"))
 }
 
 /// The program `name` that Cargo built for release, in the target folder of the running program.

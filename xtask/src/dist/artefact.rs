@@ -2,8 +2,7 @@
 
 use crate::image::VERSION;
 
-pub(crate) const KUBESEAL: &str = "kubeseal";
-/// The platforms of images and archives.
+/// The platforms of images and archives, on which `cargo xtask dist` runs.
 pub(super) const PLATFORMS: [&str; 2] = ["linux-amd64", "linux-arm64"];
 
 /// A file of the release.

@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::archive::sha256;
 use crate::files::cannot;
-use crate::image::{VERSION, program};
+use crate::image::{Program, VERSION};
 use crate::test::step;
 
 /// A fixed creation time, so that the same release has the same bill.
@@ -38,21 +38,19 @@ struct Tree {
     needs: BTreeSet<(Part, Part)>,
 }
 
-/// The bill of the program of the workspace's package `package`.
-pub(super) async fn bill_of_materials(package: &str) -> Result<Vec<u8>> {
-    let tree = parse(&cargo_tree(package).await?).ok_or_else(|| {
-        Error::Invalid(format!("cargo tree says something else of {package} than it used to"))
+/// The bill of a program that is built for one of Cargo's targets.
+pub(super) async fn bill_of_materials(program: &Program, target: &str) -> Result<Vec<u8>> {
+    let tree = parse(&cargo_tree(program.package, target).await?).ok_or_else(|| {
+        Error::Invalid(format!("cargo tree says something else of {} than it used to", program.package))
     })?;
-    let name = package.trim_start_matches("sealed-secrets-");
-    let bill = document(name, &tree, &libraries().await?);
+    let bill = document(program.name, &tree, &libraries(target).await?);
     Ok(format!("{bill:#}\n").into_bytes())
 }
 
 /// Lines such as `2<TAB>serde v1.0.229<TAB>MIT OR Apache-2.0`; the first number is the depth. Without macros and build scripts,
 /// which leave no code in the program.
-async fn cargo_tree(package: &str) -> Result<String> {
-    let platform = program::platform()?;
-    let arguments = ["tree", "--locked", "--package", package, "--target", &platform];
+async fn cargo_tree(package: &str, target: &str) -> Result<String> {
+    let arguments = ["tree", "--locked", "--package", package, "--target", target];
     let shape = ["--edges", "normal,no-proc-macro", "--prefix", "depth", "--format", "\t{p}\t{l}"];
     let output = step::cargo(&arguments).args(shape).output().await.map_err(cannot("start cargo"))?;
     if output.status.success() {
@@ -81,20 +79,23 @@ fn parse(tree: &str) -> Option<Tree> {
     Some(Tree { root: above.get(&0)?.clone(), parts, needs })
 }
 
-async fn libraries() -> Result<[Library; 2]> {
-    let glibc = Library {
-        reference: "SPDXRef-glibc",
-        name: "glibc",
-        version: second_word("getconf", "GNU_LIBC_VERSION").await?,
-        license: "LGPL-2.1-or-later",
-    };
-    let std = Library {
+/// The libraries that are linked statically: on Linux also the C library.
+async fn libraries(target: &str) -> Result<Vec<Library>> {
+    let mut libraries = vec![Library {
         reference: "SPDXRef-rust-std",
         name: "rust-std",
         version: second_word("rustc", "--version").await?,
         license: "MIT OR Apache-2.0",
-    };
-    Ok([glibc, std])
+    }];
+    if target.contains("-linux-") {
+        libraries.push(Library {
+            reference: "SPDXRef-glibc",
+            name: "glibc",
+            version: second_word("getconf", "GNU_LIBC_VERSION").await?,
+            license: "LGPL-2.1-or-later",
+        });
+    }
+    Ok(libraries)
 }
 
 /// The second word of a program's output, such as the version in `glibc 2.36`.

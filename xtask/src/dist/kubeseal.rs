@@ -5,7 +5,6 @@ use std::path::Path;
 use sealed_secrets_tests::{Error, Result, workspace};
 use tokio::process::Command;
 
-use super::artefact::KUBESEAL;
 use crate::archive::Archive;
 use crate::files::{cannot, read};
 use crate::licenses::with_licenses;
@@ -17,17 +16,18 @@ const COMPLETIONS: [(&str, &str); 3] = [
     ("fish", "completions/kubeseal.fish"),
 ];
 
-/// The archive of this program. Its name, set elsewhere, resembles the original's, so that scripts which download it keep
-/// working.
-pub(super) async fn archive(program: &Path) -> Result<Vec<u8>> {
+/// The archive of `program`, which has the name `name` inside. `runnable` prints the manual page and the completions: the same
+/// program, or a build for this machine. The name of the archive, set elsewhere, resembles the original's, so that scripts which
+/// download it keep working.
+pub(super) async fn archive(name: &str, program: &Path, runnable: &Path) -> Result<Vec<u8>> {
     let root = workspace::root();
     let mut archive = Archive::default()
-        .with_program(KUBESEAL, read(program)?)
+        .with_program(name, read(program)?)
         .with_file("README.md", read(&root.join("README.md"))?)
-        .with_file("man/kubeseal.1", output(program, &["man"]).await?);
+        .with_file("man/kubeseal.1", output(runnable, &["man"]).await?);
     archive = with_licenses(archive, "", &root)?;
     for (shell, path) in COMPLETIONS {
-        archive = archive.with_file(path, output(program, &["completion", shell]).await?);
+        archive = archive.with_file(path, output(runnable, &["completion", shell]).await?);
     }
     archive.tar_gz()
 }

@@ -6,10 +6,11 @@ use std::path::Path;
 use sealed_secrets_tests::{Error, Result, workspace};
 use tokio::process::Command;
 
-use super::artefact::{Artefact, KUBESEAL, PLATFORMS, name};
+use super::artefact::{Artefact, PLATFORMS, name};
+use super::foreign::{self, file_name};
 use crate::archive::sha256;
 use crate::files::cannot;
-use crate::image::VERSION;
+use crate::image::{KUBESEAL, VERSION};
 use crate::licenses::{self, LICENSES};
 
 const BASE: &str = "deploy/kustomize/base";
@@ -30,11 +31,13 @@ pub(super) async fn install(kubectl: &Path) -> Result<Artefact> {
 /// with an archive among the `artefacts`.
 pub(super) fn krew(artefacts: &[Artefact]) -> Artefact {
     let archive = |platform| {
-        let name = name(KUBESEAL, platform, "tar.gz");
+        let name = name(KUBESEAL.name, platform, "tar.gz");
         artefacts.iter().find(|artefact| artefact.name == name)
     };
+    let foreign = foreign::PLATFORMS.into_iter().map(|(platform, _)| platform);
+    let platforms = PLATFORMS.into_iter().chain(foreign);
     let platforms: String =
-        PLATFORMS.iter().filter_map(|platform| Some(krew_platform(platform, archive(platform)?))).collect();
+        platforms.filter_map(|platform| Some(krew_platform(platform, archive(platform)?))).collect();
     let manifest = format!(
         "\
 apiVersion: krew.googlecontainertools.github.com/v1alpha2
@@ -58,8 +61,8 @@ spec:
 
 fn krew_platform(platform: &str, archive: &Artefact) -> String {
     let (system, architecture) = platform.split_once('-').unwrap_or((platform, ""));
-    let (name, digest) = (&archive.name, sha256(&archive.content));
-    let files = iter::once(KUBESEAL).chain(LICENSES.map(licenses::name));
+    let (name, digest, program) = (&archive.name, sha256(&archive.content), file_name(platform));
+    let files = iter::once(program).chain(LICENSES.map(licenses::name));
     let files: Vec<_> = files.map(|file| format!("        - from: {file}\n          to: .\n")).collect();
     let files = files.concat();
     format!(
@@ -70,7 +73,7 @@ fn krew_platform(platform: &str, archive: &Artefact) -> String {
       uri: {HOME}/releases/download/v{VERSION}/{name}
       sha256: {digest}
       files:
-{files}      bin: {KUBESEAL}
+{files}      bin: {program}
 "
     )
 }

@@ -3,6 +3,7 @@
 mod artefact;
 mod bill_of_materials;
 mod chart;
+mod foreign;
 mod kubeseal;
 mod manifests;
 
@@ -12,22 +13,23 @@ use std::process::ExitCode;
 use sealed_secrets_tests::programs::ControlPlanePrograms;
 use sealed_secrets_tests::{Result, workspace};
 
-use self::artefact::{Artefact, KUBESEAL, PLATFORMS, name};
+use self::artefact::{Artefact, PLATFORMS, name};
 use self::bill_of_materials::bill_of_materials;
+use self::foreign::ForeignProgram;
 use crate::archive::{Archive, sha256};
 use crate::files::{read, write};
-use crate::image::{self, architecture, pack_program, program};
+use crate::image::{CONTROLLER, KUBESEAL, Program, architecture, program};
 use crate::licenses::with_licenses;
 
-const CONTROLLER: &str = "controller";
 const CHECKSUMS: &str = "SHA256SUMS";
 /// The files of a release for each platform.
-const OF_A_PLATFORM: [(&str, &str); 5] = [
-    (CONTROLLER, "oci.tar"),
-    (CONTROLLER, "spdx.json"),
-    (CONTROLLER, "tar.gz"),
-    (KUBESEAL, "spdx.json"),
-    (KUBESEAL, "tar.gz"),
+const OF_A_PLATFORM: [(&str, &str); 6] = [
+    (CONTROLLER.name, "oci.tar"),
+    (CONTROLLER.name, "spdx.json"),
+    (CONTROLLER.name, "tar.gz"),
+    (KUBESEAL.name, "oci.tar"),
+    (KUBESEAL.name, "spdx.json"),
+    (KUBESEAL.name, "tar.gz"),
 ];
 
 /// Make all files of a release for this machine's platform
@@ -38,14 +40,20 @@ pub(crate) struct Arguments {
     /// Folder for the files
     #[arg(default_value = "target/dist")]
     folder: PathBuf,
+    /// Also pack a build of kubeseal for macOS or Windows; may be repeated
+    #[arg(long = "kubeseal", value_name = "PLATFORM=FILE")]
+    foreign: Vec<ForeignProgram>,
 }
 
 /// Builds both programs as for a release, and writes all files.
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     let (source, target) = (workspace::root(), program::target_folder());
-    program::build(KUBESEAL, &source, &target).await?;
-    let programs = program::build(image::PACKAGE, &source, &target).await?;
-    let others = of_other_platforms(&arguments.folder)?;
+    program::build(KUBESEAL.package, &source, &target).await?;
+    let programs = program::build(CONTROLLER.package, &source, &target).await?;
+    let mut others = of_other_platforms(&arguments.folder)?;
+    for foreign in &arguments.foreign {
+        others.extend(foreign.artefacts(&programs.join(KUBESEAL.name)).await?);
+    }
     for artefact in artefacts(&programs, others).await? {
         let file = arguments.folder.join(&artefact.name);
         write(&file, &artefact.content)?;
@@ -68,15 +76,17 @@ async fn artefacts(programs: &Path, others: Vec<Artefact>) -> Result<Vec<Artefac
 }
 
 async fn of_this_platform(programs: &Path) -> Result<[Artefact; OF_A_PLATFORM.len()]> {
-    let platform = platform()?;
-    let controller = read(&programs.join(CONTROLLER))?;
-    let artefact = |program, kind, content| Artefact::new(name(program, &platform, kind), content);
+    let (platform, target, root) = (platform()?, program::platform()?, workspace::root());
+    let kubeseal = programs.join(KUBESEAL.name);
+    let controller = read(&programs.join(CONTROLLER.name))?;
+    let artefact = |of: &Program, kind, content| Artefact::new(name(of.name, &platform, kind), content);
     Ok([
-        artefact(CONTROLLER, "oci.tar", pack_program(&controller, &workspace::root())?.archive),
-        artefact(CONTROLLER, "spdx.json", bill_of_materials(image::PACKAGE).await?),
-        artefact(CONTROLLER, "tar.gz", controller_archive(&controller)?),
-        artefact(KUBESEAL, "spdx.json", bill_of_materials(KUBESEAL).await?),
-        artefact(KUBESEAL, "tar.gz", kubeseal::archive(&programs.join(KUBESEAL)).await?),
+        artefact(&CONTROLLER, "oci.tar", CONTROLLER.pack(&controller, &root)?.archive),
+        artefact(&CONTROLLER, "spdx.json", bill_of_materials(&CONTROLLER, &target).await?),
+        artefact(&CONTROLLER, "tar.gz", controller_archive(&controller)?),
+        artefact(&KUBESEAL, "oci.tar", KUBESEAL.pack(&read(&kubeseal)?, &root)?.archive),
+        artefact(&KUBESEAL, "spdx.json", bill_of_materials(&KUBESEAL, &target).await?),
+        artefact(&KUBESEAL, "tar.gz", kubeseal::archive(KUBESEAL.name, &kubeseal, &kubeseal).await?),
     ])
 }
 
@@ -91,7 +101,7 @@ fn of_other_platforms(folder: &Path) -> Result<Vec<Artefact>> {
 }
 
 fn controller_archive(controller: &[u8]) -> Result<Vec<u8>> {
-    let archive = Archive::default().with_program("controller", controller);
+    let archive = Archive::default().with_program(CONTROLLER.name, controller);
     with_licenses(archive, "", &workspace::root())?.tar_gz()
 }
 

@@ -18,10 +18,10 @@ use crate::test::step;
 
 /// The programs to pack; kubeseal is a script that runs the built program: a debug build is too large to compress in a test.
 fn programs() -> tempfile::TempDir {
-    let kubeseal = workspace::built_program(KUBESEAL).unwrap();
+    let kubeseal = workspace::built_program(KUBESEAL.name).unwrap();
     let folder = tempfile::tempdir().unwrap();
     write(&folder.path().join("controller"), "a controller").unwrap();
-    let script = folder.path().join(KUBESEAL);
+    let script = folder.path().join(KUBESEAL.name);
     write(&script, format!("#!/bin/sh\nexec '{}' \"$@\"\n", kubeseal.display())).unwrap();
     fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
     folder
@@ -33,7 +33,7 @@ fn other_platform() -> &'static str {
 }
 
 fn other_archive() -> String {
-    name(KUBESEAL, other_platform(), "tar.gz")
+    name(KUBESEAL.name, other_platform(), "tar.gz")
 }
 
 /// Files of a folder with an archive of another platform, and an archive of another version.
@@ -42,6 +42,14 @@ fn made_elsewhere() -> Vec<Artefact> {
     write(&folder.path().join(other_archive()), "made elsewhere").unwrap();
     write(&folder.path().join(other_archive().replace(VERSION, "0.0.1")), "old").unwrap();
     of_other_platforms(folder.path()).unwrap()
+}
+
+/// The artefacts of a program for Windows.
+async fn for_windows(programs: &Path) -> [Artefact; 2] {
+    let file = programs.join("program");
+    write(&file, "for Windows").unwrap();
+    let program: ForeignProgram = format!("windows-amd64={}", file.display()).parse().unwrap();
+    program.artefacts(&programs.join(KUBESEAL.name)).await.unwrap()
 }
 
 /// The release in a folder, and its files by name.
@@ -65,12 +73,15 @@ fn text(files: &BTreeMap<String, Vec<u8>>, name: &str) -> String {
 
 #[tokio::test]
 async fn a_release_is_complete_and_its_parts_agree() {
-    let arguments = ["build", "--locked", "--bin", KUBESEAL];
+    let arguments = ["build", "--locked", "--bin", KUBESEAL.name];
     assert!(step::quietly(&mut step::cargo(&arguments)).await.unwrap().success);
     let programs = programs();
-    let (folder, files) = release(programs.path(), made_elsewhere()).await;
+    let mut others = made_elsewhere();
+    others.extend(for_windows(programs.path()).await);
+    let (folder, files) = release(programs.path(), others).await;
     let platform = platform().unwrap();
     let archive = format!("kubeseal-{VERSION}-{platform}.tar.gz");
+    let of_windows = format!("kubeseal-{VERSION}-windows-amd64.tar.gz");
     let expected = [
         "SHA256SUMS".to_owned(),
         format!("controller-{VERSION}-{platform}.oci.tar"),
@@ -79,7 +90,10 @@ async fn a_release_is_complete_and_its_parts_agree() {
         "install.yaml".to_owned(),
         archive.clone(),
         other_archive(),
+        format!("kubeseal-{VERSION}-{platform}.oci.tar"),
         format!("kubeseal-{VERSION}-{platform}.spdx.json"),
+        of_windows.clone(),
+        format!("kubeseal-{VERSION}-windows-amd64.spdx.json"),
         "krew.yaml".to_owned(),
         format!("sealed-secrets-{VERSION}.tgz"),
     ];
@@ -87,12 +101,19 @@ async fn a_release_is_complete_and_its_parts_agree() {
     checksums_are_those_of_sha256sum(folder.path());
     kubeseal_comes_with_manual_and_completions(&unpacked(&files[&archive]));
     licences_are_inside(&unpacked(&files[&format!("controller-{VERSION}-{platform}.tar.gz")]));
-    krew_names(&text(&files, "krew.yaml"), [&archive, &other_archive()], &files);
-    krew_takes_out_what_the_archive_has(&text(&files, "krew.yaml"), &unpacked(&files[&archive]));
+    kubeseal_for_windows_is_packed(&unpacked(&files[&of_windows]));
+    let krew = text(&files, "krew.yaml");
+    krew_names(&krew, [&archive, &other_archive(), &of_windows], &files);
+    for (number, archive) in [(0, &archive), (2, &of_windows)] {
+        let entry = krew.split("- selector:").skip(1).nth(number).unwrap();
+        krew_takes_out_what_the_archive_has(entry, &unpacked(&files[archive]));
+    }
     install_is_what_kustomize_applies(&text(&files, "install.yaml"));
     helm_reads_the_chart(&folder.path().join(format!("sealed-secrets-{VERSION}.tgz")));
     let bill =
         |program: &str| serde_json::from_slice(&files[&name(program, &platform, "spdx.json")]).unwrap();
+    let of_windows = &files[&name(KUBESEAL.name, "windows-amd64", "spdx.json")];
+    bill_has_no_c_library(&serde_json::from_slice(of_windows).unwrap());
     bill_lists_what_is_linked(&bill("kubeseal"), &["kubeseal", "clap", "rsa"], &["kube-runtime", "axum"]);
     bill_lists_what_is_linked(&bill("controller"), &["aws-lc-rs", "kube-runtime", "axum"], &["clap_mangen"]);
 }
@@ -102,7 +123,7 @@ fn checksums_are_those_of_sha256sum(folder: &Path) {
     let output = command.args(["--check", "--strict", CHECKSUMS]).current_dir(folder).output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{printed}");
-    assert_eq!(printed.matches(": OK").count(), 9, "{printed}");
+    assert_eq!(printed.matches(": OK").count(), 12, "{printed}");
 }
 
 fn kubeseal_comes_with_manual_and_completions(archive: &BTreeMap<String, Vec<u8>>) {
@@ -111,7 +132,13 @@ fn kubeseal_comes_with_manual_and_completions(archive: &BTreeMap<String, Vec<u8>
     assert!(text(archive, "completions/_kubeseal").starts_with("#compdef kubeseal"));
     assert!(text(archive, "completions/kubeseal.fish").contains("complete -c kubeseal"));
     licences_are_inside(archive);
-    assert!(text(archive, KUBESEAL).starts_with("#!/bin/sh\nexec "));
+    assert!(text(archive, KUBESEAL.name).starts_with("#!/bin/sh\nexec "));
+}
+
+fn kubeseal_for_windows_is_packed(archive: &BTreeMap<String, Vec<u8>>) {
+    assert_eq!(text(archive, "kubeseal.exe"), "for Windows");
+    assert!(text(archive, "man/kubeseal.1").contains(".TH kubeseal 1"));
+    licences_are_inside(archive);
 }
 
 fn licences_are_inside(archive: &BTreeMap<String, Vec<u8>>) {
@@ -127,12 +154,13 @@ fn values<'a>(manifest: &'a str, field: &str) -> Vec<&'a str> {
     lines.filter_map(|line| line.strip_prefix(field)?.strip_prefix(": ")).collect()
 }
 
-fn krew_names(manifest: &str, archives: [&str; 2], files: &BTreeMap<String, Vec<u8>>) {
+fn krew_names(manifest: &str, archives: [&str; 3], files: &BTreeMap<String, Vec<u8>>) {
     let mut archives = archives;
     archives.sort_unstable();
     let digests = archives.map(|archive| sha256(&files[archive]));
     assert_eq!(values(manifest, "sha256"), digests);
-    assert_eq!(values(manifest, "arch"), ["amd64", "arm64"]);
+    assert_eq!(values(manifest, "os"), ["linux", "linux", "windows"]);
+    assert_eq!(values(manifest, "arch"), ["amd64", "arm64", "amd64"]);
     for (uri, archive) in values(manifest, "uri").into_iter().zip(archives) {
         assert!(uri.ends_with(&format!("/v{VERSION}/{archive}")), "{uri}");
     }
@@ -166,6 +194,13 @@ fn helm_reads_the_chart(package: &Path) {
     };
     let folder = workspace::root().join("deploy/helm/sealed-secrets");
     assert_eq!(render(package), render(&folder));
+}
+
+/// kubeseal for Windows is linked with Rust's library alone.
+fn bill_has_no_c_library(bill: &Value) {
+    let packages = bill["packages"].as_array().unwrap();
+    let has = |name: &str| packages.iter().any(|part| part["name"] == name);
+    assert!(has("kubeseal") && has("rust-std") && has("windows-sys") && !has("glibc"));
 }
 
 /// Every crate is in Cargo.lock in this version; the bill lists the required ones and none of the forbidden ones.

@@ -35,7 +35,7 @@ async fn ground() -> (Cluster, Installation) {
 
 #[test]
 fn the_image_is_small() {
-    let archive = std::fs::metadata(workspace::image()).unwrap().len();
+    let archive = std::fs::metadata(workspace::image("controller")).unwrap().len();
     assert!(archive <= LIMIT, "{archive} bytes");
     let unpacked = Unpacked::image().size();
     assert!(unpacked <= LIMIT, "{unpacked} bytes");

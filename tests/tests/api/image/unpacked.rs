@@ -19,7 +19,7 @@ pub(super) struct Unpacked {
 impl Unpacked {
     /// Unpacks the image that `cargo xtask image` built.
     pub(super) fn image() -> Self {
-        let archive = fs::read(workspace::image()).expect("`cargo xtask image` was run");
+        let archive = fs::read(workspace::image("controller")).expect("`cargo xtask image` was run");
         let files = tar_files(archive.as_slice()).unwrap();
         let manifest = blob(&files, &document(&files["index.json"])["manifests"][0]);
         let manifest = document(manifest);
