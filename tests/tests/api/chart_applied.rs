@@ -59,7 +59,7 @@ fn kind_of_prometheus(kind: &str) -> Value {
 
 async fn prepare(cluster: &Cluster) {
     let namespaces: Api<Namespace> = Api::all(cluster.client());
-    for name in ["team-a", "team-b", "monitoring", "restricted"] {
+    for name in ["team-a", "team-b", "monitoring", "restricted", "sealed-secrets"] {
         let level = ("pod-security.kubernetes.io/enforce".to_owned(), name.to_owned());
         let labels = (name == "restricted").then(|| [level].into());
         let metadata = ObjectMeta { name: Some(name.to_owned()), labels, ..ObjectMeta::default() };
@@ -105,7 +105,7 @@ async fn the_api_server_takes_all_that_the_chart_and_the_overlays_make() {
         judge(&cluster, &name, &chart(&values)).await;
     }
     judge(&cluster, "base", &shipped_manifests().unwrap()).await;
-    for overlay in ["namespaced", "without-rotation-crds", "high-availability"] {
+    for overlay in ["namespaced", "without-rotation-crds", "high-availability", "openshift"] {
         judge(&cluster, overlay, &shipped_overlay(overlay)).await;
     }
     let component = "components: [REPOSITORY/deploy/kustomize/network-policy]";
