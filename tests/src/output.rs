@@ -21,7 +21,7 @@ impl Output {
     ///
     /// # Errors
     /// When it cannot be started; a failure of its own is in the output.
-    pub(crate) fn of(command: &mut Command, input: &str) -> Result<Self> {
+    pub fn of(command: &mut Command, input: &str) -> Result<Self> {
         let program = command.get_program().display().to_string();
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().when(|| format!("start {program}"))?;

@@ -28,6 +28,7 @@ mod custom_resource_definition;
 mod differential;
 mod existing_installation;
 mod faults;
+mod gitops_ci;
 mod gitops_judges;
 mod gitops_recipes;
 mod harness;
