@@ -159,6 +159,26 @@ pub fn promtool() -> Result<PathBuf> {
     toolbox.require("promtool")
 }
 
+const ACTIONLINT: [GoProgram; 1] = [GoProgram {
+    name: "actionlint",
+    package: "github.com/rhysd/actionlint/cmd/actionlint",
+    usually: "15 s",
+}];
+
+/// actionlint, the checker of workflows for GitHub Actions.
+///
+/// # Errors
+/// As [`template_oracle`].
+pub fn actionlint() -> Result<PathBuf> {
+    let module = GoModule::read("actionlint")?;
+    let version = module.version_of("github.com/rhysd/actionlint")?;
+    let flags = "-s -w".to_owned();
+    let cache = module.cache(&format!("actionlint-{version}"), &flags)?;
+    let toolbox = Toolbox { module, flags, cache, programs: &ACTIONLINT, assets: None };
+    toolbox.fill(|| ())?;
+    toolbox.require("actionlint")
+}
+
 const SOPS: [GoProgram; 2] = [
     GoProgram { name: "sops", package: "github.com/getsops/sops/v3/cmd/sops", usually: "3 min" },
     GoProgram { name: "age-keygen", package: "filippo.io/age/cmd/age-keygen", usually: "5 s" },
