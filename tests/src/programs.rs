@@ -184,7 +184,8 @@ const SOPS: [GoProgram; 2] = [
     GoProgram { name: "age-keygen", package: "filippo.io/age/cmd/age-keygen", usually: "5 s" },
 ];
 
-/// sops, which also keeps Secrets in Git, and the generator of its keys: the peer for the re-encryption of a whole repository.
+/// sops, which also keeps Secrets in Git, and the generator of its keys: the peer for the re-encryption of a whole repository, and the
+/// tool that users may come from.
 #[derive(Debug, Clone)]
 pub struct SopsPrograms {
     /// sops.
@@ -206,6 +207,36 @@ impl SopsPrograms {
         let toolbox = Toolbox { module, flags, cache, programs: &SOPS, assets: None };
         toolbox.fill(|| ())?;
         Ok(Self { sops: toolbox.require("sops")?, age_keygen: toolbox.require("age-keygen")? })
+    }
+}
+
+const RECIPE_TOOLS: [GoProgram; 2] = [
+    GoProgram { name: "jq", package: "github.com/itchyny/gojq/cmd/gojq", usually: "15 s" },
+    GoProgram { name: "hclfmt", package: "github.com/hashicorp/hcl/v2/cmd/hclfmt", usually: "15 s" },
+];
+
+/// Small programs that the recipes use, or that check them.
+#[derive(Debug, Clone)]
+pub struct RecipeTools {
+    /// gojq, under the name jq.
+    pub jq: PathBuf,
+    /// The formatter of Terraform's configuration language.
+    pub hclfmt: PathBuf,
+}
+
+impl RecipeTools {
+    /// Finds both programs in the cache, or builds them.
+    ///
+    /// # Errors
+    /// As [`template_oracle`].
+    pub fn prepare() -> Result<Self> {
+        let module = GoModule::read("recipe-tools")?;
+        let version = module.version_of("github.com/itchyny/gojq")?;
+        let flags = "-s -w".to_owned();
+        let cache = module.cache(&format!("recipe-tools-{version}"), &flags)?;
+        let toolbox = Toolbox { module, flags, cache, programs: &RECIPE_TOOLS, assets: None };
+        toolbox.fill(|| ())?;
+        Ok(Self { jq: toolbox.require("jq")?, hclfmt: toolbox.require("hclfmt")? })
     }
 }
 

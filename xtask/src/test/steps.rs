@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use sealed_secrets_tests::isolation::{Isolation, RunFolder};
 use sealed_secrets_tests::programs::{
-    ControlPlanePrograms, UpstreamPrograms, actionlint, helm, kstatus, lua_health, promtool, template_oracle,
+    ControlPlanePrograms, RecipeTools, SopsPrograms, UpstreamPrograms, actionlint, helm, kstatus, lua_health,
+    promtool, template_oracle,
 };
 use sealed_secrets_tests::{EXISTING, Result, workspace};
 use tokio::process::Command;
@@ -57,7 +58,7 @@ const ON_EXISTING: [&str; 21] = [
 /// # Errors
 /// All programs that could not be prepared, with the reasons.
 pub(crate) fn prepare_programs() -> Result<()> {
-    let programs: [(&str, Result<()>); 9] = [
+    let programs: [(&str, Result<()>); 11] = [
         ("control plane", ControlPlanePrograms::prepare().map(drop)),
         ("original's programs", UpstreamPrograms::prepare().map(drop)),
         ("template oracle", template_oracle().map(drop)),
@@ -66,6 +67,8 @@ pub(crate) fn prepare_programs() -> Result<()> {
         ("helm", helm().map(drop)),
         ("promtool", promtool().map(drop)),
         ("actionlint", actionlint().map(drop)),
+        ("recipe tools", RecipeTools::prepare().map(drop)),
+        ("sops", SopsPrograms::prepare().map(drop)),
         ("cargo-deny", deny::prepare().map(drop)),
     ];
     let failed = programs.into_iter().filter_map(|(name, result)| Some(format!("{name}: {}", result.err()?)));

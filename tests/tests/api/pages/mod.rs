@@ -1,5 +1,6 @@
 //! The commands of our documentation, run in their order on a real API server.
 
+mod coming_from;
 mod disaster_recovery;
 mod faq;
 mod guide;
