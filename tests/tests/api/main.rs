@@ -31,6 +31,7 @@ mod faults;
 mod gitops_ci;
 mod gitops_judges;
 mod gitops_recipes;
+mod gitops_terraform;
 mod harness;
 mod http_differential;
 mod image;
