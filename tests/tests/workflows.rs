@@ -164,6 +164,18 @@ fn only_jobs_of_the_release_that_publish_may_write() {
     }
 }
 
+/// Each folder in `tests/control-plane` pins a version of Kubernetes that tests can be run with.
+#[test]
+fn each_other_version_of_kubernetes_is_tested_each_night() {
+    let commands = commands(&workflow("nightly.yaml"));
+    let entries = fs::read_dir(workspace::root().join("tests/control-plane")).unwrap();
+    for folder in entries.map(|entry| entry.unwrap()).filter(|entry| entry.path().is_dir()) {
+        let version = folder.file_name().into_string().unwrap();
+        let command = format!("HARNESS_KUBERNETES={version} cargo xtask test");
+        assert!(commands.contains(&command), "{command}");
+    }
+}
+
 /// A published file was made twice before.
 #[test]
 fn nothing_is_published_before_it_was_reproduced() {
