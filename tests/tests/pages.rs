@@ -96,14 +96,28 @@ fn every_page_for_users_is_reached_from_the_list_of_pages() {
     }
 }
 
+/// The version that the Go module in `folder` requires of another module.
+fn required(folder: &str, module: &str) -> String {
+    let definition = fs::read_to_string(workspace::root().join(folder).join("go.mod")).unwrap();
+    let line =
+        definition.lines().find_map(|line| line.trim().strip_prefix(module)?.strip_prefix(" v")).unwrap();
+    line.split_whitespace().next().unwrap().to_owned()
+}
+
+#[test]
+fn the_page_on_gitops_tools_names_the_versions_that_were_run() {
+    let page = fs::read_to_string(workspace::root().join("docs/gitops.md")).unwrap();
+    for (begin, folder, module) in [
+        ("| [Helm]", "tests/helm", "helm.sh/helm/v3"),
+        ("| [kustomize]", "tests/control-plane", "sigs.k8s.io/kustomize/kustomize/v5"),
+    ] {
+        let row = page.lines().find(|line| line.starts_with(begin)).unwrap();
+        assert!(row.contains(&format!(" | v{} | ", required(folder, module))), "{row}");
+    }
+}
+
 #[test]
 fn the_chart_names_the_versions_that_it_was_tested_with() {
-    let required = |folder: &str, module: &str| {
-        let definition = fs::read_to_string(workspace::root().join(folder).join("go.mod")).unwrap();
-        let line =
-            definition.lines().find_map(|line| line.trim().strip_prefix(module)?.strip_prefix(" v")).unwrap();
-        line.split_whitespace().next().unwrap().to_owned()
-    };
     let kubernetes = required("tests/control-plane", "k8s.io/kubernetes");
     let helm = required("tests/helm", "helm.sh/helm/v3");
     let page = workspace::root().join("deploy/helm/sealed-secrets/README.md");

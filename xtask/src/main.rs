@@ -8,10 +8,12 @@ mod demo;
 mod dist;
 mod files;
 mod fuzz;
+mod gitops;
 mod image;
 mod inside;
 mod licenses;
 mod man;
+mod page;
 mod permissions;
 mod test;
 
@@ -35,6 +37,7 @@ enum Command {
     Demo(demo::Arguments),
     Dist(dist::Arguments),
     Fuzz(fuzz::Arguments),
+    Gitops(gitops::Arguments),
     Image(image::Arguments),
     Man(man::Arguments),
     Test(test::Arguments),
@@ -64,6 +67,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Demo(arguments) => demo::run(&arguments).await,
         Command::Dist(arguments) => dist::run(&arguments).await,
         Command::Fuzz(arguments) => fuzz::run(&arguments).await,
+        Command::Gitops(arguments) => gitops::run(&arguments).await,
         Command::Image(arguments) => image::run(&arguments).await,
         Command::Test(arguments) => test::run(&arguments).await,
         Command::ApiTests(arguments) => api_tests::run(&arguments).await,

@@ -25,8 +25,9 @@ fn documents(file: &Path) -> Vec<Value> {
 }
 
 #[test]
-fn every_file_is_yaml() {
-    let files = files_below(&recipes(), "yaml").unwrap();
+fn every_file_but_helms_templates_is_yaml() {
+    let mut files = files_below(&recipes(), "yaml").unwrap();
+    files.retain(|file| file.iter().all(|part| part != "templates"));
     assert!(files.len() >= 8, "{files:?}");
     for file in files {
         assert!(documents(&file).iter().all(Value::is_object), "{}", file.display());

@@ -4,7 +4,6 @@ mod controller;
 mod kubeseal;
 mod kubeseal_repository;
 mod machine;
-mod page;
 mod sops;
 mod table;
 
@@ -15,8 +14,8 @@ use sealed_secrets_tests::isolation::{Ground, told_to_stop};
 use sealed_secrets_tests::programs::{ControlPlanePrograms, SopsPrograms, UpstreamPrograms};
 use sealed_secrets_tests::{Error, Result, workspace};
 
-use crate::inside;
 use crate::test::step;
+use crate::{inside, page};
 
 /// Measure against the original, and print a table of ratios
 #[derive(clap::Args)]
@@ -60,7 +59,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     let section = format!("{}\n{table}", machine::description());
     println!("\n{section}");
     if arguments.write {
-        page::replace(arguments.section(), &section)?;
+        page::replace("benchmarks.md", arguments.section(), &section)?;
     }
     Ok(if table.all_reached() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -86,9 +85,9 @@ impl Arguments {
     /// The name of the table's section on the page.
     fn section(&self) -> &'static str {
         match self.what {
-            Subject::Controller if self.objects > controller::SMALL => "controller, many objects",
-            Subject::Controller => "controller",
-            Subject::Kubeseal => "kubeseal",
+            Subject::Controller if self.objects > controller::SMALL => "bench controller, many objects",
+            Subject::Controller => "bench controller",
+            Subject::Kubeseal => "bench kubeseal",
         }
     }
 }

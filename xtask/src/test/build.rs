@@ -10,6 +10,8 @@ use super::step::{self, Finished, Outcome, cargo, closing, opening};
 /// The test program that needs an API server. It has `test = false` in its manifest, so that `cargo test` alone does not
 /// run it.
 const API_TESTS: &str = "api";
+/// The test program that needs tools beside the API server, likewise.
+const GITOPS_TESTS: &str = "gitops";
 
 /// A compiled test program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +49,7 @@ pub(crate) async fn everything() -> Result<(Outcome, TestPrograms)> {
     let (mut finished, others) = build(&["test", "--workspace", "--locked", "--no-run"]).await?;
     let mut programs = TestPrograms { api: None, others };
     if finished.success {
-        (finished, programs.api) = api().await?;
+        (finished, programs.api) = needing_programs(API_TESTS).await?;
     }
     let duration = closing(name, start, &finished);
     Ok((Outcome::of_preparation(name, duration, finished.success), programs))
@@ -58,19 +60,28 @@ pub(crate) async fn everything() -> Result<(Outcome, TestPrograms)> {
 /// # Errors
 /// [`Error::Program`] with Cargo's output when something does not compile.
 pub(crate) async fn api_tests() -> Result<TestProgram> {
-    let (finished, program) = api().await?;
+    let (finished, program) = needing_programs(API_TESTS).await?;
     program.ok_or(Error::Program(finished.output))
 }
 
-/// Selects the whole workspace, so that shared dependencies have the same features as in every other step, and are built once.
-async fn api() -> Result<(Finished, Option<TestProgram>)> {
+/// Builds the programs, and the test program that needs tools beside the API server.
+///
+/// # Errors
+/// As [`api_tests`].
+pub(crate) async fn gitops_tests() -> Result<TestProgram> {
+    let (finished, program) = needing_programs(GITOPS_TESTS).await?;
+    program.ok_or(Error::Program(finished.output))
+}
+
+/// Builds the programs, and the test program `name`, which runs them. Selects the whole workspace, so that shared dependencies have the same features as in every other step, and are built once.
+async fn needing_programs(name: &str) -> Result<(Finished, Option<TestProgram>)> {
     let (finished, _) = build(&["build", "--workspace", "--locked"]).await?;
     if !finished.success {
         return Ok((finished, None));
     }
     let (finished, programs) =
-        build(&["test", "--workspace", "--locked", "--no-run", "--test", API_TESTS]).await?;
-    let program = programs.into_iter().find(|program| program.executable_name_is(API_TESTS));
+        build(&["test", "--workspace", "--locked", "--no-run", "--test", name]).await?;
+    let program = programs.into_iter().find(|program| program.executable_name_is(name));
     Ok((finished, program))
 }
 

@@ -96,8 +96,10 @@ pub(crate) async fn format() -> Result<Outcome> {
 /// Runs Clippy on all targets. The tests on the API server are a target that is not tested by default, so they are named.
 pub(crate) async fn lints() -> Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
-    for (name, targets) in [("lints", &["--all-targets"][..]), ("lints of the API tests", &["--test", "api"])]
-    {
+    for (name, targets) in [
+        ("lints", &["--all-targets"][..]),
+        ("lints of tests that need a cluster", &["--test", "api", "--test", "gitops"]),
+    ] {
         let mut command = in_background(cargo(&["clippy", "--workspace", "--all-features", "--locked"]));
         command.args(targets).args(["--", "-D", "warnings"]);
         outcomes.push(check(name, &mut command).await?);

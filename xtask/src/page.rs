@@ -1,15 +1,15 @@
-//! The page docs/benchmarks.md, with text by people and tables by this program.
+//! Pages in docs with text by people and sections by this program.
 
 use std::fs;
 
 use sealed_secrets_tests::{Error, Result, workspace};
 
-/// Replaces the text between the markers of the subject by `section`.
+/// Replaces the text between the markers of the subject on the page `name` by `section`.
 ///
 /// # Errors
 /// When the page does not exist or has no such markers.
-pub(crate) fn replace(subject: &str, section: &str) -> Result<()> {
-    let file = workspace::root().join("docs").join("benchmarks.md");
+pub(crate) fn replace(name: &str, subject: &str, section: &str) -> Result<()> {
+    let file = workspace::root().join("docs").join(name);
     let io = |action: &str| {
         let action = format!("{action} {}", file.display());
         |source| Error::Io { action, source }
@@ -21,7 +21,7 @@ pub(crate) fn replace(subject: &str, section: &str) -> Result<()> {
 }
 
 fn replaced(page: &str, subject: &str, section: &str) -> Option<String> {
-    let (begin, end) = (format!("<!-- bench {subject} -->\n"), format!("<!-- end of bench {subject} -->"));
+    let (begin, end) = (format!("<!-- {subject} -->\n"), format!("<!-- end of {subject} -->"));
     let (before, rest) = page.split_once(&begin)?;
     let (_, after) = rest.split_once(&end)?;
     Some(format!("{before}{begin}\n{section}\n{end}{after}"))
@@ -33,9 +33,9 @@ mod tests {
 
     #[test]
     fn only_the_text_between_the_marks_changes() {
-        let page = "a\n<!-- bench x -->\nold\n<!-- end of bench x -->\nb\n";
+        let page = "a\n<!-- x -->\nold\n<!-- end of x -->\nb\n";
         let new = replaced(page, "x", "new").unwrap();
-        assert_eq!(new, "a\n<!-- bench x -->\n\nnew\n<!-- end of bench x -->\nb\n");
+        assert_eq!(new, "a\n<!-- x -->\n\nnew\n<!-- end of x -->\nb\n");
         assert_eq!(replaced(&new, "x", "new"), Some(new.clone()));
         assert_eq!(replaced(page, "y", "new"), None);
     }
