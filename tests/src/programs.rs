@@ -6,11 +6,16 @@ use crate::cache::Cache;
 use crate::envtest;
 use crate::error::{Error, Result};
 use crate::go_module::{GoModule, GoProgram, go_is_installed};
+use crate::workspace;
 
 const KUBERNETES: &str = "k8s.io/kubernetes";
+/// The Go module of the newest Kubernetes that is tested, which runs without [`KUBERNETES_VERSION`].
+const NEWEST: &str = "control-plane";
+/// The environment variable that chooses another Kubernetes.
+const KUBERNETES_VERSION: &str = "HARNESS_KUBERNETES";
 const ORIGINAL: &str = "github.com/bitnami/sealed-secrets";
 
-const CONTROL_PLANE: [GoProgram; 4] = [
+const CONTROL_PLANE: [GoProgram; 3] = [
     GoProgram { name: "kube-apiserver", package: "k8s.io/kubernetes/cmd/kube-apiserver", usually: "4 min" },
     GoProgram {
         name: "kube-controller-manager",
@@ -18,8 +23,9 @@ const CONTROL_PLANE: [GoProgram; 4] = [
         usually: "1 min",
     },
     GoProgram { name: "kubectl", package: "k8s.io/kubernetes/cmd/kubectl", usually: "30 s" },
-    GoProgram { name: "etcd", package: "go.etcd.io/etcd/server/v3", usually: "20 s" },
 ];
+const ETCD: [GoProgram; 1] =
+    [GoProgram { name: "etcd", package: "go.etcd.io/etcd/server/v3", usually: "20 s" }];
 
 const UPSTREAM: [GoProgram; 2] = [
     GoProgram {
@@ -45,31 +51,41 @@ pub struct ControlPlanePrograms {
 
 impl ControlPlanePrograms {
     /// Finds every program: in `KUBEBUILDER_ASSETS`, in the user's cache, in the official envtest archive, or by
-    /// building it with Go, in this order.
+    /// building it with Go, in this order. `HARNESS_KUBERNETES=1.NN` chooses a Kubernetes of tests/control-plane/1.NN.
     ///
     /// # Errors
-    /// [`Error::Missing`], with what to install, when none of these works.
+    /// [`Error::Missing`], with what to install, when none of these works; [`Error::Invalid`] for another version.
     pub fn prepare() -> Result<Self> {
-        let module = GoModule::read("control-plane")?;
-        let version = module.version_of(KUBERNETES)?.to_owned();
-        let flags = kubernetes_linker_flags(&version);
-        let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
-        let cache = module.cache(&format!("control-plane-{version}"), &flags)?;
-        let toolbox = Toolbox { module, flags, cache, programs: &CONTROL_PLANE, assets };
-        toolbox.fill(|| {
-            if envtest::PROGRAMS.iter().any(|name| toolbox.find(name).is_none())
-                && let Err(reason) = envtest::fetch(&version, &toolbox.cache)
+        let version = std::env::var(KUBERNETES_VERSION).ok();
+        let kubernetes = Toolbox::of_kubernetes(&kubernetes_module(version.as_deref())?, &CONTROL_PLANE)?;
+        kubernetes.fill(|| {
+            if envtest::PROGRAMS.iter().any(|name| kubernetes.find(name).is_none())
+                && let Err(reason) = kubernetes.fetch()
             {
                 eprintln!("no published programs: {reason}; building them instead");
             }
         })?;
+        let etcd = Toolbox::of_kubernetes(NEWEST, &ETCD)?;
+        etcd.fill(|| ())?;
         Ok(Self {
-            etcd: toolbox.require("etcd")?,
-            kube_apiserver: toolbox.require("kube-apiserver")?,
-            kube_controller_manager: toolbox.require("kube-controller-manager")?,
-            kubectl: toolbox.require("kubectl")?,
+            etcd: etcd.require("etcd")?,
+            kube_apiserver: kubernetes.require("kube-apiserver")?,
+            kube_controller_manager: kubernetes.require("kube-controller-manager")?,
+            kubectl: kubernetes.require("kubectl")?,
         })
     }
+}
+
+/// The Go module that builds a Kubernetes version such as `1.30`; without one, the newest.
+fn kubernetes_module(version: Option<&str>) -> Result<String> {
+    let Some(version) = version else { return Ok(NEWEST.to_owned()) };
+    let module = format!("{NEWEST}/{version}");
+    if !version.is_empty() && workspace::root().join("tests").join(&module).join("go.mod").is_file() {
+        return Ok(module);
+    }
+    Err(Error::Invalid(format!(
+        "{KUBERNETES_VERSION}={version}: there is no tests/{module}/go.mod; without the variable, the newest version runs"
+    )))
 }
 
 /// The original's two programs.
@@ -279,6 +295,21 @@ struct Toolbox {
 }
 
 impl Toolbox {
+    /// Programs of a module that requires Kubernetes.
+    fn of_kubernetes(module: &str, programs: &'static [GoProgram]) -> Result<Self> {
+        let module = GoModule::read(module)?;
+        let version = module.version_of(KUBERNETES)?;
+        let flags = kubernetes_linker_flags(version);
+        let cache = module.cache(&format!("control-plane-{version}"), &flags)?;
+        let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
+        Ok(Self { module, flags, cache, programs, assets })
+    }
+
+    /// Puts the published programs of the module's Kubernetes into the cache.
+    fn fetch(&self) -> Result<()> {
+        envtest::fetch(self.module.version_of(KUBERNETES)?, &self.cache)
+    }
+
     fn find(&self, name: &str) -> Option<PathBuf> {
         let own = self.assets.as_ref().map(|folder| folder.join(name));
         own.into_iter().chain([self.cache.path(name)]).find(|path| path.is_file())
@@ -342,6 +373,17 @@ mod tests {
                 && flags.contains("gitMajor=1")
                 && flags.ends_with("gitMinor=36")
         );
+    }
+
+    #[test]
+    fn another_kubernetes_is_built_from_the_folder_of_its_version_and_an_unknown_one_is_an_error() {
+        assert_eq!(kubernetes_module(None).unwrap(), "control-plane");
+        let oldest = kubernetes_module(Some("1.30")).unwrap();
+        assert!(GoModule::read(&oldest).unwrap().version_of(KUBERNETES).unwrap().starts_with("v1.30."));
+        for unknown in ["", "1.7", "v1.30"] {
+            let error = kubernetes_module(Some(unknown)).unwrap_err().to_string();
+            assert!(error.contains(&format!("HARNESS_KUBERNETES={unknown}: there is no tests/")), "{error}");
+        }
     }
 
     fn toolbox(home: &Path) -> Toolbox {
