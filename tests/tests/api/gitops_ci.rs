@@ -94,6 +94,12 @@ struct Repository {
     folder: TempDir,
 }
 
+fn git_in(folder: &Path, line: &str) -> Output {
+    let mut command = Command::new("git");
+    command.args(line.split_whitespace()).current_dir(folder).env("GIT_CONFIG_GLOBAL", "/dev/null");
+    Output::of(&mut command, "").unwrap()
+}
+
 impl Repository {
     async fn new() -> Self {
         let cluster = Cluster::shared().await.unwrap();
@@ -107,12 +113,9 @@ impl Repository {
         }
         let controller = installation.start(Edition::Ours, &[]).await.unwrap();
         let repository = Self { cluster, installation, _controller: controller, folder };
-        repository
-            .git_in(repository.folder.path(), "init --quiet --bare --initial-branch=main remote")
-            .ok()
-            .unwrap();
-        repository.git_in(&repository.remote(), "config receive.advertisePushOptions true").ok().unwrap();
-        repository.git_in(repository.folder.path(), "clone --quiet remote source").ok().unwrap();
+        git_in(repository.folder.path(), "init --quiet --bare --initial-branch=main remote").ok().unwrap();
+        git_in(&repository.remote(), "config receive.advertisePushOptions true").ok().unwrap();
+        git_in(repository.folder.path(), "clone --quiet remote source").ok().unwrap();
         fs::write(repository.source().join("db.yaml"), repository.sealed("db", "old")).unwrap();
         fs::write(repository.source().join("web.yaml"), repository.sealed("web", "new")).unwrap();
         repository.commit();
@@ -136,28 +139,22 @@ impl Repository {
     }
 
     fn commit(&self) {
-        self.git_in(&self.source(), "add --all").ok().unwrap();
-        self.git_in(&self.source(), "-c user.name=t -c user.email=t@example.org commit --quiet -m x")
+        git_in(&self.source(), "add --all").ok().unwrap();
+        git_in(&self.source(), "-c user.name=t -c user.email=t@example.org commit --quiet -m x")
             .ok()
             .unwrap();
-        self.git_in(&self.source(), "push --quiet origin HEAD:main").ok().unwrap();
-    }
-
-    fn git_in(&self, folder: &Path, line: &str) -> Output {
-        let mut command = Command::new("git");
-        command.args(line.split_whitespace()).current_dir(folder).env("GIT_CONFIG_GLOBAL", "/dev/null");
-        Output::of(&mut command, "").unwrap()
+        git_in(&self.source(), "push --quiet origin HEAD:main").ok().unwrap();
     }
 
     /// A file as the branch of the remote has it; empty without the branch.
     fn pushed(&self, branch: &str, file: &str) -> String {
-        self.git_in(&self.remote(), &format!("show {branch}:{file}")).stdout
+        git_in(&self.remote(), &format!("show {branch}:{file}")).stdout
     }
 
     /// Runs a job on the branch main, as the system does; the first script that fails ends it.
     fn run(&self, system: System, job: &str) -> Output {
-        self.git_in(&self.source(), "checkout --quiet --force -B main origin/main").ok().unwrap();
-        self.git_in(&self.source(), "branch --quiet --delete --force reencrypt");
+        git_in(&self.source(), "checkout --quiet --force -B main origin/main").ok().unwrap();
+        git_in(&self.source(), "branch --quiet --delete --force reencrypt");
         let exported = self.folder.path().join("exported");
         fs::write(&exported, "").unwrap();
         let mut last = None;
@@ -238,7 +235,7 @@ async fn every_ci_recipe_passes_good_files_and_pushes_stale_items_sealed_anew_th
     blocking(Repository::new().await, |repository| {
         let (db, web) = (repository.pushed("main", "db.yaml"), repository.pushed("main", "web.yaml"));
         for system in SYSTEMS {
-            repository.git_in(&repository.remote(), "branch --quiet --delete --force reencrypt");
+            git_in(&repository.remote(), "branch --quiet --delete --force reencrypt");
             for job in JOBS {
                 let output = repository.run(system, job);
                 assert!(output.status.success(), "{system:?} {job}\n{}{}", output.stdout, output.stderr);
@@ -248,7 +245,7 @@ async fn every_ci_recipe_passes_good_files_and_pushes_stale_items_sealed_anew_th
             assert_eq!(repository.pushed("reencrypt", "web.yaml"), web, "{system:?}");
             assert_eq!(repository.pushed("main", "db.yaml"), db, "{system:?}");
         }
-        repository.git_in(&repository.source(), "merge --quiet origin/reencrypt").ok().unwrap();
+        git_in(&repository.source(), "merge --quiet origin/reencrypt").ok().unwrap();
     })
     .await;
 }

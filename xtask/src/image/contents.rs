@@ -59,11 +59,13 @@ impl Program {
 
     /// The settings with which a runtime starts it; for the controller the same as in deploy/Dockerfile.
     pub(super) fn settings(&self) -> Value {
-        let mut settings = json!({
+        let ports = self.ports.iter().map(|port| ((*port).to_owned(), json!({})));
+        json!({
             "User": "1001",
             "Env": ["PATH=/usr/local/bin"],
             "Entrypoint": [self.name],
             "WorkingDir": "/",
+            "ExposedPorts": ports.collect::<Map<_, _>>(),
             "Labels": {
                 "org.opencontainers.image.title": format!("sealed-secrets-rs {}", self.name),
                 "org.opencontainers.image.description": self.description,
@@ -71,12 +73,7 @@ impl Program {
                 "org.opencontainers.image.licenses": env!("CARGO_PKG_LICENSE"),
                 "org.opencontainers.image.version": VERSION,
             },
-        });
-        if !self.ports.is_empty() {
-            let ports = self.ports.iter().map(|port| ((*port).to_owned(), json!({})));
-            settings["ExposedPorts"] = Value::Object(ports.collect::<Map<_, _>>());
-        }
-        settings
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use sealed_secrets_tests::tar_files;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::archive::sha256;
@@ -80,7 +80,7 @@ fn the_image_of_kubeseal_is_the_program_alone_for_an_ordinary_user() {
     let (config, files) = unpacked(&KUBESEAL.pack(b"program", &workspace::root()).unwrap());
     let config = &config["config"];
     assert_eq!(config["Entrypoint"], Value::from(vec!["kubeseal"]));
-    assert_eq!((&config["User"], &config["ExposedPorts"]), (&Value::from("1001"), &Value::Null));
+    assert_eq!((&config["User"], &config["ExposedPorts"]), (&Value::from("1001"), &json!({})));
     assert_eq!(files["usr/local/bin/kubeseal"], b"program");
     let programs = files.keys().filter(|path| path.starts_with("usr/local/bin/") && !path.ends_with('/'));
     assert_eq!(programs.count(), 1);

@@ -87,7 +87,7 @@ fn encrypt_files(reader: &Reader, programs: &Programs) {
     }
 }
 
-/// An ExternalSecret, without its operator, and the Secret that belongs to it.
+/// An `ExternalSecret`, without its operator, and the Secret that belongs to it.
 async fn with_external_secret(cluster: &Cluster, reader: &Reader) {
     let names = json!({"kind": "ExternalSecret", "plural": "externalsecrets", "singular": "externalsecret"});
     let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
