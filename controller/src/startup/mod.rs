@@ -413,13 +413,13 @@ mod tests {
 
     #[test]
     fn signals_are_noticed_while_the_runtime_is_busy() {
-        const PATIENCE: Duration = Duration::from_secs(10);
+        const TIMEOUT: Duration = Duration::from_secs(10);
         let (runtime, stop) = (runtime().unwrap(), stop_on_signal().unwrap());
         let (end, waiting) = std::sync::mpsc::channel::<()>();
         runtime.spawn(async move { waiting.recv() });
         for token in [stop.graceful, stop.at_once] {
             kill_process(getpid(), rustix::process::Signal::INT).unwrap();
-            let deadline = Instant::now() + PATIENCE;
+            let deadline = Instant::now() + TIMEOUT;
             while !token.is_cancelled() {
                 assert!(Instant::now() < deadline);
                 std::thread::sleep(Duration::from_millis(1));

@@ -84,6 +84,10 @@ async fn all_steps(arguments: &Arguments) -> Result<ExitCode> {
     Ok(if summary.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+const WITHOUT_SERVER: &str = "tests without an API server";
+/// The kind of tests that measure times, which need a processor for themselves.
+const MEASURING: &str = "timing";
+
 /// A run and its outcomes so far.
 struct TestRun<'a> {
     this_program: PathBuf,
@@ -112,7 +116,7 @@ impl TestRun<'_> {
 
     /// Runs the tests that the filters choose. Starts a control plane only if one of them needs it.
     async fn filtered(&mut self, programs: &[TestProgram], api: &TestProgram) -> Result<()> {
-        self.outcomes.push(steps::tests(programs, self.options).await?);
+        self.outcomes.push(steps::tests(WITHOUT_SERVER, programs, self.options).await?);
         let is_of_image = |filter: &OsString| filter.to_string_lossy().contains("image");
         if self.options.filters.iter().any(is_of_image) {
             self.outcomes.push(steps::image().await?);
@@ -125,12 +129,14 @@ impl TestRun<'_> {
     }
 
     /// Runs everything that the change can affect. Tests on an API server mostly wait, so the steps that compute, and then the other
-    /// runs on an API server, go beside the first one.
+    /// runs on an API server, go beside the first one. Tests that measure come last and alone.
     async fn full(&mut self, programs: &[TestProgram], api: &TestProgram) -> Result<()> {
         let (this_program, options, affected) = (&self.this_program, self.options, &self.affected);
+        let programs = programs.iter().filter(|program| affected.has(&program.package)).cloned();
+        let (measuring, programs): (Vec<_>, Vec<_>) = programs.partition(|program| program.kind == MEASURING);
         let shipped = runs(affected.api_run(api), this_program, options);
         let beside = async {
-            let mut outcomes = computing_steps(affected, programs, options).await?;
+            let mut outcomes = computing_steps(affected, &programs, options).await?;
             let image = affected.image.then(|| ApiRun::of_the_image(api));
             let existing = affected.is_everything().then(|| ApiRun::on_existing(api));
             outcomes.extend(runs(image.into_iter().chain(existing), this_program, options).await?);
@@ -139,6 +145,7 @@ impl TestRun<'_> {
         let (shipped, beside) = tokio::join!(shipped, beside);
         self.outcomes.extend(beside?);
         self.outcomes.extend(shipped?);
+        self.outcomes.push(steps::tests("measurements", &measuring, options).await?);
         Ok(())
     }
 
@@ -174,9 +181,7 @@ async fn computing_steps(
     if affected.is_everything() {
         outcomes.extend(steps::dependencies().await?);
     }
-    let programs: Vec<_> =
-        programs.iter().filter(|program| affected.has(&program.package)).cloned().collect();
-    outcomes.push(steps::tests(&programs, options).await?);
+    outcomes.push(steps::tests(WITHOUT_SERVER, programs, options).await?);
     outcomes.push(steps::documentation_examples(options).await?);
     if affected.image {
         outcomes.push(steps::image().await?);

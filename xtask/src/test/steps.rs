@@ -144,9 +144,12 @@ pub(crate) struct Options<'a> {
     pub(crate) timings: bool,
 }
 
-/// Runs every test that needs no API server.
-pub(crate) async fn tests(programs: &[TestProgram], options: Options<'_>) -> Result<Outcome> {
-    let name = "tests without an API server";
+/// Runs every test of programs that need no API server.
+pub(crate) async fn tests(
+    name: &'static str,
+    programs: &[TestProgram],
+    options: Options<'_>,
+) -> Result<Outcome> {
     let start = opening(name);
     let (mut all, mut success, mut output) = (Vec::new(), true, String::new());
     for program in programs {

@@ -153,7 +153,7 @@ mod tests {
         limit.layer(server).oneshot(request.unwrap()).await.unwrap().into_body()
     }
 
-    /// Returns what a watch passes on at once, and true if it has ended then.
+    /// The text that a watch passes on at once, and true if it has ended then.
     fn passed(body: &mut (impl HttpBody<Data = Bytes> + Unpin)) -> (String, bool) {
         let mut all = String::new();
         loop {
