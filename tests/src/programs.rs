@@ -104,11 +104,9 @@ impl UpstreamPrograms {
     /// [`Error::Missing`], with what to install, when Go is not installed.
     pub fn prepare() -> Result<Self> {
         let module = GoModule::read("upstream")?;
-        let version = module.version_of(ORIGINAL)?;
+        let version = module.version_of(ORIGINAL)?.to_owned();
         let flags = format!("-s -w -X main.VERSION={version}");
-        let cache = module.cache(&format!("upstream-{version}"), &flags)?;
-        let toolbox = Toolbox { module, flags, cache, programs: &UPSTREAM, assets: None };
-        toolbox.fill(|| ())?;
+        let toolbox = Toolbox::filled(&format!("upstream-{version}"), module, flags, &UPSTREAM)?;
         Ok(Self { controller: toolbox.require("controller")?, kubeseal: toolbox.require("kubeseal")? })
     }
 }
@@ -149,10 +147,7 @@ pub fn helm() -> Result<PathBuf> {
         .map(|package| format!("-X {package}.k8sVersionMajor=1 -X {package}.k8sVersionMinor={minor}"));
     let flags =
         format!("-s -w -X helm.sh/helm/v3/internal/version.version={version} {}", kubernetes.join(" "));
-    let cache = module.cache(&format!("helm-{version}"), &flags)?;
-    let toolbox = Toolbox { module, flags, cache, programs: &HELM, assets: None };
-    toolbox.fill(|| ())?;
-    toolbox.require("helm")
+    Toolbox::filled(&format!("helm-{version}"), module, flags, &HELM)?.require("helm")
 }
 
 const PROMTOOL: [GoProgram; 1] = [GoProgram {
@@ -167,12 +162,8 @@ const PROMTOOL: [GoProgram; 1] = [GoProgram {
 /// As [`template_oracle`].
 pub fn promtool() -> Result<PathBuf> {
     let module = GoModule::read("promtool")?.with_tags("remove_all_sd");
-    let version = module.version_of("github.com/prometheus/prometheus")?;
-    let flags = "-s -w".to_owned();
-    let cache = module.cache(&format!("promtool-{version}"), &flags)?;
-    let toolbox = Toolbox { module, flags, cache, programs: &PROMTOOL, assets: None };
-    toolbox.fill(|| ())?;
-    toolbox.require("promtool")
+    let name = format!("promtool-{}", module.version_of("github.com/prometheus/prometheus")?);
+    Toolbox::stripped(&name, module, &PROMTOOL)?.require("promtool")
 }
 
 const ACTIONLINT: [GoProgram; 1] = [GoProgram {
@@ -187,12 +178,8 @@ const ACTIONLINT: [GoProgram; 1] = [GoProgram {
 /// As [`template_oracle`].
 pub fn actionlint() -> Result<PathBuf> {
     let module = GoModule::read("actionlint")?;
-    let version = module.version_of("github.com/rhysd/actionlint")?;
-    let flags = "-s -w".to_owned();
-    let cache = module.cache(&format!("actionlint-{version}"), &flags)?;
-    let toolbox = Toolbox { module, flags, cache, programs: &ACTIONLINT, assets: None };
-    toolbox.fill(|| ())?;
-    toolbox.require("actionlint")
+    let name = format!("actionlint-{}", module.version_of("github.com/rhysd/actionlint")?);
+    Toolbox::stripped(&name, module, &ACTIONLINT)?.require("actionlint")
 }
 
 const SOPS: [GoProgram; 2] = [
@@ -217,11 +204,8 @@ impl SopsPrograms {
     /// As [`template_oracle`].
     pub fn prepare() -> Result<Self> {
         let module = GoModule::read("sops")?;
-        let version = module.version_of("github.com/getsops/sops/v3")?;
-        let flags = "-s -w".to_owned();
-        let cache = module.cache(&format!("sops-{version}"), &flags)?;
-        let toolbox = Toolbox { module, flags, cache, programs: &SOPS, assets: None };
-        toolbox.fill(|| ())?;
+        let name = format!("sops-{}", module.version_of("github.com/getsops/sops/v3")?);
+        let toolbox = Toolbox::stripped(&name, module, &SOPS)?;
         Ok(Self { sops: toolbox.require("sops")?, age_keygen: toolbox.require("age-keygen")? })
     }
 }
@@ -247,11 +231,8 @@ impl RecipeTools {
     /// As [`template_oracle`].
     pub fn prepare() -> Result<Self> {
         let module = GoModule::read("recipe-tools")?;
-        let version = module.version_of("github.com/itchyny/gojq")?;
-        let flags = "-s -w".to_owned();
-        let cache = module.cache(&format!("recipe-tools-{version}"), &flags)?;
-        let toolbox = Toolbox { module, flags, cache, programs: &RECIPE_TOOLS, assets: None };
-        toolbox.fill(|| ())?;
+        let name = format!("recipe-tools-{}", module.version_of("github.com/itchyny/gojq")?);
+        let toolbox = Toolbox::stripped(&name, module, &RECIPE_TOOLS)?;
         Ok(Self { jq: toolbox.require("jq")?, hclfmt: toolbox.require("hclfmt")? })
     }
 }
@@ -269,12 +250,8 @@ pub fn lua_health() -> Result<PathBuf> {
 /// The program of the Go module `name`, which has one source file.
 fn of_our_own(name: &str, programs: &'static [GoProgram; 1]) -> Result<PathBuf> {
     let module = GoModule::read(name)?;
-    let flags = "-s -w".to_owned();
     let version = fingerprint(&module.source("main.go")?);
-    let cache = module.cache(&format!("{name}-{version:016x}"), &flags)?;
-    let toolbox = Toolbox { module, flags, cache, programs, assets: None };
-    toolbox.fill(|| ())?;
-    toolbox.require(name)
+    Toolbox::stripped(&format!("{name}-{version:016x}"), module, programs)?.require(name)
 }
 
 /// A hash that distinguishes versions of a source file.
@@ -295,6 +272,19 @@ struct Toolbox {
 }
 
 impl Toolbox {
+    /// Programs of a module, found in the cache folder `name` or built.
+    fn filled(name: &str, module: GoModule, flags: String, programs: &'static [GoProgram]) -> Result<Self> {
+        let cache = module.cache(name, &flags)?;
+        let toolbox = Self { module, flags, cache, programs, assets: None };
+        toolbox.fill(|| ())?;
+        Ok(toolbox)
+    }
+
+    /// As [`filled`](Self::filled), without symbols and debugging information.
+    fn stripped(name: &str, module: GoModule, programs: &'static [GoProgram]) -> Result<Self> {
+        Self::filled(name, module, "-s -w".to_owned(), programs)
+    }
+
     /// Programs of a module that requires Kubernetes.
     fn of_kubernetes(module: &str, programs: &'static [GoProgram]) -> Result<Self> {
         let module = GoModule::read(module)?;
