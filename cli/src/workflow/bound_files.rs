@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use k8s_openapi::ByteString;
-use sealed_secrets_core::manifest::{Field, FileText, Item, Manifest, SealedObject};
+use sealed_secrets_core::manifest::{Field, Item, Manifest, SealedObject, SensitiveText};
 use sealed_secrets_crds::names::{CLUSTER_WIDE_ANNOTATION, NAMESPACE_WIDE_ANNOTATION, SEALED_SECRET_KIND};
 use sealed_secrets_crds::{Scope, SealedSecret, SealedSecretSpec};
 
@@ -21,7 +21,7 @@ pub(crate) struct BoundFile {
     pub(crate) path: String,
     pub(crate) destination: Destination,
     /// The text of stdin, which can be read only once.
-    pub(crate) stdin: Option<FileText>,
+    pub(crate) stdin: Option<SensitiveText>,
     /// In the order of the file.
     pub(crate) objects: Vec<BoundObject>,
 }
@@ -202,7 +202,7 @@ pub(crate) fn bound_objects(
     Ok(sealed.iter().map(|object| bound_object(file, object, wanted, destination)).collect())
 }
 
-fn stdin_of(source: &SourceFile) -> Option<FileText> {
+fn stdin_of(source: &SourceFile) -> Option<SensitiveText> {
     match &source.content {
         Content::Text(text) if source.path == STDIN => Some(text.clone()),
         _ => None,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use sealed_secrets_core::crypto::text_of_whole_file;
-use sealed_secrets_core::manifest::FileText;
+use sealed_secrets_core::manifest::SensitiveText;
 
 use super::destination::absolute;
 use super::parallel::map_in_parallel;
@@ -31,7 +31,7 @@ pub(crate) struct SourceFile {
 /// The text of a file, or the reason why it is not read.
 #[derive(Clone)]
 pub(crate) enum Content {
-    Text(FileText),
+    Text(SensitiveText),
     Skipped(&'static str),
 }
 
@@ -62,8 +62,9 @@ fn content(bytes: Vec<u8>) -> Content {
     if u64::try_from(bytes.len()).is_ok_and(|length| length > io::MAX_FILE_SIZE) {
         return Content::Skipped("more than 8 MiB");
     }
-    text_of_whole_file(bytes)
-        .map_or(Content::Skipped("neither UTF-8 nor UTF-16"), |text| Content::Text(text.into()))
+    text_of_whole_file(bytes).map_or(Content::Skipped("neither UTF-8 nor UTF-16"), |text| {
+        Content::Text(SensitiveText::of_file(text))
+    })
 }
 
 /// True for the names of files that may be manifests.

@@ -1,11 +1,11 @@
 //! Syntax tree of a parsed document. Every node has its position in the text.
 
 use std::fmt;
-use std::ops::{Deref, Range};
+use std::ops::Range;
 
 use thiserror::Error;
-use zeroize::Zeroizing;
 
+use super::sensitive_text::SensitiveText;
 use crate::names::refused_key;
 
 /// The document cannot be parsed. The message contains keys at most, and neither values nor keys that no item can have, which may be
@@ -54,54 +54,13 @@ fn named(key: &str) -> String {
     if refused_key(key).is_some() { String::new() } else { format!(" {key:?}") }
 }
 
-/// The text of a scalar. Wiped when dropped, as it may be a plaintext, unless it has the form of a ciphertext: those are public, and
-/// most of the bytes of a repository.
-#[derive(Clone, PartialEq, Eq)]
-pub enum ScalarText {
-    /// Text that may be a plaintext.
-    Wiped(Zeroizing<String>),
-    /// Long text that begins as the ciphertexts of RSA keys of 2048 to 4096 bits do, without a blank.
-    Ciphertext(String),
-}
-
-/// Length of the shortest ciphertext in base64, of a key of 2048 bits.
-const MIN_CIPHERTEXT: usize = 370;
-
-/// The first three characters of a ciphertext without the last one, which is `A` to `D`: the length of the RSA block, 0x0100, 0x0180
-/// or 0x0200. Of random base64, one text in some 20,000 begins so.
-const BEGINNINGS: [&[u8]; 3] = [b"AQ", b"AY", b"Ag"];
-
-impl From<String> for ScalarText {
-    fn from(text: String) -> Self {
-        let bytes = text.as_bytes();
-        let begins_as_ciphertext = bytes.first_chunk::<3>().is_some_and(|[first, second, third]| {
-            BEGINNINGS.contains(&&[*first, *second][..]) && (b'A'..=b'D').contains(third)
-        });
-        if begins_as_ciphertext && bytes.len() >= MIN_CIPHERTEXT && !bytes.contains(&b' ') {
-            return Self::Ciphertext(text);
-        }
-        Self::Wiped(Zeroizing::new(text))
-    }
-}
-
-impl Deref for ScalarText {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        match self {
-            Self::Wiped(text) => text,
-            Self::Ciphertext(text) => text,
-        }
-    }
-}
-
 /// Kind and content of a node. `Debug` shows keys and structure, never a value.
 #[derive(Clone, PartialEq, Eq)]
 pub enum NodeKind {
     /// A scalar after unescaping.
     Scalar {
         /// The text.
-        text: ScalarText,
+        text: SensitiveText,
         /// True if unquoted and untagged, so that YAML 1.1 may resolve it to another type than string.
         plain: bool,
     },
@@ -180,18 +139,6 @@ impl fmt::Debug for NodeKind {
 #[cfg(test)]
 mod tests {
     use super::super::split::documents;
-    use super::ScalarText;
-
-    #[test]
-    fn text_is_wiped_unless_it_has_the_form_of_a_ciphertext() {
-        let long = "a".repeat(400);
-        for begin in ["AgA", "AgB", "AQC", "AYD"] {
-            assert!(matches!(format!("{begin}{long}").into(), ScalarText::Ciphertext(_)), "{begin}");
-        }
-        for text in ["hunter2", "AgB", &long, &format!("AgZ{long}"), &format!("AgB {long}")] {
-            assert!(matches!(text.to_owned().into(), ScalarText::Wiped(_)), "{text}");
-        }
-    }
 
     #[test]
     fn debug_output_holds_no_value() {

@@ -6,6 +6,7 @@ use granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle, Span
 
 use super::budget::Budget;
 use super::node::{Node, NodeError, NodeKind};
+use super::sensitive_text::SensitiveText;
 
 const YAML_TAGS: &str = "tag:yaml.org,2002:";
 
@@ -77,7 +78,13 @@ impl<'a> Builder<'a, '_> {
                 let flow = style != ScalarStyle::Plain;
                 // The parser reports an absent value as `~`.
                 let text = if plain && span.is_empty() { String::new() } else { text.into_owned() };
-                (NodeKind::Scalar { text: text.into(), plain }, anchor, tag.is_some(), flow, span)
+                (
+                    NodeKind::Scalar { text: SensitiveText::of_scalar(text), plain },
+                    anchor,
+                    tag.is_some(),
+                    flow,
+                    span,
+                )
             }
             Event::SequenceStart(style, anchor, tag) => {
                 let (items, end) = self.items(depth)?;

@@ -9,17 +9,17 @@ use sealed_secrets_crds::{Scope, SealedSecret};
 use zeroize::Zeroizing;
 
 use super::budget::Budget;
-use super::file_text::FileText;
 use super::node::{Node, NodeKind};
 use super::read::{Object, ReadError, ciphertext, objects, read_sealed_secret};
 use super::receipts::{Found, receipt_of};
+use super::sensitive_text::SensitiveText;
 use super::span::overlaps;
 use super::split::{Document, ManifestError, chunks, newlines};
 use super::texts::parse;
 
 /// A parsed local file. It may be a Helm template, whose expressions are masked.
 pub struct Manifest {
-    text: FileText,
+    text: SensitiveText,
     documents: Vec<Document>,
     expressions: Vec<Range<usize>>,
 }
@@ -36,7 +36,7 @@ impl Manifest {
             Some(masked) => (masked.text, masked.expressions),
             None => (text.to_owned(), Vec::new()),
         };
-        Ok(Self { text: Zeroizing::new(text).into(), documents, expressions })
+        Ok(Self { text: SensitiveText::of_file(Zeroizing::new(text)), documents, expressions })
     }
 
     /// Returns all objects in the order of the text; the items of a List are objects of their own.
