@@ -7,6 +7,9 @@ use std::process::{Command, Stdio};
 use crate::error::{Error, IoContext, Result};
 use crate::output::Output;
 
+/// The variable that names the folder in which tests leave transcripts for a page.
+pub const TRANSCRIPTS: &str = "HARNESS_TRANSCRIPT";
+
 /// A shell environment in which commands are run as a user types them.
 pub struct Laptop {
     folder: PathBuf,

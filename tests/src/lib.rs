@@ -52,7 +52,7 @@ pub use fault_proxy::{Asked, Fault, FaultProxy};
 pub use hex::hex;
 pub use installation::{Edition, Installation};
 pub use kubeseal::Kubeseal;
-pub use laptop::Laptop;
+pub use laptop::{Laptop, TRANSCRIPTS};
 pub use manifests::{
     EXISTING, Reach, leader_election_manifests_in, objects_of, on_existing_installation, shipped_manifests,
     shipped_manifests_in,

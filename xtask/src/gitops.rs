@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use sealed_secrets_tests::isolation::{Ground, told_to_stop};
 use sealed_secrets_tests::programs::{ControlPlanePrograms, helm};
 use sealed_secrets_tests::sources::files_below;
-use sealed_secrets_tests::{Error, Result, workspace};
+use sealed_secrets_tests::{Error, Result, TRANSCRIPTS, workspace};
 use tokio::process::Command;
 
 use crate::test::build;
@@ -16,9 +16,6 @@ use crate::{inside, page};
 
 /// The systems on the page; the names of their tests and sections begin so.
 const SYSTEMS: [&str; 2] = ["helm", "kustomize"];
-
-/// The variable that names the folder for the sections that tests write.
-const TRANSCRIPT: &str = "HARNESS_TRANSCRIPT";
 
 /// Test with Helm and kustomize themselves
 #[derive(clap::Args)]
@@ -58,7 +55,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
         .current_dir(workspace::root().join("tests"))
         .args(["--test-threads=2"])
         .args(&arguments.options)
-        .env(TRANSCRIPT, sections.path())
+        .env(TRANSCRIPTS, sections.path())
         .kill_on_drop(true);
     let status = tokio::select! {
         status = command.status() => status.map_err(io("start the tests"))?,

@@ -7,27 +7,27 @@ use sealed_secrets_tests::{Cluster, ControllerProcess, Edition, Laptop, Reach, w
 use tempfile::TempDir;
 
 /// The cluster, the controller in `kube-system`, and the folder of the laptop.
-pub(crate) struct Scene {
+pub(crate) struct Setup {
     pub(crate) cluster: Cluster,
     _controller: ControllerProcess,
     folder: TempDir,
 }
 
-impl Scene {
+impl Setup {
     /// A cluster with the controller and these namespaces, and a copy of `deploy/gitops/FOLDER` with the certificate in `cert.pem`.
-    pub(crate) async fn set(namespaces: &[&str], folder: &str) -> (Self, Laptop) {
+    pub(crate) async fn new(namespaces: &[&str], folder: &str) -> (Self, Laptop) {
         let cluster = Cluster::own().await.unwrap();
         let installation = cluster.install("kube-system", Reach::WholeCluster).await.unwrap();
         let controller = installation.start(Edition::Ours, &[]).await.unwrap();
-        let scene = Self { cluster, _controller: controller, folder: tempfile::tempdir().unwrap() };
-        let mut laptop = laptop(&scene.cluster, &scene.folder);
+        let setup = Self { cluster, _controller: controller, folder: tempfile::tempdir().unwrap() };
+        let mut laptop = laptop(&setup.cluster, &setup.folder);
         for namespace in namespaces {
             laptop.shell(&format!("kubectl create namespace {namespace}")).unwrap();
         }
-        copy(folder, &scene.folder);
+        copy(folder, &setup.folder);
         laptop.enter(folder.rsplit('/').next().unwrap());
         laptop.shell("kubeseal --fetch-cert > cert.pem").unwrap();
-        (scene, laptop)
+        (setup, laptop)
     }
 }
 

@@ -5,26 +5,23 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sealed_secrets_tests::{Laptop, until};
+use sealed_secrets_tests::{Laptop, TRANSCRIPTS, until};
 
 /// A generous timeout for a busy machine.
-const PATIENCE: Duration = Duration::from_mins(3);
-
-/// The variable that names the folder for the sections.
-const TRANSCRIPT: &str = "HARNESS_TRANSCRIPT";
+const TIMEOUT: Duration = Duration::from_mins(3);
 
 /// The maximum number of characters in a line of prose on a page.
 const WIDTH: usize = 160;
 
-/// A section that is being written. Only a test that reaches [`Story::end`] publishes it.
-pub(crate) struct Story {
+/// A section that is being written. Only a test that reaches [`Transcript::end`] publishes it.
+pub(crate) struct Transcript {
     laptop: Laptop,
     file: String,
     text: String,
     is_in_console: bool,
 }
 
-impl Story {
+impl Transcript {
     /// Begins the section with this number and heading in the part about `system`.
     pub(crate) fn begin(laptop: Laptop, system: &str, number: u32, heading: &str) -> Self {
         let file = format!("{system}-{number:02}.md");
@@ -32,45 +29,50 @@ impl Story {
     }
 
     /// Adds prose.
-    pub(crate) fn say(&mut self, prose: &str) {
+    pub(crate) fn explain(&mut self, prose: &str) {
         self.close_console();
         writeln!(self.text, "\n{}", wrapped(prose)).unwrap();
     }
 
     /// Runs a command that succeeds, and returns its output.
     pub(crate) fn run(&mut self, line: &str) -> String {
-        let output = self.laptop.run(line).unwrap();
-        let said = output.stdout + &output.stderr;
-        assert!(output.status.success(), "{line}\n{said}");
-        self.record(line, &said);
-        said
+        self.run_to_end(line, true)
     }
 
     /// Runs a command that fails, and returns its output.
     pub(crate) fn fails(&mut self, line: &str) -> String {
+        self.run_to_end(line, false)
+    }
+
+    fn run_to_end(&mut self, line: &str, succeeds: bool) -> String {
+        let (success, output) = self.output_of(line);
+        assert_eq!(success, succeeds, "{line}\n{output}");
+        self.record(line, &output);
+        output
+    }
+
+    /// Runs a command. Returns true if it succeeded, and what it printed.
+    fn output_of(&self, line: &str) -> (bool, String) {
         let output = self.laptop.run(line).unwrap();
-        let said = output.stdout + &output.stderr;
-        assert!(!output.status.success(), "{line}\n{said}");
-        self.record(line, &said);
-        said
+        (output.status.success(), output.stdout + &output.stderr)
     }
 
     /// Repeats a command until it succeeds and its output contains `text`. Only the last run is on the page.
     pub(crate) async fn until(&mut self, line: &str, text: &str) -> String {
-        let said = self.wait(line, text).await;
-        self.record(line, &said);
-        said
+        let output = self.wait(line, text).await;
+        self.record(line, &output);
+        output
     }
 
     /// Repeats a command that is not on the page until it succeeds and its output contains `text`.
     pub(crate) async fn wait(&self, line: &str, text: &str) -> String {
         let mut last = String::new();
         let wanted = || {
-            let output = self.laptop.run(line).unwrap();
-            last = output.stdout + &output.stderr;
-            std::future::ready((output.status.success() && last.contains(text)).then(|| last.clone()))
+            let (success, output) = self.output_of(line);
+            last = output;
+            std::future::ready((success && last.contains(text)).then(|| last.clone()))
         };
-        let result = until(&format!("{line} shows {text:?}"), PATIENCE, wanted).await;
+        let result = until(&format!("{line} shows {text:?}"), TIMEOUT, wanted).await;
         result.unwrap_or_else(|error| panic!("{error}; at last: {last}"))
     }
 
@@ -90,7 +92,7 @@ impl Story {
     /// Publishes the section.
     pub(crate) fn end(mut self) {
         self.close_console();
-        if let Some(folder) = std::env::var_os(TRANSCRIPT) {
+        if let Some(folder) = std::env::var_os(TRANSCRIPTS) {
             fs::write(PathBuf::from(folder).join(&self.file), &self.text).unwrap();
         }
     }
